@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import asyncpg
 import msgspec
@@ -23,6 +23,9 @@ from core_api.parties.rules import PARTY
 from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
 from server_common.limits import SETTLING_BYTES, SETTLING_VERSIONS, SUBJECT_CLIENTS
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
 
 _MOST_AT_A_STRETCH: Final = 256 * 1024
 
@@ -110,6 +113,21 @@ class Connection(Protocol):
 
     async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
         """Run a query; its rows."""
+
+
+class Savepoint:
+    """A connection with a transaction that goes on, with its locks, whatever a query meets.
+
+    Another connection is no way out: whoever holds the pool's last one would wait for itself.
+    """
+
+    def __init__(self, connection: PoolConnectionProxy[asyncpg.Record]) -> None:
+        self._connection = connection
+
+    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+        """Run a query; its rows."""
+        async with self._connection.transaction():
+            return await self._connection.fetch(query, *args)
 
 
 async def read_state(

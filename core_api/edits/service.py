@@ -25,6 +25,7 @@ from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import FAILED, plan_edits
 from core_api.edits.reading import (
     Connection,
+    Savepoint,
     full_subjects,
     read_answers,
     read_histories,
@@ -184,7 +185,7 @@ class EditService:
     async def _try(
         self, requests: Sequence[EditRequest], damaged: frozenset[DocumentName] | None
     ) -> tuple[Plan, frozenset[int]]:
-        plan = await self._plan(self._pool, requests, damaged)
+        plan = await self._plan(self._pool, self._pool, requests, damaged)
         if plan.new_names or plan.new_clients:
             await ensure_rows(self._pool, plan.new_names, plan.new_clients)
         return plan, await self._write(self._pool, plan)
@@ -199,7 +200,7 @@ class EditService:
                 connection.transaction(isolation="read_committed"),
             ):
                 await lock_rows(connection, names, [request.client for request in requests])
-                plan = await self._plan(connection, requests, damaged)
+                plan = await self._plan(connection, Savepoint(connection), requests, damaged)
                 if not (plan.new_names or plan.new_clients):
                     return plan, await self._write(connection, plan)
         # Who makes rows behind locks of its own may wait in a circle.
@@ -209,9 +210,11 @@ class EditService:
     async def _plan(
         self,
         connection: Connection,
+        careful: Connection,
         requests: Sequence[EditRequest],
         damaged: frozenset[DocumentName] | None,
     ) -> Plan:
+        """What to write. `careful`: where a read may fail and ends nothing."""
         clients = [request.client for request in requests]
         names = [name for name in _names(requests) if not damaged or name not in damaged]
         state = await read_state(connection, names, clients)
@@ -226,9 +229,7 @@ class EditService:
         elif damaged is None:
             histories = await read_histories(connection, bases)
         else:
-            # What is kept of the past changes no more, so it need not be read under the locks; and
-            # what fails would end their transaction.
-            histories = await readable_histories(self._pool, bases)
+            histories = await readable_histories(careful, bases)
         if damaged:
             state = replace(state, unreadable=damaged)
         known = Known(state, answers, histories)

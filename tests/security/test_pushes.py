@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+from datetime import UTC, datetime
+
 import asyncpg
 import pytest
+from cryptography.exceptions import InvalidTag
 
+from core_api.push.messages import PushKeys, Told, headers, message
 from tests.integration.core_service import CoreService, bearer, new_store, token
+from tests.push_service import Browser, encoded
 from tests.security.routes import a_subscription, push_calls
 
 
@@ -70,3 +77,19 @@ async def test_t44_no_phone_subscribes_to_where_only_we_can_reach(
     )
     assert answer.status_code == 422
     assert "`endpoint`" in answer.json()["detail"]
+
+
+def test_t45_a_push_tells_the_phone_a_number_and_its_push_service_nothing() -> None:
+    service = "https://push.example/a"
+    phone, another = Browser(service), Browser(service)
+    wanted = phone.subscription
+    body = message(Told("seoul-4711", 2, "ko"), wanted.p256dh, wanted.auth, os.urandom)
+    assert json.loads(phone.decrypt(body)) == {"store": "seoul-4711", "count": 2, "language": "ko"}
+    keys = PushKeys(encoded(b"k" * 32), "mailto:ops@example.com")
+    sent = headers(keys, service, "seoul-4711", datetime(2026, 11, 22, tzinfo=UTC))
+    assert "4711" not in str(sent)
+    assert b"4711" not in body
+    longer = message(Told("s" * 64, 1000, "en"), wanted.p256dh, wanted.auth, os.urandom)
+    assert len(longer) == len(body)
+    with pytest.raises(InvalidTag):
+        another.decrypt(body)

@@ -54,8 +54,10 @@ def test_a_group_runs_in_one_worker_across_modules(tmp_path: Path) -> None:
     for name in ("test_one.py", "test_other.py"):
         (tmp_path / name).write_text(_MODULE)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    # Without a folder of its own it would close pytest's to the user that our PostgreSQL runs as.
+    apart = f"--basetemp={tmp_path / 'apart'}"
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"],
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", apart],
         cwd=tmp_path,
         env=ours,
         capture_output=True,

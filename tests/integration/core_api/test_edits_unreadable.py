@@ -16,6 +16,7 @@ from core_api.documents import settling
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
 from core_api.edits import planning
+from core_api.edits import service as edit_service
 from core_api.edits.service import EditService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 
@@ -122,6 +123,25 @@ async def test_a_history_that_postgres_cannot_give_counts_as_forgotten(
     (late,) = await send(edits, "b", an_edit(1, 30, 1))
     assert late in ("settled", "put-aside", "edit-conflict")
     assert await send(edits, "b", an_edit(2, 40, 3)) in (["applied"], ["settled"])
+
+
+async def test_a_damaged_history_is_met_under_locks_with_the_only_connection(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edit_service, "RACES", 0)
+    only = await open_pool(
+        database_url, size=1, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
+    )
+    edits = EditService(
+        only, Definitions(DEFINITIONS), 4, lambda _channels: None, lambda _channel, _key: False
+    )
+    for n, value in enumerate((10, 77, 20), 1):
+        assert await send(edits, "a", an_edit(n, value, n - 1)) == ["applied"]
+    await only.execute(_DAMAGED + _HISTORY)
+    async with asyncio.timeout(60):
+        (late,) = await send(edits, "b", an_edit(1, 30, 1))
+    only.terminate()
+    assert late in ("settled", "put-aside", "edit-conflict")
 
 
 async def test_an_edit_that_a_bug_meets_is_refused_and_the_next_is_settled(
