@@ -225,7 +225,13 @@ class Replica:
         if log is None:
             return
         before = self.queue.epoch
-        self._renamed(self.queue.told(client, settled, log))
+        contained = [(one, one.document) for one in self.queue.entries if one.within or not one.shown]
+        renamed = self.queue.told(client, settled, log)
+        if self.queue.epoch != before:
+            for entry, name in contained:
+                is_there = entry.document == name and self._shows_another_log(name)
+                entry.within = entry.shown and is_there
+        self._renamed(renamed)
         if self.queue.epoch != before:
             self._effects.writes += log_kept(self.channels, log)
             self._forget_versions()
@@ -240,6 +246,14 @@ class Replica:
     def _is_one_log(self, documents: Documents) -> bool:
         """Whether the versions of the documents and those of the edits are of the same log."""
         return not self.queue.asking and documents.epoch == self.queue.epoch
+
+    def _shows_another_log(self, name: DocumentName) -> bool:
+        """Whether a value is shown that is of another log than the edits."""
+        documents = self.channels.get(name[0])
+        document = None if documents is None else documents.get(name[1])
+        if documents is None or document is None or document.value is None:
+            return False
+        return documents.epoch != self.queue.epoch or documents.stands_in(name[1])
 
     def _documents(self, name: DocumentName) -> Documents:
         documents = self.channels.get(name[0])
@@ -260,7 +274,8 @@ class Replica:
         if composed is None:
             document = self._documents(name).get(name[1])
             value = None if document is None or document.value is UNSET else document.value
-            composed = compose(value, self._pending(name), self._calls.get(name[1], {}))
+            on_top = [entry for entry in self._pending(name) if not entry.within]
+            composed = compose(value, on_top, self._calls.get(name[1], {}))
             self._composed[name] = composed
         return composed
 
@@ -310,14 +325,18 @@ class Replica:
         documents = self.channels.get(name[0])
         if documents is None:
             return
-        if name[1] in documents.held and not self._is_unsure(name):
+        is_unsure = self._is_unsure(name)
+        if name[1] in documents.held and not is_unsure:
             documents.release(name[1])
             self._remember(name)
-        version = documents.version(name[1])
+        version, stands_in = documents.version(name[1]), documents.stands_in(name[1])
+        if not is_unsure and not stands_in:
+            for entry in self._pending(name):
+                entry.within = False
         for entry in self._pending(name) if self._is_one_log(documents) else []:
             if entry.at is None:
                 continue
-            if entry.at <= version:
+            if entry.at <= version and not stands_in:
                 entry.shown = False
                 self._keep(entry)
             elif documents.synced and documents.is_gone(name[1], entry.at):

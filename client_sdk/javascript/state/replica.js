@@ -214,7 +214,16 @@ export class Replica {
     const log = epoch ?? this.#log ?? this.queue.epoch;
     if (log === null) return;
     const before = this.queue.epoch;
-    this.#renamed(this.queue.told(client, settled, log));
+    const contained = this.queue.entries
+      .filter(({ within, shown }) => within || !shown)
+      .map((entry) => ({ entry, name: entry.document }));
+    const renamed = this.queue.told(client, settled, log);
+    if (this.queue.epoch !== before) {
+      for (const { entry, name } of contained) {
+        entry.within = entry.shown && entry.document === name && this.#showsAnotherLog(name);
+      }
+    }
+    this.#renamed(renamed);
     if (this.queue.epoch !== before) {
       this.#forgetOthers(log);
       this.#forgetVersions();
@@ -229,6 +238,14 @@ export class Replica {
   /** Whether the versions of the documents and those of the edits are of the same log. */
   #isOneLog(documents) {
     return !this.queue.asking && documents.epoch === this.queue.epoch;
+  }
+
+  /** Whether a value is shown that is of another log than the edits. */
+  #showsAnotherLog(name) {
+    const [channel, key] = partsOf(name);
+    const documents = this.channels.get(channel);
+    if ((documents?.get(key)?.value ?? null) === null) return false;
+    return documents.epoch !== this.queue.epoch || documents.standsIn(key);
   }
 
   #documents(name) {
@@ -246,7 +263,8 @@ export class Replica {
     if (!this.#composed.has(name)) {
       const [documents, key] = this.#documents(name);
       const value = documents.get(key)?.value ?? null;
-      this.#composed.set(name, compose(value, this.#pending(name), member(this.#calls, key) ?? {}));
+      const onTop = this.#pending(name).filter(({ within }) => !within);
+      this.#composed.set(name, compose(value, onTop, member(this.#calls, key) ?? {}));
     }
     return this.#composed.get(name);
   }
@@ -340,14 +358,17 @@ export class Replica {
     const [channel, key] = partsOf(name);
     const documents = this.channels.get(channel);
     if (documents === undefined) return;
-    if (documents.held.includes(key) && !this.#isUnsure(name)) {
+    const isUnsure = this.#isUnsure(name);
+    if (documents.held.includes(key) && !isUnsure) {
       documents.release(key);
       this.#remember(name);
     }
     const version = documents.version(key);
+    const standsIn = documents.standsIn(key);
+    if (!isUnsure && !standsIn) for (const entry of this.#pending(name)) entry.within = false;
     for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
       if (entry.at === null) continue;
-      if (entry.at <= version) {
+      if (entry.at <= version && !standsIn) {
         entry.shown = false;
         this.#keep(entry);
       } else if (documents.synced && documents.isGone(key, entry.at)) {
