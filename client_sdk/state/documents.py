@@ -55,7 +55,7 @@ class Documents:
         return 0 if shown is None else shown.version
 
     def stands_in(self, key: str) -> bool:
-        """Whether what is shown stands in for a value of this log: no version of this log is."""
+        """Whether what is shown stands in until a version of this log can be shown."""
         return self.version(key) == 0 and (key in self._held or key in self._newest)
 
     def is_gone(self, key: str, version: int) -> bool:

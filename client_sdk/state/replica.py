@@ -15,6 +15,7 @@ from msgspec import UNSET
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.contract.state.values import Value
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of, of_another_log
 from client_sdk.state.documents import Documents
@@ -225,13 +226,7 @@ class Replica:
         if log is None:
             return
         before = self.queue.epoch
-        contained = [(one, one.document) for one in self.queue.entries if one.within or not one.shown]
-        renamed = self.queue.told(client, settled, log)
-        if self.queue.epoch != before:
-            for entry, name in contained:
-                is_there = entry.document == name and self._shows_another_log(name)
-                entry.within = entry.shown and is_there
-        self._renamed(renamed)
+        self._renamed(self.queue.told(client, settled, log))
         if self.queue.epoch != before:
             self._effects.writes += log_kept(self.channels, log)
             self._forget_versions()
@@ -247,13 +242,11 @@ class Replica:
         """Whether the versions of the documents and those of the edits are of the same log."""
         return not self.queue.asking and documents.epoch == self.queue.epoch
 
-    def _shows_another_log(self, name: DocumentName) -> bool:
-        """Whether a value is shown that is of another log than the edits."""
+    def _value(self, name: DocumentName) -> Value | None:
+        """The value below the pending edits."""
         documents = self.channels.get(name[0])
         document = None if documents is None else documents.get(name[1])
-        if documents is None or document is None or document.value is None:
-            return False
-        return documents.epoch != self.queue.epoch or documents.stands_in(name[1])
+        return None if document is None or document.value is UNSET else document.value
 
     def _documents(self, name: DocumentName) -> Documents:
         documents = self.channels.get(name[0])
@@ -272,10 +265,8 @@ class Replica:
     def _compose(self, name: DocumentName) -> Composed:
         composed = self._composed.get(name)
         if composed is None:
-            document = self._documents(name).get(name[1])
-            value = None if document is None or document.value is UNSET else document.value
             on_top = [entry for entry in self._pending(name) if not entry.within]
-            composed = compose(value, on_top, self._calls.get(name[1], {}))
+            composed = compose(self._value(name), on_top, self._calls.get(name[1], {}))
             self._composed[name] = composed
         return composed
 
@@ -330,7 +321,7 @@ class Replica:
             documents.release(name[1])
             self._remember(name)
         version, stands_in = documents.version(name[1]), documents.stands_in(name[1])
-        if not is_unsure and not stands_in:
+        if self._value(name) is None or not (is_unsure or stands_in):
             for entry in self._pending(name):
                 entry.within = False
         for entry in self._pending(name) if self._is_one_log(documents) else []:

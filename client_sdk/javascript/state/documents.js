@@ -46,7 +46,7 @@ export class Documents {
     return this.get(key)?.version ?? 0;
   }
 
-  /** Whether what is shown stands in for a value of this log: no version of this log is. */
+  /** Whether what is shown stands in until a version of this log can be shown. */
   standsIn(key) {
     return this.version(key) === 0 && (this.#held.has(key) || this.#newest.has(key));
   }

@@ -214,16 +214,7 @@ export class Replica {
     const log = epoch ?? this.#log ?? this.queue.epoch;
     if (log === null) return;
     const before = this.queue.epoch;
-    const contained = this.queue.entries
-      .filter(({ within, shown }) => within || !shown)
-      .map((entry) => ({ entry, name: entry.document }));
-    const renamed = this.queue.told(client, settled, log);
-    if (this.queue.epoch !== before) {
-      for (const { entry, name } of contained) {
-        entry.within = entry.shown && entry.document === name && this.#showsAnotherLog(name);
-      }
-    }
-    this.#renamed(renamed);
+    this.#renamed(this.queue.told(client, settled, log));
     if (this.queue.epoch !== before) {
       this.#forgetOthers(log);
       this.#forgetVersions();
@@ -240,12 +231,10 @@ export class Replica {
     return !this.queue.asking && documents.epoch === this.queue.epoch;
   }
 
-  /** Whether a value is shown that is of another log than the edits. */
-  #showsAnotherLog(name) {
+  /** The value below the pending edits; null: there is none. */
+  #value(name) {
     const [channel, key] = partsOf(name);
-    const documents = this.channels.get(channel);
-    if ((documents?.get(key)?.value ?? null) === null) return false;
-    return documents.epoch !== this.queue.epoch || documents.standsIn(key);
+    return this.channels.get(channel)?.get(key)?.value ?? null;
   }
 
   #documents(name) {
@@ -261,10 +250,9 @@ export class Replica {
 
   #compose(name) {
     if (!this.#composed.has(name)) {
-      const [documents, key] = this.#documents(name);
-      const value = documents.get(key)?.value ?? null;
       const onTop = this.#pending(name).filter(({ within }) => !within);
-      this.#composed.set(name, compose(value, onTop, member(this.#calls, key) ?? {}));
+      const calls = member(this.#calls, partsOf(name)[1]) ?? {};
+      this.#composed.set(name, compose(this.#value(name), onTop, calls));
     }
     return this.#composed.get(name);
   }
@@ -365,7 +353,9 @@ export class Replica {
     }
     const version = documents.version(key);
     const standsIn = documents.standsIn(key);
-    if (!isUnsure && !standsIn) for (const entry of this.#pending(name)) entry.within = false;
+    if (this.#value(name) === null || !(isUnsure || standsIn)) {
+      for (const entry of this.#pending(name)) entry.within = false;
+    }
     for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
       if (entry.at === null) continue;
       if (entry.at <= version && !standsIn) {
