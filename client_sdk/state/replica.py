@@ -321,10 +321,11 @@ class Replica:
             documents.release(name[1])
             self._remember(name)
         version, stands_in = documents.version(name[1]), documents.stands_in(name[1])
+        pending = self._pending(name)
         if self._value(name) is None or not (is_unsure or stands_in):
-            for entry in self._pending(name):
+            for entry in pending:
                 entry.within = False
-        for entry in self._pending(name) if self._is_one_log(documents) else []:
+        for entry in pending if self._is_one_log(documents) else []:
             if entry.at is None:
                 continue
             if entry.at <= version and not stands_in:

@@ -353,10 +353,11 @@ export class Replica {
     }
     const version = documents.version(key);
     const standsIn = documents.standsIn(key);
+    const pending = this.#pending(name);
     if (this.#value(name) === null || !(isUnsure || standsIn)) {
-      for (const entry of this.#pending(name)) entry.within = false;
+      for (const entry of pending) entry.within = false;
     }
-    for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
+    for (const entry of this.#isOneLog(documents) ? pending : []) {
       if (entry.at === null) continue;
       if (entry.at <= version && !standsIn) {
         entry.shown = false;
