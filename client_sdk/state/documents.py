@@ -54,6 +54,10 @@ class Documents:
         shown = self.get(key)
         return 0 if shown is None else shown.version
 
+    def stands_in(self, key: str) -> bool:
+        """Whether what is shown stands in until a version of this log can be shown."""
+        return self.version(key) == 0 and (key in self._held or key in self._newest)
+
     def is_gone(self, key: str, version: int) -> bool:
         """Whether there is no such document, and nothing is known of this version of it."""
         newest = self._newest.get(key)

@@ -66,6 +66,9 @@ class Entry:
     does; None: not known, or none."""
     shown: bool = True
     """Whether the view applies it on top of Core's value."""
+    within: bool = field(default=False, compare=False)
+    """Whether the value of another log that is shown meanwhile has it: then it is not applied a
+    second time. It is not kept, as such a value is not."""
     sent: bool = field(default=True, compare=False)
     """Whether it may have been sent under its number; after a start nobody knows."""
 

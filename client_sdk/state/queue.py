@@ -217,6 +217,7 @@ class EditQueue:
             for entry in self.unanswered:
                 entry.at = 0  # this log has settled it: whatever it shows contains it
             for entry in beyond:
+                entry.within = entry.within or not entry.shown
                 entry.at, entry.shown = None, True
             # What is being made names versions of the other log: it is to be made again.
             is_new = lost or self._prepared or known < self.next_n - 1

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.edit import EditOutcome
+from client_sdk.contract.state.values import Value
 from client_sdk.machine.sequencing import DocumentChange, DocumentReset
 from client_sdk.state.conflicts import EditError, conflict_of, error_of, of_another_log
 from client_sdk.state.documents import Documents
@@ -241,6 +242,12 @@ class Replica:
         """Whether the versions of the documents and those of the edits are of the same log."""
         return not self.queue.asking and documents.epoch == self.queue.epoch
 
+    def _value(self, name: DocumentName) -> Value | None:
+        """The value below the pending edits."""
+        documents = self.channels.get(name[0])
+        document = None if documents is None else documents.get(name[1])
+        return None if document is None or document.value is UNSET else document.value
+
     def _documents(self, name: DocumentName) -> Documents:
         documents = self.channels.get(name[0])
         if documents is None:
@@ -258,9 +265,8 @@ class Replica:
     def _compose(self, name: DocumentName) -> Composed:
         composed = self._composed.get(name)
         if composed is None:
-            document = self._documents(name).get(name[1])
-            value = None if document is None or document.value is UNSET else document.value
-            composed = compose(value, self._pending(name), self._calls.get(name[1], {}))
+            on_top = [entry for entry in self._pending(name) if not entry.within]
+            composed = compose(self._value(name), on_top, self._calls.get(name[1], {}))
             self._composed[name] = composed
         return composed
 
@@ -310,14 +316,19 @@ class Replica:
         documents = self.channels.get(name[0])
         if documents is None:
             return
-        if name[1] in documents.held and not self._is_unsure(name):
+        is_unsure = self._is_unsure(name)
+        if name[1] in documents.held and not is_unsure:
             documents.release(name[1])
             self._remember(name)
-        version = documents.version(name[1])
-        for entry in self._pending(name) if self._is_one_log(documents) else []:
+        version, stands_in = documents.version(name[1]), documents.stands_in(name[1])
+        pending = self._pending(name)
+        if self._value(name) is None or not (is_unsure or stands_in):
+            for entry in pending:
+                entry.within = False
+        for entry in pending if self._is_one_log(documents) else []:
             if entry.at is None:
                 continue
-            if entry.at <= version:
+            if entry.at <= version and not stands_in:
                 entry.shown = False
                 self._keep(entry)
             elif documents.synced and documents.is_gone(name[1], entry.at):

@@ -97,6 +97,16 @@ PLANTED: Final = {
         "} else if (documents.synced && documents.isGone(key, entry.at)) {",
         "} else if (false) {",
     ),
+    "what a restore took back is applied to an old value that has it": (
+        "replica.js",
+        ".filter(({ within }) => !within)",
+        "",
+    ),
+    "an edit leaves with an old value that lacks it": (
+        "replica.js",
+        "entry.at <= version && !standsIn",
+        "entry.at <= version",
+    ),
     "a snapshot is shown though a lost answer may be in it": (
         "replica.js",
         "return this.#pending(name).some((entry) => entry.isUnsure || !isCertain);",

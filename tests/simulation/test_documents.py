@@ -23,6 +23,8 @@ FOUND_BY: Final = {
     "take no notice of a restore": 15,
     "take edits of another log": 29,
     "show an edit twice whose answer was lost": 28,
+    "show what a restore took back twice on the old value": 614,
+    "take an edit off an old value that lacks it": 545,
     "do a command to another version of the same number": 70_725,
     "drop an answer for an older snapshot": 107,
     "show nothing of a repeated answer": 43,

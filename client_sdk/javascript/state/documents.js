@@ -46,6 +46,11 @@ export class Documents {
     return this.get(key)?.version ?? 0;
   }
 
+  /** Whether what is shown stands in until a version of this log can be shown. */
+  standsIn(key) {
+    return this.version(key) === 0 && (this.#held.has(key) || this.#newest.has(key));
+  }
+
   /** Whether there is no such document, and nothing is known of this version of it. */
   isGone(key, version) {
     const newest = this.#newest.get(key);

@@ -40,6 +40,11 @@ export class Entry {
   /** @type {any} */
   sent;
   /**
+   * Whether the value of another log that is shown meanwhile has it: then it is not applied a second
+   * time. It is not kept, as such a value is not.
+   */
+  within = false;
+  /**
    * @param id its place in the queue; never used twice, and kept when the edit gets another number
    * @param client the client id that it goes out under
    * @param edit as edit.js has it

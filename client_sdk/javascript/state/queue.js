@@ -197,7 +197,9 @@ export class EditQueue {
       // What was seen of them was of the other log; the answers are still to be had. What this log has
       // settled is in whatever it shows.
       for (const entry of this.unanswered) entry.at = 0;
-      for (const entry of beyond) Object.assign(entry, { at: null, shown: true });
+      for (const entry of beyond) {
+        Object.assign(entry, { at: null, shown: true, within: entry.within || !entry.shown });
+      }
       // What is being made names versions of the other log: it is to be made again.
       const isNew = lost.length > 0 || this.#prepared.length > 0 || known < this.nextN - 1;
       return isNew ? this.#rename(lost, true) : [];

@@ -231,6 +231,12 @@ export class Replica {
     return !this.queue.asking && documents.epoch === this.queue.epoch;
   }
 
+  /** The value below the pending edits; null: there is none. */
+  #value(name) {
+    const [channel, key] = partsOf(name);
+    return this.channels.get(channel)?.get(key)?.value ?? null;
+  }
+
   #documents(name) {
     const [channel, key] = partsOf(name);
     const documents = this.channels.get(channel);
@@ -244,9 +250,9 @@ export class Replica {
 
   #compose(name) {
     if (!this.#composed.has(name)) {
-      const [documents, key] = this.#documents(name);
-      const value = documents.get(key)?.value ?? null;
-      this.#composed.set(name, compose(value, this.#pending(name), member(this.#calls, key) ?? {}));
+      const onTop = this.#pending(name).filter(({ within }) => !within);
+      const calls = member(this.#calls, partsOf(name)[1]) ?? {};
+      this.#composed.set(name, compose(this.#value(name), onTop, calls));
     }
     return this.#composed.get(name);
   }
@@ -340,14 +346,20 @@ export class Replica {
     const [channel, key] = partsOf(name);
     const documents = this.channels.get(channel);
     if (documents === undefined) return;
-    if (documents.held.includes(key) && !this.#isUnsure(name)) {
+    const isUnsure = this.#isUnsure(name);
+    if (documents.held.includes(key) && !isUnsure) {
       documents.release(key);
       this.#remember(name);
     }
     const version = documents.version(key);
-    for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
+    const standsIn = documents.standsIn(key);
+    const pending = this.#pending(name);
+    if (this.#value(name) === null || !(isUnsure || standsIn)) {
+      for (const entry of pending) entry.within = false;
+    }
+    for (const entry of this.#isOneLog(documents) ? pending : []) {
       if (entry.at === null) continue;
-      if (entry.at <= version) {
+      if (entry.at <= version && !standsIn) {
         entry.shown = false;
         this.#keep(entry);
       } else if (documents.synced && documents.isGone(key, entry.at)) {

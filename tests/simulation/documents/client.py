@@ -264,6 +264,11 @@ class DocumentClient(Shell):
         """The view is Core's value with the pending edits on top, and hides none of them."""
         core, queue = self.world.core, self.replica.queue
         documents = self.replica.channels[name[0]]
+        shown = self.replica.view(name).value
+        if STRATEGY_OF[name[1]] == "sum":
+            twice = [key for key, n in (shown or {}).items() if key != "total" and n != 1]
+            if twice:
+                self.world.fail(f"{self.device.name} shows {twice} of {name[1]} more than once")
         logs = {self.machine.epoch, documents.epoch, queue.epoch}
         if not documents.synced or logs != {core.epoch} or queue.asking:
             return
@@ -271,28 +276,31 @@ class DocumentClient(Shell):
         value = None if known is None or known.value is msgspec.UNSET else known.value
         if known is not None and value is not None and known.version:
             self._check_known(name, known.version, value)
-        left_out = set()
+        left_out, found = set(), value
         channel, key = name
         for entry in queue.entries:
             edit = entry.edit
             if entry.shown and edit.key == key and edit.channel == channel:
+                if entry.within:
+                    self._check_within(self._marks[entry.id], name, found)
+                    continue
                 try:
                     value = perform(entry.edit.do, value, _CALLS.get(name[1], {}))
                 except StateError:
                     left_out.add(self._marks[entry.id])
-        shown = self.replica.view(name).value
         if not same(shown, value):
             self.world.fail(f"{self.device.name}: {name[1]} is shown on a wrong base")
-        if STRATEGY_OF[name[1]] == "sum":
-            twice = [key for key, n in (shown or {}).items() if key != "total" and n != 1]
-            if twice:
-                self.world.fail(f"{self.device.name} shows {twice} of {name[1]} more than once")
         if STRATEGY_OF[name[1]] not in _ADDING:
             return
         for mark in self.watched - left_out:
             made = self.world.ledger.made[mark]
             if made.place == name and not holds(shown, mark) and not self._is_given_up(mark):
                 self.world.fail(f"{self.device.name} does not show {mark} of {name[1]} any more")
+
+    def _check_within(self, mark: str, name: DocumentName, value: Value | None) -> None:
+        """An edit is left off only where the value below has it."""
+        if STRATEGY_OF[name[1]] in _ADDING and not holds(value, mark):
+            self.world.fail(f"{self.device.name} leaves {mark} off {name[1]}, which lacks it")
 
     def _is_given_up(self, mark: str) -> bool:
         """Whether Core has refused this edit or put it aside, and the answer has not come yet.

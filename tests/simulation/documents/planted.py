@@ -16,6 +16,7 @@ from client_sdk.contract.order import Order
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.shared_state.sender import Sender
+from client_sdk.state.documents import Documents
 from client_sdk.state.entries import Entry
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement
 from client_sdk.state.orders.commands import Command, CommandOutcome, CommandRequest
@@ -168,6 +169,24 @@ def _shown_twice() -> AbstractContextManager[Any]:
     return patch.object(Replica, "_is_unsure", lambda _self, _name: False)
 
 
+def _shown_twice_on_the_log_before() -> AbstractContextManager[Any]:
+    """What a restore took back is applied to the old value, which has it."""
+
+    def told(self: EditQueue, client: str, settled: int, epoch: str) -> list[Entry]:
+        renamed = was_told(self, client, settled, epoch)
+        for entry in self.entries:
+            entry.within = False
+        return renamed
+
+    was_told = EditQueue.told
+    return patch.object(EditQueue, "told", told)
+
+
+def _taken_off_the_log_before() -> AbstractContextManager[Any]:
+    """What the new log has settled leaves the view while the old value is shown."""
+    return patch.object(Documents, "stands_in", lambda _self, _key: False)
+
+
 def _documents_of_the_log_before() -> AbstractContextManager[Any]:
     """What is kept of the log before a restore passes for the new log's."""
     return patch("client_sdk.state.replica.log_kept", lambda _channels, _log: [])
@@ -272,6 +291,8 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "take edits of another log": _edits_of_another_log,
     "keep documents of another log": _documents_of_the_log_before,
     "show an edit twice whose answer was lost": _shown_twice,
+    "show what a restore took back twice on the old value": _shown_twice_on_the_log_before,
+    "take an edit off an old value that lacks it": _taken_off_the_log_before,
     "do a command twice": _command_done_twice,
     "lose the commands at a crash": _commands_lost_at_a_crash,
     "let a command overtake an edit": _command_before_its_turn,

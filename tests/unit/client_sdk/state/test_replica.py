@@ -609,6 +609,63 @@ def test_what_a_backup_had_settled_is_shown_once_after_a_restore(rig: Rig, core:
 
 
 @pytest.fixture
+def taken_back(rig: Rig, core: CoreModel) -> None:
+    """An own edit of which the event was seen, not the answer, when a restore takes it back."""
+    core.write(CHANNEL, "cart", {"count": 4})
+    core.back_up()
+    rig.sync()
+    rig.add("cart", count=1)
+    lost_answer(rig)
+    rig.sync()
+    core.restore()
+    of_the_new_log = rig.ask()
+    assert of_the_new_log is not None
+    rig.hear(of_the_new_log)
+    rig.inquire()
+
+
+@pytest.mark.usefixtures("taken_back")
+def test_what_a_restore_took_back_is_shown_once_on_the_log_before(rig: Rig) -> None:
+    assert (rig.value("cart"), rig.view("cart").pending) == ({"count": 5}, 1)
+
+
+@pytest.mark.usefixtures("taken_back")
+def test_so_it_is_while_the_new_logs_value_is_held_back(rig: Rig, core: CoreModel) -> None:
+    lost_answer(rig)
+    core.write(CHANNEL, "cart", {"count": 9})
+    rig.begin(reason="epoch")
+    assert (rig.value("cart"), rig.view("cart").loading) == ({"count": 5}, True)
+
+
+@pytest.mark.usefixtures("taken_back")
+def test_then_it_is_shown_on_top_of_the_new_logs_value(rig: Rig, core: CoreModel) -> None:
+    core.write(CHANNEL, "cart", {"count": 7})
+    rig.begin(reason="epoch")
+    assert rig.value("cart") == {"count": 8}
+
+
+def test_what_a_backup_had_settled_stays_on_what_stands_in_for_its_value(
+    rig: Rig, core: CoreModel
+) -> None:
+    rig.add("cart", first=1)
+    lost_answer(rig)
+    core.back_up()
+    core.restore()
+    rig.add("cart", second=1)
+    of_the_new_log = rig.ask()
+    assert of_the_new_log is not None
+    rig.hear(of_the_new_log)
+    rig.inquire()
+    settled = rig.ask()
+    assert settled is not None
+    rig.hear(settled)
+    lost_answer(rig)
+    core.write(CHANNEL, "cart", {"first": 1, "second": 1, "third": 1})
+    rig.begin(reason="epoch")
+    assert rig.value("cart") == {"first": 1, "second": 1}
+
+
+@pytest.fixture
 def of_the_log_before(rig: Rig, core: CoreModel) -> DocumentEvent:
     """The event of an own edit, under way when a restore takes the edit back; one more is made."""
     core.write(CHANNEL, "cart", {"count": 0})
