@@ -81,8 +81,8 @@ is released within milliseconds."""
 def shares(size: int) -> tuple[int, int]:
     """How many of `size` connections, 2 or more, are for reading, and how many for writing.
 
-    Of those that write, one is for batches of orders and two are for batches of edits, if there are so
-    many; the others are for writes that meet a lock.
+    Of those that write, one is for batches of orders and two are for batches of edits, if there are
+    so many; the others are for writes that meet a lock.
     """
     writing = min(4, max(size // 3, min(2, size // 2)))
     return size - writing, writing
