@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,8 +25,7 @@ from tests.mqtt_parts import Device, device, until, until_it_connects_with
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
-DOCS = Path(__file__).parents[2] / "docs"
-MICROCONTROLLER = Path(__file__).parent / "microcontroller"
+GUIDE = Path(__file__).parents[2] / "docs" / "sdk.md"
 
 
 @pytest.fixture
@@ -143,55 +141,6 @@ async def test_a_device_that_was_away_gets_its_command_and_the_public_documents(
         await until(lambda: lamp.on(state))
 
 
-def guides_program(page: str, heading: str) -> str:
-    section = (DOCS / page).read_text().partition(f"## {heading}\n")[2]
-    source = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert source is not None
-    return source[1]
-
-
-async def say_taking_orders(owner: httpx.AsyncClient, store: str, n: int, taking: bool) -> None:
-    place = {"channel": f"public:{store}", "key": "taking-orders"}
-    edit = {"n": n, **place, "do": {"set": {"value": taking}}}
-    settled = await owner.post("/v1/edits", json={"client": "owner-till", "edits": [edit]})
-    assert settled.json()["outcomes"][0]["outcome"] == "applied", settled.text
-
-
-async def test_the_guides_lamp_is_lit_while_no_orders_are_taken_and_ends_with_its_connection(
-    store: str, owner: httpx.AsyncClient, mosquitto: MosquittoServer, tmp_path: Path
-) -> None:
-    made = await registered(owner, store, "lamp-1")
-    await until_it_connects_with(mosquitto.broker(made["user"], made["password"]))
-    await say_taking_orders(owner, store, 1, taking=False)
-    source = guides_program("devices.md", "A lamp")
-    own = f'"{store}", "{made["user"]}", "{made["password"]}"'
-    for text, here in [
-        ('"12", "12~lamp-1~1", "…"', own),
-        ('"broker.example", 8883', f'"{LOOPBACK}", {mosquitto.tls_port}'),
-    ]:
-        assert text in source
-        source = source.replace(text, here)
-    (tmp_path / "program.py").write_text(source)
-    # This Python reads a certificate by its text, whatever the file is called.
-    shutil.copy(mosquitto.ca_file, tmp_path / "ca.der")
-    lamp = Process(
-        "the guide's lamp", ["sh", "-c", f"cd {tmp_path} && exec {sys.executable} program.py"],
-        {"PYTHONPATH": str(MICROCONTROLLER)}, tmp_path / "output", None,
-    )  # fmt: skip
-    lamp.start()
-    try:
-        await until(lambda: lamp.log.read_text().splitlines()[-1:] == ["on"], 60)
-        await until_document(owner, store, "lamp-1", "status", online=True)
-        await say_taking_orders(owner, store, 2, taking=True)
-        await until(lambda: lamp.log.read_text().splitlines() == ["on", "off"], 60)
-        mosquitto.kill()
-        await until(lambda: lamp.exit_status is not None, 60)
-    finally:
-        lamp.kill()
-        if mosquitto.process.exit_status is not None:
-            mosquitto.start()
-
-
 @pytest.mark.parametrize("store", ["1"])  # as the guide has it
 async def test_the_guides_program_prints_each_order_once(
     stack: Installation,
@@ -202,7 +151,10 @@ async def test_the_guides_program_prints_each_order_once(
 ) -> None:
     made = await registered(owner, store, "terminal-1")
     await until_it_connects_with(mosquitto.broker(made["user"], made["password"]))
-    (tmp_path / "program.py").write_text(guides_program("sdk.md", "Orders over MQTT"))
+    section = GUIDE.read_text().partition("## Orders over MQTT\n")[2]
+    source = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert source is not None
+    (tmp_path / "program.py").write_text(source[1])
     environment = {
         "YABAM_CORE_URL": stack.core_url,
         "YABAM_TOKEN": stack.token("owner", store),
