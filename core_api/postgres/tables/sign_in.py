@@ -1,4 +1,4 @@
-"""Tables of who operates it: who is signed out, the ops page; in the metadata of `tables.py`."""
+"""The tables of sign-ins: codes that let a new tablet in, and who is signed out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,31 @@ from sqlalchemy import (
     DateTime,
     Identity,
     Index,
+    LargeBinary,
     SmallInteger,
     Table,
     Text,
     text,
 )
 
-from core_api.postgres.tables import metadata
+from core_api.postgres.tables.metadata import NOW, metadata
+
+pairings = Table(
+    "pairings",
+    metadata,
+    Column("store_id", Text, primary_key=True),
+    Column("code", LargeBinary, nullable=False, comment="its SHA-256"),
+    Column("subject", Text, nullable=False),
+    Column("brand", Text),
+    Column("token", Text, nullable=False, comment="a hash of the offering token's name"),
+    Column("session", Text, nullable=False, comment="a hash of its session's; or empty"),
+    Column("signed_in_at", BigInteger, nullable=False, comment="seconds since 1970"),
+    Column("token_ends_at", BigInteger, nullable=False, comment="seconds since 1970"),
+    Column("tries_left", SmallInteger, nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    Index("ix_pairings_ends_at", "ends_at"),
+    comment="The code by which a new tablet of the store takes over a sign-in; the last one",
+)
 
 revocations = Table(
     "revocations",
@@ -41,7 +59,7 @@ revocations = Table(
         comment="when the last such token has expired; null: not known",
     ),
     Column("made_by", Text, nullable=False),
-    Column("made_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=NOW),
     Column(
         "told_at", DateTime(timezone=True), comment="when event servers were told; null: not yet"
     ),
@@ -50,31 +68,4 @@ revocations = Table(
     Index("ix_revocations_untold", "id", postgresql_where=text("told_at IS NULL")),
     Index("ix_revocations_until", "until", postgresql_where=text("until IS NOT NULL")),
     comment="Who is signed out although its token has not expired",
-)
-
-ops_sampling = Table(
-    "ops_sampling",
-    metadata,
-    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="always 1"),
-    Column("owner", Text, nullable=False),
-    Column("until", DateTime(timezone=True), nullable=False),
-    comment="Which Core keeps the points of the ops page, and until when",
-)
-
-ops_points = Table(
-    "ops_points",
-    metadata,
-    Column("at", DateTime(timezone=True), primary_key=True),
-    Column("point", Text, nullable=False),
-    comment="The figures of the ops page, a point a minute, for a day",
-)
-
-ops_acknowledgements = Table(
-    "ops_acknowledgements",
-    metadata,
-    Column("alert", Text, primary_key=True),
-    Column("subject", Text, nullable=False, comment="of the token: who"),
-    Column("at", DateTime(timezone=True), nullable=False),
-    Index("ix_ops_acknowledgements_at", "at"),
-    comment="Who acknowledged an alert of the ops page last, and when",
 )

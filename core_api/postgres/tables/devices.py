@@ -1,4 +1,4 @@
-"""The tables of registered devices and of printers, in the metadata of `tables.py`."""
+"""The tables of registered devices: what they say, and what they are told."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from core_api.postgres.tables import metadata
-
-_NOW = text("now()")
+from core_api.postgres.tables.metadata import NOW, metadata
 
 device_registrations = Table(
     "device_registrations",
@@ -31,7 +28,7 @@ device_registrations = Table(
     Column("kid", Text, nullable=False, comment="the key its password comes from"),
     Column("media", ARRAY(Text), nullable=False, comment="what it prints"),
     Column("table_id", Text, comment="the table whose bell it rings"),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
     Column("removed_at", DateTime(timezone=True)),
     Column(
         "change",
@@ -91,7 +88,7 @@ device_commands = Table(
     Column("state", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("asked_by", Text, nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=NOW),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("told_at", DateTime(timezone=True), comment="when its alert was published"),
     Index("ix_device_commands_expires_at", "expires_at", postgresql_where=text("state = 'sent'")),
@@ -104,22 +101,6 @@ device_commands = Table(
     comment="What devices were asked to do, and their answers",
 )
 
-star_printers = Table(
-    "star_printers",
-    metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("device_id", Text, primary_key=True),
-    Column("mac", Text, nullable=False),
-    Column(
-        "rung_at",
-        DateTime(timezone=True),
-        comment="when it was called last; null: it is to be called now",
-    ),
-    UniqueConstraint("mac", name="uq_star_printers_mac"),
-    postgresql_with={"fillfactor": "50"},
-    comment="The Star printers that are called over MQTT",
-)
-
 device_snapshots = Table(
     "device_snapshots",
     metadata,
@@ -130,25 +111,4 @@ device_snapshots = Table(
     Column("sha256", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     comment="The newest picture of each device",
-)
-
-printers = Table(
-    "printers",
-    metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("device_id", Text, primary_key=True),
-    Column(
-        "seq",
-        BigInteger,
-        comment="of the store's log: its jobs are made up to here; null: it prints nothing",
-    ),
-    Column(
-        "waiting_since",
-        DateTime(timezone=True),
-        comment="since when a job of it is not printed; null: none waits",
-    ),
-    Column("agent", Text, comment="which agent holds it"),
-    Column("held_until", DateTime(timezone=True)),
-    postgresql_with={"fillfactor": "50"},
-    comment="The printers that stores print on",
 )

@@ -1,4 +1,4 @@
-"""The tables of documents and edits, in the metadata of `tables.py`."""
+"""The tables of documents and edits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from core_api.postgres.tables import metadata
+from core_api.postgres.tables.metadata import NOW, metadata
 
 documents = Table(
     "documents",
@@ -69,7 +69,7 @@ edit_clients = Table(
     Column("client", Text, primary_key=True),
     Column("subject", Text, nullable=False),
     Column("settled", BigInteger, nullable=False, comment="its last settled number"),
-    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=NOW),
     Index("ix_edit_clients_seen_at", "seen_at"),
     Index("ix_edit_clients_subject", "subject"),
     postgresql_with={"fillfactor": "50"},
