@@ -111,3 +111,20 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "commands": "its command",
     },
 }
+
+JAVASCRIPT: Final = (
+    "contract",
+    "types",
+    "machine",
+    "transport",
+    "page_events",
+    "client",
+    "tabs",
+    "state",
+    "shared_state",
+    "yabam_client",
+    "bindings",
+    "index",
+)
+"""The same of the browser's SDK: the folders are named as in Python, and beside them stands what a
+page names by its address."""

@@ -3,17 +3,17 @@
 //
 // As client_sdk/shared_state/engine.py. Who is told of what, tab_state.js knows.
 
-import { checkDocumentValue } from "./values.js";
-import { ClosedError, StateError } from "./errors.js";
+import { checkDocumentValue } from "../contract/state/values.js";
+import { ClosedError, StateError } from "../contract/state/errors.js";
 import { Journal } from "./journal.js";
 import { Loader, Sender } from "./sender.js";
-import { CommandQueue } from "./command_queue.js";
+import { CommandQueue } from "../state/orders/command_queue.js";
 import { OrderDesk } from "./order_desk.js";
-import { checkCommand } from "./order_commands.js";
-import { PrivateDocuments } from "./private.js";
-import { subjectOf } from "./subject.js";
-import { queueOf } from "./records.js";
-import { Replica } from "./replica.js";
+import { checkCommand } from "../state/orders/commands.js";
+import { PrivateDocuments } from "../state/private.js";
+import { subjectOf } from "../state/subject.js";
+import { queueOf } from "../state/records.js";
+import { Replica } from "../state/replica.js";
 
 /** How often Core is told that the session goes on, in milliseconds; without that it ends after a day. */
 const RENEW_EVERY_MS = 3 * 3_600_000;

@@ -5,9 +5,9 @@
 // gave them until its log has brought them here, and why the last command was refused, both by the id that
 // the order is shown under; and the ids of orders, by the keys that they were shown under.
 
-import { isOpen } from "../contract.js";
-import { CLOSED_STATUSES } from "../contract_lists.js";
-import { itemsOf, newOrder, totalOf } from "./order_commands.js";
+import { isOpen } from "../../contract/contract.js";
+import { CLOSED_STATUSES } from "../../contract/contract_lists.js";
+import { itemsOf, newOrder, totalOf } from "./commands.js";
 
 /** What this client knows that has done nothing. */
 export const NO_COMMANDS = { entries: [], known: {}, errors: {}, placed: {} };
@@ -19,9 +19,9 @@ export const shownAs = ({ order, key }) => order ?? key;
  * All that is shown: Core's open orders, and those that are not placed yet, each {order, pending, leftOut,
  * error, after}. An order that a pending command closes stays until Core has answered.
  *
- * @param {import("../types.js").Order[]} orders
+ * @param {import("../../types.js").Order[]} orders
  * @param {any} own
- * @returns {import("../types.js").ShownOrder[]}
+ * @returns {import("../../types.js").ShownOrder[]}
  */
 export function shownOrders(orders, own) {
   const core = newest(orders, own.known);
@@ -46,10 +46,10 @@ export function newest(orders, known) {
  * same; `error`: why the last command was refused, until there is another one; `after`: the last of this
  * client's commands that is in it.
  *
- * @param {import("../types.js").Order | null} core Core's, as the newest that is known of it; null: it does not have it
+ * @param {import("../../types.js").Order | null} core Core's, as the newest that is known of it; null: it does not have it
  * @param {string} id
  * @param {any} own
- * @returns {import("../types.js").ShownOrder | null}
+ * @returns {import("../../types.js").ShownOrder | null}
  */
 export function shownOrder(core, id, own) {
   const commands = own.entries.filter((entry) => shownAs(entry) === id);

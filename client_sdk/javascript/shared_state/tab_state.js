@@ -4,13 +4,13 @@
 // its own, so that one who asks again, because the leading tab has gone, has it done once; they show what
 // the leading tab shows, pending edits of all tabs included. Documents of `session` never leave the tab.
 
-import { nameOf, partsOf } from "./entries.js";
+import { nameOf, partsOf } from "../state/entries.js";
 import { Engine } from "./engine.js";
-import { ClosedError, StateError, StateStoreError } from "./errors.js";
-import { MemoryStore } from "./memory_store.js";
-import { Observers } from "./observers.js";
-import { NO_COMMANDS } from "./order_view.js";
-import { PrivateDocuments, isPrivate } from "./private.js";
+import { ClosedError, StateError, StateStoreError } from "../contract/state/errors.js";
+import { MemoryStore } from "../state/memory_store.js";
+import { Observers } from "../state/observers.js";
+import { NO_COMMANDS } from "../state/orders/view.js";
+import { PrivateDocuments, isPrivate } from "../state/private.js";
 
 const NONE = { value: null, version: 0, pending: 0, leftOut: 0, conflict: null, error: null };
 const KINDS = { StateStoreError, ClosedError, StateError, Error };

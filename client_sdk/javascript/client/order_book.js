@@ -10,11 +10,11 @@ import {
   formatDigest,
   isOpen,
   orderHash,
-} from "./contract.js";
-import { MAX_CLOSED } from "./contract_lists.js";
+} from "../contract/contract.js";
+import { MAX_CLOSED } from "../contract/contract_lists.js";
 
-/** @typedef {import("./types.js").Order} Order */
-/** @typedef {import("./types.js").OrderChange} OrderChange */
+/** @typedef {import("../types.js").Order} Order */
+/** @typedef {import("../types.js").OrderChange} OrderChange */
 
 /** Every method that changes the book returns the changes: {kind, channel, id, order}. */
 export class OrderBook {

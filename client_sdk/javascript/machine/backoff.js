@@ -2,7 +2,7 @@
 //
 // As client_sdk/machine/backoff.py.
 
-import { MAX_RESTARTS } from "./contract_lists.js";
+import { MAX_RESTARTS } from "../contract/contract_lists.js";
 
 /** How long to wait after failures; `uniform` (low, high) gives a random number evenly between. */
 export class Backoff {

@@ -4,7 +4,7 @@
 // As client_sdk/client/receipts.py. What is to be said gathers for a second. One that could not be sent is tried
 // again a few times: the next sync says the same.
 
-import { MAX_SEEN_ORDERS } from "./contract_lists.js";
+import { MAX_SEEN_ORDERS } from "../contract/contract_lists.js";
 
 const EVERY_MS = 1_000;
 const MOST_TRIES = 4;

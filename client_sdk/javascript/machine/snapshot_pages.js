@@ -4,8 +4,8 @@
 // of the first; what has changed since comes by the events after that head. A server that never
 // comes to an end is not believed: the pages of one sync have limits.
 
-import { ContractError, carriesDocuments } from "./contract.js";
-import { MAX_ANEW, MAX_EMPTY_PAGES, MAX_PAGED_SYNC_BYTES, MAX_PAGES } from "./contract_lists.js";
+import { ContractError, carriesDocuments } from "../contract/contract.js";
+import { MAX_ANEW, MAX_EMPTY_PAGES, MAX_PAGED_SYNC_BYTES, MAX_PAGES } from "../contract/contract_lists.js";
 
 /** The answer of one sync, whole once `next` is null. */
 export class Assembly {

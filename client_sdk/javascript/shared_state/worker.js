@@ -2,7 +2,7 @@
 //
 // `RetryTimer` of client_sdk/shared_state/sender.py, and the loop around it.
 
-import { Backoff } from "../backoff.js";
+import { Backoff } from "../machine/backoff.js";
 
 const LONGEST_TIMER_MS = 60_000;
 

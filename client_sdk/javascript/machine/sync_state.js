@@ -3,7 +3,7 @@
 // As client_sdk/machine/sync_state.py, less the filling of the book after a restart: here the book is stored
 // together with the cursor.
 
-import { carriesDocuments } from "./contract.js";
+import { carriesDocuments } from "../contract/contract.js";
 import { DUPLICATE, GAP, Positions, changesOf } from "./sequencing.js";
 
 /** The positions, the epoch and the counters of one client. */

@@ -5,9 +5,9 @@
 //
 // As client_sdk/shared_state/order_commands.py.
 
-import { StateError, shown } from "./errors.js";
-import { newest, shownOrder, shownOrders } from "./order_view.js";
-import { copy } from "./values.js";
+import { StateError, shown } from "../contract/state/errors.js";
+import { newest, shownOrder, shownOrders } from "../state/orders/view.js";
+import { copy } from "../contract/state/values.js";
 
 /** @typedef {import("../types.js").Order} Order */
 /** @typedef {import("../types.js").ShownOrder} ShownOrder */

@@ -6,7 +6,7 @@ import { CoreClock } from "./core_clock.js";
 import { SyncState } from "./sync_state.js";
 import { Healing } from "./healing.js";
 import { Backoff, Restarts } from "./backoff.js";
-import { LONG_POLL_GAP_S, SETTINGS } from "./contract_lists.js";
+import { LONG_POLL_GAP_S, SETTINGS } from "../contract/contract_lists.js";
 import { TransportChoice } from "./transport_choice.js";
 
 export const NEVER = Infinity;

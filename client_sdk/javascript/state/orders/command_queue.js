@@ -8,16 +8,16 @@
 // hold when that is kept: so nobody is told of a refusal that a crash could forget, after which the same
 // command might be taken. Nothing else may change the queue meanwhile.
 
-import { isOpen } from "../contract.js";
+import { isOpen } from "../../contract/contract.js";
 import {
   MAX_COMMANDS,
   MAX_COMMAND_AGE_S,
   MAX_SENT_AGE_S,
-} from "../contract_lists.js";
-import { slugOf } from "../http_failures.js";
-import { StateError, shown } from "./errors.js";
-import { checkBody, requestOf } from "./order_commands.js";
-import { shownAs } from "./order_view.js";
+} from "../../contract/contract_lists.js";
+import { slugOf } from "../../transport/http_failures.js";
+import { StateError, shown } from "../../contract/state/errors.js";
+import { checkBody, requestOf } from "./commands.js";
+import { shownAs } from "./view.js";
 
 /** So many orders, ends and refusals are remembered, the newest. */
 const MOST_REMEMBERED = 1000;

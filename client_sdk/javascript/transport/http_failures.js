@@ -2,8 +2,8 @@
 //
 // As client_sdk/transport/http_failures.py.
 
-import { MAX_DETAIL_LENGTH, MAX_RETRY_AFTER, PROBLEMS } from "./contract_lists.js";
-import { failure } from "./messages.js";
+import { MAX_DETAIL_LENGTH, MAX_RETRY_AFTER, PROBLEMS } from "../contract/contract_lists.js";
+import { failure } from "../machine/messages.js";
 
 const PREFIX = "urn:yabam:problem:";
 /** As Sat, 21 Nov 2026 12:00:00 GMT; Date.parse alone takes nearly any text. */

@@ -17,11 +17,11 @@
 //     made_at   by Core's clock; null: not known
 //     sent_at   when it was sent first; null: never
 
-import { ContractError, checkOrder } from "../contract.js";
-import { MAX_COMMAND_BYTES, STATUSES } from "../contract_lists.js";
-import { bytesOf } from "./edit.js";
-import { StateError, shown } from "./errors.js";
-import { isObject } from "./pointer.js";
+import { ContractError, checkOrder } from "../../contract/contract.js";
+import { MAX_COMMAND_BYTES, STATUSES } from "../../contract/contract_lists.js";
+import { bytesOf } from "../../contract/state/edit.js";
+import { StateError, shown } from "../../contract/state/errors.js";
+import { isObject } from "../../contract/state/pointer.js";
 
 const UNKNOWN_TIME = "1970-01-01T00:00:00Z";
 const PATHS = {

@@ -2,8 +2,8 @@
 //
 // As client_sdk/machine/messages.py and `signal_of` of client_sdk/transport/stream_events.py.
 
-import { ContractError, checkEvent, instant, isEpoch, isWait } from "./contract.js";
-import { checkDocumentEvent } from "./state/document.js";
+import { ContractError, checkEvent, instant, isEpoch, isWait } from "../contract/contract.js";
+import { checkDocumentEvent } from "../contract/state/document.js";
 
 /**
  * Why a sync or a stream did not work; `retryAfter` in seconds, or null.

@@ -9,13 +9,13 @@
 //     {type: "NotTaken", problem}      it does not take the request, or refuses the command
 //     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
 
-import { ContractError, checkOrder, isEpoch } from "../contract.js";
-import { MAX_EDITS_ANSWER_BYTES } from "../contract_lists.js";
-import { readProblem, retryAfter, shortened, slugOf } from "../http_failures.js";
-import { parsed } from "../messages.js";
+import { ContractError, checkOrder, isEpoch } from "../contract/contract.js";
+import { MAX_EDITS_ANSWER_BYTES } from "../contract/contract_lists.js";
+import { readProblem, retryAfter, shortened, slugOf } from "../transport/http_failures.js";
+import { parsed } from "../machine/messages.js";
 import { readText } from "../transport.js";
-import { checkDocument } from "./document.js";
-import { checkOutcome } from "./edit.js";
+import { checkDocument } from "../contract/state/document.js";
+import { checkOutcome } from "../contract/state/edit.js";
 
 const TIMEOUT_MS = 30_000;
 const NOT_TAKEN = [

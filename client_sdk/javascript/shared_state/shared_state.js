@@ -6,13 +6,13 @@
 //
 // As client_sdk/shared_state/shared_state.py.
 
-import { nameOf, partsOf, sessionKey } from "./entries.js";
-import { StateError } from "./errors.js";
-import { checkOperation } from "./operations.js";
-import { parsePointer } from "./pointer.js";
-import { isPrivate } from "./private.js";
-import { copy, same } from "./values.js";
-import { perform } from "./view.js";
+import { nameOf, partsOf, sessionKey } from "../state/entries.js";
+import { StateError } from "../contract/state/errors.js";
+import { checkOperation } from "../contract/state/operations.js";
+import { parsePointer } from "../contract/state/pointer.js";
+import { isPrivate } from "../state/private.js";
+import { copy, same } from "../contract/state/values.js";
+import { perform } from "../state/view.js";
 
 /** @typedef {import("../types.js").Json} Json */
 /** @typedef {import("../types.js").JsonObject} JsonObject */

@@ -2,7 +2,7 @@
 //
 // As client_sdk/shared_state/order_desk.py.
 
-import { channelsOf } from "./command_queue.js";
+import { channelsOf } from "../state/orders/command_queue.js";
 
 /** The commands to orders of one client, running. */
 export class OrderDesk {

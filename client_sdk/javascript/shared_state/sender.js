@@ -2,9 +2,9 @@
 //
 // `Sender` and `Loader` of client_sdk/shared_state/sender.py.
 
-import { slugOf } from "../http_failures.js";
-import { nameOf } from "./entries.js";
-import { subjectOf } from "./subject.js";
+import { slugOf } from "../transport/http_failures.js";
+import { nameOf } from "../state/entries.js";
+import { subjectOf } from "../state/subject.js";
 import { Worker } from "./worker.js";
 
 /**

@@ -8,13 +8,13 @@
 // brought nothing new and ends at once has failed, channels that begin anew again and again are a
 // fault, and what a server says about waiting is kept within bounds.
 
-import { instant } from "./contract.js";
+import { instant } from "../contract/contract.js";
 import {
   LEAST_POLL_AFTER_MS,
   LONG_FAULT,
   MOST_POLL_AFTER_MS,
   MOST_RECONNECT_MS,
-} from "./contract_lists.js";
+} from "../contract/contract_lists.js";
 import { failure } from "./messages.js";
 import { APPLY, GAP } from "./sequencing.js";
 

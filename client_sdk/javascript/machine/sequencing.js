@@ -1,6 +1,6 @@
 // What may be applied: n+1 on top of n, per channel and epoch. Pure; as client_sdk/machine/sequencing.py.
 
-import { carriesDocuments, channelOf } from "./contract.js";
+import { carriesDocuments, channelOf } from "../contract/contract.js";
 
 export const APPLY = "apply";
 export const DUPLICATE = "duplicate";

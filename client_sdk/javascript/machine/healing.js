@@ -3,7 +3,7 @@
 // As client_sdk/machine/healing_backoff.py, which tells why.
 
 import { Backoff } from "./backoff.js";
-import { MOST_HEALING_S } from "./contract_lists.js";
+import { MOST_HEALING_S } from "../contract/contract_lists.js";
 
 /** When each channel may begin anew. */
 export class Healing {
