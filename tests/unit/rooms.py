@@ -91,6 +91,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "pages": "the pages for the browser",
         "api": "the routes, and their description",
         "wiring": "clock, ids, keys, definitions and connections, for whatever is wired",
+        "trimming": "which rows are old, of every kind",
         "main": "Core, wired",
         "processes": "the relay, ingest, the broker's admin, the senders of webhooks and pushes",
         "commands": "the commands of Core's processes, of its database, and tokens",
