@@ -299,8 +299,9 @@ class BufferedOrderClient:
         self._receipts.applied(applied)
 
     async def _say_received(self, applied: Checkpoint) -> bool:
-        message = {"type": "received", "cursor": format_cursor(applied.positions)}
-        return await self._connection.say("received", message)
+        return await self._connection.say(
+            "received", {"type": "received", "cursor": format_cursor(applied.positions)}
+        )
 
     def _pause(self, failures: int) -> float:
         most = min(

@@ -36,7 +36,7 @@ class MQTTClient:
     def set_callback(self, heard: Callable[[bytes, bytes], None]) -> None:
         """Call this with topic and payload of each message."""
         self._client.on_message = lambda _client, _data, message: heard(
-            message.topic.encode(), message.payload
+            message.topic.encode(), bytes(message.payload)
         )
 
     def connect(self) -> None:
