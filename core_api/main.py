@@ -46,7 +46,7 @@ from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
 from core_api.overload import STRANGERS_BURST, STRANGERS_PER_S, Bound, PollingPace, RateLimit
 from core_api.pages.files import read_files
-from core_api.pages.serving import Pages, content_policy
+from core_api.pages.serving import Pages
 from core_api.pairing.codes import Pairings, trim_pairings
 from core_api.parties.reading import Parties
 from core_api.postgres.commit_hints import Hints
@@ -217,7 +217,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         writing, push_keys(settings.push_key, settings.push_contact), networks
     )
     expiring = Expiring(writing, edits.rules, announced, CommandMetrics(metrics.registry))
-    pages = Pages(read_files(), content_policy(settings.stream_urls))
+    pages = Pages(read_files(), settings.stream_urls)
     api = CoreApi(
         orders,
         FetchSync(

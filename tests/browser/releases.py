@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core_api.pages.files import FOLDERS, PREFIX, File, parse_address, read_files
-from core_api.pages.serving import Pages, content_policy
+from core_api.pages.serving import Pages
 
 _NEVER_MS: Final = 10**9
 _PATIENCE: Final = "PATIENCE_MS = 4_000;"
@@ -54,7 +54,7 @@ class Releases:
         (self._folder / "shared/base.css").write_text(f"{styles}/* {title} */\n")
         files = read_files({**FOLDERS, "": self._folder})
         self._files[title] = files
-        self._apps[title] = Starlette(routes=Pages(files, content_policy([])).routes())
+        self._apps[title] = Starlette(routes=Pages(files, []).routes())
         self._now, self._instead = title, None
 
     def fail(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from core_api.pages.files import read_files
-from core_api.pages.serving import Pages, content_policy
+from core_api.pages.serving import Pages
 
 PAGE = (
     '<link rel="stylesheet" href="/static/shared/base.css">\n'
@@ -37,7 +37,7 @@ class Client:
     """Asks for the pages of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        pages = Pages(read_files({"": folder}), content_policy([]))
+        pages = Pages(read_files({"": folder}), [])
         app = Starlette(routes=pages.routes({"/shop": "shop/index.html"}))
         self._transport = httpx.ASGITransport(app)
 

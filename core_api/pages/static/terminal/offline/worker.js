@@ -11,8 +11,8 @@ const CACHE = "yabam-terminal";
 const PATIENCE_MS = 4_000;
 /** Addresses that change with what they lead to. */
 const HASHED = /"(\/static\/=[0-9a-f]+\/[^"]+)"/g;
-/** The file that none but the page itself names. */
-const SCRIPT = "/terminal/main.all.js";
+/** What none but the page itself holds: the script that it ends with. */
+const SCRIPT = "//! terminal/main.js";
 /** What is meant though it is not the page: it wants a sign-in, which a proxy may have, or says that the page is gone. */
 const MEANT = [401, 403, 410];
 
@@ -77,9 +77,9 @@ async function newest(coming, copy) {
 async function keep(page) {
   if (!page.ok) throw new Error(`the page came with status ${page.status}`);
   const text = await page.text();
-  const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
   // What stands in front of Core may send a page of its own.
-  if (!files.some((address) => address.endsWith(SCRIPT))) throw new Error("what came is not the page");
+  if (!text.includes(SCRIPT)) throw new Error("what came is not the page");
+  const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
   const cache = await caches.open(CACHE);
   const keepAll = () => Promise.all(files.map((address) => keepFile(cache, address)));
   await keepAll();
