@@ -57,6 +57,8 @@ from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.star_printers import StarPrinters
 from core_api.printing.statements import trim_jobs
+from core_api.push.guests import KEPT_S as GUESTS_KEPT_S
+from core_api.push.guests import GuestPhones, trim_guest_phones
 from core_api.push.messages import push_keys
 from core_api.push.registrations import PushSubscriptions, trim_pushes
 from core_api.push.subscriptions import KEPT_S
@@ -262,7 +264,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             ),
             RevocationsApi(pool, revoked, gate, time.time),
             WebhooksApi(subscriptions, gate),
-            PushApi(pushes, gate),
+            PushApi(pushes, GuestPhones(writing, networks), gate),
             settings.cors_origins,
             [
                 *CloudPrnt(
@@ -306,6 +308,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         ),
         "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S, left),
         "trim-pairings": lambda: keep_trimming(trim_pairings, pool, _PAIRINGS_KEPT_S, left),
+        "trim-guest-phones": lambda: keep_trimming(trim_guest_phones, pool, GUESTS_KEPT_S, left),
         "trim-pushes": lambda: keep_trimming(trim_pushes, pool, KEPT_S, left),
         "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S, left),
         "trim-history": lambda: keep_trimming_history(

@@ -138,6 +138,9 @@ PUSHES_OF_STORE: Final = 20
 PUSH_ENDPOINT_BYTES: Final = 2 * KIB
 PUSH_MESSAGE_BYTES: Final = 512
 PUSH_ORDERS_COUNTED: Final = 1_000
+GUEST_PUSHES: Final = 20_000
+GUEST_PUSHES_OF_TABLE: Final = 12
+PUSH_ORDERS_NAMED: Final = 3
 PUSHES_AT_ONCE: Final = 50
 PUSHES_AT_ONCE_EACH: Final = 25
 
@@ -448,6 +451,12 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit("browsers that are told of orders", PUSHES, "count", "Core", "409 `too-many-devices`"),
     Limit("those of a store", PUSHES_OF_STORE, "count", "Core", "409 `too-many-devices`"),
+    Limit("guests' phones that are told", GUEST_PUSHES, "count", "Core", "409 `too-many-devices`"),
+    Limit("those of a table", GUEST_PUSHES_OF_TABLE, "count", "Core", "409 `too-many-devices`"),
+    Limit(
+        "orders that a message to a guest's phone names", PUSH_ORDERS_NAMED, "count",
+        "`yabam webhooks`", "it names the newest",
+    ),
     Limit("endpoint of a browser", PUSH_ENDPOINT_BYTES, "bytes", "Core", "422"),
     Limit(
         "message to a browser", PUSH_MESSAGE_BYTES, "bytes", "`yabam webhooks`",

@@ -15,7 +15,7 @@ from typing import Final
 import brotli
 
 import client_sdk.contract
-from core_api.pages.joining import joined
+from core_api.pages.joining import JoiningError, joined
 from core_api.pages.shortening import shortened
 
 FOLDERS: Final = {

@@ -1,4 +1,4 @@
-"""All modules of a page as a script or two, so that a browser waits once, not a hundred times. Pure.
+"""All modules of a page as a script or two, so that a browser does not wait for each. Pure.
 
 The modules stay what one edits and what a checkout holds; nothing is built before Core starts. It
 is enough of the language for modules that are written as ours are: named imports, exports in front

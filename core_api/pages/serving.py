@@ -2,9 +2,9 @@
 
 Only files that were found under the folder at the start are served, so no path leads out of it. The
 policy allows the scripts and styles that a page came with, those of this origin, calls to this
-origin and to the event servers, and (trusted types) no text that becomes markup: should an order's note ever reach the page
-as HTML, the browser refuses to run it. One policy is let through, which gives the address of a
-page's worker and nothing else.
+origin and to the event servers, and (trusted types) no text that becomes markup: should an order's
+note ever reach the page as HTML, the browser refuses to run it. One policy is let through, which
+gives the address of a page's worker and nothing else.
 """
 
 from __future__ import annotations
