@@ -43,6 +43,10 @@ CODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "gzip": lambda body: gzip.compress(body, mtime=0),
 }
 """How a body may be compressed, the better way first."""
+_QUICK: Final[dict[str, Callable[[bytes], bytes]]] = CODINGS | {
+    "br": lambda body: brotli.compress(body, quality=5),
+}
+"""The same in a fiftieth of the time, and a tenth larger."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,26 @@ class File:
     """Those of its styles."""
 
     _packed: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    _best: set[str] = field(default_factory=set, repr=False, compare=False)
 
-    def has_packed(self, coding: str) -> bool:
-        """Whether the body is compressed so already."""
-        return coding in self._packed
+    def is_best(self, coding: str) -> bool:
+        """Whether the body is compressed as well as it can be."""
+        return coding in self._best
 
     def packed(self, coding: str) -> bytes:
-        """The body, compressed when it is first asked for: of a large one, half a second's work.
+        """The body, compressed; quickly, until `pack` has done it well.
 
         Args:
             coding: one of `CODINGS`.
         """
         if coding not in self._packed:
-            self._packed[coding] = CODINGS[coding](self.body)
+            self._packed[coding] = _QUICK[coding](self.body)
         return self._packed[coding]
+
+    def pack(self, coding: str) -> None:
+        """Compress the body as well as can be: of a large one, half a second's work."""
+        self._packed[coding] = CODINGS[coding](self.body)
+        self._best.add(coding)
 
     @cached_property
     def digest(self) -> str:

@@ -77,6 +77,7 @@ class Pages:
 
     def __init__(self, files: Mapping[str, File], stream_urls: Iterable[str]) -> None:
         self._files = files
+        self._packing: dict[tuple[str, str], asyncio.Task[None]] = {}
         urls = tuple(stream_urls)
         self._policies = {name: content_policy(urls, file) for name, file in files.items()}
         self._headers = {
@@ -129,9 +130,11 @@ class Pages:
         if coding is None:
             return Response(file.body, headers=headers)
         headers["content-encoding"] = coding
-        if not file.has_packed(coding):
-            # Once, and not in the way of others.
-            await asyncio.to_thread(file.packed, coding)
+        if not file.is_best(coding) and (name, coding) not in self._packing:
+            # Once, and nobody waits for it.
+            task = asyncio.create_task(asyncio.to_thread(file.pack, coding))
+            self._packing[name, coding] = task
+            task.add_done_callback(lambda _: self._packing.pop((name, coding)))
         return Response(file.packed(coding), headers=headers)
 
     def _page(self, name: str) -> Callable[[Request], Awaitable[Response]]:

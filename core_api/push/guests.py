@@ -32,7 +32,7 @@ from server_common.limits import (
 HOLD_S: Final = 30.0
 """A process that dies holds its phones for so long; longer than an attempt takes."""
 KEPT_S: Final = 86_400.0
-"""Whoever's token ends later, and whose party nobody ended, is forgotten after so long."""
+"""Whoever has not subscribed again is forgotten after so long, though nobody ended the party."""
 
 # By the rule of `parties/rules.py`: a token made in the second of the change is good.
 _LEFT: Final = """EXISTS (
@@ -55,14 +55,15 @@ FROM guest_pushes WHERE (store_id, table_id, device) <> ($1, $2, $3)
 _RENEW: Final = """
 UPDATE guest_pushes SET p256dh = $6, auth = $7, language = $8, subject = $9, renewed_at = now()
 WHERE store_id = $1 AND table_id = $2 AND device = $3 AND endpoint = $4 AND origin = $5
-  AND issued_at = $10 AND expires_at = to_timestamp($11::float8)
+  AND issued_at = $10
 """
 # From the newest event on: what is ready already, the guest sees on the page.
 _PUT: Final = """
 INSERT INTO guest_pushes AS g
     (store_id, table_id, device, endpoint, origin, p256dh, auth, language, subject, issued_at,
      expires_at, epoch, seq)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, to_timestamp($11::float8), e.epoch,
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+    coalesce(to_timestamp(nullif($11::float8, 0)), now() + make_interval(secs => $12)), e.epoch,
     coalesce(h.head, 0)
 FROM epoch e LEFT JOIN channel_heads h ON h.channel = 'table:' || $1::text || '/' || $2::text
 ON CONFLICT (store_id, table_id, device) DO UPDATE SET
@@ -92,7 +93,7 @@ WITH due AS MATERIALIZED (
 ), ready AS MATERIALIZED (
     SELECT d.store_id, d.table_id, d.device, d.origin, o.id, max(l.seq) AS seq,
         max(l.occurred_at) AS since,
-        left(coalesce(o.reference, upper(right(o.id::text, 4))), 40) AS number
+        left(coalesce(o.reference, upper(right(o.id::text, 4))), 24) AS number
     FROM due d JOIN orders o ON o.store_id = d.store_id AND o.table_id = d.table_id
         AND o.status = 'ready' AND o.status NOT IN ('rejected', 'paid', 'cancelled')
     JOIN channel_log l ON l.channel = 'table:' || d.store_id || '/' || d.table_id
@@ -200,7 +201,6 @@ class GuestPhones:
             wanted.language,
             caller.subject,
             caller.issued_at,
-            float(caller.expires_at),
         )
 
         with mapped_errors():
@@ -214,7 +214,7 @@ class GuestPhones:
                     await connection.execute(ORDER)
                     await connection.execute(_CLEAR, *where, wanted.endpoint)
                     _check_room(dict(await connection.fetchrow(_ROOM, *where) or {}))
-                    await connection.execute(_PUT, *row)
+                    await connection.execute(_PUT, *row, float(caller.expires_at), KEPT_S)
 
         await despite_locks(add)
 

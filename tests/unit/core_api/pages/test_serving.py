@@ -6,14 +6,16 @@ import asyncio
 import gzip
 import hashlib
 import re
+import threading
 from base64 import b64encode
 from pathlib import Path
 
+import brotli
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from core_api.pages.files import read_files
+from core_api.pages.files import CODINGS, read_files
 from core_api.pages.joining import JoiningError
 from core_api.pages.serving import Pages
 
@@ -147,6 +149,37 @@ def test_what_the_browser_has_is_not_sent_again(client: Client) -> None:
 
 
 def test_the_same_bytes_are_compressed_alike_by_every_core(folder: Path) -> None:
-    one, other = [read_files({"": folder})["shared/base.css"].packed("gzip") for _ in range(2)]
+    files = [read_files({"": folder})["shared/base.css"] for _ in range(2)]
+    for file in files:
+        file.pack("gzip")
+    one, other = [file.packed("gzip") for file in files]
     assert one == other
     assert gzip.decompress(one).startswith(b"p {")
+
+
+async def test_nobody_waits_for_the_best_compression_and_who_comes_later_has_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = threading.Event()
+
+    def slow(body: bytes) -> bytes:
+        assert may_end.wait(30)
+        return b"best" + body[:0]
+
+    monkeypatch.setitem(CODINGS, "br", slow)
+    pages = Pages(read_files({"": folder}), [])
+    app = Starlette(routes=pages.routes({"/shop": "shop/index.html"}))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://it") as client:
+
+        async def sent() -> bytes:
+            headers = {"accept-encoding": "br"}
+            async with client.stream("GET", "/static/shared/base.css", headers=headers) as answer:
+                return b"".join([part async for part in answer.aiter_raw()])
+
+        for _ in range(2):
+            assert brotli.decompress(await sent()).startswith(b"p {")
+        may_end.set()
+        async with asyncio.timeout(30):
+            while await sent() != b"best":  # noqa: ASYNC110  (in a thread)
+                await asyncio.sleep(0)

@@ -25,6 +25,8 @@ addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 
 addEventListener("push", (event) => event.waitUntil(tell(event.data.json())));
 
+addEventListener("pushsubscriptionchange", (event) => event.waitUntil(askToRenew()));
+
 addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(showPage());
@@ -46,6 +48,21 @@ function tell({ store, count, language }) {
   const title = isKorean ? `새 주문 ${count}건` : count === 1 ? "1 new order" : `${count} new orders`;
   const body = isKorean ? `매장 ${store}` : `Store ${store}`;
   return registration.showNotification(title, { body, tag: `orders-${store}`, renotify: true, icon: "/static/shared/icon.svg" });
+}
+
+/**
+ * The browser has replaced its subscription, and Core takes another by a token alone, which only pages have. So
+ * an open terminal says it to Core; where none is open, the owner is asked to open one.
+ */
+async function askToRenew() {
+  const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const terminals = pages.filter(({ url }) => new URL(url).pathname === PAGE);
+  for (const page of terminals) page.postMessage({ type: "push-replaced" });
+  if (terminals.length > 0) return;
+  const isKorean = navigator.language.startsWith("ko");
+  const title = isKorean ? "터미널을 한 번 열어 주세요" : "Open the terminal once";
+  const body = isKorean ? "그래야 이 기기에 새 주문이 계속 알려집니다." : "Then this device goes on being told of new orders.";
+  await registration.showNotification(title, { body, tag: "renew", icon: "/static/shared/icon.svg" });
 }
 
 /** Brings the terminal to the front, or opens it. */
