@@ -70,7 +70,7 @@ ON CONFLICT (store_id, table_id, device) DO UPDATE SET
     endpoint = excluded.endpoint, origin = excluded.origin, p256dh = excluded.p256dh,
     auth = excluded.auth, language = excluded.language, subject = excluded.subject,
     issued_at = excluded.issued_at, expires_at = excluded.expires_at, renewed_at = now(),
-    tries = 0, due_at = now(), failing_since = NULL, fence = g.fence + 1
+    tries = 0, due_at = now(), failing_since = NULL, failure = NULL, fence = g.fence + 1
 """
 _REMOVE: Final = """
 DELETE FROM guest_pushes WHERE store_id = $1 AND table_id = $2 AND device = $3
@@ -124,12 +124,13 @@ RETURNING g.store_id, g.table_id, g.device, g.fence, e.epoch, f.upto, g.endpoint
     f.numbers[1:$8] AS numbers
 """  # noqa: S608  (both parts are ours)
 _DONE: Final = """
-UPDATE guest_pushes SET seq = $5, epoch = $6, tries = 0, failing_since = NULL, held_until = now()
+UPDATE guest_pushes SET seq = $5, epoch = $6, tries = 0, failing_since = NULL, failure = NULL,
+    held_until = now()
 WHERE store_id = $1 AND table_id = $2 AND device = $3 AND fence = $4
 """
 _FAIL: Final = """
 UPDATE guest_pushes SET tries = tries + 1, failing_since = coalesce(failing_since, now()),
-    due_at = now() + make_interval(secs => $5), held_until = now()
+    failure = $5, due_at = now() + make_interval(secs => $6), held_until = now()
 WHERE store_id = $1 AND table_id = $2 AND device = $3 AND fence = $4
 """
 _END: Final = """
@@ -319,11 +320,11 @@ class DueGuests:
         with any_error_mapped():
             await self._pool.execute(_DONE, *due.key, due.upto, due.epoch)
 
-    async def note_failed(self, due: DueGuest, _failure: str, after: Next) -> None:
+    async def note_failed(self, due: DueGuest, failure: str, after: Next) -> None:
         """Note that an attempt has failed, or forget the phone. Raises UnavailableError."""
         with any_error_mapped():
             if after.ending is None:
-                await self._pool.execute(_FAIL, *due.key, after.wait_s)
+                await self._pool.execute(_FAIL, *due.key, failure, after.wait_s)
             else:
                 await self._pool.execute(_END, *due.key)
 

@@ -64,6 +64,7 @@ def _attempts() -> list[sa.Column[object]]:
             sa.DateTime(timezone=True),
             comment="null: the last attempt succeeded",
         ),
+        sa.Column("failure", sa.Text(), comment="what the last attempt came to"),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
         sa.Column("held_until", sa.DateTime(timezone=True), nullable=False, server_default=_NOW),
         sa.Column(
