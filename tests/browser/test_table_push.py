@@ -58,7 +58,7 @@ async def test_a_guest_who_asks_for_it_is_told_on_a_locked_phone_until_they_end_
         assert (phone["table_id"], phone["language"]) == ("5", "ko")
         # Another language of the page is that of the next message.
         async with table.expect_response(PUSHES):
-            await table.locator("[data-action=language]").first.click()
+            await table.locator("#table [data-action=language]").click()
         assert [phone["language"] for phone in await phones(store)] == ["en"]
         async with table.expect_response(PUSHES):
             await table.locator("#notices").click()

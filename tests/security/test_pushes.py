@@ -6,6 +6,7 @@ import json
 import os
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -120,7 +121,8 @@ async def test_t46_a_guest_s_phone_is_of_the_table_of_its_token_and_nobody_else_
 
 async def test_t46_a_guest_whose_party_has_left_subscribes_no_phone(core: CoreService) -> None:
     store = new_store()
-    guest = {"sub": "guest", "role": "table", "stores": [], "table": f"{store}/{TABLE}"}
+    rights = {"role": "table", "stores": [], "table": f"{store}/{TABLE}"}
+    guest: dict[str, Any] = {"sub": "guest"} | rights
     who = made(iat=int(time.time()) - 60, **guest)
     await party_leaves(core, store)
     for call in guest_push_calls():
