@@ -216,9 +216,13 @@ async def test_a_phone_hears_nothing_once_its_guest_s_token_has_ended(
     await room.phones.put(guest(other), "phone", service.browser().subscription)
     for place in (store, other):
         await room.ready(place, await room.place(place))
-    async with sending(room):
-        await service.until(lambda s: len(s.taken) == 1)
+    poster = Poster(LOOPBACK)
+    # Not even before it is forgotten.
+    await sender(room, poster).look()
+    await service.until(lambda s: len(s.taken) == 1)
+    await poster.close()
     assert service.asked == ["/push/1"]
+    await DueGuests(room.pool).settle()
     assert await room.kept(store) == []
 
 
