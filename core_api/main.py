@@ -44,7 +44,7 @@ from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
 from core_api.overload import STRANGERS_BURST, STRANGERS_PER_S, Bound, PollingPace, RateLimit
 from core_api.pages.files import read_files
-from core_api.pages.serving import Pages, content_policy
+from core_api.pages.serving import Pages
 from core_api.pairing.codes import Pairings
 from core_api.parties.reading import Parties
 from core_api.postgres.commit_hints import Hints
@@ -54,6 +54,7 @@ from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.star_printers import StarPrinters
+from core_api.push.guests import GuestPhones
 from core_api.push.messages import push_keys
 from core_api.push.registrations import PushSubscriptions
 from core_api.receipts.devices import DeviceLog
@@ -202,7 +203,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         writing, push_keys(settings.push_key, settings.push_contact), networks
     )
     expiring = Expiring(writing, edits.rules, announced, CommandMetrics(metrics.registry))
-    pages = Pages(read_files(), content_policy(settings.stream_urls))
+    pages = Pages(read_files(), settings.stream_urls)
     api = CoreApi(
         orders,
         FetchSync(
@@ -248,7 +249,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
                 ),
                 RevocationsApi(pool, revoked, gate, time.time),
                 WebhooksApi(subscriptions, gate),
-                PushApi(pushes, gate),
+                PushApi(pushes, GuestPhones(writing, networks), gate),
             ),
             settings.cors_origins,
             [

@@ -14,6 +14,8 @@ from core_api.metrics import CoreMetrics
 from core_api.pairing.codes import trim_pairings
 from core_api.postgres.pool import Pool
 from core_api.printing.statements import trim_jobs
+from core_api.push.guests import KEPT_S as GUESTS_KEPT_S
+from core_api.push.guests import trim_guest_phones
 from core_api.push.registrations import trim_pushes
 from core_api.push.subscriptions import KEPT_S
 from core_api.receipts.reached import trim_reached
@@ -49,6 +51,7 @@ def trimming(
         ),
         "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S, left),
         "trim-pairings": lambda: keep_trimming(trim_pairings, pool, _PAIRINGS_KEPT_S, left),
+        "trim-guest-phones": lambda: keep_trimming(trim_guest_phones, pool, GUESTS_KEPT_S, left),
         "trim-pushes": lambda: keep_trimming(trim_pushes, pool, KEPT_S, left),
         "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S, left),
         "trim-history": lambda: keep_trimming_history(

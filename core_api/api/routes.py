@@ -289,7 +289,8 @@ def operations(handlers: Handlers) -> list[Operation]:
         ),
         Operation(
             "GET", "/v1/push", "readPushKey", pushes.key,
-            "The key that browsers subscribe with; owners only", Answer(PushKey), (401, 403, 429),
+            "The key that browsers subscribe with; owners and guests only", Answer(PushKey),
+            (401, 403, 429),
         ),
         Operation(
             "GET", "/v1/stores/{id}/pushes", "listPushes", pushes.list,
@@ -307,6 +308,18 @@ def operations(handlers: Handlers) -> list[Operation]:
             "Tell a browser nothing of the store's orders any more",
             Answer(media_type="", status=204), (400, 401, 403, 404, 429, 503),
             (parameters.STORE_ID, parameters.BROWSER_ID),
+        ),
+        Operation(
+            "PUT", "/v1/guest-pushes/{device}", "tellGuest", pushes.put_guest,
+            "Tell a phone when an order of its guest's table is ready, until the party leaves",
+            Answer(media_type="", status=204), (400, 401, 403, 409, 413, 415, 422, 429, 503),
+            (parameters.BROWSER_ID,), push_handlers.SUBSCRIBE.type,
+        ),
+        Operation(
+            "DELETE", "/v1/guest-pushes/{device}", "endGuestPush", pushes.remove_guest,
+            "Tell a guest's phone nothing any more",
+            Answer(media_type="", status=204), (400, 401, 403, 404, 429, 503),
+            (parameters.BROWSER_ID,),
         ),
         Operation(
             "GET", "/v1/ops/stream", "watchOps", api.ops.stream,

@@ -1,10 +1,11 @@
-"""The files of the pages as they are sent: read once, joined, named by content, compressed."""
+"""The files of the pages as they are sent: read once, joined, made whole, compressed."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ from typing import Final
 import brotli
 
 import client_sdk.contract
-from core_api.pages.joining import joined
+from core_api.pages.joining import JoiningError, joined
 from core_api.pages.shortening import shortened
 
 FOLDERS: Final = {
@@ -31,15 +32,21 @@ _MEDIA_TYPES: Final = {
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
 }
-_SCRIPT: Final = re.compile(rf'(?<=<script type="module" src=")(?:{PREFIX})([^"]+)\.js(?=")')
+_SCRIPT: Final = re.compile(rf'<script type="module" src="{PREFIX}([^"]+\.js)"></script>')
+_STYLE: Final = re.compile(rf'<link rel="stylesheet" href="{PREFIX}([^"]+\.css)">')
+_ENDS: Final = re.compile(r"<!--|</?(?:script|style)", re.IGNORECASE)
+"""What a browser takes for markup within a script or a style."""
 _ADDRESS: Final = re.compile(rf'(?<="){PREFIX}([^"]+)(?=")')
 _HASHED: Final = re.compile(r"=([0-9a-f]{20})/(.+)")
-_JOINED: Final = ".all.js"
 CODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "br": brotli.compress,
     "gzip": lambda body: gzip.compress(body, mtime=0),
 }
 """How a body may be compressed, the better way first."""
+_QUICK: Final[dict[str, Callable[[bytes], bytes]]] = CODINGS | {
+    "br": lambda body: brotli.compress(body, quality=5),
+}
+"""The same in a fiftieth of the time, and a tenth larger."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +55,32 @@ class File:
 
     body: bytes
     media_type: str
+    scripts: tuple[str, ...] = ()
+    """The digests of the scripts within a page, as its policy names them."""
+    styles: tuple[str, ...] = ()
+    """Those of its styles."""
 
     _packed: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
+    _best: set[str] = field(default_factory=set, repr=False, compare=False)
 
-    def has_packed(self, coding: str) -> bool:
-        """Whether the body is compressed so already."""
-        return coding in self._packed
+    def is_best(self, coding: str) -> bool:
+        """Whether the body is compressed as well as it can be."""
+        return coding in self._best
 
     def packed(self, coding: str) -> bytes:
-        """The body, compressed when it is first asked for: of a large one, half a second's work.
+        """The body, compressed; quickly, until `pack` has done it well.
 
         Args:
             coding: one of `CODINGS`.
         """
         if coding not in self._packed:
-            self._packed[coding] = CODINGS[coding](self.body)
+            self._packed[coding] = _QUICK[coding](self.body)
         return self._packed[coding]
+
+    def pack(self, coding: str) -> None:
+        """Compress the body as well as can be: of a large one, half a second's work."""
+        self._packed[coding] = CODINGS[coding](self.body)
+        self._best.add(coding)
 
     @cached_property
     def digest(self) -> str:
@@ -74,15 +91,16 @@ class File:
 def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
     """All files whose kind we serve, by their path.
 
-    A page's script and all that it imports are one file more, beside the script. A page names its
-    files by addresses that change with them, so that a browser may keep each of them for ever.
+    A page holds its styles and its scripts, with all that they import: it is there after one
+    answer, and what stands first begins while the rest still comes. What else it names, it names by
+    addresses that change with the file, so that a browser may keep each of them for ever.
 
     Args:
         folders: where they are, by what their paths begin with.
 
     Raises:
-        JoiningError: the script of a page cannot be joined.
-        ShorteningError: it has a sign whose meaning is not certain.
+        JoiningError: the scripts of a page cannot be joined, or do not fit into it.
+        ShorteningError: one has a sign whose meaning is not certain.
     """
     found = {
         f"{prefix}{path.relative_to(folder)}": path.read_bytes()
@@ -91,13 +109,10 @@ def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
         if path.suffix in _MEDIA_TYPES
     }
     pages = {path: body.decode() for path, body in found.items() if path.endswith(".html")}
-    modules = {path: body.decode() for path, body in found.items() if path.endswith(".js")}
-    for page in pages.values():
-        for script in _SCRIPT.findall(page):
-            found[f"{script}{_JOINED}"] = shortened(joined(modules, f"{script}.js")).encode()
+    texts = {path: body.decode() for path, body in found.items() if path.endswith((".js", ".css"))}
     files = {path: _file(path, body) for path, body in found.items() if path not in pages}
     for path, page in pages.items():
-        files[path] = _file(path, _with_hashes(page, files).encode())
+        files[path] = _page(_with_hashes(page, files), texts)
     return files
 
 
@@ -111,12 +126,32 @@ def parse_address(path: str) -> tuple[str, str | None]:
     return (match[2], match[1]) if match else (path, None)
 
 
+def _page(page: str, texts: Mapping[str, str]) -> File:
+    """The page with its styles and scripts in the place of their addresses."""
+    scripts = joined(texts, *_SCRIPT.findall(page))
+    parts = iter([f'"use strict";\n{shortened(script)}' for script in scripts])
+    held: dict[str, list[str]] = {"script": [], "style": []}
+
+    def put(tag: str, text: str) -> str:
+        mark = _ENDS.search(text)
+        if mark:
+            raise JoiningError(f"a {tag} of a page must not hold {mark[0]}: it would end it")
+        held[tag].append(f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}")
+        return f"<{tag}>{text}</{tag}>"
+
+    page = _STYLE.sub(lambda match: put("style", texts[match[1]]), page)
+    page = _SCRIPT.sub(lambda _: put("script", next(parts)), page)
+    body, media_type = page.encode(), _MEDIA_TYPES[".html"]
+    return File(body, media_type, tuple(held["script"]), tuple(held["style"]))
+
+
 def _with_hashes(page: str, files: Mapping[str, File]) -> str:
     def hashed(match: re.Match[str]) -> str:
         path = match[1]
-        return f"{PREFIX}={files[path].digest}/{path}" if path in files else match[0]
+        within = path.endswith((".js", ".css"))
+        return f"{PREFIX}={files[path].digest}/{path}" if path in files and not within else match[0]
 
-    return _ADDRESS.sub(hashed, _SCRIPT.sub(rf"{PREFIX}\1{_JOINED}", page))
+    return _ADDRESS.sub(hashed, page)
 
 
 def _file(path: str, body: bytes) -> File:

@@ -1,4 +1,4 @@
-"""All modules of a page as one script, so that a browser waits once and not a hundred times. Pure.
+"""All modules of a page as a script or two, so that a browser does not wait for each. Pure.
 
 The modules stay what one edits and what a checkout holds; nothing is built before Core starts. It
 is enough of the language for modules that are written as ours are: named imports, exports in front
@@ -23,12 +23,15 @@ class JoiningError(Exception):
     """A module that cannot be joined with others; the text says which, and why."""
 
 
-def joined(modules: Mapping[str, str], start: str) -> str:
-    """One module that does what `start` does with all that it imports.
+def joined(modules: Mapping[str, str], *starts: str) -> list[str]:
+    """Scripts that do, one after the other, what `starts` do with all that they import.
+
+    A module stands in the first script that needs it. The scripts are no modules: they share what
+    they declare, as those of one page do.
 
     Args:
         modules: their texts, by path.
-        start: the path of the one that a page names.
+        starts: the paths of those that a page names.
 
     Raises:
         JoiningError: one is missing, imports itself in a circle, or is written in another way.
@@ -40,7 +43,8 @@ def joined(modules: Mapping[str, str], start: str) -> str:
         if path in on_the_way:
             raise JoiningError(f"{path} imports itself, by {' and '.join(on_the_way[1:])}")
         if path not in modules:
-            raise JoiningError(f"{on_the_way[-1]} imports {path}, which is not there")
+            by = on_the_way[-1] if on_the_way else "the page"
+            raise JoiningError(f"{by} imports {path}, which is not there")
         if path not in names:
             text = modules[path]
             imported = {
@@ -51,8 +55,12 @@ def joined(modules: Mapping[str, str], start: str) -> str:
             parts.append(f"//! {path}\nconst {names[path]} = {_closed(path, text, imported)};\n")
         return names[path]
 
-    add(start, ())
-    return "".join(parts)
+    scripts = []
+    for start in starts:
+        parts.clear()
+        add(start, ())
+        scripts.append("".join(parts))
+    return scripts
 
 
 def _resolved(path: str, relative: str) -> str:

@@ -1,10 +1,10 @@
 """The routes of the pages: every file is read once at the start, and sent with strict headers.
 
 Only files that were found under the folder at the start are served, so no path leads out of it. The
-policy allows scripts and styles of this origin alone, calls to this origin and to the event
-servers, and (trusted types) no text that becomes markup: should an order's note ever reach the page
-as HTML, the browser refuses to run it. One policy is let through, which gives the address of a
-page's worker and nothing else.
+policy allows the scripts and styles that a page came with, those of this origin, calls to this
+origin and to the event servers, and (trusted types) no text that becomes markup: should an order's
+note ever reach the page as HTML, the browser refuses to run it. One policy is let through, which
+gives the address of a page's worker and nothing else.
 """
 
 from __future__ import annotations
@@ -35,20 +35,25 @@ _ASKED_FOR: Final = "no-cache"
 _KEPT: Final = "public, max-age=31536000, immutable"
 
 
-def content_policy(stream_urls: Iterable[str]) -> str:
-    """The Content-Security-Policy of every page.
+def content_policy(stream_urls: Iterable[str], file: File) -> str:
+    """The Content-Security-Policy of a page.
 
     Args:
         stream_urls: where the event servers are; a page may call their origins, also by WebSocket.
+        file: the page, or another file, which then holds no script.
     """
+    scripts, styles = (
+        " ".join(("'self'", *(f"'{digest}'" for digest in digests)))
+        for digests in (file.scripts, file.styles)
+    )
     origins = {_origin(url) for url in stream_urls} - {""}
     # A source that names a scheme of HTTP does not permit a WebSocket to the same place.
     streams = sorted(origins | {origin.replace("http", "ws", 1) for origin in origins})
     return "; ".join(
         (
             "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
+            f"script-src {scripts}",
+            f"style-src {styles}",
             "img-src 'self'",
             "manifest-src 'self'",
             "worker-src 'self'",
@@ -67,13 +72,15 @@ class Pages:
 
     Args:
         files: what there is, as `read_files` gives it.
-        policy: as `content_policy` gives it.
+        stream_urls: where the event servers are.
     """
 
-    def __init__(self, files: Mapping[str, File], policy: str) -> None:
+    def __init__(self, files: Mapping[str, File], stream_urls: Iterable[str]) -> None:
         self._files = files
+        self._packing: dict[tuple[str, str], asyncio.Task[None]] = {}
+        urls = tuple(stream_urls)
+        self._policies = {name: content_policy(urls, file) for name, file in files.items()}
         self._headers = {
-            "content-security-policy": policy,
             "x-content-type-options": "nosniff",
             "referrer-policy": "no-referrer",
             "cross-origin-opener-policy": "same-origin",
@@ -113,6 +120,7 @@ class Pages:
             raise NotFoundError("there is no such file among the pages")
         coding = _coding(request.headers.get("accept-encoding", ""))
         headers = self._headers | {
+            "content-security-policy": self._policies[name],
             "cache-control": _KEPT if digest == file.digest else _ASKED_FOR,
             "etag": f'"{file.digest}.{coding or "plain"}"',
         }
@@ -122,9 +130,11 @@ class Pages:
         if coding is None:
             return Response(file.body, headers=headers)
         headers["content-encoding"] = coding
-        if not file.has_packed(coding):
-            # Once, and not in the way of others.
-            await asyncio.to_thread(file.packed, coding)
+        if not file.is_best(coding) and (name, coding) not in self._packing:
+            # Once, and nobody waits for it.
+            task = asyncio.create_task(asyncio.to_thread(file.pack, coding))
+            self._packing[name, coding] = task
+            task.add_done_callback(lambda _: self._packing.pop((name, coding)))
         return Response(file.packed(coding), headers=headers)
 
     def _page(self, name: str) -> Callable[[Request], Awaitable[Response]]:

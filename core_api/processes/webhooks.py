@@ -8,6 +8,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from core_api.postgres.pool import Pool, open_pool
+from core_api.push.due import DueOwners
+from core_api.push.guests import DueGuests
 from core_api.push.messages import PushKeys, push_keys
 from core_api.push.metrics import PushMetrics
 from core_api.push.sender import PushSender
@@ -61,5 +63,8 @@ def _pushes(
     if keys is None:
         return {}
     metrics = PushMetrics(registry)
-    sender = PushSender(pool, poster, keys, metrics, utc_now, settings.push_after_s)
-    return {"push": sender.run}
+    owners = DueOwners(pool, settings.push_after_s)
+    return {
+        "push": PushSender("owners", owners, poster, keys, metrics, utc_now).run,
+        "push-guests": PushSender("guests", DueGuests(pool), poster, keys, metrics, utc_now).run,
+    }

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from core_api.postgres.pool import Pool, any_error_mapped
+from core_api.push.messages import Told
+from core_api.push.registrations import read_standing
 from core_api.push.rules import PAUSE_S, Next
+from core_api.push.subscriptions import Standing
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
 from server_common.limits import PUSH_ORDERS_COUNTED, PUSHES_AT_ONCE_EACH
 
@@ -152,6 +155,16 @@ class Due:
     """Orders of the store that are `placed`, up to `PUSH_ORDERS_COUNTED`."""
 
     @property
+    def told(self) -> Told:
+        """What it is told."""
+        return Told(self.store_id, self.count, self.language)
+
+    @property
+    def topic(self) -> str:
+        """What a later message stands in the place of."""
+        return self.store_id
+
+    @property
     def key(self) -> tuple[str, str, int]:
         """What each statement on it begins with."""
         return self.store_id, self.device, self.fence
@@ -213,3 +226,36 @@ async def note_failed(pool: Pool, due: Due, failure: str, after: Next) -> None:
             await pool.execute(_FAIL, *due.key, failure, after.wait_s)
         else:
             await pool.execute(_END, *due.key)
+
+
+class DueOwners:
+    """Which owners' browsers are to be told now, and what became of it.
+
+    Args:
+        pool: the database.
+        after_s: how long an order may be without a device that has it, in seconds.
+    """
+
+    def __init__(self, pool: Pool, after_s: float) -> None:
+        self._pool = pool
+        self._after_s = after_s
+
+    async def take(self, busy: Mapping[str, int], most: int, *, failing: bool) -> list[Due]:
+        """As `take_due`. Raises UnavailableError."""
+        return await take_due(self._pool, busy, most, self._after_s, failing=failing)
+
+    async def note_told(self, due: Due) -> None:
+        """As `note_told`. Raises UnavailableError."""
+        await note_told(self._pool, due)
+
+    async def note_failed(self, due: Due, failure: str, after: Next) -> None:
+        """As `note_failed`. Raises UnavailableError."""
+        await note_failed(self._pool, due, failure, after)
+
+    async def settle(self) -> None:
+        """As `settle`. Raises UnavailableError."""
+        await settle(self._pool)
+
+    async def standing(self) -> Standing:
+        """As `read_standing`. Raises UnavailableError."""
+        return await read_standing(self._pool)

@@ -56,6 +56,14 @@ class Told(Struct, frozen=True):
     language: str
 
 
+class Ready(Struct, frozen=True):
+    """What a guest's phone is told; `table/notices_worker.js` makes a notification of it."""
+
+    ready: list[str]
+    """The numbers of the table's orders that are ready, as its page shows them."""
+    language: str
+
+
 class PushKeys:
     """The key by which push services know this installation.
 
@@ -119,7 +127,7 @@ def check_browser_key(p256dh: str) -> None:
         raise InvalidError("`p256dh` is no public key of the curve P-256") from None
 
 
-def message(told: Told, p256dh: str, auth: str, random: Callable[[int], bytes]) -> bytes:
+def message(told: Struct, p256dh: str, auth: str, random: Callable[[int], bytes]) -> bytes:
     """The body of a request to a push service.
 
     Args:
@@ -156,25 +164,25 @@ def encrypted(
     return head + AESGCM(key).encrypt(nonce, text + _LAST_RECORD, None)
 
 
-def headers(keys: PushKeys, endpoint: str, store_id: str, now: datetime) -> dict[str, str]:
+def headers(keys: PushKeys, endpoint: str, topic: str, now: datetime) -> dict[str, str]:
     """The headers of one attempt (RFC 8030).
 
-    A push service that has not handed over the store's last message yet drops it for this one.
+    A push service that has not handed over the topic's last message yet drops it for this one.
 
     Args:
         keys: of this installation.
         endpoint: of the browser.
-        store_id: the store that the message is of.
+        topic: the store that the message is of, or the table.
         now: in UTC.
     """
-    topic = hashlib.sha256(store_id.encode()).digest()[:_TOPIC_BYTES]
+    hashed = hashlib.sha256(topic.encode()).digest()[:_TOPIC_BYTES]
     return {
         "authorization": keys.authorization(endpoint, now),
         "content-encoding": "aes128gcm",
         "content-type": "application/octet-stream",
         "ttl": str(TTL_S),
         "urgency": "high",
-        "topic": _encoded(topic),
+        "topic": _encoded(hashed),
         "user-agent": "Yabam-Push/1",
     }
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from core_api.push.rules import Ending
 from core_api.push.subscriptions import Standing
 from core_api.webhooks.rules import Kind
+
+Whose = Literal["owners", "guests"]
 
 
 class PushMetrics:
@@ -37,20 +39,25 @@ class PushMetrics:
         )
         self.subscriptions = Gauge(
             "yabam_pushes_subscriptions",
-            "Browsers that are told of new orders, each for each of its stores",
+            "Browsers that are told of orders, each of an owner for each of its stores",
+            ["whose"],
             registry=registry,
         )
         self.late = Gauge(
             "yabam_pushes_late",
             "Those whose push service has failed for more than five minutes",
+            ["whose"],
             registry=registry,
         )
         for kind in get_args(Kind):
             self.attempts.labels(kind)
         for why in get_args(Ending):
             self.ended.labels(why)
+        for whose in get_args(Whose):
+            self.subscriptions.labels(whose)
+            self.late.labels(whose)
 
-    def stands(self, standing: Standing) -> None:
-        """Take how all subscriptions stand."""
-        self.subscriptions.set(standing.subscriptions)
-        self.late.set(standing.late)
+    def stands(self, whose: Whose, standing: Standing) -> None:
+        """Take how the subscriptions of a kind stand."""
+        self.subscriptions.labels(whose).set(standing.subscriptions)
+        self.late.labels(whose).set(standing.late)

@@ -85,7 +85,7 @@ class PushSubscriptions:
         Raises:
             ForbiddenError: this Core has no key.
         """
-        return self._check_sends().public
+        return self.check_sends().public
 
     async def put(self, store_id: str, device: str, wanted: Subscribe, subject: str) -> None:
         """Tell a browser of the store's orders from now on, or go on doing so.
@@ -102,7 +102,7 @@ class PushSubscriptions:
             TooManyDevicesError: there is no room.
             UnavailableError: Postgres does not answer.
         """
-        self._check_sends()
+        self.check_sends()
         target = check_url(wanted.endpoint, self._networks, "endpoint")
         check_browser_key(wanted.p256dh)
         keys = (wanted.p256dh, wanted.auth)
@@ -141,7 +141,8 @@ class PushSubscriptions:
         if done == "DELETE 0":
             raise NotFoundError(f"no device {device} is told of the orders of store {store_id}")
 
-    def _check_sends(self) -> PushKeys:
+    def check_sends(self) -> PushKeys:
+        """The key of this Core. Raises ForbiddenError: it has none."""
         if self._keys is None:
             raise ForbiddenError("this Core tells no phones: set YABAM_PUSH_KEY")
         return self._keys

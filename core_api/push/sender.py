@@ -1,7 +1,8 @@
-"""Tells owners' browsers of orders that no terminal has received, by their push services.
+"""Tells browsers what they are due, by their push services.
 
-Any number of processes may do so side by side: each browser is held while it is told. A push
-service that is slow or dead holds up its own browsers only.
+Owners' are told of orders that no terminal has received, guests' of orders that are ready. Any
+number of processes may do so side by side: each browser is held while it is told. A push service
+that is slow or dead holds up its own browsers only.
 """
 
 from __future__ import annotations
@@ -10,19 +11,18 @@ import asyncio
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
+from msgspec import Struct
 
 from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool
-from core_api.push.due import Due, note_failed, note_told, settle, take_due
-from core_api.push.messages import PushKeys, Told, headers, message
-from core_api.push.metrics import PushMetrics
-from core_api.push.registrations import read_standing
-from core_api.push.rules import next_of
+from core_api.push.messages import PushKeys, headers, message
+from core_api.push.metrics import PushMetrics, Whose
+from core_api.push.rules import Next, next_of
+from core_api.push.subscriptions import Standing
 from core_api.webhooks.posting import Poster
 from server_common.limits import PUSHES_AT_ONCE
 
@@ -37,33 +37,96 @@ _COUNT_EVERY: Final = 5
 _FAILING: Final = PUSHES_AT_ONCE // 2
 
 
+class Due(Protocol):
+    """A browser that is to be told now; this process holds it."""
+
+    @property
+    def store_id(self) -> str:
+        """The store that it is told of."""
+
+    @property
+    def device(self) -> str:
+        """Its name."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where its push service takes messages for it."""
+
+    @property
+    def origin(self) -> str:
+        """Of the endpoint: its push service."""
+
+    @property
+    def p256dh(self) -> str:
+        """Its public key."""
+
+    @property
+    def auth(self) -> str:
+        """Its secret."""
+
+    @property
+    def tries(self) -> int:
+        """How many attempts have failed since the last that succeeded."""
+
+    @property
+    def failing_s(self) -> float:
+        """For how long."""
+
+    @property
+    def told(self) -> Struct:
+        """What it is told."""
+
+    @property
+    def topic(self) -> str:
+        """What a later message stands in the place of."""
+
+
+class Subscribers(Protocol):
+    """Those who are told of one kind of thing. Each method may raise UnavailableError."""
+
+    async def take(self, busy: Mapping[str, int], most: int, *, failing: bool) -> Sequence[Any]:
+        """At most so many that are due, each a `Due`, which are held while they are told."""
+
+    async def note_told(self, due: Any) -> None:
+        """Its push service has taken the message."""
+
+    async def note_failed(self, due: Any, failure: str, after: Next) -> None:
+        """An attempt has failed, with what follows."""
+
+    async def settle(self) -> None:
+        """Let nothing be left of what was to be told, and need not be any more."""
+
+    async def standing(self) -> Standing:
+        """How all of them stand."""
+
+
 class PushSender:
-    """Sends pushes.
+    """Sends pushes to one kind of subscribers, with connections that no other kind waits for.
 
     Args:
-        pool: the database.
+        whose: their kind.
+        subscribers: who is to be told.
         poster: sends requests.
         keys: of this installation.
         metrics: what is counted.
         clock: the time, in UTC, for the tokens.
-        after_s: how long an order may be without a device that has it, in seconds.
     """
 
     def __init__(
         self,
-        pool: Pool,
+        whose: Whose,
+        subscribers: Subscribers,
         poster: Poster,
         keys: PushKeys,
         metrics: PushMetrics,
         clock: Callable[[], datetime],
-        after_s: float,
     ) -> None:
-        self._pool = pool
+        self._whose: Whose = whose
+        self._subscribers = subscribers
         self._poster = poster
         self._keys = keys
         self._metrics = metrics
         self._clock = clock
-        self._after_s = after_s
         self._under_way: dict[asyncio.Task[None], Due] = {}
 
     async def run(self) -> None:
@@ -73,8 +136,8 @@ class PushSender:
             while True:
                 try:
                     if looks % _COUNT_EVERY == 0:
-                        await settle(self._pool)
-                        self._metrics.stands(await read_standing(self._pool))
+                        await self._subscribers.settle()
+                        self._metrics.stands(self._whose, await self._subscribers.standing())
                     await self.look()
                 except UnavailableError as error:
                     _log.warning("pushes_not_taken", reason=str(error))
@@ -97,15 +160,15 @@ class PushSender:
         if room <= 0:
             return
         busy = Counter(due.origin for due in self._under_way.values())
-        for due in await take_due(self._pool, busy, room, self._after_s, failing=failing):
+        for due in await self._subscribers.take(busy, room, failing=failing):
             task = asyncio.create_task(self._tell(due), name=f"push-{due.store_id}-{due.device}")
             self._under_way[task] = due
             task.add_done_callback(self._told)
-        self._metrics.under_way.set(len(self._under_way))
+            self._metrics.under_way.inc()
 
     def _told(self, task: asyncio.Task[None]) -> None:
         self._under_way.pop(task)
-        self._metrics.under_way.set(len(self._under_way))
+        self._metrics.under_way.dec()
 
     async def _tell(self, due: Due) -> None:
         try:
@@ -120,17 +183,16 @@ class PushSender:
 
     async def _send(self, due: Due) -> None:
         now = self._clock()
-        told = Told(due.store_id, due.count, due.language)
-        body = message(told, due.p256dh, due.auth, secrets.token_bytes)
+        body = message(due.told, due.p256dh, due.auth, secrets.token_bytes)
         outcome = await self._poster.post(
-            due.endpoint, body, headers(self._keys, due.endpoint, due.store_id, now), now
+            due.endpoint, body, headers(self._keys, due.endpoint, due.topic, now), now
         )
         self._metrics.attempts.labels(outcome.kind).inc()
         if outcome.kind == "delivered":
-            await note_told(self._pool, due)
+            await self._subscribers.note_told(due)
             return
         after = next_of(due.tries, due.failing_s, outcome, random.uniform)
-        await note_failed(self._pool, due, outcome.detail, after)
+        await self._subscribers.note_failed(due, outcome.detail, after)
         if after.ending is not None:
             self._metrics.ended.labels(after.ending).inc()
             _log.warning(

@@ -27,8 +27,8 @@ _PAINTED: Final = """() => new Promise((resolve) =>
         const [shown] = list.getEntriesByName("first-contentful-paint");
         if (shown) resolve(shown.startTime);
     }).observe({ type: "paint", buffered: true }))"""
-_ASKED: Final = """() => performance.getEntriesByType("resource")
-    .filter(({ name }) => name.includes("/static/"))
+_ASKED: Final = """() => performance.getEntries()
+    .filter(({ name, entryType }) => name.includes("/static/") || entryType === "navigation")
     .map(({ transferSize }) => transferSize)"""
 
 

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core_api.pages.files import FOLDERS, PREFIX, File, parse_address, read_files
-from core_api.pages.serving import Pages, content_policy
+from core_api.pages.serving import Pages
 
 _NEVER_MS: Final = 10**9
 _PATIENCE: Final = "PATIENCE_MS = 4_000;"
@@ -45,16 +45,20 @@ class Releases:
         worker.write_text(worker.read_text().replace(_PATIENCE, f"PATIENCE_MS = {patience_ms};"))
 
     def release(self, title: str) -> None:
-        """From now on Core is of another release, whose script and styles say so."""
+        """From now on Core is of another release, whose script and other files say so."""
         texts = (FOLDERS[""] / "terminal/texts.js").read_text()
         (self._folder / "terminal/texts.js").write_text(
             texts.replace('"Store terminal"', f'"{title}"')
         )
-        styles = (FOLDERS[""] / "shared/base.css").read_text()
-        (self._folder / "shared/base.css").write_text(f"{styles}/* {title} */\n")
+        icon = (FOLDERS[""] / "shared/icon.svg").read_text()
+        (self._folder / "shared/icon.svg").write_text(f"{icon}<!-- {title} -->\n")
+        manifest = (FOLDERS[""] / "terminal/app.webmanifest").read_text()
+        (self._folder / "terminal/app.webmanifest").write_text(
+            manifest.replace('"short_name": "Yabam"', f'"short_name": "{title}"')
+        )
         files = read_files({**FOLDERS, "": self._folder})
         self._files[title] = files
-        self._apps[title] = Starlette(routes=Pages(files, content_policy([])).routes())
+        self._apps[title] = Starlette(routes=Pages(files, []).routes())
         self._now, self._instead = title, None
 
     def fail(self) -> None:

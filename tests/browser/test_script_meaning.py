@@ -68,7 +68,7 @@ def test_the_script_of_a_page_means_what_its_modules_mean(page: str) -> None:
         for prefix, folder in FOLDERS.items()
         for path in folder.rglob("*.js")
     }
-    script = joined(modules, f"{page}/main.js")
+    script = "".join(joined(modules, f"{page}/main.js"))
     (found,) = compared((script, shortened(script)))
     assert found["isRead"], found["before"]
     assert found["same"], f"{found['before']}\n\nis now\n\n{found['after']}"

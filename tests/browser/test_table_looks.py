@@ -92,6 +92,27 @@ async def test_it_fits_with_no_order_one_six_and_a_full_cart(
         await as_it_is_used(store, table, str(width))
 
 
+async def test_on_a_wall_it_is_large_and_uses_the_screen(store: Store, browser: Browser) -> None:
+    async with device(browser, (3840, 2160)) as guest:
+        table = await opened(guest, store.table_url("5"))
+        await as_it_is_used(store, table, "3840")
+        page = await table.locator(".page").bounding_box()
+        bar = await table.locator("#order").bounding_box()
+        dishes = [await table.locator(".dish").nth(n).bounding_box() for n in range(2)]
+        name = await table.locator(".dish strong").first.bounding_box()
+        sheet = await table.locator("#cart-sheet").bounding_box()
+        assert page
+        assert bar
+        assert name
+        assert sheet
+        assert page["width"] >= 3840 * 0.7
+        assert name["height"] >= 40
+        assert len({box["y"] for box in dishes if box}) == 1, "dishes stand side by side"
+        assert page["x"] <= bar["x"]
+        assert bar["x"] + bar["width"] <= page["x"] + page["width"]
+        assert sheet["height"] <= 2160 * 0.65
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
 async def test_axe_finds_nothing_wrong(

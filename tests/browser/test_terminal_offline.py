@@ -34,9 +34,8 @@ async def has_its_copy(page: Page) -> None:
         """async () => {
             const cache = await caches.open("yabam-terminal");
             const copy = await (await cache.match("/terminal"))?.text();
-            const files = [...document.querySelectorAll("link[rel=stylesheet], script[src]")];
-            const address = (one) => one.getAttribute("href") ?? one.getAttribute("src");
-            const isKept = files.every((one) => copy?.includes(address(one)));
+            const files = [...document.querySelectorAll("link[href]")];
+            const isKept = files.every((one) => copy?.includes(one.getAttribute("href")));
             return navigator.serviceWorker.controller !== null && isKept;
         }""",
     )
@@ -144,15 +143,15 @@ async def test_pages_of_two_releases_that_come_at_once_leave_one_copy_with_all_i
         await has_its_copy(first)
         releases.release("The second")
         releases.release("The third")
-        style = releases.address("The second", "shared/base.css")
-        script = releases.address("The second", "terminal/main.all.js")
-        with releases.holding(script):
+        icon = releases.address("The second", "shared/icon.svg")
+        manifest = releases.address("The second", "terminal/app.webmanifest")
+        with releases.holding(manifest):
             await second.goto(f"{url}/terminal?release=The+second", wait_until="commit")
-            await until(first, "(style) => caches.match(style)", style)
+            await until(first, "(icon) => caches.match(icon)", icon)
             await third.goto(f"{url}/terminal?release=The+third")
-            assert style not in await copy_is(third, releases.page("The third"))
+            assert icon not in await copy_is(third, releases.page("The third"))
         kept = await copy_is(first, releases.page("The second"))
-        assert {style, script} <= set(kept)
+        assert {icon, manifest} <= set(kept)
 
 
 LOGIN = HTMLResponse("<h1>Sign in to the network</h1>")

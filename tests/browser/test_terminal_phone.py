@@ -79,14 +79,14 @@ async def told_devices(store: Store) -> list[dict[str, Any]]:
     return list((await store.get(f"/v1/stores/{store.id}/pushes"))["pushes"])
 
 
-async def push(page: Page, told: Told) -> None:
+async def push(page: Page, told: msgspec.Struct, scope: str = "/terminal") -> None:
     """Hand a message to the page's worker, as the browser does when its push service sends one."""
     tools = await page.context.new_cdp_session(page)
     found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def registered(event: dict[str, Any]) -> None:
         for one in event["registrations"]:
-            if one["scopeURL"].endswith("/terminal") and not found.done():
+            if one["scopeURL"].endswith(scope) and not found.done():
                 found.set_result(one["registrationId"])
 
     tools.on("ServiceWorker.workerRegistrationUpdated", registered)
@@ -284,4 +284,49 @@ async def test_a_press_on_a_notification_brings_the_terminal_back(
             ["focus", "/terminal"],
             ["close"],
             ["open", "/terminal"],
+        ]
+
+
+REPLACED = """async () => {
+    const event = new Event("pushsubscriptionchange");
+    const waits = [];
+    event.waitUntil = (work) => waits.push(work);
+    dispatchEvent(event);
+    await Promise.all(waits);
+}"""
+"""What a browser does in a worker when it has replaced its subscription."""
+
+
+async def test_a_subscription_that_the_browser_has_replaced_is_told_to_core_by_the_open_terminal(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        terminal = await subscribed(owner, store)
+        (before,) = await told_devices(store)
+        (worker,) = owner.service_workers
+        async with terminal.expect_response("**/v1/stores/*/pushes/*"):
+            await worker.evaluate(REPLACED)
+        (after,) = await told_devices(store)
+        assert after["renewed_at"] > before["renewed_at"]
+
+
+async def test_where_no_terminal_is_open_the_owner_is_asked_to_open_one(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, workers="allow") as owner:
+        terminal = await opened(owner, store.terminal_url)
+        await terminal.wait_for_function("() => navigator.serviceWorker.controller !== null")
+        (worker,) = owner.service_workers
+        await worker.evaluate(
+            """() => {
+                globalThis.shown = [];
+                clients.matchAll = async () => [];
+                registration.showNotification = async (title, { body }) => {
+                    shown.push([title, body]);
+                };
+            }"""
+        )
+        await worker.evaluate(REPLACED)
+        assert await worker.evaluate("shown") == [
+            ["Open the terminal once", "Then this device goes on being told of new orders."]
         ]

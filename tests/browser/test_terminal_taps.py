@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from typing import Any, Final
 
 import pytest
@@ -14,6 +16,9 @@ from tests.browser.restaurant import PAGES, SIZES, Store, card, device, opened, 
 pytestmark = PAGES
 
 STILL_MS: Final = 600
+NEAR_PX: Final = 48
+"""As the page's `stillness.js` has them."""
+LOOKS_UP: Final = 0.1
 _NOTE_TAPS: Final = """() => {
     window.taps = [];
     addEventListener("pointerdown", (event) => window.taps.push(event.timeStamp), true);
@@ -215,31 +220,70 @@ async def test_every_step_is_taken_back_later_on_its_card(store: Store, browser:
         assert (stored["status"], stored["version"]) == ("placed", 11)
 
 
+_OFFERED: Final = """() => ({
+    served: document.querySelectorAll('.card[data-status="served"]').length,
+    offered: [...document.querySelectorAll(".card .step.main")]
+        .filter((b) => b.dataset.to !== "paid" && b.checkVisibility())
+        .map((b) => {
+            const { left, top, width, height } = b.getBoundingClientRect();
+            const [x, y] = [left + width / 2, top + height / 2];
+            const isSeen = b.contains(document.elementFromPoint(x, y));
+            return { id: b.closest(".card").dataset.press, to: b.dataset.to, x, y, isSeen };
+        })
+        .filter(({ isSeen }) => isSeen),
+})"""
+
+
+class Hand:
+    """Where a hand has pressed of late: neither there nor on that order is a press taken yet."""
+
+    def __init__(self) -> None:
+        self._presses: list[tuple[float, dict[str, Any]]] = []
+
+    def free(self, offered: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What can be pressed now."""
+        since = time.monotonic() - STILL_MS / 1000
+        self._presses = [(at, press) for at, press in self._presses if at > since]
+        return [one for one in offered if not any(_meets(one, by) for _, by in self._presses)]
+
+    async def rest(self) -> None:
+        """Wait until one more can be pressed."""
+        since = self._presses[0][0] if self._presses else time.monotonic()
+        await asyncio.sleep(max(0.02, since + STILL_MS / 1000 - time.monotonic()))
+
+    def pressed(self, wish: dict[str, Any]) -> None:
+        """Note a press that has just been made."""
+        self._presses.append((time.monotonic(), wish))
+
+
+def _meets(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    apart = math.hypot(one["x"] - other["x"], one["y"] - other["y"])
+    return bool(one["id"] == other["id"] or apart <= NEAR_PX)
+
+
 async def work_through(terminal: Page, store: Store, orders: int, seed: int) -> list[set[str]]:
-    """Tap twice on what random cards offer until all is served. Returns steps that nobody meant."""
+    """Tap twice on what cards offer, by chance and as fast as the page allows, until all is served.
+
+    Returns:
+        For each order the steps that nobody meant.
+    """
     chance = random.Random(seed)
     meant: dict[str, set[str]] = {}
-    main = terminal.locator(".card .step.main:visible")
-    served = terminal.locator('.card[data-status="served"]')
-    while await served.count() < orders:
-        found = await main.evaluate_all(
-            """all => all.filter((b) => b.dataset.to !== "paid").map((b) => {
-                const { left, top, width, height } = b.getBoundingClientRect();
-                const [x, y] = [left + width / 2, top + height / 2];
-                const isSeen = b.contains(document.elementFromPoint(x, y));
-                return { id: b.closest(".card").dataset.press, to: b.dataset.to, x, y, isSeen };
-            }).filter(({ isSeen }) => isSeen)"""
-        )
-        if not found:
-            await terminal.wait_for_timeout(50)
+    hand = Hand()
+    while (now := await terminal.evaluate(_OFFERED))["served"] < orders:
+        free = hand.free(now["offered"])
+        if not free:
+            await hand.rest()
             continue
-        wish = chance.choice(found)
+        wish = chance.choice(free)
         meant.setdefault(wish["id"], set()).add(f"order.{wish['to']}")
-        for _ in range(2):
+        for pause in (chance.choice((0, 60, 120)), 0):
             await terminal.mouse.click(wish["x"], wish["y"])
-            await terminal.wait_for_timeout(chance.choice((0, 60, 120)))
+            if pause > 0:
+                await terminal.wait_for_timeout(pause)
+        hand.pressed(wish)
         # Mostly the next order comes at once; now and then somebody looks up.
-        if chance.random() < 0.4:
+        if chance.random() < LOOKS_UP:
             await still(terminal)
     await settled(terminal)
     return [set(await store.events(one)) - {"order.placed"} - meant[one] for one in meant]

@@ -112,6 +112,12 @@ def push_calls(store: str) -> list[Call]:
     ]
 
 
+def guest_push_calls() -> list[Call]:
+    """A request to each route of a guest's phone: which table's, the token alone says."""
+    route, path = "/v1/guest-pushes/{device}", "/v1/guest-pushes/phone"
+    return [Call(route, "PUT", path, a_subscription()), Call(route, "DELETE", path)]
+
+
 def a_subscription() -> dict[str, Any]:
     """The body by which a browser subscribes to a store's orders."""
     wanted: dict[str, Any] = msgspec.to_builtins(Browser("https://push.example/p").subscription)
@@ -161,7 +167,7 @@ RENEW = Call("/v1/tokens/renewals", "POST", "/v1/tokens/renewals")
 
 
 PUSH_KEY = Call("/v1/push", "GET", "/v1/push")
-"""It shows what is public, and is for owners alone."""
+"""It shows what is public, and is for owners and guests alone."""
 
 WEBHOOKS = Call("/v1/webhooks", "GET", "/v1/webhooks")
 """It shows those of the caller's own stores."""

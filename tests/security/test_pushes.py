@@ -1,19 +1,22 @@
-"""T43 to T45: who subscribes to pushes, where they are sent, and what of it is shown."""
+"""T43 to T46: who subscribes to pushes, where they are sent, and what of it is shown."""
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from core_api.push.messages import PushKeys, Told, headers, message
+from core_api.push.messages import PushKeys, Ready, Told, headers, message
 from tests.integration.core_service import CoreService, bearer, new_store, token
 from tests.push_service import Browser, encoded
-from tests.security.routes import a_subscription, push_calls
+from tests.security.routes import TABLE, a_subscription, guest_push_calls, push_calls
+from tests.security.test_tokens import made, party_leaves
 
 
 async def test_t43_only_an_owner_of_the_store_subscribes_a_phone_or_ends_it(
@@ -93,3 +96,58 @@ def test_t45_a_push_tells_the_phone_a_number_and_its_push_service_nothing() -> N
     assert len(longer) == len(body)
     with pytest.raises(InvalidTag):
         another.decrypt(body)
+
+
+async def test_t46_a_guest_s_phone_is_of_the_table_of_its_token_and_nobody_else_subscribes_one(
+    core: CoreService,
+) -> None:
+    store = new_store()
+    for who in (token("owner", store), token("producer", store), token("ops")):
+        for call in guest_push_calls():
+            assert (await call.send(core.client, who)).status_code == 403, call
+    subscribe, end = guest_push_calls()
+    assert (
+        await subscribe.send(core.client, token("table", table=f"{store}/5"))
+    ).status_code == 204
+    other = token("table", table=f"{store}/6")
+    assert (await end.send(core.client, other)).status_code == 404
+    connection = await asyncpg.connect(core.database)
+    try:
+        rows = await connection.fetch("SELECT * FROM guest_pushes WHERE store_id = $1", store)
+    finally:
+        await connection.close()
+    assert [row["table_id"] for row in rows] == ["5"]
+
+
+async def test_t46_a_guest_whose_party_has_left_subscribes_no_phone(core: CoreService) -> None:
+    store = new_store()
+    rights = {"role": "table", "stores": [], "table": f"{store}/{TABLE}"}
+    guest: dict[str, Any] = {"sub": "guest"} | rights
+    who = made(iat=int(time.time()) - 60, **guest)
+    await party_leaves(core, store)
+    for call in guest_push_calls():
+        answer = await call.send(core.client, who)
+        assert answer.status_code == 401
+        assert answer.json()["type"].endswith("party-left")
+
+
+async def test_t46_what_a_guest_s_phone_gives_leads_to_no_address_of_ours(
+    core: CoreService,
+) -> None:
+    answer = await core.client.put(
+        "/v1/guest-pushes/phone",
+        json=a_subscription() | {"endpoint": "https://169.254.169.254/latest/"},
+        headers=bearer(token("table", table=f"{new_store()}/5")),
+    )
+    assert answer.status_code == 422
+
+
+def test_t46_a_push_tells_a_guest_s_phone_numbers_of_orders_and_its_push_service_nothing() -> None:
+    service = "https://push.example/a"
+    phone = Browser(service)
+    wanted = phone.subscription
+    body = message(Ready(["4711"], "ko"), wanted.p256dh, wanted.auth, os.urandom)
+    assert json.loads(phone.decrypt(body)) == {"ready": ["4711"], "language": "ko"}
+    owners = message(Told("s" * 64, 1000, "en"), wanted.p256dh, wanted.auth, os.urandom)
+    longest = message(Ready(["\U0001f35c" * 24] * 3, "ko"), wanted.p256dh, wanted.auth, os.urandom)
+    assert len(body) == len(owners) == len(longest)

@@ -24,6 +24,7 @@ from tests.security.routes import (
     TABLE,
     WEBHOOKS,
     calls,
+    guest_push_calls,
     placed,
     refused,
     seen,
@@ -59,7 +60,8 @@ async def test_t1_without_a_valid_token_nothing_is_read_or_written(core: CoreSer
     store = new_store()
     order_id = await placed(core, store)
     before = await seen(core, store)
-    asked = [*calls(store, order_id), *FOR_EVERY_TOKEN, LOGIN, PAIR, PUSH_KEY, RENEW, WEBHOOKS]
+    alone = [LOGIN, PAIR, PUSH_KEY, RENEW, WEBHOOKS]
+    asked = [*calls(store, order_id), *guest_push_calls(), *FOR_EVERY_TOKEN, *alone]
     for call in asked:
         response = await call.send(core.client, "")
         assert response.status_code == 401, call

@@ -13,6 +13,7 @@ from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, device_id_of, store_of
 from core_api.errors import ForbiddenError
+from core_api.push.guests import GuestPhones, check_guest
 from core_api.push.registrations import PushSubscriptions
 from core_api.push.rules import check_sees, check_subscribes
 from core_api.push.subscriptions import Pushes, PushKey, Subscribe
@@ -27,18 +28,20 @@ class PushApi:
     """The handlers of pushes.
 
     Args:
-        subscriptions: those that there are.
+        subscriptions: owners' browsers.
+        guests: guests' phones; the guest's token says which table's.
         gate: lets callers in.
     """
 
-    def __init__(self, subscriptions: PushSubscriptions, gate: Gate) -> None:
+    def __init__(self, subscriptions: PushSubscriptions, guests: GuestPhones, gate: Gate) -> None:
         self._subscriptions = subscriptions
+        self._guests = guests
         self._gate = gate
 
     async def key(self, request: Request) -> Response:
         """GET /v1/push: what a browser subscribes with."""
-        if self._gate.caller_of(request).role != "owner":
-            raise ForbiddenError("only owners are told of orders")
+        if self._gate.caller_of(request).role not in ("owner", "table"):
+            raise ForbiddenError("only owners and guests are told of orders")
         return _json(PushKey(self._subscriptions.key))
 
     async def list(self, request: Request) -> Response:
@@ -73,6 +76,30 @@ class PushApi:
             await self._gate.check_stay(caller)
             await self._gate.within_deadline(self._subscriptions.remove(store_id, device))
         _log.info("push_removed", store=store_id, device=device, by=caller.subject)
+        return Response(status_code=204, headers=_NO_STORE)
+
+    async def put_guest(self, request: Request) -> Response:
+        """PUT /v1/guest-pushes/{device}: tell a guest's phone, or go on."""
+        caller = self._gate.caller_of(request)
+        device = device_id_of(request)
+        table = check_guest(caller)
+        self._subscriptions.check_sends()
+        wanted = await SUBSCRIBE.read(request)
+        with self._gate.admit():
+            await self._gate.check_stay(caller)
+            await self._gate.within_deadline(self._guests.put(caller, device, wanted))
+        _log.info("guest_push_subscribed", table=str(table), device=device)
+        return Response(status_code=204, headers=_NO_STORE)
+
+    async def remove_guest(self, request: Request) -> Response:
+        """DELETE /v1/guest-pushes/{device}: tell a guest's phone nothing any more."""
+        caller = self._gate.caller_of(request)
+        device = device_id_of(request)
+        table = check_guest(caller)
+        with self._gate.admit():
+            await self._gate.check_stay(caller)
+            await self._gate.within_deadline(self._guests.remove(caller, device))
+        _log.info("guest_push_removed", table=str(table), device=device)
         return Response(status_code=204, headers=_NO_STORE)
 
 

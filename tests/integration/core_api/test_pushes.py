@@ -19,7 +19,7 @@ from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.push import due, registrations
 from core_api.push import sender as sender_module
-from core_api.push.due import note_failed, note_told, settle, take_due
+from core_api.push.due import DueOwners, note_failed, note_told, settle, take_due
 from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics
 from core_api.push.registrations import PushSubscriptions, read_standing, trim_pushes
@@ -160,7 +160,7 @@ async def sending(
     metrics = PushMetrics(CollectorRegistry())
     poster = Poster(networks, answer_within_s=answer_within_s)
     running = asyncio.create_task(
-        PushSender(pool, poster, KEYS, metrics, utc_now, after_s=0.0).run()
+        PushSender("owners", DueOwners(pool, 0.0), poster, KEYS, metrics, utc_now).run()
     )
     try:
         yield metrics
@@ -228,7 +228,7 @@ async def test_an_order_is_told_of_only_once_it_has_waited(
     await shop.place(young)
     poster = Poster(LOOPBACK)
     metrics = PushMetrics(CollectorRegistry())
-    sender = PushSender(shop.pool, poster, KEYS, metrics, utc_now, after_s=1800)
+    sender = PushSender("owners", DueOwners(shop.pool, 1800), poster, KEYS, metrics, utc_now)
     await sender.look()
     await service.until(lambda s: len(s.taken) == 1)
     await shop.until_told(old)

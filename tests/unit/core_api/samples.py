@@ -23,6 +23,7 @@ from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.plan import Rules
 from core_api.edits.service import EditService
 from core_api.orders.history import OrderHistory
+from core_api.push.guests import GuestPhones
 from core_api.push.messages import PushKeys
 from core_api.push.registrations import PushSubscriptions
 from core_api.store_rules.rules import is_obeyed
@@ -87,7 +88,7 @@ def webhooks_api(gate: Gate, pool: Any = None) -> WebhooksApi:
 def push_api(gate: Gate, pool: Any = None) -> PushApi:
     """The handlers of pushes over a database that is given; its key is its own."""
     keys = PushKeys("p" * 43, "mailto:ops@example.com")
-    return PushApi(PushSubscriptions(pool, keys, Networks()), gate)
+    return PushApi(PushSubscriptions(pool, keys, Networks()), GuestPhones(pool, Networks()), gate)
 
 
 async def everybody_stays(caller: Caller) -> None:

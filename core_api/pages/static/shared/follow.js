@@ -30,7 +30,7 @@ export function awakeClock(wall = () => Date.now(), monotonic = () => performanc
 }
 
 /** This device's name, the same for as long as the browser keeps its storage. */
-function deviceName(kind) {
+export function deviceName(kind) {
   const key = `yabam.device.${kind}`;
   if (ofBrowser.read(key) === null) {
     const random = crypto.getRandomValues(new Uint8Array(6));

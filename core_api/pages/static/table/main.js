@@ -5,6 +5,7 @@ import { onLanguage, switchLanguage, t, translate } from "../shared/language.js"
 import {
   Kept, TokenError, forget, forgetEdits, onLink, readToken, reloadWith, takeFragment, takeProblem,
 } from "../shared/sign_in/session.js";
+import { endLeftOver } from "./locked_phone.js";
 import { TablePage } from "./page.js";
 import "./texts.js";
 
@@ -34,7 +35,10 @@ function open() {
   onLink(async (token) => page !== null && page.takeLink(token));
   const told = takeProblem();
   const found = takeFragment() ?? kept.load();
-  if (found === null) return ask(told);
+  if (found === null) {
+    endLeftOver().catch(() => {});
+    return ask(told);
+  }
   try {
     const session = readToken(found.token, "table");
     if (session.table === null) throw new TokenError("tokenRole");

@@ -1,11 +1,29 @@
-// Shows the guest's notifications, and brings the page back when one is pressed. It caches nothing.
+// Shows the guest's notifications, what is pushed to a locked phone among them, and brings the page back when
+// one is pressed. It caches nothing.
+
+addEventListener("push", (event) => event.waitUntil(tell(event.data.json())));
 
 addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(
-    clients.matchAll({ type: "window", includeUncontrolled: true }).then((pages) => {
-      const page = pages.find(({ url }) => new URL(url).pathname === "/table");
+    pages().then((all) => {
+      const page = all.find(({ url }) => new URL(url).pathname === "/table");
       return page ? page.focus() : clients.openWindow("/table");
     }),
   );
 });
+
+// Only a page has a token by which Core takes the new subscription.
+addEventListener("pushsubscriptionchange", (event) => {
+  event.waitUntil(pages().then((all) => all.forEach((page) => page.postMessage({ type: "push-replaced" }))));
+});
+
+const pages = () => clients.matchAll({ type: "window", includeUncontrolled: true });
+
+/** Says which orders are ready, as the open page does: one stands in the place of the other. */
+function tell({ ready, language }) {
+  const numbers = ready.map((number) => `#${number}`).join(", ");
+  const title = language === "ko" ? `주문 ${numbers} 준비 완료!` : `Order ${numbers} is ready!`;
+  const body = language === "ko" ? "준비되었습니다. 곧 가져다 드립니다." : "Ready. It is on its way to you.";
+  return registration.showNotification(title, { body, tag: `ready-${ready[0]}`, icon: "/static/shared/icon.svg" });
+}

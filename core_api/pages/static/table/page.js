@@ -4,7 +4,7 @@ import { Actions } from "../shared/actions.js";
 import { Credentials } from "../shared/sign_in/credentials.js";
 import { byId, el, setText } from "../shared/dom.js";
 import { money, orderNumber } from "../shared/format.js";
-import { t } from "../shared/language.js";
+import { onLanguage, t } from "../shared/language.js";
 import { Lamp } from "../shared/lamp.js";
 import { Ledger } from "../shared/ledger.js";
 import { Outbox, unsent } from "../shared/outbox.js";
@@ -41,7 +41,7 @@ export class TablePage {
   #bell;
   #cart;
   #menu = null;
-  #notice = new ReadyNotice();
+  #notice = new ReadyNotice(() => this.token);
   #status = { mode: "starting", certainAt: null, skewMs: null, lastError: null };
   #name;
   #confirmed = null;
@@ -96,7 +96,11 @@ export class TablePage {
     const { party, cart, bell, bill, soldOut, waitingTime, takingOrders } = this.#table;
     this.#table.state.subscribe([cart, bell, bill, soldOut, waitingTime, takingOrders], () => this.show());
     party.subscribe(() => this.#checkParty(), "/number");
-    this.#credentials.onChange(() => this.#refused());
+    this.#credentials.onChange(() => {
+      this.#refused();
+      if (!this.#credentials.refused) this.#notice.again();
+    });
+    onLanguage(() => this.#notice.again());
     this.#renewal.start();
     this.#actions.start();
     this.#notice.start();
@@ -190,7 +194,7 @@ export class TablePage {
     const numbers = orders.map((order) => `#${orderNumber(order)}`).join(", ");
     const title = t("readyTitle", { numbers });
     this.#toast(title, "good");
-    this.#notice.tell({ title, body: t("line_ready"), tag: `ready-${orders.at(-1).id}` });
+    this.#notice.tell({ title, body: t("line_ready"), tag: `ready-${orderNumber(orders.at(-1))}` });
   }
 
   /** Core's time in milliseconds since 1970; null while it is not known. */

@@ -1,7 +1,9 @@
-// Tells a guest who looks elsewhere that an order is ready: by sound, by shaking, by a notification.
+// Tells a guest who looks elsewhere that an order is ready: by sound, by shaking, by a notification; on a
+// locked phone by a push.
 
 import { ofBrowser } from "../shared/storage.js";
 import { startWorker } from "../shared/worker.js";
+import { LockedPhone } from "./locked_phone.js";
 
 const KEY = "yabam.guest.notices";
 const WORKER = "/static/table/notices_worker.js";
@@ -16,6 +18,12 @@ const SHAKE_MS = [200, 100, 200];
 export class ReadyNotice {
   #context = null;
   #registration = null;
+  #locked;
+
+  /** @param token () → the guest's token */
+  constructor(token) {
+    this.#locked = new LockedPhone(token);
+  }
 
   /** Listens for the first touch, after which a browser lets a page sound. */
   start() {
@@ -39,10 +47,19 @@ export class ReadyNotice {
 
   /** Turns notifications on or off; the browser asks the guest at the first time. */
   async toggle() {
-    if (this.isOn) return ofBrowser.write(KEY, "off");
-    if ((await Notification.requestPermission()) !== "granted") return undefined;
+    if (this.isOn) {
+      ofBrowser.write(KEY, "off");
+      await this.#locked.end();
+      return;
+    }
+    if ((await Notification.requestPermission()) !== "granted") return;
     ofBrowser.write(KEY, "on");
-    return this.#register();
+    await this.#register();
+  }
+
+  /** The guest goes on with another token, or in another language: Core tells the phone by that. */
+  again() {
+    if (this.isOn) this.#subscribe();
   }
 
   /** Tells: the sound and the shake always, the notification if it was asked for. */
@@ -57,7 +74,13 @@ export class ReadyNotice {
   /** On a phone only a service worker may show a notification. */
   #register() {
     this.#registration ??= startWorker(WORKER);
+    this.#subscribe();
     return this.#registration;
+  }
+
+  async #subscribe() {
+    // Without it, as where Core has no key, the open page tells all the same.
+    await this.#locked.begin(await this.#registration).catch(() => {});
   }
 
   #chime() {

@@ -1,9 +1,8 @@
 // The desk: what the client tells and what the owner does, put together for the board.
 
 import { Actions } from "../shared/actions.js";
-import { Credentials, noticeOf } from "../shared/sign_in/credentials.js";
+import { noticeOf } from "../shared/sign_in/credentials.js";
 import { byId, setText } from "../shared/dom.js";
-import { follow } from "../shared/follow.js";
 import { onLanguage, t } from "../shared/language.js";
 import { Lamp, certainMode } from "../shared/lamp.js";
 import { Outbox, unsentBeyondTab } from "../shared/outbox.js";
@@ -20,10 +19,8 @@ import { Undo } from "./board/undo.js";
 import { History } from "./history/dialog.js";
 import { askCore } from "./history/log.js";
 import { Panel, showPaused, showStation } from "./kitchen/panel.js";
-import { documentChannels, heardStores } from "./kitchen/store.js";
 import { allDay, matches } from "./kitchen/totals.js";
 import { Memory } from "./memory.js";
-import { printerChannels } from "./printing/store_printers.js";
 import { Printers } from "./printing/printers.js";
 import { announce, explanation, showFault, showSound, toast } from "./notices.js";
 import { tellShown } from "./reach/shown.js";
@@ -58,27 +55,28 @@ export class Desk {
   #closing = new AbortController();
 
   /**
-   * @param who {session, stores}, as signing in gives them
+   * @param following the Following of who is signed in
    * @param kept the Kept that holds the token
    * @param ended (name of a text) called when Core refuses the token and there is nothing to keep
    */
-  constructor({ session, stores }, kept, ended) {
-    this.#credentials = new Credentials(session);
+  constructor(following, kept, ended) {
+    const { credentials, stores, channels } = following;
+    this.#following = following;
+    this.#credentials = credentials;
     this.#stores = stores;
     this.#kept = kept;
     this.#ended = ended;
-    this.#name = `yabam.desk.${session.subject}.${stores.map((id) => `store:${id}`).sort().join()}`;
+    this.#name = `yabam.desk.${credentials.session.subject}.${[...channels].sort().join()}`;
   }
 
   start() {
     const { signal } = this.#closing;
     const name = this.#name;
-    const channels = this.#stores.map((id) => `store:${id}`);
     this.#openBoard();
     this.#memory = new Memory(name, () => this.#show());
     this.#memory.start(signal);
     this.#bell = new Bell(name, () => showSound(this.#bell));
-    this.#follow(channels);
+    this.#furnish();
     const ageing = setInterval(() => this.#look(), LOOK_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(ageing));
     addEventListener("beforeunload", (event) => this.#actions.pending && event.preventDefault(), { signal });
@@ -89,8 +87,9 @@ export class Desk {
     this.#renewal.start();
     this.#actions.start();
     this.#show();
-    // What the browser kept is shown at once, so all that shows it must be there.
-    this.#following.start();
+    // What was told by now is shown at once, so all that shows it must be there.
+    this.#following.listen((news) => this.#see(news));
+    if (this.#credentials.refused) this.#leaveIfNew();
   }
 
   get board() {
@@ -175,14 +174,11 @@ export class Desk {
     for (const kind of ["pointerdown", "focusin"]) byId("board").addEventListener(kind, touched, { signal });
   }
 
-  #follow(channels) {
+  /** Makes what stands around the board, on what it follows. */
+  #furnish() {
     const credentials = this.#credentials;
     const name = this.#name;
-    const heard = heardStores(this.#stores);
-    const documents = documentChannels(heard);
-    documents.push(...printerChannels(heard, channels.length + documents.length));
-    this.#following = follow({ kind: "terminal", credentials, channels, documents, seen: (news) => this.#see(news) });
-    const { transport, state, device } = this.#following;
+    const { transport, state, device, channels, heard, documents } = this.#following;
     tellShown(byId("board"), transport, this.#closing.signal);
     this.#reach = new ReachLines(() => this.token, device);
     this.#outbox = new Outbox((...command) => transport.command(...command), credentials);

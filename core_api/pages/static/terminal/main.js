@@ -3,19 +3,21 @@
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
 import { startWorker } from "../shared/worker.js";
-import { onLink, reloadWith, takeProblem } from "../shared/sign_in/session.js";
+import { onLink, reloadWith } from "../shared/sign_in/session.js";
 import "./texts.js";
 import { Desk } from "./desk.js";
+import { following, problem } from "./first.js";
+import { Following } from "./following.js";
 import { endUnwanted } from "./kitchen/phone.js";
 import { keepAwake } from "./screen.js";
 import { listenForKeys, showHelp } from "./keys.js";
-import { askToken, kept, signOut, signedIn } from "./signin.js";
+import { askToken, kept, signOut } from "./signin.js";
 
 let desk = null;
 
-function open(who) {
+function open(followed) {
   byId("terminal").hidden = false;
-  desk = new Desk(who, kept, (problem) => leave(problem));
+  desk = new Desk(followed, kept, (why) => leave(why));
   desk.start();
   listenForKeys(desk);
   keepAwake();
@@ -23,12 +25,12 @@ function open(who) {
 
 // A fresh page is the surest way to leave nothing of the last owner behind. Whose token was refused
 // is asked for another: what was not sent waits for it.
-function leave(problem) {
-  if (problem === null && desk?.pending && !confirm(t("leaving"))) return;
-  if (problem === null) desk?.signOut();
+function leave(why) {
+  if (why === null && desk?.pending && !confirm(t("leaving"))) return;
+  if (why === null) desk?.signOut();
   desk?.close();
-  signOut(problem === null, desk?.token);
-  reloadWith(problem);
+  signOut(why === null, desk?.token);
+  reloadWith(why);
 }
 
 const doing = {
@@ -51,11 +53,9 @@ translate();
 byId("opening").remove();
 document.title = t("title");
 onLink(async (token) => desk !== null && desk.takeLink(token));
-const problem = takeProblem();
-const who = signedIn();
-if (who === null) {
-  askToken(open, problem === null ? null : t(problem));
+if (following === null) {
+  askToken((who) => open(new Following(who)), problem === null ? null : t(problem));
   endUnwanted().catch(() => {});
-} else open(who);
+} else open(following);
 // So that this page opens without a network the next time.
 startWorker("/terminal-worker.js", { scope: location.pathname });

@@ -36,7 +36,7 @@ def test_each_module_runs_once_those_that_it_imports_first(tmp_path: Path) -> No
         "main.js": 'import "./a/two.js";\nimport { one } from "./a/one.js";\n'
         f'import {{ told }} from "./log.js";\ntold.push("main", one);\n{SAY}',
     }
-    assert told_by(joined(modules, "main.js"), tmp_path) == '["one","two","main",1]'
+    assert told_by("".join(joined(modules, "main.js")), tmp_path) == '["one","two","main",1]'
 
 
 def test_names_that_modules_have_for_themselves_do_not_meet(tmp_path: Path) -> None:
@@ -45,12 +45,25 @@ def test_names_that_modules_have_for_themselves_do_not_meet(tmp_path: Path) -> N
         "main.js": 'import { one as other } from "./one.js";\nimport * as all from "./one.js";\n'
         f"const secret = 2;\nconst told = [secret, other(), all.one()];\n{SAY}",
     }
-    assert told_by(joined(modules, "main.js"), tmp_path) == "[2,1,1]"
+    assert told_by("".join(joined(modules, "main.js")), tmp_path) == "[2,1,1]"
 
 
 def test_each_part_begins_with_the_name_of_its_module() -> None:
-    script = joined({"a/main.js": "f();\n"}, "a/main.js")
+    (script,) = joined({"a/main.js": "f();\n"}, "a/main.js")
     assert script.splitlines()[0] == "//! a/main.js"
+
+
+def test_a_second_script_goes_on_with_what_the_first_has_made(tmp_path: Path) -> None:
+    modules = {
+        "one.js": f"export const told = [1];\n{SAY}",
+        "first.js": 'import { told } from "./one.js";\ntold.push(2);\n',
+        "main.js": 'import { told } from "./one.js";\nimport "./first.js";\ntold.push(3);\n'
+        f"{SAY}",
+    }
+    first, second = joined(modules, "first.js", "main.js")
+    assert told_by(first, tmp_path) == "[1]"
+    assert "one.js" not in second.replace('"./one.js"', "")
+    assert told_by(first + second, tmp_path) == "[1]\n[1,2,3]"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +94,6 @@ def test_every_page_can_be_joined(page: str) -> None:
         for prefix, folder in FOLDERS.items()
         for path in folder.rglob("*.js")
     }
-    script = shortened(joined(modules, f"{page}/main.js"))
+    script = shortened("".join(joined(modules, f"{page}/main.js")))
     assert "import" not in re.findall(r"^\w+", script, re.MULTILINE)
     assert f"//! {page}/main.js" in script

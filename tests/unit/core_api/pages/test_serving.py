@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
+import re
+import threading
+from base64 import b64encode
 from pathlib import Path
 
+import brotli
 import httpx
 import pytest
 from starlette.applications import Starlette
 
-from core_api.pages.files import read_files
-from core_api.pages.serving import Pages, content_policy
+from core_api.pages.files import CODINGS, read_files
+from core_api.pages.joining import JoiningError
+from core_api.pages.serving import Pages
 
 PAGE = (
+    '<link rel="icon" href="/static/shared/icon.svg">\n'
     '<link rel="stylesheet" href="/static/shared/base.css">\n'
     '<script type="module" src="/static/shop/main.js"></script>\n'
 )
@@ -26,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
         "shop/index.html": PAGE,
         "shop/main.js": 'import { a } from "../shared/a.js";\nconsole.log(a);\n',
         "shared/a.js": "export const a = 1;\n",
+        "shared/icon.svg": "<svg></svg>",
         "shared/base.css": "p { color: red }\n" * 100,
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -37,7 +45,7 @@ class Client:
     """Asks for the pages of a folder."""
 
     def __init__(self, folder: Path) -> None:
-        pages = Pages(read_files({"": folder}), content_policy([]))
+        pages = Pages(read_files({"": folder}), [])
         app = Starlette(routes=pages.routes({"/shop": "shop/index.html"}))
         self._transport = httpx.ASGITransport(app)
 
@@ -58,39 +66,57 @@ def client(folder: Path) -> Client:
 
 def addresses(page: str) -> list[str]:
     """What the page names, in its order."""
-    return [part.split('"')[0] for part in page.split('="/')[1:]]
+    return re.findall(r'="/(static/[^"]+)"', page)
 
 
 def get(client: Client, path: str, coding: str = "gzip") -> httpx.Response:
     return client.get(path, headers={"accept-encoding": coding})
 
 
-def test_a_page_names_one_script_with_all_that_it_imports(client: Client) -> None:
-    _, script = addresses(get(client, "/shop").text)
-    assert script.endswith("/shop/main.all.js")
-    assert "const a=1;" in get(client, script).text
+def test_a_page_holds_its_styles_and_a_script_with_all_that_it_imports(client: Client) -> None:
+    page = get(client, "/shop").text
+    assert "const a=1;" in page
+    assert "p { color: red }" in page
+    (icon,) = addresses(page)
+    assert icon.endswith("/shared/icon.svg")
+
+
+def test_the_policy_lets_what_a_page_holds_run_and_nothing_else(client: Client) -> None:
+    page = get(client, "/shop")
+    for tag in ("script", "style"):
+        (text,) = re.findall(f"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL)
+        digest = b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        policy = page.headers["content-security-policy"]
+        assert f"{tag}-src 'self' 'sha256-{digest}';" in policy
+    other = get(client, "/static/shared/base.css").headers["content-security-policy"]
+    assert "sha256-" not in other
+    assert "'unsafe-inline'" not in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("end", ["</script>", "<!--", "</STYLE"])
+def test_a_script_that_would_end_itself_is_refused(folder: Path, end: str) -> None:
+    (folder / "shared/a.js").write_text(f'export const a = "{end}";\n')
+    with pytest.raises(JoiningError, match="a script of a page must not hold"):
+        read_files({"": folder})
 
 
 def test_what_a_page_names_is_kept_for_ever_and_the_page_is_asked_for(client: Client) -> None:
     page = get(client, "/shop")
     assert page.headers["cache-control"] == "no-cache"
-    assert [get(client, path).headers["cache-control"] for path in addresses(page.text)] == [
-        KEPT,
-        KEPT,
-    ]
+    (icon,) = addresses(page.text)
+    assert get(client, f"/{icon}").headers["cache-control"] == KEPT
     assert get(client, "/static/shop/main.js").headers["cache-control"] == "no-cache"
 
 
 def test_another_content_has_another_address(client: Client, folder: Path) -> None:
-    style, script = addresses(get(client, "/shop").text)
-    (folder / "shared/a.js").write_text("export const a = 2;\n")
+    (before,) = addresses(get(client, "/shop").text)
+    (folder / "shared/icon.svg").write_text("<svg><!-- newer --></svg>")
     newer = Client(folder)
-    now = addresses(get(newer, "/shop").text)
-    assert now[0] == style
-    assert now[1] != script
-    # Whose page came from a Core of the release before gets a script, and does not keep it.
-    other = get(newer, script)
-    assert "const a=2;" in other.text
+    (now,) = addresses(get(newer, "/shop").text)
+    assert now != before
+    # Whose page came from a Core of the release before gets a file, and does not keep it.
+    other = get(newer, f"/{before}")
+    assert "newer" in other.text
     assert other.headers["cache-control"] == "no-cache"
 
 
@@ -123,6 +149,37 @@ def test_what_the_browser_has_is_not_sent_again(client: Client) -> None:
 
 
 def test_the_same_bytes_are_compressed_alike_by_every_core(folder: Path) -> None:
-    one, other = [read_files({"": folder})["shared/base.css"].packed("gzip") for _ in range(2)]
+    files = [read_files({"": folder})["shared/base.css"] for _ in range(2)]
+    for file in files:
+        file.pack("gzip")
+    one, other = [file.packed("gzip") for file in files]
     assert one == other
     assert gzip.decompress(one).startswith(b"p {")
+
+
+async def test_nobody_waits_for_the_best_compression_and_who_comes_later_has_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end = threading.Event()
+
+    def slow(body: bytes) -> bytes:
+        assert may_end.wait(30)
+        return b"best" + body[:0]
+
+    monkeypatch.setitem(CODINGS, "br", slow)
+    pages = Pages(read_files({"": folder}), [])
+    app = Starlette(routes=pages.routes({"/shop": "shop/index.html"}))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://it") as client:
+
+        async def sent() -> bytes:
+            headers = {"accept-encoding": "br"}
+            async with client.stream("GET", "/static/shared/base.css", headers=headers) as answer:
+                return b"".join([part async for part in answer.aiter_raw()])
+
+        for _ in range(2):
+            assert brotli.decompress(await sent()).startswith(b"p {")
+        may_end.set()
+        async with asyncio.timeout(30):
+            while await sent() != b"best":  # noqa: ASYNC110  (in a thread)
+                await asyncio.sleep(0)

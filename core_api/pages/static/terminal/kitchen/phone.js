@@ -3,21 +3,19 @@
 import { el } from "../../shared/dom.js";
 import { language, t } from "../../shared/language.js";
 import { ofBrowser } from "../../shared/storage.js";
+import { askCore, canBePushed, onReplaced, subscribe, unsubscribe } from "../../shared/web_push.js";
 
 /** Under it the browser keeps whom it tells: the subject of that owner. */
 const WISH = "yabam.push";
-const ANSWER_MS = 10_000;
+const READY_MS = 10_000;
 /** What an answer's status says of it. */
 const REFUSALS = { 403: "pushNone", 409: "pushFull" };
 /** Core forgets who has not said so again for a month; a page may be open for longer. */
 const AGAIN_MS = 86_400_000;
 
-/** Whether this browser can be told at all: over HTTPS, on an iPhone once the page is on its home screen. */
-const isPossible = () => "PushManager" in globalThis && "Notification" in globalThis && "serviceWorker" in navigator;
-
 /** Ends it in this browser where nobody wants it any more: whoever signed out may have had no network. */
 export async function endUnwanted() {
-  if (ofBrowser.read(WISH) === null && isPossible()) await unsubscribe();
+  if (ofBrowser.read(WISH) === null && canBePushed()) await endHere();
 }
 
 /** The part of this device. */
@@ -42,12 +40,13 @@ export class PhonePart {
 
   /** Subscribes again where this device is told already, now and each day; who signed in before is told no more. */
   start() {
-    if (!isPossible()) return;
+    if (!canBePushed()) return;
     setInterval(() => this.#again(), AGAIN_MS);
+    onReplaced(() => this.#again());
     if (ofBrowser.read(WISH) === this.#owner) this.#again();
     else {
       ofBrowser.remove(WISH);
-      this.#do(() => unsubscribe().catch(() => {}));
+      this.#do(() => endHere().catch(() => {}));
     }
   }
 
@@ -56,13 +55,13 @@ export class PhonePart {
     if (ofBrowser.read(WISH) !== this.#owner) return;
     ofBrowser.remove(WISH);
     this.#isOn = false;
-    const told = this.#stores.map((store) => this.#ask("DELETE", pathOf(store, this.#device)));
+    const told = this.#stores.map((store) => askCore(this.#token(), "DELETE", pathOf(store, this.#device)));
     // Where Core does not hear of it, it learns from the push service that this browser is gone.
-    await Promise.all([unsubscribe(), Promise.allSettled(told)]);
+    await Promise.all([endHere(), Promise.allSettled(told)]);
   }
 
   part() {
-    if (!isPossible()) return null;
+    if (!canBePushed()) return null;
     return el("section", { class: "panel-part", "data-part": "phone" }, el("h3", {}, t("pushTitle")),
       el("p", { class: "quiet" }, t(this.#isOn ? "pushIsOn" : "pushLead")),
       this.#problem === null ? null : el("p", { class: "error", role: "alert" }, t(this.#problem)),
@@ -86,7 +85,7 @@ export class PhonePart {
     try {
       await work();
     } catch (problem) {
-      this.#problem = problem.text ?? "pushFailed";
+      this.#problem = problem.text ?? REFUSALS[problem.status] ?? "pushFailed";
     }
     this.#isBusy = false;
     this.#show();
@@ -106,26 +105,9 @@ export class PhonePart {
     // Asked for first: a browser lets a page ask only right after a press.
     if ((await Notification.requestPermission()) !== "granted") throw refusal("pushDenied");
     ofBrowser.write(WISH, this.#owner);
-    const { key } = await (await this.#ask("GET", "/v1/push")).json();
-    const { pushManager } = await registered();
-    const before = await pushManager.getSubscription();
-    // One that was made with another key is of no use any more.
-    if (before !== null && textOf(before.options.applicationServerKey) !== key) await before.unsubscribe();
-    const made = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
-    const { endpoint, keys } = made.toJSON();
-    const body = { endpoint, p256dh: keys.p256dh, auth: keys.auth, language: language() };
-    await Promise.all(this.#stores.map((store) => this.#ask("PUT", pathOf(store, this.#device), body)));
+    const body = await subscribe(await registered(), this.#token(), language());
+    await Promise.all(this.#stores.map((store) => askCore(this.#token(), "PUT", pathOf(store, this.#device), body)));
     this.#isOn = true;
-  }
-
-  async #ask(method, path, body) {
-    const answer = await fetch(path, {
-      ...{ method, cache: "no-store", credentials: "omit", keepalive: true, signal: AbortSignal.timeout(ANSWER_MS) },
-      headers: { authorization: `Bearer ${this.#token()}`, ...(body && { "content-type": "application/json" }) },
-      body: body && JSON.stringify(body),
-    });
-    if (!answer.ok) throw refusal(REFUSALS[answer.status] ?? "pushFailed");
-    return answer;
   }
 }
 
@@ -133,21 +115,11 @@ const pathOf = (store, device) => `/v1/stores/${encodeURIComponent(store)}/pushe
 
 const refusal = (text) => Object.assign(new Error(text), { text });
 
-/** Ends the browser's subscription: its push service takes nothing more for it. */
-async function unsubscribe() {
-  const registration = await navigator.serviceWorker.getRegistration();
-  const subscription = await registration?.pushManager.getSubscription();
-  await subscription?.unsubscribe();
-}
+/** Ends the subscription of this page's worker. */
+const endHere = async () => unsubscribe(await navigator.serviceWorker.getRegistration());
 
 /** The page's worker, which shows the notifications; it may take a while at the first start. */
 function registered() {
-  const late = new Promise((_, reject) => setTimeout(reject, ANSWER_MS, refusal("pushFailed")));
+  const late = new Promise((_, reject) => setTimeout(reject, READY_MS, refusal("pushFailed")));
   return Promise.race([navigator.serviceWorker.ready, late]);
-}
-
-/** Bytes in base64url. */
-function textOf(buffer) {
-  const text = btoa(String.fromCharCode(...new Uint8Array(buffer)));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

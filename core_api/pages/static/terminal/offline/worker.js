@@ -11,8 +11,8 @@ const CACHE = "yabam-terminal";
 const PATIENCE_MS = 4_000;
 /** Addresses that change with what they lead to. */
 const HASHED = /"(\/static\/=[0-9a-f]+\/[^"]+)"/g;
-/** The file that none but the page itself names. */
-const SCRIPT = "/terminal/main.all.js";
+/** What none but the page itself holds: the script that it ends with. */
+const SCRIPT = "//! terminal/main.js";
 /** What is meant though it is not the page: it wants a sign-in, which a proxy may have, or says that the page is gone. */
 const MEANT = [401, 403, 410];
 
@@ -24,6 +24,8 @@ addEventListener("install", (event) => {
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 
 addEventListener("push", (event) => event.waitUntil(tell(event.data.json())));
+
+addEventListener("pushsubscriptionchange", (event) => event.waitUntil(askToRenew()));
 
 addEventListener("notificationclick", (event) => {
   event.notification.close();
@@ -46,6 +48,21 @@ function tell({ store, count, language }) {
   const title = isKorean ? `새 주문 ${count}건` : count === 1 ? "1 new order" : `${count} new orders`;
   const body = isKorean ? `매장 ${store}` : `Store ${store}`;
   return registration.showNotification(title, { body, tag: `orders-${store}`, renotify: true, icon: "/static/shared/icon.svg" });
+}
+
+/**
+ * The browser has replaced its subscription, and Core takes another by a token alone, which only pages have. So
+ * an open terminal says it to Core; where none is open, the owner is asked to open one.
+ */
+async function askToRenew() {
+  const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const terminals = pages.filter(({ url }) => new URL(url).pathname === PAGE);
+  for (const page of terminals) page.postMessage({ type: "push-replaced" });
+  if (terminals.length > 0) return;
+  const isKorean = navigator.language.startsWith("ko");
+  const title = isKorean ? "터미널을 한 번 열어 주세요" : "Open the terminal once";
+  const body = isKorean ? "그래야 이 기기에 새 주문이 계속 알려집니다." : "Then this device goes on being told of new orders.";
+  await registration.showNotification(title, { body, tag: "renew", icon: "/static/shared/icon.svg" });
 }
 
 /** Brings the terminal to the front, or opens it. */
@@ -77,9 +94,9 @@ async function newest(coming, copy) {
 async function keep(page) {
   if (!page.ok) throw new Error(`the page came with status ${page.status}`);
   const text = await page.text();
-  const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
   // What stands in front of Core may send a page of its own.
-  if (!files.some((address) => address.endsWith(SCRIPT))) throw new Error("what came is not the page");
+  if (!text.includes(SCRIPT)) throw new Error("what came is not the page");
+  const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
   const cache = await caches.open(CACHE);
   const keepAll = () => Promise.all(files.map((address) => keepFile(cache, address)));
   await keepAll();

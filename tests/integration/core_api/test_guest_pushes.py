@@ -1,0 +1,323 @@
+"""Guests' phones over a real Postgres and a push service of our own: told of what is ready at their
+table, and of nothing once their party has left."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from msgspec import structs
+from prometheus_client import CollectorRegistry
+
+from client_sdk.contract.channel import Channel
+from core_api.access.callers import Caller
+from core_api.errors import ForbiddenError, InvalidError, NotFoundError, TooManyDevicesError
+from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
+from core_api.orders.service import OrderService
+from core_api.postgres.pool import Pool, open_pool
+from core_api.push import guests as guests_module
+from core_api.push import sender as sender_module
+from core_api.push.guests import DueGuests, GuestPhones, trim_guest_phones
+from core_api.push.messages import PushKeys
+from core_api.push.metrics import PushMetrics
+from core_api.push.sender import PushSender
+from core_api.webhooks.posting import Poster
+from core_api.wiring import new_order_id, utc_now
+from deploy.local.postgres import EmbeddedPostgres
+from server_common.limits import GUEST_PUSHES_OF_TABLE, PUSH_ORDERS_NAMED
+from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
+from tests.parts import migrated_database
+from tests.push_service import PushService, encoded
+from tests.webhook_receiver import status
+
+pytestmark = pytest.mark.xdist_group("webhooks")
+
+KEYS = PushKeys(encoded(b"k" * 32), "mailto:ops@example.com")
+
+
+class Room:
+    """Tables, and the phones at them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.orders = OrderService(pool, 4, utc_now, new_order_id, lambda _: None)
+        self.phones = GuestPhones(pool, LOOPBACK)
+
+    async def place(self, store: str, table: str = "5", upto: str = "preparing") -> str:
+        """Place an order and take it so far; its number."""
+        wanted = PlaceOrder(store, "KRW", [NewItem("김밥", 1, 3500)], table_id=table)
+        placed = await self.orders.place(owner(store), wanted)
+        for step in ("accepted", "preparing", "ready"):
+            await self.orders.transition(owner(store), placed.order_id, Transition(step))
+            if step == upto:
+                break
+        return placed.order_id
+
+    async def ready(self, store: str, order_id: str) -> str:
+        """An order is ready; its number as the page shows it."""
+        await self.orders.transition(owner(store), order_id, Transition("ready"))
+        return order_id[-4:].upper()
+
+    async def leave(self, store: str, table: str = "5", ago_s: float = 0.0) -> None:
+        """The party leaves, so long ago."""
+        await self.pool.execute(
+            "INSERT INTO documents (channel, key, version, schema, facts, made_at, updated_at) "
+            "VALUES ($1, 'party', 1, 1, '{}', now(), now() - make_interval(secs => $2)) "
+            "ON CONFLICT (channel, key) DO UPDATE SET updated_at = excluded.updated_at",
+            f"party:{store}/{table}",
+            ago_s,
+        )
+
+    async def kept(self, store: str) -> list[str]:
+        """The phones of a store that Core keeps."""
+        rows = await self.pool.fetch(
+            "SELECT device FROM guest_pushes WHERE store_id = $1 ORDER BY device", store
+        )
+        return [row["device"] for row in rows]
+
+
+def owner(store: str) -> Caller:
+    return Caller(f"owner-{store}", "owner", frozenset({store}))
+
+
+def guest(store: str, table: str = "5", age_s: int = 60, lifetime_s: int = 3600) -> Caller:
+    """Who came so long ago."""
+    made = int(time.time()) - age_s
+    where = Channel("table", store, table)
+    return Caller("guest", "table", table=where, issued_at=made, expires_at=made + lifetime_s)
+
+
+@pytest.fixture(scope="module")
+def database(postgres_server: EmbeddedPostgres) -> str:
+    """A database that these tests share, one after the other."""
+    return asyncio.run(migrated_database(postgres_server))
+
+
+@pytest.fixture
+async def room(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+    monkeypatch.setattr(sender_module, "EVERY_S", 0.02)
+    pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
+    yield Room(pool)
+    await pool.execute("DELETE FROM guest_pushes")
+    pool.terminate()
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[PushService]:
+    async with PushService(KEYS.public) as running:
+        yield running
+
+
+def sender(room: Room, poster: Poster) -> PushSender:
+    """A sender over the database of these tests."""
+    metrics = PushMetrics(CollectorRegistry())
+    return PushSender("guests", DueGuests(room.pool), poster, KEYS, metrics, utc_now)
+
+
+@asynccontextmanager
+async def sending(room: Room) -> AsyncIterator[None]:
+    """A sender for the time of a block."""
+    poster = Poster(LOOPBACK)
+    running = asyncio.create_task(sender(room, poster).run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await poster.close()
+
+
+async def test_a_phone_is_told_the_numbers_of_what_is_ready_and_nothing_else(
+    room: Room, service: PushService
+) -> None:
+    store = new_store()
+    order = await room.place(store)
+    await room.phones.put(guest(store), "phone", service.browser().subscription)
+    async with sending(room):
+        number = await room.ready(store, order)
+        await service.until(lambda s: len(s.taken) == 1)
+        # Each is told of once.
+        second = await room.ready(store, await room.place(store))
+        await service.until(lambda s: len(s.taken) == 2)
+    assert [pushed.told for pushed in service.taken] == [
+        {"ready": [number], "language": "ko"},
+        {"ready": [second], "language": "ko"},
+    ]
+
+
+async def test_what_comes_to_be_ready_at_once_is_one_message_that_names_the_newest(
+    room: Room, service: PushService
+) -> None:
+    store = new_store()
+    await room.phones.put(guest(store), "phone", service.browser().subscription)
+    orders = [await room.place(store) for _ in range(PUSH_ORDERS_NAMED + 1)]
+    numbers = [await room.ready(store, order) for order in orders]
+    async with sending(room):
+        await service.until(lambda s: len(s.taken) == 1)
+    assert service.taken[0].told["ready"] == numbers[:0:-1]
+
+
+async def test_a_phone_is_told_nothing_of_another_table_nor_of_what_was_ready_before(
+    room: Room, service: PushService
+) -> None:
+    store = new_store()
+    await room.place(store, upto="ready")
+    for table in ("5", "6"):
+        await room.phones.put(guest(store, table), "phone", service.browser().subscription)
+    number = await room.ready(store, await room.place(store, "6"))
+    async with sending(room):
+        await service.until(lambda s: len(s.taken) == 1)
+    assert service.asked == ["/push/1"]
+    assert service.taken[0].told["ready"] == [number]
+
+
+async def test_what_was_served_before_its_phone_could_be_told_is_not_told(
+    room: Room, service: PushService
+) -> None:
+    store = new_store()
+    await room.phones.put(guest(store), "phone", service.browser().subscription)
+    served = await room.place(store, upto="ready")
+    await room.orders.transition(owner(store), served, Transition("served"))
+    number = await room.ready(store, await room.place(store))
+    async with sending(room):
+        await service.until(lambda s: len(s.taken) == 1)
+    assert service.taken[0].told["ready"] == [number]
+
+
+async def test_a_phone_of_a_party_that_has_left_hears_nothing_of_the_next_one(
+    room: Room, service: PushService
+) -> None:
+    store = new_store()
+    await room.phones.put(guest(store), "theirs", service.browser().subscription)
+    await room.leave(store)
+    poster = Poster(LOOPBACK)
+    # Not even before it is forgotten.
+    await room.ready(store, await room.place(store))
+    await sender(room, poster).look()
+    await room.phones.put(guest(store, age_s=-1), "ours", service.browser().subscription)
+    await room.ready(store, await room.place(store))
+    await sender(room, poster).look()
+    await service.until(lambda s: len(s.taken) == 1)
+    await poster.close()
+    assert service.asked == ["/push/1"]
+    await DueGuests(room.pool).settle()
+    assert await room.kept(store) == ["ours"]
+
+
+async def test_a_phone_hears_nothing_once_its_guest_s_token_has_ended(
+    room: Room, service: PushService
+) -> None:
+    store, other = new_store(), new_store()
+    ended = guest(store, age_s=3600, lifetime_s=3599)
+    await room.phones.put(ended, "phone", service.browser().subscription)
+    await room.phones.put(guest(other), "phone", service.browser().subscription)
+    for place in (store, other):
+        await room.ready(place, await room.place(place))
+    poster = Poster(LOOPBACK)
+    # Not even before it is forgotten.
+    await sender(room, poster).look()
+    await service.until(lambda s: len(s.taken) == 1)
+    await poster.close()
+    assert service.asked == ["/push/1"]
+    await DueGuests(room.pool).settle()
+    assert await room.kept(store) == []
+
+
+async def test_a_phone_that_sits_at_another_table_is_told_of_that_one_alone(
+    room: Room, service: PushService
+) -> None:
+    store, wanted = new_store(), service.browser().subscription
+    await room.phones.put(guest(store, "5"), "phone", wanted)
+    await room.phones.put(guest(store, "6"), "phone", wanted)
+    rows = await room.pool.fetch("SELECT table_id FROM guest_pushes WHERE store_id = $1", store)
+    assert [row["table_id"] for row in rows] == ["6"]
+
+
+async def test_a_table_has_so_many_phones_and_those_who_left_take_no_room(
+    room: Room, service: PushService
+) -> None:
+    store = new_store()
+    for number in range(GUEST_PUSHES_OF_TABLE):
+        phone = service.browser().subscription
+        await room.phones.put(guest(store), f"phone-{number}", phone)
+    with pytest.raises(TooManyDevicesError, match="phones of a table"):
+        await room.phones.put(guest(store), "more", service.browser().subscription)
+    # Whoever is told already goes on, also in another language.
+    await room.phones.put(guest(store), "phone-11", structs.replace(phone, language="en"))
+    await room.phones.put(guest(store, "6"), "other", service.browser().subscription)
+    await room.leave(store)
+    await room.phones.put(guest(store, age_s=-1), "more", service.browser().subscription)
+    assert await room.kept(store) == ["more", "other"]
+
+
+async def test_there_is_room_for_so_many_phones_in_all(
+    room: Room, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guests_module, "GUEST_PUSHES", 1)
+    await room.phones.put(guest(new_store()), "phone", service.browser().subscription)
+    with pytest.raises(TooManyDevicesError, match="in all"):
+        await room.phones.put(guest(new_store()), "phone", service.browser().subscription)
+
+
+async def test_only_a_guest_subscribes_and_only_to_where_something_may_be_sent(
+    room: Room, service: PushService
+) -> None:
+    store, wanted = new_store(), service.browser().subscription
+    with pytest.raises(ForbiddenError):
+        await room.phones.put(owner(store), "phone", wanted)
+    with pytest.raises(InvalidError):
+        await room.phones.put(
+            guest(store), "phone", structs.replace(wanted, endpoint="https://169.254.169.254/")
+        )
+    with pytest.raises(InvalidError):
+        await room.phones.put(guest(store), "phone", structs.replace(wanted, p256dh="A" * 87))
+    assert await room.kept(store) == []
+
+
+async def test_a_guest_ends_it_and_no_guest_of_another_table_does(
+    room: Room, service: PushService
+) -> None:
+    store = new_store()
+    await room.phones.put(guest(store), "phone", service.browser().subscription)
+    with pytest.raises(NotFoundError):
+        await room.phones.remove(guest(store, "6"), "phone")
+    await room.phones.remove(guest(store), "phone")
+    assert await room.kept(store) == []
+
+
+async def test_a_phone_whose_push_service_fails_is_told_later_and_one_that_is_gone_is_forgotten(
+    room: Room, service: PushService
+) -> None:
+    store, gone = new_store(), new_store()
+    for place in (store, gone):
+        await room.phones.put(guest(place), "phone", service.browser().subscription)
+    service.answer = lambda path: status(503 if path == "/push/0" else 410)
+    number = await room.ready(store, await room.place(store))
+    await room.ready(gone, await room.place(gone))
+    async with sending(room):
+        async with asyncio.timeout(60):
+            while await room.kept(gone):  # noqa: ASYNC110  (in the database)
+                await asyncio.sleep(0.02)
+            failed = "SELECT tries FROM guest_pushes WHERE store_id = $1"
+            while await room.pool.fetchval(failed, store) == 0:  # noqa: ASYNC110  (as above)
+                await asyncio.sleep(0.02)
+        service.answer = lambda _: status(201)
+        await room.pool.execute("UPDATE guest_pushes SET due_at = now()")
+        await service.until(lambda s: len(s.taken) == 1)
+    assert service.taken[0].told["ready"] == [number]
+
+
+async def test_whoever_has_not_subscribed_again_for_long_is_forgotten(
+    room: Room, service: PushService
+) -> None:
+    old, new = new_store(), new_store()
+    for store in (old, new):
+        await room.phones.put(guest(store), "phone", service.browser().subscription)
+    await room.pool.execute(
+        "UPDATE guest_pushes SET renewed_at = now() - interval '2 days' WHERE store_id = $1", old
+    )
+    assert await trim_guest_phones(room.pool, guests_module.KEPT_S, 100) == 1
+    assert await room.kept(new) == ["phone"]
