@@ -119,8 +119,9 @@ class ModelConnection(MqttConnection):
         if following in self._open:
             self._open.remove(following)
 
-    async def say(self, what: str, fields: dict[str, object]) -> None:
+    async def say(self, what: str, fields: dict[str, object]) -> bool:
         """See `MqttConnection`; nobody hears it here."""
+        return self._up.is_set()
 
     def _drop(self) -> None:
         self._up.clear()
