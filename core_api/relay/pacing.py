@@ -59,9 +59,10 @@ class Pacer:
 
     Each commit is followed by a hint. While hints arrive, nothing needs to be read before the next
     watermark is due, not even after events: what a read that was not full has not seen was
-    committed after it, so its hint is still to come, or came meanwhile and wakes the relay. One may be lost (the process that committed died, a connection broke without a
-    word): then the watermark's read finds the event, and hints are not relied on for `DOUBT_S`,
-    unless one comes within `LATE_S`.
+    committed after it, so its hint is still to come, or came meanwhile and wakes the relay. One may
+    be lost (the process that committed died, a connection broke without a word): then the
+    watermark's read finds the event, and hints are not relied on for `DOUBT_S`, unless one comes
+    within `LATE_S`.
     """
 
     def __init__(self) -> None:
