@@ -72,6 +72,47 @@ async def test_orders_that_share_a_statement_keep_what_only_some_of_them_have(po
     assert await pool.fetchval("SELECT key FROM idempotency_keys") == "key"
 
 
+class Explaining:
+    """A pool that keeps how each statement was carried out."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.plans: list[dict[str, Any]] = []
+
+    async def fetch(self, statement: str, *arguments: Any) -> Any:
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+        async with self._pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            ((plan,),) = await connection.fetch(explain, *arguments)
+            await transaction.rollback()
+        self.plans.append(msgspec.json.decode(plan)[0]["Plan"])
+        return await self._pool.fetch(statement, *arguments)
+
+
+def visits(plan: dict[str, Any]) -> float:
+    """How many rows the parts of a plan gave, and compared in vain, over all their runs."""
+    rows = plan["Actual Rows"] + plan.get("Rows Removed by Join Filter", 0)
+    return float(rows * plan["Actual Loops"]) + sum(map(visits, plan.get("Plans", ())))
+
+
+async def test_an_order_costs_no_more_the_more_share_its_statement(pool: Pool) -> None:
+    explaining = Explaining(pool)
+    core = commands(explaining)
+
+    async def place(count: int) -> None:
+        many = (
+            PlaceOrder(str(n), "KRW", [NewItem("a", 1, 1)] * 2, table_id="1") for n in range(count)
+        )
+        # The first goes out alone; those that come meanwhile share the next statement.
+        await asyncio.gather(*(core.place(OWNER, one) for one in many))
+
+    await place(11)
+    await place(91)
+    few, many = visits(explaining.plans[1]) / 10, visits(explaining.plans[3]) / 90
+    assert many < 1.2 * few
+
+
 async def test_an_order_notifies_nobody_within_its_transaction(
     pool: Pool, database_url: str
 ) -> None:
