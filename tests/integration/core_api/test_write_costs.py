@@ -9,9 +9,12 @@ import asyncpg
 import msgspec
 
 from core_api.access.callers import Caller
+from core_api.orders.channel_entries import log_write_of
 from core_api.orders.idempotency import Idempotency
-from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
+from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition, place
 from core_api.orders.service import OrderService
+from core_api.orders.writes import KeyClaim, Write, WriteOutcome
+from core_api.orders.writing import OrderWriter
 from core_api.postgres.commit_hints import CHANNEL
 from core_api.postgres.pool import Pool
 from core_api.wiring import new_order_id, utc_now
@@ -73,13 +76,15 @@ async def test_orders_that_share_a_statement_keep_what_only_some_of_them_have(po
 
 
 class Explaining:
-    """A pool that keeps how each statement was carried out."""
+    """A pool that keeps how each writing statement was carried out."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.plans: list[dict[str, Any]] = []
 
     async def fetch(self, statement: str, *arguments: Any) -> Any:
+        if "INSERT" not in statement:
+            return await self._pool.fetch(statement, *arguments)
         explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
         async with self._pool.acquire() as connection:
             transaction = connection.transaction()
@@ -98,19 +103,18 @@ def visits(plan: dict[str, Any]) -> float:
 
 async def test_an_order_costs_no_more_the_more_share_its_statement(pool: Pool) -> None:
     explaining = Explaining(pool)
-    core = commands(explaining)
+    writer = OrderWriter(explaining)  # type: ignore[arg-type]
+    for count in (10, 90):
+        _, outcomes = await writer.write_each([new_order(f"{count}-{n}") for n in range(count)])
+        assert outcomes == [WriteOutcome.WRITTEN] * count
+    few, many = map(visits, explaining.plans)
+    assert many / 90 < 1.2 * few / 10
 
-    async def place(count: int) -> None:
-        many = (
-            PlaceOrder(str(n), "KRW", [NewItem("a", 1, 1)] * 2, table_id="1") for n in range(count)
-        )
-        # The first goes out alone; those that come meanwhile share the next statement.
-        await asyncio.gather(*(core.place(OWNER, one) for one in many))
 
-    await place(11)
-    await place(91)
-    few, many = visits(explaining.plans[1]) / 10, visits(explaining.plans[3]) / 90
-    assert many < 1.2 * few
+def new_order(store: str) -> Write:
+    command = PlaceOrder(store, "KRW", [NewItem("a", 1, 1)] * 2, table_id="1")
+    made = place(command, order_id=str(new_order_id()), placed_by="pos", now=utc_now())
+    return Write(log_write_of(made, None), 0, KeyClaim("pos", store, b"", 201, "{}"), 0)
 
 
 async def test_an_order_notifies_nobody_within_its_transaction(
