@@ -111,7 +111,7 @@ async def test_after_a_lost_hint_events_are_found_long_before_a_watermark_is_due
             await database.until_gone(number)
 
 
-async def test_an_event_with_a_hint_takes_one_read_and_locks_its_own_shards_lease(
+async def test_an_event_with_a_hint_takes_one_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     let_watermarks_be_due_in_an_hour(monkeypatch)
@@ -125,7 +125,14 @@ async def test_an_event_with_a_hint_takes_one_read_and_locks_its_own_shards_leas
             await database.until_gone(number)
             await _until_at_rest()
         assert database.reads - before == 3
-    assert [list(fences) for fences in database.fences] == [[OTHER], [SLOW], [OTHER]]
+
+
+async def test_a_watermark_beside_an_event_locks_no_other_shards_lease() -> None:
+    database = Counting()
+    await database.put(OTHER, 1)
+    async with relying(database):
+        await database.until_gone(1)
+    assert [list(fences) for fences in database.fences] == [[OTHER]]
 
 
 async def test_what_did_not_fit_into_a_batch_is_sent_without_another_hint(
