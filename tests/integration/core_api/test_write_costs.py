@@ -102,8 +102,8 @@ def visits(plan: dict[str, Any]) -> float:
 
 
 async def test_an_order_costs_no_more_the_more_share_its_statement(pool: Pool) -> None:
-    explaining = Explaining(pool)
-    writer = OrderWriter(explaining)  # type: ignore[arg-type]
+    explaining: Any = Explaining(pool)
+    writer = OrderWriter(explaining)
     for count in (10, 90):
         _, outcomes = await writer.write_each([new_order(f"{count}-{n}") for n in range(count)])
         assert outcomes == [WriteOutcome.WRITTEN] * count
