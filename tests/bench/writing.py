@@ -29,7 +29,7 @@ import asyncpg
 
 from core_api.orders.admission import OpenLimits
 from core_api.orders.channel_entries import LogWrite, Views, log_write_of
-from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition, place, transition
+from core_api.orders.lifecycle import NewItem, PlaceOrder, Target, Transition, place, transition
 from core_api.orders.writes import KeyClaim, Write
 from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import Pool, open_pool
@@ -42,7 +42,11 @@ _SHARDS: Final = 12
 _BATCHES: Final = {1: 100, 10: 20, 40: 10, 100: 5}
 """Of how many commands, and how many of them in a round."""
 _ROOMY: Final = OpenLimits(10**6, 30 << 20, 10**6, 30 << 20, 10**6, 30 << 20)
-_NEXT: Final = {"placed": "accepted", "accepted": "preparing", "preparing": "ready"}
+_NEXT: Final[dict[str, Target]] = {
+    "placed": "accepted",
+    "accepted": "preparing",
+    "preparing": "ready",
+}
 
 WriteEach: TypeAlias = Callable[[Sequence[Write]], Awaitable[tuple[None, list[Any]]]]
 
