@@ -105,7 +105,7 @@ WITH docs AS (
     RETURNING 1
 ), events AS (
     SELECT e.*, 0::bigint AS delta, NULL::uuid AS id, 'document.changed' AS type,
-           row_number() OVER (PARTITION BY channel ORDER BY place) AS nth
+           row_number() OVER (PARTITION BY channel ORDER BY place DESC) - 1 AS later
     FROM unnest(
         $37::int[], $38::text[], $39::text[], $40::int[], $41::timestamptz[], $42::bit(128)[],
         $43::bigint[], $44::bigint[], $45::text[], $46::int[], $47::text[]
@@ -117,9 +117,8 @@ WITH docs AS (
     -- their statement, which locks the same row.
     INSERT INTO channel_heads AS h (channel, head, digest, rules)
     SELECT DISTINCT s.channel, 0, 0, (extract(epoch FROM clock_timestamp()) * 1e6)::bigint
-    FROM unnest($49::int[], $50::text[]) AS s(component, channel),
-         (SELECT count(*) FROM queued) AS after_events
-    WHERE s.component NOT IN (TABLE stale)
+    FROM unnest($49::int[], $50::text[]) AS s(component, channel)
+    WHERE s.component NOT IN (TABLE stale) AND (SELECT count(*) FROM queued) >= 0
     ORDER BY s.channel
     ON CONFLICT (channel) DO UPDATE SET rules = greatest(excluded.rules, h.rules + 1)
     RETURNING 1
@@ -129,12 +128,7 @@ SELECT component, (SELECT count(*) FROM rules) FROM stale
 _WRITE: Final = _WRITE_FORM.format(
     untold=ANSWERS_UNTOLD,
     append=append_documents(
-        """,
-         (SELECT count(*) FROM set_docs) AS after_docs,
-         (SELECT count(*) FROM set_clients) AS after_clients,
-         (SELECT count(*) FROM kept) AS after_kept,
-         (SELECT count(*) FROM told) AS after_told,
-         (SELECT count(*) FROM forgotten) AS after_forgotten""",
+        ("set_docs", "set_clients", "kept", "told", "forgotten"),
         "$48::int",
     ),
 )

@@ -8,36 +8,41 @@ without a gap).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 # `events` has a row for each event of each channel: channel; delta and content, what is XORed onto
 # the two digests; orders and bytes, by which the open orders or the documents grow; body, id (of an
 # order), key (of a document), version, type, at; place, the same for one change in all its
-# channels; nth, the event's place among those of its channel; store_id and shard, null if a copy
-# goes to every partition; rules, the store's that the change was decided on,
-# null if it obeys none.
+# channels; later, how many events of its channel come after it here; store_id and shard, null if a
+# copy goes to every partition; rules, the store's that the change was decided on, null if it obeys
+# none.
+#
+# Each term must cost the same for every event, however many there are: what is only waited for is
+# one value, which Postgres finds once, and events meet their heads by a FULL JOIN, which it cannot
+# do by comparing each with each. A kept plan knows of no array how long it is, and would.
 _APPEND: Final = """heads AS (
     -- Row locks on channel_heads by primary key, sorted. The content digest is true while
     -- content_head is the head: a Core from before it leaves content_head behind.
     INSERT INTO channel_heads AS h (channel, head, digest, content_head, content_digest,
                                     open_orders, open_bytes, counted, rules)
     SELECT e.channel, count(*), bit_xor(e.delta), count(*), bit_xor(e.content),
-           sum(e.orders), sum(e.bytes), count(*), {rules}
-    FROM events e{after}
+           {orders}, {bytes}, count(*), {rules}
+    FROM events e WHERE {after}
     GROUP BY e.channel ORDER BY e.channel
     ON CONFLICT (channel) DO UPDATE
         SET head = {head},
             digest = h.digest # excluded.digest,
             content_head = h.content_head + excluded.content_head,
             content_digest = h.content_digest # excluded.content_digest,
-            open_orders = h.open_orders + excluded.open_orders,
-            open_bytes = h.open_bytes + excluded.open_bytes,
+            open_orders = {open_orders},
+            open_bytes = {open_bytes},
             -- A count that was not kept at the last head is no count, and stays none.
             counted = h.counted + CASE WHEN h.counted = h.head THEN excluded.head ELSE 0 END
     RETURNING h.channel, h.head, h.counted
 ), numbered AS (
-    SELECT e.*, h.head - (count(*) OVER (PARTITION BY e.channel)) + e.nth AS seq
-    FROM events e JOIN heads h ON h.channel = e.channel
+    SELECT e.*, h.head - e.later AS seq FROM events e FULL JOIN heads h ON h.channel = e.channel
 ), logged AS (
     INSERT INTO channel_log (channel, seq, order_id, order_version, type, occurred_at, body{key})
     SELECT channel, seq, id, version, type, at, body{key_of} FROM numbered
@@ -52,7 +57,7 @@ _APPEND: Final = """heads AS (
 
 _BY_STORE: Final = """SELECT min(shard), min(store_id), array_agg(channel ORDER BY channel),
            array_agg(seq ORDER BY channel)
-    FROM numbered, (SELECT count(*) FROM logged) AS after_log
+    FROM numbered WHERE (SELECT count(*) FROM logged) >= 0
     GROUP BY place ORDER BY place"""
 
 _BY_STORE_OR_TO_ALL: Final = """SELECT s.shard, n.store_id, n.channels, n.seqs
@@ -60,7 +65,7 @@ _BY_STORE_OR_TO_ALL: Final = """SELECT s.shard, n.store_id, n.channels, n.seqs
         SELECT place, min(shard) AS shard, min(store_id) AS store_id,
                array_agg(channel ORDER BY channel) AS channels,
                array_agg(seq ORDER BY channel) AS seqs
-        FROM numbered, (SELECT count(*) FROM logged) AS after_log
+        FROM numbered WHERE (SELECT count(*) FROM logged) >= 0
         GROUP BY place
     ) AS n, LATERAL generate_series(coalesce(n.shard, 0), coalesce(n.shard, {last_shard}))
               AS s(shard)
@@ -77,27 +82,84 @@ RULES_CHANGED: Final = ("channel_heads", "head")
 """The table and the column of the NotNullViolationError by which a statement of `append_orders`
 fails if a store's rules are not those that were read."""
 
+NO_ROOM: Final = (("channel_heads", "open_orders"), ("channel_heads", "open_bytes"))
+"""Those by which it fails if more would be open than `Room` says."""
 
-def append_orders(after: str) -> str:
+_ONCE_DONE: Final = "(SELECT count(*) FROM {}) >= 0"
+_MORE: Final = "h.{column} + excluded.{column}"
+# A count that was not kept at the last head is no count. What takes nothing away needs no room.
+_MORE_IF_ROOM: Final = """CASE WHEN excluded.{column} > 0 AND h.counted = h.head
+                                  AND h.{column} + excluded.{column} > {most}
+                             THEN NULL ELSE h.{column} + excluded.{column} END"""
+_MOST: Final = "CASE WHEN {channel} LIKE 'table:%' THEN {table} ELSE {store} END"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may be open in the channel of a table, and in that of a store."""
+
+    table_orders: int
+    table_bytes: int
+    store_orders: int
+    store_bytes: int
+
+
+def append_orders(after: Sequence[str], room: Room | None) -> str:
     """The terms that append the events of orders, each in the shard of its store.
 
     Args:
-        after: names, after a comma, the terms that must have run before.
+        after: the terms that must have run before.
+        room: the statement fails where more would be open afterwards, if it adds to that; None:
+            that is not looked at.
     """
+    counts = _open_counts(room)
     return _APPEND.format(
-        rules=_DECIDED_ON, head=_HEAD_IF_RULES_HOLD, after=after,
-        key="", key_of="", outbox=_BY_STORE,
+        rules=_DECIDED_ON, head=_HEAD_IF_RULES_HOLD, after=once_done(after),
+        key="", key_of="", outbox=_BY_STORE, **counts,
     )  # fmt: skip
 
 
-def append_documents(after: str, partitions: str) -> str:
+def append_documents(after: Sequence[str], partitions: str) -> str:
     """The terms that append the events of documents; what has no shard goes to every one.
 
     Args:
-        after: names, after a comma, the terms that must have run before.
+        after: the terms that must have run before.
         partitions: SQL for the number of shards.
     """
     return _APPEND.format(
-        rules="0", head="h.head + excluded.head", after=after, key=", document_key", key_of=", key",
+        rules="0", head="h.head + excluded.head", after=once_done(after),
+        key=", document_key", key_of=", key",
         outbox=_BY_STORE_OR_TO_ALL.format(last_shard=f"{partitions} - 1"),
+        **_open_counts(None),
     )  # fmt: skip
+
+
+def once_done(terms: Sequence[str]) -> str:
+    """SQL for a condition that waits for these terms, and is always true."""
+    return " AND ".join(_ONCE_DONE.format(term) for term in terms)
+
+
+def _open_counts(room: Room | None) -> dict[str, str]:
+    """The SQL of how much a channel gets, and of how much it has then."""
+    if room is None:
+        return {
+            "orders": "sum(e.orders)",
+            "bytes": "sum(e.bytes)",
+            "open_orders": _MORE.format(column="open_orders"),
+            "open_bytes": _MORE.format(column="open_bytes"),
+        }
+    of_orders = _MOST.format(channel="{}", table=room.table_orders, store=room.store_orders)
+    of_bytes = _MOST.format(channel="{}", table=room.table_bytes, store=room.store_bytes)
+    return {
+        # Also of the first event of a channel, which has no counter row yet.
+        "orders": _sum_if_room("e.orders", of_orders.format("e.channel")),
+        "bytes": _sum_if_room("e.bytes", of_bytes.format("e.channel")),
+        "open_orders": _MORE_IF_ROOM.format(
+            column="open_orders", most=of_orders.format("h.channel")
+        ),
+        "open_bytes": _MORE_IF_ROOM.format(column="open_bytes", most=of_bytes.format("h.channel")),
+    }
+
+
+def _sum_if_room(column: str, most: str) -> str:
+    return f"CASE WHEN sum({column}) > {most} THEN NULL ELSE sum({column}) END"

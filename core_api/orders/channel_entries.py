@@ -1,10 +1,10 @@
 """How one command becomes rows: the rule for promises 1, 2 and 7 on the writing side.
 
 Pure: from an order before and after it computes what the one writing statement needs
-(`writing.py`): the channels in sorted order, what each may see, the change of each digest, and the
-JSON that the log keeps and every path forwards unchanged. The stored view of an order is the very
-text that the event carries. So the state before is hashed from the stored text: another version of
-Core may have written it, with other fields.
+(`writing_statement.py`): the channels, what each may see, the change of each digest and of what is
+open, and the JSON that the log keeps and every path forwards unchanged. The stored view of an order
+is the very text that the event carries. So the state before is hashed from the stored text: another
+version of Core may have written it, with other fields.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Entry(Struct, frozen=True):
     """XORed onto the channel's older digest; signed 64 bits, as Postgres holds it."""
     content_delta: int
     """XORed onto the channel's content digest; 128 bits."""
+    open_bytes: int
+    """What is added to the bytes of the channel's open orders; may be negative."""
 
 
 class Views(Struct, frozen=True):
@@ -54,7 +56,9 @@ class LogWrite(Struct, frozen=True):
     """The length of `owner_view` in UTF-8."""
     table_view: str | None
     entries: tuple[Entry, ...]
-    """Sorted by channel: the order in which the counter rows are locked."""
+    """The store's, and its table's if it has one."""
+    opened: int
+    """How many open orders there are more: 1, 0 or -1."""
 
 
 class _Body(Struct, frozen=True, omit_defaults=True):
@@ -86,20 +90,35 @@ def log_write_of(
     owner = one_line(msgspec.json.encode(order))
     delta = _signed(_hash_if_open(change.before) ^ _hash_if_open(order))
     owner_text = owner.decode()
-    content = _content_delta(change, before.owner if before else None, order, owner_text)
+    was_open = change.before is not None and change.before.is_open
+    before_bytes = len(before.owner.encode()) if before is not None and was_open else 0
     entries = [
-        Entry(str(Channel("store", order.store_id)), _body(change, owner, by), delta, content)
+        Entry(
+            str(Channel("store", order.store_id)),
+            _body(change, owner, by),
+            delta,
+            _content_delta(change, before.owner if before else None, order, owner_text),
+            (len(owner) if order.is_open else 0) - before_bytes,
+        )
     ]
     text: str | None = None
     if order.table_id is not None:
         shown = table_view(order)
         table = one_line(msgspec.json.encode(shown))
         text = table.decode()
-        content = _content_delta(change, before.table if before else None, shown, text)
-        name = str(Channel("table", order.store_id, order.table_id))
-        entries.append(Entry(name, _body(change, table), delta, content))
-    entries.sort(key=lambda entry: entry.channel)
-    return LogWrite(change, owner_text, len(owner), text, tuple(entries))
+        old = before.table if before else None
+        before_bytes = len(old.encode()) if old is not None and was_open else 0
+        entries.append(
+            Entry(
+                str(Channel("table", order.store_id, order.table_id)),
+                _body(change, table),
+                delta,
+                _content_delta(change, old, shown, text),
+                (len(table) if order.is_open else 0) - before_bytes,
+            )
+        )
+    opened = int(order.is_open) - int(was_open)
+    return LogWrite(change, owner_text, len(owner), text, tuple(entries), opened)
 
 
 def _body(change: OrderChange, view: bytes, by: str | UnsetType = UNSET) -> str:

@@ -50,12 +50,12 @@ from core_api.orders.lifecycle import (
     transition,
 )
 from core_api.orders.locked_rows import held_by_others
-from core_api.orders.queues import Queues
 from core_api.orders.reading import read_order
 from core_api.orders.writes import KeyClaim, Write, WriteOutcome
-from core_api.orders.writing import write_each
+from core_api.orders.writing import OrderWriter
 from core_api.postgres.lanes import Lanes
 from core_api.postgres.pool import Pool
+from core_api.postgres.queues import Queues
 from core_api.store_rules.cache import RulesCache
 from core_api.store_rules.obeying import obeying
 from core_api.store_rules.rules import StoreRules, check_items, check_taking, ordered_more
@@ -103,7 +103,7 @@ class OrderService:
         self._committed = committed
         by = pool if writing is None else writing
         self._writes: Lanes[Write, WriteOutcome | Exception] = Lanes(
-            lambda writes: write_each(by, writes, open_limits),
+            OrderWriter(by, open_limits).write_each,
             lambda writes: held_by_others(by, writes),
             lanes,
         )

@@ -82,6 +82,14 @@ class Cycle:
     """By shard: the rows that Kafka already has and the database still has (`HeldShard.stored`).
     Only their deletion is due, or that they are set aside for the reason given."""
 
+    @property
+    def row_ids(self) -> dict[int, set[int]]:
+        """The ids of each shard's rows that are still there, whether they are published or not."""
+        return {
+            shard: {row.id for row in rows} | self.again.get(shard, {}).keys()
+            for shard, rows in self.rows.items()
+        }
+
     def only(self, shards: Collection[int]) -> Cycle:
         """The same cycle with these shards only."""
         return replace(

@@ -36,6 +36,8 @@ class HeldShard:
     reason of those that are to be set aside."""
     stored_in: str = ""
     """The epoch that they were stored in."""
+    is_behind: bool = False
+    """Whether the last batch that was stored had not all that had been read."""
     is_proven: bool = False
     """Whether the database is known to have all that was published in the shard."""
     trouble: str | None = None
@@ -47,7 +49,7 @@ class HeldShard:
     @property
     def is_calm(self) -> bool:
         """Whether nothing is to be tried again: only a new event or a watermark makes work."""
-        is_well = self.is_proven and self.trouble is None
+        is_well = self.is_proven and self.trouble is None and not self.is_behind
         return is_well and not self.refused and self.at_most is None and not self.stored
 
     def fail(self, now: float, why: str) -> None:

@@ -21,9 +21,8 @@ from core_api.relay.outbox_statements import (
     DEPTH,
     DROP_COPIES,
     FIRST,
-    LEASES,
     LEAVE,
-    MEMBERS,
+    LOOK,
     MOST_LEFT,
     READ,
     REHOME,
@@ -148,8 +147,10 @@ class Outbox:
         Their ids stay, so they come before whatever else of their stores is still to be published.
         """
         with any_error_mapped():
-            await self._pool.execute(DROP_COPIES, partitions, STRAYS_AT_ONCE)
-            rows = await self._pool.fetch(STRAYS, partitions, STRAYS_AT_ONCE)
+            strays = await self._pool.fetch(STRAYS, partitions, STRAYS_AT_ONCE)
+            rows = [row for row in strays if row[1] is not None]
+            if len(rows) < len(strays):
+                await self._pool.execute(DROP_COPIES, partitions, STRAYS_AT_ONCE)
             if rows:
                 shards = [partition_of(row[1], partitions) for row in rows]
                 await self._pool.execute(REHOME, [row[0] for row in rows], shards, partitions)
@@ -167,9 +168,9 @@ class Outbox:
     async def look(self) -> tuple[set[str], list[Lease]]:
         """The relays that are alive, and all leases."""
         with any_error_mapped():
-            members = await self._pool.fetch(MEMBERS, self._ttl_s)
-            leases = await self._pool.fetch(LEASES)
-        return {row[0] for row in members}, [Lease(*row) for row in leases]
+            rows = await self._pool.fetch(LOOK, self._ttl_s)
+        members = {row[1] for row in rows if row[0] is None}
+        return members, [Lease(*row) for row in rows if row[0] is not None]
 
     async def claim(self, shards: Sequence[int]) -> dict[int, int]:
         """Take those of the shards that are free; the fence of each that was taken."""

@@ -122,7 +122,7 @@ ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, at = excluded.at
 
 # No lock; a range of ix_outbox_shard_id that is nearly always empty.
 STRAYS: Final = """
-SELECT id, store_id FROM outbox WHERE shard >= $1 AND store_id IS NOT NULL ORDER BY id LIMIT $2
+SELECT id, store_id FROM outbox WHERE shard >= $1 ORDER BY id LIMIT $2
 """
 # Row locks by primary key. The other shards have their own copies.
 DROP_COPIES: Final = """
@@ -140,7 +140,7 @@ WHERE o.id = s.id AND o.shard >= $3
 
 # Row locks on this relay's own member row and leases, all by primary key; members long gone are
 # removed by whoever gets them first.
-# If `renewed_at` lies more than a second ahead, the database's clock was set back (LEASES and CLAIM
+# If `renewed_at` lies more than a second ahead, the database's clock was set back (LOOK and CLAIM
 # look at that). Live relays have renewed since then, so such a lease is a dead relay's. The second
 # allows for small corrections of the clock.
 BEAT: Final = """
@@ -162,12 +162,12 @@ WHERE l.shard = mine.shard AND l.fence = mine.fence AND l.owner = $1
 RETURNING l.shard
 """
 
-# No lock; both tables are read whole, and have a row per relay and per shard.
-MEMBERS: Final = """
-SELECT relay FROM relay_members
+# No lock; both tables are read whole, and have a row per relay and per shard. A row without a shard
+# is a relay that is alive.
+LOOK: Final = """
+SELECT NULL::int, relay, NULL::bigint, NULL::float8 FROM relay_members
 WHERE seen_at > now() - make_interval(secs => $1::float8) AND seen_at < now() + interval '1 s'
-"""
-LEASES: Final = """
+UNION ALL
 SELECT shard, owner, fence, CASE WHEN renewed_at > now() + interval '1 s' THEN 0
     ELSE extract(epoch FROM expires_at - now()) END::float8 FROM relay_leases
 """

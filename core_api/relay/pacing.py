@@ -43,23 +43,26 @@ def _watermark_every(published_since: bool) -> float:
     return WATERMARK_ACTIVE_S if published_since else WATERMARK_IDLE_S
 
 
-def next_pause(previous_s: float, found: bool) -> float:
+def next_pause(previous_s: float, found: bool, more: bool) -> float:
     """How long to wait before the next read; a hint cuts it short.
 
-    Nothing while there is work; then from `SHORTEST_PAUSE_S` doubling up to `LONGEST_PAUSE_S`.
+    Nothing while more is known to be there; `SHORTEST_PAUSE_S` after all that was there has been
+    found; then doubling up to `LONGEST_PAUSE_S`.
     """
-    if found:
+    if more:
         return 0.0
-    return next_wait(previous_s, SHORTEST_PAUSE_S, LONGEST_PAUSE_S)
+    return next_wait(0.0 if found else previous_s, SHORTEST_PAUSE_S, LONGEST_PAUSE_S)
 
 
 class Pacer:
     """How long the relay rests between two reads; what it waits for wakes it earlier.
 
     Each commit is followed by a hint. While hints arrive, nothing needs to be read before the next
-    watermark is due. One may be lost (the process that committed died, a connection broke without a
-    word): then the watermark's read finds the event, and hints are not relied on for `DOUBT_S`,
-    unless one comes within `LATE_S`.
+    watermark is due, not even after events: what a read that was not full has not seen was
+    committed after it, so its hint is still to come, or came meanwhile and wakes the relay. One may
+    be lost (the process that committed died, a connection broke without a word): then the
+    watermark's read finds the event, and hints are not relied on for `DOUBT_S`, unless one comes
+    within `LATE_S`.
     """
 
     def __init__(self) -> None:
@@ -67,19 +70,20 @@ class Pacer:
         self._relies = False
         self._doubts_since = -math.inf
 
-    def note(self, now: float, *, found: bool, hinted: bool) -> None:
+    def note(self, now: float, *, found: bool, more: bool, hinted: bool) -> None:
         """A read has come back.
 
         Args:
             now: seconds, of any clock that only goes forward.
             found: whether it brought events.
+            more: whether it may have left some behind, because it was full.
             hinted: whether a hint came in the rest before it.
         """
         if hinted and now < self._doubts_since + LATE_S:
             self._doubts_since = -math.inf
         if found and self._relies and not hinted:
             self._doubts_since = now
-        self._pause = next_pause(self._pause, found)
+        self._pause = next_pause(self._pause, found, more)
 
     def rest(self, now: float, hinted: bool, held: Iterable[HeldShard]) -> float:
         """How long to rest now, in seconds; infinity: until something happens.

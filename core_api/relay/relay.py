@@ -155,8 +155,8 @@ class Relay:
                 self._wake.clear()
                 try:
                     await self._shards.tick_if_due(self._asking_kafka)
-                    found = await self._cycle()
-                    self._pacer.note(self._clock(), found=found, hinted=hinted)
+                    found, more = await self._cycle()
+                    self._pacer.note(self._clock(), found=found, more=more, hinted=hinted)
                 except (UnavailableError, SettingsError) as error:
                     await self._step_back(error)
                     # Without a lease a cycle asks nobody; only a tick tells that it works again.
@@ -187,8 +187,10 @@ class Relay:
             for held in self._shards.held.values():
                 held.is_proven = False
 
-    async def _cycle(self) -> bool:
-        """Read, publish, delete. Returns whether there was anything to publish."""
+    async def _cycle(self) -> tuple[bool, bool]:
+        """Read, publish, delete. Returns whether there was anything to publish, and whether more
+        may be there.
+        """
         await self._sent.settle_answered()
         await self._shards.give_back(self._sent.shards)
         held = self._shards.held
@@ -200,19 +202,20 @@ class Relay:
             if one.is_proven and shard not in self._sent.shards and now >= one.rest_until
         )
         if not fences:
-            return False
+            return False, False
         limit = max(1, BATCH_ROWS // len(held))
         reading = await self._read(fences, limit)
         self._shards.forget(s for s in fences if reading is None or s not in reading.shards)
         if reading is None:
-            return False
+            return False, False
         for shard in reading.shards:
             if not held[shard].run:
                 held[shard].begin(self._new_run())
         cycle = plan_cycle(reading, held, limit, self._clock())
         await self._publish(cycle)
         self._metrics.publish.observe(self._clock() - now)
-        return any(cycle.rows.values())
+        is_full = any(len(rows) >= limit for rows in reading.shards.values())
+        return any(cycle.rows.values()), is_full or bool(reading.cut_short)
 
     async def _read(self, fences: dict[int, int], limit: int) -> OutboxReading | None:
         try:

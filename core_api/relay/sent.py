@@ -146,6 +146,7 @@ class Sent:
         outcome = settle(cycle, stored)
         for shard, events in outcome.events.items():
             one = held[shard]
+            one.is_behind = events < len(cycle.rows[shard])
             if shard in outcome.marked:
                 one.watermark_at, one.published_since = now, False
             elif events:
@@ -159,7 +160,10 @@ class Sent:
             for shard in cycle.rows:
                 held[shard].forget_refused(outcome.set_aside)
         if outcome.done:
-            if await self._outbox.delete(fences, outcome.done, epoch) < len(outcome.done):
+            # A lease is locked where a row of its shard is deleted, and nowhere else.
+            done = set(outcome.done)
+            theirs = {s: fences[s] for s, ids in cycle.row_ids.items() if not done.isdisjoint(ids)}
+            if await self._outbox.delete(theirs, outcome.done, epoch) < len(outcome.done):
                 left |= dict.fromkeys(outcome.done)
             self._count(cycle, outcome)
         for shard in cycle.rows:

@@ -16,6 +16,7 @@ from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Recall, 
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool
 from core_api.wiring import new_order_id, utc_now
+from tests.integration.core_api.test_write_costs import Counting
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 OTHER = Caller("pos-2", "producer", frozenset({"*"}))
@@ -31,6 +32,9 @@ SELECT channel, count(*) AS orders, sum(bytes) AS bytes FROM (
     SELECT 'table:' || store_id || '/' || table_id, octet_length(table_view), status FROM orders
     WHERE table_id IS NOT NULL
 ) AS v WHERE status NOT IN ('rejected', 'paid', 'cancelled') GROUP BY channel ORDER BY channel
+"""
+_OPEN_AT_TABLE = """
+SELECT count(*) FROM orders WHERE store_id = 's' AND table_id = '1' AND status <> 'rejected'
 """
 _COUNTED = """
 SELECT channel, open_orders AS orders, open_bytes AS bytes FROM channel_heads
@@ -106,6 +110,46 @@ async def test_of_one_batch_only_those_beyond_the_limit_are_refused(pool: Pool) 
     )
     refused = [isinstance(result, TooManyOpenError) for result in done]
     assert refused == [False] * 3 + [True] * 2 + [False] * 2
+    await assert_counted(pool)
+
+
+async def test_the_first_orders_of_a_table_have_no_more_room_than_others(pool: Pool) -> None:
+    core = commands(pool)
+    # The first goes out alone; those that come meanwhile share the next statement.
+    orders = [an_order(store="t"), *(an_order() for _ in range(5))]
+    done = await asyncio.gather(
+        *(core.place(OWNER, order) for order in orders), return_exceptions=True
+    )
+    assert [isinstance(result, TooManyOpenError) for result in done] == [False] * 4 + [True] * 2
+    await assert_counted(pool)
+
+
+async def test_who_has_no_room_costs_a_second_statement_only_once(pool: Pool) -> None:
+    """However many are refused, or are placed beside those that are refused."""
+    counting = Counting(pool)
+    core = commands(counting)
+    for _ in range(3):
+        await core.place(OWNER, an_order())
+    before = counting.sent
+    for _ in range(5):
+        with pytest.raises(TooManyOpenError):
+            await core.place(OWNER, an_order())
+        await core.place(OWNER, an_order("2", store="t" + str(counting.sent)))
+    assert counting.sent - before == 1 + 10
+    await assert_counted(pool)
+
+
+async def test_what_is_closed_in_the_same_statement_makes_room_for_none_beyond(pool: Pool) -> None:
+    core = commands(pool)
+    placed = [await core.place(OWNER, an_order()) for _ in range(3)]
+    results = await asyncio.gather(
+        core.place(OWNER, an_order(store="t")),
+        *(core.place(OWNER, an_order()) for _ in range(3)),
+        core.transition(OWNER, placed[0].order_id, Transition("rejected")),
+        return_exceptions=True,
+    )
+    assert sum(not isinstance(result, TooManyOpenError) for result in results[1:4]) <= 1
+    assert await pool.fetchval(_OPEN_AT_TABLE) <= LIMITS.table_orders
     await assert_counted(pool)
 
 

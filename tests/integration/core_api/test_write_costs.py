@@ -9,9 +9,12 @@ import asyncpg
 import msgspec
 
 from core_api.access.callers import Caller
+from core_api.orders.channel_entries import log_write_of
 from core_api.orders.idempotency import Idempotency
-from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
+from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition, place
 from core_api.orders.service import OrderService
+from core_api.orders.writes import KeyClaim, Write, WriteOutcome
+from core_api.orders.writing import OrderWriter
 from core_api.postgres.commit_hints import CHANNEL
 from core_api.postgres.pool import Pool
 from core_api.wiring import new_order_id, utc_now
@@ -70,6 +73,48 @@ async def test_orders_that_share_a_statement_keep_what_only_some_of_them_have(po
     found = await pool.fetch("SELECT table_id, reference FROM orders ORDER BY table_id, id")
     assert [tuple(row) for row in found] == [("1", "r")] * 2 + [(None, None)] * 3
     assert await pool.fetchval("SELECT key FROM idempotency_keys") == "key"
+
+
+class Explaining:
+    """A pool that keeps how each writing statement was carried out."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.plans: list[dict[str, Any]] = []
+
+    async def fetch(self, statement: str, *arguments: Any) -> Any:
+        if "INSERT" not in statement:
+            return await self._pool.fetch(statement, *arguments)
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+        async with self._pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            ((plan,),) = await connection.fetch(explain, *arguments)
+            await transaction.rollback()
+        self.plans.append(msgspec.json.decode(plan)[0]["Plan"])
+        return await self._pool.fetch(statement, *arguments)
+
+
+def visits(plan: dict[str, Any]) -> float:
+    """How many rows the parts of a plan gave, and compared in vain, over all their runs."""
+    rows = plan["Actual Rows"] + plan.get("Rows Removed by Join Filter", 0)
+    return float(rows * plan["Actual Loops"]) + sum(map(visits, plan.get("Plans", ())))
+
+
+async def test_an_order_costs_no_more_the_more_share_its_statement(pool: Pool) -> None:
+    explaining: Any = Explaining(pool)
+    writer = OrderWriter(explaining)
+    for count in (10, 90):
+        _, outcomes = await writer.write_each([new_order(f"{count}-{n}") for n in range(count)])
+        assert outcomes == [WriteOutcome.WRITTEN] * count
+    few, many = map(visits, explaining.plans)
+    assert many / 90 < 1.2 * few / 10
+
+
+def new_order(store: str) -> Write:
+    command = PlaceOrder(store, "KRW", [NewItem("a", 1, 1)] * 2, table_id="1")
+    made = place(command, order_id=str(new_order_id()), placed_by="pos", now=utc_now())
+    return Write(log_write_of(made, None), 0, KeyClaim("pos", store, b"", 201, "{}"), 0)
 
 
 async def test_an_order_notifies_nobody_within_its_transaction(
