@@ -73,7 +73,7 @@ def test_a_module_that_cannot_be_imported_is_told_of_by_the_collection(tmp_path:
     done, _ = _run(tmp_path, "-n", "2")
     assert done.returncode == 1
     assert "broken at its import" in done.stdout
-    assert "1 error" in done.stdout
+    assert "ERROR test_a.py - ValueError: broken at its import" in done.stdout
 
 
 def test_a_module_of_the_own_part_tells_what_its_assertions_compared(tmp_path: Path) -> None:
