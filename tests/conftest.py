@@ -12,6 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.loading import load_share
 from tests.parts import core_process, postgres_server
 
 __all__ = ["core_process", "postgres_server"]
@@ -74,9 +75,10 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return None
 
 
-def pytest_collection() -> None:
+def pytest_collection(session: pytest.Session) -> None:
     """Collect no garbage while tests are collected: what is loaded stays, and there is much."""
     gc.disable()
+    load_share(session.config)
 
 
 def pytest_collection_finish() -> None:
