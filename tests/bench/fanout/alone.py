@@ -8,6 +8,8 @@ another checkout can be measured by the same script.
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import sys
 import time
 from typing import Final
@@ -18,6 +20,7 @@ from event_server.http.access import OpsTokens
 from event_server.main import build, collect_rarely, serve, ticket_keys
 from event_server.settings import EventSettings
 from server_common.logs import configure
+from server_common.settings_loader import load
 from server_common.sockets import allow_open_files, bind
 
 EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
@@ -27,18 +30,19 @@ _MARK_EVERY_S: Final = 1.0
 
 
 def _settings() -> EventSettings:
-    return EventSettings(
-        kafka="127.0.0.1:9",
-        partitions=1,
-        events_max_streams=_MOST,
-        events_lifetime_min_s=3600,
-        events_lifetime_max_s=3600,
-        events_degraded_after_s=60,
-        events_drain_s=0,
-        ticket_keys=_KEYS,
-        ticket_kid="t1",
-        token_keys={"a1": "a" * 32},
-    )
+    said = {
+        "YABAM_PARTITIONS": 1,
+        "YABAM_EVENTS_MAX_STREAMS": _MOST,
+        "YABAM_EVENTS_LIFETIME_MIN_S": 3600,
+        "YABAM_EVENTS_LIFETIME_MAX_S": 3600,
+        "YABAM_EVENTS_DEGRADED_AFTER_S": 60,
+        "YABAM_EVENTS_DRAIN_S": 0,
+        "YABAM_TICKET_KEYS": json.dumps(_KEYS),
+        "YABAM_TICKET_KID": "t1",
+        "YABAM_TOKEN_KEYS": json.dumps({"a1": "a" * 32}),
+    }
+    os.environ |= {name: str(value) for name, value in said.items()}
+    return load(EventSettings)
 
 
 async def _run(port: int) -> None:

@@ -123,7 +123,7 @@ async def run(options: argparse.Namespace, folder: Path) -> dict[int, Costs]:
         costs: dict[str, list[float]] = {name: [] for name in made}
         for number in range(options.rounds):
             # Every other round the other way about, so that nobody always comes behind the same.
-            for name in list(made) if number % 2 == 0 else list(reversed(made)):
+            for name in list(made)[:: 1 if number % 2 == 0 else -1]:
                 costs[name].append(await storm(made[name](), program, folder, n))
                 print(f"  {n:>6,}, round {number + 1}: {name} {costs[name][-1]:.1f}", flush=True)
         found[n] = costs
