@@ -90,7 +90,7 @@ class DirectStream(EdgeStream, asyncio.Protocol):
             self._owner = None  # type: ignore[assignment]  # it would keep itself
         else:
             serving.edge.read_timeout.end(self)
-        serving.server_state.connections.discard(self)  # type: ignore[arg-type]
+        serving.server_state.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """The client has sent something."""
@@ -169,5 +169,5 @@ class DirectStream(EdgeStream, asyncio.Protocol):
         if stream is not None:
             self._owner = connection
         self.transport.set_protocol(connection)
-        serving.server_state.connections.discard(self)  # type: ignore[arg-type]
+        serving.server_state.connections.discard(self)
         return connection
