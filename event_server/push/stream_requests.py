@@ -81,7 +81,8 @@ class _Found:
     """Has a block of headers parsed.
 
     Raises:
-        HttpParserError: it is malformed, or asks for an upgrade.
+        HttpParserError: it is malformed.
+        HttpParserUpgrade: it asks for another protocol.
     """
 
     def __init__(self, lines: bytes) -> None:
@@ -115,7 +116,7 @@ def read_block(lines: bytes) -> Block | None:
         if found.requests != 1 or not found.keeps:
             return None
         check_head("1.1", [value for name, value in found.head if name == b"host"])
-    except (httptools.HttpParserError, StreamRefusedError):
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade, StreamRefusedError):
         return None
     headers = dict(reversed(found.head))
     if not _FRAMES.isdisjoint(headers):
