@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -194,7 +194,13 @@ def conversations(draw: st.DrawFn) -> list[bytes]:
     return [piece for piece in pieces if piece]
 
 
+UPGRADE = PLAIN.replace(b"Accept", b"Connection: Upgrade\r\nUpgrade: h2c\r\nAccept")
+
+
 @given(conversations(), st.booleans())
+@example([PLAIN], False)
+@example([PLAIN], True)
+@example([UPGRADE], False)
 def test_any_bytes_have_the_same_outcome_as_by_the_general_parser(
     pieces: list[bytes], draining: bool
 ) -> None:
