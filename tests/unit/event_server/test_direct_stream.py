@@ -203,6 +203,8 @@ UPGRADE = PLAIN.replace(b"Accept", b"Connection: Upgrade\r\nUpgrade: h2c\r\nAcce
 @example([PLAIN], False)
 @example([PLAIN], True)
 @example([UPGRADE], False)
+@example([PLAIN.replace(b" HTTP", b"#x HTTP")], False)
+@example([PLAIN.replace(b"Accept", b"Content-Length: 5\r\nAccept"), b"hello"], False)
 def test_any_bytes_have_the_same_outcome_as_by_the_general_parser(
     pieces: list[bytes], draining: bool
 ) -> None:
