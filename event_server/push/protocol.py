@@ -81,9 +81,9 @@ class Edge:
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> DirectStream:
         """A new connection's protocol; uvicorn calls this as if it were the class."""
+        loop = _loop or asyncio.get_running_loop()
         serving = self._serving
-        if serving is None or serving.server_state is not server_state:
-            loop = _loop or asyncio.get_running_loop()
+        if serving is None or serving.server_state is not server_state or serving.loop is not loop:
             serving = self._serving = Serving(self, config, server_state, app_state, loop)
         return DirectStream(serving)
 
