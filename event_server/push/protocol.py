@@ -1,8 +1,8 @@
 """The fast push path: streams are answered inside uvicorn's protocol class, without a task each.
 
 A stream's bytes go straight to the transport, encoded once for all. Every other request goes on to
-the ASGI application, on the same connection if the client likes. An open stream holds a transport,
-two small objects and its places in the hub and the timers.
+the ASGI application, on the same connection if the client likes. A connection begins as a
+`DirectStream`, which is all that an open stream needs; for anything else a `Connection` takes over.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from client_sdk.contract.problem import Problem, problem
 from event_server.errors import StreamRefusedError
 from event_server.metrics import EventMetrics
 from event_server.problems import of_refusal
+from event_server.push.direct_stream import DirectStream, Serving
 from event_server.push.requests import Asked, Requests
 from event_server.push.response_heads import Heads
 from event_server.push.socket import EdgeSocket
+from event_server.push.stream_requests import StreamRequests
 from event_server.push.subscriber import EdgeStream, Written
 from event_server.replay.frames import joined
 from event_server.sockets.handshake import Origins, check_subprotocol, check_upgrade
@@ -31,7 +33,7 @@ from event_server.sockets.talk import Talk
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import parse_request, refuse_body
 from server_common.problem_answers import respond
-from server_common.read_timeout import ReadTimeout
+from server_common.read_timeout import ReadTimeout, TimedConnection
 
 log = structlog.get_logger()
 
@@ -68,6 +70,8 @@ class Edge:
         self.buffer_bytes = buffer_bytes
         self.monotonic = monotonic
         self.read_timeout = read_timeout
+        self.stream_requests = StreamRequests()
+        self._serving: Serving | None = None
 
     def protocol(
         self,
@@ -75,27 +79,65 @@ class Edge:
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> Connection:
+    ) -> DirectStream:
         """A new connection's protocol; uvicorn calls this as if it were the class."""
-        return Connection(self, config, server_state, app_state, _loop)
+        loop = _loop or asyncio.get_running_loop()
+        serving = self._serving
+        if serving is None or serving.server_state is not server_state or serving.loop is not loop:
+            serving = self._serving = Serving(self, config, server_state, app_state, loop)
+        return DirectStream(serving)
+
+    def connection(
+        self,
+        serving: Serving,
+        transport: asyncio.Transport,
+        timed: TimedConnection,
+        stream: Written | None,
+    ) -> Connection:
+        """What takes over from a `DirectStream`.
+
+        Args:
+            serving: what it has in common with the others.
+            transport: the client's.
+            timed: by what the read timeout knows the connection.
+            stream: what is open on it.
+        """
+        return Connection(self, serving, transport, timed, stream)
 
 
 class Connection(Requests):
-    """One connection, which serves one stream or application request after the other."""
+    """One connection, which serves one stream or application request after the other.
+
+    Args:
+        edge: what it has in common with the others.
+        serving: the same, of uvicorn's.
+        transport: the client's.
+        timed: by what the read timeout knows it.
+        stream: what is open on it already.
+    """
 
     __slots__ = ("_edge", "_stream")
 
     def __init__(
         self,
         edge: Edge,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        loop: asyncio.AbstractEventLoop | None,
+        serving: Serving,
+        transport: asyncio.Transport,
+        timed: TimedConnection,
+        stream: Written | None,
     ) -> None:
-        super().__init__(config, server_state, app_state, loop, edge.read_timeout)
+        super().__init__(
+            serving.config,
+            serving.server_state,
+            serving.app_state,
+            serving.loop,
+            edge.read_timeout,
+            timed,
+        )
+        self.transport = transport
         self._edge = edge
-        self._stream: Written | None = None
+        self._stream = stream
+        self.server_state.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or we have cut the connection."""
@@ -154,15 +196,20 @@ class Connection(Requests):
                 self._open_socket(asked)
             else:
                 self._open(asked)
-        except StreamRefusedError as error:
+        except Exception as error:
+            self.fail(error, asked)
+
+    def fail(self, error: Exception, asked: Asked) -> None:
+        """Answer a request that could not be served, by what was raised."""
+        if isinstance(error, StreamRefusedError):
             self._edge.metrics.refused[error.slug] += 1
             self._refuse(of_refusal(error), asked)
-        except Exception:
-            log.exception("request_failed", path=asked.path)
-            if self._stream is not None:
-                self.transport.abort()
-                return
-            self._refuse(problem("internal", "the server failed: try again"), asked)
+            return
+        log.error("request_failed", path=asked.path, exc_info=error)
+        if self._stream is not None:
+            self.transport.abort()
+            return
+        self._refuse(problem("internal", "the server failed: try again"), asked)
 
     def _open(self, asked: Asked) -> None:
         if asked.fault is not None:

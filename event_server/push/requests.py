@@ -27,7 +27,7 @@ from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
 from server_common.http_rules import HEAD_END, end_of_head
 from server_common.limits import EVENTS_HEAD_BYTES
-from server_common.read_timeout import ReadTimeout
+from server_common.read_timeout import ReadTimeout, TimedConnection
 
 PATHS: Final = (STREAM_PATH.encode(), SOCKET_PATH.encode())
 """What is answered here, if it is asked for by GET."""
@@ -59,13 +59,14 @@ class Asked(Struct, frozen=True):
 class Requests(HttpToolsProtocol, ABC):
     """A connection's requests. Attributes without a slot are uvicorn's.
 
-    A subclass answers: `asked` is set, and `serve` called, for each request for the stream.
+    A subclass answers: `asked` is set, and `serve` called, for each request for the stream. What
+    the read timeout knows as `timed` has begun the connection.
     """
 
     __slots__ = (
         "_application", "_head", "_head_bytes", "_in_body", "_making", "_read_timeout", "_tail",
-        "_url", "_waiting", "asked", "loop", "parser", "server_state", "timeout_keep_alive_task",
-        "transport", "write_paused",
+        "_timed", "_url", "_waiting", "asked", "loop", "parser", "server_state",
+        "timeout_keep_alive_task", "transport", "write_paused",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +76,7 @@ class Requests(HttpToolsProtocol, ABC):
         app_state: dict[str, Any],
         loop: asyncio.AbstractEventLoop | None,
         read_timeout: ReadTimeout,
+        timed: TimedConnection,
     ) -> None:
         # uvicorn's own __init__ runs when an application request comes.
         self.loop = loop or asyncio.get_running_loop()
@@ -84,6 +86,7 @@ class Requests(HttpToolsProtocol, ABC):
         self.write_paused = False
         self._making = (config, app_state)
         self._read_timeout = read_timeout
+        self._timed = timed
         self._application = False
         self._in_body = False
         self._head_bytes = 0
@@ -138,21 +141,16 @@ class Requests(HttpToolsProtocol, ABC):
 
     # The connection -------------------------------------------------------------------------
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The client is there."""
-        self.transport = transport
-        self.server_state.connections.add(self)
-        self._read_timeout.begin(self)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or we have cut the connection."""
-        self._read_timeout.end(self)
+        self._read_timeout.end(self._timed)
         self._unset_keepalive_if_required()
         self.asked, self._waiting = None, b""
         if self._application:
             super().connection_lost(exc)
         self.server_state.connections.discard(self)
         self.parser = None  # type: ignore[assignment]
+        self._timed = None  # type: ignore[assignment]  # it may lead back here
 
     def data_received(self, data: bytes) -> None:
         """The client has sent something."""
@@ -181,19 +179,15 @@ class Requests(HttpToolsProtocol, ABC):
         else:
             self.transport.close()
 
-    def time_out(self) -> None:
-        """The client takes too long over its request."""
-        self.transport.abort()
-
     # Bytes in -------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes, up to a request that has to be answered first."""
         self._parse(data)
         if self.asked is None and (self._in_body or self._head_bytes):
-            self._read_timeout.begin(self)
+            self._read_timeout.begin(self._timed)
         else:
-            self._read_timeout.end(self)
+            self._read_timeout.end(self._timed)
 
     def _parse(self, data: bytes) -> None:
         if self.parser is None:

@@ -16,6 +16,7 @@ from event_server.problems import EXPOSED_HEADERS, STREAM_HEADERS
 
 Fields = Sequence[tuple[bytes, bytes]]
 
+_MOST_ORIGINS: Final = 64
 _CLOSE: Final = b"connection: close\r\n"
 _STREAM: Final = b"".join(b"%b: %b\r\n" % (k.encode(), v.encode()) for k, v in STREAM_HEADERS)
 
@@ -32,6 +33,8 @@ class Heads:
         self._all = b"*" in self._origins
         self._common: Fields = ()
         self._common_text = b""
+        self._streams: dict[bytes | None, bytes] = {}
+        """The heads of kept streams by origin, as long as the common fields stand."""
 
     def stream(self, common: Fields, origin: bytes | None, chunked: bool, keep: bool) -> bytes:
         """The head of an open stream.
@@ -42,8 +45,19 @@ class Heads:
             chunked: the body comes in chunks; otherwise the connection's end is its end.
             keep: the connection stays open after the response.
         """
+        text = self._text(common)
+        if not (chunked and keep):
+            return self._stream(text, origin, chunked, keep)
+        head = self._streams.get(origin)
+        if head is None:
+            if len(self._streams) >= _MOST_ORIGINS:
+                self._streams.clear()
+            head = self._streams[origin] = self._stream(text, origin, chunked, keep)
+        return head
+
+    def _stream(self, text: bytes, origin: bytes | None, chunked: bool, keep: bool) -> bytes:
         return b"HTTP/1.1 200 OK\r\n%b%b%b%b%b\r\n" % (
-            self._text(common),
+            text,
             _STREAM,
             self._cors(origin),
             b"transfer-encoding: chunked\r\n" if chunked else b"",
@@ -73,6 +87,7 @@ class Heads:
     def _text(self, common: Fields) -> bytes:
         if common is not self._common:  # uvicorn makes them anew once a second
             self._common, self._common_text = common, _lines(common)
+            self._streams.clear()
         return self._common_text
 
     def _cors(self, origin: bytes | None) -> bytes:

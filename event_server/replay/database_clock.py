@@ -12,6 +12,7 @@ watermarks in the order in which they were read from the database's clock.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -32,33 +33,37 @@ class DatabaseClock:
     def __init__(self) -> None:
         self._offset: float | None = None
         self._before: float | None = None
+        self._known: float | None = None
+        """The best offset of this period and the one before."""
         self._since = 0.0
+        self._until = -math.inf
+        """When what is observed begins to count in a new period."""
 
     def observe(self, passed: float, now: float) -> bool:
         """Note that the database's clock has shown `passed`. Returns whether that raises the
         estimate."""
-        self._age(now)
-        known = self._known()
-        offset = passed - now
+        if now >= self._until:
+            self._age(now)
+        offset, known = passed - now, self._known
         if self._offset is None or offset > self._offset:
             self._offset = offset
-        return known is None or offset > known
+            self._until = self._since + BELIEVED_FOR_S
+        if known is None or offset > known:
+            self._known = offset
+            return True
+        return False
 
     def estimate(self, now: float) -> float | None:
         """The least that the database's clock shows now; None before the first observation."""
-        self._age(now)
-        known = self._known()
+        if now >= self._until:
+            self._age(now)
+        known = self._known
         return None if known is None else now + known
 
     def forget(self) -> None:
         """Forget all observations: the clock may be of another machine now, or was set back."""
-        self._offset = self._before = None
-
-    def _known(self) -> float | None:
-        """The best offset of this period and the one before."""
-        if self._offset is None or self._before is None:
-            return self._before if self._offset is None else self._offset
-        return max(self._offset, self._before)
+        self._offset = self._before = self._known = None
+        self._until = -math.inf
 
     def _age(self, now: float) -> None:
         # A period without any observation ends nothing: what is known runs on.
@@ -67,6 +72,7 @@ class DatabaseClock:
                 self._since = now
         elif now - self._since >= BELIEVED_FOR_S:
             self._before, self._offset, self._since = self._offset, None, now
+            self._known, self._until = self._before, -math.inf
 
 
 class Watermark:

@@ -7,10 +7,11 @@ an HTTP chunk. `wire` is that last step, so that a frame is never encoded per cl
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
-from client_sdk.contract.sse import encode_frame, encode_retry
+from client_sdk.contract.sse import encode_frame
 from client_sdk.contract.stream import (
     BYE,
     HEARTBEAT,
@@ -57,6 +58,8 @@ class Frames:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._opening_of: tuple[str, str, str] | None = None
+        self._opening = b""
 
     def event(self, event: Event) -> bytes:
         """An event of an order or of a document.
@@ -69,7 +72,11 @@ class Frames:
 
     def opening(self, retry_ms: int, hello: Hello) -> bytes:
         """A stream's first bytes: `retry:` and hello."""
-        return self._wire(encode_retry(retry_ms) + encode_frame(HELLO, msgspec.json.encode(hello)))
+        # All streams that begin between two watermarks share all but the numbers.
+        shared = hello.server, hello.epoch, hello.watermark
+        if shared != self._opening_of:
+            self._opening_of, self._opening = shared, _opening_form(hello)
+        return self._wire(self._opening % (retry_ms, hello.ends_in_ms, hello.replayed))
 
     def heartbeat(self, watermark: float) -> bytes:
         """A heartbeat: nothing is missing up to `watermark` (seconds, the database's clock)."""
@@ -91,3 +98,14 @@ class Frames:
     def bye(self, reason: ByeReason, reconnect_after_ms: int) -> bytes:
         """The last frame of a stream that ends as planned."""
         return self._wire(encode_frame(BYE, msgspec.json.encode(Bye(reason, reconnect_after_ms))))
+
+
+_NO_NUMBERS: Final = b'"ends_in_ms":0,"replayed":0}\n\n'
+_NUMBERS: Final = b'"ends_in_ms":%d,"replayed":%d}\n\n'
+
+
+def _opening_form(hello: Hello) -> bytes:
+    """An opening in which the numbers are left out, to be formatted with them."""
+    bare = msgspec.structs.replace(hello, ends_in_ms=0, replayed=0)
+    frame = encode_frame(HELLO, msgspec.json.encode(bare))
+    return b"retry: %d\n\n" + frame.removesuffix(_NO_NUMBERS).replace(b"%", b"%%") + _NUMBERS

@@ -229,28 +229,29 @@ class Hub:
             What it missed, to be written before anything else; from now on it gets the rest.
             Or why it must sync: then it is not attached.
         """
-        claims = {c: Claim(p, synced[c], issued_at) for c, p in positions.items()}
-        refused = self._refusal(claims, issued_at, epoch)
+        refused = self._refusal(positions, synced, issued_at, epoch)
         if refused is not None:
             self.sync_required[refused.reason] += 1
             return refused
         replay: list[bytes] = []
-        for channel, claim in claims.items():
+        for channel, position in positions.items():
             audience = self._audiences.get(channel)
             if audience is None:
                 audience = self._audiences[channel] = Audience()
             ring = self.rings.get(channel)
             head = head_of(ring, audience)
-            if head is None or claim.position > head:
+            if head is None or position > head:
+                claim = Claim(position, synced[channel], issued_at)
                 audience.pending[subscriber] = claim
                 if head is not None:
                     self._ahead.add(subscriber, channel, claim)
                 continue
-            if ring is not None:
-                replay += map(self._frames.event, ring.after(claim.position))
+            if ring is not None and position < head:
+                replay += map(self._frames.event, ring.after(position))
             audience.live.add(subscriber)
             audience.head = head
-        self._following[subscriber] = (*self._following.get(subscriber, ()), *claims)
+        before = self._following.get(subscriber)
+        self._following[subscriber] = (*before, *positions) if before else tuple(positions)
         return replay
 
     def detach(self, subscriber: Subscriber) -> None:
@@ -287,14 +288,18 @@ class Hub:
     # Rules ----------------------------------------------------------------------------------
 
     def _refusal(
-        self, claims: Mapping[str, Claim], issued_at: float, epoch: str
+        self, positions: Mapping[str, int], synced: Mapping[str, int], issued_at: float, epoch: str
     ) -> SyncRequired | None:
         if epoch != self.epoch:
-            return SyncRequired(next(iter(claims)), "restart")
+            return SyncRequired(next(iter(positions)), "restart")
         if issued_at < self.rings.covered_since:
-            return SyncRequired(next(iter(claims)), "ring")
-        for channel, claim in claims.items():
+            return SyncRequired(next(iter(positions)), "ring")
+        for channel, position in positions.items():
             ring, audience = self.rings.get(channel), self._audiences.get(channel)
+            head = head_of(ring, audience)
+            if position == synced[channel] and (head is None or head == position):
+                continue  # `covers` says so too: nothing came since its sync
+            claim = Claim(position, synced[channel], issued_at)
             if not covers(claim, ring, live_head(audience), self._watermark):
                 return SyncRequired(channel, "ring")
         return None

@@ -93,7 +93,7 @@ class Streams:
         hub.on_end = self._ended_by_hub
 
     def __len__(self) -> int:
-        return len(self._deadlines) + len(self._ending)
+        return self._deadlines.count() + self._ending.count()
 
     # A request ------------------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class Streams:
         except StreamRefusedError:
             self._learn_the_time(request, now)
             raise
-        if len(self) >= self._limits.max_streams:
+        if self._deadlines.count() + self._ending.count() >= self._limits.max_streams:
             raise self._come_again("overloaded", "this server has no room for another stream")
         return self._accepted(request, now)
 

@@ -52,13 +52,18 @@ class Placement:
     fleet: StreamNodes | None = None
     """Who carries the others, if that is known."""
 
+    @property
+    def owns_all(self) -> bool:
+        """Whether the events of every channel come to this server."""
+        return len(self.owned) == self.partitions
+
     def owns(self, channel: str) -> bool:
         """Whether the channel's events come to this server.
 
         Raises:
             ChannelError: it is not a channel name.
         """
-        if len(self.owned) == self.partitions:
+        if self.owns_all:
             return True
         partition = partition_of_channel(parse_channel(channel), self.partitions)
         return partition is None or partition in self.owned
@@ -80,7 +85,11 @@ def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
             f"the query is malformed: there are more than {MAX_PARAMETERS} parameters",
         )
     try:
-        pairs = parse_query(query.decode("ascii"), "strict")
+        text = query.decode("ascii")
+        name, _, value = text.partition("=")
+        if name == "ticket" and not ("&" in value or "%" in value or "+" in value):
+            return StreamRequest(value, "", last_event_id_header.strip())
+        pairs = parse_query(text, "strict")
     except ValueError as error:
         raise StreamRefusedError("bad-request", f"the query is malformed: {error}") from error
     found: dict[str, str] = {}
@@ -121,12 +130,14 @@ def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Pla
         raise StreamRefusedError("bad-ticket", str(error)) from error
     if not ticket.cursor:
         raise StreamRefusedError("bad-ticket", "the ticket names no channel")
-    _check_placement(ticket, placement)
-    positions = {
-        **ticket.cursor,
-        **_positions(request.last_event_id, ticket, "lastEventId"),
-        **_positions(request.header, ticket, "Last-Event-ID"),
-    }
+    if not placement.owns_all:
+        _check_placement(ticket, placement)
+    positions: Mapping[str, int] = ticket.cursor
+    if request.last_event_id:
+        said = _positions(request.last_event_id, ticket, "lastEventId")
+        positions = {**positions, **said}
+    if request.header:
+        positions = {**positions, **_positions(request.header, ticket, "Last-Event-ID")}
     return Accepted(ticket, positions)
 
 

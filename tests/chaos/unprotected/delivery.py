@@ -181,7 +181,7 @@ NO_BLIND_WINDOW: Final = Protection(
     (
         Patch(
             "event_server/replay/hub.py",
-            "                replay += map(self._frames.event, ring.after(claim.position))\n",
+            "                replay += map(self._frames.event, ring.after(position))\n",
             "                pass\n",
         ),
         CLIENT_TAKES_GAPS,

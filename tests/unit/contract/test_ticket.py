@@ -59,6 +59,16 @@ def test_a_ticket_is_an_ordinary_jws_that_can_stand_in_a_url() -> None:
     assert signed(GOOD_HEADER, PAYLOAD) == text
 
 
+@given(st.binary(min_size=32, max_size=200), st.text(max_size=200))
+def test_the_signature_is_the_standards_whatever_the_length_of_the_key(
+    key: bytes, subject: str
+) -> None:
+    text = TicketKeys({"a": key}, "a").sign(msgspec.structs.replace(TICKET, subject=subject))
+    signed, _, signature = text.rpartition(".")
+    assert signature == b64(hmac.digest(key, signed.encode(), "sha256"))
+    assert TicketKeys({"a": key}, "a").verify(text, NOW).subject == subject
+
+
 def test_a_ticket_is_good_until_the_moment_it_expires_by_the_databases_clock() -> None:
     text = KEYS.sign(TICKET)
     assert KEYS.verify(text, 1029.999) == TICKET

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from event_server.replay.database_clock import (
     BELIEVED_FOR_S,
@@ -108,3 +110,44 @@ class TestWatermark:
 
 def test_times_are_written_in_utc_with_microseconds() -> None:
     assert rfc3339(1700000000.25) == "2023-11-14T22:13:20.250000Z"
+
+
+class _Model:
+    """The rules, said plainly: the best offset of this period and of the one before."""
+
+    def __init__(self) -> None:
+        self.offset: float | None = None
+        self.before: float | None = None
+        self.since = 0.0
+
+    def known(self) -> float | None:
+        return max((one for one in (self.offset, self.before) if one is not None), default=None)
+
+    def age(self, now: float) -> None:
+        if self.offset is None and self.before is None:
+            self.since = now
+        elif self.offset is not None and now - self.since >= BELIEVED_FOR_S:
+            self.before, self.offset, self.since = self.offset, None, now
+
+    def observe(self, passed: float, now: float) -> bool:
+        self.age(now)
+        known, offset = self.known(), passed - now
+        self.offset = offset if self.offset is None else max(offset, self.offset)
+        return known is None or offset > known
+
+
+@given(st.lists(st.tuples(st.sampled_from("oef"), st.integers(0, 70), st.integers(-9, 9))))
+def test_what_is_kept_of_observations_is_what_the_rules_say(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    clock, model, now = DatabaseClock(), _Model(), 0.0
+    for kind, later, late in steps:
+        now += later
+        if kind == "o":
+            assert clock.observe(now + late, now) == model.observe(now + late, now)
+        elif kind == "f":
+            clock.forget()
+            model.offset = model.before = None
+        model.age(now)
+        known = model.known()
+        assert clock.estimate(now) == (None if known is None else now + known)

@@ -67,6 +67,10 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closing = False
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def write(self, data: Any) -> None:
         self.written += data
@@ -156,11 +160,13 @@ class Door:
         connection = protocol(config, state, {}, asyncio.get_running_loop())
         wire = Wire()
         lines = b"".join(b"%b: %b\r\n" % field for field in headers)
+        wire.set_protocol(connection)
         connection.connection_made(wire)
         connection.data_received(b"GET /v1/stream?%b HTTP/1.1\r\n%b\r\n" % (query, lines))
         self.publish()
         await asyncio.sleep(0)
-        connection.connection_lost(None)
+        assert wire.protocol is not None
+        wire.protocol.connection_lost(None)
         return Answer(wire.written)
 
     def take(self, value: bytes | None, headers: Any) -> None:

@@ -1,0 +1,173 @@
+"""A connection whose first request opens a stream: one object is its protocol and its subscriber.
+
+Nearly every connection is one. It holds nothing that only other requests need: whatever else its
+client sends, and whatever comes after its stream, is left to a `Connection`, which takes its place
+at the transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from client_sdk.contract.socket import STREAM_PATH
+from event_server.push.requests import Asked
+from event_server.push.stream_requests import Block
+from event_server.push.subscriber import EdgeStream, Written
+from event_server.streams.request_rules import parse_request
+
+if TYPE_CHECKING:
+    from event_server.push.protocol import Connection, Edge
+
+log = structlog.get_logger()
+
+
+class Serving:
+    """What all connections of one server have in common.
+
+    Args:
+        edge: answers.
+        config: uvicorn's.
+        server_state: uvicorn's.
+        app_state: uvicorn's, for the application.
+        loop: which all run on.
+    """
+
+    __slots__ = ("app_state", "config", "edge", "loop", "server_state")
+
+    def __init__(
+        self,
+        edge: Edge,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.edge = edge
+        self.config = config
+        self.server_state = server_state
+        self.app_state = app_state
+        self.loop = loop
+
+
+class DirectStream(EdgeStream, asyncio.Protocol):
+    """A connection until it turns out to be for something else than one stream.
+
+    Args:
+        serving: what it has in common with the others.
+    """
+
+    __slots__ = ("_is_open", "_is_paused", "_serving", "loop", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self, serving: Serving) -> None:
+        # The parts of a stream are set when it begins.
+        self._serving = serving
+        self.loop = serving.loop
+        self._is_open = self._is_paused = False
+
+    # The connection -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The client is there."""
+        self.transport = cast(asyncio.Transport, transport)
+        serving = self._serving
+        serving.server_state.connections.add(self)  # type: ignore[arg-type]
+        serving.edge.read_timeout.begin(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone, or we have cut the connection."""
+        serving = self._serving
+        if self._is_open:
+            self._is_open = False
+            self.lose()
+            serving.edge.streams.close(self)
+            self._owner = None  # type: ignore[assignment]  # it would keep itself
+        else:
+            serving.edge.read_timeout.end(self)
+        serving.server_state.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """The client has sent something."""
+        if not self._is_open:
+            found = self._serving.edge.stream_requests.read(data)
+            if found is not None and not self.transport.is_closing():
+                self._open(*found)
+                return
+        self._give_way().data_received(data)
+
+    def pause_writing(self) -> None:
+        """The write buffer is full."""
+        self._is_paused = True
+        self.fill_up()
+
+    def resume_writing(self) -> None:
+        """The write buffer has room again."""
+        self._is_paused = False
+        self.drained()
+
+    def shutdown(self) -> None:
+        """Close when the stream is complete; at once if there is none."""
+        if self._is_open:
+            self.keep = False
+        else:
+            self.transport.close()
+
+    def time_out(self) -> None:
+        """The client takes too long over a request."""
+        self.transport.abort()
+
+    # The stream -----------------------------------------------------------------------------
+
+    def too_slow(self, stream: Written) -> None:
+        """End the stream: its client reads too slowly."""
+        edge = self._serving.edge
+        edge.streams.slow(stream, edge.monotonic())
+
+    def finish(self, stream: Written) -> None:
+        """Finish the response: its last byte has left."""
+        if self._is_open:
+            owner = self._owner if self._owner is not self else self._give_way()
+            owner.finish(stream)
+
+    def wait(self, data: bytes) -> None:
+        """Keep bytes for later: they are the next request."""
+        self._give_way().wait(data)
+
+    def _open(self, query: bytes, block: Block) -> None:
+        serving = self._serving
+        edge, state = serving.edge, serving.server_state
+        edge.read_timeout.end(self)
+        state.total_requests += 1
+        try:
+            now = edge.monotonic()
+            accepted = edge.streams.judge(parse_request(query, block.last_event_id), now)
+            head = edge.heads.stream(state.default_headers, block.origin, True, True)
+        except Exception as error:
+            asked = Asked(STREAM_PATH, query, block.headers, True, True)
+            self._give_way().fail(error, asked)
+            return
+        super().__init__(self, head, True, True, edge.buffer_bytes)
+        self._is_open = True
+        try:
+            edge.streams.open(self, accepted, now)
+        except Exception:
+            log.exception("request_failed", path=STREAM_PATH)
+            self.transport.abort()
+
+    def _give_way(self) -> Connection:
+        """Let a connection that can do everything take this one's place."""
+        serving = self._serving
+        stream = self if self._is_open else None
+        connection = serving.edge.connection(serving, self.transport, self, stream)
+        connection.write_paused = self._is_paused
+        if stream is not None:
+            self._owner = connection
+        self.transport.set_protocol(connection)
+        serving.server_state.connections.discard(self)
+        return connection

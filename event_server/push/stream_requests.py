@@ -1,0 +1,125 @@
+"""Reads the requests that nearly all streams begin with: whole in one piece, and plain. Pure.
+
+Clients of a kind send the same headers, so a block of headers is parsed once and then known by its
+very bytes. What is not found here is no fault: it is read as any other request is, by
+`requests.py`, and a test holds that both answer every request alike.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Final, NamedTuple
+
+import httptools
+
+from client_sdk.contract.socket import STREAM_PATH
+from event_server.errors import StreamRefusedError
+from event_server.push.request_head import check_head
+from server_common.http_rules import HEAD_END
+from server_common.limits import EVENTS_HEAD_BYTES
+
+MOST_KNOWN: Final = 256
+"""How many blocks of headers are remembered; when there are more, all are forgotten."""
+MOST_BLOCK_BYTES: Final = 2048
+"""The longest block of headers that is read here."""
+
+_BEGIN: Final = b"GET " + STREAM_PATH.encode() + b"?"
+_VERSION: Final = b" HTTP/1.1\r\n"
+_BEFORE_LINE_END: Final = len(_VERSION) - 2
+_PLAIN: Final = (string.ascii_letters + string.digits + "-._~%=&@:,/+").encode()
+"""What a query may hold to be read without the parser, which refuses none of these."""
+_FRAMES: Final = frozenset((b"content-length", b"transfer-encoding", b"upgrade"))
+_OF_ONE_CLIENT: Final = frozenset((b"last-event-id", b"cookie", b"authorization"))
+_READER: Final = b"GET / HTTP/1.1"
+
+
+class Block(NamedTuple):
+    """What a block of headers says."""
+
+    headers: dict[bytes, bytes]
+    """By names in lower case; the first of a name counts."""
+    origin: bytes | None
+    last_event_id: str
+
+
+class StreamRequests:
+    """Reads requests for streams, and remembers blocks of headers."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Block] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def read(self, data: bytes) -> tuple[bytes, Block] | None:
+        """Read what a client has sent first.
+
+        Returns:
+            The query and the headers of a request for a stream, which keeps the rules of every
+            head, has no body, and keeps its connection; None: this reader does not know.
+        """
+        at = data.find(_VERSION)
+        if at < 0 or not data.startswith(_BEGIN) or len(data) > EVENTS_HEAD_BYTES:
+            return None
+        query = data[len(_BEGIN) : at]
+        if query.translate(None, _PLAIN):
+            return None
+        lines = data[at + _BEFORE_LINE_END :]
+        block = self._known.get(lines) or self._learn(lines)
+        return None if block is None else (query, block)
+
+    def _learn(self, lines: bytes) -> Block | None:
+        block = read_block(lines)
+        if block is not None and _OF_ONE_CLIENT.isdisjoint(block.headers):
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[lines] = block
+        return block
+
+
+class _Found:
+    """Has a block of headers parsed.
+
+    Raises:
+        HttpParserError: it is malformed.
+        HttpParserUpgrade: it asks for another protocol.
+    """
+
+    def __init__(self, lines: bytes) -> None:
+        self.head: list[tuple[bytes, bytes]] = []
+        self.keeps = False
+        self.requests = 0
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(_READER + lines)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.head.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.keeps = self._parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        self.requests += 1
+
+
+def read_block(lines: bytes) -> Block | None:
+    """Read a block of headers, with the end of the line before it and the empty line behind it.
+
+    Returns:
+        What it says; None: it is faulty, too long, belongs to a request with a body or for an
+        upgrade, or to one whose connection is to be closed.
+    """
+    if len(lines) > MOST_BLOCK_BYTES or lines.find(HEAD_END) != len(lines) - len(HEAD_END):
+        return None
+    try:
+        found = _Found(lines)
+        if found.requests != 1 or not found.keeps:
+            return None
+        check_head("1.1", [value for name, value in found.head if name == b"host"])
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade, StreamRefusedError):
+        return None
+    headers = dict(reversed(found.head))
+    if not _FRAMES.isdisjoint(headers):
+        return None
+    last = headers.get(b"last-event-id", b"").decode("latin-1")
+    return Block(headers, headers.get(b"origin"), last)
