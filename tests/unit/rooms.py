@@ -51,6 +51,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "revocations": "tokens that count no longer, as records and as a list",
         "tickets": "proof of permission and of a recent sync",
         "stream_placement": "which event server carries which channels",
+        "derived_secrets": "passwords and secrets that are made from a key and stored nowhere",
         "devices": "who a device is, its topics and messages",
     },
     "core_api": {
