@@ -34,7 +34,7 @@ log = structlog.get_logger()
 async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
     """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
     rules = Rules(definitions_of(settings.definitions), settings.partitions, is_obeyed)
-    pool, writing, lanes = await open_pools(
+    pool, writing, lock_turns = await open_pools(
         settings, settings.ingest_pool_size, 10.0, "yabam-ingest"
     )
     hints = Hints(pool, settings.session_url, lambda: None)
@@ -47,7 +47,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 new_order_id,
                 lambda _channels: hints.committed(),
                 writing,
-                lanes,
+                lock_turns,
                 settings.open_limits,
             ),
             devices=lambda registry: DeviceIngest(
