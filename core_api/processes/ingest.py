@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from argparse import Namespace
 
 import structlog
 
@@ -13,6 +14,7 @@ from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.orders.service import OrderService
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import check_database
+from core_api.processes.starting import Place, start
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.from_kafka import ReceiptReader
 from core_api.receipts.statements import list_devices, store_sightings
@@ -29,6 +31,16 @@ from core_api.wiring import (
 )
 
 log = structlog.get_logger()
+
+
+def ingest(_options: Namespace) -> None:
+    """Take commands from Kafka until told to stop."""
+    start(
+        "ingest",
+        IngestSettings,
+        lambda s: Place(s.ingest_host, s.ingest_port, "YABAM_INGEST_PORT"),
+        run_ingest_process,
+    )
 
 
 async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:

@@ -94,8 +94,8 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "wiring": "clock, ids, keys, definitions and connections, for whatever is wired",
         "trimming": "which rows are old, of every kind",
         "main": "Core, wired",
-        "processes": "the relay, ingest, the broker's admin, the senders of webhooks and pushes",
-        "commands": "the commands of Core's processes, of its database, and tokens",
+        "processes": "Core, relay, ingest, the broker's admin, the senders: how each starts",
+        "commands": "the commands of processes, of the database, and tokens",
     },
     "event_server": {
         "errors": "what can go wrong, as the callers are told it",
