@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, Request, expect
 
 from client_sdk import Item, OrderProducer
 from tests.browser.module_page import MODULE, served
-from tests.browser.restaurant import PAGES_GROUP, Site, Store
+from tests.browser.restaurant import BACK_MS, PAGES_GROUP, Site, Store
 
 GUIDE: Final = (Path(__file__).parents[2] / "docs" / "browser-client.md").read_text()
 DOCUMENTS: Final = ("contract/state", "state", "shared_state", "bindings")
@@ -24,14 +24,13 @@ SCRIPTS: Final = {
     for name, path in ALL.items()
     if not any(path.is_relative_to(MODULE / folder) for folder in DOCUMENTS)
 }
-SOON_MS: Final = 45_000
 
 
 async def shows(page: Page, mode: str, *notes: str) -> None:
     """Return once the page is in this mode and lists these orders."""
-    await expect(page.locator("#mode")).to_have_text(mode, timeout=SOON_MS)
+    await expect(page.locator("#mode")).to_have_text(mode, timeout=BACK_MS)
     rows = [f"–: placed, {note}" for note in notes]
-    await expect(page.locator("li")).to_have_text(rows, timeout=SOON_MS)
+    await expect(page.locator("li")).to_have_text(rows, timeout=BACK_MS)
 
 
 @pytest.mark.slow
