@@ -102,7 +102,7 @@ log = structlog.get_logger()
 
 async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     """`yabam core`: serve until SIGTERM or SIGINT, then drain and return."""
-    pool, writing, lanes = await open_pools(
+    pool, writing, lock_turns = await open_pools(
         settings, settings.pool_size, settings.statement_timeout_s, "yabam-core"
     )
     replica = await replica_of(settings)
@@ -143,7 +143,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.partitions,
         announced,
         is_obeyed,
-        lanes,
+        lock_turns,
         edit_metrics,
     )
     print_metrics = PrintMetrics(metrics.registry)
@@ -162,7 +162,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         new_order_id,
         ordered,
         writing,
-        lanes,
+        lock_turns,
         settings.open_limits,
     )
     metrics.watch_locks(lambda: orders.waiting_for_lock + edits.waiting_for_lock)

@@ -22,6 +22,7 @@ from core_api.setting_groups import (
     SendingSettings,
     TokenSettings,
 )
+from server_common.derived_secrets import newest_kid
 from server_common.devices.identity import DeviceKeys
 from server_common.kafka.settings import KafkaAccessSettings
 from server_common.mqtt.broker import parse_address
@@ -200,7 +201,7 @@ class CoreSettings(
         if not self.devices_keys:
             return None
         keys = {kid: key.encode() for kid, key in self.devices_keys.items()}
-        return DeviceKeys(keys, self.devices_kid or (next(iter(keys)) if len(keys) == 1 else ""))
+        return DeviceKeys(keys, newest_kid(self.devices_keys, self.devices_kid))
 
     @field_validator("stream_nodes")
     @classmethod

@@ -13,18 +13,18 @@ _DATABASE = "core_api.commands.database"
 
 def register(commands: Commands) -> None:
     """Add Core's commands."""
-    commands.process("core", "serve orders and Fetch Sync", "core_api.commands.core:core")
+    commands.process("core", "serve orders and Fetch Sync", "core_api.processes.core:core")
     _add_relay(commands)
-    commands.process("ingest", "take commands from Kafka", "core_api.commands.ingest:ingest")
+    commands.process("ingest", "take commands from Kafka", "core_api.processes.ingest:ingest")
     commands.process(
         "mqtt-admin",
         "keep who may do what at the MQTT broker",
-        "core_api.commands.broker_admin:broker_admin",
+        "core_api.processes.broker_admin:broker_admin",
     )
     commands.process(
         "webhooks",
         "send orders to the URLs that subscribe to them",
-        "core_api.commands.webhooks:webhooks",
+        "core_api.processes.webhooks:webhooks",
     )
     _add_db(commands.group("db", "migrate the database, start a new epoch"))
     commands.group("state", "show and change shared documents").add(
@@ -37,7 +37,7 @@ def register(commands: Commands) -> None:
 
 def _add_relay(commands: Commands) -> None:
     relay = commands.process(
-        "relay", "publish what Core committed to Kafka", "core_api.commands.relay:relay"
+        "relay", "publish what Core committed to Kafka", "core_api.processes.relay:relay"
     )
     set_aside = Commands(relay, required=False).group(
         "set-aside", "show and retry events that Kafka will never take"

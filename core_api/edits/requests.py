@@ -57,7 +57,7 @@ class EditRequest:
         return tuple(sorted({(e.channel, e.key) for e in self.batch.edits if isinstance(e, Edit)}))
 
     @cached_property
-    def lanes(self) -> tuple[str, ...]:
+    def locks(self) -> tuple[str, ...]:
         """The names of what others may hold locked: its client, its documents, their channels."""
         names = self.names
         channels = {channel for channel, _ in names}

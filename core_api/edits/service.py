@@ -37,7 +37,7 @@ from core_api.edits.requests import EditRequest
 from core_api.edits.what_was_read import DocumentName
 from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
 from core_api.errors import ConflictError, CoreError, UnavailableError
-from core_api.postgres.lanes import Lanes
+from core_api.postgres.lock_queues import LockQueues
 from core_api.postgres.pool import Pool, mapped_errors
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class EditService:
         partitions: how many shards the outbox has.
         committed: called after each commit with the channels that got an event.
         obeyed_by_orders: whether orders of a channel's store obey the document of this key.
-        lanes: how many connections may be busy with what meets a lock.
+        lock_turns: how many connections may be busy with what meets a lock.
         metrics: what is counted; None: nobody reads it.
     """
 
@@ -80,15 +80,15 @@ class EditService:
         partitions: int,
         committed: Callable[[Sequence[str]], None],
         obeyed_by_orders: Callable[[Channel, str], bool],
-        lanes: int = 1,
+        lock_turns: int = 1,
         metrics: EditMetrics | None = None,
     ) -> None:
         self._pool = pool
         self._rules = Rules(definitions, partitions, obeyed_by_orders)
         self._committed = committed
         self._metrics = EditMetrics(CollectorRegistry()) if metrics is None else metrics
-        self._writes: Lanes[EditRequest, Answer] = Lanes(
-            self._settle_each, self._held, lanes, lambda request: request.weight, BESIDE
+        self._writes: LockQueues[EditRequest, Answer] = LockQueues(
+            self._settle_each, self._held, lock_turns, lambda request: request.weight, BESIDE
         )
 
     @property
@@ -250,7 +250,7 @@ class EditService:
             _log.info("documents_changed", channels=len(channels), events=len(plan.rows.events))
 
     async def _held(self, requests: Sequence[EditRequest]) -> list[str | None]:
-        """What of each request is locked by others, by the name of its lane; None: nothing."""
+        """What of each request is locked by others, by the name of its lock; None: nothing."""
         names = _names(requests)
         channels = sorted({channel for channel, _ in names})
         documents, heads, clients = await held_by_others(
@@ -258,7 +258,7 @@ class EditService:
         )
         held = documents | heads | clients
         return [
-            next((lane for lane in request.lanes if lane in held), None) for request in requests
+            next((lock for lock in request.locks if lock in held), None) for request in requests
         ]
 
 

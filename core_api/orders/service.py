@@ -53,7 +53,7 @@ from core_api.orders.locked_rows import held_by_others
 from core_api.orders.reading import read_order
 from core_api.orders.writes import KeyClaim, Write, WriteOutcome
 from core_api.orders.writing import OrderWriter
-from core_api.postgres.lanes import Lanes
+from core_api.postgres.lock_queues import LockQueues
 from core_api.postgres.pool import Pool
 from core_api.postgres.queues import Queues
 from core_api.store_rules.cache import RulesCache
@@ -80,7 +80,7 @@ class OrderService:
         new_id: makes order ids.
         committed: called after each commit with the channels that got an event.
         writing: the database, by connections that wait for a lock shortly only; None: `pool`.
-        lanes: how many of those connections may be busy with what meets a lock.
+        lock_turns: how many of those connections may be busy with what meets a lock.
         open_limits: how much may be open at once.
     """
 
@@ -92,7 +92,7 @@ class OrderService:
         new_id: Callable[[], UUID],
         committed: Callable[[Sequence[str]], None],
         writing: Pool | None = None,
-        lanes: int = 1,
+        lock_turns: int = 1,
         open_limits: OpenLimits = DEFAULT_OPEN_LIMITS,
     ) -> None:
         self._pool = pool
@@ -102,10 +102,10 @@ class OrderService:
         self._new_id = new_id
         self._committed = committed
         by = pool if writing is None else writing
-        self._writes: Lanes[Write, WriteOutcome | Exception] = Lanes(
+        self._writes: LockQueues[Write, WriteOutcome | Exception] = LockQueues(
             OrderWriter(by, open_limits).write_each,
             lambda writes: held_by_others(by, writes),
-            lanes,
+            lock_turns,
         )
         self._rules = RulesCache(pool)
         self._queues = Queues(MOST_OF_AN_ORDER, "too many changes of this order wait already")

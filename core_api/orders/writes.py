@@ -70,7 +70,7 @@ class Write:
         return self.rows.change.after.store_id
 
     @property
-    def lanes(self) -> tuple[str, ...]:
+    def locks(self) -> tuple[str, ...]:
         """The names of what others may hold locked: its store, and its order."""
         return self.store_id, self.order_id
 

@@ -1,1 +1,1 @@
-"""Wires the processes beside Core; each loads what it runs, and no more."""
+"""Starts each process of Core, and wires those beside Core itself."""

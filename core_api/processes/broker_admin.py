@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import socket
+from argparse import Namespace
 
 import structlog
 
 from core_api.broker_admin.main import run_broker_admin
 from core_api.postgres.pool import open_pool
+from core_api.processes.starting import Place, start
 from core_api.settings import BrokerAdminSettings
 from core_api.wiring import stop_signal, token_keys
 
 log = structlog.get_logger()
+
+
+def broker_admin(_options: Namespace) -> None:
+    """Keep the broker's users and roles until told to stop."""
+    start(
+        "mqtt-admin",
+        BrokerAdminSettings,
+        lambda s: Place(s.mqtt_admin_host, s.mqtt_admin_port, "YABAM_MQTT_ADMIN_PORT"),
+        run_broker_admin_process,
+    )
 
 
 async def run_broker_admin_process(settings: BrokerAdminSettings, listener: socket.socket) -> None:

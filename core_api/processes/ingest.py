@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from argparse import Namespace
 
 import structlog
 
@@ -13,6 +14,7 @@ from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.orders.service import OrderService
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import check_database
+from core_api.processes.starting import Place, start
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.from_kafka import ReceiptReader
 from core_api.receipts.statements import list_devices, store_sightings
@@ -31,10 +33,20 @@ from core_api.wiring import (
 log = structlog.get_logger()
 
 
+def ingest(_options: Namespace) -> None:
+    """Take commands from Kafka until told to stop."""
+    start(
+        "ingest",
+        IngestSettings,
+        lambda s: Place(s.ingest_host, s.ingest_port, "YABAM_INGEST_PORT"),
+        run_ingest_process,
+    )
+
+
 async def run_ingest_process(settings: IngestSettings, listener: socket.socket) -> None:
     """`yabam ingest`: take commands from Kafka until SIGTERM or SIGINT."""
     rules = Rules(definitions_of(settings.definitions), settings.partitions, is_obeyed)
-    pool, writing, lanes = await open_pools(
+    pool, writing, lock_turns = await open_pools(
         settings, settings.ingest_pool_size, 10.0, "yabam-ingest"
     )
     hints = Hints(pool, settings.session_url, lambda: None)
@@ -47,7 +59,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 new_order_id,
                 lambda _channels: hints.committed(),
                 writing,
-                lanes,
+                lock_turns,
                 settings.open_limits,
             ),
             devices=lambda registry: DeviceIngest(

@@ -5,15 +5,27 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from argparse import Namespace
 
 import structlog
 
 from core_api.postgres.pool import open_pool
+from core_api.processes.starting import Place, start
 from core_api.relay.main import run_relay
 from core_api.settings import RelaySettings
 from core_api.wiring import stop_signal, token_keys
 
 log = structlog.get_logger()
+
+
+def relay(_options: Namespace) -> None:
+    """Publish until told to stop."""
+    start(
+        "relay",
+        RelaySettings,
+        lambda s: Place(s.relay_host, s.relay_port, "YABAM_RELAY_PORT"),
+        run_relay_process,
+    )
 
 
 async def run_relay_process(settings: RelaySettings, listener: socket.socket) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from argparse import Namespace
 
 import structlog
 from prometheus_client import CollectorRegistry
 
 from core_api.postgres.pool import Pool, open_pool
+from core_api.processes.starting import Place, start
 from core_api.push.due import DueOwners
 from core_api.push.guests import DueGuests
 from core_api.push.messages import PushKeys, push_keys
@@ -20,6 +22,16 @@ from core_api.webhooks.posting import Poster
 from core_api.wiring import stop_signal, token_keys, utc_now
 
 log = structlog.get_logger()
+
+
+def webhooks(_options: Namespace) -> None:
+    """Send webhooks until told to stop."""
+    start(
+        "webhooks",
+        WebhooksSettings,
+        lambda s: Place(s.webhooks_host, s.webhooks_port, "YABAM_WEBHOOKS_PORT"),
+        run_webhooks_process,
+    )
 
 
 async def run_webhooks_process(settings: WebhooksSettings, listener: socket.socket) -> None:

@@ -1,13 +1,11 @@
 """The secrets of webhooks, and the headers that prove who has sent one. Pure.
 
 Headers and signature are those of the Standard Webhooks specification, made by its own library. A
-secret is derived and never stored: HMAC-SHA256(key, "webhook/{id}/{generation}"). Whoever reads the
-database learns none.
+secret is derived and never stored (`server_common/derived_secrets.py`).
 """
 
 from __future__ import annotations
 
-import hmac
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,16 +14,15 @@ from typing import Final
 from standardwebhooks.webhooks import Webhook as Signer
 
 from core_api.webhooks.messages import Message
+from server_common.derived_secrets import DerivingKeys, newest_kid
 from server_common.errors import SettingsError
 
-MIN_KEY_BYTES: Final = 32
+_SETTING: Final = "YABAM_WEBHOOKS_KEYS"
 _PREFIX: Final = "whsec_"
 
 
-class WebhookKeys:
+class WebhookKeys(DerivingKeys):
     """The keys that secrets are derived with: one for new secrets, all for older ones.
-
-    A subscription names its key, so a key can be removed once no subscription names it.
 
     Args:
         keys: secrets of at least 32 bytes by `kid`.
@@ -36,13 +33,7 @@ class WebhookKeys:
     """
 
     def __init__(self, keys: Mapping[str, bytes], newest: str) -> None:
-        if newest not in keys:
-            raise SettingsError(f"the key {newest!r} is not among YABAM_WEBHOOKS_KEYS")
-        for kid, key in keys.items():
-            if len(key) < MIN_KEY_BYTES:
-                raise SettingsError(f"the key {kid!r} of webhooks is shorter than 32 bytes")
-        self._keys = dict(keys)
-        self.newest: Final = newest
+        super().__init__(keys, newest, _SETTING)
 
     def secret(self, webhook_id: str, generation: int, kid: str) -> str:
         """The secret of a subscription, in the form `whsec_…`.
@@ -50,14 +41,13 @@ class WebhookKeys:
         Raises:
             SettingsError: this process has no such key.
         """
-        key = self._keys.get(kid)
-        if key is None:
+        secret = self.derived(f"webhook/{webhook_id}/{generation}", kid)
+        if secret is None:
             raise SettingsError(
                 f"the secret of {webhook_id} was made with the key {kid!r}, which is not among "
-                "YABAM_WEBHOOKS_KEYS: put it back, or rotate the secret"
+                f"{_SETTING}: put it back, or rotate the secret"
             )
-        name = f"webhook/{webhook_id}/{generation}".encode()
-        return _PREFIX + b64encode(hmac.digest(key, name, "sha256")).decode()
+        return _PREFIX + b64encode(secret).decode()
 
 
 def webhook_keys(keys: Mapping[str, str], newest: str) -> WebhookKeys | None:
@@ -72,8 +62,8 @@ def webhook_keys(keys: Mapping[str, str], newest: str) -> WebhookKeys | None:
     """
     if not keys:
         return None
-    only = next(iter(keys)) if len(keys) == 1 else ""
-    return WebhookKeys({kid: key.encode() for kid, key in keys.items()}, newest or only)
+    encoded = {kid: key.encode() for kid, key in keys.items()}
+    return WebhookKeys(encoded, newest_kid(keys, newest))
 
 
 def signed_headers(message: Message, at: datetime, secrets: Sequence[str]) -> dict[str, str]:

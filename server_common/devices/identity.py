@@ -1,7 +1,7 @@
 """Who a device is at the broker: its user name and its password. Pure.
 
-A password is derived and never stored: HMAC-SHA256(key, "{store}/{device}/{generation}") in
-base64url. Whoever reads the database learns none, and Core and the broker's admin both find it.
+A password is derived and never stored (`server_common/derived_secrets.py`), so Core and the
+broker's admin both find it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from msgspec import Struct
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
 from client_sdk.contract.text import ID_PATTERN, shown
-from server_common.errors import SettingsError
+from server_common.derived_secrets import DerivingKeys
 
 MAX_GENERATION: Final = 2**31 - 1
-MIN_KEY_BYTES: Final = 32
 # No id holds a tilde, MQTT and Mosquitto give it no meaning, and no file of passwords is split at
 # it, as one is at a colon.
 _SEPARATOR: Final = "~"
@@ -57,10 +56,8 @@ def parse_user(text: str) -> Identity:
     return Identity(match[1], match[2], int(match[3]))
 
 
-class DeviceKeys:
+class DeviceKeys(DerivingKeys):
     """The keys that passwords are derived with: one for new generations, all for older ones.
-
-    A registration names its key, so a key can be removed once no registration names it.
 
     Args:
         keys: secrets of at least 32 bytes by `kid`.
@@ -71,13 +68,7 @@ class DeviceKeys:
     """
 
     def __init__(self, keys: Mapping[str, bytes], newest: str) -> None:
-        if newest not in keys:
-            raise SettingsError(f"the key {newest!r} is not among the keys of devices")
-        for kid, key in keys.items():
-            if len(key) < MIN_KEY_BYTES:
-                raise SettingsError(f"the key of devices {kid!r} is shorter than 32 bytes")
-        self._keys = dict(keys)
-        self.newest: Final = newest
+        super().__init__(keys, newest, "YABAM_DEVICES_KEYS")
 
     def password(self, identity: Identity, kid: str) -> str:
         """The password of a generation that was registered under the key `kid`.
@@ -85,16 +76,16 @@ class DeviceKeys:
         Raises:
             DeviceError: this process has no such key.
         """
-        key = self._keys.get(kid)
-        if key is None:
+        name = f"{identity.store}/{identity.device}/{identity.generation}"
+        secret = self.derived(name, kid)
+        if secret is None:
             raise DeviceError(f"no key {kid!r} among the keys of devices: rotate {identity.user}")
-        name = f"{identity.store}/{identity.device}/{identity.generation}".encode()
-        return urlsafe_b64encode(hmac.digest(key, name, "sha256")).rstrip(b"=").decode()
+        return urlsafe_b64encode(secret).rstrip(b"=").decode()
 
     def kid_of(self, identity: Identity, password: str) -> str | None:
         """The `kid` of the key that gives this password; None: the password is wrong."""
         given = password.encode(errors="replace")
-        for kid in self._keys:
+        for kid in self.kids:
             if hmac.compare_digest(self.password(identity, kid).encode(), given):
                 return kid
         return None

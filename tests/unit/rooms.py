@@ -51,6 +51,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "revocations": "tokens that count no longer, as records and as a list",
         "tickets": "proof of permission and of a recent sync",
         "stream_placement": "which event server carries which channels",
+        "derived_secrets": "passwords and secrets that are made from a key and stored nowhere",
         "devices": "who a device is, its topics and messages",
     },
     "core_api": {
@@ -93,8 +94,8 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "wiring": "clock, ids, keys, definitions and connections, for whatever is wired",
         "trimming": "which rows are old, of every kind",
         "main": "Core, wired",
-        "processes": "the relay, ingest, the broker's admin, the senders of webhooks and pushes",
-        "commands": "the commands of Core's processes, of its database, and tokens",
+        "processes": "Core, relay, ingest, the broker's admin, the senders: how each starts",
+        "commands": "the commands of processes, of the database, and tokens",
     },
     "event_server": {
         "errors": "what can go wrong, as the callers are told it",

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from core_api.access.provider.keys import KeyName, PublicKeys
+from core_api.access.provider.key_set import KeyName, PublicKeys
 from core_api.errors import ProviderKeysUnknownError, UnauthorizedError
 
 _MAX_MISSED: Final = 1000

@@ -13,7 +13,7 @@ import jwt
 
 from core_api.access.callers import Caller
 from core_api.access.provider.claims import ClaimRules, caller_of
-from core_api.access.provider.keys import Algorithm, KeyName
+from core_api.access.provider.key_set import Algorithm, KeyName
 from core_api.access.provider.known_keys import KnownKeys
 from core_api.access.tokens import token_name
 from core_api.errors import UnauthorizedError

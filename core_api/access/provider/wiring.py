@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from core_api.access.provider.fetching import KeyReader
+from core_api.access.provider.key_reading import KeyReader
 from core_api.access.provider.known_keys import KnownKeys
 from core_api.access.provider.settings import ProviderSettings
 from core_api.access.provider.tokens import ProviderTokens

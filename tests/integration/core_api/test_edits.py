@@ -29,7 +29,7 @@ from core_api.errors import (
     EditMismatchError,
     TooManyClientsError,
 )
-from core_api.postgres.lanes import Lanes
+from core_api.postgres.lock_queues import LockQueues
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.retention.log_trim import CLIENTS_KEPT_S, trim_clients
 from server_common.limits import ANSWERS_KEPT, ANSWERS_UNTOLD, SUBJECT_CLIENTS
@@ -356,14 +356,16 @@ async def test_many_edits_at_once_share_no_statement_with_more_than_it_can_carry
     async def held(requests: Sequence[EditRequest]) -> list[str | None]:
         return [None] * len(requests)
 
-    lanes: Lanes[EditRequest, int] = Lanes(write, held, 1, lambda request: request.weight)
+    queues: LockQueues[EditRequest, int] = LockQueues(
+        write, held, 1, lambda request: request.weight
+    )
     batches = [
         EditBatch(
             f"c{client}", [Edit(n=n, channel="global", key="k", do=Set({})) for n in range(60)]
         )
         for client in range(4)
     ]
-    await asyncio.gather(*(lanes.ask(EditRequest(OWNER, batch)) for batch in batches))
+    await asyncio.gather(*(queues.ask(EditRequest(OWNER, batch)) for batch in batches))
     assert sizes == [60] * 4
 
 

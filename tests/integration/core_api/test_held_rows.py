@@ -16,7 +16,7 @@ from core_api.errors import LockedError
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
-from core_api.postgres import lanes
+from core_api.postgres import lock_queues
 from core_api.postgres.pool import Pool, open_pool
 from core_api.wiring import new_order_id, utc_now
 from tests.integration.core_api.hammer import Connection
@@ -91,7 +91,7 @@ async def test_a_held_store_holds_up_no_other_and_is_written_once_it_is_free(
     assert {row["channel"]: row["head"] for row in heads} == {
         "store:held": 12, **{f"store:{store}": 5 for store in OTHERS}
     }  # fmt: skip
-    await core.place(OWNER, order("held"))  # there is no lane any more
+    await core.place(OWNER, order("held"))  # there is no queue any more
 
 
 async def test_many_held_stores_hold_up_none_that_is_free(
@@ -145,7 +145,7 @@ async def test_a_locked_table_is_waited_for_by_all(core: OrderService, database_
 async def test_a_store_that_stays_held_is_given_up_with_nothing_written(
     core: OrderService, pool: Pool, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(lock_queues, "PATIENCE_S", 0.5)
     await core.place(OWNER, order("held"))
     async with held(database_url, _STORE, "store:held"):
         with pytest.raises(LockedError):
@@ -157,7 +157,7 @@ async def test_a_store_that_stays_held_is_given_up_with_nothing_written(
 async def test_only_so_many_wait_for_a_held_store(
     core: OrderService, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "MOST_IN_A_LANE", 5)
+    monkeypatch.setattr(lock_queues, "MOST_IN_A_QUEUE", 5)
     await core.place(OWNER, order("held"))
     async with held(database_url, _STORE, "store:held"):
         waiting = [asyncio.create_task(core.place(OWNER, order("held"))) for _ in range(5)]

@@ -10,7 +10,7 @@ import pytest
 
 from core_api.ingest import under_way
 from core_api.orders.service import OrderService
-from core_api.postgres import lanes
+from core_api.postgres import lock_queues
 from core_api.wiring import new_order_id, utc_now
 from server_common.event_records import partition_of
 from tests.integration.core_api.relaying import PARTITIONS, until_true
@@ -69,7 +69,7 @@ async def test_a_held_store_holds_up_no_other_partition(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(under_way, "STALLED_S", 0.2)
-    monkeypatch.setattr(lanes, "PATIENCE_S", 0.3)  # so that a try fails while the row is held
+    monkeypatch.setattr(lock_queues, "PATIENCE_S", 0.3)  # so that a try fails while the row is held
     stuck, free = of_partition(0), of_partition(1)
     port: list[int] = []
     async with inbound.ingested(core, port), httpx.AsyncClient() as http:

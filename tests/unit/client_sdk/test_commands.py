@@ -148,7 +148,8 @@ def test_a_command_of_the_sdk_loads_no_server() -> None:
 def test_a_command_whose_packages_are_not_installed_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "core_api.commands.core", raising=False)
+    for module in ("core", "starting"):
+        monkeypatch.delitem(sys.modules, f"core_api.processes.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert main(["core"]) == 2
     assert capsys.readouterr().err == (

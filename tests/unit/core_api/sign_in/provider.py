@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from core_api.access.provider.claims import ClaimRules
-from core_api.access.provider.keys import read_key_set
+from core_api.access.provider.key_set import read_key_set
 from core_api.access.provider.known_keys import KnownKeys
 from core_api.access.provider.tokens import ProviderRules, ProviderTokens
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from core_api.access.provider.keys import KeyName
+from core_api.access.provider.key_set import KeyName
 from core_api.errors import ProviderKeysUnknownError, UnauthorizedError
 from tests.unit.core_api.sign_in.provider import CLAIMS, AProvider, jwk, key_set, signed
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.access.provider.keys import KeyName, read_key_set
+from core_api.access.provider.key_set import KeyName, read_key_set
 from core_api.errors import ProviderError
 from server_common.limits import PROVIDER_KEYS
 from tests.unit.core_api.sign_in.provider import ALL_KEYS, PRIVATE, jwk, key_set, kid_of

@@ -1,10 +1,10 @@
 """Writes side by side: all share statements, and what meets a lock steps aside from the others.
 
 A statement waits for each lock for a moment only. One that waits in vain is undone whole; it is
-asked which store's or order's rows are held, and the writes of those go on in a lane of their own,
-while all others are written at once. A lane tries again and again, in turn with the other lanes,
-until its rows are free or its callers' patience is at an end; then there is no lane any more. So a
-stall stays with the store that it is about, and costs the others a moment, once.
+asked which store's or order's rows are held, and the writes of those go on in a queue of their
+own, while all others are written at once. Such a queue tries again and again, in turn with the
+others, until its rows are free or its callers' patience is at an end; then there is no queue any
+more. So a stall stays with the store that it is about, and costs the others a moment, once.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 MAX_BATCH: Final = 100
 """How many commands may share one transaction."""
-MOST_IN_A_LANE: Final = 100
+MOST_IN_A_QUEUE: Final = 100
 """How many writes may wait for one store or order that is held; the next is refused."""
 MOST_ASIDE: Final = 400
-"""How many may wait in all lanes: well below the commands that may be under way."""
+"""How many may wait in all queues: well below the commands that may be under way."""
 PATIENCE_S: Final = 10.0
-"""How long a lane tries a write."""
+"""How long a queue tries a write."""
 _WAITS: Final = "somebody holds what it writes locked in the database"
 
 
@@ -39,7 +39,7 @@ class Write(Protocol):
     """What is written."""
 
     @property
-    def lanes(self) -> tuple[str, ...]:
+    def locks(self) -> tuple[str, ...]:
         """The names of what may be held locked by others; the first stands for all of it."""
 
     @property
@@ -54,28 +54,28 @@ FindHeld = Callable[[Sequence[W]], Awaitable[list[str | None]]]
 
 
 class _StepAside:
-    """The answer to a caller of ours: what it writes is held, so it goes on in a lane."""
+    """The answer to a caller of ours: what it writes is held, so it goes on in a queue."""
 
 
 _ASIDE: Final = _StepAside()
 
 
 @dataclass(slots=True)
-class _Lane(Generic[W, A]):
+class _Queue(Generic[W, A]):
     batcher: QueryBatcher[W, None, A | _StepAside]
     waiting: int = 0
 
 
-class Lanes(Generic[W, A]):
+class LockQueues(Generic[W, A]):
     """Carries writes to the database.
 
     Args:
         write: writes a batch; raises `LockedError`, with nothing written, if it meets a lock.
-        held: tells which of the lanes of each write is locked.
-        at_once: how many lanes may be at the database at once.
+        held: tells which of the locks of each write is held.
+        at_once: how many queues may be at the database at once.
         weigh: for how many writes one counts; None: each for one.
         beside: once so many callers wait, a second statement goes out beside the one under way,
-            with none of its lanes; None: never.
+            with none of its locks; None: never.
     """
 
     def __init__(
@@ -90,14 +90,14 @@ class Lanes(Generic[W, A]):
         self._held = held
         self._weigh = weigh
         self._turns = asyncio.Semaphore(at_once)
-        self._lanes: dict[str, _Lane[W, A]] = {}
+        self._queues: dict[str, _Queue[W, A]] = {}
         self._aside = 0
         self._main: QueryBatcher[W, None, A | _StepAside] = QueryBatcher(
             self._write_together,
             MAX_BATCH,
             _identities,
             weigh=weigh,
-            beside=None if beside is None else Beside(beside, _lanes),
+            beside=None if beside is None else Beside(beside, _locks),
         )
 
     @property
@@ -112,52 +112,52 @@ class Lanes(Generic[W, A]):
             LockedError: its store or its order is held locked; nothing is written.
             UnavailableError: Postgres does not answer, and whether it wrote is not known.
         """
-        key = self._lane_of(write)
+        key = self._queue_of(write)
         if key is None:
             _, (answer,) = await self._main.ask([write])
             if not isinstance(answer, _StepAside):
                 return answer
-            key = self._lane_of(write) or write.lanes[0]
-        return await self._wait_in_lane(key, write)
+            key = self._queue_of(write) or write.locks[0]
+        return await self._wait_in_queue(key, write)
 
-    def _lane_of(self, write: W) -> str | None:
-        if not self._lanes:
+    def _queue_of(self, write: W) -> str | None:
+        if not self._queues:
             return None
-        return next((key for key in write.lanes if key in self._lanes), None)
+        return next((key for key in write.locks if key in self._queues), None)
 
-    async def _wait_in_lane(self, key: str, write: W) -> A:
-        lane = self._open(key)
-        if lane.waiting >= MOST_IN_A_LANE or self._aside >= MOST_ASIDE:
+    async def _wait_in_queue(self, key: str, write: W) -> A:
+        queue = self._open(key)
+        if queue.waiting >= MOST_IN_A_QUEUE or self._aside >= MOST_ASIDE:
             raise LockedError(f"{_WAITS}, and too many wait for it: {key}", _WAITS)
-        lane.waiting += 1
+        queue.waiting += 1
         self._aside += 1
         try:
-            _, (answer,) = await lane.batcher.ask([write])
+            _, (answer,) = await queue.batcher.ask([write])
         finally:
-            lane.waiting -= 1
+            queue.waiting -= 1
             self._aside -= 1
-            if not lane.waiting and self._lanes.get(key) is lane:
-                del self._lanes[key]
+            if not queue.waiting and self._queues.get(key) is queue:
+                del self._queues[key]
         if isinstance(answer, _StepAside):
-            raise TypeError("what waits in a lane is not told to step aside")
+            raise TypeError("what waits in a queue is not told to step aside")
         return answer
 
-    def _open(self, key: str) -> _Lane[W, A]:
-        lane = self._lanes.get(key)
-        if lane is None:
+    def _open(self, key: str) -> _Queue[W, A]:
+        queue = self._queues.get(key)
+        if queue is None:
             _log.warning("write_waits_for_lock", held=key)
-            lane = _Lane(
+            queue = _Queue(
                 QueryBatcher(self._write_patiently, MAX_BATCH, _identities, weigh=self._weigh)
             )
-            self._lanes[key] = lane
-        return lane
+            self._queues[key] = queue
+        return queue
 
     async def _write_together(self, writes: Sequence[W]) -> tuple[None, list[A | _StepAside]]:
         """Write what can be written at once; the rest is told to step aside."""
         until = asyncio.get_running_loop().time() + PATIENCE_S
         is_unexplained = False
         while True:
-            going = [write for write in writes if self._lane_of(write) is None]
+            going = [write for write in writes if self._queue_of(write) is None]
             try:
                 answers = iter((await self._write(going))[1] if going else ())
                 break
@@ -170,7 +170,7 @@ class Lanes(Generic[W, A]):
                 continue  # A whole table is locked: it concerns all, so there is nobody to let by.
             if is_unexplained and not any(held):
                 # What holds it cannot be seen, such as a key that somebody is about to claim.
-                held = [write.lanes[0] for write in going]
+                held = [write.locks[0] for write in going]
             is_unexplained = not any(held)
             for key in held:
                 if key is not None:
@@ -179,7 +179,7 @@ class Lanes(Generic[W, A]):
         return None, [next(answers) if id(write) in chosen else _ASIDE for write in writes]
 
     async def _write_patiently(self, writes: Sequence[W]) -> tuple[None, list[A | _StepAside]]:
-        """Write a lane's batch: again and again, each time when it is the lane's turn."""
+        """Write a queue's batch: again and again, each time when it is the queue's turn."""
         until = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             async with self._turns:
@@ -194,5 +194,5 @@ def _identities(write: Write) -> tuple[object, ...]:
     return write.identities
 
 
-def _lanes(write: Write) -> tuple[str, ...]:
-    return write.lanes
+def _locks(write: Write) -> tuple[str, ...]:
+    return write.locks

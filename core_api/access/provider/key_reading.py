@@ -17,7 +17,7 @@ import structlog
 
 from client_sdk.contract.json_decoding import decode
 from core_api.access.provider.address import Provider, is_safe_url
-from core_api.access.provider.keys import KeySet, read_key_set
+from core_api.access.provider.key_set import KeySet, read_key_set
 from core_api.errors import ProviderError
 from server_common.limits import PROVIDER_ANSWER_BYTES
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from core_api.access.provider.address import Provider, is_safe_url
-from core_api.access.provider.fetching import KeyReader, read_keys
-from core_api.access.provider.keys import KeyName
+from core_api.access.provider.key_reading import KeyReader, read_keys
+from core_api.access.provider.key_set import KeyName
 from core_api.access.provider.known_keys import KnownKeys
 from core_api.errors import ProviderError, ProviderKeysUnknownError
 from server_common.limits import PROVIDER_ANSWER_BYTES
