@@ -124,6 +124,7 @@ export class OrderDesk {
 
   /** Lets go of the answers that are not shown any more. */
   #forget() {
+    if (this.#kept.size === 0) return;
     const { known } = this.queue.own;
     const gone = [...this.#kept].filter((id) => !(id in known));
     for (const id of gone) this.#kept.delete(id);
