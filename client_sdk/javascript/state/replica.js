@@ -4,13 +4,13 @@
 // new edits; what is to be kept, fetched and told comes out by `drain`. A document is told by its name
 // (entries.js).
 
-import { channelOf } from "../contract.js";
+import { channelOf } from "../contract/contract.js";
 import { conflictOf, errorOf, ofAnotherLog } from "./conflicts.js";
 import { Documents } from "./documents.js";
 import { containedAt, nameOf, partsOf } from "./entries.js";
-import { StateError } from "./errors.js";
+import { StateError } from "../contract/state/errors.js";
 import { makeEntries } from "./making.js";
-import { member } from "./pointer.js";
+import { member } from "../contract/state/pointer.js";
 import { rowOf } from "./records.js";
 import { compose } from "./view.js";
 
