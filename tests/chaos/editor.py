@@ -69,6 +69,7 @@ class Editor:
         self._count = 0
         self._items: list[str] = []
         self._lines: dict[str, list[str]] = {}
+        self._following: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -86,14 +87,15 @@ class Editor:
         # Not before: until then who edits finds the one that is closed.
         self.client = client
         if self.role.orders is not None:
-            self._spawn(self._follow(client))
+            self._spawn(self._follow(client), self._following)
 
     async def close(self) -> None:
         """End, whatever waits."""
         await self.client.close()
-        for task in tuple(self._waiting):
+        tasks = *self._following, *self._waiting
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._waiting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def restart(self) -> None:
         """End and begin anew; what was not answered waits in the store."""
@@ -128,7 +130,7 @@ class Editor:
             case _:
                 handle = await document.set({"text": mark, "level": "info"}, metadata=metadata)
         told = self.told[mark] = Told(mark, self._count)
-        self._spawn(self._hear(handle, told))
+        self._spawn(self._hear(handle, told), self._waiting)
 
     def difference(
         self,
@@ -182,7 +184,7 @@ class Editor:
             handle = await self.client.commands.transition(shown, to)
         else:
             return
-        self._spawn(self._hear_command(handle, mark))
+        self._spawn(self._hear_command(handle, mark), self._waiting)
 
     async def _hear_command(self, handle: CommandHandle, mark: str) -> None:
         with contextlib.suppress(YabamError):
@@ -195,16 +197,21 @@ class Editor:
                 self.orders[order.reference] = newest
                 self.done += 1
 
+    @property
+    def unanswered(self) -> list[asyncio.Task[None]]:
+        """What ends when an edit or a command that waits now is answered."""
+        return list(self._waiting)
+
     async def _follow(self, client: YabamClient) -> None:
         """Take the orders as they come, or they are not shown."""
         with contextlib.suppress(YabamError):
             async for _ in client.events():
                 pass
 
-    def _spawn(self, hearing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(hearing)
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+    def _spawn(self, work: Coroutine[Any, Any, None], running: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(work)
+        running.add(task)
+        task.add_done_callback(running.discard)
 
     async def _hear(self, handle: EditHandle, told: Told) -> None:
         # If it is closed meanwhile, the edit waits in the store.

@@ -14,6 +14,7 @@ from tests.chaos.editor import STEPS, Editor, Role
 from tests.chaos.proof import Ledger, Verdict, judge_writes
 
 _LOOK_EVERY_S: Final = 0.2
+_ANSWERED_WITHIN_S: Final = 90.0
 _TILLS: Final = "tills"
 """The store of the orders that only editors place and step."""
 
@@ -60,6 +61,12 @@ class Editors:
     def pause(self) -> None:
         """Make no more edits."""
         self._running.clear()
+
+    async def answered(self) -> None:
+        """Return once all edits and commands that wait now are answered, or time is up."""
+        waiting = [task for editor in self.all for task in editor.unanswered]
+        if waiting:
+            await asyncio.wait(waiting, timeout=_ANSWERED_WITHIN_S)
 
     def forget(self) -> None:
         """Ask for none of what was acknowledged so far: a backup does not hold it."""

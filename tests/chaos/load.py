@@ -7,14 +7,14 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from client_sdk import Item, OrderProducer, RefusedError, UnreachableError
+from client_sdk import Item, Order, OrderProducer, RefusedError, UnreachableError
 from core_api.kafka.batch_producer import abandon
 from tests.chaos.proof import Ledger, Verdict, judge_writes
 
@@ -57,6 +57,7 @@ class Load:
         self._kafka = kafka
         self._running = asyncio.Event()
         self._lives: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[Order]] = set()
         self._placing: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[None] | None = None
         self._sender: AIOKafkaProducer | None = None
@@ -124,6 +125,14 @@ class Load:
             self.refused.clear()
         return verdict
 
+    async def answered(self) -> None:
+        """Return once all that is under way now over HTTP is answered, or time is up.
+
+        A server that is gone may have answered what is still on its way here.
+        """
+        if self._writes:
+            await asyncio.wait(tuple(self._writes), timeout=self.patience_s)
+
     def forget(self) -> None:
         """Ask for none of what was acknowledged so far: a backup does not hold it."""
         self.by_http.clear()
@@ -142,19 +151,26 @@ class Load:
         reference = f"http-{uuid.uuid4()}"
         with contextlib.suppress(UnreachableError):
             try:
-                order = await self._producer.place(
+                placing = self._producer.place(
                     store, _ITEMS, currency="KRW", table_id=table, reference=reference
                 )
+                order = await self._written(placing)
                 self.by_http[reference] = order.version
                 for step in _STEPS:
                     await asyncio.sleep(self._chance.uniform(0.5, 1.5) * _BETWEEN_STEPS_S)
-                    order = await self._producer.transition(order.id, step)
+                    order = await self._written(self._producer.transition(order.id, step))
                     self.by_http[reference] = order.version
             except RefusedError as error:
                 if self.forgiving:
                     self.by_http.pop(reference, None)
                 else:
                     self.refused.append(str(error))
+
+    async def _written(self, asking: Coroutine[Any, Any, Order]) -> Order:
+        task = asyncio.create_task(asking)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await task
 
     async def _send_on(self) -> None:
         while True:

@@ -71,7 +71,10 @@ async def _asynchronous(ground: Field) -> str:
     except BaseException:
         await aside(standby.stop)
         raise
-    # What was acknowledged while the standby did not follow is gone with the primary.
+    # What was acknowledged while the standby did not follow is gone with the primary. Answers that
+    # it caused may still be under way.
+    await ground.load.answered()
+    await ground.editors.answered()
     ground.load.forget()
     ground.editors.forget()
 
