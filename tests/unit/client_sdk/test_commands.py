@@ -21,6 +21,7 @@ from client_sdk.cli import all_commands, main
 from client_sdk.command_line.parser import Parser
 from client_sdk.commands import connection
 from client_sdk.contract.problem import TITLES, encode_problem, problem
+from client_sdk.machine.messages import State
 from client_sdk.machine.status import Mode, Status
 from tests.unit.client_sdk.samples import order
 
@@ -268,8 +269,7 @@ async def test_the_lamp_is_told_when_it_changes_and_not_when_something_else_does
 
     async def statuses() -> AsyncIterator[Status]:
         for pending, mode in enumerate(modes):
-            via = "sse" if mode == "live" else None
-            yield Status(mode, "live", "", None, None, None, via, pending, None)
+            yield Status(mode, State.LIVE, "", None, None, None, None, pending, None)
 
     await connection.show_lamp(statuses())
     told = ["● starting", "● live", "● offline", "● live"]
