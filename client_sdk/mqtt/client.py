@@ -19,6 +19,7 @@ from client_sdk.buffered.client import BufferedClient
 from client_sdk.buffered.messages import BufferedSettings, StartState
 from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import CursorStore, MemoryCursors
+from client_sdk.client.receipts import ReceiptSender
 from client_sdk.client.runner import Token
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.cursor import format_cursor
@@ -41,7 +42,6 @@ from client_sdk.transport.http_transport import Transport
 
 Mode = Literal["starting", "live", "polling", "closed"]
 _LOOK_EVERY_S: Final = 0.25
-_RECEIVED_EVERY_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,7 @@ class BufferedOrderClient:
         self._run: BufferedClient | None = None
         self._watch: MarkWatch | None = None
         self._taken_epoch: str | None = None
-        self._said_at = float("-inf")
-        self._saying: set[asyncio.Task[None]] = set()
+        self._receipts = ReceiptSender(self._say_received)
         self.mode: Mode = "starting"
         """How the client gets its events now."""
 
@@ -135,9 +134,7 @@ class BufferedOrderClient:
         self._closed.set()
         if self._run is not None:
             self._run.give_up("the client is closed")
-        for task in tuple(self._saying):
-            task.cancel()
-        await asyncio.gather(*self._saying, return_exceptions=True)
+        await self._receipts.stop()
         await self._http.aclose()
 
     @property
@@ -223,11 +220,15 @@ class BufferedOrderClient:
         watch = self._watch = MarkWatch(
             self._channels, self._clock(), settings.behind, settings.silent
         )
-        polled_at = float("-inf")
+        polled_at, is_told = float("-inf"), False
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             if run.machine.state is not StartState.READY:
                 continue
+            if not is_told and (applied := self.checkpoint) is not None:
+                # What was applied while there was no broker could not be said.
+                self._receipts.applied(applied)
+                is_told = True
             now = self._clock()
             due = watch.due(run.machine.positions.all, run.machine.epoch, now)
             self.mode = "polling" if watch.is_silent(now) else "live"
@@ -293,24 +294,14 @@ class BufferedOrderClient:
             # Seqs of another epoch mean nothing in this one.
             self._epoch, self._positions = epoch, {}
         self._positions[change.channel] = change.head if isinstance(change, Reset) else change.seq
-        await self._cursors.save(Checkpoint(epoch, dict(self._positions)))
-        self._say_received()
+        applied = Checkpoint(epoch, dict(self._positions))
+        await self._cursors.save(applied)
+        self._receipts.applied(applied)
 
-    def _say_received(self) -> None:
-        """Tell Core through the broker what has been applied, a little later and not too often."""
-        if self._saying or self._clock() < self._said_at:
-            return
-
-        async def say() -> None:
-            await asyncio.sleep(_RECEIVED_EVERY_S / 2)
-            await self._connection.say(
-                "received", {"type": "received", "cursor": format_cursor(self._positions)}
-            )
-            self._said_at = self._clock() + _RECEIVED_EVERY_S / 2
-
-        task = asyncio.create_task(say())
-        self._saying.add(task)
-        task.add_done_callback(self._saying.discard)
+    async def _say_received(self, applied: Checkpoint) -> bool:
+        return await self._connection.say(
+            "received", {"type": "received", "cursor": format_cursor(applied.positions)}
+        )
 
     def _pause(self, failures: int) -> float:
         most = min(

@@ -181,13 +181,17 @@ class MqttConnection:
             with contextlib.suppress(aiomqtt.MqttError):
                 await self._client.unsubscribe(alone, timeout=_ANSWER_WITHIN_S)
 
-    async def say(self, what: str, fields: dict[str, object]) -> None:
-        """Publish a message of this device; does nothing without a connection."""
+    async def say(self, what: str, fields: dict[str, object]) -> bool:
+        """Publish a message of this device; whether the broker has it. Without a connection it has
+        not."""
         topic = self._own(what)
         if self._client is None or topic is None:
-            return
-        with contextlib.suppress(aiomqtt.MqttError):
+            return False
+        try:
             await self._client.publish(topic, msgspec.json.encode(fields), qos=1)
+        except aiomqtt.MqttError:
+            return False
+        return True
 
     def tell_troubles(self, troubles: Sequence[str]) -> None:
         """Say in the device's status, from now on, what a person should see to."""

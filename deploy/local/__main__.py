@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -18,7 +19,7 @@ from core_api.access.callers import Caller
 from core_api.commands.local_keys import LOCAL_KEYS
 from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.device_door import add_door, installed_mosquitto
+from deploy.local.device_door import add_door, add_named_door, installed_mosquitto
 from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
 from deploy.local.ports import check_free
 from deploy.local.postgres import EmbeddedPostgres
@@ -118,8 +119,7 @@ def _broker(data: Path, cleanup: contextlib.ExitStack) -> str:
 def _mqtt(options: argparse.Namespace, stack: Stack, cleanup: contextlib.ExitStack) -> str:
     """Add the door for devices, if there is a broker; what to say of it."""
     if options.mqtt:
-        add_door(stack, {"YABAM_MQTT_BROKER": options.mqtt})
-        return f"Devices connect to the MQTT broker at {options.mqtt}."
+        return add_named_door(stack, options.mqtt, os.environ)
     port = options.mqtt_port
     server = installed_mosquitto(options.data / "mqtt", port, port + 7000)
     if server is None:
@@ -202,13 +202,13 @@ Print the tickets of the store's kitchen in a terminal of their own:
 
   .venv/bin/yabam printer --store {STORE} --device {PRINTER} --to stdout --core {stack.core_url}
 
-Send what happens in the store to a program that serves http://127.0.0.1:9000/orders:
-
-  .venv/bin/yabam webhook add http://127.0.0.1:9000/orders --store 1 --core {stack.core_url}
-
 The same tickets as pictures, as a Star printer gets them; a real one takes the same URL:
 
   .venv/bin/python -m tests.star_printer {star} {stack.folder}/tickets
+
+Send what happens in the store to a program that serves http://127.0.0.1:9000/orders:
+
+  .venv/bin/yabam webhook add http://127.0.0.1:9000/orders --store 1 --core {stack.core_url}
 
 The programs of docs/state.md need these as well:
 

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller
+from core_api.broker_admin.rights import ADMIN_USER
 from core_api.wiring import token_keys
 from deploy.local.process import Process
 from deploy.local.stack import Stack
 from deploy.mqtt.server import PROGRAMS, MosquittoServer
+from server_common.mqtt.broker import Broker, MqttError, parse_address
+from server_common.mqtt.connection import Connection
 
 GATEWAY_PORT: Final = 8005
 ADMIN_PORT: Final = 8006
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
+_ADMIN_SETTING: Final = "YABAM_MQTT_ADMIN_PASSWORD"
+_WHAT_TO_DO: Final = """\
+YABAM_MQTT_USER and YABAM_MQTT_PASSWORD say who we are there, YABAM_MQTT_CA_FILE whose certificate
+it has (without it we use no TLS). For the broker of `make mqtt` paste the lines that it prints, and
+name its port with TLS: make run MQTT=127.0.0.1:8883"""
+
+
+class DoorError(YabamError):
+    """The broker cannot be used as it was named; the text says why, and what to do."""
 
 
 def add_door(
@@ -53,6 +68,33 @@ def add_gateway(stack: Stack, broker: Mapping[str, str], port: int, name: str = 
     return stack.add_command(name, ["mqtt"], port, settings)
 
 
+def add_named_door(stack: Stack, address: str, environment: Mapping[str, str]) -> str:
+    """Add the gateway at a broker that somebody else runs, and the admin if it has a password.
+
+    Args:
+        stack: theirs; its devices have keys.
+        address: the broker's `host:port`.
+        environment: the other settings of gateway and admin, which they find there themselves.
+
+    Returns:
+        What to say of it.
+
+    Raises:
+        DoorError: the address is none, or the broker does not answer, or refuses us.
+    """
+    has_admin = bool(environment.get(_ADMIN_SETTING))
+    _try(_broker_of(address, environment, has_admin))
+    settings = {"YABAM_MQTT_BROKER": address}
+    if has_admin:
+        add_door(stack, settings)
+        return f"Devices connect to the MQTT broker at {address}."
+    add_gateway(stack, settings, GATEWAY_PORT)
+    return (
+        f"Devices connect to the MQTT broker at {address}. Who may do what there is yours to set: "
+        f"{_ADMIN_SETTING} is not set (docs/mqtt.md)."
+    )
+
+
 def installed_mosquitto(folder: Path, port: int, tls_port: int) -> MosquittoServer | None:
     """The Mosquitto of this machine; None: it has none."""
     if shutil.which("mosquitto", path=PROGRAMS) is None:
@@ -64,3 +106,33 @@ def _ops_token(stack: Stack) -> str:
     keys: dict[str, str] = json.loads(stack.environment["YABAM_TOKEN_KEYS"])
     signing = token_keys(keys, stack.environment["YABAM_TOKEN_KID"])
     return signing.sign(Caller("mqtt-gateway", "ops"), _TOKEN_LIFETIME_S)
+
+
+def _broker_of(address: str, environment: Mapping[str, str], has_admin: bool) -> Broker:
+    """The broker, for whoever has to get in first: the admin makes the gateway's user."""
+    try:
+        host, port = parse_address(address)
+    except ValueError as error:
+        raise DoorError(f"MQTT={address} names no broker: {error}") from error
+    return Broker(
+        host,
+        port,
+        ADMIN_USER if has_admin else environment.get("YABAM_MQTT_USER", ""),
+        environment.get(_ADMIN_SETTING if has_admin else "YABAM_MQTT_PASSWORD", ""),
+        environment.get("YABAM_MQTT_CA_FILE", ""),
+        "3.1.1" if environment.get("YABAM_MQTT_VERSION") == "3.1.1" else "5",
+    )
+
+
+def _try(broker: Broker) -> None:
+    async def once() -> None:
+        connection = Connection(broker, f"make-run-{secrets.token_hex(4)}")
+        try:
+            await connection.open()
+        finally:
+            await connection.close()
+
+    try:
+        asyncio.run(once())
+    except MqttError as error:
+        raise DoorError(f"{error}.\n{_WHAT_TO_DO}") from error

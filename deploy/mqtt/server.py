@@ -147,7 +147,7 @@ class MosquittoServer:
             *(["user root"] if os.geteuid() == 0 else []),
             "per_listener_settings false",
             "allow_anonymous false",
-            f"plugin {_plugin()}",
+            f"plugin {plugin()}",
             f"plugin_opt_config_file {rights}",
             "persistence true",
             f"persistence_location {self._data}/",
@@ -181,7 +181,7 @@ class MosquittoServer:
         raise MosquittoError(f"Mosquitto does not answer:\n{self.process.log_tail()}")
 
 
-def _plugin() -> Path:
+def plugin() -> Path:
     """The dynamic-security plugin.
 
     Raises:

@@ -51,6 +51,7 @@ SECRETS: Final = {
     "YABAM_PUSH_KEY": "p" * 43,
     "YABAM_PUSH_CONTACT": "mailto:ops@example.com",
 }
+WORKLOADS: Final = ("Deployment", "StatefulSet", "Job")
 NAME: Final = "app.kubernetes.io/name"
 
 Resource = dict[str, Any]
@@ -86,8 +87,8 @@ def pod_of(workload: Resource) -> Resource:
 
 
 def container_of(name: str) -> Resource:
-    kind = "Job" if name == "migrate" else "Deployment"
-    (container,) = pod_of(named(kind, name))["containers"]
+    (workload,) = (one for one in of_kind(*WORKLOADS) if one["metadata"]["name"] == name)
+    (container,) = pod_of(workload)["containers"]
     return dict(container)
 
 

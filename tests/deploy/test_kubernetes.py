@@ -20,6 +20,7 @@ from tests.deploy.manifests import (
     OURS,
     SECRETS,
     SERVERS,
+    WORKLOADS,
     Resource,
     container_of,
     environment_of,
@@ -122,9 +123,7 @@ class TestOurPods:
 
 
 class TestEveryPod:
-    @pytest.mark.parametrize(
-        "workload", of_kind("Deployment", "Job"), ids=lambda w: w["metadata"]["name"]
-    )
+    @pytest.mark.parametrize("workload", of_kind(*WORKLOADS), ids=lambda w: w["metadata"]["name"])
     def test_keeps_the_restricted_standard(self, workload: Resource) -> None:
         pod = pod_of(workload)
         assert pod["automountServiceAccountToken"] is False
@@ -242,6 +241,35 @@ class TestTheOpsPage:
         (way_out,) = named("NetworkPolicy", "to-watched")["spec"]["egress"]
         for rule in (way_in, way_out):
             assert {port["port"] for port in rule["ports"]} == allowed
+
+
+class TestTheBroker:
+    def test_has_the_rules_that_compose_gives_it_and_finds_its_files(self) -> None:
+        rules = Path("deploy/mqtt/mosquitto.conf").read_text()
+        made = yaml.safe_load(Path("deploy/mqtt/kustomization.yaml").read_text())
+        (entry,) = made["configMapGenerator"]
+        container = container_of("mosquitto")
+        composed = yaml.safe_load(Path("deploy/compose.yaml").read_text())["services"]["mosquitto"]
+        assert container["image"] == composed["image"]
+        assert container["command"] == composed["command"]
+        mounts = {one["mountPath"]: one for one in container["volumeMounts"]}
+        volumes = {one["name"]: one for one in pod_of(named("StatefulSet", "mosquitto"))["volumes"]}
+        conf = mounts["/mosquitto/config/mosquitto.conf"]
+        assert volumes[conf["name"]]["configMap"]["name"] == entry["name"]
+        assert [conf["subPath"]] == entry["files"]
+        closed = volumes[mounts["/run/secrets"]["name"]]["secret"]
+        read = set(re.findall(r"/run/secrets/(\w+)", rules + str(container["command"])))
+        assert read == set(named("Secret", closed["secretName"])["stringData"])
+        assert "/mosquitto/data" in mounts
+
+    def test_is_where_gateways_and_admin_look_for_it(self) -> None:
+        for name in ("mqtt", "mqtt-admin"):
+            found = environment_of(name, "base", "events", "mqtt", "mosquitto")
+            host, _, port = found["YABAM_MQTT_BROKER"].partition(":")
+            (offered,) = named("Service", host)["spec"]["ports"]
+            assert offered["port"] == int(port)
+        (policy,) = named("NetworkPolicy", "to-mosquitto")["spec"]["ingress"]
+        assert policy["ports"] == [{"protocol": "TCP", "port": int(port)}]
 
 
 class TestThePodMonitors:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import msgspec
@@ -392,6 +393,55 @@ async def test_the_device_says_that_it_is_there_and_what_it_has_applied(
         await world.commit(2)
         await until(lambda: gateway.on(topics[1]))
         assert gateway.on(topics[1])[0]["cursor"].startswith(f"{CHANNEL}@")
+
+
+def cursors_on(one: Device, topic: str) -> list[str]:
+    return [told["cursor"] for told in one.on(topic)]
+
+
+async def test_what_is_applied_right_after_a_receipt_is_said_too(
+    world: World, terminal: Identity
+) -> None:
+    topic = f"yabam/v1/{STORE}/devices/terminal-1/received"
+    async with (
+        device(broker_for_gateway(world.server), topic, client_id="g2") as gateway,
+        connected(world, terminal) as connection,
+        following(world, connection) as one,
+    ):
+        await until(lambda: one.client.mode == "live")
+        for seq in (1, 2, 3):
+            await world.commit()
+            await until(lambda: f"{CHANNEL}@{seq}" in cursors_on(gateway, topic))  # noqa: B023
+
+
+async def test_what_was_applied_while_the_broker_was_away_is_said_when_it_is_back(
+    world: World, terminal: Identity
+) -> None:
+    topic = f"yabam/v1/{STORE}/devices/terminal-1/received"
+    lost: list[object] = []
+    say = MqttConnection.say
+
+    async def noted(self: MqttConnection, what: str, fields: dict[str, object]) -> bool:
+        said = await say(self, what, fields)
+        if not said and fields["cursor"] == f"{CHANNEL}@2":
+            lost.append(fields)
+        return said
+
+    async with (
+        connected(world, terminal) as connection,
+        following(world, connection) as one,
+    ):
+        await until(lambda: one.client.mode == "live")
+        world.server.kill()
+        world.head = 2  # nobody can push it
+        with mock.patch.object(MqttConnection, "say", noted):
+            await until(lambda: lost, 60)
+        world.server.start()
+        async with (
+            world.publishing(),
+            device(broker_for_gateway(world.server), topic, client_id="g2") as gateway,
+        ):
+            await until(lambda: f"{CHANNEL}@2" in cursors_on(gateway, topic), 60)
 
 
 async def test_a_token_that_core_refuses_ends_the_client(world: World, terminal: Identity) -> None:

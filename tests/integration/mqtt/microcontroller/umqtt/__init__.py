@@ -1,0 +1,1 @@
+"""MicroPython's library for MQTT."""
