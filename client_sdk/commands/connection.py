@@ -17,14 +17,24 @@ import httpx
 
 from client_sdk.client.producer import OrderProducer
 from client_sdk.command_line.output import tell
-from client_sdk.commands.texts import summary_of
+from client_sdk.commands.texts import lamp_of, summary_of
 from client_sdk.contract.errors import UsageError
 from client_sdk.errors import ClientError, RefusedError
+from client_sdk.machine.status import Status
 from client_sdk.shared_state.edits_api import EditsApi
 from client_sdk.transport.http_bodies import no_cookies
 
 _QUIET_S: Final = 1.0
 _NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)})
+
+
+async def show_lamp(statuses: AsyncIterator[Status]) -> None:
+    """Tell how events come, each time that this has changed, until the statuses end."""
+    shown = ""
+    async for status in statuses:
+        if (lamp := lamp_of(status)) != shown:
+            shown = lamp
+            tell(f"● {lamp}")
 
 
 def token_of(options: Namespace) -> str:

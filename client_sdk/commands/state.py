@@ -12,8 +12,13 @@ import httpx
 import msgspec
 
 from client_sdk.command_line.output import json_line, say, tell
-from client_sdk.commands.connection import check_host, token_of, told_to_wait, while_read
-from client_sdk.commands.texts import lamp_of
+from client_sdk.commands.connection import (
+    check_host,
+    show_lamp,
+    token_of,
+    told_to_wait,
+    while_read,
+)
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import UsageError
 from client_sdk.contract.json_decoding import decode
@@ -164,8 +169,7 @@ async def _print_changes(
 
 
 async def _show_lamp(client: YabamClient, changed: asyncio.Queue[Any]) -> None:
-    async for status in client.statuses():
-        tell(f"● {lamp_of(status)}")
+    await show_lamp(client.statuses())
     changed.put_nowait(None)
 
 

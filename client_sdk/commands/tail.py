@@ -9,9 +9,15 @@ from datetime import datetime
 
 from client_sdk.client.async_client import OrderClient
 from client_sdk.client.cursor_stores import FileCursors
-from client_sdk.command_line.output import say, tell
-from client_sdk.commands.connection import check_host, token_of, told_to_wait, while_read
-from client_sdk.commands.texts import lamp_of, line_of, standing
+from client_sdk.command_line.output import say
+from client_sdk.commands.connection import (
+    check_host,
+    show_lamp,
+    token_of,
+    told_to_wait,
+    while_read,
+)
+from client_sdk.commands.texts import line_of, standing
 from client_sdk.contract.errors import UsageError
 from client_sdk.errors import ClientError
 from client_sdk.machine.sequencing import Reset
@@ -27,7 +33,7 @@ async def tail(options: Namespace) -> None:
     channels, token = _channels(options), token_of(options)
     await check_host(options)
     async with OrderClient(options.core, token, channels, cursors=cursors) as client:
-        lamp = asyncio.create_task(_show_lamp(client))
+        lamp = asyncio.create_task(show_lamp(client.statuses()))
         try:
             await while_read(_print_changes(client, options))
         finally:
@@ -61,14 +67,6 @@ async def list_open(options: Namespace) -> None:
 async def _print_changes(client: OrderClient, options: Namespace) -> None:
     async for change in client.events():
         say(options, line_of(change, datetime.now().astimezone()), change)
-
-
-async def _show_lamp(client: OrderClient) -> None:
-    shown = ""
-    async for status in client.statuses():
-        if (lamp := lamp_of(status)) != shown:
-            shown = lamp
-            tell(f"● {lamp}")
 
 
 async def _all_known(client: OrderClient, unknown: set[str]) -> None:

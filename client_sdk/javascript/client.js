@@ -137,6 +137,16 @@ export class Client {
     };
   }
 
+  /**
+   * Where the orders are in Core's log; a channel without a position begins anew.
+   *
+   * @returns {{epoch: string | null, positions: {[channel: string]: number | null}}}
+   */
+  get log() {
+    const { positions, epoch } = this.#machine;
+    return { epoch, positions: positions.all };
+  }
+
   start() {
     this.#feed({ type: "Start" });
   }

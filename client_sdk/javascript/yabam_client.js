@@ -97,6 +97,7 @@ export class YabamClient {
       channels: channels.filter(carriesDocuments),
       followed: channels,
       book: () => client?.book ?? null,
+      log: () => client?.log ?? null,
       settings: { ...SETTINGS, ...settings },
       coreTime: () => client?.coreTime ?? null,
       differs: (channel) => client?.differs(channel),

@@ -29,6 +29,8 @@ class WebCore:
         self.syncs: list[str] = []
         self.offline = False
         self.lose_answers = False
+        self.hold_syncs = False
+        """Commands are answered, and nothing comes of the log."""
         self.tokens: set[str] = set()
         """Those with which edits came."""
         self.wrong_digests = 0
@@ -51,6 +53,9 @@ class WebCore:
         status: int = 200
         body: Json
         if url.path == "/v1/sync":
+            if self.hold_syncs:
+                await route.abort()
+                return
             self.syncs.append(query.get("lastEventId", ""))
             body = self._sync(query, named["channel"])
         elif url.path.startswith("/v1/orders"):

@@ -172,7 +172,7 @@ async def test_an_answer_that_comes_after_the_end_is_left_to_the_next_start(page
         const engine = new Engine(store.openNow(subjectOf("t")), {
             ...parts, channels: [CHANNEL], followed: [CHANNEL], resolvers: {}, calls: {},
             newClient: () => "c1", subject: subjectOf("t"), coreTime: () => null,
-            book: () => null, differs() {}, told: (one) => news.push(one),
+            book: () => null, log: () => null, differs() {}, told: (one) => news.push(one),
             store: {
                 async write(writes) {
                     if (isClosed) writesAfterwards += 1;
@@ -193,6 +193,60 @@ async def test_an_answer_that_comes_after_the_end_is_left_to_the_next_start(page
     """,
     )
     assert found == [0, 0, 1]
+
+
+ORDER: Final = {
+    "id": "00000000-0000-0000-0000-000000000001",
+    "store_id": "12",
+    "table_id": "5",
+    "status": "placed",
+    "version": 1,
+    "items": [],
+    "total": 0,
+    "currency": "KRW",
+    "note": "",
+    "created_at": "2026-11-21T12:00:00Z",
+    "updated_at": "2026-11-21T12:00:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("book", "log", "shown"),
+    [
+        pytest.param([1], ["E1", 7], [2], id="the log has an older version"),
+        pytest.param([1], ["E1", 9], [2], id="the log has gone on without it"),
+        pytest.param([2], ["E1", 8], [], id="the log has brought it"),
+        pytest.param([3], ["E1", 9], [], id="the log has brought a later version"),
+        pytest.param([1], ["E2", 7], [], id="another log"),
+        pytest.param([1], [None, None], [], id="no log is known"),
+        pytest.param([], ["E1", 7], [2], id="a new order that the log has not brought"),
+        pytest.param([], ["E1", 6], [2], id="orders that were stored before it came"),
+        pytest.param([], ["E1", 8], [], id="it may have ended since"),
+        pytest.param([], ["E1", None], [], id="the channel begins anew"),
+    ],
+)
+async def test_a_kept_answer_is_shown_while_the_log_has_still_to_bring_it(
+    page: Page, book: list[int], log: list[Json], shown: list[int]
+) -> None:
+    found = await run(
+        page,
+        f"""
+        const {{ keptAnswer, stillAhead }} = await load("state/orders/kept_answers");
+        const {{ OrderBook }} = await load("client/order_book");
+        const order = {json.dumps(ORDER)};
+        const answer = keptAnswer(
+            {{ ...order, version: 2 }},
+            {{ epoch: "E1", positions: {{ "store:12": 7, "store:13": 70 }} }},
+            ["store:12", "table:12/5"],
+        );
+        const book = new OrderBook();
+        book.replace("store:12", {json.dumps(book)}.map((version) => ({{ ...order, version }})));
+        const [epoch, seq] = {json.dumps(log)};
+        const log = {{ epoch, positions: {{ "store:12": seq, "store:13": 1 }} }};
+        return stillAhead([answer], log, book).map(({{ version }}) => version);
+        """,
+    )
+    assert found == shown
 
 
 def token(claims: Json) -> str:

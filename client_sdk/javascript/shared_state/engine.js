@@ -8,6 +8,8 @@ import { ClosedError, StateError } from "../contract/state/errors.js";
 import { Journal } from "./journal.js";
 import { Loader, Sender } from "./sender.js";
 import { CommandQueue } from "../state/orders/command_queue.js";
+import { stillAhead } from "../state/orders/kept_answers.js";
+import { NO_COMMANDS } from "../state/orders/view.js";
 import { OrderDesk } from "./order_desk.js";
 import { checkCommand } from "../state/orders/commands.js";
 import { PrivateDocuments } from "../state/private.js";
@@ -35,13 +37,15 @@ export class Engine {
 
   /**
    * @param stored what the store gave
-   * @param parts these: {store, channels, followed, book, resolvers, calls, newClient, api, transport, subject, settings,
-   *   uniform, clock, coreTime, differs, told}: `channels` are those of documents, `followed` are all;
-   *   `book()` gives Core's orders; `told({changed, outcomes, orders})` hears what has come of the inputs
+   * @param parts these: {store, channels, followed, book, log, resolvers, calls, newClient, api, transport, subject,
+   *   settings, uniform, clock, coreTime, differs, told}: `channels` are those of documents, `followed` are all;
+   *   `book()` gives Core's orders, `log()` where they are in Core's log, {epoch, positions};
+   *   `told({changed, outcomes, orders})` hears what has come of the inputs
    *   (`orders`: whether it is of commands), `differs(channel)` that documents have another digest than Core says
+   * @param own what this tab was told of orders by the one that led before, as order_view.js has it
    * @throws ContractError, StateStoreError what is stored is damaged
    */
-  constructor(stored, parts) {
+  constructor(stored, parts, own = NO_COMMANDS) {
     this.#parts = parts;
     const { channels, resolvers, calls, newClient } = parts;
     const kept = channels.map((name) => [name, stored.documents.filter((d) => d.channel === name)]);
@@ -59,15 +63,17 @@ export class Engine {
       if (replica.agreesNow(channel) === false) parts.differs(channel);
       this.pump();
     };
-    this.desk = new OrderDesk(new CommandQueue(stored.commands.map(checkCommand)), {
-      replica,
-      journal,
-      book: parts.book,
-      followed: parts.followed,
+    const { answers, commands } = stored;
+    const { book, log, followed } = parts;
+    const ahead = stillAhead(answers, log(), book()).map((order) => [order.id, order]);
+    const queue = new CommandQueue(commands.map(checkCommand), { ...own, known: Object.fromEntries(ahead) });
+    const desk = {
+      ...{ replica, journal, book, log, followed },
       time: () => this.#time(),
       alone: (work) => this.#alone(work),
       told: (outcomes) => parts.told({ changed: new Set(), outcomes, orders: true }),
-    });
+    };
+    this.desk = new OrderDesk(queue, desk, answers);
     this.#sender = new Sender({ ...parts, replica, desk: this.desk, journal, pump: () => this.pump() });
     this.#loader = new Loader({ ...parts, replica, loaded });
   }

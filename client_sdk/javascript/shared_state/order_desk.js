@@ -3,21 +3,28 @@
 // As client_sdk/shared_state/order_desk.py.
 
 import { channelsOf } from "../state/orders/command_queue.js";
+import { keptAnswer } from "../state/orders/kept_answers.js";
 
 /** The commands to orders of one client, running. */
 export class OrderDesk {
   #parts;
+  /** The orders of which an answer is kept, by their ids. */
+  #kept;
 
   /**
    * @param queue what decides
-   * @param parts these: {replica, journal, book, followed, time, alone, told}: the edits, which have their places
-   *   in the same queue; what keeps it; Core's orders, `() → an OrderBook` or null; the channels that are
-   *   followed; `() → Core's clock as the wire has times`, null: not known; `alone(work)` runs it while
-   *   nothing else is given a place or taken out; `told(outcomes)` hears what has come, [id, outcome]s
+   * @param parts these: {replica, journal, book, log, followed, time, alone, told}: the edits, which have their
+   *   places in the same queue; what keeps it; Core's orders, `() → an OrderBook` or null; where they are in
+   *   Core's log, `() → {epoch, positions}` or null; the channels that are followed; `() → Core's clock as the
+   *   wire has times`, null: not known; `alone(work)` runs it while nothing else is given a place or taken
+   *   out; `told(outcomes)` hears what has come, [id, outcome]s
+   * @param answers those that are kept; what the queue does not show of them is forgotten
    */
-  constructor(queue, parts) {
+  constructor(queue, parts, answers) {
     this.queue = queue;
     this.#parts = parts;
+    this.#kept = new Set(answers.map(({ order }) => order.id));
+    this.#forget();
   }
 
   /** Makes a command, within `alone`: kept, and shown, when this is done. Its id. It throws as prepare. */
@@ -75,6 +82,7 @@ export class OrderDesk {
     const before = Object.keys(this.queue.own.known).length;
     if (anew !== null) this.queue.reset(anew.channel, this.#listed, anew.sameLog);
     for (const { id, order } of changes) this.queue.contained(id, order?.version ?? null);
+    this.#forget();
     if (Object.keys(this.queue.own.known).length !== before) this.#parts.told([]);
   }
 
@@ -86,13 +94,40 @@ export class OrderDesk {
   }
 
   async #settle(settlement) {
-    const { journal, followed, book } = this.#parts;
-    await journal.commit(settlement.writes);
+    const { journal } = this.#parts;
+    await journal.commit([...settlement.writes, ...this.#keeping(settlement)]);
     const { order, outcomes } = settlement;
-    // Where no channel brings it, or it was brought already, the answer says nothing more.
-    const isFollowed = order !== null && channelsOf(order).some((name) => followed.includes(name));
-    const isAhead = isFollowed && !book()?.hasTaken(order.id, order.version);
-    this.queue.settle(settlement, isAhead, order !== null && (book()?.get(order.id) ?? null) !== null);
+    this.queue.settle(settlement, this.#isAhead(order), this.#isListed(order));
+    this.#forget();
     this.#parts.told(outcomes.map(([{ id }, outcome]) => [id, outcome]));
+  }
+
+  /** Where no channel brings it, or it was brought already, the answer says nothing more. */
+  #isAhead(order) {
+    const { followed, book } = this.#parts;
+    const isFollowed = order !== null && channelsOf(order).some((name) => followed.includes(name));
+    return isFollowed && !book()?.hasTaken(order.id, order.version);
+  }
+
+  #isListed(order) {
+    return order !== null && (this.#parts.book()?.get(order.id) ?? null) !== null;
+  }
+
+  /** The answer is kept together with the end of its command: a crash between would show the order before it. */
+  #keeping({ order, repeated = false }) {
+    const log = this.#parts.log();
+    const isShown = this.queue.shows(order, repeated, this.#isAhead(order), this.#isListed(order));
+    if (!isShown || log === null) return [];
+    this.#kept.add(order.id);
+    return [{ type: "PutAnswer", answer: keptAnswer(order, log, channelsOf(order)) }];
+  }
+
+  /** Lets go of the answers that are not shown any more. */
+  #forget() {
+    if (this.#kept.size === 0) return;
+    const { known } = this.queue.own;
+    const gone = [...this.#kept].filter((id) => !(id in known));
+    for (const id of gone) this.#kept.delete(id);
+    this.#parts.journal.put(gone.map((order) => ({ type: "DropAnswer", order })));
   }
 }

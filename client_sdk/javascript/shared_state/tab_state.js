@@ -284,7 +284,7 @@ export class TabState {
       return;
     }
     const told = (news) => this.#told(news);
-    const engine = new Engine(stored, { ...this.#parts, subject, store, told });
+    const engine = new Engine(stored, { ...this.#parts, subject, store, told }, this.#own);
     this.#engine = engine;
     for (const command of this.#early.splice(0)) engine.take(command);
     engine.start();

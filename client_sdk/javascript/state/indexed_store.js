@@ -7,9 +7,9 @@ import { StateStoreError } from "../contract/state/errors.js";
 import { nothingStored } from "./records.js";
 import { nameOf } from "./entries.js";
 
-/** 2: commands to orders. What was kept before stays. */
-const FORMAT = 2;
-const STORES = ["meta", "entries", "documents", "waiting", "private", "asked", "commands"];
+/** 2: commands to orders; 3: answers to them. What was kept before stays. */
+const FORMAT = 3;
+const STORES = ["meta", "entries", "documents", "waiting", "private", "asked", "commands", "answers"];
 
 /** The database of one subject. */
 export class IndexedStore {
@@ -125,6 +125,8 @@ function put(stores, write) {
   else if (type === "DropWaiting") stores.waiting.delete(write.id);
   else if (type === "PutCommand") stores.commands.put(write.command, write.command.id);
   else if (type === "DropCommand") stores.commands.delete(write.id);
+  else if (type === "PutAnswer") stores.answers.put(write.answer, write.answer.order.id);
+  else if (type === "DropAnswer") stores.answers.delete(write.order);
   else if (type === "PutPrivate") stores.private.put(rest, write.key);
   else if (type === "PutAsked") stores.asked.put(rest, write.asked);
   else if (type === "DropAsked") stores.asked.delete(write.asked);

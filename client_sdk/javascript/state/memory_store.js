@@ -14,6 +14,7 @@ export class MemoryStore {
   #documents = new Map();
   #waiting = new Map();
   #commands = new Map();
+  #answers = new Map();
   #private = new Map();
   #asked = new Map();
 
@@ -47,6 +48,7 @@ export class MemoryStore {
       documents: values(this.#documents),
       waiting: values(this.#waiting).sort((a, b) => a.id - b.id),
       commands: values(this.#commands).sort((a, b) => a.id - b.id),
+      answers: values(this.#answers),
       private: values(this.#private),
       asked: values(this.#asked),
     });
@@ -86,6 +88,8 @@ export class MemoryStore {
     else if (type === "DropWaiting") this.#waiting.delete(write.id);
     else if (type === "PutCommand") this.#commands.set(write.command.id, write.command);
     else if (type === "DropCommand") this.#commands.delete(write.id);
+    else if (type === "PutAnswer") this.#answers.set(write.answer.order.id, write.answer);
+    else if (type === "DropAnswer") this.#answers.delete(write.order);
     else if (type === "PutPrivate") this.#private.set(write.key, withoutType(write));
     else if (type === "PutAsked") this.#asked.set(write.asked, withoutType(write));
     else if (type === "DropAsked") this.#asked.delete(write.asked);

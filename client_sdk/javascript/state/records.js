@@ -8,6 +8,7 @@
 //     {type: "DropDocuments"}: all, also of channels that are not followed now, are of another log
 //     {type: "PutWaiting", waiting}  {type: "DropWaiting", id}
 //     {type: "PutCommand", command}  {type: "DropCommand", id}: those to orders
+//     {type: "PutAnswer", answer}  {type: "DropAnswer", order}: those to commands, as kept_answers.js has them
 //     {type: "PutPrivate", key, version, value}
 //     {type: "PutAsked", asked, ids}  {type: "DropAsked", asked}: the edits that came of what a tab asked
 
@@ -23,6 +24,7 @@ export const nothingStored = () => ({
   documents: [],
   waiting: [],
   commands: [],
+  answers: [],
   private: [],
   asked: [],
 });

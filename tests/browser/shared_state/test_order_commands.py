@@ -21,6 +21,18 @@ TEA: Final = """{
 }"""
 KNOWN: Final = "await until(() => client.state.clientId !== null && !cart.meta.loading);"
 A: Final = order_id(1)
+KEEPING: Final = f"""{{
+    channels: ["store:12", "{CHANNEL}"],
+    load: () => JSON.parse(localStorage.getItem("orders")),
+    seen: ({{ state, leading }}) => {{
+        if (leading) localStorage.setItem("orders", JSON.stringify(state));
+    }},
+}}"""
+"""A page that stores its orders, and shows them before it has a network."""
+FOUND: Final = "await until(() => client.commands.orders.length === 1);"
+SHOWN: Final = """
+    return client.commands.orders.map((one) => [one.order.status, one.order.version, one.pending]);
+"""
 
 
 @pytest_asyncio.fixture(loop_scope="package")
@@ -141,3 +153,146 @@ async def test_another_tab_goes_on_with_what_the_leading_one_left(
     await other.run("await until(() => client.orders.length === 1);")
     await other.run("await until(() => client.commands.waiting === 0);")
     assert [done.type for done in core.desk.log] == ["order.placed"]
+
+
+async def answered_step(core: WebCore, tab: StateTab) -> None:
+    """An order that this tab accepts; Core answers, and its log does not come."""
+    core.desk.placed("12")
+    await tab.run(FOUND + KNOWN)
+    core.hold_syncs = True
+    assert await tab.run(f"""
+        const step = await client.commands.transition("{A}", "accepted");
+        return [(await step.settled()).outcome, client.orders[0].version];
+    """) == ["applied", 1]
+
+
+async def kept_answers(tab: StateTab) -> int:
+    """How many answers the store holds."""
+    found = await tab.run("""
+        const [{ name }] = await indexedDB.databases();
+        const database = await new Promise((resolve) => {
+            indexedDB.open(name).onsuccess = ({ target }) => resolve(target.result);
+        });
+        const asked = database.transaction("answers").objectStore("answers").count();
+        await new Promise((resolve) => { asked.onsuccess = resolve; });
+        database.close();
+        return asked.result;
+    """)
+    assert isinstance(found, int)
+    return found
+
+
+async def test_a_page_that_restarts_offline_shows_the_step_that_was_answered(
+    core: WebCore, context: BrowserContext, url: str
+) -> None:
+    tab = await StateTab.open(context, url, KEEPING)
+    await answered_step(core, tab)
+    core.offline = True
+    await tab.reload(KEEPING)
+    await tab.run("await until(() => client.commands.orders[0]?.order.version === 2);")
+    assert await tab.run(SHOWN) == [["accepted", 2, 0]]
+    await tab.run(f'window.step = await client.commands.transition("{A}", "preparing");')
+    core.offline = core.hold_syncs = False
+    assert await tab.run("return (await step.settled()).outcome;") == "applied"
+    await tab.run("await until(() => client.orders[0].version === 3);")
+    assert [done.type for done in core.desk.log][1:] == ["order.accepted", "order.preparing"]
+    await tab.run("await client.close();")
+    assert await kept_answers(tab) == 0
+
+
+async def test_a_tab_that_takes_the_lead_shows_the_step_that_was_answered(
+    core: WebCore, context: BrowserContext, url: str, tab: StateTab
+) -> None:
+    other = await StateTab.open(context, url, FOLLOWED)
+    await answered_step(core, tab)
+    await other.run("await until(() => client.commands.orders[0]?.order.version === 2);")
+    core.offline = True
+    await tab.page.close()
+    # It leads once it has done this.
+    await other.run('await client.state("private").get("note").set({ n: 1 });')
+    assert await other.run(SHOWN) == [["accepted", 2, 0]]
+    await other.run(f'window.step = await client.commands.transition("{A}", "preparing");')
+    core.offline = core.hold_syncs = False
+    assert await other.run("return (await step.settled()).outcome;") == "applied"
+
+
+async def test_a_tab_that_takes_the_lead_knows_what_it_was_told_of_orders(
+    core: WebCore, context: BrowserContext, url: str, tab: StateTab
+) -> None:
+    core.desk.sold_out.add("Tea")
+    await tab.run(KNOWN)
+    other = await StateTab.open(context, url, FOLLOWED)
+    found = await other.run(f"""
+        const refused = await client.commands.place({TEA});
+        await refused.settled();
+        window.refused = refused.orderId;
+        const placed = await client.commands.place({TEA.replace("Tea", "Milk")});
+        await placed.settled();
+        window.placed = placed.orderId;
+        await until(() => client.commands.error(window.refused));
+        return client.commands.error(window.refused).slug;
+    """)
+    assert found == "sold-out"
+    await tab.page.close()
+    found = await other.run(f"""
+        await (await client.commands.transition("{A}", "accepted")).settled();
+        return [client.commands.error(refused)?.slug, client.commands.order(placed)?.order.id];
+    """)
+    assert found == ["sold-out", A]
+
+
+async def test_a_restored_log_drops_the_answers_that_were_kept(
+    core: WebCore, context: BrowserContext, url: str
+) -> None:
+    tab = await StateTab.open(context, url, KEEPING)
+    await answered_step(core, tab)
+    core.offline = True
+    await tab.reload(KEEPING)
+    await tab.run("await until(() => client.commands.orders[0]?.order.version === 2);")
+    core.desk.log.clear()
+    core.desk.orders.clear()
+    core.desk.placed("12")
+    core.model.epoch = "E2"
+    core.offline = core.hold_syncs = False
+    await tab.run("await until(() => client.commands.orders[0]?.order.version === 1);")
+    assert await tab.run(SHOWN) == [["placed", 1, 0]]
+    await tab.run("await client.close();")
+    assert await kept_answers(tab) == 0
+
+
+async def test_what_an_older_release_kept_is_still_sent(core: WebCore, tab: StateTab) -> None:
+    await tab.run(KNOWN)
+    core.offline = True
+    await tab.run(f"""
+        await client.commands.place({TEA});
+        await cart.set({{ n: 1 }});
+        await client.close();
+        const [{{ name }}] = await indexedDB.databases();
+        const done = (request) => new Promise((resolve, reject) => {{
+            request.onsuccess = () => resolve(request.result);
+            request.onerror = request.onblocked = () => reject(new Error("not done"));
+        }});
+        const newer = await done(indexedDB.open(name));
+        const rows = [];
+        for (const store of newer.objectStoreNames) {{
+            const kept = newer.transaction(store).objectStore(store);
+            const [keys, values] = [await done(kept.getAllKeys()), await done(kept.getAll())];
+            if (store !== "answers") rows.push([store, keys.map((key, n) => [key, values[n]])]);
+        }}
+        newer.close();
+        await done(indexedDB.deleteDatabase(name));
+        const asked = indexedDB.open(name, 2);
+        asked.onupgradeneeded = () => {{
+            for (const [store, all] of rows) {{
+                const made = asked.result.createObjectStore(store);
+                for (const [key, value] of all) made.put(value, key);
+            }}
+        }};
+        (await done(asked)).close();
+    """)
+    await tab.reload(FOLLOWED)
+    await tab.run("await until(() => client.commands.waiting === 1 && cart.pending === 1);")
+    core.offline = False
+    await tab.run("await until(() => client.commands.waiting === 0 && cart.pending === 0);")
+    assert [done.type for done in core.desk.log] == ["order.placed"]
+    assert core.values("cart") == [{"n": 1}]

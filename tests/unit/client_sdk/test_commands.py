@@ -8,7 +8,7 @@ import json
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Final
 
@@ -21,6 +21,8 @@ from client_sdk.cli import all_commands, main
 from client_sdk.command_line.parser import Parser
 from client_sdk.commands import connection
 from client_sdk.contract.problem import TITLES, encode_problem, problem
+from client_sdk.machine.messages import State
+from client_sdk.machine.status import Mode, Status
 from tests.unit.client_sdk.samples import order
 
 ID: Final = "01a1fc0c-7a60-77c9-ba73-87c38a9e69f5"
@@ -259,3 +261,17 @@ def test_without_its_package_completion_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["completion", "bash"]) == 2
     assert "pip install 'yabam-events[completion]'" in capsys.readouterr().err
+
+
+async def test_the_lamp_is_told_when_it_changes_and_not_when_something_else_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    modes: tuple[Mode, ...] = ("starting", "starting", "live", "live", "offline", "live")
+
+    async def statuses() -> AsyncIterator[Status]:
+        for pending, mode in enumerate(modes):
+            yield Status(mode, State.LIVE, "", None, None, None, None, pending, None)
+
+    await connection.show_lamp(statuses())
+    told = ["● starting", "● live", "● offline", "● live"]
+    assert capsys.readouterr().err.splitlines() == told

@@ -40,19 +40,25 @@ const since = (from, now) => (Date.parse(now) - Date.parse(from)) / 1000;
 
 /** The commands of one client that are not answered. */
 export class CommandQueue {
-  #placed = new Map();
+  #placed;
   #ends = new Map();
-  #known = new Map();
-  #errors = new Map();
+  #known;
+  #errors;
   #flight = /** @type {any} */ (null);
   /** The channels that have begun anew since the first command was sent. */
   #begunAnew = new Set();
   /** Whether Core's log has become another one since then, as after a restore. */
   #isOtherLog = false;
 
-  /** @param entries they, in order */
-  constructor(entries = []) {
+  /**
+   * @param entries they, in order
+   * @param own what else was known, as `own` has it
+   */
+  constructor(entries = [], { known = {}, errors = {}, placed = {} } = {}) {
     this.entries = [...entries];
+    this.#known = new Map(Object.entries(known));
+    this.#errors = new Map(Object.entries(errors));
+    this.#placed = new Map(Object.entries(placed));
   }
 
   /** What this client knows of orders beside Core's log, as order_view.js has it. */
@@ -192,9 +198,14 @@ export class CommandQueue {
     this.entries = entries;
     this.#flight = null;
     for (const [command, outcome] of outcomes) this.#remember(command, outcome);
-    if (order === null || !keep || this.#isOtherLog) return;
+    if (this.shows(order, repeated, keep, listed)) remember(this.#known, order.id, order);
+  }
+
+  /** Whether the order is shown as the answer has it, once that is settled. */
+  shows(order, repeated, keep, listed) {
+    if (order === null || !keep || this.#isOtherLog) return false;
     const isNewest = !repeated && !channelsOf(order).some((name) => this.#begunAnew.has(name));
-    if (listed || this.#known.has(order.id) || isNewest) remember(this.#known, order.id, order);
+    return listed || this.#known.has(order.id) || isNewest;
   }
 
   // ── Core's log ───────────────────────────────────────────────────────────────────────────────

@@ -174,6 +174,7 @@ function documentsOf({ name, subject, channels, followed, transport, client, clo
     openStore: () => new IndexedStore(),
     newClient: newKey,
     book: () => client()?.book ?? null,
+    log: () => client()?.log ?? null,
     settings: SETTINGS,
     coreTime: () => client().coreTime,
     differs: (channel) => client().differs(channel),
