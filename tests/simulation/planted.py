@@ -22,7 +22,6 @@ from client_sdk.machine.sequencing import Positions, Verdict
 from client_sdk.machine.sync_state import SyncState
 from client_sdk.machine.tracks import NEVER
 from client_sdk.settings import Settings
-from event_server.replay.coverage import Claim
 from event_server.replay.hub import Hub
 from tests.simulation.client import Parts
 from tests.simulation.servers import ModelServer
@@ -137,7 +136,9 @@ class StopsPollingFirst(Machine):
 
 
 class _HubWithoutRingCheck(Hub):
-    def _refusal(self, claims: Mapping[str, Claim], issued_at: float, epoch: str) -> None:
+    def _refusal(
+        self, positions: Mapping[str, int], synced: Mapping[str, int], issued_at: float, epoch: str
+    ) -> None:
         return None
 
 
