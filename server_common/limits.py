@@ -140,6 +140,7 @@ PUSH_MESSAGE_BYTES: Final = 512
 PUSH_ORDERS_COUNTED: Final = 1_000
 PUSHES_AT_ONCE: Final = 50
 PUSHES_AT_ONCE_EACH: Final = 25
+PUSHES_AT_ONCE_OWNER: Final = 10
 
 OPEN_TABLE_ORDERS: Final = 200
 OPEN_TABLE_BYTES: Final = MIB
@@ -463,6 +464,10 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit(
         "requests under way to one push service", PUSHES_AT_ONCE_EACH, "count",
+        "each `yabam webhooks`", "its further browsers wait",
+    ),
+    Limit(
+        "requests under way to browsers of one token's subject", PUSHES_AT_ONCE_OWNER, "count",
         "each `yabam webhooks`", "its further browsers wait",
     ),
     Limit("webhooks", WEBHOOKS, "count", "Core", "409 `too-many-webhooks`"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -12,9 +14,18 @@ from core_api.webhooks.rules import Kind
 
 
 class PushMetrics:
-    """Its numbers, in a registry of the caller's."""
+    """Its numbers, in a registry of the caller's.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Args:
+        registry: where they are.
+        monotonic_s: a clock that only goes forward, in seconds.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._monotonic_s = monotonic_s
+        self._looked_at = monotonic_s()
         self.attempts = Counter(
             "yabam_pushes_attempts",
             "Requests to push services, by what they came to",
@@ -45,10 +56,21 @@ class PushMetrics:
             "Those whose push service has failed for more than five minutes",
             registry=registry,
         )
+        self.unlooked = Gauge(
+            "yabam_pushes_unlooked_seconds",
+            "How long ago the last look for browsers that are to be told succeeded",
+            registry=registry,
+        )
+        # Also where the task hangs, or ends at its start again and again.
+        self.unlooked.set_function(lambda: self._monotonic_s() - self._looked_at)
         for kind in get_args(Kind):
             self.attempts.labels(kind)
         for why in get_args(Ending):
             self.ended.labels(why)
+
+    def looked(self) -> None:
+        """Take that a look has succeeded."""
+        self._looked_at = self._monotonic_s()
 
     def stands(self, standing: Standing) -> None:
         """Take how all subscriptions stand."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -76,6 +75,7 @@ class PushSender:
                         await settle(self._pool)
                         self._metrics.stands(await read_standing(self._pool))
                     await self.look()
+                    self._metrics.looked()
                 except UnavailableError as error:
                     _log.warning("pushes_not_taken", reason=str(error))
                 looks += 1
@@ -96,8 +96,8 @@ class PushSender:
         room = min(most - of_kind, PUSHES_AT_ONCE - len(self._under_way))
         if room <= 0:
             return
-        busy = Counter(due.origin for due in self._under_way.values())
-        for due in await take_due(self._pool, busy, room, self._after_s, failing=failing):
+        held = list(self._under_way.values())
+        for due in await take_due(self._pool, held, room, self._after_s, failing=failing):
             task = asyncio.create_task(self._tell(due), name=f"push-{due.store_id}-{due.device}")
             self._under_way[task] = due
             task.add_done_callback(self._told)
