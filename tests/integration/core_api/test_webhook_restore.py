@@ -66,7 +66,7 @@ class Machine:
         connection = await asyncpg.connect(self.database)
         try:
             async with asyncio.timeout(60):
-                while await connection.fetchval(f"SELECT count(*) {rows}"):  # noqa: S608, ASYNC110
+                while await connection.fetchval(f"SELECT count(*) {rows}"):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
         finally:
             await connection.close()
