@@ -7,7 +7,6 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import structlog
 
@@ -15,6 +14,7 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
 from core_api.access.provider.wiring import provider_of
 from core_api.access.sign_in import SignIn
+from core_api.api.app import core_app
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.cloudprnt_handlers import CloudPrnt, Verify
 from core_api.api.handlers.device_handlers import DevicesApi
@@ -26,14 +26,12 @@ from core_api.api.handlers.revocation_handlers import RevocationsApi
 from core_api.api.handlers.state_handlers import StateApi
 from core_api.api.handlers.token_handlers import TokensApi
 from core_api.api.handlers.webhook_handlers import WebhooksApi
-from core_api.api.routes import core_app
-from core_api.dashboard.acknowledgements import ACKNOWLEDGEMENTS_KEPT_S, trim_acknowledgements
-from core_api.dashboard.day import DAY_S, trim_points
+from core_api.api.routes import Handlers
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import OpsWatch, keep_counting
 from core_api.devices.commands.expiring import Expiring
-from core_api.devices.commands.lifecycle import Commands, trim_commands
+from core_api.devices.commands.lifecycle import Commands
 from core_api.devices.metrics import CommandMetrics
 from core_api.devices.registrations import Registrations
 from core_api.edits.metrics import EditMetrics
@@ -47,7 +45,7 @@ from core_api.orders.service import OrderService
 from core_api.overload import STRANGERS_BURST, STRANGERS_PER_S, Bound, PollingPace, RateLimit
 from core_api.pages.files import read_files
 from core_api.pages.serving import Pages, content_policy
-from core_api.pairing.codes import Pairings, trim_pairings
+from core_api.pairing.codes import Pairings
 from core_api.parties.reading import Parties
 from core_api.postgres.commit_hints import Hints
 from core_api.postgres.pool import Pool, check_database
@@ -56,21 +54,15 @@ from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.star_printers import StarPrinters
-from core_api.printing.statements import trim_jobs
 from core_api.push.messages import push_keys
-from core_api.push.registrations import PushSubscriptions, trim_pushes
-from core_api.push.subscriptions import KEPT_S
+from core_api.push.registrations import PushSubscriptions
 from core_api.receipts.devices import DeviceLog
-from core_api.receipts.reached import Reached, trim_reached
+from core_api.receipts.reached import Reached
 from core_api.receipts.statements import (
     list_devices,
     store_sightings,
-    trim_devices,
 )
-from core_api.retention.document_history_trim import keep_trimming_history
-from core_api.retention.log_trim import clients_kept_s, trim_clients, trim_empty, trim_keys
-from core_api.retention.upkeep import announce, keep_trimming, keep_trimming_log
-from core_api.revocations.statements import trim_revocations
+from core_api.retention.upkeep import announce
 from core_api.revocations.watching import Revoked
 from core_api.settings import (
     CoreSettings,
@@ -84,6 +76,7 @@ from core_api.sync.replica import Replica
 from core_api.sync.service import FetchSync
 from core_api.sync.stream_grants import StreamGrants
 from core_api.system_edits.ending import Ending
+from core_api.trimming import trimming
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.registrations import Subscriptions
 from core_api.webhooks.signing import webhook_keys
@@ -104,14 +97,6 @@ from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 
 log = structlog.get_logger()
-
-_EMPTY_KEPT_S: Final = 86_400.0
-_PAIRINGS_KEPT_S: Final = 60.0
-_PRINTED_KEPT_S: Final = 3600.0
-_REVOCATIONS_KEPT_S: Final = 3600.0
-"""Beyond the last token's expiry, which is by another clock."""
-_CLIENTS_AT_ONCE: Final = 20
-"""Each with all its answers, of which there may be a thousand."""
 
 
 async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
@@ -249,20 +234,22 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     )
     server = CoreHttpServer(
         core_app(
-            api,
-            StateApi(edits, OrderHistory(pool), pool, gate),
-            DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
-            PrintApi(prints, presence, gate),
-            TokensApi(
-                tokens,
-                Pairings(writing, secrets.randbelow),
-                gate,
-                settings.sign_in_max_s,
-                time.time,
+            Handlers(
+                api,
+                StateApi(edits, OrderHistory(pool), pool, gate),
+                DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
+                PrintApi(prints, presence, gate),
+                TokensApi(
+                    tokens,
+                    Pairings(writing, secrets.randbelow),
+                    gate,
+                    settings.sign_in_max_s,
+                    time.time,
+                ),
+                RevocationsApi(pool, revoked, gate, time.time),
+                WebhooksApi(subscriptions, gate),
+                PushApi(pushes, gate),
             ),
-            RevocationsApi(pool, revoked, gate, time.time),
-            WebhooksApi(subscriptions, gate),
-            PushApi(pushes, gate),
             settings.cors_origins,
             [
                 *CloudPrnt(
@@ -286,7 +273,6 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     supervisor.start("tail", long_polls.run)
     if provider is not None:
         supervisor.start("provider-keys", provider[1], essential=False)
-    left = metrics.not_trimmed.inc
     for name, work in {
         "announce": lambda: announce(pool),
         "devices": devices.run,
@@ -301,28 +287,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         "print-jobs": maker.run,
         "printers-silent": presence.run,
         "revocations": revoked.run,
-        "trim-clients": lambda: keep_trimming(
-            trim_clients, pool, clients_kept_s(edits.definitions), left, _CLIENTS_AT_ONCE
-        ),
-        "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S, left),
-        "trim-pairings": lambda: keep_trimming(trim_pairings, pool, _PAIRINGS_KEPT_S, left),
-        "trim-pushes": lambda: keep_trimming(trim_pushes, pool, KEPT_S, left),
-        "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S, left),
-        "trim-history": lambda: keep_trimming_history(
-            pool, edits.definitions, edit_metrics.trimmed.inc, left
-        ),
-        "trim-commands": lambda: keep_trimming(trim_commands, pool, settings.log_retention_s, left),
-        "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s, left),
-        "trim-devices": lambda: keep_trimming(trim_devices, pool, settings.log_retention_s, left),
-        "trim-ops-day": lambda: keep_trimming(trim_points, pool, DAY_S, left),
-        "trim-acknowledgements": lambda: keep_trimming(
-            trim_acknowledgements, pool, ACKNOWLEDGEMENTS_KEPT_S, left
-        ),
-        "trim-reached": lambda: keep_trimming(trim_reached, pool, settings.log_retention_s, left),
-        "trim-revocations": lambda: keep_trimming(
-            trim_revocations, pool, _REVOCATIONS_KEPT_S, left
-        ),
-        "trim-log": lambda: keep_trimming_log(pool, settings.log_retention_s, left),
+        **trimming(pool, settings, edits.definitions, edit_metrics, metrics),
     }.items():
         supervisor.start(name, work, essential=False)
     for name in supervisor.names:

@@ -4,37 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import ip_network
 from random import choice
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.channel import Channel
 from core_api.access.provider.settings import ProviderSettings
-from core_api.orders.admission import OpenLimits
+from core_api.setting_groups import (
+    DatabaseSettings,
+    DatabaseUrl,
+    DocumentSettings,
+    KafkaSettings,
+    OpenOrderSettings,
+    PartitionSettings,
+    PushSettings,
+    SendingSettings,
+    TokenSettings,
+)
 from server_common.devices.identity import DeviceKeys
 from server_common.kafka.settings import KafkaAccessSettings
-from server_common.limits import (
-    OPEN_STORE_BYTES,
-    OPEN_STORE_ORDERS,
-    OPEN_SUBJECT_BYTES,
-    OPEN_SUBJECT_ORDERS,
-    OPEN_TABLE_BYTES,
-    OPEN_TABLE_ORDERS,
-)
 from server_common.mqtt.broker import parse_address
 from server_common.stream_placement import StreamNodes
 
 _LONGEST_RETENTION_S: Final = 10 * 365 * 86_400.0
 Port = Annotated[int, Field(ge=0, le=65535)]
-
-
-def _database_url(url: str) -> str:
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise ValueError("write postgresql://user:password@host:port/database")
-    return url
 
 
 def _http_url(url: str) -> str:
@@ -49,137 +43,13 @@ def _page_url(url: str) -> str:
     return url
 
 
-def _network(text: str) -> str:
-    ip_network(text)
-    return text
-
-
 def _mqtt_address(text: str) -> str:
     parse_address(text)
     return text
 
 
-class _FromEnvironment(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
-
-
-class PartitionSettings(_FromEnvironment):
-    """How the events are shared out."""
-
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
-
-
-class DocumentSettings(PartitionSettings):
-    """What documents there are."""
-
-    definitions: list[str] = Field(
-        ["demonstration"],
-        description="Which definitions of documents hold: names of entry points in the group "
-        "`yabam.definitions`, as JSON",
-    )
-
-
-class DatabaseSettings(_FromEnvironment):
-    """What every process of Core needs: the database."""
-
-    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        description="Postgres: postgresql://user:password@host:port/database; of several hosts "
-        "(host:port,host:port), the one that is the primary"
-    )
-    session_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
-        None,
-        description="Postgres itself, where YABAM_DATABASE_URL is a pooler in transaction mode: "
-        "for what needs a session of its own",
-    )
-
-    @property
-    def session_url(self) -> str:
-        """Postgres, past any pooler."""
-        return self.session_database_url or self.database_url
-
-    @property
-    def is_pooled(self) -> bool:
-        """Whether a pooler in transaction mode stands before Postgres."""
-        return self.session_database_url is not None
-
-
-class TokenSettings(_FromEnvironment):
-    """What makes and verifies access tokens."""
-
-    token_keys: dict[str, str] = Field(
-        description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
-    )
-    token_kid: str = Field(description="The token key that signs")
-
-
-class OpenOrderSettings(_FromEnvironment):
-    """How much may be open at once; beyond it an order is refused with 409 `too-many-open`."""
-
-    open_table_orders: int = Field(
-        OPEN_TABLE_ORDERS, ge=1, description="Orders of one table that may be open at once"
-    )
-    open_table_bytes: int = Field(OPEN_TABLE_BYTES, ge=1, description="Their bytes as JSON")
-    open_subject_orders: int = Field(
-        OPEN_SUBJECT_ORDERS,
-        ge=1,
-        description="Orders of one token's subject in one store that may be open at once",
-    )
-    open_subject_bytes: int = Field(OPEN_SUBJECT_BYTES, ge=1, description="Their bytes as JSON")
-    open_store_orders: int = Field(
-        OPEN_STORE_ORDERS, ge=1, description="Orders of one store that may be open at once"
-    )
-    open_store_bytes: int = Field(OPEN_STORE_BYTES, ge=1, description="Their bytes as JSON")
-
-    @property
-    def open_limits(self) -> OpenLimits:
-        """The same for the write path."""
-        return OpenLimits(
-            self.open_table_orders,
-            self.open_table_bytes,
-            self.open_subject_orders,
-            self.open_subject_bytes,
-            self.open_store_orders,
-            self.open_store_bytes,
-        )
-
-
 class StateSettings(DatabaseSettings, DocumentSettings):
     """`yabam state`: shared documents."""
-
-
-class SendingSettings(_FromEnvironment):
-    """What registers and signs webhooks."""
-
-    webhooks_keys: dict[str, str] = Field(
-        {},
-        description="Keys that webhooks' secrets are derived with, as JSON "
-        '{"kid": "secret of 32 bytes or more"}; without one no webhook can be registered',
-    )
-    webhooks_kid: str = Field(
-        "", description="The key of webhooks for new secrets; without it, the only one"
-    )
-    webhooks_networks: list[Annotated[str, AfterValidator(_network)]] = Field(
-        [],
-        description="Networks of your own that webhooks may be sent to, beside the Internet, as "
-        'JSON such as ["10.1.0.0/16"]; to these also by http',
-    )
-
-
-class PushSettings(_FromEnvironment):
-    """What tells owners' phones of new orders."""
-
-    push_key: str = Field(
-        "",
-        description="The key by which push services know this installation: 32 random bytes in "
-        "base64url; without it no phone is told of orders",
-    )
-    push_contact: str = Field(
-        "",
-        description="How push services reach whoever operates this: mailto:… or https://…; needed "
-        "with YABAM_PUSH_KEY",
-    )
 
 
 class CoreSettings(
@@ -236,7 +106,7 @@ class CoreSettings(
     statement_timeout_s: float = Field(
         10.0, gt=0, le=300, description="A statement is given up after this time"
     )
-    replica_database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
+    replica_database_url: DatabaseUrl | None = Field(
         None,
         description="A standby of Postgres, which answers syncs that it has enough for; without "
         "it, the primary answers all",
@@ -360,32 +230,6 @@ class CoreSettings(
         if self.stream_nodes:
             return StreamNodes(self.stream_nodes, self.partitions, choice).url_for
         return lambda _channels: self.stream_url
-
-
-class KafkaSettings(KafkaAccessSettings):
-    """Where Kafka is and what its topics are called."""
-
-    events_topic: str = Field("order-events", description="The topic that event servers read")
-    inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
-    alerts_topic: str = Field(
-        "store-alerts",
-        description="Topic for receipt alerts: orders that nobody has received or accepted",
-    )
-    messages_topic: str = Field(
-        "channel-messages",
-        description="The topic of the short messages between sockets; nothing in it is kept",
-    )
-    receipts_topic: str = Field(
-        "device-receipts",
-        description="The topic of what devices have received, from event servers",
-    )
-    revocations_topic: str = Field(
-        "token-revocations",
-        description="The topic by which event servers learn which tokens are revoked",
-    )
-    inbound_dlq_topic: str = Field(
-        "orders.inbound.dlq", description="Where commands go that cannot be applied"
-    )
 
 
 class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings, PartitionSettings):

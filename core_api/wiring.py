@@ -19,7 +19,8 @@ from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.ids import order_id
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool, open_replica, shares
 from core_api.printing.definitions import PRINTING_DEFINITIONS
-from core_api.settings import CoreSettings, DatabaseSettings
+from core_api.setting_groups import DatabaseSettings
+from core_api.settings import CoreSettings
 
 MOST_DEVICES: Final = 1000
 """How many devices of a store are listed."""

@@ -1,4 +1,4 @@
-"""Writes `client_sdk/javascript/contract_lists.js` from the Python modules that hold each list.
+"""Writes the JavaScript SDK's `contract_lists.js` from the Python modules that hold each list.
 
 python -m deploy.contract_lists
 """
@@ -52,7 +52,7 @@ from client_sdk.state.orders.commands import (
 )
 from client_sdk.transport.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
 
-TARGET: Final = Path("client_sdk/javascript/contract_lists.js")
+TARGET: Final = Path("client_sdk/javascript/contract/contract_lists.js")
 _HEAD: Final = """\
 // The lists and limits that Python and JavaScript both hold. Pure.
 //

@@ -19,7 +19,7 @@ from core_api.settings import (
     WebhooksSettings,
 )
 from event_server.settings import EventSettings, GatewaySettings
-from server_common.limits import TABLE, Limit
+from server_common.limit_table.rows import TABLE, Limit
 
 TARGET: Final = Path("docs/settings.md")
 PROCESSES: Final[dict[str, type[BaseSettings]]] = {

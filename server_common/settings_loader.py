@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings
 from pydantic_settings.exceptions import SettingsError as UnreadableError
 
 from server_common.errors import SettingsError
-from server_common.limit_check import contradictions, with_settings
+from server_common.limit_table.check import contradictions, with_settings
 
 _FIELD: Final = re.compile(r'field "(\w+)"')
 _SECRET: Final = ("_key", "_keys", "_token", "database_url", "password")

@@ -3,11 +3,11 @@
 // As client_sdk/client/runner.py and async_client.py. What the machine delivers goes into the book at once; both
 // are stored together, so that a restart continues exactly where it stopped.
 
-import { OrderBook } from "./order_book.js";
-import { ContractError, carriesDocuments, checkOrder, parseChannel } from "./contract.js";
-import { DEVICE_MODES } from "./contract_lists.js";
-import { Machine, modeOf } from "./machine.js";
-import { ReceiptSender } from "./receipts.js";
+import { OrderBook } from "./client/order_book.js";
+import { ContractError, carriesDocuments, checkOrder, parseChannel } from "./contract/contract.js";
+import { DEVICE_MODES } from "./contract/contract_lists.js";
+import { Machine, modeOf } from "./machine/machine.js";
+import { ReceiptSender } from "./client/receipts.js";
 import { MOST_CHANNELS } from "./transport.js";
 
 const FORMAT = 1;

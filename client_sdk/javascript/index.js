@@ -1,8 +1,8 @@
 // What the package gives; a page that loads single modules by their addresses needs none of this.
 
 export { Client } from "./client.js";
-export { ContractError } from "./contract.js";
-export { OrderBook } from "./order_book.js";
+export { ContractError } from "./contract/contract.js";
+export { OrderBook } from "./client/order_book.js";
 export { PageEvents } from "./page_events.js";
 export { Shared } from "./tabs.js";
 export { Transport } from "./transport.js";
@@ -18,14 +18,14 @@ export {
   StateError,
   StateStoreError,
   StateValueError,
-} from "./state/errors.js";
+} from "./contract/state/errors.js";
 export { subjectOf } from "./state/subject.js";
 
 /** @typedef {import("./yabam_client.js").YabamOptions} YabamOptions */
 /** @typedef {import("./client.js").ClientOptions} ClientOptions */
-/** @typedef {import("./state/shared_state.js").SharedDocument} SharedDocument */
-/** @typedef {import("./state/shared_state.js").EditHandle} EditHandle */
-/** @typedef {import("./state/orders.js").CommandHandle} CommandHandle */
+/** @typedef {import("./shared_state/shared_state.js").SharedDocument} SharedDocument */
+/** @typedef {import("./shared_state/shared_state.js").EditHandle} EditHandle */
+/** @typedef {import("./shared_state/orders.js").CommandHandle} CommandHandle */
 /** @typedef {import("./bindings/sources.js").Connection} Connection */
 /** @typedef {import("./bindings/sources.js").OrderFilter} OrderFilter */
 /** @typedef {import("./bindings/sources.js").ShownDocument} ShownDocument */

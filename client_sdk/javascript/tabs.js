@@ -9,8 +9,8 @@
 // visible tab that does not lead reminds the leading one of what is due, and takes the lead from
 // one that does not answer.
 
-import { allOf } from "./order_book.js";
-import { formatCursor } from "./contract.js";
+import { allOf } from "./client/order_book.js";
+import { formatCursor } from "./contract/contract.js";
 
 const REMIND_EVERY_MS = 1_000;
 /** After so many reminders in a row without an answer the leading tab counts as frozen. */

@@ -4,14 +4,14 @@
 // answers of one sync together MAX_PAGED_SYNC_BYTES, an event of the stream MAX_EVENT_LENGTH.
 // Whatever a server answers becomes an input: an error of a server's making never leaves this module.
 
-import { ContractError, checkOrder, formatCursor } from "./contract.js";
-import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract_lists.js";
-import { Assembly } from "./snapshot_pages.js";
-import { readProblem, refusal, shortened, slugOf } from "./http_failures.js";
-import { failure, inputOf, parsed } from "./messages.js";
-import { Socket, socketUrl } from "./socket.js";
-import { SseParser } from "./sse.js";
-import { checkMixedSync } from "./state/document.js";
+import { ContractError, checkOrder, formatCursor } from "./contract/contract.js";
+import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract/contract_lists.js";
+import { Assembly } from "./machine/snapshot_pages.js";
+import { readProblem, refusal, shortened, slugOf } from "./transport/http_failures.js";
+import { failure, inputOf, parsed } from "./machine/messages.js";
+import { Socket, socketUrl } from "./transport/socket.js";
+import { SseParser } from "./contract/sse.js";
+import { checkMixedSync } from "./contract/state/document.js";
 
 /** What one URL can name; a page follows a store or a table, never so many. */
 export const MOST_CHANNELS = 40;

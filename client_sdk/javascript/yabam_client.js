@@ -3,15 +3,15 @@
 // As client_sdk/shared_state/yabam_client.py.
 
 import { Client } from "./client.js";
-import { carriesDocuments } from "./contract.js";
-import { SETTINGS } from "./contract_lists.js";
-import { SeenSender } from "./receipts.js";
-import { EditsApi } from "./state/edits_api.js";
-import { OrderCommands } from "./state/orders.js";
+import { carriesDocuments } from "./contract/contract.js";
+import { SETTINGS } from "./contract/contract_lists.js";
+import { SeenSender } from "./client/receipts.js";
+import { EditsApi } from "./shared_state/edits_api.js";
+import { OrderCommands } from "./shared_state/orders.js";
 import { IndexedStore } from "./state/indexed_store.js";
-import { SharedState, stateOf } from "./state/shared_state.js";
+import { SharedState, stateOf } from "./shared_state/shared_state.js";
 import { subjectOf } from "./state/subject.js";
-import { TabState } from "./state/tab_state.js";
+import { TabState } from "./shared_state/tab_state.js";
 import { PageEvents } from "./page_events.js";
 import { Shared } from "./tabs.js";
 import { Transport } from "./transport.js";
@@ -45,7 +45,7 @@ export class YabamClient {
   /**
    * The documents: `client.state("party:12/5").get("cart")`.
    *
-   * @type {import("./state/shared_state.js").State}
+   * @type {import("./shared_state/shared_state.js").State}
    */
   state;
   /**

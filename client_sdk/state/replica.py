@@ -198,8 +198,7 @@ class Replica:
     def answered(self, request: Request, outcomes: Sequence[EditOutcome]) -> bool:
         """Take the answer to a request; whether it said anything."""
         answered = self.queue.take(request, outcomes)
-        for entry, outcome in answered:
-            self._outcome(entry, outcome)
+        self._take_outcomes(answered)
         return bool(answered)
 
     def unacceptable(self, request: Request, outcome: EditOutcome) -> None:
@@ -207,8 +206,7 @@ class Replica:
         if outcome.problem is None:
             return
         refused = self.queue.unacceptable(request, outcome.problem)
-        for entry, refusal in refused:
-            self._outcome(entry, refusal)
+        self._take_outcomes(refused)
         if refused:
             self._renamed(self.queue.entries)
 
@@ -338,6 +336,13 @@ class Replica:
         self._composed.pop(name, None)
         self._effects.changed.add(name)
 
+    def _take_outcomes(self, answered: Sequence[tuple[Entry, EditOutcome]]) -> None:
+        for entry, outcome in answered:
+            self._outcome(entry, outcome)
+        # Only now: what is done leaves the queue, and what is written after that would stay.
+        for name in {entry.document for entry, _ in answered}:
+            self._shown(name)
+
     def _outcome(self, entry: Entry, outcome: EditOutcome) -> None:
         version = contained_at(outcome)
         if version is None:
@@ -350,7 +355,6 @@ class Replica:
             self._errors.pop(entry.document, None)
         self._keep(entry)
         self._effects.outcomes.append((entry.id, outcome))
-        self._shown(entry.document)
 
     def _refused(self, entry: Entry, outcome: EditOutcome) -> None:
         waiting = conflict_of(entry, outcome, self.queue.entries, entry.edit.key in self._resolved)

@@ -6,26 +6,19 @@ the pages, which people open in a browser, and CloudPRNT, which its vendor has d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
 
-from client_sdk.contract.device import HEADER, RECEIPTS_PATH, SEEN_PATH, ReceiptsTaken, SeenTaken
+from client_sdk.contract.device import RECEIPTS_PATH, SEEN_PATH, ReceiptsTaken, SeenTaken
 from client_sdk.contract.order import Order
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.sync import SyncResponse
 from core_api.api import parameters
 from core_api.api.batch import MAX_BATCH_ORDERS, BatchResults
-from core_api.api.fast_path import EDITS, SYNC, FastPath
 from core_api.api.handlers import (
     device_handlers,
     ops_handlers,
@@ -43,42 +36,44 @@ from core_api.api.handlers.state_handlers import ClientState, EditsBody, Settled
 from core_api.api.handlers.token_handlers import PAIR, OwnerToken, Pairing, TokensApi
 from core_api.api.handlers.webhook_handlers import WebhooksApi
 from core_api.api.openapi import document
-from core_api.api.operations import JSON, Answer, Operation, routes_of
-from core_api.api.parameters import UPDATED_AT
+from core_api.api.operations import JSON, Answer, Operation
 from core_api.dashboard.waiting import Acknowledged
 from core_api.devices.commands.lifecycle import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
 from core_api.edits.history_reading import HistoryPage
-from core_api.errors import CoreError
-from core_api.http.tracing import Tracing
 from core_api.orders.history import OrderEvents
-from core_api.problems import on_http_error
 from core_api.push.subscriptions import Pushes, PushKey
 from core_api.receipts.holders import OrderDevices
 from core_api.webhooks.subscriptions import NewSecret, Webhook, Webhooks
-from server_common.problem_answers import LastResort
 
 _WRITE_PROBLEMS: Final = (400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503)
 _COMMAND: Final = (
     parameters.ORDER_ID, parameters.KEY, parameters.IF_MATCH, parameters.IF_UPDATED_AT
 )  # fmt: skip
 _DEVICE: Final = (parameters.STORE_ID, parameters.DEVICE_ID)
-_TAKEN_HEADERS: Final = ("authorization", "content-type", "if-match", "idempotency-key")
 _STREAM: Final = Answer(None, "text/event-stream", "It goes on until it says bye")
 _TEXT: Final = Answer(None, "text/plain")
 
 
-def operations(
-    api: CoreApi,
-    state: StateApi,
-    devices: DevicesApi,
-    prints: PrintApi,
-    tokens: TokensApi,
-    revocations: RevocationsApi,
-    webhooks: WebhooksApi,
-    pushes: PushApi,
-) -> list[Operation]:
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What answers about each part of the API."""
+
+    orders: CoreApi
+    state: StateApi
+    devices: DevicesApi
+    prints: PrintApi
+    tokens: TokensApi
+    revocations: RevocationsApi
+    webhooks: WebhooksApi
+    pushes: PushApi
+
+
+def operations(handlers: Handlers) -> list[Operation]:
     """All operations of the API, the one that describes them included."""
+    api, state, devices = handlers.orders, handlers.state, handlers.devices
+    prints, tokens, revocations = handlers.prints, handlers.tokens, handlers.revocations
+    webhooks, pushes = handlers.webhooks, handlers.pushes
 
     async def describe(_request: Request) -> Response:
         return Response(described, media_type=JSON)
@@ -348,58 +343,3 @@ def operations(
     ]  # fmt: skip
     described = msgspec.json.encode(document(table))
     return table
-
-
-def core_app(
-    api: CoreApi,
-    state: StateApi,
-    devices: DevicesApi,
-    prints: PrintApi,
-    tokens: TokensApi,
-    revocations: RevocationsApi,
-    webhooks: WebhooksApi,
-    pushes: PushApi,
-    cors_origins: list[str],
-    pages: Sequence[BaseRoute] = (),
-) -> FastPath:
-    """The ASGI application: Starlette's, with the fast path before it.
-
-    Args:
-        api: what answers about orders.
-        state: what answers about documents.
-        devices: what answers about devices.
-        prints: what answers about print jobs.
-        tokens: what answers about tokens of owners.
-        revocations: what revokes tokens.
-        webhooks: what answers about webhooks.
-        pushes: what answers about the browsers that are told of orders.
-        cors_origins: which other origins' pages may call the API.
-        pages: the routes of the pages that people open, and of printers as they are sold.
-    """
-
-    def cors(app: ASGIApp) -> CORSMiddleware:
-        return CORSMiddleware(
-            app,
-            allow_origins=cors_origins,
-            allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
-            allow_headers=[*_TAKEN_HEADERS, HEADER, UPDATED_AT],
-            expose_headers=["etag", "location", "retry-after", "idempotency-replayed"],
-            max_age=86_400,
-        )
-
-    table = operations(api, state, devices, prints, tokens, revocations, webhooks, pushes)
-    app = Starlette(
-        routes=[*routes_of(table), *pages],
-        middleware=[
-            # Outermost, so that pages of other origins can read the answer to a bug too.
-            Middleware(cors),
-            Middleware(Tracing),
-            Middleware(LastResort),
-            Middleware(api.metrics.middleware),
-        ],
-        exception_handlers={CoreError: api.refuse, HTTPException: on_http_error},
-    )
-    # A path with a slash too many is not found; a redirect would go where the Host header says.
-    app.router.redirect_slashes = False
-    posts = {SYNC: api.post_sync, EDITS: state.settle, RECEIPTS_PATH: api.post_receipts}
-    return FastPath(app, api.get_sync, posts, api.metrics, cors)

@@ -17,7 +17,8 @@ from core_api.postgres import migrate
 from core_api.processes.state_migration import migrate_state
 from core_api.relay.set_aside import list_all, retry
 from core_api.restore.main import begin_epoch, look_for_restore
-from core_api.settings import DatabaseSettings, RestoreSettings, StateSettings
+from core_api.setting_groups import DatabaseSettings
+from core_api.settings import RestoreSettings, StateSettings
 from server_common.settings_loader import load
 
 A = TypeVar("A")

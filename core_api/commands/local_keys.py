@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from client_sdk.command_line.output import tell
-from core_api.settings import TokenSettings
+from core_api.setting_groups import TokenSettings
 from server_common.errors import SettingsError
 from server_common.settings_loader import load
 

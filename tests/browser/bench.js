@@ -1,8 +1,8 @@
 // What the tests of the module's shell put around it: a Core and an event server that are scripts.
 
 import { Client } from "/static/yabam/client.js";
-import { checkEvent, checkSync } from "/static/yabam/contract.js";
-import { SeenSender } from "/static/yabam/receipts.js";
+import { checkEvent, checkSync } from "/static/yabam/contract/contract.js";
+import { SeenSender } from "/static/yabam/client/receipts.js";
 import { Shared } from "/static/yabam/tabs.js";
 import { Transport } from "/static/yabam/transport.js";
 

@@ -1,12 +1,12 @@
 // The browser's queue of commands to orders asked: the twin of tests/conformance/commands_subject.py.
 
-import { checkOrder, isOpen } from "/static/yabam/contract.js";
-import { slugOf } from "/static/yabam/http_failures.js";
-import { CommandQueue } from "/static/yabam/state/command_queue.js";
-import { StateError } from "/static/yabam/state/errors.js";
+import { checkOrder, isOpen } from "/static/yabam/contract/contract.js";
+import { slugOf } from "/static/yabam/transport/http_failures.js";
+import { CommandQueue } from "/static/yabam/state/orders/command_queue.js";
+import { StateError } from "/static/yabam/contract/state/errors.js";
 import { MemoryStore } from "/static/yabam/state/memory_store.js";
-import { checkCommand } from "/static/yabam/state/order_commands.js";
-import { newest, shownAs, shownOrder, shownOrders } from "/static/yabam/state/order_view.js";
+import { checkCommand } from "/static/yabam/state/orders/commands.js";
+import { newest, shownAs, shownOrder, shownOrders } from "/static/yabam/state/orders/view.js";
 
 const TIME = "2026-11-21T12:00:00Z";
 /** What a case leaves out of an order, as ORDER in tests/conformance/cases.py. */

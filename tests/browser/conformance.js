@@ -2,15 +2,15 @@
 //
 // The twin of tests/conformance/subject.py and machine_subject.py.
 
-import { OrderBook } from "/static/yabam/order_book.js";
-import * as contract from "/static/yabam/contract.js";
-import { Machine, modeOf } from "/static/yabam/machine.js";
-import { Positions, changesOf } from "/static/yabam/sequencing.js";
-import { Assembly } from "/static/yabam/snapshot_pages.js";
-import { refusal } from "/static/yabam/http_failures.js";
-import { inputOf } from "/static/yabam/messages.js";
-import { SseParser } from "/static/yabam/sse.js";
-import { checkMixedSync } from "/static/yabam/state/document.js";
+import { OrderBook } from "/static/yabam/client/order_book.js";
+import * as contract from "/static/yabam/contract/contract.js";
+import { Machine, modeOf } from "/static/yabam/machine/machine.js";
+import { Positions, changesOf } from "/static/yabam/machine/sequencing.js";
+import { Assembly } from "/static/yabam/machine/snapshot_pages.js";
+import { refusal } from "/static/yabam/transport/http_failures.js";
+import { inputOf } from "/static/yabam/machine/messages.js";
+import { SseParser } from "/static/yabam/contract/sse.js";
+import { checkMixedSync } from "/static/yabam/contract/state/document.js";
 import { answerCommands } from "/tests/commands_conformance.js";
 import { STATE_SUBJECTS } from "/tests/state_conformance.js";
 

@@ -1,19 +1,19 @@
 // The browser's shared state asked: the twin of tests/conformance/state_subject.py.
 
-import { formatContentDigest } from "/static/yabam/contract.js";
-import { slugOf } from "/static/yabam/http_failures.js";
-import { checkDocument, checkDocumentEvent, documentHash } from "/static/yabam/state/document.js";
-import { checkOutcome } from "/static/yabam/state/edit.js";
+import { formatContentDigest } from "/static/yabam/contract/contract.js";
+import { slugOf } from "/static/yabam/transport/http_failures.js";
+import { checkDocument, checkDocumentEvent, documentHash } from "/static/yabam/contract/state/document.js";
+import { checkOutcome } from "/static/yabam/contract/state/edit.js";
 import { nameOf } from "/static/yabam/state/entries.js";
-import { PatchError, StateError, StateValueError } from "/static/yabam/state/errors.js";
+import { PatchError, StateError, StateValueError } from "/static/yabam/contract/state/errors.js";
 import { MemoryStore } from "/static/yabam/state/memory_store.js";
-import { mergePatch } from "/static/yabam/state/merge_patch.js";
-import { apply, checkOperation } from "/static/yabam/state/operations.js";
-import { applyPatch, diff } from "/static/yabam/state/patch.js";
-import { get, parsePointer } from "/static/yabam/state/pointer.js";
+import { mergePatch } from "/static/yabam/contract/state/merge_patch.js";
+import { apply, checkOperation } from "/static/yabam/contract/state/operations.js";
+import { applyPatch, diff } from "/static/yabam/contract/state/patch.js";
+import { get, parsePointer } from "/static/yabam/contract/state/pointer.js";
 import { queueOf } from "/static/yabam/state/records.js";
 import { Replica } from "/static/yabam/state/replica.js";
-import { checkDocumentValue, same } from "/static/yabam/state/values.js";
+import { checkDocumentValue, same } from "/static/yabam/contract/state/values.js";
 
 const ABSENT = { absent: true };
 const orAbsent = (value) => (value === undefined ? ABSENT : value);

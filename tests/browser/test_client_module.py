@@ -242,7 +242,7 @@ async def test_channels_that_it_cannot_follow_are_refused_at_once(
     refused = await page.evaluate(
         """async (channels) => {
             const { Client } = await import("/static/yabam/client.js");
-            const { ContractError } = await import("/static/yabam/contract.js");
+            const { ContractError } = await import("/static/yabam/contract/contract.js");
             try {
                 return new Client({ channels });
             } catch (error) {

@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser.front_end import BINDINGS, EXAMPLES, build
 from tests.browser.module_page import served
-from tests.browser.restaurant import PAGES, Site, Store, device
+from tests.browser.restaurant import BACK_MS, PAGES, Site, Store, device
 
 pytestmark = PAGES
 
@@ -70,7 +70,7 @@ async def test_each_board_works_through_a_disconnect_and_none_loses_anything(
 
     await mortal_site.mend()
     for page in boards.values():
-        await expect(page.locator("#mode")).to_have_text("live")
+        await expect(page.locator("#mode")).to_have_text("live", timeout=BACK_MS)
         await expect(page.locator("#sold-out li")).to_have_count(4)
         names = await page.locator("#sold-out li span").all_text_contents()
         assert sorted(names) == sorted(BINDINGS)

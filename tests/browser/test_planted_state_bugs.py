@@ -123,7 +123,7 @@ PLANTED: Final = {
         "",
     ),
     "a member named __proto__ becomes the prototype": (
-        "pointer.js",
+        "../contract/state/pointer.js",
         'if (name !== "__proto__") object[name] = value;',
         "if (name) object[name] = value;",
     ),

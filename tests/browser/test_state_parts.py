@@ -18,11 +18,11 @@ from tests.conformance.cases import Json
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("shared-state")]
 
 PARTS: Final = """
-    const load = (name) => import(`/static/yabam/state/${name}.js`);
-    const { Replica } = await load("replica");
-    const { EditQueue } = await load("queue");
-    const { Sender, Loader } = await load("sender");
-    const { Journal } = await load("journal");
+    const load = (name) => import(`/static/yabam/${name}.js`);
+    const { Replica } = await load("state/replica");
+    const { EditQueue } = await load("state/queue");
+    const { Sender, Loader } = await load("shared_state/sender");
+    const { Journal } = await load("shared_state/journal");
     const CHANNEL = "party:12/5";
     const replica = new Replica(new EditQueue("c1", () => "c2"), { [CHANNEL]: [] });
     const reset = (documents) => ({
@@ -79,7 +79,7 @@ async def test_no_edit_is_sent_before_core_has_named_its_log(page: Page) -> None
         """
         const sent = [];
         const AGAIN = { type: "Again", detail: "", retryAfter: 60 };
-        const { subjectOf } = await load("subject");
+        const { subjectOf } = await load("state/subject");
         const api = { send: async ({ ids }) => { sent.push(ids); return AGAIN; } };
         const journal = { isClean: true };
         const desk = { isFirst: false, queue: { first: null } };
@@ -157,9 +157,9 @@ async def test_an_answer_that_comes_after_the_end_is_left_to_the_next_start(page
     found = await run(
         page,
         """
-        const { Engine } = await load("engine");
-        const { MemoryStore } = await load("memory_store");
-        const { subjectOf } = await load("subject");
+        const { Engine } = await load("shared_state/engine");
+        const { MemoryStore } = await load("state/memory_store");
+        const { subjectOf } = await load("state/subject");
         const store = new MemoryStore();
         const waiting = () => store.openNow(subjectOf("t")).entries.length;
         let isClosed = false;

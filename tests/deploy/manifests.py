@@ -11,10 +11,10 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
+from core_api.setting_groups import DatabaseSettings
 from core_api.settings import (
     BrokerAdminSettings,
     CoreSettings,
-    DatabaseSettings,
     IngestSettings,
     RelaySettings,
     WebhooksSettings,

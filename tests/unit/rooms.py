@@ -38,8 +38,8 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "query_string": "the parameters of a query",
         "http_rules": "what every request must be, whichever server it comes to",
         "receipts": "what devices have applied, as records for Core",
-        "limits": "the table of all sizes",
-        "limit_check": "how the sizes must fit each other",
+        "limits": "all sizes",
+        "limit_table": "where each size is held, and how they must fit each other",
         "settings_loader": "settings from the environment",
         "read_timeout": "the time in which a request must arrive",
         "supervision": "background tasks that never end unnoticed",
@@ -75,6 +75,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "store_rules": "what is sold out, and whether a store takes orders",
         "orders": "who may do what, an order's life, and how a command changes it",
         "sync": "what a client that has applied so much is given",
+        "setting_groups": "settings that several processes have in common",
         "settings": "the processes' settings",
         "receipts": "which devices have an order, and the alarm for those that none has",
         "devices": "registered devices: who they are, what they say, what they are told",
@@ -90,6 +91,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "pages": "the pages for the browser",
         "api": "the routes, and their description",
         "wiring": "clock, ids, keys, definitions and connections, for whatever is wired",
+        "trimming": "which rows are old, of every kind",
         "main": "Core, wired",
         "processes": "the relay, ingest, the broker's admin, the senders of webhooks and pushes",
         "commands": "the commands of Core's processes, of its database, and tokens",
@@ -111,3 +113,20 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "commands": "its command",
     },
 }
+
+JAVASCRIPT: Final = (
+    "contract",
+    "types",
+    "machine",
+    "transport",
+    "page_events",
+    "client",
+    "tabs",
+    "state",
+    "shared_state",
+    "yabam_client",
+    "bindings",
+    "index",
+)
+"""The same of the browser's SDK: the folders are named as in Python, and beside them stands what a
+page names by its address."""

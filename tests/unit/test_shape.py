@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings
 import core_api.settings
 import event_server.settings
 from deploy.settings_table import PROCESSES, TARGET, render
-from tests.unit.rooms import ROOMS
+from tests.unit.rooms import JAVASCRIPT, ROOMS
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ("core_api", "event_server")
@@ -24,13 +24,8 @@ TICKETS = (*CONTRACT, "client_sdk.printer_media")
 MOST_MODULES = 14
 MOST_IN_A_ROOT = 18
 """Modules beside a package's rooms: each has its line in `rooms.py`."""
-LARGE = {
-    "client_sdk/javascript",
-    "client_sdk/javascript/state",
-    "core_api/postgres/migrations/versions",
-}
-"""Deployed pages name these modules by their paths, so they stay where they are; migrations are one
-list, to which each is added."""
+LARGE = {"core_api/postgres/migrations/versions"}
+"""Migrations are one list, to which each is added."""
 
 
 @cache
@@ -157,6 +152,17 @@ def test_rooms_import_only_rooms_below_them(package: str) -> None:
             other = name.split(".")
             if other[0] == package and len(other) > 1:
                 assert order.index(other[1]) <= order.index(parts[1]), f"{path} imports {name}"
+
+
+def test_rooms_of_the_javascript_import_only_rooms_below_them() -> None:
+    sdk = ROOT / "client_sdk/javascript"
+    found = {path.relative_to(sdk): path.read_text() for path in sdk.rglob("*.js")}
+    assert {path.parts[0].removesuffix(".js") for path in found} == set(JAVASCRIPT)
+    for path, text in found.items():
+        place = JAVASCRIPT.index(path.parts[0].removesuffix(".js"))
+        for name in re.findall(r'(?:from |import\()"(\.[^"]+)"', text):
+            other = (sdk / path.parent / name).resolve().relative_to(sdk)
+            assert JAVASCRIPT.index(other.parts[0].removesuffix(".js")) <= place, (path, name)
 
 
 def folders_of_code() -> list[str]:

@@ -5,8 +5,8 @@
 // tells it. A source of no client, as on a server, shows what a page shows before anything is known.
 
 import { nameOf } from "../state/entries.js";
-import { get as partAt, parsePointer } from "../state/pointer.js";
-import { same } from "../state/values.js";
+import { get as partAt, parsePointer } from "../contract/state/pointer.js";
+import { same } from "../contract/state/values.js";
 
 /** @typedef {import("../yabam_client.js").YabamClient} YabamClient */
 /** @typedef {import("../types.js").ShownOrder} ShownOrder */
@@ -44,7 +44,7 @@ import { same } from "../state/values.js";
  * @property {import("../types.js").Conflict | null} conflict
  * @property {import("../types.js").Refusal | null} error
  * @property {number} leftOut how many pending edits do not fit Core's value any more
- * @property {import("../state/shared_state.js").SharedDocument | null} document to edit it by; null: there is no client
+ * @property {import("../shared_state/shared_state.js").SharedDocument | null} document to edit it by; null: there is no client
  */
 
 /** @type {ShownOrder[]} */

@@ -3,8 +3,8 @@
 // As client_sdk/state/conflicts.py. A resolver is (key, base, current, own) → value, or a promise of
 // one; null keeps Core's value.
 
-import { slugOf } from "../http_failures.js";
-import { StateError } from "./errors.js";
+import { slugOf } from "../transport/http_failures.js";
+import { StateError } from "../contract/state/errors.js";
 import { perform } from "./view.js";
 import { partsOf } from "./entries.js";
 

@@ -4,12 +4,12 @@
 // diff, or is fetched; until then the value before it is shown, with its version. So it is with a value of
 // which nobody can say yet whether it contains an own edit whose answer was lost: it is known, and held back.
 
-import { ContractError, channelOf, formatContentDigest } from "../contract.js";
-import { documentHash } from "./document.js";
-import { StateError } from "./errors.js";
-import { applyPatch } from "./patch.js";
-import { isObject } from "./pointer.js";
-import { same } from "./values.js";
+import { ContractError, channelOf, formatContentDigest } from "../contract/contract.js";
+import { documentHash } from "../contract/state/document.js";
+import { StateError } from "../contract/state/errors.js";
+import { applyPatch } from "../contract/state/patch.js";
+import { isObject } from "../contract/state/pointer.js";
+import { same } from "../contract/state/values.js";
 
 /** One channel. */
 export class Documents {

@@ -1,8 +1,8 @@
 // One edit of this client, from its making to its answer. Pure; as client_sdk/state/entries.py.
 
-import { MAX_EDIT_BYTES } from "../contract_lists.js";
-import { bytesOf, encodeEdit } from "./edit.js";
-import { StateError } from "./errors.js";
+import { MAX_EDIT_BYTES } from "../contract/contract_lists.js";
+import { bytesOf, encodeEdit } from "../contract/state/edit.js";
+import { StateError } from "../contract/state/errors.js";
 
 /**
  * A document's name: its channel and its key in one text. Neither has a space.

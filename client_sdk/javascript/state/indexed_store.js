@@ -3,7 +3,7 @@
 // As client_sdk/state/store.py. Who opens it takes it over: should the tab before still live, frozen
 // with the lead in its hand, its writes fail.
 
-import { StateStoreError } from "./errors.js";
+import { StateStoreError } from "../contract/state/errors.js";
 import { nothingStored } from "./records.js";
 import { nameOf } from "./entries.js";
 

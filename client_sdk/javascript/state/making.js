@@ -1,11 +1,11 @@
 // From what a program asks for to edits with numbers and bases. Pure; as client_sdk/state/making.py.
 
-import { parseChannel } from "../contract.js";
-import { MAX_EDITS } from "../contract_lists.js";
-import { bytesOf, checkEdit } from "./edit.js";
+import { parseChannel } from "../contract/contract.js";
+import { MAX_EDITS } from "../contract/contract_lists.js";
+import { bytesOf, checkEdit } from "../contract/state/edit.js";
 import { nameOf } from "./entries.js";
-import { StateError, shown } from "./errors.js";
-import { checkOperation, isId } from "./operations.js";
+import { StateError, shown } from "../contract/state/errors.js";
+import { checkOperation, isId } from "../contract/state/operations.js";
 import { MAX_GROUP_BYTES } from "./requests.js";
 import { perform, seenBy } from "./view.js";
 

@@ -2,7 +2,7 @@
 //
 // The part of client_sdk/state/store.py that is in memory.
 
-import { StateStoreError } from "./errors.js";
+import { StateStoreError } from "../contract/state/errors.js";
 import { nothingStored } from "./records.js";
 import { nameOf } from "./entries.js";
 

@@ -4,8 +4,8 @@
 // without one when anything of the document has, such as how many edits are pending.
 
 import { nameOf, partsOf } from "./entries.js";
-import { get } from "./pointer.js";
-import { same } from "./values.js";
+import { get } from "../contract/state/pointer.js";
+import { same } from "../contract/state/values.js";
 
 /** All subscriptions of one client. */
 export class Observers {

@@ -2,9 +2,9 @@
 //
 // As client_sdk/state/private.py: `private` is kept in the store; `session` ends with the client.
 
-import { StateError, shown } from "./errors.js";
+import { StateError, shown } from "../contract/state/errors.js";
 import { nameOf, partsOf } from "./entries.js";
-import { checkOperation, isId } from "./operations.js";
+import { checkOperation, isId } from "../contract/state/operations.js";
 import { perform } from "./view.js";
 
 const NONE = { version: 0, value: null };

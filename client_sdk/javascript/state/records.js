@@ -11,8 +11,8 @@
 //     {type: "PutPrivate", key, version, value}
 //     {type: "PutAsked", asked, ids}  {type: "DropAsked", asked}: the edits that came of what a tab asked
 
-import { StateStoreError } from "./errors.js";
-import { checkOutcome, decodeEdit } from "./edit.js";
+import { StateStoreError } from "../contract/state/errors.js";
+import { checkOutcome, decodeEdit } from "../contract/state/edit.js";
 import { Entry } from "./entries.js";
 import { EditQueue } from "./queue.js";
 

@@ -4,13 +4,13 @@
 // new edits; what is to be kept, fetched and told comes out by `drain`. A document is told by its name
 // (entries.js).
 
-import { channelOf } from "../contract.js";
+import { channelOf } from "../contract/contract.js";
 import { conflictOf, errorOf, ofAnotherLog } from "./conflicts.js";
 import { Documents } from "./documents.js";
 import { containedAt, nameOf, partsOf } from "./entries.js";
-import { StateError } from "./errors.js";
+import { StateError } from "../contract/state/errors.js";
 import { makeEntries } from "./making.js";
-import { member } from "./pointer.js";
+import { member } from "../contract/state/pointer.js";
 import { rowOf } from "./records.js";
 import { compose } from "./view.js";
 
@@ -188,14 +188,14 @@ export class Replica {
   /** Takes the answer to a request; whether it said anything. */
   answered(request, outcomes) {
     const answered = this.queue.take(request, outcomes);
-    for (const [entry, outcome] of answered) this.#outcome(entry, outcome);
+    this.#takeOutcomes(answered);
     return answered.length > 0;
   }
 
   /** Core does not take the request, for this problem. */
   unacceptable(request, problem) {
     const refused = this.queue.unacceptable(request, problem);
-    for (const [entry, outcome] of refused) this.#outcome(entry, outcome);
+    this.#takeOutcomes(refused);
     if (refused.length > 0) this.#renamed(this.queue.entries);
   }
 
@@ -372,6 +372,12 @@ export class Replica {
     this.#effects.changed.add(name);
   }
 
+  #takeOutcomes(answered) {
+    for (const [entry, outcome] of answered) this.#outcome(entry, outcome);
+    // Only now: what is done leaves the queue, and what is written after that would stay.
+    for (const name of namesOf(answered.map(([entry]) => entry))) this.#show(name);
+  }
+
   #outcome(entry, outcome) {
     const version = containedAt(outcome);
     if (version === null) entry.shown = false;
@@ -380,7 +386,6 @@ export class Replica {
     else this.#errors.delete(entry.document);
     this.#keep(entry);
     this.#effects.outcomes.push([entry.id, outcome]);
-    this.#show(entry.document);
   }
 
   #refused(entry, outcome) {

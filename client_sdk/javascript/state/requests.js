@@ -2,8 +2,8 @@
 //
 // As client_sdk/state/requests.py. A request, one `POST /v1/edits`, is {client, ids, body, atomic}.
 
-import { MAX_EDITS, MAX_EDITS_BODY_BYTES } from "../contract_lists.js";
-import { bytesOf } from "./edit.js";
+import { MAX_EDITS, MAX_EDITS_BODY_BYTES } from "../contract/contract_lists.js";
+import { bytesOf } from "../contract/state/edit.js";
 import { ownBase } from "./entries.js";
 
 /** What the edits of one request may have; more than what stands around them is left. */

@@ -1,6 +1,6 @@
 // Whom a token names. As `subject_of` of client_sdk/state/store.py.
 
-import { sha256 } from "../contract.js";
+import { sha256 } from "../contract/contract.js";
 
 const SUBJECT = /^[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,255}$/u;
 

@@ -3,9 +3,9 @@
 // As client_sdk/state/view.py. It is always computed anew from both, never changed in place: so an edit
 // that Core settled otherwise, or refused, leaves nothing behind.
 
-import { StateError } from "./errors.js";
-import { apply } from "./operations.js";
-import { formatPointer, isObject, member } from "./pointer.js";
+import { StateError } from "../contract/state/errors.js";
+import { apply } from "../contract/state/operations.js";
+import { formatPointer, isObject, member } from "../contract/state/pointer.js";
 
 /**
  * Applies the edits in order; one that does not fit is left out: {value, leftOut}, `leftOut` the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from core_api.postgres.all_tables import metadata
+from core_api.postgres.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

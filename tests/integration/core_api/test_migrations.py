@@ -14,8 +14,8 @@ from core_api.access.callers import Caller
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres import migrate
-from core_api.postgres.all_tables import metadata
 from core_api.postgres.pool import open_pool
+from core_api.postgres.tables import metadata
 from core_api.restore.main import begin_epoch
 from core_api.settings import RestoreSettings
 from core_api.wiring import new_order_id, utc_now

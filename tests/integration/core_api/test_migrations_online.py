@@ -18,7 +18,9 @@ from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres import migrate
 from core_api.postgres.pool import Pool, open_pool
-from core_api.postgres.tables import channel_heads, orders, outbox
+from core_api.postgres.tables.event_log import channel_heads
+from core_api.postgres.tables.orders import orders
+from core_api.postgres.tables.relay import outbox
 from core_api.wiring import new_order_id, utc_now
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

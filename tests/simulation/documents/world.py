@@ -198,6 +198,8 @@ class DocumentWorld(Setting[DocumentCore]):
             if replica.queue.entries or replica.queue.asking:
                 left = [(one.client, one.edit.n) for one in replica.queue.entries]
                 return f"{device.name} still has {left}"
+            if device.store.open(device.subject).entries:
+                return f"{device.name} keeps edits that are done"
             difference = client.desk.difference()
             if difference is not None:
                 return f"{device.name} {difference}"

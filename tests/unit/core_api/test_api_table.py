@@ -9,17 +9,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from core_api.api.app import core_app
 from core_api.api.openapi import document
-from core_api.api.routes import core_app, operations
+from core_api.api.routes import operations
 from tests.unit.core_api.test_fast_path import (
-    DEVICES,
-    PRINTS,
-    PUSHES,
-    REVOCATIONS,
-    SIGN_INS,
-    STATE,
-    WEBHOOKS,
     core,
+    handlers,
 )
 
 Json = dict[str, Any]
@@ -27,16 +22,14 @@ Json = dict[str, Any]
 
 def described() -> Iterator[tuple[str, str, Json]]:
     """Each operation of the document: its path, its method, what is said of it."""
-    every = operations(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES)
+    every = operations(handlers(core()))
     for path, methods in document(every)["paths"].items():
         for method, said in methods.items():
             yield path, method.upper(), said
 
 
 def served() -> set[tuple[str, str]]:
-    app: Any = core_app(
-        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"]
-    ).behind
+    app: Any = core_app(handlers(core()), ["*"]).behind
     assert isinstance(app, Starlette)
     routes = [route for route in app.routes if isinstance(route, Route)]
     assert len(routes) == len(app.routes)

@@ -22,13 +22,14 @@ from client_sdk.contract import text
 from core_api.access.callers import Caller
 from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
+from core_api.api.app import core_app
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.handlers.print_handlers import PrintApi
 from core_api.api.handlers.revocation_handlers import RevocationsApi
 from core_api.api.handlers.token_handlers import TokensApi
-from core_api.api.routes import core_app
+from core_api.api.routes import Handlers
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.metrics import CoreMetrics
@@ -143,7 +144,9 @@ def core(database: Database) -> ASGIApp:
     webhooks = webhooks_api(gate, pool)
     pushes = push_api(gate, pool)
     state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
-    return core_app(api, state, devices_of, prints, sign_ins, revocations, webhooks, pushes, ["*"])
+    return core_app(
+        Handlers(api, state, devices_of, prints, sign_ins, revocations, webhooks, pushes), ["*"]
+    )
 
 
 DATABASE = Database()

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from core_api.access.callers import Caller
 from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
+from core_api.api.app import core_app
 from core_api.api.fast_path import FastPath
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.ops_handlers import OpsApi
@@ -24,7 +25,7 @@ from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.handlers.print_handlers import PrintApi
 from core_api.api.handlers.revocation_handlers import RevocationsApi
 from core_api.api.handlers.token_handlers import TokensApi
-from core_api.api.routes import core_app
+from core_api.api.routes import Handlers
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.sync import reading as reads
@@ -158,6 +159,10 @@ def scope_of(
     }
 
 
+def handlers(api: CoreApi) -> Handlers:
+    return Handlers(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES)
+
+
 QUERIES = [
     "",
     "channel=store:1",
@@ -279,13 +284,9 @@ def requests() -> Iterator[tuple[Scope, bytes]]:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_both_ways_answer_alike(origins: list[str]) -> None:
-    quick = core_app(
-        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, origins
-    )
+    quick = core_app(handlers(core()), origins)
     assert isinstance(quick, FastPath)
-    usual = core_app(
-        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, origins
-    )
+    usual = core_app(handlers(core()), origins)
     assert isinstance(usual, FastPath)
     statuses = set()
     with capture_logs() as logged:
@@ -303,7 +304,7 @@ async def test_both_ways_answer_alike(origins: list[str]) -> None:
 
 
 async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
+    app = core_app(handlers(core()), ["*"])
     page = f"store:1@4~{UUID(int=1)}~e1"
     for query, body in [
         ("channel=store:1", b'{"channels":{"store:1":null}}'),
@@ -319,7 +320,7 @@ async def test_a_body_that_means_the_same_as_a_query_gets_the_same_answer() -> N
 
 
 async def test_what_is_neither_get_nor_post_is_left_to_starlette() -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
+    app = core_app(handlers(core()), ["*"])
     for method in ("PUT", "HEAD", "OPTIONS"):
         scope = scope_of("channel=store:2", HEADERS[2], method)
         sent = await answer_of(app, scope)
@@ -342,7 +343,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
         told.append(structlog.contextvars.get_contextvars().get("trace_id"))
 
     monkeypatch.setattr(Devices, "saw", saw)
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
+    app = core_app(handlers(core()), ["*"])
     assert isinstance(app, FastPath)
     device = ("yabam-device", "till-1; mode=live; pending=0")
     traced = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
@@ -354,7 +355,7 @@ async def test_the_log_lines_of_a_request_tell_its_trace_either_way(
 
 async def test_a_request_is_counted_under_its_route_and_status_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
+    app = core_app(handlers(api), ["*"])
     assert isinstance(app, FastPath)
     for one in (app, app.behind):
         await answer_of(one, scope_of("channel=store:1", HEADERS[2]))

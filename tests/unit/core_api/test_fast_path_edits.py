@@ -12,24 +12,18 @@ from structlog.testing import capture_logs
 from client_sdk.contract.problem import problem
 from client_sdk.contract.state.edit import EditBatch, EditOutcome
 from core_api.access.callers import Caller
-from core_api.api.routes import core_app
+from core_api.api.app import core_app
 from core_api.edits.plan import EditAnswer
 from core_api.edits.service import EditService
 from core_api.errors import EditGapError, UnavailableError
 from tests.unit.core_api.test_fast_path import (
     BODIES,
-    DEVICES,
     HEADERS,
     OWNER,
-    PRINTS,
-    PUSHES,
-    REVOCATIONS,
-    SIGN_INS,
-    STATE,
     TYPES,
-    WEBHOOKS,
     answer_of,
     core,
+    handlers,
     scope_of,
 )
 
@@ -76,12 +70,8 @@ def small_service(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("origins", [["*"], ["https://a.example"]], ids=["any", "one"])
 async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
-    quick = core_app(
-        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, origins
-    )
-    usual = core_app(
-        core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, origins
-    )
+    quick = core_app(handlers(core()), origins)
+    usual = core_app(handlers(core()), origins)
     statuses = set()
     with capture_logs() as logged:
         for scope, body in requests():
@@ -94,7 +84,7 @@ async def test_edits_are_answered_alike_either_way(origins: list[str]) -> None:
 
 async def test_edits_are_counted_under_their_route_either_way() -> None:
     api = core()
-    app = core_app(api, STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
+    app = core_app(handlers(api), ["*"])
     scope = scope_of("", [("authorization", f"Bearer {OWNER}"), *TYPES[0]], "POST", "/v1/edits")
     for one in (app, app.behind):
         for client in ("good", "gap"):
@@ -106,7 +96,7 @@ async def test_edits_are_counted_under_their_route_either_way() -> None:
 
 
 async def test_posted_edits_do_not_reach_starlette(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = core_app(core(), STATE, DEVICES, PRINTS, SIGN_INS, REVOCATIONS, WEBHOOKS, PUSHES, ["*"])
+    app = core_app(handlers(core()), ["*"])
 
     async def behind(*_request: object) -> None:
         raise AssertionError("passed on")

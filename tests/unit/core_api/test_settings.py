@@ -6,12 +6,11 @@ import os
 
 import pytest
 
+from core_api.setting_groups import DatabaseSettings, TokenSettings
 from core_api.settings import (
     CoreSettings,
-    DatabaseSettings,
     IngestSettings,
     RelaySettings,
-    TokenSettings,
 )
 from server_common.errors import SettingsError
 from server_common.settings_loader import load

@@ -25,4 +25,4 @@ def test_a_statement_names_exactly_the_closed_statuses(path: Path) -> None:
 
 
 def test_the_partial_indexes_are_among_what_is_looked_at() -> None:
-    assert CORE / "postgres/tables.py" in NAMING
+    assert CORE / "postgres/tables/orders.py" in NAMING

@@ -16,13 +16,14 @@ from client_sdk.contract.limits import (
     MAX_SYNC_BODY_BYTES,
     MAX_TICKET_CHARS,
 )
-from server_common.limit_check import DEFAULTS, RELATIONS, Relation, contradictions, with_settings
+from server_common.limit_table.check import DEFAULTS, contradictions, with_settings
+from server_common.limit_table.relations import RELATIONS, Relation
+from server_common.limit_table.rows import TABLE
 from server_common.limits import (
     CORE_HEAD_BYTES,
     EVENTS_QUERY_BYTES,
     PROXY_BODY_BYTES,
     PROXY_HEAD_BYTES,
-    TABLE,
 )
 from server_common.tickets import Ticket, TicketKeys
 

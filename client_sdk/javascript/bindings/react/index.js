@@ -66,7 +66,7 @@ export function useOrder(id) {
  * @param {string} key
  * @param {{suspend?: boolean}} [options] suspend: show the fallback of the <Suspense> above until something is
  *   known of it; on a server the component is drawn as it is before that
- * @throws {import("../../state/errors.js").StateError} the client does not follow the channel
+ * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel
  */
 export function useDocument(channel, key, { suspend = false } = {}) {
   const client = useYabam();
@@ -83,7 +83,7 @@ export function useDocument(channel, key, { suspend = false } = {}) {
  * @param {string} channel
  * @param {string} key
  * @param {string} path
- * @throws {import("../../state/errors.js").StateError} the client does not follow the channel, or the path is none
+ * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel, or the path is none
  */
 export function usePart(channel, key, path) {
   const client = useYabam();

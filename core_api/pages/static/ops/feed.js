@@ -3,7 +3,7 @@
 // An EventSource cannot send a token. The stream ends by itself after a minute or so; one that is
 // silent for longer than it may be is taken for dead.
 
-import { SseParser } from "../yabam/sse.js";
+import { SseParser } from "../yabam/contract/sse.js";
 
 const PATH = "/v1/ops/stream";
 const SILENT_MS = 10_000;

@@ -2,7 +2,7 @@
 
 import { el } from "../shared/dom.js";
 import { t } from "../shared/language.js";
-import { DEVICE_MODES } from "../yabam/contract_lists.js";
+import { DEVICE_MODES } from "../yabam/contract/contract_lists.js";
 import { meter } from "./chart.js";
 import { acknowledging, nodeName } from "./judgement.js";
 import { known, number, span } from "./numbers.js";

@@ -4,7 +4,7 @@
 // version that was seen, so that nobody accepts what was changed under their hands. A reload goes
 // on where it was. A step can be taken back: by a step back, once Core has answered the step.
 
-import { MAX_COMMAND_AGE_S } from "../yabam/contract_lists.js";
+import { MAX_COMMAND_AGE_S } from "../yabam/contract/contract_lists.js";
 import { newKey } from "./outbox.js";
 
 /** The actions that Core has not answered yet: one per order at most. */

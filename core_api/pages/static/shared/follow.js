@@ -1,12 +1,12 @@
 // Follows channels for a page: one client for all its tabs, its state kept in the browser.
 
 import { Client } from "../yabam/client.js";
-import { SETTINGS } from "../yabam/contract_lists.js";
-import { EditsApi } from "../yabam/state/edits_api.js";
+import { SETTINGS } from "../yabam/contract/contract_lists.js";
+import { EditsApi } from "../yabam/shared_state/edits_api.js";
 import { IndexedStore } from "../yabam/state/indexed_store.js";
-import { SharedState, stateOf } from "../yabam/state/shared_state.js";
+import { SharedState, stateOf } from "../yabam/shared_state/shared_state.js";
 import { subjectOf } from "../yabam/state/subject.js";
-import { TabState } from "../yabam/state/tab_state.js";
+import { TabState } from "../yabam/shared_state/tab_state.js";
 import { Shared } from "../yabam/tabs.js";
 import { Transport } from "../yabam/transport.js";
 import { newKey } from "./outbox.js";

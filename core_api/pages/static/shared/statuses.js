@@ -3,7 +3,7 @@
 // The only place where the pages name them one by one. Texts are [Korean, English]. A status that
 // only a newer Core knows is missing here: it is shown as it was sent, and nothing can be done in it.
 
-import { isOpen } from "../yabam/contract.js";
+import { isOpen } from "../yabam/contract/contract.js";
 import { addTexts, hasText, t } from "./language.js";
 
 /**

@@ -2,7 +2,7 @@
 
 import { PageTransport, awakeClock, onWaking } from "../shared/follow.js";
 import { ofBrowser } from "../shared/storage.js";
-import { readProblem, slugOf } from "../yabam/http_failures.js";
+import { readProblem, slugOf } from "../yabam/transport/http_failures.js";
 import { subjectOf } from "../yabam/state/subject.js";
 import { YabamClient } from "../yabam/yabam_client.js";
 import { CALLS } from "./cart/rules.js";

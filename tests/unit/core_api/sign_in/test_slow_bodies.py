@@ -10,12 +10,13 @@ from starlette.types import Message
 
 from core_api.access.callers import Caller
 from core_api.access.sign_in import SignIn
+from core_api.api.app import core_app
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.handlers.print_handlers import PrintApi
 from core_api.api.handlers.revocation_handlers import RevocationsApi
-from core_api.api.routes import core_app
+from core_api.api.routes import Handlers
 from core_api.errors import UnauthorizedError
 from core_api.metrics import CoreMetrics
 from core_api.orders.service import OrderService
@@ -80,7 +81,9 @@ def core(revoked: RevokedMeanwhile, bodies: RateLimit = RATE) -> Any:
     revocations = RevocationsApi(nothing, nothing, gate, lambda: 1000.0)
     state, devices = state_api(gate), devices_api(gate, TOKENS)
     webhooks, pushes = webhooks_api(gate), push_api(gate)
-    return core_app(api, state, devices, prints, SIGN_INS, revocations, webhooks, pushes, ["*"])
+    return core_app(
+        Handlers(api, state, devices, prints, SIGN_INS, revocations, webhooks, pushes), ["*"]
+    )
 
 
 @pytest.mark.parametrize("call", WITH_A_BODY, ids=lambda call: f"{call.method} {call.path}")

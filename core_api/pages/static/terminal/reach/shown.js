@@ -1,6 +1,6 @@
 // Which orders this terminal has shown to a person: a card counts once a good part of it is in sight.
 
-import { SeenSender } from "../../yabam/receipts.js";
+import { SeenSender } from "../../yabam/client/receipts.js";
 
 const IN_SIGHT = 0.3;
 

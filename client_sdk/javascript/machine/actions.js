@@ -1,0 +1,297 @@
+// What the machine can do: start and end syncs and streams, poll, end. Pure.
+//
+// rules.js decides when. As client_sdk/machine/actions.py and tracks.py.
+
+import { CoreClock } from "./core_clock.js";
+import { SyncState } from "./sync_state.js";
+import { Healing } from "./healing.js";
+import { Backoff, Restarts } from "./backoff.js";
+import { LONG_POLL_GAP_S, SETTINGS } from "../contract/contract_lists.js";
+import { TransportChoice } from "./transport_choice.js";
+
+export const NEVER = Infinity;
+
+/** The sync under way, if there is one, and when the next is due. */
+class SyncTrack {
+  generation = 0;
+  active = false;
+  newToken = false;
+  wait = 0;
+  beganAt = 0;
+  deadline = NEVER;
+  dueAt = NEVER;
+
+  begin(now, timeout) {
+    this.generation += 1;
+    Object.assign(this, { active: true, beganAt: now, deadline: now + timeout, dueAt: NEVER });
+  }
+
+  end() {
+    Object.assign(this, { active: false, deadline: NEVER });
+  }
+
+  /** Whether an answer of this generation counts. */
+  isCurrent(generation) {
+    return this.active && generation === this.generation;
+  }
+}
+
+/** The stream that is open, if there is one. */
+class StreamTrack {
+  generation = 0;
+  open = false;
+  via = "sse";
+  helloAt = null;
+  beganAt = 0;
+  /** Those that were new; what comes twice proves nothing. */
+  events = 0;
+  deadline = NEVER;
+
+  begin(now, timeout, via) {
+    this.generation += 1;
+    const deadline = now + timeout;
+    Object.assign(this, { open: true, via, helloAt: null, beganAt: now, events: 0, deadline });
+  }
+
+  end() {
+    Object.assign(this, { open: false, helloAt: null, deadline: NEVER });
+  }
+
+  /** Whether what comes from this generation counts. */
+  isCurrent(generation) {
+    return this.open && generation === this.generation;
+  }
+
+  /** Whether it brought nothing for so short a time that it counts as failed. */
+  wasTooShort(now, least) {
+    return this.helloAt === null || (now - this.beganAt < least && this.events === 0);
+  }
+}
+
+/**
+ * The state of one client, and what can be done with it.
+ *
+ * @param positions as {channel: the seq it goes on from, or null to start anew}
+ * @param epoch the epoch of those seqs, or null
+ * @param settings those of SETTINGS that differ
+ * @param uniform (low, high) → a random number evenly between
+ */
+export class Actions {
+  state = "idle";
+  /** The newest failure {kind, detail, retryAfter}, or null. */
+  lastFailure = null;
+  /** All that Core committed before it has been received, while live; seconds since 1970. */
+  watermark = null;
+  /** When (by the `now` of handle) it was last certain to know everything, or null. */
+  certainAt = null;
+  /** What time it is at Core. */
+  clock = new CoreClock();
+
+  constructor(positions, epoch, settings, uniform) {
+    this.settings = { ...SETTINGS, ...settings };
+    this.uniform = uniform;
+    this.syncState = new SyncState(positions, epoch);
+    this.sync = new SyncTrack();
+    this.stream = new StreamTrack();
+    this.choice = new TransportChoice();
+    /** What carried the last stream that said hello: "sse" or "websocket". */
+    this.carriedBy = "sse";
+    this.restarts = new Restarts(this.settings.healthyAfter);
+    this.now = -Infinity;
+    this.probeAt = 0;
+    this.keptAwayUntil = 0;
+    this.pollAfter = 1;
+    this.needsToken = false;
+    this.woken = false;
+    this.streamBackoff = new Backoff(this.settings, uniform);
+    this.syncBackoff = new Backoff(this.settings, uniform);
+    this.healing = new Healing(this.settings, uniform);
+    this.out = [];
+  }
+
+  /** What has been taken in. */
+  get positions() {
+    return this.syncState.positions;
+  }
+
+  /** The epoch of the positions. */
+  get epoch() {
+    return this.syncState.epoch;
+  }
+
+  /** What happened so far. */
+  get counters() {
+    return this.syncState.counters;
+  }
+
+  /** Whether the last sync failed: the client cannot know what it misses. */
+  get failing() {
+    return this.syncBackoff.failures > 0;
+  }
+
+  /** Starts with the next input. Returns its time, which never goes back. */
+  begin(now) {
+    this.now = Math.max(now, this.now);
+    this.out = [];
+    return this.now;
+  }
+
+  // ── syncs ────────────────────────────────────────────────────────────────────────────────────
+
+  /** Syncs after a while; polling stays polling, any other state becomes syncing. */
+  goSync(now, after) {
+    if (this.state !== "polling") this.state = "syncing";
+    if (after > 0) this.sync.dueAt = now + after;
+    else this.syncNow(now);
+  }
+
+  /** Syncs now, unless a sync is under way. */
+  syncNow(now) {
+    this.sync.dueAt = NEVER;
+    if (this.sync.active) return;
+    const after = this.syncState.question();
+    const newToken = this.needsToken;
+    const wait = this.wait(now);
+    Object.assign(this.sync, { newToken, wait });
+    this.sync.begin(now, this.settings.syncTimeout + wait);
+    const { generation } = this.sync;
+    this.out.push({ type: "StartSync", generation, after, epoch: this.epoch, wait, newToken });
+  }
+
+  /** How long Core may hold the answer: never while something else waits for it. */
+  wait(now) {
+    if (this.state !== "polling" || this.stream.open || this.failing || this.woken) return 0;
+    // The next try of the stream needs a ticket, so an answer, by then.
+    return Math.min(this.settings.longPoll, Math.max(0, this.probeAt - now));
+  }
+
+  /** Ends the sync under way, if there is one; its answer does not count. */
+  cancelSync() {
+    if (!this.sync.active) return;
+    this.out.push({ type: "CancelSync", generation: this.sync.generation });
+    this.sync.end();
+  }
+
+  /** Tries again with back-off; replaces a refused token once; ends if refused for good. */
+  syncHasFailed(why, now) {
+    this.counters.syncFailures += 1;
+    this.lastFailure = why;
+    const fresh = this.sync.newToken;
+    const unauthorized = why.kind === "unauthorized";
+    if (fresh && why.kind !== "token" && why.kind !== "unreachable") this.needsToken = false;
+    if (why.kind === "refused" || (unauthorized && fresh)) {
+      this.end("failed", why);
+    } else if (unauthorized) {
+      this.needsToken = true;
+      this.goSync(now, 0);
+    } else {
+      this.goSync(now, Math.max(this.syncBackoff.failed(now), why.retryAfter ?? 0));
+    }
+  }
+
+  /** After a poll: goes live if the stream has proven itself, else polls on and perhaps tries one. */
+  polled(response, news, now) {
+    const { helloAt } = this.stream;
+    if (helloAt !== null && this.sync.beganAt >= helloAt) {
+      this.goLive(now);
+      return;
+    }
+    // A long poll that was answered early and brought nothing was not held: do not spin.
+    const held = now - this.sync.beganAt >= this.sync.wait / 2;
+    if (this.sync.wait > 0 && (news || held)) {
+      this.sync.dueAt = now + this.uniform(0, LONG_POLL_GAP_S);
+    } else {
+      const jitter = this.settings.pollJitter;
+      this.sync.dueAt = now + this.pollAfter * this.uniform(1 - jitter, 1 + jitter);
+    }
+    if (now >= this.probeAt && !this.stream.open) this.openStream(response, now);
+  }
+
+  // ── streams ──────────────────────────────────────────────────────────────────────────────────
+
+  /** Opens a stream with the ticket of this answer, if it has one. */
+  openStream(response, now) {
+    if (!response.stream) return;
+    const { via } = this.choice;
+    this.stream.begin(now, this.settings.connectTimeout, via);
+    const { url, ticket } = response.stream;
+    const { generation } = this.stream;
+    this.out.push({ type: "OpenStream", generation, url, ticket, cursor: this.positions.known, via });
+  }
+
+  /** The stream ends by itself: what that says about what carries it. */
+  judgeTransport(now) {
+    if (this.stream.helloAt === null) this.choice.couldNotBeHad();
+    else if (this.stream.wasTooShort(now, this.settings.shortStream)) this.choice.endedAtOnce();
+    else this.choice.lasted();
+  }
+
+  /** Ends the stream, if there is one. */
+  dropStream() {
+    if (!this.stream.open) return;
+    this.out.push({ type: "CloseStream", generation: this.stream.generation });
+    this.stream.end();
+  }
+
+  /** The stream has proven itself. */
+  goLive(now) {
+    this.state = "live";
+    this.sync.dueAt = NEVER;
+    this.streamBackoff.well(now);
+  }
+
+  /** Tries again with back-off; polls after several failures, or where the server is busy. */
+  streamHasFailed(why, now) {
+    this.counters.streamFailures += 1;
+    this.lastFailure = why;
+    this.keptAwayUntil = now + (why.retryAfter ?? 0);
+    const delay = Math.max(this.streamBackoff.failed(now), why.retryAfter ?? 0);
+    const enough = this.streamBackoff.failures >= this.settings.streamFailures;
+    if (this.state === "polling" || why.kind === "busy" || enough) this.goPoll(now, delay);
+    else this.goSync(now, delay);
+  }
+
+  /** Syncs, as nothing else helps: at once the first time, with back-off when it recurs. */
+  syncAgain(why, now) {
+    this.streamHasFailed(why, now);
+    if (this.streamBackoff.failures === 1) this.goSync(now, 0);
+  }
+
+  /** Polls from now on; the stream is tried again after a while. */
+  goPoll(now, probeAfter) {
+    this.probeAt = now + probeAfter;
+    if (this.state !== "polling") {
+      this.state = "polling";
+      this.syncNow(now);
+    } else if (!this.sync.active && this.sync.dueAt === NEVER) {
+      this.sync.dueAt = now + this.pollAfter;
+    }
+  }
+
+  /** Tries the stream with the next ticket, unless its server asked for more time. */
+  tryStreamNow(now) {
+    this.probeAt = Math.max(Math.min(this.probeAt, now), this.keptAwayUntil);
+  }
+
+  // ── the rest ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Hands out what an answer brought. */
+  putOut(taken) {
+    if (taken.epochChanged) {
+      this.dropStream();
+      this.clock.forget();
+    }
+    for (const { type, channel } of taken.commands) {
+      if (type === "CheckDigest" || type === "CheckDocuments") this.healing.checked(channel);
+    }
+    this.out.push(...taken.commands);
+  }
+
+  /** Ends everything. */
+  end(state, cause) {
+    this.dropStream();
+    this.cancelSync();
+    this.state = state;
+    this.out.push({ type: "Finished", cause });
+  }
+}

@@ -1,0 +1,63 @@
+// Back-off with full jitter, forgotten only after a healthy time. Pure.
+//
+// As client_sdk/machine/backoff.py.
+
+import { MAX_RESTARTS } from "../contract/contract_lists.js";
+
+/** How long to wait after failures; `uniform` (low, high) gives a random number evenly between. */
+export class Backoff {
+  failures = 0;
+  #settings;
+  #uniform;
+  #wellSince = null;
+
+  constructor(settings, uniform) {
+    this.#settings = settings;
+    this.#uniform = uniform;
+  }
+
+  /** Counts a failure. Returns how long to wait now, in seconds. */
+  failed(now) {
+    const since = this.#wellSince;
+    if (since !== null && now - since >= this.#settings.healthyAfter) this.failures = 0;
+    this.#wellSince = null;
+    this.failures += 1;
+    const most = this.#settings.backoffFirst * 2 ** Math.min(this.failures - 1, 30);
+    return this.#uniform(0, Math.min(most, this.#settings.backoffMost));
+  }
+
+  /** Notes that it works since `now`, or before; a mere connect resets nothing. */
+  well(now) {
+    this.#wellSince ??= now;
+  }
+
+  /** Resets after a full answer: the next failure counts as the first. */
+  forget() {
+    this.failures = 0;
+  }
+}
+
+/**
+ * Answers that began a channel anew although it had a cursor.
+ *
+ * A restore and retention do that now and then. A server that does it again and again would be
+ * asked again at once each time: more than MAX_RESTARTS, each within `forgottenAfter` seconds of the
+ * one before, are a fault.
+ */
+export class Restarts {
+  #forgottenAfter;
+  #count = 0;
+  #lastAt = -Infinity;
+
+  constructor(forgottenAfter) {
+    this.#forgottenAfter = forgottenAfter;
+  }
+
+  /** Counts one more. Returns whether there are too many. */
+  tooMany(now) {
+    if (now - this.#lastAt >= this.#forgottenAfter) this.#count = 0;
+    this.#count += 1;
+    this.#lastAt = now;
+    return this.#count > MAX_RESTARTS;
+  }
+}

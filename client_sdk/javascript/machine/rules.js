@@ -1,0 +1,221 @@
+// What each input leads to: one function for each. Pure.
+//
+// As client_sdk/machine/rules.py. transitions.js says in which states an input counts, and actions.js
+// what can be done. Syncs and streams carry a generation: what comes from an older one is ignored.
+//
+// Every way back has a guard, so that no mistake of a server becomes a tight loop: a failure, a gap, a
+// sync-required and a wrong digest come with back-off, a page must bring something, a stream that
+// brought nothing new and ends at once has failed, channels that begin anew again and again are a
+// fault, and what a server says about waiting is kept within bounds.
+
+import { instant } from "../contract/contract.js";
+import {
+  LEAST_POLL_AFTER_MS,
+  LONG_FAULT,
+  MOST_POLL_AFTER_MS,
+  MOST_RECONNECT_MS,
+} from "../contract/contract_lists.js";
+import { failure } from "./messages.js";
+import { APPLY, GAP } from "./sequencing.js";
+
+/** A sync that began less than so many seconds before a Wake is left to its end. */
+const FRESH_SYNC = 1;
+
+const clamp = (x, least, most) => Math.min(Math.max(x, least), most);
+
+/** idle → syncing: always sync before anything else. */
+export function start(client, _input, now) {
+  client.goSync(now, 0);
+}
+
+/** Take the answer in; then connect, poll on, or ask for more. */
+export function syncDone(client, input, now) {
+  if (!client.sync.isCurrent(input.generation)) return;
+  const { response } = input;
+  client.sync.end();
+  const taken = client.syncState.take(response);
+  client.putOut(taken);
+  let { fault } = taken;
+  if (taken.restarted && client.restarts.tooMany(now)) {
+    fault ??= "channels begin anew again and again";
+  }
+  if (fault !== null) {
+    client.syncHasFailed(failure("malformed", fault), now);
+    return;
+  }
+  if (client.syncBackoff.failures >= LONG_FAULT) {
+    // What broke the syncs broke the streams, too: their back-off must not come on top.
+    client.streamBackoff.forget();
+    client.tryStreamNow(now);
+  }
+  client.syncBackoff.forget();
+  client.needsToken = false;
+  client.woken = false;
+  client.pollAfter = clamp(response.poll_after_ms, LEAST_POLL_AFTER_MS, MOST_POLL_AFTER_MS) / 1000;
+  if (response.has_more) {
+    client.syncNow(now);
+    return;
+  }
+  client.certainAt = now;
+  client.clock.told(instant(response.server_time), now);
+  if (client.state === "polling") {
+    client.polled(response, taken.news, now);
+  } else if (!response.stream) {
+    client.goPoll(now, client.streamBackoff.failed(now));
+  } else {
+    client.state = "connecting";
+    client.openStream(response, now);
+  }
+}
+
+/** Try again later; a refused token is replaced once, a refusal for good ends it. */
+export function syncFailed(client, input, now) {
+  if (!client.sync.isCurrent(input.generation)) return;
+  client.sync.end();
+  client.syncHasFailed(input.failure, now);
+}
+
+/** connecting → live; beside polling the stream must still prove itself by a sync. */
+export function hello(client, input, now) {
+  if (!client.stream.isCurrent(input.generation) || client.stream.helloAt !== null) return;
+  if (input.epoch !== client.epoch) {
+    client.dropStream();
+    const why = "the stream is of another epoch than the last sync";
+    client.streamHasFailed(failure("malformed", why), now);
+    return;
+  }
+  client.stream.helloAt = now;
+  client.stream.deadline = now + client.settings.watermarkTimeout;
+  client.watermark = input.watermark;
+  client.carriedBy = client.stream.via;
+  if (client.state === "connecting") {
+    client.goLive(now);
+  } else {
+    // What was begun before the hello proves nothing; a waiting poll would hold us up.
+    client.cancelSync();
+    client.syncNow(now);
+  }
+}
+
+/** n+1 on top of n; a duplicate is dropped; a gap leads to a sync. */
+export function event(client, input, now) {
+  if (!hasHello(client, input.generation)) return;
+  const verdict = client.syncState.takeEvent(input.event);
+  if (verdict === APPLY) {
+    client.stream.events += 1;
+    const type = input.type === "StreamDocument" ? "DeliverDocument" : "Deliver";
+    client.out.push({ type, change: input.event, epoch: client.epoch });
+  } else if (verdict === GAP) {
+    client.dropStream();
+    client.syncAgain(failure("malformed", "the stream left a gap"), now);
+  }
+}
+
+/** A watermark that moves proves the stream; one that stands still does not. */
+export function heartbeat(client, input, now) {
+  if (!hasHello(client, input.generation)) return;
+  if (client.watermark !== null && input.watermark <= client.watermark) return;
+  client.watermark = input.watermark;
+  client.stream.deadline = now + client.settings.watermarkTimeout;
+  if (client.state !== "live") return;
+  client.certainAt = now;
+  client.clock.told(input.watermark, now);
+}
+
+/** Sync, then connect. */
+export function syncRequired(client, input, now) {
+  if (!client.stream.isCurrent(input.generation)) return;
+  client.dropStream();
+  const why = `the server says sync-required: ${input.reason}`;
+  client.syncAgain(failure("unreachable", why), now);
+}
+
+/** The planned end: sync and connect again, spread by the server's word. */
+export function bye(client, input, now) {
+  if (!client.stream.isCurrent(input.generation)) return;
+  const tooShort = client.stream.wasTooShort(now, client.settings.shortStream);
+  client.judgeTransport(now);
+  client.dropStream();
+  const after = clamp(input.reconnectAfterMs, 0, MOST_RECONNECT_MS) / 1000;
+  if (input.reason === "degraded") {
+    client.lastFailure = failure("busy", "the server says bye: degraded");
+    client.keptAwayUntil = now + after;
+    client.goPoll(now, Math.max(after, client.streamBackoff.failed(now)));
+  } else if (tooShort) {
+    const why = `the stream ended at once: bye ${input.reason}`;
+    client.streamHasFailed(failure("unreachable", why), now);
+  } else if (client.state === "polling") {
+    client.goPoll(now, after);
+  } else {
+    client.goSync(now, after);
+  }
+}
+
+/** The stream broke or could not be had. */
+export function ended(client, input, now) {
+  if (!client.stream.isCurrent(input.generation)) return;
+  // Else the server itself has answered.
+  if (!["busy", "ticket"].includes(input.failure.kind)) client.judgeTransport(now);
+  client.stream.end();
+  if (input.failure.kind === "ticket") client.syncAgain(input.failure, now);
+  else client.streamHasFailed(input.failure, now);
+}
+
+/** A deadline came: a sync is due or overdue, or the stream is silent. */
+export function tick(client, _input, now) {
+  if (now >= client.sync.deadline) {
+    client.cancelSync();
+    client.syncHasFailed(failure("unreachable", "the sync was not answered"), now);
+  }
+  if (now >= client.stream.deadline) {
+    const saidHello = client.stream.helloAt !== null;
+    client.dropStream();
+    if (saidHello) {
+      client.lastFailure = failure("unreachable", "the watermark stands still");
+      client.counters.streamFailures += 1;
+      client.goPoll(now, client.streamBackoff.failed(now));
+    } else {
+      client.choice.silent();
+      const why = "the stream did not say hello in time";
+      client.streamHasFailed(failure("unreachable", why), now);
+    }
+  }
+  if (now >= client.sync.dueAt) client.syncNow(now);
+}
+
+/** A connection from before a sleep may be dead unnoticed; what waits is tried now. */
+export function wake(client, _input, now) {
+  client.dropStream();
+  // A browser may say it several times in a row; that must not restart a sync each time.
+  if (now - client.sync.beganAt >= FRESH_SYNC) client.cancelSync();
+  client.tryStreamNow(now);
+  client.woken = true;
+  client.goSync(now, 0);
+}
+
+/** The book is wrong: take a snapshot; with back-off if that does not help. */
+export function diverge(client, input, now) {
+  const { channel } = input;
+  client.lastFailure = failure("malformed", `${channel} differs from Core's digest`);
+  // Should a snapshot not help, the next one waits; all else goes on meanwhile.
+  if (!client.syncState.diverge(channel, client.healing.mayBegin(channel, now))) return;
+  client.healing.began(channel, now);
+  client.dropStream();
+  client.cancelSync();
+  client.goSync(now, 0);
+}
+
+/** any → failed. */
+export function giveUp(client, input) {
+  client.lastFailure = failure("consumer", String(input.cause));
+  client.end("failed", input.cause);
+}
+
+/** any → closed. */
+export function close(client) {
+  client.end("closed", null);
+}
+
+function hasHello(client, generation) {
+  return client.stream.isCurrent(generation) && client.stream.helloAt !== null;
+}

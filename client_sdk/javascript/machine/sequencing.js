@@ -1,0 +1,80 @@
+// What may be applied: n+1 on top of n, per channel and epoch. Pure; as client_sdk/machine/sequencing.py.
+
+import { carriesDocuments, channelOf } from "../contract/contract.js";
+
+export const APPLY = "apply";
+export const DUPLICATE = "duplicate";
+export const GAP = "gap";
+
+/** What has been taken in, per channel; null where a channel starts anew. */
+export class Positions {
+  #positions;
+
+  constructor(positions) {
+    this.#positions = new Map(Object.entries(positions));
+  }
+
+  get(channel) {
+    return this.#positions.get(channel) ?? null;
+  }
+
+  has(channel) {
+    return this.#positions.has(channel);
+  }
+
+  /** Every channel with its position, as an object. */
+  get all() {
+    return Object.fromEntries(this.#positions);
+  }
+
+  /** The channels that have a position, with it: a cursor. */
+  get known() {
+    return Object.fromEntries([...this.#positions].filter(([, seq]) => seq !== null));
+  }
+
+  /** Judges an event, and moves on if it applies. */
+  take(event) {
+    const channel = channelOf(event);
+    const position = this.get(channel);
+    if (position === null) return GAP;
+    if (event.seq <= position) return DUPLICATE;
+    if (event.seq !== position + 1) return GAP;
+    this.#positions.set(channel, event.seq);
+    return APPLY;
+  }
+
+  /** Starts the channel anew at `seq`, or (null) from nothing. */
+  move(channel, seq) {
+    this.#positions.set(channel, seq);
+  }
+}
+
+/**
+ * What a sync's answer changes in one channel: [changes, whether the answer is sound].
+ *
+ * The positions move along. Of an answer that leaves a gap, or ends before the head without saying
+ * that there is more, the good part is given, and the client must sync again from where it is.
+ */
+export function changesOf(positions, answer) {
+  const changes = [];
+  const { channel, reset, snapshot } = answer;
+  const position = positions.get(channel);
+  if (reset && snapshot) {
+    // The stream may have brought what lies behind a snapshot while the answer was under way.
+    if (reset !== "retention" || position === null || position < snapshot.head) {
+      positions.move(channel, snapshot.head);
+      const { head, orders, documents = [] } = snapshot;
+      const state = carriesDocuments(channel) ? { documents } : { orders };
+      changes.push({ type: "reset", channel, reason: reset, head, ...state });
+    }
+  } else if (reset || position === null) {
+    return [changes, false];
+  }
+  for (const event of answer.events) {
+    const verdict = channelOf(event) === channel ? positions.take(event) : GAP;
+    if (verdict === GAP) return [changes, false];
+    if (verdict === APPLY) changes.push(event);
+  }
+  const reached = positions.get(channel);
+  return [changes, Boolean(answer.has_more) || (reached !== null && reached >= answer.head)];
+}

@@ -1,0 +1,171 @@
+// Core's part of the shared state, and of the queue, over HTTP; what it answers is made into plain values.
+//
+// As client_sdk/shared_state/edits_api.py. An answer is one of these:
+//     {type: "Answered", outcomes}     Core has settled the request's edits
+//     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log; null: it
+//                                      does not say
+//     {type: "Done", order, repeated}  it has done a command, which left the order so; `repeated`: at an earlier try
+//     {type: "Found", document}        null: there is none
+//     {type: "NotTaken", problem}      it does not take the request, or refuses the command
+//     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
+
+import { ContractError, checkOrder, isEpoch } from "../contract/contract.js";
+import { MAX_EDITS_ANSWER_BYTES } from "../contract/contract_lists.js";
+import { readProblem, retryAfter, shortened, slugOf } from "../transport/http_failures.js";
+import { parsed } from "../machine/messages.js";
+import { readText } from "../transport.js";
+import { checkDocument } from "../contract/state/document.js";
+import { checkOutcome } from "../contract/state/edit.js";
+
+const TIMEOUT_MS = 30_000;
+const NOT_TAKEN = [
+  "bad-json",
+  "bad-request",
+  "invalid",
+  "too-large",
+  "edit-gap",
+  "client-taken",
+  "edit-mismatch",
+];
+
+/** Refusals that say nothing of what was asked for. */
+const PASSING = [401, 408, 425, 429];
+
+/** Core's doors for edits, documents and commands. */
+export class EditsApi {
+  #core;
+  #refused;
+
+  /**
+   * @param {string} core Core's address
+   * @param {(token: string) => void} [refused] called with each token that Core refuses
+   */
+  constructor(core, refused = () => {}) {
+    this.#core = core;
+    this.#refused = refused;
+  }
+
+  /** Sends the edits of EditQueue.request. */
+  send(request, token) {
+    const read = ({ outcomes }) => {
+      if (!Array.isArray(outcomes)) throw new ContractError("the answer has no outcomes");
+      return { type: "Answered", outcomes: outcomes.map(checkOutcome) };
+    };
+    return this.#ask("/v1/edits", token, read, { method: "POST", body: request.body });
+  }
+
+  /** Sends a command to an order, as CommandQueue.request has it. */
+  command({ method, path, key, version, updatedAt, body }, token) {
+    const headers = { "idempotency-key": key };
+    if (version !== null) headers["if-match"] = `"${version}"`;
+    if (updatedAt !== null) headers["yabam-if-updated-at"] = updatedAt;
+    const read = (order, answered) => {
+      const repeated = answered.get("idempotency-replayed") === "true";
+      return { type: "Done", order: checkOrder(order), repeated };
+    };
+    return this.#ask(path, token, read, { method, headers, body, refused: commandRefusal });
+  }
+
+  /** How far Core has settled the client's edits. */
+  settled(client, token) {
+    const read = ({ settled: n, epoch = null }) => {
+      if (!Number.isSafeInteger(n) || !(epoch === null || isEpoch(epoch))) throw new ContractError("the answer says no number");
+      return { type: "Settled", n, epoch };
+    };
+    return this.#ask(`/v1/edits?${new URLSearchParams({ client })}`, token, read);
+  }
+
+  /** A document at a version; null: the newest. */
+  async document(channel, key, version, token) {
+    const query = new URLSearchParams({ channel, key });
+    if (version !== null) query.set("version", version);
+    const read = (document) => {
+      checkDocument(document);
+      if (document.channel === channel && document.key === key) return { type: "Found", document };
+      throw new ContractError("the answer is another document");
+    };
+    const answer = await this.#ask(`/v1/documents?${query}`, token, read);
+    return answer.slug === "not-found" ? { type: "Found", document: null } : answer;
+  }
+
+  /**
+   * A document's history above a version, or behind a page by its `next`: {events, next}, newest last;
+   * each event as Core gives it, `next` null: it is the last page.
+   *
+   * @throws Error it cannot be had
+   */
+  async history(channel, key, after, limit, token) {
+    const query = new URLSearchParams({ channel, key, after, limit });
+    const page = await this.#read(`/v1/documents/events?${query}`, token);
+    if (!Array.isArray(page.events)) throw new Error("the answer has no history");
+    return { events: page.events, next: page.next ?? null };
+  }
+
+  /** What Core's operator has declared of each key; it throws as `history` does. */
+  async definitions(token) {
+    return (await this.#read("/v1/definitions", token)).definitions ?? [];
+  }
+
+  async #read(path, token) {
+    const answer = await this.#ask(path, token, (value) => ({ type: "Read", value }));
+    if (answer.type !== "Read") throw new Error(answer.detail ?? answer.problem.title);
+    return answer.value;
+  }
+
+  async #ask(path, token, read, { method = "GET", headers: more = {}, body = null, refused = refusalOf } = {}) {
+    const headers = { authorization: `Bearer ${token}`, ...more };
+    if (body !== null) headers["content-type"] = "application/json";
+    try {
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const response = await fetch(this.#core + path, {
+        method,
+        headers,
+        body,
+        cache: "no-store",
+        credentials: "omit",
+        signal,
+      });
+      const [text] = await readText(response, MAX_EDITS_ANSWER_BYTES);
+      if (response.status === 401) this.#refused(token);
+      return [200, 201].includes(response.status) ? read(parsed(text), response.headers) : refused(response, text);
+    } catch (error) {
+      return again(shortened(String(error?.message ?? error)));
+    }
+  }
+}
+
+/**
+ * @param {string} detail
+ * @param {number | null} [after]
+ */
+const again = (detail, after = null) => ({ type: "Again", detail, retryAfter: after, unauthorized: false });
+
+function refusalOf({ status, headers }, text) {
+  const problem = readProblem(text);
+  const slug = problem && slugOf(problem);
+  const refused = [400, 409, 413, 422].includes(status) && NOT_TAKEN.includes(slug);
+  if (refused) return { type: "NotTaken", problem };
+  const told = problem ? `${status} ${problem.title}: ${problem.detail}` : `${status}`;
+  const answer = { ...again(shortened(told), retryAfter(headers)), unauthorized: status === 401 };
+  return status === 404 ? { ...answer, slug } : answer;
+}
+
+function commandRefusal({ status, headers }, text) {
+  const problem = readProblem(text);
+  // A refusal without one of our problems is a proxy's, as during an installation: it passes.
+  const isRefused = problem && status >= 400 && status < 500 && !PASSING.includes(status);
+  if (isRefused && slugOf(problem) !== "conflict") {
+    return { type: "NotTaken", problem: { ...problem, order: orderIn(problem) } };
+  }
+  const answer = refusalOf({ status, headers }, text);
+  return answer.type === "Again" ? answer : again(shortened(`${status}`), retryAfter(headers));
+}
+
+/** The order that a refusal shows; null: none. */
+function orderIn({ order }) {
+  try {
+    return checkOrder(order);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,496 @@
+// What a program uses of the shared state: documents, batches, subscriptions, snapshots.
+//
+//     const cart = client.state("party:12/5").get("cart");
+//     await cart.merge({ lines: { a7: { name: "김밥", quantity: 2 } } });
+//     cart.subscribe(draw, "/lines");
+//
+// As client_sdk/shared_state/shared_state.py.
+
+import { nameOf, partsOf, sessionKey } from "../state/entries.js";
+import { StateError } from "../contract/state/errors.js";
+import { checkOperation } from "../contract/state/operations.js";
+import { parsePointer } from "../contract/state/pointer.js";
+import { isPrivate } from "../state/private.js";
+import { copy, same } from "../contract/state/values.js";
+import { perform } from "../state/view.js";
+
+/** @typedef {import("../types.js").Json} Json */
+/** @typedef {import("../types.js").JsonObject} JsonObject */
+/** @typedef {import("../types.js").EditOutcome} EditOutcome */
+/** @typedef {{metadata?: JsonObject}} EditOptions `metadata`: what stands beside the change in the history */
+
+/** An edit that was made. */
+export class EditHandle {
+  #outcome;
+
+  /** @param {Promise<EditOutcome>} outcome */
+  constructor(outcome) {
+    this.#outcome = outcome;
+  }
+
+  /**
+   * What became of it, once Core has answered; a refusal is an answer, too.
+   *
+   * @returns {Promise<EditOutcome>}
+   * @throws {ClosedError} the client was closed first; the edit is sent when it is opened again
+   */
+  settled() {
+    return this.#outcome;
+  }
+}
+
+/** Edits that are made in one batch. */
+class Batch {
+  staged = /** @type {{wish: any, resolve: (made: EditHandle) => void, reject: (why: any) => void}[]} */ ([]);
+  /** Why one of its edits cannot be made; null: each can. */
+  fault = /** @type {any} */ (null);
+  #values = new Map();
+  #view;
+
+  /** @param {(name: string) => import("../types.js").DocumentView} view */
+  constructor(view) {
+    this.#view = view;
+  }
+
+  /**
+   * Takes an edit in; it throws a StateError where it cannot be done to those before it.
+   *
+   * @param {any} wish
+   * @returns {Promise<EditHandle>}
+   */
+  stage(wish) {
+    const name = nameOf(wish.channel, wish.key);
+    this.#values.set(name, perform(wish.do, this.value(name), {}));
+    return new Promise((resolve, reject) => this.staged.push({ wish, resolve, reject }));
+  }
+
+  /**
+   * The document with the edits so far.
+   *
+   * @param {string} name
+   */
+  value(name) {
+    return this.#values.has(name) ? this.#values.get(name) : this.#view(name).value;
+  }
+}
+
+/** One document as this client shows it. */
+export class SharedDocument {
+  /** @type {SharedState} */
+  #shared;
+
+  /**
+   * @param {SharedState} shared
+   * @param {string} channel
+   * @param {string} key
+   */
+  constructor(shared, channel, key) {
+    this.#shared = shared;
+    this.channel = channel;
+    this.key = key;
+  }
+
+  /**
+   * Core's value with the pending edits on top; null: there is none. Not to be changed in place.
+   *
+   * @returns {JsonObject | null}
+   */
+  get value() {
+    return this.#view.value;
+  }
+
+  /** Core's version below the pending edits; 0: there is none. */
+  get version() {
+    return this.#view.version;
+  }
+
+  /** How many edits Core's value does not contain yet. */
+  get pending() {
+    return this.#view.pending;
+  }
+
+  /**
+   * What else there is to say: {loading, conflict, error, leftOut}. `loading`: a newer value is known to
+   * be there, or nothing is known yet; `conflict`: what waits for `resolve` or `discard`, {version,
+   * current, base, own}; `error`: why the last edit was refused, {slug, detail, pointer}, until another
+   * takes effect; `leftOut`: how many pending edits do not fit Core's value any more.
+   *
+   * @returns {import("../types.js").DocumentMeta}
+   */
+  get meta() {
+    const { loading, conflict, error, leftOut } = this.#view;
+    return { loading, conflict: conflict && conflict.conflict, error, leftOut };
+  }
+
+  /** Its channel and key as one text. */
+  get name() {
+    return nameOf(this.channel, this.key);
+  }
+
+  /**
+   * Makes the whole value this, or what a function makes of it. Like all edits it is kept, and shown,
+   * when this is done; in a batch, when that ends.
+   *
+   * @param {JsonObject | ((value: JsonObject | null) => JsonObject)} value
+   * @param {EditOptions} [options]
+   * @throws {StateError} it cannot be done to what is shown, or breaks a rule
+   * @throws {StateStoreError} it cannot be kept
+   * @throws {ClosedError} the client is closed
+   */
+  set(value, options) {
+    const made = typeof value === "function" ? value(this.#shared.valueOf(this.name)) : value;
+    return this.#do({ set: made }, options);
+  }
+
+  /**
+   * Changes what the patch names, null for what goes (RFC 7396).
+   *
+   * @param {JsonObject} patch
+   * @param {EditOptions} [options]
+   */
+  merge(patch, options) {
+    return this.#do({ merge: patch }, options);
+  }
+
+  /**
+   * Applies a JSON Patch (RFC 6902).
+   *
+   * @param {{op: string, path: string, from?: string, value?: Json}[]} operations
+   * @param {EditOptions} [options]
+   */
+  patch(operations, options) {
+    return this.#do({ patch: operations }, options);
+  }
+
+  /**
+   * Adds to numbers, {JSON Pointer: number}, whatever they are by then.
+   *
+   * @param {{[pointer: string]: number}} numbers
+   * @param {EditOptions} [options]
+   */
+  add(numbers, options) {
+    return this.#do({ add: numbers }, options);
+  }
+
+  /**
+   * Deletes the document.
+   *
+   * @param {EditOptions} [options]
+   */
+  delete(options) {
+    return this.#do({ delete: true }, options);
+  }
+
+  /**
+   * Lets Core run the operator's function on the newest value.
+   *
+   * @param {string} name
+   * @param {Json} [args]
+   * @param {EditOptions} [options]
+   */
+  call(name, args = null, options = undefined) {
+    return this.#do({ call: { name, arguments: args } }, options);
+  }
+
+  /**
+   * Decides the conflict by this value; like an edit it is kept, and shown, when this is done.
+   *
+   * @param {JsonObject} value
+   */
+  async resolve(value) {
+    const { outcome } = await this.#shared.tab.resolve(this.#waiting(), copy(value));
+    return new EditHandle(outcome);
+  }
+
+  /** Decides the conflict for Core's value. */
+  async discard() {
+    await this.#shared.tab.resolve(this.#waiting(), null);
+  }
+
+  /**
+   * Calls `callback` with this document when the part at the JSON Pointer has changed, and only then;
+   * without a path for whatever changes: value, version, pending, meta. The answer ends it.
+   *
+   * @param {(document: SharedDocument) => void} callback
+   * @param {string} [path]
+   * @returns {() => void}
+   * @throws {PointerError} the path is no JSON Pointer
+   */
+  subscribe(callback, path = "") {
+    return this.#shared.tab.observe([this.name], parsePointer(path), () => callback(this));
+  }
+
+  /**
+   * What happened to it above a version, or behind a page by its `next`: {events, next}; it throws where
+   * Core does not give it.
+   *
+   * @param {{after?: number, limit?: number}} [options]
+   * @returns {Promise<{events: import("../types.js").HistoryEvent[], next: number | null}>}
+   */
+  async history({ after = 0, limit = 100 } = {}) {
+    const { api, transport } = this.#shared;
+    return api.history(this.channel, this.key, after, limit, await transport.accessToken());
+  }
+
+  get #view() {
+    return this.#shared.tab.view(this.name);
+  }
+
+  /**
+   * @param {any} operation
+   * @param {EditOptions} [options]
+   */
+  #do(operation, { metadata } = {}) {
+    return this.#shared.make(this, operation, metadata);
+  }
+
+  #waiting() {
+    const { conflict } = this.#view;
+    if (conflict === null) throw new StateError(`${this.key} has no conflict to decide`);
+    return conflict.id;
+  }
+}
+
+/** The documents of one channel. */
+export class StateChannel {
+  /** @type {SharedState} */
+  #shared;
+
+  /**
+   * @param {SharedState} shared
+   * @param {string} channel
+   */
+  constructor(shared, channel) {
+    this.#shared = shared;
+    this.channel = channel;
+  }
+
+  /**
+   * The document of this key, whether it is there or not.
+   *
+   * @param {string} key
+   */
+  get(key) {
+    return new SharedDocument(this.#shared, this.channel, key);
+  }
+
+  /**
+   * This client's own document of a key whose lifetime is `session`. It lasts for as long as the client is
+   * open now and then, and a day beyond. Should the client get another id, it is another document: ask for
+   * it anew.
+   *
+   * @param {string} key
+   * @throws {StateError} the client has no id yet: `client.state.clientId` is null
+   */
+  session(key) {
+    const { clientId } = this.#shared.tab.facts;
+    if (clientId === null) throw new StateError("this client has no id yet");
+    return this.get(sessionKey(key, clientId));
+  }
+
+  /** The keys of the documents that Core has, sorted; of private ones, of all. */
+  get keys() {
+    return this.#shared.tab.keys(this.channel);
+  }
+}
+
+/** All documents of one client. */
+export class SharedState {
+  #batch = /** @type {Batch | null} */ (null);
+
+  /**
+   * @param {{tab: import("./tab_state.js").TabState, api: import("./edits_api.js").EditsApi,
+   *   transport: import("../transport.js").Transport}} parts
+   */
+  constructor({ tab, api, transport }) {
+    this.tab = tab;
+    this.api = api;
+    this.transport = transport;
+  }
+
+  /**
+   * The documents of a channel that the client follows, of `private`, or of `session`.
+   *
+   * @param {string} name
+   * @throws {StateError} it is not followed, or carries no documents
+   */
+  channel(name) {
+    if (this.tab.follows(name)) return new StateChannel(this, name);
+    throw new StateError(`${name} is no channel of documents that this client follows`);
+  }
+
+  /**
+   * Calls `callback` once for each batch that changes any of these documents; the answer ends it.
+   *
+   * @param {SharedDocument[]} documents
+   * @param {() => void} callback
+   * @returns {() => void}
+   */
+  subscribe(documents, callback) {
+    return this.tab.observe(documents.map(({ name }) => name), [], () => callback());
+  }
+
+  /**
+   * Keeps and sends the edits that `work` makes together; they are shown, and each observer is called
+   * once, when this is done. An error of `work` forgets them.
+   *
+   * @param {() => void} work makes edits without waiting for anything
+   * @param {{atomic?: boolean}} [options] `atomic`: all take effect or none; within one store
+   * @returns {Promise<void>}
+   * @throws {StateError} one cannot be done, or another batch is open; StateStoreError, ClosedError as `set`
+   */
+  async batch(work, { atomic = false } = {}) {
+    if (this.#batch !== null) throw new StateError("a batch is open already");
+    const batch = new Batch((name) => this.tab.view(name));
+    this.#batch = batch;
+    try {
+      if (typeof (/** @type {any} */ (work())?.then) === "function") {
+        throw new StateError("a batch cannot wait: make its edits at once");
+      }
+    } catch (error) {
+      for (const { reject } of batch.staged) reject(error);
+      throw error;
+    } finally {
+      this.#batch = null;
+    }
+    await this.#send(batch, atomic);
+  }
+
+  /**
+   * @param {Batch} batch
+   * @param {boolean} atomic
+   */
+  async #send({ staged, fault }, atomic) {
+    if (staged.length === 0 && fault === null) return;
+    try {
+      if (fault !== null) throw fault;
+      const outcomes = await this.tab.edit(staged.map(({ wish }) => wish), { atomic });
+      staged.forEach(({ resolve }, index) => resolve(new EditHandle(outcomes[index])));
+    } catch (error) {
+      for (const { reject } of staged) reject(error);
+      throw error;
+    }
+  }
+
+  /**
+   * The values of all documents that are followed, as they are shown: {channel: {key: value}}.
+   *
+   * @returns {{[channel: string]: {[key: string]: JsonObject}}}
+   */
+  export() {
+    const snapshot = /** @type {{[channel: string]: {[key: string]: JsonObject}}} */ ({});
+    for (const name of this.tab.names()) {
+      const [channel, key] = partsOf(name);
+      const { value } = this.tab.view(name);
+      if (value !== null) (snapshot[channel] ??= {})[key] = copy(value);
+    }
+    return snapshot;
+  }
+
+  /**
+   * Makes the documents what the snapshot says, by edits; others stay as they are.
+   *
+   * @param {{[channel: string]: {[key: string]: JsonObject}}} snapshot
+   * @returns {Promise<EditHandle[]>}
+   * @throws {StateError} a value breaks a rule, or a channel is not followed; nothing is edited
+   */
+  async restore(snapshot) {
+    const wishes = [];
+    for (const [channel, documents] of Object.entries(snapshot)) {
+      for (const [key, value] of Object.entries(documents)) {
+        if (same(this.tab.view(nameOf(channel, key)).value, value)) continue;
+        wishes.push({ channel, key, do: copy(checkOperation({ set: value })) });
+      }
+    }
+    if (wishes.length === 0) return [];
+    return (await this.tab.edit(wishes)).map((outcome) => new EditHandle(outcome));
+  }
+
+  /**
+   * What Core's operator has declared of each key; it throws where Core does not give it.
+   *
+   * @returns {Promise<any[]>}
+   */
+  async definitions() {
+    return this.api.definitions(await this.transport.accessToken());
+  }
+
+  /**
+   * A document's value as a batch that is open has it.
+   *
+   * @param {string} name
+   * @returns {JsonObject | null}
+   */
+  valueOf(name) {
+    return this.#batch === null ? this.tab.view(name).value : this.#batch.value(name);
+  }
+
+  /**
+   * Makes one edit, or stages it in the batch that is open.
+   *
+   * @param {SharedDocument} document
+   * @param {any} operation
+   * @param {JsonObject} [metadata]
+   */
+  make(document, operation, metadata) {
+    const made = this.#make(document, operation, metadata);
+    // The batch throws it.
+    if (this.#batch !== null) made.catch(() => {});
+    return made;
+  }
+
+  /**
+   * It comes to the batch, if one is open, before it waits for anything.
+   *
+   * @param {SharedDocument} document
+   * @param {any} operation
+   * @param {JsonObject} [metadata]
+   * @returns {Promise<EditHandle>}
+   */
+  async #make({ channel, key, name }, operation, metadata) {
+    try {
+      // A program may go on with its object; what it asked for must not change with it.
+      const made = copy(checkOperation(operation));
+      const wish = { channel, key, do: made, metadata: metadata === undefined ? undefined : copy(metadata) };
+      if (this.#batch !== null && !isPrivate(channel)) return await this.#batch.stage(wish);
+      if (!isPrivate(channel)) return new EditHandle((await this.tab.edit([wish]))[0]);
+      await this.tab.editPrivate(name, made);
+      const { version } = this.tab.view(name);
+      return new EditHandle(Promise.resolve({ n: 0, outcome: "applied", version }));
+    } catch (error) {
+      if (this.#batch !== null) this.#batch.fault ??= error;
+      throw error;
+    }
+  }
+}
+
+/**
+ * @typedef {object} StateFacts
+ * @property {string | null} clientId what Core knows this client by; null: it has no id yet
+ * @property {number} waiting how many edits and commands Core has not answered
+ * @property {boolean} isKept whether they survive the page; false where a browser forbids storage
+ * @property {string | null} sendingError why they are not sent or not kept now
+ * @property {string | null} lastError what a resolver or an observer of the page raised, last
+ */
+
+/**
+ * @typedef {((channel: string) => StateChannel) & Readonly<StateFacts>
+ *   & Pick<SharedState, "subscribe" | "batch" | "export" | "restore" | "definitions">} State
+ */
+
+/**
+ * `client.state`: a function that gives a channel's documents, with what SharedState has beside it.
+ *
+ * @param {SharedState} shared
+ * @returns {State}
+ */
+export function stateOf(shared) {
+  const state = /** @type {any} */ ((/** @type {string} */ channel) => shared.channel(channel));
+  for (const name of ["subscribe", "batch", "export", "restore", "definitions"]) {
+    state[name] = (/** @type {any[]} */ ...given) => /** @type {any} */ (shared)[name](...given);
+  }
+  const facts = ["clientId", "waiting", "isKept", "sendingError"];
+  for (const name of facts) Object.defineProperty(state, name, { get: () => shared.tab.facts[name] });
+  Object.defineProperty(state, "lastError", { get: () => shared.tab.lastError ?? shared.tab.facts.lastError });
+  return state;
+}

@@ -1,0 +1,84 @@
+// One kind of work, done while there is some: woken by news, held back by failures.
+//
+// `RetryTimer` of client_sdk/shared_state/sender.py, and the loop around it.
+
+import { Backoff } from "../machine/backoff.js";
+
+const LONGEST_TIMER_MS = 60_000;
+
+/** What brings edits to Core, or large values from it. */
+export class Worker {
+  /** Why the last try failed; null: it did not. */
+  lastError = /** @type {string | null} */ (null);
+  #isNeeded;
+  #step;
+  #backoff;
+  #clock;
+  #notBefore = 0;
+  #keptAwayUntil = 0;
+  #running = false;
+  #closed = false;
+  #timer = /** @type {number | undefined} */ (undefined);
+
+  /**
+   * @param isNeeded () → whether there is something to do
+   * @param step does a part of it; it calls `well` or `failed`
+   * @param settings those of SETTINGS
+   * @param uniform (low, high) → a random number evenly between
+   * @param clock seconds that only go forward
+   */
+  constructor({ isNeeded, step, settings, uniform, clock }) {
+    this.#isNeeded = isNeeded;
+    this.#step = step;
+    this.#backoff = new Backoff(settings, uniform);
+    this.#clock = clock;
+  }
+
+  /** There may be something to do; a back-off goes on. */
+  wake() {
+    if (this.#closed || this.#running || !this.#isNeeded()) return;
+    clearTimeout(this.#timer);
+    const waitMs = (Math.max(this.#notBefore, this.#keptAwayUntil) - this.#clock()) * 1000;
+    if (waitMs <= 0) this.#run();
+    else this.#timer = setTimeout(() => this.wake(), Math.min(waitMs, LONGEST_TIMER_MS));
+  }
+
+  /** Core answers again: tries now, unless it asked for more time. */
+  hurry() {
+    this.#notBefore = 0;
+    this.wake();
+  }
+
+  /** It worked. */
+  well() {
+    this.#backoff.forget();
+    this.#notBefore = 0;
+    this.lastError = null;
+  }
+
+  /** It did not: it is tried again after a while, or as many seconds as Core asks for. */
+  failed(detail, retryAfter = null) {
+    const now = this.#clock();
+    this.lastError = detail;
+    this.#notBefore = now + this.#backoff.failed(now);
+    this.#keptAwayUntil = now + (retryAfter ?? 0);
+  }
+
+  /** Begins nothing more. */
+  close() {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #run() {
+    this.#running = true;
+    try {
+      await this.#step();
+    } catch (error) {
+      // A bug must not become a tight loop, nor end all work for good.
+      this.failed(`it failed, and begins again: ${error?.message ?? error}`);
+    }
+    this.#running = false;
+    this.wake();
+  }
+}

@@ -1,0 +1,104 @@
+// The commands to orders in the queue: what a program asks for, and how it is kept. Pure.
+//
+// As client_sdk/state/orders/commands.py. Edits and commands of one client stand in one queue: each has a
+// place, and what stands before it is answered first. What makes Core do a command once is its
+// Idempotency-Key, which is made with it and never changes.
+//
+// A command is kept as {id, key, kind, body, order, version, updated_at, status, after, made_at, sent_at}:
+//     id        its place in the queue, among the edits
+//     key       its Idempotency-Key; an order that is not placed yet is shown under that of its command
+//     kind      "place", "transition" or "change", and `body` the request's body
+//     order     the order's id, or the key of the command that places it; null: it places one
+//     version   Core does it at this version only; null: as the command `after` leaves the order
+//     updated_at  when Core made that version, for after a restore another content may have its number; null: not
+//               known, as in what was kept before there was this
+//     status    what its author saw
+//     after     the own command that it was made on, while that is not answered
+//     made_at   by Core's clock; null: not known
+//     sent_at   when it was sent first; null: never
+
+import { ContractError, checkOrder } from "../../contract/contract.js";
+import { MAX_COMMAND_BYTES, STATUSES } from "../../contract/contract_lists.js";
+import { bytesOf } from "../../contract/state/edit.js";
+import { StateError, shown } from "../../contract/state/errors.js";
+import { isObject } from "../../contract/state/pointer.js";
+
+const UNKNOWN_TIME = "1970-01-01T00:00:00Z";
+const PATHS = {
+  place: ["POST", () => "/v1/orders"],
+  transition: ["POST", (order) => `/v1/orders/${order}/transitions`],
+  change: ["PATCH", (order) => `/v1/orders/${order}`],
+};
+
+/**
+ * The command that was kept.
+ *
+ * @throws ContractError it is damaged
+ */
+export function checkCommand(command) {
+  const isKept = isObject(command) && Number.isSafeInteger(command.id) && PATHS[command.kind];
+  if (!isKept || typeof command.key !== "string") throw new ContractError("a command is damaged");
+  checkBody(command.kind, command.body);
+  return { updated_at: null, ...command };
+}
+
+/**
+ * Whether Core could take the body, as far as it can be shown; the rest Core says.
+ *
+ * @throws StateError it could not
+ */
+export function checkBody(kind, body) {
+  if (!isObject(body)) throw new StateError("a command's body is an object");
+  const size = bytesOf(JSON.stringify(body));
+  if (size > MAX_COMMAND_BYTES) {
+    throw new StateError(`a command may have at most ${MAX_COMMAND_BYTES} bytes, this has ${size}`);
+  }
+  if (kind === "transition" && !STATUSES.slice(1).includes(body.to)) {
+    throw new StateError(`${shown(body.to)} is no step of an order`);
+  }
+  if (kind === "place" && !(body.items?.length > 0)) throw new StateError("an order has items");
+  if (kind === "change" && body.items === undefined && body.note === undefined) {
+    throw new StateError("a change names items, a note, or both");
+  }
+  if (kind === "transition") return;
+  try {
+    const filled = { store_id: "1", currency: "KRW", items: [], ...body };
+    checkOrder(newOrder({ key: "k", body: filled, made_at: null }));
+  } catch (error) {
+    throw new StateError(`this is no order: ${error.message}`);
+  }
+}
+
+/** The order that a command will place, as it is shown until Core has it: at version 0. */
+export function newOrder({ key, body, made_at: madeAt }) {
+  const at = madeAt ?? UNKNOWN_TIME;
+  const order = {
+    id: key,
+    store_id: body.store_id,
+    table_id: body.table_id ?? null,
+    status: "placed",
+    version: 0,
+    currency: body.currency,
+    items: itemsOf(body.items),
+    total: totalOf(body.items),
+    note: body.note ?? "",
+    reference: body.reference ?? null,
+    reason: null,
+    created_at: at,
+    updated_at: at,
+    open: true,
+  };
+  return body.guest ? { ...order, guest: body.guest } : order;
+}
+
+/** The items as an order has them. */
+export const itemsOf = (items) => items.map((item) => ({ note: "", ...item }));
+
+/** What the items come to. */
+export const totalOf = (items) => items.reduce((sum, one) => sum + one.quantity * one.unit_price, 0);
+
+/** The command as it is sent, {id, method, path, key, version, updatedAt, body}; what it was made on is answered. */
+export function requestOf({ id, key, kind, order, version, updated_at: updatedAt = null, body }) {
+  const [method, path] = PATHS[kind];
+  return { id, method, path: path(order), key, version, updatedAt, body: JSON.stringify(body) };
+}

@@ -1,0 +1,65 @@
+// What a refusal means: an answer other than 200, made into a failure. Pure.
+//
+// As client_sdk/transport/http_failures.py.
+
+import { MAX_DETAIL_LENGTH, MAX_RETRY_AFTER, PROBLEMS } from "../contract/contract_lists.js";
+import { failure } from "../machine/messages.js";
+
+const PREFIX = "urn:yabam:problem:";
+/** As Sat, 21 Nov 2026 12:00:00 GMT; Date.parse alone takes nearly any text. */
+const DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
+
+/** Reads a problem's body (RFC 9457); null if it is not one, as a proxy's page. */
+export function readProblem(text) {
+  try {
+    const problem = JSON.parse(text);
+    const { type, title, status, detail = "" } = problem ?? {};
+    const texts = [type, title, detail].every((x) => typeof x === "string");
+    return texts && Number.isInteger(status) ? { ...problem, detail } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The problem's name without its URN, as docs/protocol.md lists them. */
+export function slugOf(problem) {
+  const { type } = problem;
+  return type.startsWith(PREFIX) ? type.slice(PREFIX.length) : type;
+}
+
+/**
+ * The failure that an answer stands for.
+ *
+ * @param response its `status`, `statusText` and `headers`
+ * @param text its body
+ * @param unauthorized what 401 means here: "unauthorized" from Core, "ticket" from a stream
+ */
+export function refusal({ status, statusText, headers }, text, unauthorized) {
+  const problem = readProblem(text);
+  const told = problem ? `${problem.title}: ${problem.detail}` : statusText;
+  const detail = shortened(`${status} ${told}`);
+  if (status === 429 || status === 503) return failure("busy", detail, retryAfter(headers));
+  if (status === 401 || (status === 421 && unauthorized === "ticket")) {
+    // Another server carries the channel: the next sync says which, and gives a ticket for it.
+    return failure(unauthorized, detail);
+  }
+  // What answers another problem is not our server.
+  if (status >= 400 && status < 500 && problem && PROBLEMS.includes(slugOf(problem))) {
+    return failure("refused", detail);
+  }
+  // A 404 that is none of our problems is a proxy's, as during an installation: it passes.
+  return failure("unreachable", detail);
+}
+
+/** A foreign text cut to a length that a person reads. */
+export const shortened = (text) =>
+  text.length <= MAX_DETAIL_LENGTH ? text : `${text.slice(0, MAX_DETAIL_LENGTH)}…`;
+
+/** Retry-After in seconds, at most an hour; a date is taken against the answer's own Date. */
+export function retryAfter(headers) {
+  const text = (headers.get("retry-after") ?? "").trim();
+  let seconds = NaN;
+  if (/^[0-9]+$/.test(text)) seconds = Number(text.slice(0, 10));
+  else if (DATE.test(text)) seconds = (Date.parse(text) - Date.parse(headers.get("date") ?? "")) / 1000;
+  return Number.isNaN(seconds) ? null : Math.min(Math.max(seconds, 0), MAX_RETRY_AFTER);
+}

@@ -1,0 +1,179 @@
+"""Groups of settings that several processes of Core have in common."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core_api.orders.admission import OpenLimits
+from server_common.kafka.settings import KafkaAccessSettings
+from server_common.limits import (
+    OPEN_STORE_BYTES,
+    OPEN_STORE_ORDERS,
+    OPEN_SUBJECT_BYTES,
+    OPEN_SUBJECT_ORDERS,
+    OPEN_TABLE_BYTES,
+    OPEN_TABLE_ORDERS,
+)
+
+
+def _database_url(url: str) -> str:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("write postgresql://user:password@host:port/database")
+    return url
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+
+
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+class _FromEnvironment(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
+    )
+
+
+class PartitionSettings(_FromEnvironment):
+    """How the events are shared out."""
+
+    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+
+
+class DocumentSettings(PartitionSettings):
+    """What documents there are."""
+
+    definitions: list[str] = Field(
+        ["demonstration"],
+        description="Which definitions of documents hold: names of entry points in the group "
+        "`yabam.definitions`, as JSON",
+    )
+
+
+class DatabaseSettings(_FromEnvironment):
+    """What every process of Core needs: the database."""
+
+    database_url: DatabaseUrl = Field(
+        description="Postgres: postgresql://user:password@host:port/database; of several hosts "
+        "(host:port,host:port), the one that is the primary"
+    )
+    session_database_url: DatabaseUrl | None = Field(
+        None,
+        description="Postgres itself, where YABAM_DATABASE_URL is a pooler in transaction mode: "
+        "for what needs a session of its own",
+    )
+
+    @property
+    def session_url(self) -> str:
+        """Postgres, past any pooler."""
+        return self.session_database_url or self.database_url
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler in transaction mode stands before Postgres."""
+        return self.session_database_url is not None
+
+
+class TokenSettings(_FromEnvironment):
+    """What makes and verifies access tokens."""
+
+    token_keys: dict[str, str] = Field(
+        description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
+    )
+    token_kid: str = Field(description="The token key that signs")
+
+
+class OpenOrderSettings(_FromEnvironment):
+    """How much may be open at once; beyond it an order is refused with 409 `too-many-open`."""
+
+    open_table_orders: int = Field(
+        OPEN_TABLE_ORDERS, ge=1, description="Orders of one table that may be open at once"
+    )
+    open_table_bytes: int = Field(OPEN_TABLE_BYTES, ge=1, description="Their bytes as JSON")
+    open_subject_orders: int = Field(
+        OPEN_SUBJECT_ORDERS,
+        ge=1,
+        description="Orders of one token's subject in one store that may be open at once",
+    )
+    open_subject_bytes: int = Field(OPEN_SUBJECT_BYTES, ge=1, description="Their bytes as JSON")
+    open_store_orders: int = Field(
+        OPEN_STORE_ORDERS, ge=1, description="Orders of one store that may be open at once"
+    )
+    open_store_bytes: int = Field(OPEN_STORE_BYTES, ge=1, description="Their bytes as JSON")
+
+    @property
+    def open_limits(self) -> OpenLimits:
+        """The same for the write path."""
+        return OpenLimits(
+            self.open_table_orders,
+            self.open_table_bytes,
+            self.open_subject_orders,
+            self.open_subject_bytes,
+            self.open_store_orders,
+            self.open_store_bytes,
+        )
+
+
+class SendingSettings(_FromEnvironment):
+    """What registers and signs webhooks."""
+
+    webhooks_keys: dict[str, str] = Field(
+        {},
+        description="Keys that webhooks' secrets are derived with, as JSON "
+        '{"kid": "secret of 32 bytes or more"}; without one no webhook can be registered',
+    )
+    webhooks_kid: str = Field(
+        "", description="The key of webhooks for new secrets; without it, the only one"
+    )
+    webhooks_networks: list[Annotated[str, AfterValidator(_network)]] = Field(
+        [],
+        description="Networks of your own that webhooks may be sent to, beside the Internet, as "
+        'JSON such as ["10.1.0.0/16"]; to these also by http',
+    )
+
+
+class PushSettings(_FromEnvironment):
+    """What tells owners' phones of new orders."""
+
+    push_key: str = Field(
+        "",
+        description="The key by which push services know this installation: 32 random bytes in "
+        "base64url; without it no phone is told of orders",
+    )
+    push_contact: str = Field(
+        "",
+        description="How push services reach whoever operates this: mailto:… or https://…; needed "
+        "with YABAM_PUSH_KEY",
+    )
+
+
+class KafkaSettings(KafkaAccessSettings):
+    """Where Kafka is and what its topics are called."""
+
+    events_topic: str = Field("order-events", description="The topic that event servers read")
+    inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
+    alerts_topic: str = Field(
+        "store-alerts",
+        description="Topic for receipt alerts: orders that nobody has received or accepted",
+    )
+    messages_topic: str = Field(
+        "channel-messages",
+        description="The topic of the short messages between sockets; nothing in it is kept",
+    )
+    receipts_topic: str = Field(
+        "device-receipts",
+        description="The topic of what devices have received, from event servers",
+    )
+    revocations_topic: str = Field(
+        "token-revocations",
+        description="The topic by which event servers learn which tokens are revoked",
+    )
+    inbound_dlq_topic: str = Field(
+        "orders.inbound.dlq", description="Where commands go that cannot be applied"
+    )

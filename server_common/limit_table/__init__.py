@@ -1,0 +1,1 @@
+"""All sizes as one table, and how they must fit each other."""

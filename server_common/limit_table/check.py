@@ -1,0 +1,42 @@
+"""Whether the limits fit each other. Pure.
+
+Each server puts its settings into the table when it starts, and stops if there is a contradiction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from server_common.limit_table.relations import RELATIONS, Relation
+from server_common.limit_table.rows import TABLE
+
+DEFAULTS: Final[Mapping[str, int]] = {limit.name: limit.value for limit in TABLE}
+_BY_NAME: Final = {limit.name: limit for limit in TABLE}
+
+
+def with_settings(settings: object) -> dict[str, int]:
+    """The values of all limits, those that these settings hold put in place of the defaults."""
+    return dict(DEFAULTS) | {
+        limit.name: getattr(settings, limit.setting)
+        for limit in TABLE
+        if limit.setting and hasattr(settings, limit.setting)
+    }
+
+
+def contradictions(values: Mapping[str, int]) -> list[str]:
+    """Which limits do not fit each other, in words that name both; empty: all fit."""
+    return [
+        _told(relation, values)
+        for relation in RELATIONS
+        if relation.times * values[relation.small] + relation.more > values[relation.large]
+    ]
+
+
+def _told(relation: Relation, values: Mapping[str, int]) -> str:
+    small, large = _BY_NAME[relation.small], _BY_NAME[relation.large]
+    needed = relation.times * values[relation.small] + relation.more
+    return (
+        f"{small.shown}={values[small.name]} and {large.shown}={values[large.name]} do not fit "
+        f"each other: {large.shown} must be at least {needed}, so that {relation.why}"
+    )
