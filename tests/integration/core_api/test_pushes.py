@@ -445,13 +445,13 @@ async def test_how_long_ago_it_could_look_is_known_also_while_it_cannot(
         (found,) = metrics.unlooked.collect()
         return found.samples[0].value
 
+    failures = 0
+
     async def failing(*_: object, **__: object) -> list[Due]:
         nonlocal failures
         failures += 1
         raise UnavailableError("no look succeeds")
 
-    failures = 0
-    take = sender_module.take_due
     monkeypatch.setattr(sender_module, "take_due", failing)
     running = asyncio.create_task(sender.run())
     try:
@@ -462,7 +462,7 @@ async def test_how_long_ago_it_could_look_is_known_also_while_it_cannot(
 
         await shop.until(has_failed)
         assert since() == 300.0
-        monkeypatch.setattr(sender_module, "take_due", take)
+        monkeypatch.setattr(sender_module, "take_due", take_due)
 
         async def has_looked() -> bool:
             return since() == 0.0
