@@ -65,11 +65,11 @@ class Kitchen:
         marked = sum("REPEAT" in text for text in of_order)
         return len(of_order) - marked, marked
 
-    async def route(self, http: httpx.AsyncClient) -> None:
-        """Let the printer print what is placed."""
-        routing = {"statuses": ["placed"], "language": "en", "media": "text", "max_age_s": 3600}
+    async def route(self, http: httpx.AsyncClient, status: str = "placed", n: int = 1) -> None:
+        """Let the printer print what is placed, or what comes to another status; the n-th time."""
+        routing = {"statuses": [status], "language": "en", "media": "text", "max_age_s": 3600}
         edit = {
-            "n": 1,
+            "n": n,
             "channel": f"team:{self.store}",
             "key": "printing",
             "do": {"set": {"printers": {DEVICE: routing}}},

@@ -6,7 +6,8 @@ has received meanwhile, or that somebody has accepted, needs no push any more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,11 @@ from core_api.push.registrations import read_standing
 from core_api.push.rules import PAUSE_S, Next
 from core_api.push.subscriptions import Standing
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
-from server_common.limits import PUSH_ORDERS_COUNTED, PUSHES_AT_ONCE_EACH
+from server_common.limits import (
+    PUSH_ORDERS_COUNTED,
+    PUSHES_AT_ONCE_EACH,
+    PUSHES_AT_ONCE_OWNER,
+)
 
 HOLD_S: Final = 30.0
 """A process that dies holds its subscriptions for so long; longer than an attempt takes."""
@@ -25,12 +30,14 @@ MARK_LAG: Final = 200
 
 # For each store with an order that waits, of which somebody is to be told: the orders behind what
 # any of its devices has applied, as for the receipt alarm, and behind the oldest mark. A range of
-# the log's key for each, which is empty where a terminal is there. What is put off beyond reason,
+# the log's key for each, which is empty where a terminal is there. First each owner has so many at
+# once, then, of these, each push service: an owner whose browsers name many hosts, or who has many
+# at one, holds no place that others wait for. What is put off beyond reason,
 # or placed in the future, was written before the clock was set back. Marks are seqs, in the order
 # of the commits: by time, an order that was placed in a long transaction would be passed over.
 _TAKE: Final = """
 WITH due AS MATERIALIZED (
-    SELECT p.store_id, p.device, p.origin,
+    SELECT p.store_id, p.device, p.origin, p.subject,
         CASE WHEN p.epoch = e.epoch THEN p.seq ELSE 0 END AS seq
     FROM push_subscriptions p CROSS JOIN epoch e
     WHERE (p.tries > 0) = $3
@@ -53,15 +60,22 @@ WITH due AS MATERIALIZED (
     JOIN channel_log l ON l.channel = 'store:' || s.store_id AND l.seq > s.seq
         AND l.order_version = 1
     JOIN orders o ON o.id = l.order_id AND o.status = 'placed'
-), ranked AS (
-    SELECT d.store_id, d.device, max(w.seq) AS upto, coalesce(b.busy, 0) + row_number() OVER (
-        PARTITION BY d.origin ORDER BY min(w.placed_at)
-    ) AS place, min(w.placed_at) AS since
+), owned AS (
+    SELECT d.store_id, d.device, d.origin, max(w.seq) AS upto, min(w.placed_at) AS since,
+        coalesce(b.busy, 0) + row_number() OVER (
+            PARTITION BY d.subject ORDER BY min(w.placed_at)
+        ) AS place
     FROM due d JOIN waiting w ON w.store_id = d.store_id AND w.seq > d.seq
-    LEFT JOIN unnest($1::text[], $2::int[]) AS b (origin, busy) ON b.origin = d.origin
-    GROUP BY d.store_id, d.device, d.origin, b.busy
+    LEFT JOIN unnest($10::text[], $11::int[]) AS b (subject, busy) ON b.subject = d.subject
+    GROUP BY d.store_id, d.device, d.origin, d.subject, b.busy
     HAVING min(w.placed_at) <= now() - make_interval(secs => $8)
         OR min(w.placed_at) > now() + make_interval(secs => $8)
+), ranked AS (
+    SELECT o.store_id, o.device, o.upto, o.since, coalesce(b.busy, 0) + row_number() OVER (
+        PARTITION BY o.origin ORDER BY o.since
+    ) AS place
+    FROM owned o LEFT JOIN unnest($1::text[], $2::int[]) AS b (origin, busy) ON b.origin = o.origin
+    WHERE o.place <= $12
 ), free AS (
     SELECT p.store_id, p.device, r.upto
     FROM ranked r JOIN push_subscriptions p USING (store_id, device)
@@ -73,8 +87,8 @@ UPDATE push_subscriptions p
 SET held_until = now() + make_interval(secs => $6), fence = p.fence + 1
 FROM free f CROSS JOIN epoch e
 WHERE p.store_id = f.store_id AND p.device = f.device
-RETURNING p.store_id, p.device, p.fence, e.epoch, f.upto, p.endpoint, p.origin, p.p256dh, p.auth,
-    p.language, p.tries,
+RETURNING p.store_id, p.device, p.fence, e.epoch, f.upto, p.endpoint, p.origin, p.subject, p.p256dh,
+    p.auth, p.language, p.tries,
     coalesce(extract(epoch FROM now() - p.failing_since), 0)::float8 AS failing_s,
     (SELECT count(*) FROM (
         SELECT FROM orders o WHERE o.store_id = p.store_id AND o.status = 'placed'
@@ -144,6 +158,8 @@ class Due:
     endpoint: str
     origin: str
     """Of the endpoint: its push service."""
+    subject: str
+    """Of the token that subscribed: its owner."""
     p256dh: str
     auth: str
     language: str
@@ -171,13 +187,13 @@ class Due:
 
 
 async def take_due(
-    pool: Pool, busy: Mapping[str, int], most: int, after_s: float, *, failing: bool
+    pool: Pool, held: Iterable[Due], most: int, after_s: float, *, failing: bool
 ) -> list[Due]:
     """Take browsers that are to be told now, whose orders have waited for the longest first.
 
     Args:
         pool: the database.
-        busy: how many this process holds already, by push service.
+        held: those that this process holds already.
         most: how many it may take.
         after_s: how long an order may be without a device that has it, in seconds.
         failing: whether those whose last attempt failed, or the others.
@@ -185,11 +201,15 @@ async def take_due(
     Raises:
         UnavailableError: Postgres does not answer.
     """
+    at_service, of_owner = Counter[str](), Counter[str]()
+    for one in held:
+        at_service[one.origin] += 1
+        of_owner[one.subject] += 1
     with any_error_mapped():
         rows = await pool.fetch(
             _TAKE,
-            list(busy),
-            list(busy.values()),
+            list(at_service),
+            list(at_service.values()),
             failing,
             PUSHES_AT_ONCE_EACH,
             most,
@@ -197,6 +217,9 @@ async def take_due(
             LONGEST_RETRY_AFTER_S,
             after_s,
             PUSH_ORDERS_COUNTED,
+            list(of_owner),
+            list(of_owner.values()),
+            PUSHES_AT_ONCE_OWNER,
         )
     return [Due(**row) for row in rows]
 
@@ -240,9 +263,9 @@ class DueOwners:
         self._pool = pool
         self._after_s = after_s
 
-    async def take(self, busy: Mapping[str, int], most: int, *, failing: bool) -> list[Due]:
+    async def take(self, held: Sequence[Due], most: int, *, failing: bool) -> list[Due]:
         """As `take_due`. Raises UnavailableError."""
-        return await take_due(self._pool, busy, most, self._after_s, failing=failing)
+        return await take_due(self._pool, held, most, self._after_s, failing=failing)
 
     async def note_told(self, due: Due) -> None:
         """As `note_told`. Raises UnavailableError."""

@@ -6,7 +6,8 @@ it is told, as with owners' phones; a phone of a party that has left is told not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -290,17 +291,18 @@ class DueGuests:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def take(self, busy: Mapping[str, int], most: int, *, failing: bool) -> list[DueGuest]:
+    async def take(self, held: Sequence[DueGuest], most: int, *, failing: bool) -> list[DueGuest]:
         """Take phones whose orders have been ready for the longest first.
 
         Args:
-            busy: how many this process holds already, by push service.
+            held: those that this process holds already.
             most: how many it may take.
             failing: whether those whose last attempt failed, or the others.
 
         Raises:
             UnavailableError: Postgres does not answer.
         """
+        busy = Counter(one.origin for one in held)
         with any_error_mapped():
             rows = await self._pool.fetch(
                 _TAKE,

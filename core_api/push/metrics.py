@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -14,9 +16,18 @@ Whose = Literal["owners", "guests"]
 
 
 class PushMetrics:
-    """Its numbers, in a registry of the caller's."""
+    """Its numbers, in a registry of the caller's.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Args:
+        registry: where they are.
+        monotonic_s: a clock that only goes forward, in seconds.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._monotonic_s = monotonic_s
+        self._looked_at: dict[Whose, float] = dict.fromkeys(get_args(Whose), monotonic_s())
         self.attempts = Counter(
             "yabam_pushes_attempts",
             "Requests to push services, by what they came to",
@@ -49,6 +60,13 @@ class PushMetrics:
             ["whose"],
             registry=registry,
         )
+        self.unlooked = Gauge(
+            "yabam_pushes_unlooked_seconds",
+            "How long ago the last look for browsers that are to be told succeeded",
+            registry=registry,
+        )
+        # Also where the task hangs, or ends at its start again and again.
+        self.unlooked.set_function(lambda: self._monotonic_s() - min(self._looked_at.values()))
         for kind in get_args(Kind):
             self.attempts.labels(kind)
         for why in get_args(Ending):
@@ -56,6 +74,10 @@ class PushMetrics:
         for whose in get_args(Whose):
             self.subscriptions.labels(whose)
             self.late.labels(whose)
+
+    def looked(self, whose: Whose) -> None:
+        """Take that a look for those of a kind has succeeded."""
+        self._looked_at[whose] = self._monotonic_s()
 
     def stands(self, whose: Whose, standing: Standing) -> None:
         """Take how the subscriptions of a kind stand."""

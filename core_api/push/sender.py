@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -84,8 +83,8 @@ class Due(Protocol):
 class Subscribers(Protocol):
     """Those who are told of one kind of thing. Each method may raise UnavailableError."""
 
-    async def take(self, busy: Mapping[str, int], most: int, *, failing: bool) -> Sequence[Any]:
-        """At most so many that are due, each a `Due`, which are held while they are told."""
+    async def take(self, held: Sequence[Any], most: int, *, failing: bool) -> Sequence[Any]:
+        """At most so many that are due, each a `Due`, beside those that it holds already."""
 
     async def note_told(self, due: Any) -> None:
         """Its push service has taken the message."""
@@ -139,6 +138,7 @@ class PushSender:
                         await self._subscribers.settle()
                         self._metrics.stands(self._whose, await self._subscribers.standing())
                     await self.look()
+                    self._metrics.looked(self._whose)
                 except UnavailableError as error:
                     _log.warning("pushes_not_taken", reason=str(error))
                 looks += 1
@@ -159,8 +159,8 @@ class PushSender:
         room = min(most - of_kind, PUSHES_AT_ONCE - len(self._under_way))
         if room <= 0:
             return
-        busy = Counter(due.origin for due in self._under_way.values())
-        for due in await self._subscribers.take(busy, room, failing=failing):
+        held = list(self._under_way.values())
+        for due in await self._subscribers.take(held, room, failing=failing):
             task = asyncio.create_task(self._tell(due), name=f"push-{due.store_id}-{due.device}")
             self._under_way[task] = due
             task.add_done_callback(self._told)

@@ -1,13 +1,15 @@
 """The signs that the database went back, from its own identity and from Kafka. Pure.
 
 After a restore, seqs that clients have seen already are given again to other events. A new epoch
-tells every client to start anew. Two things show that it is due: the database is not the one that
-the epoch began in, and something was published that the database does not have, or has otherwise.
+tells every client to start anew. Three things show that it is due: the database is not the one
+that the epoch began in; it is, but its log ends before where it has ended already; and something
+was published that the database does not have, or has otherwise.
 A standby that was promoted is such another database; it keeps the epoch where it can be shown that
 it lacks nothing (docs/decisions/0020-promoted-standbys.md).
 
-What neither can show: a restore in place (see `lineage.py`) of what was committed and
-fetched by clients but never published, or published longer ago than Kafka keeps. A client whose
+What none can show: a restore in place (see `lineage.py`), while no relay worked, of what was
+committed and fetched by clients but never published, or published longer ago than Kafka keeps; and
+a dump loaded over the tables, with which the log goes on, of the same. A client whose
 cursor is beyond the head is given a reset all the same; one that is not beyond it is found out by
 the digest at its next sync.
 """
@@ -66,6 +68,9 @@ class Lineage:
     """The time by this database's clock, in seconds since the Unix epoch."""
     is_cut: bool = False
     """Whether its recovery was told to end before the end of the log."""
+    flushed: int | None = None
+    """Up to which byte Postgres has its own log (WAL) on the disk. It only grows, also through a
+    crash. None: not known, as in a standby."""
 
 
 class Identity(NamedTuple):
@@ -153,6 +158,23 @@ def identity_sign(lineage: Lineage) -> str | None:
     return (
         f"epoch {lineage.epoch} began in the database {lineage.born_in} "
         f"(cluster/timeline/database), and this is {lineage.identity}"
+    )
+
+
+def regress_sign(before: Lineage | None, now: Lineage) -> str | None:
+    """Why an earlier state of the same database was put back; None: nothing shows it.
+
+    Args:
+        before: what the same process saw the last time; None: this is the first time.
+        now: what it sees.
+    """
+    if before is None or (before.epoch, before.identity) != (now.epoch, now.identity):
+        return None
+    if before.flushed is None or now.flushed is None or now.flushed >= before.flushed:
+        return None
+    return (
+        f"the log of the database {now.identity} (cluster/timeline/database) had come to byte "
+        f"{before.flushed}, and is at {now.flushed}: an earlier state of it was put back"
     )
 
 

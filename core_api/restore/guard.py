@@ -1,10 +1,10 @@
 """Begins a new epoch by itself when the database has gone back.
 
-Three things show that it has, in case nobody has run `yabam db new-epoch`: it is not the database
-that its epoch began in; the topic has an epoch that is later than its own; something was published
-in its epoch that it does not have. In each case a new epoch, later than all of them, tells every
-client to start anew. A needless epoch costs each client a snapshot; a missing one lets clients take
-new events for old ones.
+Four things show that it has, in case nobody has run `yabam db new-epoch`: it is not the database
+that its epoch began in; its own log ends before where this process has seen it end; the topic has
+an epoch that is later than its own; something was published in its epoch that it does not have. In
+each case a new epoch, later than all of them, tells every client to start anew. A needless epoch
+costs each client a snapshot; a missing one lets clients take new events for old ones.
 
 A standby that was promoted keeps the epoch if it can be shown that it lacks nothing that anybody
 was shown (docs/decisions/0020-promoted-standbys.md).
@@ -31,6 +31,7 @@ from core_api.restore.detection import (
     identity_sign,
     newest_of,
     published_signs,
+    regress_sign,
 )
 from server_common.errors import SettingsError
 
@@ -106,10 +107,11 @@ class LifetimeGuard:
         self._begun = begun
         self._adopted = adopted
         self._outbid = ""
+        self._seen: Lineage | None = None
 
     async def check_identity(self) -> None:
         """Begin a new epoch if this is not the database that the epoch began in, unless it is a
-        standby of it that was promoted and lacks nothing.
+        standby of it that was promoted and lacks nothing; or if it is, and has gone back.
 
         Raises:
             UnavailableError: Postgres does not answer; or it is such a standby, and Kafka does not
@@ -118,6 +120,11 @@ class LifetimeGuard:
         lineage = await self._of.leave_witness()
         sign = identity_sign(lineage)
         if sign is None:
+            went_back = regress_sign(self._seen, lineage)
+            if went_back is not None:
+                await self._begin_anew(lineage.epoch, "", [went_back])
+            # Not before: where that has failed, it is to be seen again.
+            self._seen = lineage
             return
         doubt = doubt_without_kafka(lineage)
         if doubt is not None:

@@ -3,7 +3,8 @@
 The identity is that of the cluster, its timeline and the database in it. A dump that is loaded
 anywhere makes another database; a recovery to a point in time and a promoted standby are on another
 timeline. A file system's snapshot put back, and a dump loaded over the tables of the same database,
-leave it as it was: those only what was published can show (`core_api/restore/detection.py`).
+leave it as it was. The former shows by where Postgres' own log ends, to who has looked before; the
+latter only by what was published (`core_api/restore/detection.py`).
 
 A witness beside it tells how far the database has come, and whether commits waited for a standby.
 """
@@ -45,10 +46,13 @@ _IS_CUT: Final = """concat(
     current_setting('recovery_target'), current_setting('recovery_target_lsn'),
     current_setting('recovery_target_name'), current_setting('recovery_target_time'),
     current_setting('recovery_target_xid')) <> ''"""
+# Not where it is written: a crash may take back what is not flushed, though nothing is lost.
+_FLUSHED: Final = """CASE WHEN NOT pg_is_in_recovery()
+    THEN (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint END"""
 _LINEAGE: Final = f"""
 SELECT epoch, born_in, {IDENTITY}, extract(epoch FROM now())::float8,
        extract(epoch FROM w.at)::float8, extract(epoch FROM w.until)::float8, w.replicated,
-       {_IS_CUT}
+       {_IS_CUT}, {_FLUSHED}
 FROM epoch LEFT JOIN epoch_witness w ON true
 """  # noqa: S608
 # The time is that of the statement's begin: what was committed before it is in this database.
@@ -171,9 +175,9 @@ async def read_stored(
 def _lineage(row: asyncpg.Record | None) -> Lineage:
     if row is None:
         return Lineage("", None, "")
-    epoch, born_in, identity, now, at, until, is_replicated, is_cut = row
+    epoch, born_in, identity, now, at, until, is_replicated, is_cut, flushed = row
     witness = None if at is None else Witness(at, until, is_replicated)
-    return Lineage(epoch, born_in, identity, witness, now, is_cut)
+    return Lineage(epoch, born_in, identity, witness, now, is_cut, flushed)
 
 
 def _identity(order: str | None, key: str | None, version: int, at: datetime) -> Identity | None:

@@ -1,15 +1,16 @@
 """What a webhook says, and the steps by which a receiver is brought up to date. Pure.
 
 The body is `{type, timestamp, epoch, data}`. `data` is the event as every client gets it. A message
-is the same in each attempt: its id comes from the event and the epoch, so a receiver can drop what
-it has already.
+is the same in each attempt: its id comes from the epoch, the event and its time, so a receiver can
+drop what it has already. The time is there for a database that was restored in place: until a new
+epoch has begun, it gives seqs to other events that receivers have seen already.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -111,7 +112,7 @@ def _step(channel: str, row: Row, page: Page) -> Step:
         _any.decode(data)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return _gap(channel, row.seq - 1, row.seq, "unreadable", page)
-    message_id = _id_of(page.epoch, channel, row.seq)
+    message_id = f"{_id_of(page.epoch, channel, row.seq)}/{_microseconds(row.occurred_at)}"
     return Step(row.seq, _message(message_id, row.type, row.occurred_at, page.epoch, data))
 
 
@@ -126,6 +127,10 @@ def _id_of(epoch: str, channel: str, seq: int) -> str:
     return f"{epoch}/{channel}@{seq}".replace(".", "~")
 
 
+def _microseconds(at: datetime) -> int:
+    return (at - _UNIX_EPOCH) // timedelta(microseconds=1)
+
+
 def _message(message_id: str, type_: str, at: datetime, epoch: str, data: str) -> Message:
     head = msgspec.json.encode(_Head(type_, at, epoch)).decode()
     return Message(message_id, type_, f'{head[:-1]},"data":{data}}}')
@@ -137,4 +142,5 @@ class _Head(Struct, frozen=True):
     epoch: str
 
 
+_UNIX_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _any: Final = msgspec.json.Decoder(msgspec.Raw)

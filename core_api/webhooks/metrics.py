@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -13,9 +15,18 @@ TASKS: Final = ("send", "hints", "count", "push")
 
 
 class WebhookMetrics:
-    """Its numbers, in a registry of the caller's."""
+    """Its numbers, in a registry of the caller's.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    Args:
+        registry: where they are.
+        monotonic_s: a clock that only goes forward, in seconds.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._monotonic_s = monotonic_s
+        self._looked_at = monotonic_s()
         self.attempts = Counter(
             "yabam_webhooks_attempts",
             "Requests to receivers, by what they came to",
@@ -58,6 +69,13 @@ class WebhookMetrics:
             "How long the oldest event has waited whose receiver does not fail",
             registry=registry,
         )
+        self.unlooked = Gauge(
+            "yabam_webhooks_unlooked_seconds",
+            "How long ago the last look for stores that have something to send succeeded",
+            registry=registry,
+        )
+        # Also where the task hangs, or ends at its start again and again.
+        self.unlooked.set_function(lambda: self._monotonic_s() - self._looked_at)
         self.restarts = Counter(
             "yabam_webhooks_task_restarts",
             "Background tasks that ended and were started again",
@@ -68,6 +86,10 @@ class WebhookMetrics:
             self.restarts.labels(task)
         for kind in get_args(Kind):
             self.attempts.labels(kind)
+
+    def looked(self) -> None:
+        """Take that a look has succeeded."""
+        self._looked_at = self._monotonic_s()
 
     def stands(self, standing: Standing) -> None:
         """Take how all webhooks stand."""

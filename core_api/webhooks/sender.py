@@ -143,6 +143,7 @@ class Sender:
             await self._take(failing=True, most=_FAILING)
             self.trouble = None if await is_of_its_epoch(self._pool) else _MOVED
             self._metrics.unreadable.set(self._taker.unreadable)
+            self._metrics.looked()
         except UnavailableError as error:
             self.trouble = str(error)
             _log.warning("webhooks_not_taken", reason=str(error))

@@ -97,6 +97,7 @@ from server_common.limits import (
     PUSHES,
     PUSHES_AT_ONCE,
     PUSHES_AT_ONCE_EACH,
+    PUSHES_AT_ONCE_OWNER,
     PUSHES_OF_STORE,
     REVOCATIONS,
     REVOCATIONS_BY_COMMAND,
@@ -433,6 +434,10 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     Limit(
         "requests under way to one push service", PUSHES_AT_ONCE_EACH, "count",
+        "each `yabam webhooks`", "its further browsers wait",
+    ),
+    Limit(
+        "requests under way to browsers of one token's subject", PUSHES_AT_ONCE_OWNER, "count",
         "each `yabam webhooks`", "its further browsers wait",
     ),
     Limit("webhooks", WEBHOOKS, "count", "Core", "409 `too-many-webhooks`"),

@@ -34,7 +34,7 @@ _TABLES: Final = 4
 _SHORT_SCALE: Final = 0.3
 _EDITS_PER_S: Final = 8.0
 _INBOUND: Final = "orders.inbound"
-_FIRST_LEVEL_WITHIN_S: Final = 120.0
+_FIRST_LEVEL_WITHIN_S: Final = 240.0
 
 
 def main() -> int:
@@ -198,7 +198,7 @@ async def rehearse(
             site, crowd, load, editors, random.Random(seed), scale, patience_s, kitchen, others
         )
         if others is not None:
-            cleanup.callback(others.stop)
+            cleanup.push_async_callback(others.stop)
         runner = Runner(ground, seed, table.show)
         outcomes = []
         for scenario in scenarios:

@@ -35,10 +35,10 @@ class NotPossibleError(Exception):
 class Others(Protocol):
     """Clients and writers beside the crowd, with a proof of their own."""
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Follow and write."""
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End at once."""
 
     async def rest(self, within_s: float) -> bool:
@@ -205,7 +205,7 @@ class Runner:
         if self._ground.kitchen is not None:
             self._ground.kitchen.start()
         if self._ground.others is not None:
-            self._ground.others.start()
+            await self._ground.others.start()
         await asyncio.sleep(_WARM_UP_S * self._ground.scale)
         self._phase = "fault"
         await self._inject(scenario, outcome)
@@ -260,7 +260,7 @@ class Runner:
         outcome.edits = editors.acknowledged
         if others is not None:
             outcome.verdict.add(await others.judge(site.ledger, patience_s))
-            others.stop()
+            await others.stop()
         if self._ground.kitchen is not None:
             verdict, said = await self._ground.kitchen.judge(2 * patience_s)
             outcome.verdict.add(verdict)

@@ -7,9 +7,9 @@
 
 Both fronts balance the load, as an installation's do. PostgreSQL has a disk of its own where one
 can be had. Where devices are wanted, an MQTT broker and two gateways stand beside all that
-(`kitchen/door.py`). With three nodes of Kafka there is no proxy before
-them: they break by themselves. Nor is there one before a PostgreSQL that fails over: each process
-has a URL with two hosts, and the scenario starts a standby at the second.
+(`kitchen/door.py`), and two senders where webhooks are. With three nodes of Kafka there is no
+proxy before them: they break by themselves. Nor is there one before a PostgreSQL that fails over:
+each process has a URL with two hosts, and the scenario starts a standby at the second.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from deploy.local.webhook_sender import LOOPBACK as TO_THIS_MACHINE
+from deploy.local.webhook_sender import add_sender
 from tests.chaos.disk import Disk
 from tests.chaos.kitchen.door import Door
 from tests.chaos.proof import Ledger
@@ -43,8 +45,13 @@ from tests.chaos.wire import FaultProxy
 from tests.kafka_cluster import KafkaCluster
 
 DATABASE: Final = "yabam"
+_STARTED_WITHIN_S: Final = 240.0
+"""No scenario is about the first start, and a dozen processes start at once."""
 _READY_WITHIN_S: Final = 60.0
-_KEYS: Final = Keys(*(f"chaos-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices")))
+_KEYS: Final = Keys(
+    *(f"chaos-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices", "webhooks"))
+)
+_SENDERS: Final = ("webhooks", "webhooks-2")
 
 T = TypeVar("T")
 
@@ -59,6 +66,7 @@ class Site:
         nodes: of Apache Kafka.
         own_disk: whether PostgreSQL gets a small disk of its own, if we may make one.
         devices: whether there are an MQTT broker and gateways.
+        webhooks: whether there are senders of webhooks, which may send to this machine.
         fails_over: whether PostgreSQL has a second host, for a standby.
     """
 
@@ -71,6 +79,7 @@ class Site:
         nodes: int = 1,
         own_disk: bool = False,
         devices: bool = False,
+        webhooks: bool = False,
         fails_over: bool = False,
     ) -> None:
         self.folder = folder
@@ -114,6 +123,9 @@ class Site:
             self.broker = EmbeddedBroker(folder)
         self.door = Door(folder / "mqtt") if devices else None
         self._ports, self._second, self._settings = ports, second, dict(settings)
+        self._webhooks = webhooks
+        if webhooks:
+            self._settings |= TO_THIS_MACHINE
         self.stack: Stack
 
     @property
@@ -168,7 +180,7 @@ class Site:
             await self.door.start()
         self.stack = self._make_stack()
         await aside(self.stack.migrate)
-        await aside(self.stack.start)
+        await aside(partial(self.stack.start, _STARTED_WITHIN_S))
 
     async def stop(self) -> None:
         """Stop everything."""
@@ -286,6 +298,9 @@ class Site:
         stack.add("events", self._second["events"])
         if self.door is not None:
             self.door.add_to(stack)
+        if self._webhooks:
+            for name in _SENDERS:
+                add_sender(stack, free_port(), name)
         return stack
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,27 @@ import pytest
 
 from tests.chaos.proof import Fact, Standing
 from tests.drills.upgrading.old_clients import judge_channel
-from tests.drills.upgrading.orders import DOCUMENTED, all_orders, covering_orders
+from tests.drills.upgrading.orders import (
+    DOCUMENTED,
+    INNER,
+    all_orders,
+    covering_orders,
+    pair_orders,
+)
+from tests.drills.upgrading.partner import judge_webhooks
+from tests.webhook_receiver import Received
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "deployment.md"
-NAMES = {"event servers": "events", "relay": "relay", "ingest": "ingest", "core": "core"}
+README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = README.parent / "docs" / "deployment.md"
+NAMES = {
+    "event servers": "events",
+    "the broker's admin": "mqtt-admin",
+    "gateways": "mqtt",
+    "relay": "relay",
+    "ingest": "ingest",
+    "senders of webhooks": "webhooks",
+    "core": "core",
+}
 
 BEGUN: dict[str, Any] = {
     "channel": "store:1", "reset": "first_sync", "head": 4, "orders": [["a", 1, "placed"]]
@@ -63,17 +81,62 @@ def test_the_order_that_is_tested_is_the_one_of_the_documentation() -> None:
         for step in steps[1:]
         for found in re.finditer("|".join(NAMES), step.partition(":")[0], re.IGNORECASE)
     ]
-    assert tuple(named[:4]) == DOCUMENTED
+    assert tuple(named[: len(NAMES)]) == DOCUMENTED
 
 
-def test_few_orders_meet_every_mixture_of_old_and_new_kinds() -> None:
+def test_each_kind_of_process_takes_part() -> None:
+    table = README.read_text().partition("## Operate it\n")[2]
+    processes = re.findall(r"^\| `yabam ([a-z-]+)` \|", table, re.MULTILINE)
+    assert sorted(processes) == sorted(DOCUMENTED)
+
+
+def test_each_kind_is_new_before_each_other_in_one_of_two_orders() -> None:
+    pairs = {pair for order in pair_orders() for pair in combinations(order, 2)}
+    assert pairs == set(permutations(DOCUMENTED, 2))
+    assert pair_orders()[0] == DOCUMENTED
+
+
+def test_few_orders_meet_every_mixture_of_old_and_new_inner_kinds() -> None:
     orders = covering_orders()
-    mixtures = {frozenset(order[:count]) for order in orders for count in range(1, 4)}
+    inner = [[kind for kind in order if kind in INNER] for order in orders]
+    mixtures = {frozenset(order[:count]) for order in inner for count in range(1, 4)}
     assert len(mixtures) == 14
     assert len(orders) == 6
-    assert orders[0] == DOCUMENTED
+    assert orders[:2] == pair_orders()
 
 
 def test_all_orders_begin_with_that_of_the_documentation() -> None:
-    assert len(set(all_orders())) == 24
+    assert len(set(all_orders())) == 5040
     assert all_orders()[0] == DOCUMENTED
+
+
+def message(seq: int, order: str, version: int, message_id: str = "", **more: Any) -> Received:
+    data = {"id": f"store:1@{seq}", "seq": seq, "order_id": order, "order_version": version}
+    body = {"type": "order.placed", "data": data} | more
+    return Received(message_id or f"E/{seq}", "/", {}, "", body)
+
+
+TAKEN = [message(5, "a", 2), message(6, "b", 1)]
+
+
+def test_an_integrator_who_was_sent_the_whole_log_once_is_judged_clean() -> None:
+    assert judge_webhooks({"store:1": LOG}, TAKEN).clean
+
+
+@pytest.mark.parametrize(
+    ("taken", "found"),
+    [
+        (TAKEN[1:], (1, 0, 0)),
+        ([*TAKEN, TAKEN[1]], (0, 1, 0)),
+        ([TAKEN[1], TAKEN[0]], (0, 0, 1)),
+        ([*TAKEN, message(6, "b", 1, "other")], (0, 2, 0)),
+        ([TAKEN[0], message(6, "b", 1, type="webhook.gap")], (2, 0, 0)),
+        ([], (2, 0, 0)),
+    ],
+    ids=["lost", "sent-again", "out-of-order", "under-two-ids", "a-gap", "nothing"],
+)
+def test_what_an_integrator_was_not_sent_as_the_log_has_it_is_found(
+    taken: list[Received], found: tuple[int, int, int]
+) -> None:
+    verdict = judge_webhooks({"store:1": LOG}, taken)
+    assert (verdict.lost, verdict.doubled, verdict.out_of_order) == found

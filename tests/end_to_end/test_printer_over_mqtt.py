@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
 from tests.end_to_end.conftest import Installation
-from tests.integration.core_service import new_store
+from tests.end_to_end.test_restore import dump, in_place, yabam
+from tests.integration.core_service import an_order, new_store
 from tests.mqtt_parts import until_it_connects_with
 from tests.printer_kitchen import DEVICE, Child, Kitchen, prints_all_though_killed
 
@@ -98,3 +102,48 @@ async def test_what_became_of_a_ticket_is_shown_beside_its_order(kitchen: Kitche
             if printer["state"] == "printed":
                 break
     assert printer["device"] == DEVICE
+
+
+async def test_after_a_restore_the_ticket_of_an_event_with_a_version_of_before_comes_out(
+    kitchen: Kitchen, stack_with_devices: Installation, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    """The agent's journal and the broker know a ticket of that order and version already."""
+    stack = stack_with_devices
+    database, dumped = stack.addresses.database, tmp_path / "dump"
+    async with httpx.AsyncClient(
+        base_url=kitchen.core_url, headers=kitchen.owner, timeout=30
+    ) as http:
+
+        async def ask(method: str, path: str, body: dict[str, Any]) -> Any:
+            answer = await http.request(method, path, json=body)
+            assert answer.status_code in (200, 201), answer.text
+            return answer.json()
+
+        async def accept(dish: str) -> int:
+            """Give the order this dish and accept it, which prints; the version that prints."""
+            items = [{"name": dish, "quantity": 1, "unit_price": 900}]
+            await ask("PATCH", f"/v1/orders/{order}", {"items": items})
+            accepted = await ask("POST", f"/v1/orders/{order}/transitions", {"to": "accepted"})
+            return int(accepted["version"])
+
+        await kitchen.route(http, "accepted", n=2)
+        body = an_order(kitchen.store, reference="A-001")
+        order = (await ask("POST", "/v1/orders", body))["id"]
+        await asyncio.to_thread(dump, database, dumped)
+        before = await accept("Tea")
+        await kitchen.until(lambda: kitchen.copies("A-001") == (1, 0))
+
+        for process in (stack.core, stack.relay, stack.ingest):
+            await asyncio.to_thread(process.stop)
+        await asyncio.to_thread(in_place, postgres, database, dumped)
+        status, said = await asyncio.to_thread(yabam, stack, "db", "restore-check")
+        assert (status, "epoch" in said) == (0, True), said
+        for process in (stack.core, stack.relay, stack.ingest):
+            process.start()
+        for process in (stack.core, stack.relay, stack.ingest):
+            await asyncio.to_thread(process.wait_ready, 60)
+
+        assert await accept("Stew") == before, "the version was given again"
+        await kitchen.until(lambda: kitchen.copies("A-001") == (2, 0))
+    assert ["Tea" in text for text in kitchen.papers] == [True, False]
+    assert ["Stew" in text for text in kitchen.papers] == [False, True]

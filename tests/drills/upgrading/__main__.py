@@ -20,16 +20,20 @@ from tests.chaos.__main__ import rehearse
 from tests.chaos.report import markdown, summary, write_json, write_notes
 from tests.chaos.runner import RECOVERS_WITHIN_S, Outcome
 from tests.chaos.site import Site
-from tests.drills.upgrading.old_clients import OldClients
+from tests.drills.upgrading.bystanders import Bystanders
+from tests.drills.upgrading.old_clients import STORE, OldClients
+from tests.drills.upgrading.open_pages import OpenPages
 from tests.drills.upgrading.orders import (
     DOCUMENTED,
     Code,
     all_orders,
     covering_orders,
     migration,
+    pair_orders,
     upgrade,
     way_back,
 )
+from tests.drills.upgrading.partner import Partner
 from tests.drills.upgrading.previous import PREVIOUS, copied, environment_of, exported
 
 
@@ -43,7 +47,7 @@ def main() -> int:
         previous = exported(options.build, options.previous)
         code = Code(environment_of(previous), environment_of(copied(folder / "release-new")))
         libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
-        site = Site(folder, libs, code.old)
+        site = Site(folder, libs, code.old, devices=True, webhooks=True)
         outcomes = asyncio.run(_rehearse(site, code, options))
     except YabamError as error:
         print(error, file=sys.stderr)
@@ -60,6 +64,7 @@ def main() -> int:
 async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequence[Outcome]:
     chosen: dict[str, list[Sequence[str]]] = {
         "documented": [DOCUMENTED],
+        "pairs": pair_orders(),
         "covering": covering_orders(),
         "all": all_orders(),
     }
@@ -81,17 +86,22 @@ async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequ
         report = f"{said} {took}.\n\n{markdown(outcomes)}"
         (options.build / "upgrade-drill.md").write_text(report)
 
-    return await rehearse(
-        site,
-        scenarios,
-        options.seed,
-        options.clients,
-        1.0,
-        rate_per_s=options.rate,
-        patience_s=options.patience,
-        save=save,
-        others=OldClients(site, code.old),
-    )
+    pages, partner = OpenPages(site), Partner(site, [STORE])
+    try:
+        return await rehearse(
+            site,
+            scenarios,
+            options.seed,
+            options.clients,
+            1.0,
+            rate_per_s=options.rate,
+            patience_s=options.patience,
+            save=save,
+            others=Bystanders(OldClients(site, code.old), pages, partner),
+        )
+    finally:
+        await pages.close()
+        await partner.close()
 
 
 def _options() -> argparse.Namespace:
@@ -100,9 +110,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--rate", type=float, default=20.0, help="writes per second over HTTP")
     parser.add_argument(
-        "--orders", choices=("documented", "covering", "all"), default="covering",
-        help="of the kinds: that of the documentation; so many that every mixture of old and new "
-        "kinds is met; all 24",
+        "--orders", choices=("documented", "pairs", "covering", "all"), default="covering",
+        help="of the kinds: that of the documentation; with it the reverse one, so that each kind "
+        "comes before each other; so many that every mixture of the inner kinds is met; all 5,040",
     )  # fmt: skip
     parser.add_argument("--previous", default=PREVIOUS, help="the commit of the previous release")
     parser.add_argument(

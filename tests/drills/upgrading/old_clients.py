@@ -54,13 +54,13 @@ class OldClients:
         self._starts = 0
         self._process = self._new_process()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Follow, and place orders; each start is that of new clients."""
         self._starts += 1
         self._process = self._new_process()
         self._process.start()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End at once."""
         self._process.kill()
 

@@ -17,9 +17,10 @@ from typing import Final
 
 from client_sdk.contract.errors import YabamError
 
-PREVIOUS: Final = "7ce10e48549395240177ef1c501cdfb6a53c30f5"
-"""The last commit before failover and webhooks, with migrations up to 0015. A release is a tag:
-name it here as soon as there is one."""
+PREVIOUS: Final = "6c5007c49947f2e7c679972128c9c0db10285070"
+"""The last commit before Web Push, with gateways, webhooks, and migrations up to 0018: after that
+one, which takes away columns, senders of before it send nothing. A release is a tag: name it here
+as soon as there is one."""
 ROOT: Final = Path(__file__).resolve().parents[3]
 _PACKAGES: Final = ("client_sdk", "core_api", "event_server", "server_common")
 _WHERE: Final = "import core_api, event_server, client_sdk; print(core_api.__path__[0])"

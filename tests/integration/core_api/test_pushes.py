@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from msgspec import structs
@@ -13,13 +13,18 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from core_api.access.callers import Caller
-from core_api.errors import ForbiddenError, InvalidError, TooManyDevicesError
+from core_api.errors import (
+    ForbiddenError,
+    InvalidError,
+    TooManyDevicesError,
+    UnavailableError,
+)
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.push import due, registrations
 from core_api.push import sender as sender_module
-from core_api.push.due import DueOwners, note_failed, note_told, settle, take_due
+from core_api.push.due import Due, DueOwners, note_failed, note_told, settle, take_due
 from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics
 from core_api.push.registrations import PushSubscriptions, read_standing, trim_pushes
@@ -32,7 +37,7 @@ from core_api.webhooks.addresses import Networks
 from core_api.webhooks.posting import Poster
 from core_api.wiring import new_order_id, utc_now
 from deploy.local.postgres import EmbeddedPostgres
-from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_OF_STORE
+from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_AT_ONCE_OWNER, PUSHES_OF_STORE
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.parts import migrated_database
 from tests.push_service import PushService, encoded
@@ -70,10 +75,12 @@ class Shop:
         )
         await store_sightings(self.pool, [receipt_of(store, "till-1", "ann", epoch, head)])
 
-    async def subscribe(self, service: PushService, store: str, device: str = "phone") -> Subscribe:
+    async def subscribe(
+        self, service: PushService, store: str, device: str = "phone", owner: str = "ann"
+    ) -> Subscribe:
         """Tell a browser of this push service of a store's orders."""
         wanted = service.browser().subscription
-        await self.pushes.put(store, device, wanted, "ann")
+        await self.pushes.put(store, device, wanted, owner)
         return wanted
 
     async def one(self, store: str) -> Push:
@@ -271,7 +278,7 @@ async def test_what_an_old_endpoint_answers_does_not_touch_the_one_that_came_mea
     store = new_store()
     await shop.subscribe(service, store)
     await shop.place(store)
-    (old,) = await take_due(shop.pool, {}, 1, 0.0, failing=False)
+    (old,) = await take_due(shop.pool, [], 1, 0.0, failing=False)
     await shop.subscribe(service, store)
     await note_failed(shop.pool, old, "it answered 503", Next(60.0, None))
     await note_failed(shop.pool, old, "it answered 410", Next(0.0, "gone"))
@@ -388,9 +395,8 @@ async def test_a_push_service_that_hangs_delays_no_other(shop: Shop, service: Pu
     async with PushService(KEYS.public) as dead:
         dead.answer = lambda _: None
         for number in range(PUSHES_OF_STORE):
-            await shop.subscribe(dead, hanging, f"phone-{number}")
-            await shop.subscribe(dead, f"{hanging}-2", f"phone-{number}")
-            await shop.subscribe(dead, f"{hanging}-3", f"phone-{number}")
+            for one in (hanging, f"{hanging}-2", f"{hanging}-3"):
+                await shop.subscribe(dead, one, f"phone-{number}", f"owner-{number}")
         for one in (hanging, f"{hanging}-2", f"{hanging}-3"):
             await shop.place(one)
         async with sending(shop.pool):
@@ -399,6 +405,75 @@ async def test_a_push_service_that_hangs_delays_no_other(shop: Shop, service: Pu
             await shop.place(store)
             await shop.until_told(store)
             assert len(dead.asked) == PUSHES_AT_ONCE_EACH
+
+
+async def test_an_owner_whose_browsers_name_many_hosts_that_hang_delays_no_other(
+    shop: Shop, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor by what waits for its turn at a push service that others use, too."""
+    hosts, store = PUSHES_AT_ONCE_OWNER + 2, new_store()
+    monkeypatch.setattr(sender_module, "PUSHES_AT_ONCE", hosts)
+    monkeypatch.setattr(due, "PUSHES_AT_ONCE_EACH", 3)
+    async with AsyncExitStack() as ending:
+        hanging = [await ending.enter_async_context(PushService(KEYS.public)) for _ in range(hosts)]
+        for number, host in enumerate(hanging):
+            host.answer = lambda _: None
+            its = f"{store}-of-eve-{number}"
+            await shop.subscribe(host, its, owner="eve")
+            await shop.place(its)
+        for number in range(4):
+            its = f"{store}-also-of-eve-{number}"
+            await shop.subscribe(service, its, owner="eve")
+            await shop.place(its)
+        async with sending(shop.pool):
+            await shop.subscribe(service, store, owner="bob")
+            await shop.place(store)
+            await shop.until_told(store)
+            assert sum(len(host.asked) for host in hanging) <= PUSHES_AT_ONCE_OWNER
+    assert [pushed.told["store"] for pushed in service.taken] == [store]
+
+
+async def test_how_long_ago_it_could_look_is_known_also_while_it_cannot(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    metrics = PushMetrics(CollectorRegistry(), lambda: now[0])
+    poster = Poster(LOOPBACK)
+    owners = DueOwners(shop.pool, after_s=0.0)
+    sender = PushSender("owners", owners, poster, KEYS, metrics, utc_now)
+
+    def since() -> float:
+        (found,) = metrics.unlooked.collect()
+        return found.samples[0].value
+
+    failures = 0
+
+    async def failing(*_: object, **__: object) -> list[Due]:
+        nonlocal failures
+        failures += 1
+        raise UnavailableError("no look succeeds")
+
+    monkeypatch.setattr(due, "take_due", failing)
+    running = asyncio.create_task(sender.run())
+    try:
+        now[0] = 400.0
+
+        async def has_failed() -> bool:
+            return failures > 2
+
+        await shop.until(has_failed)
+        assert since() == 300.0
+        monkeypatch.setattr(due, "take_due", take_due)
+        metrics.looked("guests")
+
+        async def has_looked() -> bool:
+            return since() == 0.0
+
+        await shop.until(has_looked)
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await poster.close()
 
 
 async def test_a_row_that_is_damaged_keeps_no_other_browser_from_being_told(

@@ -29,12 +29,21 @@ class World:
         self.head = 0
         self.born_in, self.identity = "7/1/5", "7/1/5"
         self.witness: Witness | None = None
+        self.flushed: int | None = 500
+        self.is_away = False
         self.left_in: list[str] = []
         self.begun = self.adopted = self.asked_kafka = 0
         self.while_kafka_tells: Callable[[], Awaitable[object]] | None = None
 
     async def lineage(self) -> Lineage:
-        return Lineage(self.database, self.born_in, self.identity, self.witness, 1_000.0)
+        return Lineage(
+            self.database,
+            self.born_in,
+            self.identity,
+            self.witness,
+            1_000.0,
+            flushed=self.flushed,
+        )
 
     async def leave_witness(self) -> Lineage:
         if self.born_in == self.identity:
@@ -55,6 +64,8 @@ class World:
         return {channel: Stored(self.head, 0, None) for channel in published}
 
     async def begin(self, judged: str, beyond: str, moved: Lineage | None = None) -> str | None:
+        if self.is_away:
+            raise UnavailableError("it is away")
         if judged != self.database:
             return None
         if moved and (moved.born_in, moved.identity) != (self.born_in, self.identity):
@@ -208,3 +219,44 @@ async def test_what_another_database_has_says_nothing_of_the_one_that_is_judged(
     with pytest.raises(UnavailableError, match="another database"):
         await world.guard().check_identity()
     assert (world.database, world.born_in, world.adopted, world.begun) == ("E1", "7/1/5", 0, 0)
+
+
+async def test_a_database_whose_own_log_ends_earlier_than_it_did_gets_a_new_epoch() -> None:
+    world = World("E1", "E1")
+    guards = [world.guard(), world.guard()]
+    for world.flushed in (500, 500, 501):
+        for guard in guards:
+            await guard.check_identity()
+    assert world.begun == 0
+    world.flushed = 499
+    with capture_logs() as logs:
+        for guard in guards:
+            await guard.check_identity()
+            await guard.check_identity()
+    assert (world.database, world.begun) == ("E1+", 1)
+    assert "had come to byte 501, and is at 499" in logs[0]["signs"][0]
+
+
+async def test_it_is_seen_again_where_a_new_epoch_could_not_be_begun() -> None:
+    world = World("E1", "E1")
+    guard = world.guard()
+    await guard.check_identity()
+    world.flushed = 499
+    world.is_away = True
+    with pytest.raises(UnavailableError):
+        await guard.check_identity()
+    world.is_away = False
+    await guard.check_identity()
+    assert world.begun == 1
+
+
+async def test_where_the_log_ends_in_another_database_or_is_not_known_says_nothing() -> None:
+    world = World("E1", "E1")
+    guard = world.guard()
+    for world.flushed in (500, None, 400):
+        await guard.check_identity()
+    assert world.begun == 0
+    world.promote(is_replicated=True)
+    world.flushed = 100
+    await guard.check_identity()
+    assert (world.adopted, world.begun) == (1, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given
@@ -48,13 +48,22 @@ def test_an_id_is_the_same_in_each_attempt_and_holds_no_full_stop() -> None:
     first, again = steps(4, page(row(5)))[0], steps(3, page(row(4), row(5)))[1]
     assert first.message is not None
     assert first.message == again.message
-    assert first.message.id == "E1/store:12~a@5"
+    assert first.message.id == "E1/store:12~a@5/1795348800000000"
 
 
 def test_an_id_differs_between_epochs() -> None:
     (step,) = steps(4, page(row(5), epoch="E2"), "E2")
     assert step.message is not None
     assert step.message.id.startswith("E2/")
+
+
+def test_an_id_differs_between_events_that_were_given_the_same_seq_one_after_the_other() -> None:
+    (step,) = steps(4, page(row(5)))
+    later = row(5)._replace(occurred_at=AT + timedelta(microseconds=1))
+    (other,) = steps(4, page(later))
+    assert step.message is not None
+    assert other.message is not None
+    assert step.message.id != other.message.id
 
 
 def test_what_is_not_wanted_is_passed_over() -> None:

@@ -1,0 +1,112 @@
+"""An integrator who takes webhooks while servers are exchanged, and the proof of what came.
+
+One receiver stays for the whole drill, and its webhook was registered at the previous release. No
+sender is killed and no answer is lost, so each event must come once, though the promise is only
+"once or more".
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import httpx
+
+from tests.chaos.proof import Fact, Ledger, Verdict, judge
+from tests.chaos.site import Site
+from tests.webhook_receiver import Received, Receiver
+
+_GAP: Final = "webhook.gap"
+
+
+class Partner:
+    """The integrator.
+
+    Args:
+        site: whose orders are sent.
+        stores: those that it subscribes to; orders are placed there by others.
+    """
+
+    def __init__(self, site: Site, stores: Sequence[str]) -> None:
+        self._site = site
+        self._stores = stores
+        self._receiver = Receiver()
+        self._judged: dict[str, int] = {}
+        """Up to which seq of each channel was judged."""
+        self._taken_before = 0
+
+    async def start(self) -> None:
+        """Take webhooks; the first time, register for them."""
+        if self._receiver.secret is None:
+            await self._receiver.start()
+            await self._register()
+
+    async def stop(self) -> None:
+        """Go on: webhooks come until `close`."""
+
+    async def close(self) -> None:
+        """Take no more."""
+        await self._receiver.stop()
+
+    async def rest(self, within_s: float) -> bool:
+        """It writes nothing."""
+        return True
+
+    async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
+        """What came since the last time against the log, of which the last may come so late."""
+        log = await ledger.log(self._judged)
+        heads = {channel: facts[-1].seq for channel, facts in log.items() if facts}
+
+        def has_all(receiver: Receiver) -> bool:
+            taken = {(one.channel, one.seq) for one in receiver.taken}
+            return all(head in taken for head in heads.items())
+
+        with contextlib.suppress(TimeoutError):
+            await self._receiver.until(has_all, within_s)
+        new = self._receiver.taken[self._taken_before :]
+        self._taken_before = len(self._receiver.taken)
+        self._judged |= heads
+        return judge_webhooks(log, new)
+
+    async def _register(self) -> None:
+        """Register; what happens from now on is sent."""
+        headers = {"authorization": f"Bearer {self._site.token('partner', 'owner', '*')}"}
+        async with httpx.AsyncClient(base_url=self._site.core_url, timeout=30) as http:
+            answer = await http.post(
+                "/v1/webhooks",
+                json={"url": self._receiver.url, "stores": list(self._stores)},
+                headers=headers,
+            )
+            answer.raise_for_status()
+            made = answer.json()
+            self._receiver.secret = made["secret"]
+            lanes = made["webhook"]["lanes"]
+        self._judged = {f"store:{lane['store_id']}": lane["seq"] for lane in lanes}
+
+
+def judge_webhooks(log: Mapping[str, Sequence[Fact]], taken: Iterable[Received]) -> Verdict:
+    """The requests that were answered with 2xx against the log of each channel.
+
+    Args:
+        log: what was to come, by channel.
+        taken: in the order in which they came.
+    """
+    verdict = Verdict()
+    got: dict[str, list[Fact]] = {channel: [] for channel in log}
+    ids: dict[Fact, set[str]] = {}
+    for one in taken:
+        if one.body["type"] == _GAP:
+            verdict.add(Verdict(lost=1, notes=[f"webhooks: told of a gap: {one.body['data']}"]))
+            continue
+        data = one.body["data"]
+        fact = Fact(one.seq, data["order_id"], data["order_version"])
+        ids.setdefault(fact, set()).add(one.id)
+        got.setdefault(one.channel, []).append(fact)
+    for channel, facts in got.items():
+        verdict.add(judge(f"{channel} (webhooks)", log.get(channel, ()), facts))
+    twice = [fact for fact, names in ids.items() if len(names) > 1]
+    if twice:
+        note = f"webhooks: {len(twice)} events came under two ids: {twice[:3]}"
+        verdict.add(Verdict(doubled=len(twice), notes=[note]))
+    return verdict
