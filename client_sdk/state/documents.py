@@ -185,7 +185,7 @@ class Documents:
         if document.value is None:
             self._ahead.pop(document.key, None)
             self._is_end_ahead = True
-        elif wanted is None:
+        elif wanted is None or document.version > wanted:
             self._ahead[document.key] = document.version
         return True
 

@@ -162,7 +162,7 @@ export class Documents {
    */
   fetched(document, unsure = false) {
     const { key, version, value } = document;
-    const wasNewest = (this.wanted.get(key) ?? null) === null;
+    const wanted = this.wanted.get(key) ?? null;
     if ((this.wanted.get(key) ?? 0) <= version) this.wanted.delete(key);
     if (value === undefined || version <= this.#version(key)) return false;
     if (unsure) this.#hold(key);
@@ -170,7 +170,7 @@ export class Documents {
     if (value === null) {
       this.#ahead.delete(key);
       this.#isEndAhead = true;
-    } else if (wasNewest) this.#ahead.set(key, version);
+    } else if (wanted === null || version > wanted) this.#ahead.set(key, version);
     return true;
   }
 
