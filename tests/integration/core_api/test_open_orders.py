@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from client_sdk.contract.order import OrderStatus
 from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, TooManyOpenError
 from core_api.orders import missing_counts
@@ -20,6 +19,7 @@ from core_api.orders.lifecycle import (
     NewItem,
     PlaceOrder,
     Recall,
+    Target,
     Transition,
     place,
     transition,
@@ -209,7 +209,7 @@ def new_write(by: str) -> Write:
     return Write(log_write_of(made, None), 0, None)
 
 
-def step_of(write: Write, status: OrderStatus) -> Write:
+def step_of(write: Write, status: Target) -> Write:
     views = Views(write.rows.owner_view, write.rows.table_view)
     changed = transition(write.rows.change.after, Transition(status), now=utc_now())
     return Write(log_write_of(changed, views), 0, None)
