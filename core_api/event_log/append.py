@@ -87,10 +87,13 @@ NO_ROOM: Final = (("channel_heads", "open_orders"), ("channel_heads", "open_byte
 
 _ONCE_DONE: Final = "(SELECT count(*) FROM {}) >= 0"
 _MORE: Final = "h.{column} + excluded.{column}"
-# A count that was not kept at the last head is no count. What takes nothing away needs no room.
-_MORE_IF_ROOM: Final = """CASE WHEN excluded.{column} > 0 AND h.counted = h.head
-                                  AND h.{column} + excluded.{column} > {most}
+# A count that was not kept at the last head is no count. What only takes away needs no room; but
+# what some close leaves room for others in the channel, and none for the subject who places more.
+_MORE_IF_ROOM: Final = """CASE WHEN h.counted = h.head AND h.{column} + excluded.{column} > {most}
+                                  AND EXISTS (SELECT FROM events e WHERE e.channel = h.channel
+                                              AND e.{added} > 0 AND e.type IN {growing})
                              THEN NULL ELSE h.{column} + excluded.{column} END"""
+_GROWING: Final = "('order.placed', 'order.changed', 'order.recalled')"
 _MOST: Final = "CASE WHEN {channel} LIKE 'table:%' THEN {table} ELSE {store} END"
 
 
@@ -155,9 +158,17 @@ def _open_counts(room: Room | None) -> dict[str, str]:
         "orders": _sum_if_room("e.orders", of_orders.format("e.channel")),
         "bytes": _sum_if_room("e.bytes", of_bytes.format("e.channel")),
         "open_orders": _MORE_IF_ROOM.format(
-            column="open_orders", most=of_orders.format("h.channel")
+            column="open_orders",
+            added="orders",
+            most=of_orders.format("h.channel"),
+            growing=_GROWING,
         ),
-        "open_bytes": _MORE_IF_ROOM.format(column="open_bytes", most=of_bytes.format("h.channel")),
+        "open_bytes": _MORE_IF_ROOM.format(
+            column="open_bytes",
+            added="bytes",
+            most=of_bytes.format("h.channel"),
+            growing=_GROWING,
+        ),
     }
 
 

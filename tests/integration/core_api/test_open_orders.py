@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,21 @@ from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, TooManyOpenError
 from core_api.orders import missing_counts
 from core_api.orders.admission import OpenLimits
+from core_api.orders.channel_entries import Views, log_write_of
 from core_api.orders.idempotency import Idempotency
-from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Recall, Transition
+from core_api.orders.lifecycle import (
+    ChangeOrder,
+    NewItem,
+    PlaceOrder,
+    Recall,
+    Target,
+    Transition,
+    place,
+    transition,
+)
 from core_api.orders.service import OrderService
+from core_api.orders.writes import Write, WriteOutcome
+from core_api.orders.writing import OrderWriter
 from core_api.postgres.pool import Pool
 from core_api.wiring import new_order_id, utc_now
 from tests.integration.core_api.test_write_costs import Counting
@@ -177,6 +190,29 @@ async def test_a_store_and_a_subject_have_limits_of_their_own(pool: Pool) -> Non
         await core.place(OTHER, an_order(None))
     await core.place(OTHER, an_order(None, store="t"))
     await assert_counted(pool)
+
+
+async def test_what_others_close_in_the_same_statement_gives_a_subject_no_room(pool: Pool) -> None:
+    limits = replace(LIMITS, store_orders=20)
+    placed = [new_write("owner") for _ in range(5)] + [new_write("pos-2") for _ in range(2)]
+    _, outcomes = await OrderWriter(pool, limits).write_each(placed)
+    assert outcomes == [WriteOutcome.WRITTEN] * 7
+    for other in placed[5:]:
+        batch = [new_write("owner"), step_of(other, "rejected")]
+        _, outcomes = await OrderWriter(pool, limits).write_each(batch)
+        assert outcomes == [WriteOutcome.SUBJECT_FULL, WriteOutcome.WRITTEN]
+        await assert_counted(pool)
+
+
+def new_write(by: str) -> Write:
+    made = place(an_order(None), order_id=str(new_order_id()), placed_by=by, now=utc_now())
+    return Write(log_write_of(made, None), 0, None)
+
+
+def step_of(write: Write, status: Target) -> Write:
+    views = Views(write.rows.owner_view, write.rows.table_view)
+    changed = transition(write.rows.change.after, Transition(status), now=utc_now())
+    return Write(log_write_of(changed, views), 0, None)
 
 
 async def test_a_retry_gets_its_answer_even_where_there_is_no_room_any_more(pool: Pool) -> None:
