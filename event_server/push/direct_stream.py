@@ -104,12 +104,14 @@ class DirectStream(EdgeStream, asyncio.Protocol):
     def pause_writing(self) -> None:
         """The write buffer is full."""
         self._is_paused = True
-        self.fill_up()
+        if self._is_open:
+            self.fill_up()
 
     def resume_writing(self) -> None:
         """The write buffer has room again."""
         self._is_paused = False
-        self.drained()
+        if self._is_open:
+            self.drained()
 
     def shutdown(self) -> None:
         """Close when the stream is complete; at once if there is none."""

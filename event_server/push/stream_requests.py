@@ -90,7 +90,10 @@ class _Found:
         self.keeps = False
         self.requests = 0
         self._parser = httptools.HttpRequestParser(self)
-        self._parser.feed_data(_READER + lines)
+        try:
+            self._parser.feed_data(_READER + lines)
+        finally:
+            del self._parser  # it leads back here, and garbage is collected rarely
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.head.append((name.lower(), value))

@@ -264,6 +264,19 @@ class TestAPlainRequest:
         del transport, direct
         assert [one() for one in gone] == [None]
 
+    @pytest.mark.parametrize("first", [b"", PLAIN])
+    def test_that_is_gone_or_never_came_takes_what_the_transport_still_says(
+        self, first: bytes
+    ) -> None:
+        world = World()
+        _, direct = world.connect()
+        if first:
+            direct.data_received(first)
+            direct.connection_lost(None)
+        direct.pause_writing()
+        direct.resume_writing()
+        assert not len(world.streams)
+
 
 def test_what_it_cannot_read_keeps_its_time() -> None:
     world = World()
@@ -294,6 +307,14 @@ class TestBlocks:
         for number in range(MOST_KNOWN + 10):
             assert reader.read(PLAIN.replace(b"Host: x", b"Host: x%d" % number)) is not None
             assert len(reader) <= MOST_KNOWN
+
+    @pytest.mark.usefixtures("no_collector")
+    @pytest.mark.parametrize("line", [b"X: a", b"no colon", b"Upgrade: h2c\r\nConnection: Upgrade"])
+    def test_leave_nothing_to_the_collector(self, line: bytes) -> None:
+        gc.collect()
+        for _ in range(100):
+            read_block(b"\r\nHost: x\r\n%b\r\n\r\n" % line)
+        assert gc.collect() < 100  # other threads may have left a little
 
     @pytest.mark.parametrize("secret", [b"Cookie: a", b"Authorization: b", b"Last-Event-ID: 0"])
     def test_of_one_client_are_not_remembered(self, reader: StreamRequests, secret: bytes) -> None:
