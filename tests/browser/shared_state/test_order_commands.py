@@ -319,7 +319,7 @@ async def test_an_older_release_opens_what_this_one_keeps_and_this_one_goes_on(
     assert await kept_answers(tab) == 1
     await tab.reload(KEEPING)
     await tab.run("await until(() => client.commands.waiting === 1 && cart.pending === 1);")
-    assert await tab.run(SHOWN) == [["preparing", 3, 1]]
+    assert await tab.run(SHOWN) == [["preparing", 2, 1]]
     core.offline = core.hold_syncs = False
     await tab.run("await until(() => client.commands.waiting === 0 && cart.pending === 0);")
     assert [done.type for done in core.desk.log][1:] == ["order.accepted", "order.preparing"]
