@@ -70,6 +70,8 @@ async def previous(page: Page, name: str) -> None:
         await route.fulfill(content_type="text/html; charset=utf-8", body=html)
 
     await page.route(re.compile(rf"/{name}(#.*)?$"), answer)
+    # Chromium does not let a page that a test has made reach another port. Without it, it polls.
+    await page.route("**/v1/stream?*", lambda route: route.abort())
 
 
 async def test_a_terminal_from_a_core_of_the_previous_release_works(
