@@ -38,6 +38,7 @@ _ENDS: Final = re.compile(r"<!--|</?(?:script|style)", re.IGNORECASE)
 """What a browser takes for markup within a script or a style."""
 _ADDRESS: Final = re.compile(rf'(?<="){PREFIX}([^"]+)(?=")')
 _HASHED: Final = re.compile(r"=([0-9a-f]{20})/(.+)")
+_APART: Final = ".all.js"
 CODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
     "br": brotli.compress,
     "gzip": lambda body: gzip.compress(body, mtime=0),
@@ -108,9 +109,15 @@ def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
         for path in sorted(folder.rglob("*"))
         if path.suffix in _MEDIA_TYPES
     }
-    pages = {path: body.decode() for path, body in found.items() if path.endswith(".html")}
-    texts = {path: body.decode() for path, body in found.items() if path.endswith((".js", ".css"))}
+    pages = {path: _text(body) for path, body in found.items() if path.endswith(".html")}
+    texts = {path: _text(body) for path, body in found.items() if path.endswith((".js", ".css"))}
     files = {path: _file(path, body) for path, body in found.items() if path not in pages}
+    for page in pages.values():
+        # Pages of the previous release name the last of their scripts so. Where Cores of both run,
+        # one that comes from the other must not stay blank.
+        for script in _SCRIPT.findall(page)[-1:]:
+            path = f"{script.removesuffix('.js')}{_APART}"
+            files[path] = _file(path, joined(texts, script)[0].encode())
     for path, page in pages.items():
         files[path] = _page(_with_hashes(page, files), texts)
     return files
@@ -143,6 +150,11 @@ def _page(page: str, texts: Mapping[str, str]) -> File:
     page = _SCRIPT.sub(lambda _: put("script", next(parts)), page)
     body, media_type = page.encode(), _MEDIA_TYPES[".html"]
     return File(body, media_type, tuple(held["script"]), tuple(held["style"]))
+
+
+def _text(body: bytes) -> str:
+    """As a browser reads a page before it takes the digests of its parts."""
+    return body.decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _with_hashes(page: str, files: Mapping[str, File]) -> str:

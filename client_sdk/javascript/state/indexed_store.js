@@ -7,9 +7,14 @@ import { StateStoreError } from "../contract/state/errors.js";
 import { nothingStored } from "./records.js";
 import { nameOf } from "./entries.js";
 
-/** 2: commands to orders; 3: answers to them. What was kept before stays. */
-const FORMAT = 3;
-const STORES = ["meta", "entries", "documents", "waiting", "private", "asked", "commands", "answers"];
+/**
+ * 2: commands to orders. What was kept before stays. A page of an older release cannot open a newer format, and
+ * would keep its edits in memory alone while both releases run, and after a roll-back.
+ */
+const FORMAT = 2;
+const STORES = ["meta", "entries", "documents", "waiting", "private", "asked", "commands"];
+/** Answers stand in `meta`, which every release of this format reads by its own keys alone. */
+const answerKey = (order) => ["answer", order];
 
 /** The database of one subject. */
 export class IndexedStore {
@@ -60,6 +65,9 @@ export class IndexedStore {
     const found = nothingStored();
     stores.meta.get("counters").onsuccess = ({ target }) => {
       found.counters = target.result ?? null;
+    };
+    stores.meta.getAll(IDBKeyRange.bound(["answer"], ["answer", []])).onsuccess = ({ target }) => {
+      found.answers = target.result;
     };
     for (const name of STORES.slice(1)) {
       stores[name].getAll().onsuccess = ({ target }) => {
@@ -125,8 +133,8 @@ function put(stores, write) {
   else if (type === "DropWaiting") stores.waiting.delete(write.id);
   else if (type === "PutCommand") stores.commands.put(write.command, write.command.id);
   else if (type === "DropCommand") stores.commands.delete(write.id);
-  else if (type === "PutAnswer") stores.answers.put(write.answer, write.answer.order.id);
-  else if (type === "DropAnswer") stores.answers.delete(write.order);
+  else if (type === "PutAnswer") stores.meta.put(write.answer, answerKey(write.answer.order.id));
+  else if (type === "DropAnswer") stores.meta.delete(answerKey(write.order));
   else if (type === "PutPrivate") stores.private.put(rest, write.key);
   else if (type === "PutAsked") stores.asked.put(rest, write.asked);
   else if (type === "DropAsked") stores.asked.delete(write.asked);

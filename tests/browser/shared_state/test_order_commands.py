@@ -173,10 +173,10 @@ async def kept_answers(tab: StateTab) -> int:
         const database = await new Promise((resolve) => {
             indexedDB.open(name).onsuccess = ({ target }) => resolve(target.result);
         });
-        const asked = database.transaction("answers").objectStore("answers").count();
+        const asked = database.transaction("meta").objectStore("meta").getAllKeys();
         await new Promise((resolve) => { asked.onsuccess = resolve; });
         database.close();
-        return asked.result;
+        return asked.result.filter((key) => key[0] === "answer").length;
     """)
     assert isinstance(found, int)
     return found
@@ -260,6 +260,15 @@ async def test_a_restored_log_drops_the_answers_that_were_kept(
     assert await kept_answers(tab) == 0
 
 
+EARLIER: Final = """
+    const { IndexedStore } = await import("/tests/shared_state/earlier_store.js");
+    const [{ name }] = await indexedDB.databases();
+    const earlier = new IndexedStore();
+    const subject = name.replace("yabam ", "");
+"""
+"""The previous release's own store, of the database that there is."""
+
+
 async def test_what_an_older_release_kept_is_still_sent(core: WebCore, tab: StateTab) -> None:
     await tab.run(KNOWN)
     core.offline = True
@@ -267,32 +276,51 @@ async def test_what_an_older_release_kept_is_still_sent(core: WebCore, tab: Stat
         await client.commands.place({TEA});
         await cart.set({{ n: 1 }});
         await client.close();
-        const [{{ name }}] = await indexedDB.databases();
-        const done = (request) => new Promise((resolve, reject) => {{
-            request.onsuccess = () => resolve(request.result);
-            request.onerror = request.onblocked = () => reject(new Error("not done"));
+        {EARLIER}
+        const found = await earlier.open(subject);
+        earlier.close();
+        await new Promise((resolve, reject) => {{
+            const gone = indexedDB.deleteDatabase(name);
+            gone.onsuccess = resolve;
+            gone.onerror = gone.onblocked = () => reject(new Error("not done"));
         }});
-        const newer = await done(indexedDB.open(name));
-        const rows = [];
-        for (const store of newer.objectStoreNames) {{
-            const kept = newer.transaction(store).objectStore(store);
-            const [keys, values] = [await done(kept.getAllKeys()), await done(kept.getAll())];
-            if (store !== "answers") rows.push([store, keys.map((key, n) => [key, values[n]])]);
-        }}
-        newer.close();
-        await done(indexedDB.deleteDatabase(name));
-        const asked = indexedDB.open(name, 2);
-        asked.onupgradeneeded = () => {{
-            for (const [store, all] of rows) {{
-                const made = asked.result.createObjectStore(store);
-                for (const [key, value] of all) made.put(value, key);
-            }}
-        }};
-        (await done(asked)).close();
+        await earlier.open(subject);
+        await earlier.write([
+            {{ type: "PutCounters", ...found.counters }},
+            ...found.entries.map((row) => ({{ type: "PutEntry", row }})),
+            ...found.commands.map((command) => ({{ type: "PutCommand", command }})),
+        ]);
+        earlier.close();
     """)
     await tab.reload(FOLLOWED)
     await tab.run("await until(() => client.commands.waiting === 1 && cart.pending === 1);")
     core.offline = False
     await tab.run("await until(() => client.commands.waiting === 0 && cart.pending === 0);")
     assert [done.type for done in core.desk.log] == ["order.placed"]
+    assert core.values("cart") == [{"n": 1}]
+
+
+async def test_an_older_release_opens_what_this_one_keeps_and_this_one_goes_on(
+    core: WebCore, context: BrowserContext, url: str
+) -> None:
+    tab = await StateTab.open(context, url, KEEPING)
+    await answered_step(core, tab)
+    core.offline = True
+    seen = await tab.run(f"""
+        await client.commands.transition("{A}", "preparing");
+        await cart.set({{ n: 1 }});
+        {EARLIER}
+        const found = await earlier.open(subject);
+        await earlier.write([{{ type: "PutPrivate", key: "note", version: 1, value: {{ n: 2 }} }}]);
+        earlier.close();
+        return [found.commands.length, found.entries.length];
+    """)
+    assert seen == [1, 1]
+    assert await kept_answers(tab) == 1
+    await tab.reload(KEEPING)
+    await tab.run("await until(() => client.commands.waiting === 1 && cart.pending === 1);")
+    assert await tab.run(SHOWN) == [["preparing", 2, 1]]
+    core.offline = core.hold_syncs = False
+    await tab.run("await until(() => client.commands.waiting === 0 && cart.pending === 0);")
+    assert [done.type for done in core.desk.log][1:] == ["order.accepted", "order.preparing"]
     assert core.values("cart") == [{"n": 1}]

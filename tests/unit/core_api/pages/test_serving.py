@@ -120,6 +120,26 @@ def test_another_content_has_another_address(client: Client, folder: Path) -> No
     assert other.headers["cache-control"] == "no-cache"
 
 
+def test_a_page_of_the_previous_release_gets_the_script_that_it_names(client: Client) -> None:
+    script = get(client, f"/static/={'0' * 20}/shop/main.all.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert script.headers["cache-control"] == "no-cache"
+    assert "const a = 1;" in script.text
+
+
+def test_the_digests_are_of_what_a_browser_reads_where_lines_end_with_two_signs(
+    folder: Path,
+) -> None:
+    plain = get(Client(folder), "/shop")
+    for path in folder.rglob("*.*"):
+        if path.suffix != ".svg":
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    page = get(Client(folder), "/shop")
+    assert page.content == plain.content
+    policy = "content-security-policy"
+    assert page.headers[policy] == plain.headers[policy]
+
+
 @pytest.mark.parametrize(
     ("accepted", "coding"), [("gzip", "gzip"), ("gzip, deflate, br, zstd", "br"), ("br", "br")]
 )
