@@ -72,6 +72,7 @@ class Kitchen:
             "n": n,
             "channel": f"team:{self.store}",
             "key": "printing",
+            "base": n - 1,
             "do": {"set": {"printers": {DEVICE: routing}}},
         }
         answer = await http.post(

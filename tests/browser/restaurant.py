@@ -40,6 +40,8 @@ _OF_ITS_OWN: Final = (
     "Failed to load resource",
     # Over plain HTTP, where this policy is not offered.
     "The Cross-Origin-Opener-Policy header has been ignored",
+    # Each device of a test is such a window; pages say that this browser cannot be told.
+    "Chrome currently does not support the Push API in incognito mode",
 )
 """How that begins which a browser says of its own."""
 _stores = count(1)

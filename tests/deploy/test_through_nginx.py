@@ -85,6 +85,8 @@ async def following(site: Site) -> AsyncIterator[Follower]:
         follower = Follower(client)
         task = asyncio.create_task(follower.follow())
         try:
+            # What came before its first sync, it would have from a snapshot.
+            await follower.is_in("live")
             yield follower
         finally:
             task.cancel()

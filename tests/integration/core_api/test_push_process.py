@@ -45,12 +45,21 @@ async def test_a_phone_is_told_by_the_process_that_sends_webhooks(core: CoreServ
             owner = bearer(token("owner", store))
             await core.client.post("/v1/orders", json=an_order(store), headers=owner)
             await service.until(lambda s: len(s.taken) == 1)
-            ops = bearer(token("ops"))
-            numbers = await core.client.get(f"http://127.0.0.1:{port}/metrics", headers=ops)
-            assert 'yabam_pushes_attempts_total{outcome="delivered"} 1.0' in numbers.text
+            await _counts(core, port, 'yabam_pushes_attempts_total{outcome="delivered"} 1.0')
         finally:
             process.kill()
     assert service.taken[0].told == {"store": store, "count": 1, "language": "ko"}
+
+
+async def _counts(core: CoreService, port: int, line: str) -> None:
+    """Return once the process's metrics have this line: it counts what has been answered."""
+    ops = bearer(token("ops"))
+    async with asyncio.timeout(30):
+        while True:
+            numbers = await core.client.get(f"http://127.0.0.1:{port}/metrics", headers=ops)
+            if line in numbers.text:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_the_commands_show_and_end_what_is_told(core: CoreService) -> None:
