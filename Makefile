@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NODE_READY := node_modules/.package-lock.json
-WORKERS ?= 5
+WORKERS ?= 6
 # What the tests use beside Python and Java: a program and the Debian package that has it.
 TOOLS := nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto pgbouncer:pgbouncer pg_ctlcluster:postgresql node:nodejs npm:npm
 # Without what only a window needs it costs less than half of chromium, with which the tests run, too.
