@@ -65,10 +65,12 @@ def _reserve(folder: Path) -> tuple[IO[bytes], range]:
 
 def _in_turn(lock: IO[bytes], ports: range) -> Iterator[int]:
     """Those that nobody uses; each comes again when all others had their turn."""
+    # In one order, or the last of a turn might come again as the first of the next.
+    order = random.sample(ports, len(ports))
     with lock:
         while True:
             given = 0
-            for port in random.sample(ports, len(ports)):
+            for port in order:
                 if _can_be_bound(port):
                     given += 1
                     yield port

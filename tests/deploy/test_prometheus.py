@@ -31,7 +31,6 @@ from tests.parts import FETCH_WAIT, migrated_database
 WITHIN_S = 90.0
 CORES_RING = {"local": KEYS.token}
 NODES_RING = {"nodes": "n" * 32}
-MORE_PORTS = {name: free_port() for name in ("mqtt", "mqtt-admin", "webhooks")}
 pytestmark = [
     pytest.mark.xdist_group("prometheus"),
     pytest.mark.slow,
@@ -47,7 +46,13 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def stack(folder: Path) -> Iterator[Stack]:
+def more_ports() -> dict[str, int]:
+    """Of the processes that not every stack has; not chosen before, or others get them, too."""
+    return {name: free_port() for name in ("mqtt", "mqtt-admin", "webhooks")}
+
+
+@pytest.fixture(scope="module")
+def stack(folder: Path, more_ports: dict[str, int]) -> Iterator[Stack]:
     postgres, broker = EmbeddedPostgres(folder / "postgres", durable=False), EmbeddedBroker(folder)
     postgres.start()
     broker.start()
@@ -60,8 +65,8 @@ def stack(folder: Path) -> Iterator[Stack]:
     )  # fmt: skip
     mosquitto = MosquittoServer(folder / "mqtt")
     mosquitto.start()
-    add_sender(stack, MORE_PORTS["webhooks"])
-    add_door(stack, mosquitto.settings, MORE_PORTS["mqtt"], MORE_PORTS["mqtt-admin"])
+    add_sender(stack, more_ports["webhooks"])
+    add_door(stack, mosquitto.settings, more_ports["mqtt"], more_ports["mqtt-admin"])
     try:
         stack.start()
         yield stack
@@ -73,7 +78,7 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def prometheus(stack: Stack, folder: Path) -> Iterator[str]:
+def prometheus(stack: Stack, folder: Path, more_ports: dict[str, int]) -> Iterator[str]:
     """Prometheus with our configuration, in which only the addresses and the pace are other."""
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
@@ -87,7 +92,7 @@ def prometheus(stack: Stack, folder: Path) -> Iterator[str]:
         assert secret.parent == Path("/run/secrets")
         job["authorization"] = {"credentials_file": str(folder / secret.name)}
         name = job["job_name"].removeprefix("yabam-")
-        port = MORE_PORTS.get(name) or getattr(stack.addresses.ports, name)
+        port = more_ports.get(name) or getattr(stack.addresses.ports, name)
         job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
