@@ -55,8 +55,9 @@ class Documents:
         return 0 if shown is None else shown.version
 
     def stands_in(self, key: str) -> bool:
-        """Whether what is shown stands in until a version of this log can be shown."""
-        return self.version(key) == 0 and (key in self._held or key in self._newest)
+        """Whether what is shown, or nothing, stands in until a version of this log can be shown."""
+        is_awaited = key in self._held or key in self._newest or key in self.wanted
+        return self.version(key) == 0 and is_awaited
 
     def is_gone(self, key: str, version: int) -> bool:
         """Whether there is no such document, and nothing is known of this version of it."""

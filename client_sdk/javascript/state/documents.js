@@ -46,9 +46,10 @@ export class Documents {
     return this.get(key)?.version ?? 0;
   }
 
-  /** Whether what is shown stands in until a version of this log can be shown. */
+  /** Whether what is shown, or nothing, stands in until a version of this log can be shown. */
   standsIn(key) {
-    return this.version(key) === 0 && (this.#held.has(key) || this.#newest.has(key));
+    const isAwaited = this.#held.has(key) || this.#newest.has(key) || this.wanted.has(key);
+    return this.version(key) === 0 && isAwaited;
   }
 
   /** Whether there is no such document, and nothing is known of this version of it. */
