@@ -188,7 +188,6 @@ class Desk:
 
     def _settle(self, settlement: Settlement, epoch: str = "") -> None:
         client, order = self._client, settlement.order
-        shown = not self.queue._is_other_log
 
         def kept() -> None:
             keep = order is not None and not self._book.has_taken(order.id, order.version)
@@ -199,8 +198,7 @@ class Desk:
                 mark = mark_of_command(command)
                 self.world.ledger.told(mark, outcome, is_of_this_log=is_of_this_log)
                 if is_of_this_log:
-                    core = self.world.core
-                    self.world.ledger.command_told(mark, outcome, core, shown=shown)
+                    self.world.ledger.command_told(mark, outcome, self.world.core)
 
         client.keep_now(settlement.writes, kept)
 

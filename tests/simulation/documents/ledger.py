@@ -89,24 +89,15 @@ class Ledger:
         if outcome.outcome == "refused" and (outcome.problem is None or not outcome.problem.slug):
             self._fail(f"{mark} was refused without a reason")
 
-    def command_told(
-        self, mark: str, outcome: CommandOutcome, core: DocumentCore, *, shown: bool
-    ) -> None:
+    def command_told(self, mark: str, outcome: CommandOutcome, core: DocumentCore) -> None:
         """Its maker has the answer, of this log.
-
-        Args:
-            mark: the command's.
-            outcome: the answer.
-            core: who gave it.
-            shown: whether its maker may show the order as the answer has it. It may not where
-                another log has begun since it was sent: the answer does not say of which it is.
 
         A command is not refused as stale where its maker alone has stepped the order since: whoever
         was told of its own step is shown the order after it, and steps it from there.
         """
         made, order = self.made[mark], outcome.order
         assert isinstance(made, MadeCommand)
-        made.told_at = core.settled_at if shown else None
+        made.told_at = core.settled_at
         if outcome.problem is None or outcome.problem.slug != "stale-version" or order is None:
             return
         steps = [one for one in core.truth.past if one.place[1] == order.id]
