@@ -132,6 +132,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         tokens,
         node_tokens(settings, tokens),
         metrics.registry,
+        settings.ops_ca_file,
     )
     sampler = watch.sampler(settings.ops_grafana_url, settings.ops_viewers, random.uniform)
     day = watch.day_keeper(secrets.token_hex(8))
@@ -267,6 +268,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.drain_s,
         lambda: _stop(long_polls, sampler),
         settings.request_timeout_s,
+        settings.certificate,
     )
     warn_of_few_files(settings.max_waiting)
     # Without this task waiting syncs hear nothing. All other tasks may fail and catch up later: a

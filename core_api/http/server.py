@@ -51,6 +51,7 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: how long open requests may take after SIGTERM.
         stopping: called once when the signal comes.
         request_timeout_s: how long a client may take over a request.
+        tls: files of the certificate chain and of its key; None: no TLS.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: float,
         stopping: Callable[[], None],
         request_timeout_s: float,
+        tls: tuple[str, str] | None = None,
     ) -> None:
+        certificate, key = tls or (None, None)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -68,6 +71,8 @@ class CoreHttpServer(uvicorn.Server):
                 http=cast(
                     type[asyncio.Protocol], partial(Connection, ReadTimeout(request_timeout_s))
                 ),
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
                 ws="none",
                 lifespan="off",
                 log_config=None,
