@@ -196,11 +196,12 @@ async def test_what_others_close_in_the_same_statement_gives_a_subject_no_room(p
     limits = replace(LIMITS, store_orders=20)
     placed = [new_write("owner") for _ in range(5)] + [new_write("pos-2") for _ in range(2)]
     _, outcomes = await OrderWriter(pool, limits).write_each(placed)
-    assert outcomes == [WriteOutcome.WRITTEN] * 7
+    assert [one.outcome for one in outcomes] == [WriteOutcome.WRITTEN] * 7
     for other in placed[5:]:
         batch = [new_write("owner"), step_of(other, "rejected")]
         _, outcomes = await OrderWriter(pool, limits).write_each(batch)
-        assert outcomes == [WriteOutcome.SUBJECT_FULL, WriteOutcome.WRITTEN]
+        found = [one.outcome for one in outcomes]
+        assert found == [WriteOutcome.SUBJECT_FULL, WriteOutcome.WRITTEN]
         await assert_counted(pool)
 
 
