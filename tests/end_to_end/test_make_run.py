@@ -43,7 +43,8 @@ class Run(NamedTuple):
     @property
     def token(self) -> str:
         """The owner's, of the line that exports it."""
-        return re.findall(r"^  export YABAM_TOKEN=(\S+)$", self.said, re.MULTILINE)[0]
+        (token,) = re.findall(r"^  export YABAM_TOKEN=(\S+)$", self.said, re.MULTILINE)
+        return str(token)
 
     def command(self, program: str, begins: str) -> list[str]:
         """The words of a printed command."""
