@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from core_api.http.connection import Connection
+from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import BACKLOG, allow_open_files, at_stop_signals
 
@@ -51,6 +52,7 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: how long open requests may take after SIGTERM.
         stopping: called once when the signal comes.
         request_timeout_s: how long a client may take over a request.
+        quick: answers plain requests ahead of the application; None: nobody does.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: float,
         stopping: Callable[[], None],
         request_timeout_s: float,
+        quick: QuickAnswers | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -66,7 +69,8 @@ class CoreHttpServer(uvicorn.Server):
                 loop="uvloop",
                 # uvicorn only ever calls it.
                 http=cast(
-                    type[asyncio.Protocol], partial(Connection, ReadTimeout(request_timeout_s))
+                    type[asyncio.Protocol],
+                    partial(Connection, ReadTimeout(request_timeout_s), quick, AnswerHeads()),
                 ),
                 ws="none",
                 lifespan="off",
