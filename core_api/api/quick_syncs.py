@@ -21,7 +21,7 @@ from core_api.api.request_parts import device_of
 from core_api.http.plain_requests import PlainRequest, PlainRequests
 from core_api.http.quick_answers import Asker
 from core_api.sync.quick_reads import Outcome, QuickAnswer
-from core_api.sync.request import SyncRequest, parse_sync
+from core_api.sync.request import SyncRequest, parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
 from server_common.query_string import parse_query
 
@@ -82,7 +82,7 @@ class QuickSyncs:
 
     def _begin(self, request: PlainRequest, asker: Asker, began: float) -> None:
         caller = self._gate.holder(request.token)
-        wanted = parse_sync(parse_query(request.query.decode(), "replace"))
+        wanted = parse_going_on(request.query) or parse_sync(parse_query(request.query, "replace"))
         report = device_of(request.device)
         named = None if report is None else report.device
         told = partial(self._told, asker, began, caller, report, wanted)

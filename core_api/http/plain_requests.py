@@ -48,7 +48,7 @@ _READER: Final = b"GET / HTTP/1.1"
 class PlainRequest(NamedTuple):
     """A request that keeps the rules of every head, has no body and keeps its connection."""
 
-    query: bytes
+    query: str
     token: str
     """Of the header Authorization, whose scheme is Bearer."""
     device: str | None
@@ -96,7 +96,9 @@ class PlainRequests:
             return None
         if block not in self._known and not self._learn(block):
             return None
-        return PlainRequest(query, token.decode(), None if device is None else device.decode())
+        return PlainRequest(
+            query.decode(), token.decode(), None if device is None else device.decode()
+        )
 
     def _learn(self, block: bytes) -> bool:
         names = _names_of(block)
