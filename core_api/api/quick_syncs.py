@@ -20,7 +20,7 @@ from core_api.api.gate import Gate
 from core_api.api.request_parts import device_of
 from core_api.http.plain_requests import PlainRequest, PlainRequests
 from core_api.http.quick_answers import Asker
-from core_api.sync.quick_reads import Outcome, QuickAnswer
+from core_api.sync.quick.reads import Outcome, QuickAnswer
 from core_api.sync.request import SyncRequest, parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
 from server_common.query_string import parse_query

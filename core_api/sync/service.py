@@ -23,7 +23,7 @@ from core_api.sync.damaged_rows import (
 )
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.queries import Moment, Page, PageQuery
-from core_api.sync.quick_reads import Outcome, QuickReads, is_for_quick_reads
+from core_api.sync.quick.reads import Outcome, QuickReads, is_for_quick_reads
 from core_api.sync.reading import read_pages
 from core_api.sync.replica import Replica
 from core_api.sync.request import SnapshotPage, SyncRequest

@@ -17,6 +17,7 @@ import os
 import statistics
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -66,10 +67,16 @@ def run(options: argparse.Namespace) -> None:
     _tell(options, servers, found)
 
 
+def of_checkout(checkout: Path) -> dict[str, str]:
+    """The environment in which a process runs the code of this checkout."""
+    # Python would look for modules in the folder that it is started in, first of all.
+    return {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"}
+
+
 def _servers(options: argparse.Namespace, database: str, folder: Path) -> dict[str, Serving]:
     checkouts = {"beside": options.checkout.absolute(), "now": _HERE}
     servers = {
-        name: Serving("yabam", database, folder / name, {"PYTHONPATH": str(checkout)})
+        name: Serving("yabam", database, folder / name, of_checkout(checkout))
         for name, checkout in checkouts.items()
     }
     if options.rivals:
@@ -107,9 +114,7 @@ def _rounds(
             for name in names[turn:] + names[:turn]:
                 server = servers[name]
                 sample = measured(
-                    lambda url=server.url, path=path: run_wrk(  # type: ignore[misc]
-                        url, path, options.clients, options.seconds, _SEED
-                    ),
+                    partial(run_wrk, server.url, path, options.clients, options.seconds, _SEED),
                     server.process,
                     postgres,
                     options.seconds,
@@ -132,13 +137,8 @@ def _tell(
         rates: dict[str, float] = {}
         for name in servers:
             samples = found[case, name]
-            own, database = (
-                statistics.median(per_request_us(cpu(one), one) for one in samples)
-                for cpu in (
-                    lambda one: one.server_cpu,
-                    lambda one: one.postgres_cpu,
-                )
-            )
+            own = statistics.median(per_request_us(one.server_cpu, one) for one in samples)
+            database = statistics.median(per_request_us(one.postgres_cpu, one) for one in samples)
             costs[name] = own + database
             rates[name] = statistics.median(one.load.req_s for one in samples)
             print(
