@@ -43,19 +43,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("checkouts", type=Path, nargs="+", help="other checkouts")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=1500)
+    parser.add_argument(
+        "--devices", action="store_true", help="each says which device it is, and it is stored"
+    )
     return parser.parse_args()
 
 
-def requests(core: Serving, clients: int) -> list[bytes]:
+def requests(core: Serving, clients: int, as_devices: bool) -> list[bytes]:
     """The sync of each client, which has all there is."""
     token = token_maker()
     host = core.url.removeprefix("http://")
+    device = "Yabam-Device: till-1; mode=live; pending=0\r\n" if as_devices else ""
     return [
         (
             f"GET /v1/sync?channel=store%3A{n}&orders=1000&lastEventId=store%3A{n}%40{_EVENTS} "
             f"HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer "
             f"{token(Caller(f'pos-{n}', 'owner', frozenset({str(n)})))}\r\n"
-            f"Yabam-Device: till-{n}; mode=live; pending=0\r\nAccept: */*\r\n\r\n"
+            f"{device}Accept: */*\r\n\r\n"
         ).encode()
         for n in range(1, clients + 1)
     ]
@@ -87,7 +91,9 @@ async def run(options: argparse.Namespace, postgres: EmbeddedPostgres, folder: P
     with running([core.process for core in cores.values()]):
         for core in cores.values():
             core.start()
-        heads = {name: requests(core, options.clients) for name, core in cores.items()}
+        heads = {
+            name: requests(core, options.clients, options.devices) for name, core in cores.items()
+        }
         pid = postgres.process.pid
         for round_ in range(options.rounds + 1):  # the first is to warm up
             for name in list(found)[:: 1 if round_ % 2 == 0 else -1]:
