@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
@@ -38,6 +38,7 @@ class Asker(Protocol[A_contra]):
 
 Asked: TypeAlias = tuple[Sequence[Q], Asker[tuple[C, list[R]]]]
 
+_NOTHING: Final[Set[object]] = frozenset()
 _MOST_IN_FLIGHT: Final = 2
 """One for the database and one for this process: a third would only make them smaller."""
 
@@ -59,6 +60,7 @@ class QueryBatcher(Generic[Q, C, R]):
         run: answers questions, in their order, together with what is common to all answers.
         most: how many questions one query may carry; one caller's stay together.
         identities: what no two questions of one query may share; the later one waits for the next.
+            None: they may share all.
         abandons: whether a query in flight is cancelled once all its callers have gone away; for
             reading, where nothing is lost by it.
         weigh: for how many questions one counts; None: each for one.
@@ -72,7 +74,7 @@ class QueryBatcher(Generic[Q, C, R]):
         self,
         run: Callable[[Sequence[Q]], Awaitable[tuple[C, list[R]]]],
         most: int,
-        identities: Callable[[Q], Iterable[object]] = lambda _question: (),
+        identities: Callable[[Q], Iterable[object]] | None = None,
         abandons: bool = False,
         weigh: Callable[[Q], int] | None = None,
         isolates: bool = False,
@@ -161,7 +163,7 @@ class QueryBatcher(Generic[Q, C, R]):
             questions, future = asked = self._waiting.popleft()
             if future.done():  # its caller has gone away meanwhile
                 continue
-            wanted = {identity for q in questions for identity in self._identities(q)}
+            wanted = self._wanted(questions)
             apart = self._apart(asked) if in_flight else ()
             if not taken.isdisjoint(wanted):
                 held_back.append(asked)
@@ -175,6 +177,11 @@ class QueryBatcher(Generic[Q, C, R]):
             taken |= wanted
         self._waiting.extendleft(reversed(held_back))
         return batch
+
+    def _wanted(self, questions: Sequence[Q]) -> Set[object]:
+        if self._identities is None:
+            return _NOTHING
+        return {identity for q in questions for identity in self._identities(q)}
 
     def _apart(self, asked: Asked[Q, C, R]) -> list[object]:
         if self._beside is None:
