@@ -225,9 +225,7 @@ class Connection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade:
-                # We never do; the request itself has been taken as any other. What follows it is
-                # the parser's to judge.
-                self._quick = None
+                pass  # we never do; the request itself has been taken as any other
             except httptools.HttpParserError as error:
                 self._turn_away(self._refusal or bad_request(f"this is not HTTP/1.1: {error}"))
                 return
