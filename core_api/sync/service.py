@@ -104,7 +104,7 @@ class FetchSync:
         self._large = large
         self._unreadable = unreadable
         self._pages: QueryBatcher[PageQuery, Moment, Page] = QueryBatcher(
-            self._read_pages,
+            lambda queries: read_pages(pool, queries),
             _PAGES_PER_QUERY,
             abandons=True,
             isolates=True,
@@ -174,10 +174,6 @@ class FetchSync:
             return False
         self._quick.ask(caller, request, device, tell)
         return True
-
-    async def _read_pages(self, queries: Sequence[PageQuery]) -> tuple[Moment, list[Page]]:
-        self._pace.see(self._bound.share)  # also for those who do not note it each
-        return await read_pages(self._pool, queries)
 
     def _encoded(
         self,

@@ -151,13 +151,11 @@ class QuickReads:
         for channel in request.after:
             check_follow(caller, channel)
         self._bound.enter()
+        self._pace.see(self._bound.share)
         asking = _Asking(self, caller, request, device, tell)
         loop = asyncio.get_running_loop()
         asking.deadline = loop.time() + self._deadline_s
-        waiting = self._waiting
-        while waiting and waiting[0].is_done:
-            waiting.popleft()
-        waiting.append(asking)
+        self._waiting.append(asking)
         if self._timer is None:
             self._timer = loop.call_at(asking.deadline, self._expire, loop)
         self._pages.put(asking.queries, asking)
@@ -180,6 +178,10 @@ class QuickReads:
         self._pages.forsake()
 
     def _tell(self) -> None:
+        # Nothing of a storm may be left, or the memory around it could not be given back.
+        waiting = self._waiting
+        while waiting and waiting[0].is_done:
+            waiting.popleft()
         settled, moment, beginning = self._settled, None, b""
         some = [settled.popleft() for _ in range(min(len(settled), _AT_ONCE))]
         if settled:
@@ -191,8 +193,8 @@ class QuickReads:
             outcome: Outcome
             try:
                 if asking.trouble is None and asking.moment is not moment:
+                    beginning = beginning_of(asking.moment)
                     moment = asking.moment
-                    beginning = beginning_of(moment)
                 outcome = self._outcome_of(asking, beginning, after_ms)
             except Exception as error:
                 outcome = error

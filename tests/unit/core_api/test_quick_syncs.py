@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, cast
 
 import pytest
@@ -21,7 +22,7 @@ from core_api.api.app import core_app
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
-from core_api.errors import CoreError, UnauthorizedError
+from core_api.errors import CoreError, PartyLeftError, UnauthorizedError
 from core_api.http.connection import MAX_WAITING_BYTES, Connection
 from core_api.http.plain_requests import MOST_KNOWN, PlainRequests
 from core_api.http.quick_answers import AnswerHeads
@@ -60,11 +61,15 @@ class Asked(Database):
         self.queries: list[Sequence[str]] = []
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.moment = 1.5
 
     async def fetch(self, statement: str, channels: Sequence[str], *more: Any) -> list[list[Any]]:
         self.queries.append(channels)
         await self.may_answer.wait()
-        return await super().fetch(statement, channels, *more)
+        rows = await super().fetch(statement, channels, *more)
+        for row in rows:
+            row[1] = self.moment
+        return rows
 
 
 class Devices:
@@ -118,6 +123,8 @@ class World:
         check: Callable[[Caller], None] = lambda _caller: None,
         deadline_s: float = 5.0,
         most: int = 10,
+        now: Callable[[], float] = lambda: 0.0,
+        stays: Callable[[Caller], Awaitable[None]] = everybody_stays,
     ) -> None:
         unused: Any = None
         self.database, self.devices = Asked(), Devices()
@@ -129,7 +136,7 @@ class World:
             database,
             LongPolls(unused, 0.1, 0),
             GRANTS,
-            PollingPace(3000, lambda: 0.0),
+            PollingPace(3000, now),
             self.bound,
             deadline_s,
             self.metrics.reset_given,
@@ -146,7 +153,7 @@ class World:
             fetch,
             devices,
             unused,
-            Gate(SignIn(TOKENS, check=check), limits, everybody_stays),
+            Gate(SignIn(TOKENS, check=check), limits, stays),
             self.metrics,
             unused,
             OpsApi(unused, unused, unused, unused),
@@ -446,6 +453,22 @@ class TestAPlainSync:
         assert transport.written.count(b"HTTP/1.1 401") == 2
         assert len(world.database.queries) == 1
 
+    async def test_of_a_guest_whose_party_has_left_is_refused(self) -> None:
+        async def left(_caller: Caller) -> None:
+            raise PartyLeftError
+
+        asked = PLAIN.replace(OWNER.encode(), GUEST.encode())
+        asked = asked.replace(b"store:1&lastEventId=store:1@", b"table:1/2&lastEventId=")
+        found = []
+        for is_quick in (True, False):
+            world = World(is_quick, stays=left)
+            transport = world.connect()
+            feed(transport, [asked])
+            await settle()
+            found.append(transport.written)
+        assert found[0] == found[1]
+        assert b"party-left" in found[0]
+
     async def test_is_refused_once_its_deadline_is_over_and_its_query_is_given_up(self) -> None:
         world = World(True, deadline_s=0.01)
         world.database.may_answer.clear()
@@ -515,6 +538,55 @@ class TestAPlainSync:
         transport.protocol.resume_writing()
         await settle()
         assert transport.written.count(b"HTTP/1.1 200") == 5
+
+    async def test_of_hundreds_at_once_is_answered_from_one_read(self) -> None:
+        world = World(True, most=300)
+        world.database.may_answer.clear()
+        transports = [world.connect() for _ in range(300)]
+        for transport in transports:
+            feed(transport, [PLAIN])
+        world.database.may_answer.set()
+        await settle()
+        assert all(one.written.startswith(b"HTTP/1.1 200 OK\r\n") for one in transports)
+        assert len(world.database.queries) == 1
+        assert world.bound.under_way == 0
+
+    async def test_counts_as_load_while_it_waits_for_a_query_that_is_stuck(self) -> None:
+        now = [0.0]
+        world = World(True, most=10, now=lambda: now[0])
+        world.database.may_answer.clear()
+        transports = [world.connect() for _ in range(10)]
+        for transport in transports:
+            feed(transport, [PLAIN])
+            await settle()
+        now[0] = 10.0
+        world.database.may_answer.set()
+        await settle()
+        (told,) = {one.written.rpartition(b":")[2] for one in transports}
+        assert int(told[:-1]) > 3000, "clients poll more slowly"
+
+    async def test_leaves_nothing_behind_when_its_client_is_gone(self) -> None:
+        world = World(True)
+        transport = world.connect()
+        feed(transport, [PLAIN])
+        await settle()
+        assert transport.written.startswith(b"HTTP/1.1 200")
+        await gone(transport)
+        left = weakref.ref(transport)
+        gc.collect()
+        del transport
+        assert left() is None
+
+    async def test_whose_moment_cannot_be_written_fails_for_all_who_share_it(self) -> None:
+        for is_quick in (True, False):
+            world = World(is_quick)
+            world.database.moment = 1e300
+            transports = [world.connect() for _ in range(3)]
+            for transport in transports:
+                feed(transport, [PLAIN])
+            with capture_logs():
+                await settle()
+            assert [one.written[9:12] for one in transports] == [b"500"] * 3
 
 
 class TestAConnectionThatIsKept:
