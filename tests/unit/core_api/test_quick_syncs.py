@@ -529,6 +529,19 @@ class TestAPlainSync:
             await settle()
         assert not transport.closing
 
+    async def test_is_answered_before_what_comes_behind_it(self) -> None:
+        world = World(True)
+        world.database.may_answer.clear()
+        transport = world.connect()
+        feed(transport, [PLAIN, PLAIN.replace(b"store:1&", b"shop:1&")])
+        await settle()
+        written_before = transport.written
+        world.database.may_answer.set()
+        await settle()
+        assert written_before == b""
+        statuses = [part[:3] for part in transport.written.split(b"HTTP/1.1 ")[1:]]
+        assert statuses == [b"200", b"400"]
+
     async def test_waits_for_a_client_that_does_not_read(self) -> None:
         world = World(True)
         transport = world.connect()
