@@ -13,7 +13,8 @@ from client_sdk.errors import ClosedError, RefusedError
 from client_sdk.machine.sequencing import Change, Reset
 from client_sdk.shared_state.edits_api import Done, NotTaken
 from client_sdk.shared_state.store_writer import StoreWriter
-from client_sdk.state.orders.command_queue import CommandQueue, Settlement, channels_of
+from client_sdk.state.orders.answered_orders import channels_of
+from client_sdk.state.orders.command_queue import CommandQueue, Settlement
 from client_sdk.state.orders.commands import (
     CommandOutcome,
     CommandRequest,
@@ -179,13 +180,15 @@ class OrderDesk:
 
     def follow(self, change: Change | None, epoch: str) -> None:
         """The book has taken in a change of the log of this epoch; None: it was there before."""
+        answered = self.queue.answered
         if isinstance(change, Reset):
-            listed = {order.id: order.version for order in self._book}
-            same_log = change.goes_on(self.queue.log, epoch)
-            self.queue.reset(change.channel, listed, log=epoch, same_log=same_log)
+            orders = self._book.in_channel(change.channel)
+            listed = {order.id: order.version for order in orders}
+            same_log = change.goes_on(answered.log, epoch)
+            answered.reset(change.channel, listed, log=epoch, same_log=same_log)
             self._changed()
         else:
-            self.queue.follow(epoch)
+            answered.follow(epoch)
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
@@ -196,7 +199,10 @@ class OrderDesk:
         keep = (
             order is not None
             and not channels_of(order).isdisjoint(self._channels)
-            and (self.queue.is_ahead(epoch) or not self._book.has_taken(order.id, order.version))
+            and (
+                self.queue.answered.is_ahead(order, epoch)
+                or not self._book.has_taken(order.id, order.version)
+            )
         )
         listed = order is not None and self._book.get(order.id) is not None
         self.queue.settle(settlement, keep=keep, listed=listed, epoch=epoch)
@@ -208,7 +214,7 @@ class OrderDesk:
 
     def _booked(self, change: BookChange) -> None:
         order = change.order
-        self.queue.contained(change.order_id, None if order is None else order.version)
+        self.queue.answered.contained(change.order_id, None if order is None else order.version)
         self._changed()
 
     def _changed(self) -> None:

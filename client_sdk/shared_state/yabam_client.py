@@ -155,7 +155,8 @@ class YabamClient(OrderClient):
         for document in stored.documents:
             if document.channel in followed:
                 followed[document.channel].append(document)
-        commands = CommandQueue(decode_command(body) for body in stored.commands)
+        orders = [name for name in self._channels if not carries_documents(name)]
+        commands = CommandQueue((decode_command(body) for body in stored.commands), orders)
         replica = Replica(
             _queue_of(stored, self._new_client, commands.own.entries),
             followed,

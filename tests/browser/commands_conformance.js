@@ -25,6 +25,7 @@ const ORDER = {
   created_at: TIME,
   updated_at: TIME,
 };
+const FOLLOWED = ["store:12", "table:12/5"];
 const orderOf = (told) => checkOrder({ ...ORDER, ...told });
 
 /** What the queue answers to a whole schedule. */
@@ -74,10 +75,10 @@ class CommandsSubject {
       book: (orders) => {
         this.#book = orders.map(orderOf);
       },
-      contained: ([id, version]) => queue.contained(id, version),
-      reset: (channel, { same_log: sameLog = true, log = queue.log }) =>
-        queue.reset(channel, this.#listed, log, sameLog),
-      follow: (log) => queue.follow(log),
+      contained: ([id, version]) => queue.answered.contained(id, version),
+      reset: (channel, { same_log: sameLog = true, log = queue.answered.log }) =>
+        queue.answered.reset(channel, this.#listed, log, sameLog),
+      follow: (log) => queue.answered.follow(log),
       make: (made, step) => this.#make(made, step),
       begin: (now) => {
         const settlement = queue.first === null ? null : queue.beforeSending(now);
@@ -105,7 +106,7 @@ class CommandsSubject {
   }
 
   #opened() {
-    return new CommandQueue(this.#store.openNow("a").commands.map(checkCommand));
+    return new CommandQueue(this.#store.openNow("a").commands.map(checkCommand), {}, FOLLOWED);
   }
 
   #make({ kind, body, order: name = null }, { seen, made_at: madeAt = null }) {

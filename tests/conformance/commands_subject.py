@@ -34,6 +34,8 @@ from client_sdk.state.records import PutCommand
 from client_sdk.state.store import MemoryState
 from tests.conformance.cases import Json, order
 
+FOLLOWED = ("store:12", "table:12/5")
+
 
 class CommandsSubject:
     """One Python queue with its store, fed and asked in JSON."""
@@ -69,9 +71,9 @@ class CommandsSubject:
     def _inputs(self) -> dict[str, Callable[[Any, Json], Json]]:
         return {
             "book": self._booked,
-            "contained": lambda told, _: self.queue.contained(*told),
+            "contained": lambda told, _: self.queue.answered.contained(*told),
             "reset": self._reset,
-            "follow": lambda log, _: self.queue.follow(log),
+            "follow": lambda log, _: self.queue.answered.follow(log),
             "make": self._make,
             "begin": self._begin,
             "send": lambda _, __: self._send(),
@@ -83,7 +85,8 @@ class CommandsSubject:
         }
 
     def _opened(self) -> CommandQueue:
-        return CommandQueue(decode_command(body) for body in self._store.open("a").commands)
+        commands = self._store.open("a").commands
+        return CommandQueue((decode_command(body) for body in commands), FOLLOWED)
 
     def _failed(self) -> None:
         if self._flight is not None:
@@ -101,8 +104,9 @@ class CommandsSubject:
         self._book = [decode_order(json.dumps(order(one))) for one in orders]
 
     def _reset(self, channel: Json, step: Json) -> None:
-        log, same_log = step.get("log", self.queue.log), step.get("same_log", True)
-        self.queue.reset(channel, self._listed, log=log, same_log=same_log)
+        answered = self.queue.answered
+        log, same_log = step.get("log", answered.log), step.get("same_log", True)
+        answered.reset(channel, self._listed, log=log, same_log=same_log)
 
     @property
     def _listed(self) -> dict[str, int]:

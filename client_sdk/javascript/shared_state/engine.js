@@ -66,7 +66,9 @@ export class Engine {
     const { answers, commands } = stored;
     const { book, log, followed } = parts;
     const answered = stillAhead(answers, log(), book());
-    const queue = new CommandQueue(commands.map(checkCommand), { ...own, ...answered }, log()?.epoch ?? "");
+    const orders = followed.filter((name) => !channels.includes(name));
+    const here = log()?.epoch ?? "";
+    const queue = new CommandQueue(commands.map(checkCommand), { ...own, ...answered }, orders, here);
     const desk = {
       ...{ replica, journal, book, log, followed },
       time: () => this.#time(),

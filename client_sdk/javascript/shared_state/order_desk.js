@@ -2,7 +2,7 @@
 //
 // As client_sdk/shared_state/order_desk.py.
 
-import { channelsOf } from "../state/orders/command_queue.js";
+import { channelsOf } from "../state/orders/answered_orders.js";
 import { keptAnswer } from "../state/orders/kept_answers.js";
 
 /** The commands to orders of one client, running. */
@@ -83,25 +83,25 @@ export class OrderDesk {
    * {channel, sameLog}, else null; `sameLog`: it is the log that was followed before, and has not gone back.
    */
   booked(changes, epoch, anew) {
+    const { answered } = this.queue;
     const before = this.#answered.join();
-    if (anew === null) this.queue.follow(epoch);
-    else this.queue.reset(anew.channel, this.#listed, epoch, anew.sameLog);
-    for (const { id, order } of changes) this.queue.contained(id, order?.version ?? null);
+    if (anew === null) answered.follow(epoch);
+    else answered.reset(anew.channel, this.#listedIn(anew.channel), epoch, anew.sameLog);
+    for (const { id, order } of changes) answered.contained(id, order?.version ?? null);
     this.#forget();
     if (this.#answered.join() !== before) this.#parts.told([]);
   }
 
   /** The ids of the orders that are shown as answers have them. */
   get #answered() {
-    const { known, ahead } = this.queue.own;
-    return [...Object.keys(known), ...Object.keys(ahead)];
+    const { known, ahead } = this.queue.answered;
+    return [...known.keys(), ...ahead.keys()];
   }
 
-  /** The versions of Core's orders that are asked for, by their ids. */
-  get #listed() {
-    const book = this.#parts.book();
-    const known = this.#answered.map((id) => [id, book?.get(id)?.version]);
-    return Object.fromEntries(known.filter(([, version]) => version !== undefined));
+  /** The versions of the channel's orders, by their ids. */
+  #listedIn(channel) {
+    const orders = this.#parts.book()?.inChannel(channel) ?? [];
+    return Object.fromEntries(orders.map(({ id, version }) => [id, version]));
   }
 
   async #settle(settlement, epoch = /** @type {string | null} */ (null)) {
@@ -117,7 +117,7 @@ export class OrderDesk {
   #isToCome(order, epoch) {
     const { followed, book } = this.#parts;
     const isFollowed = order !== null && channelsOf(order).some((name) => followed.includes(name));
-    return isFollowed && (this.queue.isAhead(epoch) || !book()?.hasTaken(order.id, order.version));
+    return isFollowed && (this.queue.answered.isAhead(order, epoch) || !book()?.hasTaken(order.id, order.version));
   }
 
   #isListed(order) {
@@ -126,9 +126,11 @@ export class OrderDesk {
 
   /** The answer is kept together with the end of its command: a crash between would show the order before it. */
   #keeping({ order, repeated = false }, epoch) {
-    const log = this.queue.isAhead(epoch) ? { epoch, positions: {} } : this.#parts.log();
-    const isShown = this.queue.shows(order, repeated, this.#isToCome(order, epoch), this.#isListed(order), epoch);
-    if (!isShown || log === null) return [];
+    const { answered } = this.queue;
+    if (!this.#isToCome(order, epoch)) return [];
+    if (!answered.shows(order, { repeated, listed: this.#isListed(order), epoch })) return [];
+    const log = answered.isAhead(order, epoch) ? { epoch, positions: {} } : this.#parts.log();
+    if (log === null) return [];
     this.#kept.add(order.id);
     return [{ type: "PutAnswer", answer: keptAnswer(order, log, channelsOf(order)) }];
   }

@@ -10,10 +10,9 @@ Nothing else may change the queue meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -22,6 +21,7 @@ from client_sdk.contract.order import Order
 from client_sdk.contract.problem import Problem, problem
 from client_sdk.contract.text import is_order_id, shown
 from client_sdk.state.conflicts import EditError
+from client_sdk.state.orders.answered_orders import AnsweredOrders, put
 from client_sdk.state.orders.commands import (
     MAX_COMMAND_AGE_S,
     MAX_COMMANDS,
@@ -36,12 +36,6 @@ from client_sdk.state.orders.commands import (
 )
 from client_sdk.state.orders.view import OwnCommands
 from client_sdk.state.records import DropCommand, PutCommand, Write
-
-_MOST_REMEMBERED = 1000
-"""How many orders, ends and refusals are remembered: the newest ones."""
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -63,27 +57,21 @@ class CommandQueue:
 
     Args:
         entries: they, in order.
+        followed: the channels of orders.
         log: the log of the orders that are shown, by its epoch; "": there are none yet.
     """
 
-    def __init__(self, entries: Iterable[Command] = (), log: str = "") -> None:
+    def __init__(
+        self, entries: Iterable[Command] = (), followed: Iterable[str] = (), log: str = ""
+    ) -> None:
         self.own = OwnCommands(list(entries))
-        self.log = log
-        """The epoch of the log of the orders that are shown; "": there are none yet."""
-        self._ahead_log = ""
-        """The epoch of the log of `own.ahead`."""
+        self.answered = AnsweredOrders(self.own, followed, log)
         self._placed: dict[str, str] = {}
         """The ids of orders, by the keys that they were shown under."""
         self._ends: dict[int, tuple[int, datetime] | None] = {}
         """The version that an answered command left its order at, and when Core made it; None: it
         was refused."""
         self._flight: CommandRequest | None = None
-        self._begun_anew: set[str] = set()
-        """The channels that have since the first command was sent."""
-        self._is_other_log = False
-        """Whether Core's log has become another one since then, as after a restore."""
-        self._has_gone_back = False
-        """Whether it has gone back since then, in the epoch that it had."""
 
     @property
     def first(self) -> int | None:
@@ -158,8 +146,7 @@ class CommandQueue:
         if self._flight is not None or not self.own.entries:
             return None
         self._flight = request_of(self.own.entries[0])
-        self._begun_anew.clear()
-        self._is_other_log = self._has_gone_back = False
+        self.answered.sent()
         return self._flight
 
     def failed(self, request: CommandRequest) -> None:
@@ -213,12 +200,6 @@ class CommandQueue:
     ) -> None:
         """It is kept: it holds from now on.
 
-        Where the log has still to bring what the answer says, the order is shown as the answer has
-        it until then; else its next step would be made on a version that is gone. One that is not
-        shown may have ended beyond what the log will bring, after a repeated answer or a snapshot:
-        it would be shown for ever. An answer of a later log than the one that is followed, as after
-        a restore that this client has still to learn of, holds until that log begins here.
-
         Args:
             settlement: what came of the answer.
             keep: whether the log has still to bring the order as the answer has it.
@@ -231,86 +212,11 @@ class CommandQueue:
         for command, outcome in settlement.outcomes:
             self._remember(command, outcome)
         order = settlement.order
-        if order is None or not keep:
-            return
-        if self.is_ahead(epoch):
-            self._put_ahead(order, epoch or "")
-        elif not self._is_gone(epoch):
-            is_newest = not settlement.repeated and not channels_of(order) & self._begun_anew
-            if listed or order.id in own.known or is_newest:
-                _put(own.known, order.id, order)
-
-    # ── Core's log ───────────────────────────────────────────────────────────
-
-    def is_ahead(self, epoch: str | None) -> bool:
-        """Whether an answer of this log is of a later one than the orders that are shown.
-
-        The names of epochs sort by time.
-        """
-        return epoch is not None and epoch > self.log
-
-    def contained(self, order_id: str, version: int | None) -> None:
-        """The log has brought the order at this version; None: it is not there any more."""
-        known = self.own.known.get(order_id)
-        if known is not None and (version is None or version >= known.version):
-            del self.own.known[order_id]
-
-    def follow(self, log: str) -> None:
-        """What the log brings is of this one from now on.
-
-        Args:
-            log: its epoch.
-        """
-        if log == self.log:
-            return
-        own = self.own
-        self.log = log
-        if self._ahead_log == log:
-            own.known |= own.ahead
-        if self._ahead_log <= log:
-            own.ahead.clear()
-
-    def reset(self, channel: str, listed: Mapping[str, int], *, log: str, same_log: bool) -> None:
-        """The channel's orders are what its snapshot says, but for answers that are newer.
-
-        The snapshot may have been read before a command was done whose answer is here already. In
-        one log an order's versions only grow, so the higher one is the newer one.
-
-        Args:
-            channel: what has begun anew.
-            listed: the versions of Core's orders, by their ids, with those of the snapshot.
-            log: the epoch of the snapshot's log.
-            same_log: whether it is the log that was followed before, and has not gone back. If not,
-                the versions that its answers named are gone.
-        """
-        own = self.own
-        if not same_log:
-            self._is_other_log = True
-            self._has_gone_back = self._has_gone_back or log == self.log
-            own.known.clear()
-        self.follow(log)
-        self._begun_anew.add(channel)
-        for order in list(own.known.values()):
-            is_newer = listed.get(order.id, order.version) < order.version
-            if channel in channels_of(order) and not is_newer:
-                del own.known[order.id]
+        if order is not None and keep:
+            repeated = settlement.repeated
+            self.answered.take(order, repeated=repeated, listed=listed, epoch=epoch)
 
     # ── the rest ─────────────────────────────────────────────────────────────
-
-    def _is_gone(self, epoch: str | None) -> bool:
-        """Whether the versions that an answer names may be gone."""
-        if epoch is None or self._has_gone_back:
-            return self._is_other_log
-        return epoch != self.log
-
-    def _put_ahead(self, order: Order, epoch: str) -> None:
-        own = self.own
-        if epoch < self._ahead_log:
-            return
-        if epoch > self._ahead_log:
-            own.ahead.clear()
-            self._ahead_log = epoch
-        _put(own.ahead, order.id, order)
 
     def _refused(self, first: Command, why: Problem, order: Order | None = None) -> Settlement:
         settlement = Settlement([], order=order)
@@ -329,17 +235,17 @@ class CommandQueue:
     def _remember(self, command: Command, outcome: CommandOutcome) -> None:
         own, order = self.own, outcome.order
         if outcome.outcome == "applied" and order is not None:
-            _put(self._ends, command.id, (order.version, order.updated_at))
+            put(self._ends, command.id, (order.version, order.updated_at))
             own.errors.pop(command.shown_as, None)
             if command.kind == "place":
-                _put(self._placed, command.key, order.id)
+                put(self._placed, command.key, order.id)
             return
-        _put(self._ends, command.id, None)
+        put(self._ends, command.id, None)
         why = outcome.problem
         # What was given up because of another refusal says nothing that this does not say.
         if why is not None and not (why.slug == "depends" and command.shown_as in own.errors):
             error = EditError(why.slug, why.detail or why.title, None)
-            _put(own.errors, command.shown_as, error)
+            put(own.errors, command.shown_as, error)
 
 
 _TOO_OLD = f"it was made more than {MAX_COMMAND_AGE_S // 3600} hours ago, and was never sent"
@@ -351,16 +257,3 @@ _NOBODY_KNOWS = (
 
 def _based_on(order: Order, command: Command) -> Command:
     return replace(command, version=order.version, updated_at=order.updated_at)
-
-
-def channels_of(order: Order) -> set[str]:
-    """The channels that tell of the order."""
-    table = {f"table:{order.store_id}/{order.table_id}"} if order.table_id is not None else set()
-    return {f"store:{order.store_id}"} | table
-
-
-def _put(remembered: dict[K, V], name: K, value: V) -> None:
-    remembered.pop(name, None)
-    remembered[name] = value
-    if len(remembered) > _MOST_REMEMBERED:
-        del remembered[next(iter(remembered))]

@@ -45,7 +45,7 @@ class Desk:
     def __init__(self, client: DocumentClient, kept: list[bytes]) -> None:
         self._client = client
         self.world = client.world
-        self.queue = CommandQueue(decode_command(body) for body in kept)
+        self.queue = CommandQueue((decode_command(body) for body in kept), [ORDERS])
         self._book = OrderBook()
         self._deliveries = Deliveries(self._book, {}, "")
         self._book.observe(self._booked)
@@ -63,18 +63,20 @@ class Desk:
 
     def consume(self) -> None:
         """Take what has come of the log."""
+        answered = self.queue.answered
         while True:
             delivery = self._deliveries.take()
             if delivery is None:
                 break
             change = delivery.change
             if isinstance(change, Reset):
-                listed = {order.id: order.version for order in self._book}
+                orders = self._book.in_channel(change.channel)
+                listed = {order.id: order.version for order in orders}
                 log = delivery.epoch
-                same_log = change.goes_on(self.queue.log, log)
-                self.queue.reset(change.channel, listed, log=log, same_log=same_log)
+                same_log = change.goes_on(answered.log, log)
+                answered.reset(change.channel, listed, log=log, same_log=same_log)
             else:
-                self.queue.follow(delivery.epoch)
+                answered.follow(delivery.epoch)
             self._deliveries.done(delivery)
             self._client.feed(self._deliveries.saved())
         for diverged in self._deliveries.divergences():
@@ -91,7 +93,7 @@ class Desk:
 
     def _booked(self, change: BookChange) -> None:
         order = change.order
-        self.queue.contained(change.order_id, None if order is None else order.version)
+        self.queue.answered.contained(change.order_id, None if order is None else order.version)
 
     # ── new commands ─────────────────────────────────────────────────────────
 
@@ -193,7 +195,8 @@ class Desk:
 
         def kept() -> None:
             keep = order is not None and (
-                self.queue.is_ahead(epoch) or not self._book.has_taken(order.id, order.version)
+                self.queue.answered.is_ahead(order, epoch)
+                or not self._book.has_taken(order.id, order.version)
             )
             listed = order is not None and self._book.get(order.id) is not None
             self.queue.settle(settlement, keep=keep, listed=listed, epoch=epoch)

@@ -18,6 +18,7 @@ from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.shared_state.sender import Sender
 from client_sdk.state.documents import Documents
 from client_sdk.state.entries import Entry
+from client_sdk.state.orders.answered_orders import AnsweredOrders
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement
 from client_sdk.state.orders.commands import Command, CommandOutcome, CommandRequest
 from client_sdk.state.queue import EditQueue
@@ -260,12 +261,12 @@ def _answers_dropped_at_a_snapshot() -> AbstractContextManager[Any]:
     """A snapshot counts for newer than any answer."""
 
     def reset(
-        self: CommandQueue, channel: str, listed: Mapping[str, int], *, log: str, same_log: bool
+        self: AnsweredOrders, channel: str, listed: Mapping[str, int], *, log: str, same_log: bool
     ) -> None:
         dropped(self, channel, listed, log=log, same_log=False)
 
-    dropped = CommandQueue.reset
-    return patch.object(CommandQueue, "reset", reset)
+    dropped = AnsweredOrders.reset
+    return patch.object(AnsweredOrders, "reset", reset)
 
 
 def _repeated_answers_not_shown() -> AbstractContextManager[Any]:
@@ -284,13 +285,12 @@ def _repeated_answers_not_shown() -> AbstractContextManager[Any]:
 def _answers_of_a_later_log_dropped() -> AbstractContextManager[Any]:
     """An answer of a log that has not begun here is forgotten when it begins."""
 
-    def follow(self: CommandQueue, log: str) -> None:
-        if log != self.log:
-            self.own.ahead.clear()
-        followed(self, log)
+    def begin(self: AnsweredOrders, channel: str, log: str) -> None:
+        self._own.ahead.clear()
+        begun(self, channel, log)
 
-    followed = CommandQueue.follow
-    return patch.object(CommandQueue, "follow", follow)
+    begun = AnsweredOrders._begin
+    return patch.object(AnsweredOrders, "_begin", begin)
 
 
 PLANTED: Final[Mapping[str, Planted]] = {

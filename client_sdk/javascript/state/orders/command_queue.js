@@ -16,11 +16,10 @@ import {
 } from "../../contract/contract_lists.js";
 import { slugOf } from "../../transport/http_failures.js";
 import { StateError, shown } from "../../contract/state/errors.js";
+import { AnsweredOrders, remember } from "./answered_orders.js";
 import { checkBody, requestOf } from "./commands.js";
 import { shownAs } from "./view.js";
 
-/** So many orders, ends and refusals are remembered, the newest. */
-const MOST_REMEMBERED = 1000;
 const ORDER_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TOO_OLD = `it was made more than ${MAX_COMMAND_AGE_S / 3600} hours ago, and was never sent`;
 const NOBODY_KNOWS = `it was sent more than ${MAX_SENT_AGE_S / 86_400} days ago, and the answer was lost: look at the order`;
@@ -40,41 +39,34 @@ const since = (from, now) => (Date.parse(now) - Date.parse(from)) / 1000;
 
 /** The commands of one client that are not answered. */
 export class CommandQueue {
-  /** The epoch of the log of the orders that are shown; "": there are none yet. */
-  log;
+  /** What answers say of orders beside the log. */
+  answered;
   #placed;
   #ends = new Map();
-  #known;
-  /** Orders as answers of a later log gave them, and the epoch of that. */
-  #ahead;
-  #aheadLog;
   #errors;
   #flight = /** @type {any} */ (null);
-  /** The channels that have begun anew since the first command was sent. */
-  #begunAnew = new Set();
-  /** Whether Core's log has become another one since then, as after a restore. */
-  #isOtherLog = false;
-  /** Whether it has gone back since then, in the epoch that it had. */
-  #hasGoneBack = false;
 
   /**
    * @param entries they, in order
    * @param own what else was known, as `own` has it; `aheadLog`: the epoch of the log of `ahead`
+   * @param followed the channels of orders
    * @param log the log of the orders that are shown, by its epoch; "": there are none yet
    */
-  constructor(entries = [], { known = {}, ahead = {}, aheadLog = "", errors = {}, placed = {} } = {}, log = "") {
+  constructor(
+    entries = [],
+    { known = {}, ahead = {}, aheadLog = "", errors = {}, placed = {} } = {},
+    followed = /** @type {string[]} */ ([]),
+    log = "",
+  ) {
     this.entries = [...entries];
-    this.log = log;
-    this.#known = new Map(Object.entries(known));
-    this.#ahead = new Map(Object.entries(ahead));
-    this.#aheadLog = aheadLog;
+    this.answered = new AnsweredOrders({ known, ahead, aheadLog }, followed, log);
     this.#errors = new Map(Object.entries(errors));
     this.#placed = new Map(Object.entries(placed));
   }
 
   /** What this client knows of orders beside Core's log, as order_view.js has it. */
   get own() {
-    const maps = [this.#known, this.#ahead, this.#errors, this.#placed];
+    const maps = [this.answered.known, this.answered.ahead, this.#errors, this.#placed];
     const [known, ahead, errors, placed] = maps.map((map) => Object.fromEntries(map));
     return { entries: this.entries, known, ahead, errors, placed };
   }
@@ -145,8 +137,7 @@ export class CommandQueue {
   request() {
     if (this.#flight !== null || this.entries.length === 0) return null;
     this.#flight = requestOf(this.entries[0]);
-    this.#begunAnew.clear();
-    this.#isOtherLog = this.#hasGoneBack = false;
+    this.answered.sent();
     return this.#flight;
   }
 
@@ -198,12 +189,6 @@ export class CommandQueue {
   /**
    * It is kept: it holds from now on.
    *
-   * Where the log has still to bring what the answer says, the order is shown as the answer has it until then;
-   * else its next step would be made on a version that is gone. One that is not shown may have ended beyond
-   * what the log will bring, after a repeated answer or a snapshot: it would be shown for ever. An answer of a
-   * later log than the one that is followed, as after a restore that this client has still to learn of, holds
-   * until that log begins here.
-   *
    * @param keep whether the log has still to bring the order as the answer has it
    * @param listed whether the log has brought the order, at an older version
    * @param epoch the log that the answer is of; null: it does not say
@@ -212,79 +197,10 @@ export class CommandQueue {
     this.entries = entries;
     this.#flight = null;
     for (const [command, outcome] of outcomes) this.#remember(command, outcome);
-    if (!this.shows(order, repeated, keep, listed, epoch)) return;
-    if (this.isAhead(epoch)) this.#putAhead(order, epoch);
-    else remember(this.#known, order.id, order);
-  }
-
-  /** Whether the order is shown as the answer has it, once that is settled. */
-  shows(order, repeated, keep, listed, epoch) {
-    if (order === null || !keep) return false;
-    if (this.isAhead(epoch)) return epoch >= this.#aheadLog;
-    if (this.#isGone(epoch)) return false;
-    const isNewest = !repeated && !channelsOf(order).some((name) => this.#begunAnew.has(name));
-    return listed || this.#known.has(order.id) || isNewest;
-  }
-
-  // ── Core's log ───────────────────────────────────────────────────────────────────────────────
-
-  /**
-   * Whether an answer of this log is of a later one than the orders that are shown. The names of epochs sort by
-   * time.
-   */
-  isAhead(epoch) {
-    return epoch !== null && epoch > this.log;
-  }
-
-  /** The log has brought the order at this version; null: it is not there any more. */
-  contained(id, version) {
-    const known = this.#known.get(id);
-    if (known !== undefined && (version === null || version >= known.version)) this.#known.delete(id);
-  }
-
-  /** What the log brings is of this one from now on, by its epoch. */
-  follow(log) {
-    if (log === this.log) return;
-    this.log = log;
-    if (this.#aheadLog === log) for (const [id, order] of this.#ahead) this.#known.set(id, order);
-    if (this.#aheadLog <= log) this.#ahead.clear();
-  }
-
-  /**
-   * The channel's orders are what its snapshot says, but for answers that are newer: the snapshot may have been
-   * read before a command was done whose answer is here already. In one log an order's versions only grow.
-   *
-   * @param listed the versions of Core's orders, by their ids, with those of the snapshot
-   * @param log the epoch of the snapshot's log
-   * @param sameLog whether it is the log that was followed before, and has not gone back. If not, the versions
-   *   that its answers named are gone
-   */
-  reset(channel, listed, log, sameLog) {
-    if (!sameLog) {
-      this.#isOtherLog = true;
-      this.#hasGoneBack ||= log === this.log;
-      this.#known.clear();
-    }
-    this.follow(log);
-    this.#begunAnew.add(channel);
-    for (const order of [...this.#known.values()]) {
-      const isNewer = (listed[order.id] ?? order.version) < order.version;
-      if (channelsOf(order).includes(channel) && !isNewer) this.#known.delete(order.id);
-    }
+    if (order !== null && keep) this.answered.take(order, { repeated, listed, epoch });
   }
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────
-
-  /** Whether the versions that an answer names may be gone. */
-  #isGone(epoch) {
-    return epoch === null || this.#hasGoneBack ? this.#isOtherLog : epoch !== this.log;
-  }
-
-  #putAhead(order, epoch) {
-    if (epoch > this.#aheadLog) this.#ahead.clear();
-    this.#aheadLog = epoch;
-    remember(this.#ahead, order.id, order);
-  }
 
   #given(why, order) {
     const [first, ...rest] = this.entries;
@@ -316,15 +232,4 @@ export class CommandQueue {
     if (slug === "depends" && this.#errors.has(name)) return;
     remember(this.#errors, name, { slug, detail: why.detail || why.title, pointer: null });
   }
-}
-
-/** The channels that tell of the order. */
-export function channelsOf({ store_id: store, table_id: table }) {
-  return table === null ? [`store:${store}`] : [`store:${store}`, `table:${store}/${table}`];
-}
-
-function remember(map, name, value) {
-  map.delete(name);
-  map.set(name, value);
-  if (map.size > MOST_REMEMBERED) map.delete(map.keys().next().value);
 }

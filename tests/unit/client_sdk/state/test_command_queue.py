@@ -39,6 +39,9 @@ def at(number: int) -> str:
     return time_text(NOW + timedelta(seconds=number))
 
 
+CHANNELS = ("store:1", "table:1/5")
+
+
 class Desk:
     """One client with its store, driven by hand."""
 
@@ -53,7 +56,7 @@ class Desk:
 
     def _opened(self) -> CommandQueue:
         commands = self.store.open("a").commands
-        return CommandQueue((decode_command(body) for body in commands), "A")
+        return CommandQueue((decode_command(body) for body in commands), CHANNELS, "A")
 
     def crash(self) -> None:
         self.queue = self._opened()
@@ -62,7 +65,7 @@ class Desk:
         """The log brings all that Core has."""
         for order in self.core.orders.values():
             self.book[order.id] = order
-            self.queue.contained(order.id, order.version)
+            self.queue.answered.contained(order.id, order.version)
         self.book = {key: order for key, order in self.book.items() if order.is_open}
 
     @property
@@ -127,7 +130,12 @@ class Desk:
     ) -> None:
         """A snapshot of the book comes for the channel."""
         listed = {order.id: order.version for order in self.book.values()}
-        self.queue.reset(channel, listed, log=log, same_log=same_log)
+        self.queue.answered.reset(channel, listed, log=log, same_log=same_log)
+
+    def follow(self, log: str) -> None:
+        """Another log begins, with snapshots of the book."""
+        self.begin_anew(CHANNELS[0], same_log=False, log=log)
+        self.begin_anew(CHANNELS[1], log=log)
 
     def settle(
         self, settlement: Settlement, *, keep: bool = True, epoch: str | None = None
@@ -350,7 +358,7 @@ def test_an_order_that_a_later_log_has_ended_is_not_shown(core: OrderCore, place
 def test_an_answer_of_a_later_log_is_stepped_from_after_an_older_snapshot_of_it(
     restored: Desk,
 ) -> None:
-    restored.begin_anew(same_log=False, log="B")
+    restored.follow("B")
     restored.step(1, "preparing")
     restored.send()
     assert restored.slugs() == [None, None]
@@ -360,21 +368,21 @@ def test_an_answer_of_a_later_log_is_forgotten_where_its_snapshot_holds_it(
     core: OrderCore, restored: Desk
 ) -> None:
     restored.book = dict(core.orders)
-    restored.begin_anew(same_log=False, log="B")
+    restored.follow("B")
     assert (restored.queue.own.known, restored.queue.own.ahead) == ({}, {})
 
 
 def test_what_the_log_before_still_brings_says_nothing_of_a_later_logs_answer(
     restored: Desk,
 ) -> None:
-    restored.queue.contained(order_id(1), 7)
+    restored.queue.answered.contained(order_id(1), 7)
     assert restored.see(1).order.status == "accepted"
 
 
 def test_an_answer_of_a_later_log_is_forgotten_where_a_still_later_one_begins(
     restored: Desk,
 ) -> None:
-    restored.begin_anew(same_log=False, log="C")
+    restored.follow("C")
     assert (restored.queue.own.known, restored.queue.own.ahead) == ({}, {})
 
 
@@ -383,9 +391,9 @@ def test_an_answer_of_a_later_log_waits_where_one_between_begins(restored: Desk)
     restored.step(1, "accepted")
     assert restored.request() is not None
     restored.hear_done(restored.core.orders[order_id(1)], epoch="D")
-    restored.begin_anew(same_log=False, log="C")
+    restored.follow("C")
     assert restored.see(1).order.status == "accepted"
-    restored.begin_anew(same_log=False, log="D")
+    restored.follow("D")
     assert list(restored.queue.own.known) == [order_id(1)]
 
 
@@ -402,7 +410,7 @@ def test_an_answer_that_names_a_log_that_is_gone_is_not_shown(placed: Desk) -> N
     request = placed.request()
     assert request is not None
     answer = placed.ask(request)
-    placed.begin_anew(same_log=False, log="B")
+    placed.follow("B")
     placed.hear(answer, epoch="A")
     assert placed.queue.own.known == {}
 
@@ -414,11 +422,64 @@ def test_an_answer_of_the_log_that_began_while_it_was_under_way_is_stepped_from(
     request = placed.request()
     assert request is not None
     answer = placed.ask(request)
-    placed.begin_anew(same_log=False, log="B")
+    placed.follow("B")
     placed.hear(answer, epoch="B")
     placed.step(1, "preparing")
     placed.send()
     assert placed.slugs() == [None, None]
+
+
+def test_an_answer_of_a_later_log_is_held_against_the_snapshot_of_its_channel_alone(
+    restored: Desk,
+) -> None:
+    # The table's orders are still those of the log before, with higher versions.
+    restored.queue.answered.reset("store:1", {order_id(1): 1}, log="B", same_log=False)
+    assert restored.see(1).order.status == "accepted"
+    restored.queue.answered.reset("table:1/5", {order_id(1): 1}, log="B", same_log=True)
+    restored.step(1, "preparing")
+    restored.send()
+    assert restored.slugs() == [None, None]
+
+
+def test_an_answer_is_ahead_of_a_channel_that_has_not_begun_its_log_though_another_has(
+    core: OrderCore, placed: Desk
+) -> None:
+    placed.begin_anew("store:9", same_log=False, log="B")
+    assert placed.queue.answered.is_ahead(core.orders[order_id(1)], "B")
+    placed.begin_anew("store:1", log="B")
+    placed.begin_anew("table:1/5", log="B")
+    assert not placed.queue.answered.is_ahead(core.orders[order_id(1)], "B")
+
+
+def test_an_answer_of_a_log_that_was_followed_before_a_backup_of_an_earlier_one_is_not_shown(
+    placed: Desk,
+) -> None:
+    placed.follow("B")
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    answer = placed.ask(request)
+    placed.follow("A")
+    placed.hear(answer, epoch="B")
+    assert (placed.queue.own.known, placed.queue.own.ahead) == ({}, {})
+
+
+def test_a_repeated_answer_is_not_shown_before_any_log_has_begun(core: OrderCore) -> None:
+    desk = Desk(core)
+    desk.queue = CommandQueue((), CHANNELS)
+    order = core.placed()
+    desk.queue.answered.take(order, repeated=True, listed=False, epoch="A")
+    assert desk.shown == []
+
+
+def test_a_log_that_begins_after_one_went_back_has_its_answers_shown(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    placed.begin_anew(same_log=False)
+    placed.follow("B")
+    placed.hear(placed.ask(request), epoch="B")
+    assert placed.see(1).order.status == "accepted"
 
 
 def test_an_answer_is_not_shown_where_its_log_went_back_in_the_same_epoch(placed: Desk) -> None:
