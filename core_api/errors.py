@@ -94,6 +94,8 @@ class ImpossibleTransitionError(CoreError):
     def __init__(self, detail: str, order: Order) -> None:
         super().__init__(detail)
         self.order = order
+        self.epoch: str | None = None
+        """The log that the order is of, where it was read from one."""
 
 
 class StaleVersionError(CoreError):
@@ -104,6 +106,8 @@ class StaleVersionError(CoreError):
     def __init__(self, detail: str, order: Order) -> None:
         super().__init__(detail)
         self.order = order
+        self.epoch: str | None = None
+        """As of `ImpossibleTransitionError`."""
 
 
 class IdempotencyMismatchError(CoreError):

@@ -9,6 +9,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from client_sdk.contract.order import EPOCH_HEADER
 from client_sdk.contract.problem import Problem, problem
 from core_api.errors import (
     CoreError,
@@ -60,6 +61,8 @@ async def on_core_error(_request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, StaleVersionError):
         headers["etag"] = f'"{error.order.version}"'
+    if isinstance(error, StaleVersionError | ImpossibleTransitionError) and error.epoch:
+        headers[EPOCH_HEADER] = error.epoch
     if isinstance(error, UnavailableError):
         if isinstance(error, ProviderKeysUnknownError):
             return respond(problem("unavailable", f"{error.told}: try again", retry_after=1))

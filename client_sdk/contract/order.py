@@ -44,6 +44,9 @@ ENDED_EARLY: Final[frozenset[str]] = frozenset({"rejected", "cancelled"})
 CLOSED_STATUSES: Final[frozenset[str]] = ENDED_EARLY | {"paid"}
 """An order in one of these is over: it is in no snapshot and in no digest."""
 
+EPOCH_HEADER: Final = "yabam-epoch"
+"""The header of Core's answer that names the log that an order's version is of."""
+
 MinorUnits = Annotated[int, Meta(ge=0, le=10**12)]
 """Money in the currency's minor unit (ISO 4217), never a fraction."""
 

@@ -24,7 +24,7 @@ const LONGEST_TIMER_MS = 60_000;
  * @property {() => number} clock seconds that only go forward, best also while the machine sleeps
  * @property {(low: number, high: number) => number} uniform a random number evenly between
  * @property {any} [documents] takes what comes of the channels of documents: `take(command)`, `booked(changes,
- *   anew)` after each change of the book (`{channel, sameLog}` if that began anew), `online()`, and `release()`
+ *   epoch, anew)` after each change of the book (`{channel, sameLog}` if that began anew), `online()`, and `release()`
  *   when this is closed, as TabState; null: only orders are followed
  */
 
@@ -286,7 +286,7 @@ export class Client {
     const isOfThisLog = this.#log === null ? change.reason !== "epoch" : this.#log === epoch;
     const sameLog = isOfThisLog && change.reason !== "ahead";
     this.#log = epoch;
-    this.#documents?.booked(changes, change.type === "reset" ? { channel: change.channel, sameLog } : null);
+    this.#documents?.booked(changes, epoch, change.type === "reset" ? { channel: change.channel, sameLog } : null);
     return changes;
   }
 

@@ -12,12 +12,12 @@ from msgspec import Struct
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.limits import MAX_EDITS_ANSWER_BYTES
-from client_sdk.contract.order import Order, decode_order
+from client_sdk.contract.order import EPOCH_HEADER, Order, decode_order
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.contract.state.document import Document, decode_document
 from client_sdk.contract.state.edit import EditOutcome, decode_outcome
 from client_sdk.contract.sync import Epoch
-from client_sdk.contract.text import time_text
+from client_sdk.contract.text import is_epoch, time_text
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.state.entries import DocumentName
 from client_sdk.state.orders.commands import CommandRequest
@@ -63,6 +63,8 @@ class NotTaken:
     it refuses the command."""
 
     problem: Problem
+    epoch: str | None = None
+    """The log that the order is of that it shows; None: it does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Done:
     """As the command left it."""
     repeated: bool
     """Whether it was done before, and the order may have gone on since."""
+    epoch: str | None = None
+    """The log that the order is of; None: Core is an earlier one, which does not say."""
 
 
 class _Outcomes(Struct, frozen=True):
@@ -151,16 +155,17 @@ class EditsApi:
             status, answered, body = await self._ask(
                 request.method, request.path, token, content=request.body, headers=headers
             )
+            epoch = _epoch_of(answered)
             if status in (200, 201):
                 repeated = answered.get("idempotency-replayed") == "true"
-                return Done(decode_order(body), repeated)
+                return Done(decode_order(body), repeated, epoch)
         except (*_FAULTS, msgspec.DecodeError) as error:
             return Again(shortened(str(error) or type(error).__name__))
         problem = decode_problem(body)
         # A refusal without one of our problems is a proxy's, as during an installation: it passes.
         is_refused = problem is not None and 400 <= status < 500 and status not in _PASSING
         if is_refused and problem is not None and problem.slug != "conflict":
-            return NotTaken(problem)
+            return NotTaken(problem, epoch)
         return _again(status, answered, problem)
 
     async def document(
@@ -265,6 +270,11 @@ class EditsApi:
         finally:
             await response.aclose()
         return response.status_code, response.headers, body
+
+
+def _epoch_of(headers: httpx.Headers) -> str | None:
+    told = headers.get(EPOCH_HEADER, "")
+    return told if is_epoch(told) else None
 
 
 def _again(status: int, headers: httpx.Headers, problem: Problem | None) -> Again:

@@ -10,6 +10,7 @@ from client_sdk.client.order_book import BookChange, OrderBook
 from client_sdk.contract.order import Order
 from client_sdk.contract.problem import Problem
 from client_sdk.errors import ClosedError, RefusedError
+from client_sdk.machine.sequencing import Change, Reset
 from client_sdk.shared_state.edits_api import Done, NotTaken
 from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement, channels_of
@@ -88,7 +89,7 @@ class OrderDesk:
         """One order as it is shown; None: there is none, as far as is known here."""
         named, own = self.queue.id_of(order_id), self.queue.own
         found = self._book.get(named)
-        core = newest([] if found is None else [found], own.known)
+        core = newest([] if found is None else [found], own)
         return shown_order(core.get(named), named, own)
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
@@ -166,34 +167,39 @@ class OrderDesk:
         try:
             async with self._lock:
                 if isinstance(answer, Done):
-                    await self._settle(self.queue.applied(answer.order, repeated=answer.repeated))
+                    settlement = self.queue.applied(answer.order, repeated=answer.repeated)
                 else:
                     problem = answer.problem
-                    await self._settle(self.queue.refused(problem, _order_in(problem)))
+                    settlement = self.queue.refused(problem, _order_in(problem))
+                await self._settle(settlement, answer.epoch)
         finally:
             self.queue.failed(request)
 
     # ── Core's log ───────────────────────────────────────────────────────────
 
-    def reset(self, channel: str, *, same_log: bool) -> None:
-        """The book of the channel has begun anew; `same_log`: in the log of the answers so far."""
-        listed = {order.id: order.version for order in self._book}
-        self.queue.reset(channel, listed, same_log=same_log)
-        self._changed()
+    def follow(self, change: Change | None, epoch: str) -> None:
+        """The book has taken in a change of the log of this epoch; None: it was there before."""
+        if isinstance(change, Reset):
+            listed = {order.id: order.version for order in self._book}
+            same_log = change.goes_on(self.queue.log, epoch)
+            self.queue.reset(change.channel, listed, log=epoch, same_log=same_log)
+            self._changed()
+        else:
+            self.queue.follow(epoch)
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    async def _settle(self, settlement: Settlement) -> None:
+    async def _settle(self, settlement: Settlement, epoch: str | None = None) -> None:
         await self._writer.commit(settlement.writes)
         order = settlement.order
         # Where no channel brings it, or it was brought already, the answer says nothing more.
         keep = (
             order is not None
             and not channels_of(order).isdisjoint(self._channels)
-            and not self._book.has_taken(order.id, order.version)
+            and (self.queue.is_ahead(epoch) or not self._book.has_taken(order.id, order.version))
         )
         listed = order is not None and self._book.get(order.id) is not None
-        self.queue.settle(settlement, keep=keep, listed=listed)
+        self.queue.settle(settlement, keep=keep, listed=listed, epoch=epoch)
         for command, outcome in settlement.outcomes:
             future = self._outcomes.pop(command.id, None)
             if future is not None and not future.done():

@@ -20,7 +20,7 @@ from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.state.document import Document
 from client_sdk.errors import ClosedError, StateStoreError
 from client_sdk.machine.messages import CheckDocuments, Deliver, DeliverDocument, Diverged
-from client_sdk.machine.sequencing import Reset
+from client_sdk.machine.sequencing import Change
 from client_sdk.settings import Settings
 from client_sdk.shared_state.edits_api import EditsApi
 from client_sdk.shared_state.engine import Engine
@@ -93,9 +93,8 @@ class YabamClient(OrderClient):
         self._new_client = new_client
         self._engine: Engine | None = None
         self._was_answered = False
-        self._reset: Reset | None = None
-        self._log = ""
-        """The epoch of the last change that the desk has heard of; "": there was none."""
+        self._change: Change | None = None
+        """The last one that the desk has heard of."""
 
     @property
     def state(self) -> SharedState:
@@ -135,7 +134,7 @@ class YabamClient(OrderClient):
         except BaseException:
             await self._engine.stop()
             raise
-        self._log = self._deliveries.epoch
+        self._engine.desk.follow(None, self._deliveries.epoch)
         self._engine.start()
         return self
 
@@ -204,12 +203,10 @@ class YabamClient(OrderClient):
         delivery = super()._take_next()
         if delivery is None or self._engine is None:
             return delivery
-        change = delivery.change
-        if isinstance(change, Reset) and change is not self._reset:
-            self._reset = change
-            same_log = change.goes_on(self._log, delivery.epoch)
-            self._engine.desk.reset(change.channel, same_log=same_log)
-        self._log = delivery.epoch
+        # One that its consumer failed on comes again.
+        if delivery.change is not self._change:
+            self._change = delivery.change
+            self._engine.desk.follow(delivery.change, delivery.epoch)
         return delivery
 
     def _put_document(self, command: DeliverDocument | CheckDocuments) -> None:

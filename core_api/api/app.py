@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from client_sdk.contract.device import HEADER, RECEIPTS_PATH
+from client_sdk.contract.order import EPOCH_HEADER
 from core_api.api.fast_path import EDITS, SYNC, FastPath
 from core_api.api.operations import routes_of
 from core_api.api.parameters import UPDATED_AT
@@ -44,7 +45,13 @@ def core_app(
             allow_origins=cors_origins,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
             allow_headers=[*_TAKEN_HEADERS, HEADER, UPDATED_AT],
-            expose_headers=["etag", "location", "retry-after", "idempotency-replayed"],
+            expose_headers=[
+                "etag",
+                "location",
+                "retry-after",
+                "idempotency-replayed",
+                EPOCH_HEADER,
+            ],
             max_age=86_400,
         )
 

@@ -24,6 +24,8 @@ class Written:
     order_id: str
     body: bytes
     version: int
+    epoch: str
+    """The log that the version is of: after a restore another order may have it."""
     replayed: bool = False
     """Whether an earlier request with the same key was answered again."""
 
@@ -56,8 +58,13 @@ def claim_of(
     return KeyClaim(idempotency.subject, idempotency.key, request_hash, status, body)
 
 
-def again(kept: Kept, request_hash: bytes) -> Written:
+def again(kept: Kept, epoch: str, request_hash: bytes) -> Written:
     """The kept answer, if the request has this hash.
+
+    Args:
+        kept: the answer.
+        epoch: the log that it was found in.
+        request_hash: what the request must have.
 
     Raises:
         IdempotencyMismatchError: it was kept for another request.
@@ -69,4 +76,4 @@ def again(kept: Kept, request_hash: bytes) -> Written:
         )
     body = kept.body.encode()
     version = msgspec.json.decode(body, type=Order).version
-    return Written(kept.status, kept.order_id, body, version, replayed=True)
+    return Written(kept.status, kept.order_id, body, version, epoch, replayed=True)

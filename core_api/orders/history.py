@@ -79,7 +79,7 @@ class OrderHistory:
         """
         if not is_order_id(order_id):
             raise NotFoundError(f"there is no order {shown(order_id)} that this token may see")
-        views, _ = await read_order(self._pool, order_id)
+        views = (await read_order(self._pool, order_id)).views
         if views is None:
             raise NotFoundError(f"there is no order {order_id} that this token may see")
         check_read(caller, decode_order(views.owner))

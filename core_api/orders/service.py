@@ -32,8 +32,8 @@ from core_api.errors import (
 from core_api.orders import permissions as access
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
 from core_api.orders.answers import Written, again, answer_body, claim_of, visible
-from core_api.orders.channel_entries import LogWrite, Views, log_write_of
-from core_api.orders.idempotency import Idempotency, Kept, request_hash
+from core_api.orders.channel_entries import LogWrite, log_write_of
+from core_api.orders.idempotency import Idempotency, request_hash
 from core_api.orders.lifecycle import (
     ANY_VERSION,
     ChangeOrder,
@@ -50,8 +50,8 @@ from core_api.orders.lifecycle import (
     transition,
 )
 from core_api.orders.locked_rows import held_by_others
-from core_api.orders.reading import read_order
-from core_api.orders.writes import KeyClaim, Write, WriteOutcome
+from core_api.orders.reading import OrderRead, read_order
+from core_api.orders.writes import KeyClaim, Write, WriteOutcome, WriteResult
 from core_api.orders.writing import OrderWriter
 from core_api.postgres.lock_queues import LockQueues
 from core_api.postgres.pool import Pool
@@ -102,7 +102,7 @@ class OrderService:
         self._new_id = new_id
         self._committed = committed
         by = pool if writing is None else writing
-        self._writes: LockQueues[Write, WriteOutcome | Exception] = LockQueues(
+        self._writes: LockQueues[Write, WriteResult | Exception] = LockQueues(
             OrderWriter(by, open_limits).write_each,
             lambda writes: held_by_others(by, writes),
             lock_turns,
@@ -138,19 +138,19 @@ class OrderService:
         write = log_write_of(made, None, caller.subject)
         body = answer_body(caller, write)
         try:
-            outcome = await self._place(write, claim_of(idempotency, hashed, 201, body))
+            result = await self._place(write, claim_of(idempotency, hashed, 201, body))
         except (BadRequestError, NotTakingOrdersError, SoldOutError):
             # It may have been taken before: by a Core with another limit, or before the store had
             # sold out.
-            kept = await self._kept(idempotency)
-            if kept is None:
+            answered = await self._answered(idempotency, hashed)
+            if answered is None:
                 raise
-            return again(kept, hashed)
-        if outcome is WriteOutcome.KEY_TAKEN:
+            return answered
+        if result.outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, hashed)
-        return self._done(write, 201, body)
+        return self._done(write, 201, body, result.epoch)
 
-    async def _place(self, write: LogWrite, claim: KeyClaim | None) -> WriteOutcome:
+    async def _place(self, write: LogWrite, claim: KeyClaim | None) -> WriteResult:
         """Write a new order, if its store's rules permit it."""
         order = write.change.after
         names = [item.name for item in order.items]
@@ -163,13 +163,13 @@ class OrderService:
 
     async def _obeying(
         self, check: Callable[[StoreRules], None], write: LogWrite, claim: KeyClaim | None
-    ) -> WriteOutcome:
+    ) -> WriteResult:
         return await obeying(
             self._rules,
             write.change.after.store_id,
             check,
             lambda number: self._write(write, claim, number),
-            lambda outcome: outcome is WriteOutcome.RULES_CHANGED,
+            lambda result: result.outcome is WriteOutcome.RULES_CHANGED,
         )
 
     async def transition(
@@ -248,17 +248,21 @@ class OrderService:
             NotFoundError: no such order for this caller.
             UnavailableError: the database does not answer.
         """
-        order = await self.find(caller, order_id)
+        order, epoch = await self._find(caller, order_id)
         body = msgspec.json.encode(visible(caller, order))
-        return Written(200, order.id, body, order.version)
+        return Written(200, order.id, body, order.version, epoch)
 
     async def find(self, caller: Caller, order_id: str) -> Order:
         """The order as its store sees it; raises as `read` does."""
-        _check_order_id(order_id)
-        views, _ = await read_order(self._pool, order_id)
-        order = _found(views, order_id)
-        access.check_read(caller, order)
+        order, _ = await self._find(caller, order_id)
         return order
+
+    async def _find(self, caller: Caller, order_id: str) -> tuple[Order, str]:
+        _check_order_id(order_id)
+        found = await read_order(self._pool, order_id)
+        order = _found(found, order_id)
+        access.check_read(caller, order)
+        return order, found.epoch
 
     async def _update(
         self,
@@ -286,41 +290,43 @@ class OrderService:
     ) -> Written | None:
         """Decide on the current order, and write; None: another process wrote first."""
         subject, key = (idempotency.subject, idempotency.key) if idempotency else (None, None)
-        views, kept = await read_order(self._pool, order_id, subject, key)
-        order = _found(views, order_id)
+        found = await read_order(self._pool, order_id, subject, key)
+        order = _found(found, order_id)
         access.check_read(caller, order)
-        if kept is not None:
-            return again(kept, hashed)
+        if found.kept is not None:
+            return again(found.kept, found.epoch, hashed)
         try:
-            write = log_write_of(decide(order), views, caller.subject)
+            write = log_write_of(decide(order), found.views, caller.subject)
         except (ImpossibleTransitionError, StaleVersionError) as refusal:
-            refusal.order = visible(caller, refusal.order)
+            refusal.order, refusal.epoch = visible(caller, refusal.order), found.epoch
             raise
         body = answer_body(caller, write)
         claim = claim_of(idempotency, hashed, 200, body)
         more = ordered_more(order.items, write.change.after.items)
         if more:
-            outcome = await self._obeying(lambda rules: check_items(rules, more), write, claim)
+            result = await self._obeying(lambda rules: check_items(rules, more), write, claim)
         else:
-            outcome = await self._write(write, claim)
-        if outcome is WriteOutcome.KEY_TAKEN:
+            result = await self._write(write, claim)
+        if result.outcome is WriteOutcome.KEY_TAKEN:
             return await self._replay(idempotency, hashed)
-        return self._done(write, 200, body) if outcome is WriteOutcome.WRITTEN else None
+        if result.outcome is not WriteOutcome.WRITTEN:
+            return None
+        return self._done(write, 200, body, result.epoch)
 
     async def _replay(self, idempotency: Idempotency | None, hashed: bytes) -> Written:
-        kept = await self._kept(idempotency)
-        if kept is not None:
-            return again(kept, hashed)
-        raise ConflictError("the Idempotency-Key was taken and forgotten meanwhile: try again")
+        answered = await self._answered(idempotency, hashed)
+        if answered is None:
+            raise ConflictError("the Idempotency-Key was taken and forgotten meanwhile: try again")
+        return answered
 
-    async def _kept(self, idempotency: Idempotency | None) -> Kept | None:
+    async def _answered(self, idempotency: Idempotency | None, hashed: bytes) -> Written | None:
         """The answer that is kept under the key."""
         if idempotency is None:
             return None
-        _, kept = await read_order(self._pool, None, idempotency.subject, idempotency.key)
-        return kept
+        found = await read_order(self._pool, None, idempotency.subject, idempotency.key)
+        return None if found.kept is None else again(found.kept, found.epoch, hashed)
 
-    def _done(self, write: LogWrite, status: int, body: str) -> Written:
+    def _done(self, write: LogWrite, status: int, body: str, epoch: str) -> Written:
         self._committed([entry.channel for entry in write.entries])
         order = write.change.after
         log.info(
@@ -330,25 +336,25 @@ class OrderService:
             store_id=order.store_id,
             version=order.version,
         )
-        return Written(status, order.id, body.encode(), order.version)
+        return Written(status, order.id, body.encode(), order.version, epoch)
 
     async def _write(
         self, rows: LogWrite, claim: KeyClaim | None, rules: int | None = None
-    ) -> WriteOutcome:
+    ) -> WriteResult:
         check_size(rows)
         shard = partition_of(rows.change.after.store_id, self._partitions)
-        outcome = await self._writes.ask(Write(rows, shard, claim, rules))
-        if isinstance(outcome, Exception):
-            raise outcome
-        if outcome.scope is not None:
-            raise too_many_open(rows, outcome.scope, self._open_limits)
-        return outcome
+        result = await self._writes.ask(Write(rows, shard, claim, rules))
+        if isinstance(result, Exception):
+            raise result
+        if (scope := result.outcome.scope) is not None:
+            raise too_many_open(rows, scope, self._open_limits)
+        return result
 
 
-def _found(views: Views | None, order_id: str) -> Order:
-    if views is None:
+def _found(found: OrderRead, order_id: str) -> Order:
+    if found.views is None:
         raise NotFoundError(f"there is no order {order_id} that this token may see")
-    return decode_stored_order(views.owner)
+    return decode_stored_order(found.views.owner)
 
 
 def _check_order_id(order_id: str) -> None:

@@ -39,6 +39,15 @@ _SCOPES: Final[dict[WriteOutcome, Scope]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of one command of a batch, and where."""
+
+    outcome: WriteOutcome
+    epoch: str
+    """The log that it was written to; "": nothing was asked of any."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeyClaim:
     """The idempotency key that a command claims, and the answer to keep under it."""
 

@@ -24,7 +24,7 @@ from core_api.event_log.append import NO_ROOM, RULES_CHANGED
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits
 from core_api.orders.channel_entries import Entry
 from core_api.orders.missing_counts import count_open
-from core_api.orders.writes import Write, WriteOutcome
+from core_api.orders.writes import Write, WriteOutcome, WriteResult
 from core_api.orders.writing_statement import ITEM_COLUMNS, Kind, writing_statement
 from core_api.postgres.pool import Pool, mapped_errors
 
@@ -35,6 +35,7 @@ _RULES: Final = """
 SELECT q.store_id, h.rules FROM unnest($1::text[]) AS q(store_id)
      JOIN channel_heads h ON h.channel = 'store:' || q.store_id
 """
+_OUTDATED: Final = WriteResult(WriteOutcome.RULES_CHANGED, "")
 _ROUNDS_IN_DETAIL: Final = 100
 """For so many batches after one that had no room it is asked at once who has none: a batch that
 fails and is written again costs twice, so no more than a hundredth of them may."""
@@ -55,7 +56,7 @@ class OrderWriter:
 
     async def write_each(
         self, writes: Sequence[Write]
-    ) -> tuple[None, list[WriteOutcome | Exception]]:
+    ) -> tuple[None, list[WriteResult | Exception]]:
         """Write commands, all in one transaction; if Postgres refuses it, each in one of its own,
         so that one harms only itself. No two may share an order or an idempotency key.
 
@@ -74,7 +75,7 @@ class OrderWriter:
                 return None, await self._write_unless_outdated(writes)
             if len(writes) == 1:
                 return None, [error]
-        outcomes: list[WriteOutcome | Exception] = []
+        outcomes: list[WriteResult | Exception] = []
         for write in writes:
             try:
                 outcomes += (await self.write_each([write]))[1]
@@ -82,7 +83,7 @@ class OrderWriter:
                 outcomes.append(error)  # of this one alone: others of the batch are written by now
         return None, outcomes
 
-    async def _write_batch(self, writes: Sequence[Write]) -> list[WriteOutcome]:
+    async def _write_batch(self, writes: Sequence[Write]) -> list[WriteResult]:
         kind = _kind_of(writes)
         arguments = _arguments(writes, kind)
         if not self._in_detail:
@@ -97,13 +98,13 @@ class OrderWriter:
 
     async def _run(
         self, kind: Kind, arguments: Sequence[Sequence[object]], *, room_is_certain: bool
-    ) -> list[WriteOutcome]:
+    ) -> list[WriteResult]:
         statement = writing_statement(kind, self._limits, room_is_certain)
         rows = await _fetch(self._pool, statement, arguments)
-        outcomes = [WriteOutcome.STALE] * len(rows)
+        outcomes = [_OUTDATED] * len(rows)
         uncounted: list[str] = []
-        for place, outcome, channels in rows:
-            outcomes[place] = WriteOutcome(outcome)
+        for place, outcome, channels, epoch in rows:
+            outcomes[place] = WriteResult(WriteOutcome(outcome), epoch)
             uncounted = channels or uncounted
         if uncounted:
             await count_open(self._pool, uncounted)
@@ -111,7 +112,7 @@ class OrderWriter:
 
     async def _write_unless_outdated(
         self, writes: Sequence[Write]
-    ) -> list[WriteOutcome | Exception]:
+    ) -> list[WriteResult | Exception]:
         """Write those of a batch whose store's rules are still those that they were decided on."""
         stores = sorted({write.store_id for write in writes if write.rules is not None})
         with mapped_errors():
@@ -123,10 +124,10 @@ class OrderWriter:
         ]
         if not any(outdated):
             # They have changed again, back and forth: each decides anew.
-            return [WriteOutcome.RULES_CHANGED] * len(writes)
+            return [_OUTDATED] * len(writes)
         going = [write for write, is_old in zip(writes, outdated, strict=True) if not is_old]
         written = iter((await self.write_each(going))[1] if going else ())
-        return [WriteOutcome.RULES_CHANGED if is_old else next(written) for is_old in outdated]
+        return [_OUTDATED if is_old else next(written) for is_old in outdated]
 
 
 async def _fetch(

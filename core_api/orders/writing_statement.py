@@ -185,7 +185,8 @@ SELECT a.place - 1,
        CASE WHEN a.place IN (SELECT place FROM granted) THEN 'written'
             WHEN a.place IN (SELECT place FROM {ready}) THEN 'key-taken'
             {refused}ELSE 'stale' END,
-       (SELECT array_agg(channel) FROM heads WHERE counted <> head)
+       (SELECT array_agg(channel) FROM heads WHERE counted <> head),
+       (SELECT epoch FROM epoch)
 FROM asked a WHERE (SELECT count(*) FROM queued) >= 0
 """
 _SAY_WHY: Final = """WHEN a.place IN (SELECT place FROM refused)

@@ -63,6 +63,7 @@ class CommandsSubject {
       shown: shown.map(told),
       errors: Object.fromEntries(errors),
       known: Object.keys(own.known).sort(),
+      ahead: Object.keys(own.ahead).sort(),
       kept: this.#store.openNow("a").commands,
     };
   }
@@ -74,7 +75,9 @@ class CommandsSubject {
         this.#book = orders.map(orderOf);
       },
       contained: ([id, version]) => queue.contained(id, version),
-      reset: (channel, { same_log: sameLog = true }) => queue.reset(channel, this.#listed, sameLog),
+      reset: (channel, { same_log: sameLog = true, log = queue.log }) =>
+        queue.reset(channel, this.#listed, log, sameLog),
+      follow: (log) => queue.follow(log),
       make: (made, step) => this.#make(made, step),
       begin: (now) => {
         const settlement = queue.first === null ? null : queue.beforeSending(now);
@@ -123,7 +126,7 @@ class CommandsSubject {
   #look(name) {
     const { own } = this.#queue;
     const named = this.#queue.idOf(name);
-    const core = newest(this.#book.filter(({ id }) => id === named), own.known);
+    const core = newest(this.#book.filter(({ id }) => id === named), own);
     return shownOrder(core.get(named) ?? null, named, own);
   }
 
@@ -135,9 +138,9 @@ class CommandsSubject {
     return [id, method, path, key, version, updatedAt, JSON.parse(body)];
   }
 
-  #settle(settlement, { keep = true }) {
+  #settle(settlement, { keep = true, epoch = null }) {
     this.#store.writeNow(settlement.writes);
-    this.#queue.settle(settlement, keep, settlement.order?.id in this.#listed);
+    this.#queue.settle(settlement, keep, settlement.order?.id in this.#listed, epoch);
     for (const [{ id }, { outcome, problem }] of settlement.outcomes) {
       this.#outcomes.push([id, outcome, problem && slugOf(problem), problem && problem.detail]);
     }

@@ -217,7 +217,7 @@ ORDER: Final = {
         pytest.param([1], ["E1", 9], [2], id="the log has gone on without it"),
         pytest.param([2], ["E1", 8], [], id="the log has brought it"),
         pytest.param([3], ["E1", 9], [], id="the log has brought a later version"),
-        pytest.param([1], ["E2", 7], [], id="another log"),
+        pytest.param([1], ["E2", 7], [], id="an earlier log"),
         pytest.param([1], [None, None], [], id="no log is known"),
         pytest.param([], ["E1", 7], [2], id="a new order that the log has not brought"),
         pytest.param([], ["E1", 6], [2], id="orders that were stored before it came"),
@@ -243,10 +243,30 @@ async def test_a_kept_answer_is_shown_while_the_log_has_still_to_bring_it(
         book.replace("store:12", {json.dumps(book)}.map((version) => ({{ ...order, version }})));
         const [epoch, seq] = {json.dumps(log)};
         const log = {{ epoch, positions: {{ "store:12": seq, "store:13": 1 }} }};
-        return stillAhead([answer], log, book).map(({{ version }}) => version);
+        const {{ known, ahead }} = stillAhead([answer], log, book);
+        return [known, ahead].map((all) => Object.values(all).map(({{ version }}) => version));
         """,
     )
-    assert found == shown
+    assert found == [shown, []]
+
+
+async def test_of_kept_answers_of_logs_that_have_not_begun_here_the_latest_are_shown(
+    page: Page,
+) -> None:
+    found = await run(
+        page,
+        f"""
+        const {{ keptAnswer, stillAhead }} = await load("state/orders/kept_answers");
+        const {{ OrderBook }} = await load("client/order_book");
+        const order = {json.dumps(ORDER)};
+        const answers = ["E2", "E3", "E3", "E1"].map((epoch, n) =>
+            keptAnswer({{ ...order, id: `${{n}}` }}, {{ epoch, positions: {{}} }}, []));
+        const log = {{ epoch: "E1", positions: {{ "store:12": 7 }} }};
+        const {{ known, ahead, aheadLog }} = stillAhead(answers, log, new OrderBook());
+        return [Object.keys(known), Object.keys(ahead), aheadLog];
+        """,
+    )
+    assert found == [[], ["1", "2"], "E3"]
 
 
 def token(claims: Json) -> str:

@@ -1,11 +1,12 @@
 """The Python queue of commands to orders asked: what is shown, kept and sent after each input.
 
-A case's steps are: `book` (Core's open orders, as the log has brought them), `contained` and
-`reset` (what that says of answers; a channel begins anew with what `book` has, and `same_log` is
-false after a restore), `make` (a command to an order as it is shown, or to one as it was `seen`
-after an earlier step), `kept` (a command that another release has kept), `begin` (now: what is
-kept before the first goes out), `send`, the answers `applied` and `refused`, `failed`, and
-`restart`, which begins anew from what was kept.
+A case's steps are: `book` (Core's open orders, as the log has brought them), `contained`, `follow`
+and `reset` (what that says of answers: the log's name; a channel begins anew with what `book` has,
+`same_log` is false after a restore, and `log` names the log from then on), `make` (a command to an
+order as it is shown, or to one as it was `seen` after an earlier step), `kept` (a command that
+another release has kept), `begin` (now: what is kept before the first goes out), `send`, the
+answers `applied` and `refused` (`epoch` is the log that they name), `failed`, and `restart`, which
+begins anew from what was kept.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class CommandsSubject:
 
     def step(self, step: Json) -> Json:
         """Feed one input; what came of it."""
-        (kind,) = step.keys() - {"made_at", "seen", "keep", "repeated", "same_log"}
+        (kind,) = step.keys() - {"made_at", "seen", "keep", "repeated", "same_log", "log", "epoch"}
         self._outcomes: list[Json] = []
         try:
             result = self._inputs()[kind](step[kind], step)
@@ -61,6 +62,7 @@ class CommandsSubject:
             "shown": [_shown(one) for one in shown],
             "errors": {key: error.slug for key, error in self.queue.own.errors.items()},
             "known": sorted(self.queue.own.known),
+            "ahead": sorted(self.queue.own.ahead),
             "kept": [json.loads(body) for body in self._store.open("a").commands],
         }
 
@@ -69,6 +71,7 @@ class CommandsSubject:
             "book": self._booked,
             "contained": lambda told, _: self.queue.contained(*told),
             "reset": self._reset,
+            "follow": lambda log, _: self.queue.follow(log),
             "make": self._make,
             "begin": self._begin,
             "send": lambda _, __: self._send(),
@@ -98,7 +101,8 @@ class CommandsSubject:
         self._book = [decode_order(json.dumps(order(one))) for one in orders]
 
     def _reset(self, channel: Json, step: Json) -> None:
-        self.queue.reset(channel, self._listed, same_log=step.get("same_log", True))
+        log, same_log = step.get("log", self.queue.log), step.get("same_log", True)
+        self.queue.reset(channel, self._listed, log=log, same_log=same_log)
 
     @property
     def _listed(self) -> dict[str, int]:
@@ -124,7 +128,7 @@ class CommandsSubject:
 
     def _look(self, name: str) -> ShownOrder | None:
         named, own = self.queue.id_of(name), self.queue.own
-        core = newest((one for one in self._book if one.id == named), own.known)
+        core = newest((one for one in self._book if one.id == named), own)
         return shown_order(core.get(named), named, own)
 
     def _begin(self, now: Json, _: Json) -> Json:
@@ -156,7 +160,8 @@ class CommandsSubject:
         self._store.write(settlement.writes)
         order = settlement.order
         listed = order is not None and order.id in self._listed
-        self.queue.settle(settlement, keep=step.get("keep", True), listed=listed)
+        keep, epoch = step.get("keep", True), step.get("epoch")
+        self.queue.settle(settlement, keep=keep, listed=listed, epoch=epoch)
         for command, outcome in settlement.outcomes:
             slug = None if outcome.problem is None else outcome.problem.slug
             detail = None if outcome.problem is None else outcome.problem.detail

@@ -39,9 +39,11 @@ class _Play:
         self._steps: list[Json] = []
         self._request: Any = None
         self._now = NOW
+        self._log = "A"
 
     def case(self) -> Json:
         """The whole schedule."""
+        self._tell({"follow": self._log})
         for _ in range(2):
             self._core.placed(STORE)
         self._sync()
@@ -103,14 +105,16 @@ class _Play:
             self._tell({"failed": True})
             return
         status, answer = told[0], json.loads(told[1])
-        keep = self._random.random() < 0.8
+        rest: Json = {"keep": self._random.random() < 0.8}
+        if self._random.random() < 0.7:
+            rest["epoch"] = self._random.choice((self._log, self._log, "AB", "C", "D"))
         if status < 400:
             repeated = self._random.random() < 0.2
-            self._tell({"applied": answer, "keep": keep, "repeated": repeated})
+            self._tell({"applied": answer, "repeated": repeated, **rest})
             return
         order = answer.pop("order", None)
         refused = {"problem": {"detail": "", **answer}} | ({"order": order} if order else {})
-        self._tell({"refused": refused, "keep": keep})
+        self._tell({"refused": refused, **rest})
 
     def _others(self) -> None:
         random = self._random
@@ -137,7 +141,10 @@ class _Play:
 
     def _reset(self) -> None:
         channel = self._random.choice((f"store:{STORE}", f"table:{STORE}/5", "store:9"))
-        self._tell({"reset": channel, "same_log": self._random.random() < 0.7})
+        same_log = self._random.random() < 0.7
+        if not same_log:
+            self._log = self._random.choice((self._log, "B", "C", "D"))
+        self._tell({"reset": channel, "same_log": same_log, "log": self._log})
 
     def _wait(self) -> None:
         self._now += timedelta(hours=self._random.choice((1, 5, 25, 150)))

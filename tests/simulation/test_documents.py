@@ -29,6 +29,7 @@ FOUND_BY: Final = {
     "do a command to another version of the same number": 70_725,
     "drop an answer for an older snapshot": 107,
     "show nothing of a repeated answer": 43,
+    "forget an answer of a log that has not begun here": 6_002_932,
 }
 """A schedule that has found the bug: the search begins with it, for the first one may be far."""
 

@@ -4,9 +4,10 @@
 //     {type: "Answered", outcomes}     Core has settled the request's edits
 //     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log; null: it
 //                                      does not say
-//     {type: "Done", order, repeated}  it has done a command, which left the order so; `repeated`: at an earlier try
+//     {type: "Done", order, repeated, epoch}   it has done a command, which left the order so; `repeated`: at an
+//                                      earlier try; `epoch`: the log that it is of; null: it does not say
 //     {type: "Found", document}        null: there is none
-//     {type: "NotTaken", problem}      it does not take the request, or refuses the command
+//     {type: "NotTaken", problem, epoch}   it does not take the request, or refuses the command
 //     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
 
 import { ContractError, checkOrder, isEpoch } from "../contract/contract.js";
@@ -61,7 +62,7 @@ export class EditsApi {
     if (updatedAt !== null) headers["yabam-if-updated-at"] = updatedAt;
     const read = (order, answered) => {
       const repeated = answered.get("idempotency-replayed") === "true";
-      return { type: "Done", order: checkOrder(order), repeated };
+      return { type: "Done", order: checkOrder(order), repeated, epoch: epochOf(answered) };
     };
     return this.#ask(path, token, read, { method, headers, body, refused: commandRefusal });
   }
@@ -155,10 +156,16 @@ function commandRefusal({ status, headers }, text) {
   // A refusal without one of our problems is a proxy's, as during an installation: it passes.
   const isRefused = problem && status >= 400 && status < 500 && !PASSING.includes(status);
   if (isRefused && slugOf(problem) !== "conflict") {
-    return { type: "NotTaken", problem: { ...problem, order: orderIn(problem) } };
+    return { type: "NotTaken", problem: { ...problem, order: orderIn(problem) }, epoch: epochOf(headers) };
   }
   const answer = refusalOf({ status, headers }, text);
   return answer.type === "Again" ? answer : again(shortened(`${status}`), retryAfter(headers));
+}
+
+/** The log that an order of Core's answer is of; null: Core is an earlier one, which does not say. */
+function epochOf(headers) {
+  const told = headers.get("yabam-epoch");
+  return isEpoch(told) ? told : null;
 }
 
 /** The order that a refusal shows; null: none. */

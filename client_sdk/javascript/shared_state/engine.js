@@ -65,8 +65,8 @@ export class Engine {
     };
     const { answers, commands } = stored;
     const { book, log, followed } = parts;
-    const ahead = stillAhead(answers, log(), book()).map((order) => [order.id, order]);
-    const queue = new CommandQueue(commands.map(checkCommand), { ...own, known: Object.fromEntries(ahead) });
+    const answered = stillAhead(answers, log(), book());
+    const queue = new CommandQueue(commands.map(checkCommand), { ...own, ...answered }, log()?.epoch ?? "");
     const desk = {
       ...{ replica, journal, book, log, followed },
       time: () => this.#time(),

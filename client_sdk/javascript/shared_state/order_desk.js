@@ -62,12 +62,16 @@ export class OrderDesk {
     });
   }
 
-  /** Takes Core's answer, {type: "Done", order, repeated} or {type: "NotTaken", problem}; it throws StateStoreError. */
-  async answered(request, { type, order, repeated, problem }) {
+  /**
+   * Takes Core's answer, {type: "Done", order, repeated, epoch} or {type: "NotTaken", problem, epoch}; it throws
+   * StateStoreError.
+   */
+  async answered(request, { type, order, repeated, problem, epoch }) {
     const { queue } = this;
+    const isDone = type === "Done";
     try {
       await this.#parts.alone(() =>
-        this.#settle(type === "Done" ? queue.applied(order, repeated) : queue.refused(problem, problem.order ?? null)),
+        this.#settle(isDone ? queue.applied(order, repeated) : queue.refused(problem, problem.order ?? null), epoch),
       );
     } finally {
       queue.failed(request);
@@ -75,38 +79,45 @@ export class OrderDesk {
   }
 
   /**
-   * The book has changed: {id, order}s, and if a channel has begun anew, {channel, sameLog}, else null; `sameLog`:
-   * in the log of the answers so far.
+   * The book has changed, by what came of the log of this epoch: {id, order}s, and if a channel has begun anew,
+   * {channel, sameLog}, else null; `sameLog`: it is the log that was followed before, and has not gone back.
    */
-  booked(changes, anew) {
-    const before = Object.keys(this.queue.own.known).length;
-    if (anew !== null) this.queue.reset(anew.channel, this.#listed, anew.sameLog);
+  booked(changes, epoch, anew) {
+    const before = this.#answered.join();
+    if (anew === null) this.queue.follow(epoch);
+    else this.queue.reset(anew.channel, this.#listed, epoch, anew.sameLog);
     for (const { id, order } of changes) this.queue.contained(id, order?.version ?? null);
     this.#forget();
-    if (Object.keys(this.queue.own.known).length !== before) this.#parts.told([]);
+    if (this.#answered.join() !== before) this.#parts.told([]);
+  }
+
+  /** The ids of the orders that are shown as answers have them. */
+  get #answered() {
+    const { known, ahead } = this.queue.own;
+    return [...Object.keys(known), ...Object.keys(ahead)];
   }
 
   /** The versions of Core's orders that are asked for, by their ids. */
   get #listed() {
     const book = this.#parts.book();
-    const known = Object.keys(this.queue.own.known).map((id) => [id, book?.get(id)?.version]);
+    const known = this.#answered.map((id) => [id, book?.get(id)?.version]);
     return Object.fromEntries(known.filter(([, version]) => version !== undefined));
   }
 
-  async #settle(settlement) {
+  async #settle(settlement, epoch = /** @type {string | null} */ (null)) {
     const { journal } = this.#parts;
-    await journal.commit([...settlement.writes, ...this.#keeping(settlement)]);
+    await journal.commit([...settlement.writes, ...this.#keeping(settlement, epoch)]);
     const { order, outcomes } = settlement;
-    this.queue.settle(settlement, this.#isAhead(order), this.#isListed(order));
+    this.queue.settle(settlement, this.#isToCome(order, epoch), this.#isListed(order), epoch);
     this.#forget();
     this.#parts.told(outcomes.map(([{ id }, outcome]) => [id, outcome]));
   }
 
   /** Where no channel brings it, or it was brought already, the answer says nothing more. */
-  #isAhead(order) {
+  #isToCome(order, epoch) {
     const { followed, book } = this.#parts;
     const isFollowed = order !== null && channelsOf(order).some((name) => followed.includes(name));
-    return isFollowed && !book()?.hasTaken(order.id, order.version);
+    return isFollowed && (this.queue.isAhead(epoch) || !book()?.hasTaken(order.id, order.version));
   }
 
   #isListed(order) {
@@ -114,9 +125,9 @@ export class OrderDesk {
   }
 
   /** The answer is kept together with the end of its command: a crash between would show the order before it. */
-  #keeping({ order, repeated = false }) {
-    const log = this.#parts.log();
-    const isShown = this.queue.shows(order, repeated, this.#isAhead(order), this.#isListed(order));
+  #keeping({ order, repeated = false }, epoch) {
+    const log = this.queue.isAhead(epoch) ? { epoch, positions: {} } : this.#parts.log();
+    const isShown = this.queue.shows(order, repeated, this.#isToCome(order, epoch), this.#isListed(order), epoch);
     if (!isShown || log === null) return [];
     this.#kept.add(order.id);
     return [{ type: "PutAnswer", answer: keptAnswer(order, log, channelsOf(order)) }];
@@ -125,8 +136,8 @@ export class OrderDesk {
   /** Lets go of the answers that are not shown any more. */
   #forget() {
     if (this.#kept.size === 0) return;
-    const { known } = this.queue.own;
-    const gone = [...this.#kept].filter((id) => !(id in known));
+    const shown = new Set(this.#answered);
+    const gone = [...this.#kept].filter((id) => !shown.has(id));
     for (const id of gone) this.#kept.delete(id);
     this.#parts.journal.put(gone.map((order) => ({ type: "DropAnswer", order })));
   }

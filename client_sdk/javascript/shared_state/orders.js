@@ -68,7 +68,7 @@ export class OrderCommands {
   order(id) {
     const { own } = this.#tab;
     const named = own.placed[id] ?? id;
-    const core = newest(this.#core().filter((order) => order.id === named), own.known);
+    const core = newest(this.#core().filter((order) => order.id === named), own);
     return shownOrder(core.get(named) ?? null, named, own);
   }
 

@@ -93,8 +93,8 @@ export class TabState {
   }
 
   /** The book of orders has changed, as Client tells it. */
-  booked(changes, anew) {
-    this.#engine?.desk.booked(changes, anew);
+  booked(changes, epoch, anew) {
+    this.#engine?.desk.booked(changes, epoch, anew);
   }
 
   /** Core answers. */

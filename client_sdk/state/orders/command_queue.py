@@ -63,10 +63,15 @@ class CommandQueue:
 
     Args:
         entries: they, in order.
+        log: the log of the orders that are shown, by its epoch; "": there are none yet.
     """
 
-    def __init__(self, entries: Iterable[Command] = ()) -> None:
+    def __init__(self, entries: Iterable[Command] = (), log: str = "") -> None:
         self.own = OwnCommands(list(entries))
+        self.log = log
+        """The epoch of the log of the orders that are shown; "": there are none yet."""
+        self._ahead_log = ""
+        """The epoch of the log of `own.ahead`."""
         self._placed: dict[str, str] = {}
         """The ids of orders, by the keys that they were shown under."""
         self._ends: dict[int, tuple[int, datetime] | None] = {}
@@ -77,6 +82,8 @@ class CommandQueue:
         """The channels that have since the first command was sent."""
         self._is_other_log = False
         """Whether Core's log has become another one since then, as after a restore."""
+        self._has_gone_back = False
+        """Whether it has gone back since then, in the epoch that it had."""
 
     @property
     def first(self) -> int | None:
@@ -152,7 +159,7 @@ class CommandQueue:
             return None
         self._flight = request_of(self.own.entries[0])
         self._begun_anew.clear()
-        self._is_other_log = False
+        self._is_other_log = self._has_gone_back = False
         return self._flight
 
     def failed(self, request: CommandRequest) -> None:
@@ -201,18 +208,22 @@ class CommandQueue:
             return Settlement(entries, [PutCommand(again.id, encode_command(again))], order=order)
         return self._refused(first, problem, order)
 
-    def settle(self, settlement: Settlement, *, keep: bool, listed: bool) -> None:
+    def settle(
+        self, settlement: Settlement, *, keep: bool, listed: bool, epoch: str | None = None
+    ) -> None:
         """It is kept: it holds from now on.
 
         Where the log has still to bring what the answer says, the order is shown as the answer has
         it until then; else its next step would be made on a version that is gone. One that is not
         shown may have ended beyond what the log will bring, after a repeated answer or a snapshot:
-        it would be shown for ever.
+        it would be shown for ever. An answer of a later log than the one that is followed, as after
+        a restore that this client has still to learn of, holds until that log begins here.
 
         Args:
             settlement: what came of the answer.
             keep: whether the log has still to bring the order as the answer has it.
             listed: whether the log has brought the order, at an older version.
+            epoch: the log that the answer is of; None: it does not say.
         """
         own = self.own
         own.entries = settlement.entries
@@ -220,13 +231,23 @@ class CommandQueue:
         for command, outcome in settlement.outcomes:
             self._remember(command, outcome)
         order = settlement.order
-        if order is None or not keep or self._is_other_log:
+        if order is None or not keep:
             return
-        is_newest = not settlement.repeated and not channels_of(order) & self._begun_anew
-        if listed or order.id in own.known or is_newest:
-            _put(own.known, order.id, order)
+        if self.is_ahead(epoch):
+            self._put_ahead(order, epoch or "")
+        elif not self._is_gone(epoch):
+            is_newest = not settlement.repeated and not channels_of(order) & self._begun_anew
+            if listed or order.id in own.known or is_newest:
+                _put(own.known, order.id, order)
 
     # ── Core's log ───────────────────────────────────────────────────────────
+
+    def is_ahead(self, epoch: str | None) -> bool:
+        """Whether an answer of this log is of a later one than the orders that are shown.
+
+        The names of epochs sort by time.
+        """
+        return epoch is not None and epoch > self.log
 
     def contained(self, order_id: str, version: int | None) -> None:
         """The log has brought the order at this version; None: it is not there any more."""
@@ -234,7 +255,22 @@ class CommandQueue:
         if known is not None and (version is None or version >= known.version):
             del self.own.known[order_id]
 
-    def reset(self, channel: str, listed: Mapping[str, int], *, same_log: bool) -> None:
+    def follow(self, log: str) -> None:
+        """What the log brings is of this one from now on.
+
+        Args:
+            log: its epoch.
+        """
+        if log == self.log:
+            return
+        own = self.own
+        self.log = log
+        if self._ahead_log == log:
+            own.known |= own.ahead
+        if self._ahead_log <= log:
+            own.ahead.clear()
+
+    def reset(self, channel: str, listed: Mapping[str, int], *, log: str, same_log: bool) -> None:
         """The channel's orders are what its snapshot says, but for answers that are newer.
 
         The snapshot may have been read before a command was done whose answer is here already. In
@@ -243,21 +279,38 @@ class CommandQueue:
         Args:
             channel: what has begun anew.
             listed: the versions of Core's orders, by their ids, with those of the snapshot.
-            same_log: whether it is the log that the answers are of. After a restore it is not: the
-                versions that they name are gone.
+            log: the epoch of the snapshot's log.
+            same_log: whether it is the log that was followed before, and has not gone back. If not,
+                the versions that its answers named are gone.
         """
-        known = self.own.known
+        own = self.own
         if not same_log:
             self._is_other_log = True
-            known.clear()
-            return
+            self._has_gone_back = self._has_gone_back or log == self.log
+            own.known.clear()
+        self.follow(log)
         self._begun_anew.add(channel)
-        for order in list(known.values()):
+        for order in list(own.known.values()):
             is_newer = listed.get(order.id, order.version) < order.version
             if channel in channels_of(order) and not is_newer:
-                del known[order.id]
+                del own.known[order.id]
 
     # ── the rest ─────────────────────────────────────────────────────────────
+
+    def _is_gone(self, epoch: str | None) -> bool:
+        """Whether the versions that an answer names may be gone."""
+        if epoch is None or self._has_gone_back:
+            return self._is_other_log
+        return epoch != self.log
+
+    def _put_ahead(self, order: Order, epoch: str) -> None:
+        own = self.own
+        if epoch < self._ahead_log:
+            return
+        if epoch > self._ahead_log:
+            own.ahead.clear()
+            self._ahead_log = epoch
+        _put(own.ahead, order.id, order)
 
     def _refused(self, first: Command, why: Problem, order: Order | None = None) -> Settlement:
         settlement = Settlement([], order=order)

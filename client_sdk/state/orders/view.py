@@ -6,7 +6,7 @@ behind.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -41,6 +41,8 @@ class OwnCommands:
     """What is not answered, in order."""
     known: dict[str, Order] = field(default_factory=dict)
     """Orders as Core's answers gave them, until its log has brought them here."""
+    ahead: dict[str, Order] = field(default_factory=dict)
+    """The same of a later log than the one that is followed, until that begins here."""
     errors: dict[str, EditError] = field(default_factory=dict)
     """Why the last command was refused, by the id that the order is shown under."""
 
@@ -50,7 +52,7 @@ def shown_orders(orders: Iterable[Order], own: OwnCommands) -> list[ShownOrder]:
 
     An order that a pending command closes stays until Core has answered.
     """
-    core = newest(orders, own.known)
+    core = newest(orders, own)
     shown = []
     for order_id in dict.fromkeys([*core, *(entry.shown_as for entry in own.entries)]):
         one = shown_order(core.get(order_id), order_id, own)
@@ -59,13 +61,14 @@ def shown_orders(orders: Iterable[Order], own: OwnCommands) -> list[ShownOrder]:
     return shown
 
 
-def newest(orders: Iterable[Order], known: Mapping[str, Order]) -> dict[str, Order]:
+def newest(orders: Iterable[Order], own: OwnCommands) -> dict[str, Order]:
     """Core's orders by their ids, each as the newest that is known of it."""
     core = {order.id: order for order in orders}
-    for order_id, order in known.items():
+    for order_id, order in own.known.items():
         if order_id not in core or core[order_id].version < order.version:
             core[order_id] = order
-    return core
+    # Versions of two logs cannot be compared; the later log is what holds.
+    return core | own.ahead
 
 
 def shown_order(core: Order | None, order_id: str, own: OwnCommands) -> ShownOrder | None:

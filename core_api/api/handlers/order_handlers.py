@@ -23,6 +23,7 @@ from client_sdk.contract.device import (
 )
 from client_sdk.contract.errors import CursorError
 from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
+from client_sdk.contract.order import EPOCH_HEADER
 from core_api.access.callers import Caller
 from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.api.gate import Gate
@@ -282,7 +283,8 @@ def _device_named(request: Request) -> DeviceReport:
 
 
 def _answer(written: Written, headers: dict[str, str] | None = None) -> Response:
-    headers = _NO_STORE | {"etag": f'"{written.version}"'} | (headers or {})
+    names = {"etag": f'"{written.version}"', EPOCH_HEADER: written.epoch}
+    headers = _NO_STORE | names | (headers or {})
     if written.replayed:
         headers["idempotency-replayed"] = "true"
     return Response(written.body, written.status, headers, JSON)

@@ -29,7 +29,7 @@ from core_api.orders.writes import Write, WriteOutcome
 from core_api.orders.writing import OrderWriter
 from core_api.postgres.pool import Pool
 from core_api.wiring import new_order_id, utc_now
-from tests.integration.core_api.test_write_costs import Counting
+from tests.integration.core_api.test_write_costs import Counting, outcomes_of
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 OTHER = Caller("pos-2", "producer", frozenset({"*"}))
@@ -195,12 +195,12 @@ async def test_a_store_and_a_subject_have_limits_of_their_own(pool: Pool) -> Non
 async def test_what_others_close_in_the_same_statement_gives_a_subject_no_room(pool: Pool) -> None:
     limits = replace(LIMITS, store_orders=20)
     placed = [new_write("owner") for _ in range(5)] + [new_write("pos-2") for _ in range(2)]
-    _, outcomes = await OrderWriter(pool, limits).write_each(placed)
-    assert outcomes == [WriteOutcome.WRITTEN] * 7
+    _, results = await OrderWriter(pool, limits).write_each(placed)
+    assert outcomes_of(results) == [WriteOutcome.WRITTEN] * 7
     for other in placed[5:]:
         batch = [new_write("owner"), step_of(other, "rejected")]
-        _, outcomes = await OrderWriter(pool, limits).write_each(batch)
-        assert outcomes == [WriteOutcome.SUBJECT_FULL, WriteOutcome.WRITTEN]
+        _, results = await OrderWriter(pool, limits).write_each(batch)
+        assert outcomes_of(results) == [WriteOutcome.SUBJECT_FULL, WriteOutcome.WRITTEN]
         await assert_counted(pool)
 
 

@@ -64,15 +64,17 @@ class Desk:
     def consume(self) -> None:
         """Take what has come of the log."""
         while True:
-            before = self._deliveries.epoch
             delivery = self._deliveries.take()
             if delivery is None:
                 break
             change = delivery.change
             if isinstance(change, Reset):
                 listed = {order.id: order.version for order in self._book}
-                same_log = change.goes_on(before, delivery.epoch)
-                self.queue.reset(change.channel, listed, same_log=same_log)
+                log = delivery.epoch
+                same_log = change.goes_on(self.queue.log, log)
+                self.queue.reset(change.channel, listed, log=log, same_log=same_log)
+            else:
+                self.queue.follow(delivery.epoch)
             self._deliveries.done(delivery)
             self._client.feed(self._deliveries.saved())
         for diverged in self._deliveries.divergences():
@@ -186,15 +188,17 @@ class Desk:
             self._settle(self.queue.refused(problem, order), epoch)
         self.queue.failed(request)
 
-    def _settle(self, settlement: Settlement, epoch: str = "") -> None:
+    def _settle(self, settlement: Settlement, epoch: str | None = None) -> None:
         client, order = self._client, settlement.order
 
         def kept() -> None:
-            keep = order is not None and not self._book.has_taken(order.id, order.version)
+            keep = order is not None and (
+                self.queue.is_ahead(epoch) or not self._book.has_taken(order.id, order.version)
+            )
             listed = order is not None and self._book.get(order.id) is not None
-            self.queue.settle(settlement, keep=keep, listed=listed)
+            self.queue.settle(settlement, keep=keep, listed=listed, epoch=epoch)
             for command, outcome in settlement.outcomes:
-                is_of_this_log = epoch in ("", self.world.core.epoch)
+                is_of_this_log = epoch in (None, self.world.core.epoch)
                 mark = mark_of_command(command)
                 self.world.ledger.told(mark, outcome, is_of_this_log=is_of_this_log)
                 if is_of_this_log:

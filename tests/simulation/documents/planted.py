@@ -259,8 +259,10 @@ def _done_though_its_base_was_refused() -> AbstractContextManager[Any]:
 def _answers_dropped_at_a_snapshot() -> AbstractContextManager[Any]:
     """A snapshot counts for newer than any answer."""
 
-    def reset(self: CommandQueue, channel: str, listed: Mapping[str, int], **_: bool) -> None:
-        dropped(self, channel, listed, same_log=False)
+    def reset(
+        self: CommandQueue, channel: str, listed: Mapping[str, int], *, log: str, same_log: bool
+    ) -> None:
+        dropped(self, channel, listed, log=log, same_log=False)
 
     dropped = CommandQueue.reset
     return patch.object(CommandQueue, "reset", reset)
@@ -269,11 +271,26 @@ def _answers_dropped_at_a_snapshot() -> AbstractContextManager[Any]:
 def _repeated_answers_not_shown() -> AbstractContextManager[Any]:
     """An answer that is repeated says nothing of the order."""
 
-    def settle(self: CommandQueue, settlement: Settlement, *, keep: bool, listed: bool) -> None:
-        settled(self, settlement, keep=keep and not settlement.repeated, listed=listed)
+    def settle(
+        self: CommandQueue, settlement: Settlement, *, keep: bool, listed: bool, epoch: str | None
+    ) -> None:
+        keep = keep and not settlement.repeated
+        settled(self, settlement, keep=keep, listed=listed, epoch=epoch)
 
     settled = CommandQueue.settle
     return patch.object(CommandQueue, "settle", settle)
+
+
+def _answers_of_a_later_log_dropped() -> AbstractContextManager[Any]:
+    """An answer of a log that has not begun here is forgotten when it begins."""
+
+    def follow(self: CommandQueue, log: str) -> None:
+        if log != self.log:
+            self.own.ahead.clear()
+        followed(self, log)
+
+    followed = CommandQueue.follow
+    return patch.object(CommandQueue, "follow", follow)
 
 
 PLANTED: Final[Mapping[str, Planted]] = {
@@ -301,4 +318,5 @@ PLANTED: Final[Mapping[str, Planted]] = {
     "do what was made on a refused command": _done_though_its_base_was_refused,
     "drop an answer for an older snapshot": _answers_dropped_at_a_snapshot,
     "show nothing of a repeated answer": _repeated_answers_not_shown,
+    "forget an answer of a log that has not begun here": _answers_of_a_later_log_dropped,
 }

@@ -42,7 +42,7 @@ class World:
         if self.errors:
             raise self.errors.pop(0)
         self.applied.append(idempotency.key)
-        return Written(201, "id", b"{}", 1)
+        return Written(201, "id", b"{}", 1, "0E1")
 
     async def send(self, one: InboundRecord, _headers: Any) -> None:
         if self.sends:

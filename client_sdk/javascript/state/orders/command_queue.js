@@ -40,32 +40,43 @@ const since = (from, now) => (Date.parse(now) - Date.parse(from)) / 1000;
 
 /** The commands of one client that are not answered. */
 export class CommandQueue {
+  /** The epoch of the log of the orders that are shown; "": there are none yet. */
+  log;
   #placed;
   #ends = new Map();
   #known;
+  /** Orders as answers of a later log gave them, and the epoch of that. */
+  #ahead;
+  #aheadLog;
   #errors;
   #flight = /** @type {any} */ (null);
   /** The channels that have begun anew since the first command was sent. */
   #begunAnew = new Set();
   /** Whether Core's log has become another one since then, as after a restore. */
   #isOtherLog = false;
+  /** Whether it has gone back since then, in the epoch that it had. */
+  #hasGoneBack = false;
 
   /**
    * @param entries they, in order
-   * @param own what else was known, as `own` has it
+   * @param own what else was known, as `own` has it; `aheadLog`: the epoch of the log of `ahead`
+   * @param log the log of the orders that are shown, by its epoch; "": there are none yet
    */
-  constructor(entries = [], { known = {}, errors = {}, placed = {} } = {}) {
+  constructor(entries = [], { known = {}, ahead = {}, aheadLog = "", errors = {}, placed = {} } = {}, log = "") {
     this.entries = [...entries];
+    this.log = log;
     this.#known = new Map(Object.entries(known));
+    this.#ahead = new Map(Object.entries(ahead));
+    this.#aheadLog = aheadLog;
     this.#errors = new Map(Object.entries(errors));
     this.#placed = new Map(Object.entries(placed));
   }
 
   /** What this client knows of orders beside Core's log, as order_view.js has it. */
   get own() {
-    const maps = [this.#known, this.#errors, this.#placed];
-    const [known, errors, placed] = maps.map((map) => Object.fromEntries(map));
-    return { entries: this.entries, known, errors, placed };
+    const maps = [this.#known, this.#ahead, this.#errors, this.#placed];
+    const [known, ahead, errors, placed] = maps.map((map) => Object.fromEntries(map));
+    return { entries: this.entries, known, ahead, errors, placed };
   }
 
   /** The place of the first command; null: none waits. */
@@ -135,7 +146,7 @@ export class CommandQueue {
     if (this.#flight !== null || this.entries.length === 0) return null;
     this.#flight = requestOf(this.entries[0]);
     this.#begunAnew.clear();
-    this.#isOtherLog = false;
+    this.#isOtherLog = this.#hasGoneBack = false;
     return this.#flight;
   }
 
@@ -189,26 +200,41 @@ export class CommandQueue {
    *
    * Where the log has still to bring what the answer says, the order is shown as the answer has it until then;
    * else its next step would be made on a version that is gone. One that is not shown may have ended beyond
-   * what the log will bring, after a repeated answer or a snapshot: it would be shown for ever.
+   * what the log will bring, after a repeated answer or a snapshot: it would be shown for ever. An answer of a
+   * later log than the one that is followed, as after a restore that this client has still to learn of, holds
+   * until that log begins here.
    *
    * @param keep whether the log has still to bring the order as the answer has it
    * @param listed whether the log has brought the order, at an older version
+   * @param epoch the log that the answer is of; null: it does not say
    */
-  settle({ entries, outcomes, order, repeated = false }, keep, listed) {
+  settle({ entries, outcomes, order, repeated = false }, keep, listed, epoch = /** @type {string | null} */ (null)) {
     this.entries = entries;
     this.#flight = null;
     for (const [command, outcome] of outcomes) this.#remember(command, outcome);
-    if (this.shows(order, repeated, keep, listed)) remember(this.#known, order.id, order);
+    if (!this.shows(order, repeated, keep, listed, epoch)) return;
+    if (this.isAhead(epoch)) this.#putAhead(order, epoch);
+    else remember(this.#known, order.id, order);
   }
 
   /** Whether the order is shown as the answer has it, once that is settled. */
-  shows(order, repeated, keep, listed) {
-    if (order === null || !keep || this.#isOtherLog) return false;
+  shows(order, repeated, keep, listed, epoch) {
+    if (order === null || !keep) return false;
+    if (this.isAhead(epoch)) return epoch >= this.#aheadLog;
+    if (this.#isGone(epoch)) return false;
     const isNewest = !repeated && !channelsOf(order).some((name) => this.#begunAnew.has(name));
     return listed || this.#known.has(order.id) || isNewest;
   }
 
   // ── Core's log ───────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Whether an answer of this log is of a later one than the orders that are shown. The names of epochs sort by
+   * time.
+   */
+  isAhead(epoch) {
+    return epoch !== null && epoch > this.log;
+  }
 
   /** The log has brought the order at this version; null: it is not there any more. */
   contained(id, version) {
@@ -216,20 +242,30 @@ export class CommandQueue {
     if (known !== undefined && (version === null || version >= known.version)) this.#known.delete(id);
   }
 
+  /** What the log brings is of this one from now on, by its epoch. */
+  follow(log) {
+    if (log === this.log) return;
+    this.log = log;
+    if (this.#aheadLog === log) for (const [id, order] of this.#ahead) this.#known.set(id, order);
+    if (this.#aheadLog <= log) this.#ahead.clear();
+  }
+
   /**
    * The channel's orders are what its snapshot says, but for answers that are newer: the snapshot may have been
    * read before a command was done whose answer is here already. In one log an order's versions only grow.
    *
    * @param listed the versions of Core's orders, by their ids, with those of the snapshot
-   * @param sameLog whether it is the log that the answers are of. After a restore it is not: the versions that
-   *   they name are gone
+   * @param log the epoch of the snapshot's log
+   * @param sameLog whether it is the log that was followed before, and has not gone back. If not, the versions
+   *   that its answers named are gone
    */
-  reset(channel, listed, sameLog) {
+  reset(channel, listed, log, sameLog) {
     if (!sameLog) {
       this.#isOtherLog = true;
+      this.#hasGoneBack ||= log === this.log;
       this.#known.clear();
-      return;
     }
+    this.follow(log);
     this.#begunAnew.add(channel);
     for (const order of [...this.#known.values()]) {
       const isNewer = (listed[order.id] ?? order.version) < order.version;
@@ -238,6 +274,17 @@ export class CommandQueue {
   }
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Whether the versions that an answer names may be gone. */
+  #isGone(epoch) {
+    return epoch === null || this.#hasGoneBack ? this.#isOtherLog : epoch !== this.log;
+  }
+
+  #putAhead(order, epoch) {
+    if (epoch > this.#aheadLog) this.#ahead.clear();
+    this.#aheadLog = epoch;
+    remember(this.#ahead, order.id, order);
+  }
 
   #given(why, order) {
     const [first, ...rest] = this.entries;

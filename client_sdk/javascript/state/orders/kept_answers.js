@@ -5,7 +5,8 @@
 // would be made on a version that is gone. Python shows no orders after a restart until Core has told them.
 //
 // An answer is kept as {order, epoch, positions}: the order as Core left it, the log that its version is of,
-// and how far the order's channels had been taken in when it came. Its event lies behind that.
+// and how far the order's channels had been taken in when it came. Its event lies behind that. Where that log
+// has not begun here yet, nothing of it has been taken in.
 
 /**
  * What is kept of an order until the log brings it.
@@ -20,18 +21,27 @@ export function keptAnswer(order, { epoch, positions }, channels) {
 }
 
 /**
- * The orders of those answers that the log has still to bring; the others are of no use any more.
+ * The orders of those answers that the log has still to bring, by their ids; the other answers are of no use any
+ * more: {known, ahead, aheadLog}, as CommandQueue takes them.
  *
  * @param {any[]} answers as keptAnswer made them
  * @param {{epoch: string | null, positions: {[channel: string]: number | null}} | null} log where the orders
  *   are now; null: there are none
  * @param {import("../../client/order_book.js").OrderBook | null} book Core's orders at those positions
- * @returns {import("../../types.js").Order[]}
  */
 export function stillAhead(answers, log, book) {
-  if (log === null || book === null) return [];
-  return answers.filter((answer) => isAhead(answer, log, book)).map(({ order }) => order);
+  const here = log?.epoch ?? null;
+  if (here === null || book === null) return { known: {}, ahead: {}, aheadLog: "" };
+  const later = answers.map(({ epoch }) => epoch).filter((epoch) => epoch > here);
+  const aheadLog = later.sort().at(-1) ?? "";
+  return {
+    known: ordersOf(answers.filter((answer) => isAhead(answer, log, book))),
+    ahead: ordersOf(answers.filter(({ epoch }) => epoch === aheadLog)),
+    aheadLog,
+  };
 }
+
+const ordersOf = (answers) => Object.fromEntries(answers.map(({ order }) => [order.id, order]));
 
 function isAhead({ order, epoch, positions }, log, book) {
   if (epoch !== log.epoch) return false;

@@ -1,16 +1,17 @@
 // What is shown of orders: Core's, with this client's commands that are not answered on top. Pure.
 //
 // As client_sdk/state/orders/view.py. `own` is what this client knows of orders beside Core's log:
-// {entries, known, errors, placed}: the commands that are not answered, in order; orders as Core's answers
-// gave them until its log has brought them here, and why the last command was refused, both by the id that
-// the order is shown under; and the ids of orders, by the keys that they were shown under.
+// {entries, known, ahead, errors, placed}: the commands that are not answered, in order; orders as Core's
+// answers gave them until its log has brought them here; the same of a later log than the one that is
+// followed, until that begins here; why the last command was refused: these three by the id that the order is
+// shown under; and the ids of orders, by the keys that they were shown under.
 
 import { isOpen } from "../../contract/contract.js";
 import { CLOSED_STATUSES } from "../../contract/contract_lists.js";
 import { itemsOf, newOrder, totalOf } from "./commands.js";
 
 /** What this client knows that has done nothing. */
-export const NO_COMMANDS = { entries: [], known: {}, errors: {}, placed: {} };
+export const NO_COMMANDS = { entries: [], known: {}, ahead: {}, errors: {}, placed: {} };
 
 /** The id that the command's order is shown under. */
 export const shownAs = ({ order, key }) => order ?? key;
@@ -24,18 +25,21 @@ export const shownAs = ({ order, key }) => order ?? key;
  * @returns {import("../../types.js").ShownOrder[]}
  */
 export function shownOrders(orders, own) {
-  const core = newest(orders, own.known);
+  const core = newest(orders, own);
   const ids = new Set([...core.keys(), ...own.entries.map(shownAs)]);
   const all = [...ids].map((id) => shownOrder(core.get(id) ?? null, id, own));
   return all.filter((one) => one !== null).filter((one) => one.pending > 0 || isOpen(one.order));
 }
 
 /** Core's orders by their ids, each as the newest that is known of it. */
-export function newest(orders, known) {
+export function newest(orders, { known, ahead = {} }) {
   const core = new Map(orders.map((order) => [order.id, order]));
   for (const [id, order] of Object.entries(known)) {
     if (!core.has(id) || core.get(id).version < order.version) core.set(id, order);
   }
+  // Versions of two logs cannot be compared; the later log is what holds. A tab of an earlier release that leads
+  // says nothing of it.
+  for (const [id, order] of Object.entries(ahead)) core.set(id, order);
   return core;
 }
 

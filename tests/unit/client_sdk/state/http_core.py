@@ -11,6 +11,7 @@ import msgspec
 
 from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.cursor import parse_cursor
+from client_sdk.contract.order import EPOCH_HEADER
 from client_sdk.machine.sequencing import DocumentReset
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.order_core import OrderCore
@@ -40,6 +41,8 @@ class HttpCore:
         self.desk = OrderCore()
         """Its orders, where `orders` says nothing of a channel."""
         self.lose_order_answers = 0
+        self.log_of_answers: str | None = None
+        """The log that answers to commands name; None: they name none, as an earlier Core's."""
         self.order_of_writes: list[str] = []
         """The path of each request that writes."""
 
@@ -79,8 +82,10 @@ class HttpCore:
         if self.lose_order_answers:
             self.lose_order_answers -= 1
             raise httpx.ReadError("the answer is lost")
-        repeated = {"idempotency-replayed": "true"} if self.desk.repeats > repeats else {}
-        return httpx.Response(status, content=body, headers=repeated)
+        told = {"idempotency-replayed": "true"} if self.desk.repeats > repeats else {}
+        if self.log_of_answers is not None:
+            told[EPOCH_HEADER] = self.log_of_answers
+        return httpx.Response(status, content=body, headers=told)
 
     def _edit(self, request: httpx.Request) -> httpx.Response:
         self.order_of_writes.append(request.url.path)

@@ -52,7 +52,8 @@ class Desk:
         self.queue = self._opened()
 
     def _opened(self) -> CommandQueue:
-        return CommandQueue(decode_command(body) for body in self.store.open("a").commands)
+        commands = self.store.open("a").commands
+        return CommandQueue((decode_command(body) for body in commands), "A")
 
     def crash(self) -> None:
         self.queue = self._opened()
@@ -71,7 +72,7 @@ class Desk:
     def see(self, name: str | int) -> ShownOrder:
         """An order as it is shown, by its id or its number."""
         named = self.queue.id_of(order_id(name) if isinstance(name, int) else name)
-        core = newest(self.book.values(), self.queue.own.known)
+        core = newest(self.book.values(), self.queue.own)
         seen = shown_order(core.get(named), named, self.queue.own)
         assert seen is not None
         return seen
@@ -106,29 +107,35 @@ class Desk:
         at = None if request.updated_at is None else time_text(request.updated_at)
         return self.core.ask(request.method, request.path, request.key, (version, at), request.body)
 
-    def hear(self, answer: tuple[int, bytes], *, repeated: bool = False) -> None:
+    def hear(
+        self, answer: tuple[int, bytes], *, repeated: bool = False, epoch: str | None = None
+    ) -> None:
         status, body = answer
         if status < 400:
-            self.hear_done(decode_order(body), repeated=repeated)
+            self.hear_done(decode_order(body), repeated=repeated, epoch=epoch)
             return
         problem = decode_problem(body)
         assert problem is not None
         order = RefusedError("", status, problem).order
-        self.settle(self.queue.refused(problem, order))
+        self.settle(self.queue.refused(problem, order), epoch=epoch)
 
-    def hear_done(self, order: Order, *, repeated: bool = False) -> None:
-        self.settle(self.queue.applied(order, repeated=repeated))
+    def hear_done(self, order: Order, *, repeated: bool = False, epoch: str | None = None) -> None:
+        self.settle(self.queue.applied(order, repeated=repeated), epoch=epoch)
 
-    def begin_anew(self, channel: str = "store:1", *, same_log: bool = True) -> None:
+    def begin_anew(
+        self, channel: str = "store:1", *, same_log: bool = True, log: str = "A"
+    ) -> None:
         """A snapshot of the book comes for the channel."""
         listed = {order.id: order.version for order in self.book.values()}
-        self.queue.reset(channel, listed, same_log=same_log)
+        self.queue.reset(channel, listed, log=log, same_log=same_log)
 
-    def settle(self, settlement: Settlement, *, keep: bool = True) -> None:
+    def settle(
+        self, settlement: Settlement, *, keep: bool = True, epoch: str | None = None
+    ) -> None:
         self.store.write(settlement.writes)
         order = settlement.order
         listed = order is not None and order.id in self.book
-        self.queue.settle(settlement, keep=keep, listed=listed)
+        self.queue.settle(settlement, keep=keep, listed=listed, epoch=epoch)
         self.outcomes |= {command.id: outcome for command, outcome in settlement.outcomes}
 
     def send(self) -> None:
@@ -304,6 +311,124 @@ def test_an_answer_from_before_its_log_was_replaced_is_not_shown(placed: Desk) -
     placed.hear(answer)
     assert placed.queue.own.known == {}
     assert placed.slugs() == [None]
+
+
+@pytest.fixture
+def restored(placed: Desk) -> Desk:
+    """A client whose step Core has taken after a restore, in log B, of which it does not know."""
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    placed.hear(placed.ask(request), epoch="B")
+    return placed
+
+
+def test_an_answer_of_a_later_log_is_shown_before_that_begins_here(restored: Desk) -> None:
+    assert restored.see(1).order.status == "accepted"
+
+
+def test_an_answer_of_a_later_log_is_shown_though_its_version_is_lower(
+    core: OrderCore, placed: Desk
+) -> None:
+    for note in ("a", "b"):
+        placed.book[order_id(1)] = core.do(1, {"note": note})
+    placed.step(1, "accepted")
+    assert placed.request() is not None
+    done = structs.replace(core.orders[order_id(1)], status="accepted", version=2)
+    placed.hear_done(done, epoch="B")
+    assert (placed.see(1).order.status, placed.see(1).order.version) == ("accepted", 2)
+
+
+def test_an_order_that_a_later_log_has_ended_is_not_shown(core: OrderCore, placed: Desk) -> None:
+    placed.step(1, "cancelled")
+    assert placed.request() is not None
+    ended = structs.replace(core.orders[order_id(1)], status="cancelled", version=2, open=False)
+    placed.hear_done(ended, epoch="B")
+    assert placed.shown == []
+
+
+def test_an_answer_of_a_later_log_is_stepped_from_after_an_older_snapshot_of_it(
+    restored: Desk,
+) -> None:
+    restored.begin_anew(same_log=False, log="B")
+    restored.step(1, "preparing")
+    restored.send()
+    assert restored.slugs() == [None, None]
+
+
+def test_an_answer_of_a_later_log_is_forgotten_where_its_snapshot_holds_it(
+    core: OrderCore, restored: Desk
+) -> None:
+    restored.book = dict(core.orders)
+    restored.begin_anew(same_log=False, log="B")
+    assert (restored.queue.own.known, restored.queue.own.ahead) == ({}, {})
+
+
+def test_what_the_log_before_still_brings_says_nothing_of_a_later_logs_answer(
+    restored: Desk,
+) -> None:
+    restored.queue.contained(order_id(1), 7)
+    assert restored.see(1).order.status == "accepted"
+
+
+def test_an_answer_of_a_later_log_is_forgotten_where_a_still_later_one_begins(
+    restored: Desk,
+) -> None:
+    restored.begin_anew(same_log=False, log="C")
+    assert (restored.queue.own.known, restored.queue.own.ahead) == ({}, {})
+
+
+def test_an_answer_of_a_later_log_waits_where_one_between_begins(restored: Desk) -> None:
+    restored.queue.own.ahead.clear()
+    restored.step(1, "accepted")
+    assert restored.request() is not None
+    restored.hear_done(restored.core.orders[order_id(1)], epoch="D")
+    restored.begin_anew(same_log=False, log="C")
+    assert restored.see(1).order.status == "accepted"
+    restored.begin_anew(same_log=False, log="D")
+    assert list(restored.queue.own.known) == [order_id(1)]
+
+
+def test_an_answer_of_an_earlier_log_than_another_that_waits_is_not_shown(restored: Desk) -> None:
+    restored.make("change", {"note": "hot"}, restored.see(1))
+    assert restored.request() is not None
+    done = structs.replace(restored.core.orders[order_id(1)], note="old", version=9)
+    restored.hear_done(done, epoch="AB")
+    assert restored.see(1).order.note == ""
+
+
+def test_an_answer_that_names_a_log_that_is_gone_is_not_shown(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    answer = placed.ask(request)
+    placed.begin_anew(same_log=False, log="B")
+    placed.hear(answer, epoch="A")
+    assert placed.queue.own.known == {}
+
+
+def test_an_answer_of_the_log_that_began_while_it_was_under_way_is_stepped_from(
+    placed: Desk,
+) -> None:
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    answer = placed.ask(request)
+    placed.begin_anew(same_log=False, log="B")
+    placed.hear(answer, epoch="B")
+    placed.step(1, "preparing")
+    placed.send()
+    assert placed.slugs() == [None, None]
+
+
+def test_an_answer_is_not_shown_where_its_log_went_back_in_the_same_epoch(placed: Desk) -> None:
+    placed.step(1, "accepted")
+    request = placed.request()
+    assert request is not None
+    answer = placed.ask(request)
+    placed.begin_anew(same_log=False)
+    placed.hear(answer, epoch="A")
+    assert placed.queue.own.known == {}
 
 
 def test_a_repeated_answer_that_the_log_is_behind_is_stepped_from(placed: Desk) -> None:

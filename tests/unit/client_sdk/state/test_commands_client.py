@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from client_sdk import (
     BlockingYabamClient,
@@ -25,6 +26,7 @@ from client_sdk import (
 )
 from client_sdk.contract.problem import encode_problem, problem
 from client_sdk.shared_state.sender import RetryTimer
+from client_sdk.state.orders.view import ShownOrder
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.http_core import HttpCore, token_of
 from tests.unit.client_sdk.state.order_core import order_id
@@ -118,6 +120,36 @@ async def test_what_was_done_offline_survives_the_program_and_is_done_once_in_or
     assert firsts == sorted(firsts)
     last = len(http.order_of_writes) - 1
     assert http.order_of_writes[last] == "/v1/edits"
+
+
+async def stepped_after_a_restore(http: HttpCore, epoch: str | None) -> ShownOrder | None:
+    """What a client shows that steps an order of which a restore has thrown versions away."""
+    http.desk.placed()
+    for note in ("a", "b"):
+        http.desk.do(1, {"note": note})
+    async with open_client(http) as client:
+        await until(client, lambda: len(client.commands.orders) == 1)
+        order = http.desk.orders[order_id(1)]
+        http.desk.orders[order.id] = replace(order, version=1)
+        http.log_of_answers = epoch
+        cancelled = await client.commands.transition(order_id(1), "cancelled", reason="late")
+        await cancelled.settled()
+        return client.commands.order(order_id(1))
+
+
+async def test_an_answer_of_a_log_that_has_not_begun_here_is_shown(http: HttpCore) -> None:
+    shown = await stepped_after_a_restore(http, "zz")
+    assert shown is not None
+    assert (shown.order.status, shown.order.version, shown.pending) == ("cancelled", 2, 0)
+
+
+@pytest.mark.parametrize("epoch", [None, "0", "no epoch at all"])
+async def test_an_answer_that_does_not_name_a_later_log_is_not_newer_than_what_is_shown(
+    http: HttpCore, epoch: str | None
+) -> None:
+    shown = await stepped_after_a_restore(http, epoch)
+    assert shown is not None
+    assert (shown.order.status, shown.order.version, shown.pending) == ("placed", 3, 0)
 
 
 async def test_a_refused_command_is_taken_back_and_the_edit_behind_it_goes_out(
