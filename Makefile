@@ -16,7 +16,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast pictures bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits restore-drill upgrade-drill attack fuzz simulate \
+.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast pictures bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits drills restore-drill upgrade-drill attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -134,6 +134,8 @@ chaos-unprotected: $(READY) ## See each chaos scenario fail without its protecti
 restore-drill: $(READY) ## Lose the database, restore it to a point in time, and see what clients are told (DRILL_ARGS=--embedded)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.drills $(DRILL_ARGS)
+
+drills: restore-drill upgrade-drill ## Both drills, one after the other: an hour
 
 upgrade-drill: $(READY) ## Let the previous release become this one under load, in several orders (DRILL_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare

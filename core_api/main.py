@@ -132,6 +132,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         tokens,
         node_tokens(settings, tokens),
         metrics.registry,
+        settings.ops_ca_file,
     )
     sampler = watch.sampler(settings.ops_grafana_url, settings.ops_viewers, random.uniform)
     day = watch.day_keeper(secrets.token_hex(8))
@@ -233,40 +234,43 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lambda: _check_ready(pool, long_polls, supervisor, revoked),
         OpsApi(OpsStream(sampler, sign_in.verify, random.uniform).stream, sampler, pool, gate),
     )
-    server = CoreHttpServer(
-        core_app(
-            Handlers(
-                api,
-                StateApi(edits, OrderHistory(pool), pool, gate),
-                DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
-                PrintApi(prints, presence, gate),
-                TokensApi(
-                    tokens,
-                    Pairings(writing, secrets.randbelow),
-                    gate,
-                    settings.sign_in_max_s,
-                    time.time,
-                ),
-                RevocationsApi(pool, revoked, gate, time.time),
-                WebhooksApi(subscriptions, gate),
-                PushApi(pushes, GuestPhones(writing, networks), gate),
+    app = core_app(
+        Handlers(
+            api,
+            StateApi(edits, OrderHistory(pool), pool, gate),
+            DevicesApi(registrations, device_commands, devices, pool, tokens, gate),
+            PrintApi(prints, presence, gate),
+            TokensApi(
+                tokens,
+                Pairings(writing, secrets.randbelow),
+                gate,
+                settings.sign_in_max_s,
+                time.time,
             ),
-            settings.cors_origins,
-            [
-                *CloudPrnt(
-                    prints,
-                    presence,
-                    gate,
-                    _printer_of(registrations),
-                    StarPrinters(writing),
-                    None if settings.star_broker is None else parse_address(settings.star_broker),
-                ).routes(),
-                *pages.routes(),
-            ],
+            RevocationsApi(pool, revoked, gate, time.time),
+            WebhooksApi(subscriptions, gate),
+            PushApi(pushes, GuestPhones(writing, networks), gate),
         ),
+        settings.cors_origins,
+        [
+            *CloudPrnt(
+                prints,
+                presence,
+                gate,
+                _printer_of(registrations),
+                StarPrinters(writing),
+                None if settings.star_broker is None else parse_address(settings.star_broker),
+            ).routes(),
+            *pages.routes(),
+        ],
+    )
+    server = CoreHttpServer(
+        app,
         settings.drain_s,
         lambda: _stop(long_polls, sampler),
         settings.request_timeout_s,
+        settings.certificate,
+        app.quick,
     )
     warn_of_few_files(settings.max_waiting)
     # Without this task waiting syncs hear nothing. All other tasks may fail and catch up later: a

@@ -177,3 +177,17 @@ class KafkaSettings(KafkaAccessSettings):
     inbound_dlq_topic: str = Field(
         "orders.inbound.dlq", description="Where commands go that cannot be applied"
     )
+
+
+class DeviceTopicSettings(_FromEnvironment):
+    """What the topics of devices are called."""
+
+    devices_inbound_topic: str = Field(
+        "devices.inbound", description="The topic that brings what devices say"
+    )
+    devices_outbound_topic: str = Field(
+        "devices.outbound", description="The topic that tells devices what was kept"
+    )
+    devices_dlq_topic: str = Field(
+        "devices.dead-letter", description="Where messages of devices go that cannot be applied"
+    )

@@ -14,6 +14,7 @@ from core_api.access.provider.settings import ProviderSettings
 from core_api.setting_groups import (
     DatabaseSettings,
     DatabaseUrl,
+    DeviceTopicSettings,
     DocumentSettings,
     KafkaSettings,
     OpenOrderSettings,
@@ -27,6 +28,7 @@ from server_common.devices.identity import DeviceKeys
 from server_common.kafka.settings import KafkaAccessSettings
 from server_common.mqtt.broker import parse_address
 from server_common.stream_placement import StreamNodes
+from server_common.tls.settings import ServerTlsSettings, check_authorities
 
 _LONGEST_RETENTION_S: Final = 10 * 365 * 86_400.0
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -61,6 +63,7 @@ class CoreSettings(
     DocumentSettings,
     SendingSettings,
     PushSettings,
+    ServerTlsSettings,
 ):
     """`yabam core`."""
 
@@ -181,6 +184,11 @@ class CoreSettings(
         '{"kid": "secret of 32 bytes or more"}; Core itself takes no token of it. Without it, '
         "Core's own key signs, and its nodes can then sign for everything",
     )
+    ops_ca_file: str = Field(
+        "",
+        description="File of the authorities (PEM) that sign the certificates of YABAM_OPS_CORES "
+        "and YABAM_OPS_NODES where these begin with https; without it, the usual ones",
+    )
     ops_viewers: int = Field(
         20, ge=1, le=1000, description="How many may watch the page /ops; beyond it they get 503"
     )
@@ -202,6 +210,12 @@ class CoreSettings(
             return None
         keys = {kid: key.encode() for kid, key in self.devices_keys.items()}
         return DeviceKeys(keys, newest_kid(self.devices_keys, self.devices_kid))
+
+    @field_validator("ops_ca_file")
+    @classmethod
+    def _readable(cls, file: str) -> str:
+        check_authorities("YABAM_OPS_CA_FILE", file)
+        return file
 
     @field_validator("stream_nodes")
     @classmethod
@@ -233,7 +247,9 @@ class CoreSettings(
         return lambda _channels: self.stream_url
 
 
-class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings, PartitionSettings):
+class RelaySettings(
+    DatabaseSettings, TokenSettings, KafkaSettings, PartitionSettings, ServerTlsSettings
+):
     """`yabam relay`."""
 
     relay_host: str = Field("127.0.0.1", description="Address of the relay's health and metrics")
@@ -257,19 +273,16 @@ class RelaySettings(DatabaseSettings, TokenSettings, KafkaSettings, PartitionSet
 
 
 class IngestSettings(
-    DatabaseSettings, TokenSettings, KafkaSettings, OpenOrderSettings, DocumentSettings
+    DatabaseSettings,
+    TokenSettings,
+    KafkaSettings,
+    DeviceTopicSettings,
+    OpenOrderSettings,
+    DocumentSettings,
+    ServerTlsSettings,
 ):
     """`yabam ingest`."""
 
-    devices_inbound_topic: str = Field(
-        "devices.inbound", description="The topic that brings what devices say"
-    )
-    devices_outbound_topic: str = Field(
-        "devices.outbound", description="The topic that tells devices what was kept"
-    )
-    devices_dlq_topic: str = Field(
-        "devices.dead-letter", description="Where messages of devices go that cannot be applied"
-    )
     ingest_host: str = Field("127.0.0.1", description="Address of ingest's health and metrics")
     ingest_port: Port = Field(8003, description="Port of ingest's health and metrics")
     ingest_pool_size: int = Field(
@@ -277,7 +290,9 @@ class IngestSettings(
     )
 
 
-class WebhooksSettings(DatabaseSettings, TokenSettings, SendingSettings, PushSettings):
+class WebhooksSettings(
+    DatabaseSettings, TokenSettings, SendingSettings, PushSettings, ServerTlsSettings
+):
     """`yabam webhooks`."""
 
     webhooks_host: str = Field("127.0.0.1", description="Address of its health and metrics")
@@ -291,7 +306,7 @@ class WebhooksSettings(DatabaseSettings, TokenSettings, SendingSettings, PushSet
     )
 
 
-class BrokerAdminSettings(DatabaseSettings, TokenSettings):
+class BrokerAdminSettings(DatabaseSettings, TokenSettings, ServerTlsSettings):
     """`yabam mqtt-admin`."""
 
     mqtt_broker: Annotated[str, AfterValidator(_mqtt_address)] = Field(
@@ -328,3 +343,11 @@ class RestoreSettings(DatabaseSettings, KafkaAccessSettings, PartitionSettings):
         "", description="Kafka: host:port[,host:port]; without it, only the database is looked at"
     )
     events_topic: str = Field("order-events", description="The topic that event servers read")
+
+
+class PermitSettings(KafkaSettings, DeviceTopicSettings):
+    """`yabam kafka permit`."""
+
+    mqtt_group: str = Field(
+        "mqtt-gateway", description="The consumer group in which gateways share the partitions"
+    )

@@ -13,6 +13,7 @@ from core_api.settings import (
     BrokerAdminSettings,
     CoreSettings,
     IngestSettings,
+    PermitSettings,
     RelaySettings,
     RestoreSettings,
     StateSettings,
@@ -31,6 +32,7 @@ PROCESSES: Final[dict[str, type[BaseSettings]]] = {
     "yabam mqtt-admin": BrokerAdminSettings,
     "yabam webhooks": WebhooksSettings,
     "yabam db restore-check": RestoreSettings,
+    "yabam kafka permit": PermitSettings,
     "yabam state": StateSettings,
 }
 _HEAD: Final = """\

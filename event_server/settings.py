@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from server_common.kafka.settings import KafkaAccessSettings
 from server_common.mqtt.broker import parse_address
 from server_common.stream_placement import StreamNodes
+from server_common.tls.settings import ServerTlsSettings, check_authorities, check_certificate
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -172,8 +173,7 @@ class EventSettings(KafkaAccessSettings):
                 f"YABAM_TICKET_TTL_S={self.ticket_ttl_s:g} must be shorter than "
                 f"YABAM_EVENTS_WINDOW_S={self.events_window_s:g}"
             )
-        if bool(self.events_tls_cert) != bool(self.events_tls_key):
-            raise ValueError("YABAM_EVENTS_TLS_CERT and YABAM_EVENTS_TLS_KEY go together")
+        check_certificate("YABAM_EVENTS_TLS", self.events_tls_cert, self.events_tls_key)
         if self.events_retry_min_ms > self.events_retry_max_ms:
             raise ValueError("YABAM_EVENTS_RETRY_MIN_MS is above YABAM_EVENTS_RETRY_MAX_MS")
         stray = [p for p in self.owned_partitions if not 0 <= p < self.partitions]
@@ -208,7 +208,7 @@ def _is_address(text: str) -> str:
     return text
 
 
-class GatewaySettings(KafkaAccessSettings):
+class GatewaySettings(KafkaAccessSettings, ServerTlsSettings):
     """`yabam mqtt`."""
 
     model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
@@ -247,6 +247,11 @@ class GatewaySettings(KafkaAccessSettings):
         "http://127.0.0.1:8000", description="Core, where the gateway reads documents"
     )
     core_token: str = Field(min_length=1, description="An access token of role ops that Core takes")
+    core_ca_file: str = Field(
+        "",
+        description="File of the authorities (PEM) that sign Core's certificate; without it, the "
+        "usual ones",
+    )
     kafka: str = Field("127.0.0.1:9092", description="Kafka: host:port[,host:port]")
     events_topic: str = Field("order-events", description="The topic that the relay writes")
     devices_inbound_topic: str = Field(
@@ -262,3 +267,9 @@ class GatewaySettings(KafkaAccessSettings):
         description="Keys of the access tokens that may read the gateway's metrics, as JSON "
         '{"kid": "secret of 32 bytes or more"}'
     )
+
+    @field_validator("core_ca_file")
+    @classmethod
+    def _readable(cls, file: str) -> str:
+        check_authorities("YABAM_CORE_CA_FILE", file)
+        return file

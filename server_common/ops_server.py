@@ -84,13 +84,19 @@ class OpsServer:
     Args:
         app: what to serve.
         listener: a bound socket (`server_common/sockets.py`).
+        tls: files of the certificate chain and of its key; None: no TLS.
     """
 
-    def __init__(self, app: Starlette, listener: socket.socket) -> None:
+    def __init__(
+        self, app: Starlette, listener: socket.socket, tls: tuple[str, str] | None = None
+    ) -> None:
+        certificate, key = tls or (None, None)
         self._listener = listener
         self._server = _Quiet(
             uvicorn.Config(
                 app,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from core_api.kafka.permitting import permit
+from core_api.kafka.rights import Names, Right, rights_of
 from deploy.kafka.server import KafkaServer
 from deploy.local.stack import free_ports
 
@@ -27,37 +30,8 @@ SCRAM: Final = {
 _LOGIN: Final = "org.apache.kafka.common.security"
 
 
-_READ: Final = ("READ", "DESCRIBE")
-_WRITE: Final = ("WRITE", "DESCRIBE")
-_OWN: Final = ("CREATE", "DESCRIBE", "DESCRIBE_CONFIGS")
-RULES: Final[Mapping[str, Sequence[tuple[str, str, Sequence[str]]]]] = {
-    "relay": [
-        ("topic", "order-events", [*_OWN, "READ", "WRITE"]),
-        ("topic", "store-alerts", [*_OWN, "WRITE"]),
-        ("topic", "token-revocations", [*_OWN, "WRITE"]),
-        ("topic", "device-receipts", _READ),
-        ("group", "core-receipts", ["DESCRIBE"]),
-    ],
-    "events": [
-        ("topic", "order-events", _READ),
-        ("topic", "token-revocations", _READ),
-        ("topic", "channel-messages", [*_READ, "WRITE"]),
-        ("topic", "device-receipts", _WRITE),
-    ],
-    "ingest": [
-        ("topic", "orders.inbound", [*_OWN, "READ"]),
-        ("topic", "devices.inbound", [*_OWN, "READ"]),
-        ("topic", "orders.inbound.dlq", [*_OWN, "WRITE"]),
-        ("topic", "devices.outbound", [*_OWN, "WRITE"]),
-        ("topic", "devices.dead-letter", [*_OWN, "WRITE"]),
-        ("topic", "device-receipts", [*_OWN, "READ"]),
-        ("topic", "channel-messages", [*_OWN, "READ"]),
-        ("group", "core-ingest", ["READ"]),
-        ("group", "core-devices", ["READ"]),
-        ("group", "core-receipts", ["READ"]),
-    ],
-}
-"""What each account may, as docs/deployment.md says it."""
+RULES: Final = {kind: rights_of(Names())[kind] for kind in ("relay", "events", "ingest")}
+"""What each account may, as `yabam kafka permit` gives it."""
 
 
 @dataclass(frozen=True)
@@ -167,18 +141,9 @@ class SecureKafka:
             for done in made.values():
                 done.result(30)
 
-    def permit(self, user: str, rules: Iterable[tuple[str, str, Sequence[str]]]) -> None:
-        """Let a user do these operations with a topic or a group: `("topic", name, ["READ"])`."""
-        bindings = [
-            _ADMIN.AclBinding(
-                _ADMIN.ResourceType[kind.upper()], name, _ADMIN.ResourcePatternType.LITERAL,
-                f"User:{user}", "*", _ADMIN.AclOperation[operation], _ADMIN.AclPermissionType.ALLOW,
-            )
-            for kind, name, operations in rules
-            for operation in operations
-        ]  # fmt: skip
-        for done in self.admin.create_acls(bindings).values():
-            done.result(30)
+    def permit(self, user: str, rights: Iterable[Right]) -> None:
+        """Let a user do this, by the product's own code."""
+        asyncio.run(permit(self.server.bootstrap, user, rights))
 
     def kill(self) -> None:
         """End it at once."""

@@ -202,11 +202,20 @@ def _add_webhooks(actions: Commands) -> None:
 def _add_pushes(actions: Commands) -> None:
     for name, told, run, place in (
         ("list", "show those of a store", "list_all", "STORE"),
-        ("remove", "tell one nothing any more", "remove", "STORE/NAME"),
+        (
+            "remove",
+            "tell one nothing any more",
+            "remove",
+            "STORE/NAME, of a guest STORE/TABLE/NAME",
+        ),
     ):
         parser = actions.add(name, told, f"client_sdk.commands.pushes:{run}")
         add_connection(parser)
         parser.add_argument("place", metavar=place)
+        if name == "list":
+            parser.add_argument(
+                "--guests", action="store_true", help="guests' phones, told of what is ready"
+            )
 
 
 def _add_printer(commands: Commands) -> None:

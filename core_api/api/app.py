@@ -70,4 +70,4 @@ def core_app(
     # A path with a slash too many is not found; a redirect would go where the Host header says.
     app.router.redirect_slashes = False
     posts = {SYNC: api.post_sync, EDITS: handlers.state.settle, RECEIPTS_PATH: api.post_receipts}
-    return FastPath(app, api.get_sync, posts, api.metrics, cors)
+    return FastPath(app, api.get_sync, posts, api.metrics, cors, api.quick_syncs)

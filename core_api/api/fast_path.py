@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from client_sdk.contract.device import HEADER
+from core_api.api.quick_syncs import Finishing, QuickSyncs
 from core_api.errors import CoreError
 from core_api.http.tracing import traced, traceparents
 from core_api.metrics import CoreMetrics
@@ -38,6 +39,7 @@ _VARY: Final[_Headers] = ((b"vary", b"Origin"),)
 
 Get: TypeAlias = Callable[[str, str | None, bytes], Awaitable[bytes]]
 Post: TypeAlias = Callable[[Request], Awaitable[bytes]]
+Work: TypeAlias = Callable[[], Awaitable[bytes]]
 
 
 class FastPath:
@@ -50,6 +52,8 @@ class FastPath:
         posts: by path, what makes the answer's body from the request.
         metrics: counts the request under its route.
         cors: wraps what answers pages of other origins, as `app` is wrapped.
+        quick: makes what answers plain requests at the connection, from the path and from what
+            finishes those that it begins.
     """
 
     def __init__(
@@ -59,9 +63,12 @@ class FastPath:
         posts: Mapping[str, Post],
         metrics: CoreMetrics,
         cors: Callable[[ASGIApp], ASGIApp],
+        quick: Callable[[str, Finishing], QuickSyncs],
     ) -> None:
         self.behind = app
         """What answers all else, and would answer this too."""
+        self.quick = quick(SYNC, self.finishing)
+        """What answers plain syncs ahead of this, at the connection."""
         self._get = get
         self._posts = posts
         self._metrics = metrics
@@ -82,16 +89,33 @@ class FastPath:
         else:
             await answer(scope, receive, send)
 
+    def finishing(self, work: Work, began: float) -> ASGIApp:
+        """An application that answers one request of `GET /v1/sync` with what the work gives.
+
+        Args:
+            work: what is left to do of it; raises what the request is refused with.
+            began: when it came (`time.perf_counter`).
+        """
+        return partial(self._respond, more=_VARY, work=work, began=began)
+
     def _is_ours(self, path: str, method: str) -> bool:
         return path in self._posts if method == "POST" else method == "GET" and path == SYNC
 
     async def _respond(
-        self, scope: Scope, receive: Receive, send: Send, more: _Headers = ()
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        more: _Headers = (),
+        work: Work | None = None,
+        began: float | None = None,
     ) -> None:
-        began = time.perf_counter()
+        began = time.perf_counter() if began is None else began
         path = scope["path"]
         try:
-            if scope["method"] == "POST":
+            if work is not None:
+                body = await work()
+            elif scope["method"] == "POST":
                 body = await self._posts[path](Request(scope, receive))
             else:
                 body = await self._get(*_headers_of(scope), scope["query_string"])

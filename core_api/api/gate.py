@@ -75,6 +75,20 @@ class Gate:
         self._limits.rate.take(caller.subject)
         return caller
 
+    def holder(self, token: str) -> Caller:
+        """Who calls, by the access token itself; raises as `caller`."""
+        caller = self._sign_in.verify(token)
+        self._limits.rate.take(caller.subject)
+        return caller
+
+    def check_signed_in(self, caller: Caller) -> None:
+        """Whether the caller is still signed in.
+
+        Raises:
+            UnauthorizedError: the token was revoked meanwhile.
+        """
+        self._sign_in.check(caller)
+
     def let_stranger_in(self) -> None:
         """Count a request of somebody who has no token yet.
 

@@ -47,6 +47,7 @@ ORDER_ID: Final = Parameter("id", "path", _text(ORDER_ID_PATTERN, format="uuid")
 STORE_ID: Final = Parameter("id", "path", _text(ID_PATTERN), "The store")
 PRINT_ID: Final = Parameter("print", "path", _text(ID_PATTERN), "The print job")
 DEVICE_ID: Final = Parameter("device", "path", _text(ID_PATTERN), "The registered device")
+TABLE_ID: Final = Parameter("table", "path", _text(ID_PATTERN), "The table")
 BROWSER_ID: Final = Parameter("device", "path", _text(ID_PATTERN), "The browser's own name")
 WEBHOOK_ID: Final = Parameter("webhook", "path", _text(ID_PATTERN), "The webhook")
 END_OLD: Final = Parameter(

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.device import DeviceReport, parse_device
 from client_sdk.contract.errors import ChannelError, DeviceError
 from client_sdk.contract.text import is_id, shown, time_of
@@ -83,6 +83,19 @@ def store_of(request: Request) -> str:
     """
     try:
         return parse_channel(f"store:{request.path_params['id']}").root
+    except ChannelError as error:
+        raise BadRequestError(str(error), "bad-channel") from error
+
+
+def table_of(request: Request) -> Channel:
+    """The table that the path names, as the channel of its orders.
+
+    Raises:
+        BadRequestError: it is malformed.
+    """
+    names = request.path_params
+    try:
+        return parse_channel(f"table:{names['id']}/{names['table']}")
     except ChannelError as error:
         raise BadRequestError(str(error), "bad-channel") from error
 

@@ -42,7 +42,7 @@ from core_api.devices.commands.lifecycle import DeviceCommand, DeviceCommands
 from core_api.devices.registrations import NewDevice, RegisteredDevice
 from core_api.edits.history_reading import HistoryPage
 from core_api.orders.history import OrderEvents
-from core_api.push.subscriptions import Pushes, PushKey
+from core_api.push.subscriptions import GuestPushes, Pushes, PushKey
 from core_api.receipts.holders import OrderDevices
 from core_api.webhooks.subscriptions import NewSecret, Webhook, Webhooks
 
@@ -308,6 +308,18 @@ def operations(handlers: Handlers) -> list[Operation]:
             "Tell a browser nothing of the store's orders any more",
             Answer(media_type="", status=204), (400, 401, 403, 404, 429, 503),
             (parameters.STORE_ID, parameters.BROWSER_ID),
+        ),
+        Operation(
+            "GET", "/v1/stores/{id}/guest-pushes", "listGuestPushes", pushes.list_guests,
+            "Which guests' phones of the store are told of what is ready",
+            Answer(GuestPushes), (400, 401, 403, 429, 503), (parameters.STORE_ID,),
+        ),
+        Operation(
+            "DELETE", "/v1/stores/{id}/guest-pushes/{table}/{device}", "removeGuestPush",
+            pushes.remove_of_guest,
+            "Tell a guest's phone nothing any more; owners of the store only",
+            Answer(media_type="", status=204), (400, 401, 403, 404, 429, 503),
+            (parameters.STORE_ID, parameters.TABLE_ID, parameters.BROWSER_ID),
         ),
         Operation(
             "PUT", "/v1/guest-pushes/{device}", "tellGuest", pushes.put_guest,

@@ -65,7 +65,7 @@ async def run_broker_admin(
         lambda: time.monotonic() - admin.turned_at < _ALIVE_WITHIN_S,
         lambda: tasks.trouble or admin.trouble,
     )
-    server = OpsServer(app, listener)
+    server = OpsServer(app, listener, settings.certificate)
     server.start()
     tasks.start("admin", admin.run)
     try:

@@ -1,5 +1,5 @@
-"""Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `webhooks`, `db`, `token` and
-`state migrate`.
+"""Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `webhooks`, `db`, `token`,
+`kafka permit` and `state migrate`.
 
 Only declared here: what runs a command is loaded when it runs, and that alone.
 """
@@ -27,6 +27,7 @@ def register(commands: Commands) -> None:
         "core_api.processes.webhooks:webhooks",
     )
     _add_db(commands.group("db", "migrate the database, start a new epoch"))
+    _add_kafka(commands.group("kafka", "give accounts their rights at Kafka"))
     commands.group("state", "show and change shared documents").add(
         "migrate",
         "write values of older schema versions as the newest has them",
@@ -61,6 +62,29 @@ def _add_db(actions: Commands) -> None:
         f"{_DATABASE}:restore_check",
     )
     check.add_argument("--look", action="store_true", help="only say so; start no new epoch")
+
+
+def _add_kafka(actions: Commands) -> None:
+    permit = actions.add(
+        "permit",
+        "give accounts the rights that processes need at a Kafka with access rules",
+        "core_api.commands.kafka_rights:permit_accounts",
+    )
+    for kind, who in {
+        "relay": "the relays, who alone may write the log",
+        "events": "the event servers",
+        "ingest": "ingest",
+        "gateway": "the gateways to MQTT",
+        "producer": "a producer",
+    }.items():
+        permit.add_argument(
+            f"--{kind}",
+            metavar="ACCOUNT",
+            action="append",
+            default=[],
+            help=f"the account of {who}",
+        )
+    permit.epilog = "Nothing is taken away. The settings name an account that may alter rights."
 
 
 def _add_token(commands: Commands) -> None:

@@ -41,6 +41,8 @@ class _Place(NamedTuple):
     configured: str
     """The address in the settings that it was found by."""
     name: str
+    certified: str = ""
+    """The name that its certificate has, where it is asked at one of that name's addresses."""
 
 
 class _Busiest(msgspec.Struct):
@@ -83,45 +85,50 @@ class Scraper:
         return list(await asyncio.gather(*(self._known(place, headers) for place in places)))
 
     async def _found(self, node: str) -> list[_Place]:
-        """The processes behind an address; an address of https keeps its name, for the
-        certificate."""
+        """The processes behind an address. What each shows by https is the name's certificate."""
         parts = urlsplit(node)
         alone = [_Place(node, node, parts.netloc)]
-        if parts.scheme != "http":
-            return alone
+        secure = parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                hosts = await self._addresses(parts.hostname or "", parts.port or 80)
+                hosts = await self._addresses(parts.hostname or "", port)
         except (OSError, TimeoutError):
             return alone  # asking it will say what is wrong
         several = sorted({f"[{host}]" if ":" in host else host for host in hosts})
         if len(several) < 2:
             return alone
         return [
-            _Place(f"http://{host}:{parts.port or 80}", node, f"{parts.netloc} ({host})")
+            _Place(
+                f"{parts.scheme}://{host}:{port}",
+                node,
+                f"{parts.netloc} ({host})",
+                (parts.hostname or "") if secure else "",
+            )
             for host in several
         ]
 
     async def _known(self, place: _Place, headers: Mapping[str, str]) -> ProcessReading:
         """The reading, with the process's name; one that is dead is what it was."""
-        reading = await self._ask(place.url, headers)
+        reading = await self._ask(place, headers)
         if reading.kind == "unknown":
             reading = replace(reading, kind=self._kinds.get(place.configured, "unknown"))
         else:
             self._kinds[place.configured] = reading.kind
         return replace(reading, name=place.name)
 
-    async def _ask(self, node: str, headers: Mapping[str, str]) -> ProcessReading:
+    async def _ask(self, place: _Place, headers: Mapping[str, str]) -> ProcessReading:
+        node = place.url
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                status, body = await self._get(f"{node}/metrics", headers)
+                status, body = await self._get(place, "/metrics", headers)
                 if status != 200:
                     return _down(node, f"/metrics answered {status}{_detail(body)}")
                 values = values_of(text_string_to_metric_families(body.decode()))
                 kind = kind_of(values)
-                status, body = await self._get(f"{node}/readyz", {})
+                status, body = await self._get(place, "/readyz", {})
                 detail = "" if status == 200 else _detail(body).removeprefix(": ")
-                busy = await self._busiest(node, headers) if kind == "events" else []
+                busy = await self._busiest(place, headers) if kind == "events" else []
         except TimeoutError:
             return _down(node, f"no answer within {ANSWER_WITHIN_S:g} s")
         except Exception as error:
@@ -131,12 +138,16 @@ class Scraper:
             node, kind, "ready" if status == 200 else "not-ready", detail, values, busy
         )
 
-    async def _busiest(self, node: str, headers: Mapping[str, str]) -> list[BusyChannel]:
-        status, body = await self._get(f"{node}/v1/channels/top?limit=10", headers)
+    async def _busiest(self, place: _Place, headers: Mapping[str, str]) -> list[BusyChannel]:
+        status, body = await self._get(place, "/v1/channels/top?limit=10", headers)
         return _busiest.decode(body).channels if status == 200 else []
 
-    async def _get(self, url: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        async with self._client.stream("GET", url, headers=dict(headers)) as response:
+    async def _get(self, place: _Place, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        # Both the handshake's name and the one that the certificate is checked for.
+        named = {"sni_hostname": place.certified} if place.certified else {}
+        async with self._client.stream(
+            "GET", f"{place.url}{path}", headers=dict(headers), extensions=named
+        ) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk

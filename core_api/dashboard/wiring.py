@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -52,6 +53,8 @@ class OpsWatch:
         tokens: signs the token that Cores are asked with.
         node_tokens: signs the token that the others are asked with.
         registry: this Core's own numbers; shown unless one of the `cores` answers.
+        ca_file: the authorities (PEM) that sign the certificates of those asked by https; empty:
+            the usual ones.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class OpsWatch:
         tokens: TokenKeys,
         node_tokens: TokenKeys,
         registry: CollectorRegistry,
+        ca_file: str = "",
     ) -> None:
         self._pool = pool
+        self._trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
         # A node is never shown a token that is good for orders: whoever had broken into it could
         # read them all with it.
         self._asked = ((cores, tokens), (nodes, node_tokens))
@@ -98,7 +103,7 @@ class OpsWatch:
             await self._past()
         limits = httpx.Limits(max_connections=50)
         async with httpx.AsyncClient(
-            timeout=ANSWER_WITHIN_S, limits=limits, trust_env=False
+            timeout=ANSWER_WITHIN_S, limits=limits, trust_env=False, verify=self._trust
         ) as client:
             asked_cores, asked_nodes = (
                 Scraper(

@@ -3,6 +3,9 @@ much of a flood of pipelined requests is taken in before the first is answered.
 
 A malformed request is answered with a problem, as everything else is, and is not logged: anybody
 who can reach the port could fill the log.
+
+What comes while nothing else is under way is first shown to `QuickAnswers`, who answer the plainest
+and most frequent requests without a parser, an ASGI scope and a task of their own.
 """
 
 from __future__ import annotations
@@ -12,12 +15,13 @@ from functools import partial
 from typing import Any, Final
 
 import httptools
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
+from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.http_rules import HEAD_END, Refusal, bad_request, end_of_head, refusal_of
 from server_common.limits import CORE_HEAD_BYTES
 from server_common.read_timeout import ReadTimeout
@@ -34,6 +38,8 @@ class Connection(HttpToolsProtocol):
 
     Args:
         read_timeout: how long a request may take to come.
+        quick: answers plain requests; None: all go to the application.
+        heads: of quick answers.
         config: uvicorn's.
         server_state: uvicorn's.
         app_state: uvicorn's.
@@ -42,6 +48,8 @@ class Connection(HttpToolsProtocol):
     def __init__(
         self,
         read_timeout: ReadTimeout,
+        quick: QuickAnswers | None,
+        heads: AnswerHeads,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -54,6 +62,12 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self._waiting = b""
         self._refusal: Refusal | None = None
+        self._quick = quick
+        self._heads = heads
+        self._asked: bytes | None = None
+        """The request that `quick` answers now."""
+        self._answered_at = 0.0
+        self._is_leaving = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The client is there."""
@@ -63,7 +77,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up: the client is gone, or we have cut the connection."""
         self._read_timeout.end(self)
-        self._waiting = b""
+        self._waiting, self._asked = b"", None
         super().connection_lost(exc)
 
     def time_out(self) -> None:
@@ -72,6 +86,12 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """The client has sent something."""
+        if self._quick is not None and self._is_at_rest():
+            self._asked = data
+            if self._quick.take(data, self):
+                self._read_timeout.end(self)
+                return
+            self._asked = None
         self._unset_keepalive_if_required()
         if self._waiting or self._is_full():
             self._wait(data)
@@ -109,6 +129,79 @@ class Connection(HttpToolsProtocol):
             self.transport.pause_reading()  # uvicorn has just made it read again
         self.loop.call_soon(self._go_on)  # in its turn: others wait, too
 
+    def answer(self, body: bytes) -> None:
+        """Send the answer to the request that was taken from us."""
+        if self._asked is None or self.transport.is_closing():
+            return  # the client has gone
+        self._asked = None
+        self.transport.write(
+            b"%b%d\r\ncontent-type: application/json\r\nvary: Origin\r\n%b\r\n%b"
+            % (
+                self._heads.beginning(self.server_state.default_headers),
+                len(body),
+                b"connection: close\r\n" if self._is_leaving else b"",
+                body,
+            )
+        )
+        self.server_state.total_requests += 1
+        if self._is_leaving:
+            self.transport.close()
+            return
+        # A timer for each answer would cost a tenth of it: one runs, and looks when it is due.
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._keep_alive_for(self.timeout_keep_alive)
+        if self._waiting:
+            self.loop.call_soon(self._go_on)
+
+    def leave_to(self, app: ASGIApp) -> None:
+        """Let this application answer the request that was taken from us, as any other."""
+        data, self._asked = self._asked, None
+        if data is None or self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        usual, self.app = self.app, app
+        try:
+            self._feed(data)
+        finally:
+            self.app = usual
+        if self._is_leaving:
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """Close once the request under way is answered; at once if there is none."""
+        if self._asked is None:
+            super().shutdown()
+        else:
+            self._is_leaving = True
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close, unless something was asked meanwhile."""
+        self.timeout_keep_alive_task = None
+        if self._asked is not None:
+            return
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._keep_alive_for(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _keep_alive_for(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def _is_at_rest(self) -> bool:
+        """Whether nothing is under way, and nothing waits."""
+        return not (
+            self._asked is not None
+            or self._head_bytes
+            or self._in_body
+            or self._waiting
+            or self.flow.write_paused
+            or self._is_answering()
+        )
+
     def _feed(self, data: bytes) -> None:
         self._parse(data)
         if self._in_body or self._head_bytes:
@@ -142,7 +235,11 @@ class Connection(HttpToolsProtocol):
 
     def _is_full(self) -> bool:
         """Whether the application has as many requests as it may have before it answers one."""
-        return bool(self.pipeline) or (not self._in_body and self._is_answering())
+        return (
+            bool(self.pipeline)
+            or self._asked is not None
+            or (not self._in_body and self._is_answering())
+        )
 
     def _is_answering(self) -> bool:
         return not getattr(self.cycle, "response_complete", True)

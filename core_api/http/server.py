@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from core_api.http.connection import Connection
+from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import BACKLOG, allow_open_files, at_stop_signals
 
@@ -51,6 +52,8 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: how long open requests may take after SIGTERM.
         stopping: called once when the signal comes.
         request_timeout_s: how long a client may take over a request.
+        tls: files of the certificate chain and of its key; None: no TLS.
+        quick: answers plain requests ahead of the application; None: nobody does.
     """
 
     def __init__(
@@ -59,15 +62,21 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: float,
         stopping: Callable[[], None],
         request_timeout_s: float,
+        tls: tuple[str, str] | None = None,
+        quick: QuickAnswers | None = None,
     ) -> None:
+        certificate, key = tls or (None, None)
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop",
                 # uvicorn only ever calls it.
                 http=cast(
-                    type[asyncio.Protocol], partial(Connection, ReadTimeout(request_timeout_s))
+                    type[asyncio.Protocol],
+                    partial(Connection, ReadTimeout(request_timeout_s), quick, AnswerHeads()),
                 ),
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -66,6 +66,7 @@ async def run_ingest(
     receipts: Callable[[], Awaitable[None]] | None = None,
     hint: Callable[[], Awaitable[None]] | None = None,
     group: str = GROUP,
+    tls: tuple[str, str] | None = None,
 ) -> None:
     """Ingest until `stop` is set.
 
@@ -83,6 +84,7 @@ async def run_ingest(
         receipts: stores what devices have received, for ever.
         hint: sends hints to the relays, for ever.
         group: the consumer group.
+        tls: files of the certificate chain and of its key for the listener; None: no TLS.
     """
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
@@ -111,7 +113,7 @@ async def run_ingest(
         lambda: ingest.healthy and of_devices.healthy,
         lambda: tasks.trouble or ingest.trouble or of_devices.trouble,
     )
-    server = OpsServer(app, listener)
+    server = OpsServer(app, listener, tls)
     server.start()
     tasks.start("ingest", lambda: _until_left(ingest.run, left))
     tasks.start("devices", lambda: _until_left(of_devices.run, devices_left))

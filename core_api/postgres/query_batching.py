@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from core_api.errors import UnreadableRowError
 from server_common.supervision import is_being_cancelled
@@ -20,10 +20,25 @@ from server_common.supervision import is_being_cancelled
 Q = TypeVar("Q")
 R = TypeVar("R")
 C = TypeVar("C")
+A_contra = TypeVar("A_contra", contravariant=True)
 
 
-Asked: TypeAlias = tuple[Sequence[Q], asyncio.Future[tuple[C, list[R]]]]
+class Asker(Protocol[A_contra]):
+    """Who waits for an answer: a future, or what is told in its place."""
 
+    def done(self) -> bool:
+        """Whether it waits no longer."""
+
+    def set_result(self, result: A_contra, /) -> None:
+        """The answer is there."""
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """There is none, for this reason."""
+
+
+Asked: TypeAlias = tuple[Sequence[Q], Asker[tuple[C, list[R]]]]
+
+_NOTHING: Final[Set[object]] = frozenset()
 _MOST_IN_FLIGHT: Final = 2
 """One for the database and one for this process: a third would only make them smaller."""
 
@@ -45,6 +60,7 @@ class QueryBatcher(Generic[Q, C, R]):
         run: answers questions, in their order, together with what is common to all answers.
         most: how many questions one query may carry; one caller's stay together.
         identities: what no two questions of one query may share; the later one waits for the next.
+            None: they may share all.
         abandons: whether a query in flight is cancelled once all its callers have gone away; for
             reading, where nothing is lost by it.
         weigh: for how many questions one counts; None: each for one.
@@ -58,7 +74,7 @@ class QueryBatcher(Generic[Q, C, R]):
         self,
         run: Callable[[Sequence[Q]], Awaitable[tuple[C, list[R]]]],
         most: int,
-        identities: Callable[[Q], Iterable[object]] = lambda _question: (),
+        identities: Callable[[Q], Iterable[object]] | None = None,
         abandons: bool = False,
         weigh: Callable[[Q], int] | None = None,
         isolates: bool = False,
@@ -84,21 +100,26 @@ class QueryBatcher(Generic[Q, C, R]):
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[tuple[C, list[R]]] = loop.create_future()
-        self._waiting.append((questions, future))
-        if not self._pumps or self._is_time_for_another():
-            self._pumps[asyncio.create_task(self._drain(), name="gather")] = []
+        self.put(questions, future)
         # A timer on the future costs a fraction of asyncio.timeout, and this is the hottest path.
         timer = None if deadline is None else loop.call_at(deadline, _expire, future)
         try:
             return await future
         except (TimeoutError, asyncio.CancelledError):
-            self._abandon_if_unwanted()
+            self.forsake()
             raise
         finally:
             if timer is not None:
                 timer.cancel()
 
-    def _abandon_if_unwanted(self) -> None:
+    def put(self, questions: Sequence[Q], asker: Asker[tuple[C, list[R]]]) -> None:
+        """Ask without waiting: the asker is told, and must not raise."""
+        self._waiting.append((questions, asker))
+        if not self._pumps or self._is_time_for_another():
+            self._pumps[asyncio.create_task(self._drain(), name="gather")] = []
+
+    def forsake(self) -> None:
+        """Somebody waits no longer: cancel a query that nobody waits for, if that may be done."""
         if not self._abandons:
             return
         for pump, batch in self._pumps.items():
@@ -142,7 +163,7 @@ class QueryBatcher(Generic[Q, C, R]):
             questions, future = asked = self._waiting.popleft()
             if future.done():  # its caller has gone away meanwhile
                 continue
-            wanted = {identity for q in questions for identity in self._identities(q)}
+            wanted = self._wanted(questions)
             apart = self._apart(asked) if in_flight else ()
             if not taken.isdisjoint(wanted):
                 held_back.append(asked)
@@ -156,6 +177,11 @@ class QueryBatcher(Generic[Q, C, R]):
             taken |= wanted
         self._waiting.extendleft(reversed(held_back))
         return batch
+
+    def _wanted(self, questions: Sequence[Q]) -> Set[object]:
+        if self._identities is None:
+            return _NOTHING
+        return {identity for q in questions for identity in self._identities(q)}
 
     def _apart(self, asked: Asked[Q, C, R]) -> list[object]:
         if self._beside is None:

@@ -84,6 +84,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             partitions=settings.partitions,
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
+            tls=settings.certificate,
             stop=stop_signal(),
             receipts=ReceiptReader(
                 settings.cluster,

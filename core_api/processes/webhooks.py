@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from argparse import Namespace
 
 import structlog
@@ -11,10 +12,11 @@ from prometheus_client import CollectorRegistry
 from core_api.postgres.pool import Pool, open_pool
 from core_api.processes.starting import Place, start
 from core_api.push.due import DueOwners
-from core_api.push.guests import DueGuests
+from core_api.push.due_guests import DueGuests
 from core_api.push.messages import PushKeys, push_keys
 from core_api.push.metrics import PushMetrics
 from core_api.push.sender import PushSender
+from core_api.revocations.watching import Revoked
 from core_api.settings import WebhooksSettings
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.main import Tasks, run_webhooks
@@ -76,7 +78,8 @@ def _pushes(
         return {}
     metrics = PushMetrics(registry)
     owners = DueOwners(pool, settings.push_after_s)
+    guests = DueGuests(pool, Revoked(pool, time.time, time.monotonic))
     return {
         "push": PushSender("owners", owners, poster, keys, metrics, utc_now).run,
-        "push-guests": PushSender("guests", DueGuests(pool), poster, keys, metrics, utc_now).run,
+        "push-guests": PushSender("guests", guests, poster, keys, metrics, utc_now).run,
     }

@@ -51,6 +51,26 @@ class Pushes(Struct, frozen=True):
     pushes: list[Push]
 
 
+class GuestPush(Struct, frozen=True):
+    """A guest's phone as it is shown to who owns the store: never where it leads, nor its keys."""
+
+    table: str
+    device: str
+    service: str
+    """The host of its push service."""
+    language: Language
+    renewed_at: datetime
+    failing_since: datetime | None
+    failure: str | None
+    """What the last attempt has come to."""
+
+
+class GuestPushes(Struct, frozen=True):
+    """The answer of `GET /v1/stores/{id}/guest-pushes`."""
+
+    pushes: list[GuestPush]
+
+
 class PushKey(Struct, frozen=True):
     """The answer of `GET /v1/push`."""
 

@@ -109,7 +109,7 @@ async def run_relay(
     left = asyncio.Event()
     tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
     app = ops_app(registry, verify, lambda: relay.healthy, lambda: tasks.trouble or relay.trouble)
-    server = OpsServer(app, listener)
+    server = OpsServer(app, listener, settings.certificate)
     server.start()
     tasks.start("relay", lambda: _until_left(relay, left))
     tasks.start("hints", hints.listen, essential=False)

@@ -13,7 +13,7 @@ from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError, UnavailableError
 from core_api.postgres.pool import Pool
 from core_api.revocations.statements import PAGE, newest_id, read_after
-from server_common.revocations.holders import Revocations
+from server_common.revocations.holders import Holder, Revocations
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -58,6 +58,15 @@ class Revoked:
         """Whether the table has been read at all."""
         return self._looked_at is not None
 
+    @property
+    def newest(self) -> int:
+        """The id of the newest row that is known; 0: there is none."""
+        return self._newest
+
+    def covers(self, holder: Holder) -> bool:
+        """Whether the holder of a token is signed out, as far as is known."""
+        return self._list.cover(holder)
+
     def check(self, caller: Caller) -> None:
         """Check that the caller has not been signed out.
 
@@ -68,7 +77,7 @@ class Revoked:
         """
         if self._looked_at is None and caller.role != "ops":
             raise UnavailableError("the revoked tokens have not been read", self._why_not)
-        if self._list.cover(caller.holder):
+        if self.covers(caller.holder):
             raise UnauthorizedError("this token has been revoked: sign in again")
 
     async def run(self) -> None:

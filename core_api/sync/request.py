@@ -11,6 +11,7 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import (
+    CHANNEL_PATTERN,
     MAX_SEQ,
     Channel,
     parse_channel,
@@ -33,6 +34,10 @@ from server_common.limits import GATHERED_ANSWER_BYTES
 
 DEFAULT_LIMIT: Final = 500
 _PAGE: Final = re.compile(rf"([^~]{{1,200}})~({ORDER_ID_PATTERN})~({EPOCH_PATTERN})")
+_GOING_ON: Final = re.compile(
+    rf"channel=({CHANNEL_PATTERN})(&orders={MAX_ORDERS})?&lastEventId=(?:\1@)?([0-9]{{1,18}})"
+    rf"(?:&epoch=({EPOCH_PATTERN}))?"
+)
 _ALONE: Final = "page stands alone, or with orders"
 _PARAMETERS: Final = frozenset(
     {"channel", "lastEventId", "epoch", "limit", "wait", "orders", "page"}
@@ -72,6 +77,9 @@ class SyncRequest(Struct, frozen=True):
     def queries(self, room: int = GATHERED_ANSWER_BYTES) -> list[PageQuery]:
         """One question per channel; limit and room are shared equally, so that none starves."""
         count = len(self.after)
+        if count == 1:
+            [(channel, seq)] = self.after.items()
+            return [PageQuery(str(channel), seq or 0, self.limit, room)]
         share, room = max(1, self.limit // count), max(1, room // count)
         return [PageQuery(str(c), seq or 0, share, room) for c, seq in self.after.items()]
 
@@ -81,6 +89,27 @@ class SyncRequest(Struct, frozen=True):
         share = MAX_ORDERS if self.orders is None else max(1, self.orders // count)
         room = max(1, GATHERED_ANSWER_BYTES // count)
         return SnapshotQuery(str(channel), channel.root, channel.table_id, share, None, None, room)
+
+
+def parse_going_on(query: str) -> SyncRequest | None:
+    """Read a query for one channel that goes on from its cursor, written as our clients do.
+
+    Returns:
+        What `parse_sync` would; None: it is another query.
+    """
+    if "%" in query:
+        query = query.replace("%3A", ":").replace("%40", "@").replace("%2F", "/")
+    match = _GOING_ON.fullmatch(query)
+    if match is None:
+        return None
+    name, orders, seq, epoch = match.groups()
+    return SyncRequest(
+        {parse_channel(name): int(seq)},
+        epoch,
+        DEFAULT_LIMIT,
+        0.0,
+        None if orders is None else MAX_ORDERS,
+    )
 
 
 def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:

@@ -23,6 +23,7 @@ from core_api.sync.damaged_rows import (
 )
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.queries import Moment, Page, PageQuery
+from core_api.sync.quick.reads import Outcome, QuickReads, is_for_quick_reads
 from core_api.sync.reading import read_pages
 from core_api.sync.replica import Replica
 from core_api.sync.request import SnapshotPage, SyncRequest
@@ -111,6 +112,9 @@ class FetchSync:
         self._snapshots = SnapshotReader(pool, large, unreadable)
         self._grants = grants
         self._replica = replica
+        self._quick = QuickReads(
+            self._pages, grants, pace, bound, deadline_s, self._pages_answered, self._encoded
+        )
 
     async def answer(
         self, caller: Caller, request: SyncRequest, device: str | None = None
@@ -144,6 +148,32 @@ class FetchSync:
             moment, channels = await self._without_malformed(caller, request, moment, channels)
             body = self._encoded(caller, request, device, moment, channels)
         return Answered(body, moment.epoch, channels)
+
+    def ask(
+        self,
+        caller: Caller,
+        request: SyncRequest,
+        device: str | None,
+        tell: Callable[[Outcome], None],
+    ) -> bool:
+        """Begin to answer a request that goes on from its cursors.
+
+        Args:
+            caller: who asks.
+            request: what for.
+            device: the name of the device that asks; None: it has not said.
+            tell: is called with the outcome, later and once.
+
+        Returns:
+            Whether it was begun; if not, `answer` has to be asked.
+
+        Raises:
+            ForbiddenError, OverloadedError: as `answer` raises.
+        """
+        if self._replica is not None or not is_for_quick_reads(request):
+            return False
+        self._quick.ask(caller, request, device, tell)
+        return True
 
     def _encoded(
         self,

@@ -49,20 +49,41 @@ class StreamGrants:
         """
         if has_more(channels):
             return None
-        url = self._stream_url(parse_channel(answer.wire.channel) for answer in channels)
+        followed = (parse_channel(answer.wire.channel) for answer in channels)
+        return self.grant_at(caller, device, moment, cursor_of(channels), followed)
+
+    def grant_at(
+        self,
+        caller: Caller,
+        device: str | None,
+        moment: Moment,
+        cursor: dict[str, int],
+        channels: Iterable[Channel],
+    ) -> StreamGrant | None:
+        """Permission to open a stream at this cursor; None: the client has to poll.
+
+        Args:
+            caller: who asks.
+            device: the name of the device that asks; None: it has not said.
+            moment: when it was read that the client has all up to there.
+            cursor: the channels' seqs, each the head then.
+            channels: the same channels.
+        """
+        url = self._stream_url(channels)
         if url is None:
             return None
+        holder = caller.holder
         ticket = Ticket(
             epoch=moment.epoch,
-            cursor=cursor_of(channels),
+            cursor=cursor,
             issued_at=moment.unix_s,
             expires_at=moment.unix_s + self._ticket_ttl_s,
-            subject=caller.subject,
+            subject=holder.subject,
             # Only what an owner's device has received counts.
             device=(device or "") if caller.role == "owner" else "",
-            token=caller.token,
-            session=caller.session,
-            made_at=caller.holder.made_at,
+            token=holder.token,
+            session=holder.session,
+            made_at=holder.made_at,
         )
         text = self._tickets.sign(ticket)
         if len(text) > MAX_TICKET_CHARS:

@@ -76,7 +76,7 @@ async def run_webhooks(
         lambda: (datetime.now(UTC) - sender.turned_at).total_seconds() < _ALIVE_WITHIN_S,
         lambda: tasks.trouble or sender.trouble,
     )
-    server = OpsServer(app, listener)
+    server = OpsServer(app, listener, settings.certificate)
     server.start()
     tasks.start("send", sender.run)
     tasks.start("hints", Hints(pool, settings.session_url, sender.wake).listen, essential=False)

@@ -9,6 +9,7 @@
     deploy/secrets/mqtt-rights.json the MQTT broker's first rights: its admin's, and nobody else's
     deploy/secrets/mqtt/            an authority of our own, and the broker's certificate
     deploy/secrets/postgres/,kafka/ the same for each, which compose.secure.yaml uses
+    deploy/secrets/http/            an authority, and a certificate of each process's own port, too
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from urllib.parse import urlsplit
 from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
-from deploy.mqtt.certificates import CertificateError, ensure_certificates
+from deploy.mqtt.certificates import CertificateError, ensure_certificates, make_authority, sign
 from deploy.mqtt.rights import first_state
 
 FOLDER: Final = Path("deploy")
@@ -35,7 +36,8 @@ _KID: Final = "k1"
 _NODES_KID: Final = "n1"
 _OPS_TOKEN_S: Final = 365 * 86_400
 _CERTIFICATE_DAYS: Final = 365
-_KAFKA_ACCOUNTS: Final = ("broker", "relay", "ingest", "events", "gateway")
+_KAFKA_ACCOUNTS: Final = ("broker", "admin", "relay", "ingest", "events", "gateway")
+_PROCESSES: Final = ("core", "relay", "ingest", "events", "mqtt", "mqtt-admin", "webhooks")
 
 
 class PrepareError(YabamError):
@@ -94,11 +96,12 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
         _certify(certificate, closed / "tls.key", address.hostname)
         made.append(certificate)
     made += _broker(closed, read(environment)["YABAM_MQTT_ADMIN_PASSWORD"])
-    return made + [
+    made += [
         made_now
         for name in ("postgres", "kafka")
         if (made_now := _server_certificate(closed / name, name)) is not None
     ]
+    return made + _processes_certificates(closed / "http")
 
 
 def read(path: Path) -> dict[str, str]:
@@ -123,7 +126,7 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
         **_webhooks_ring(secret()),
         **_push_key(secret()),
         **_mqtt_passwords(secret(), secret()),
-        **_kafka_passwords(secret),
+        **_kafka_passwords({}, secret),
     }
     values |= _gateway_token(values)
     head = "# Secrets of this installation. Keep a copy where you keep secrets, never in git.\n"
@@ -143,9 +146,7 @@ def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, s
         added |= _push_key(secret())
     if "YABAM_MQTT_PASSWORD" not in known:
         added |= _mqtt_passwords(secret(), secret()) | _gateway_token(known)
-    if "KAFKA_BROKER_PASSWORD" not in known:
-        added |= _kafka_passwords(secret)
-    return added
+    return added | _kafka_passwords(known, secret)
 
 
 def _devices_ring(secret: str) -> dict[str, str]:
@@ -168,9 +169,10 @@ def _mqtt_passwords(gateway: str, admin: str) -> dict[str, str]:
     return {"YABAM_MQTT_PASSWORD": gateway, "YABAM_MQTT_ADMIN_PASSWORD": admin}
 
 
-def _kafka_passwords(secret: Callable[[], str]) -> dict[str, str]:
-    """What each process signs in with at a Kafka that asks for accounts."""
-    return {f"KAFKA_{name.upper()}_PASSWORD": secret() for name in _KAFKA_ACCOUNTS}
+def _kafka_passwords(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, str]:
+    """What each process signs in with at Kafka, as far as it is missing."""
+    names = [f"KAFKA_{account.upper()}_PASSWORD" for account in _KAFKA_ACCOUNTS]
+    return {name: secret() for name in names if name not in known}
 
 
 def _gateway_token(environment: Mapping[str, str]) -> dict[str, str]:
@@ -228,6 +230,25 @@ def _server_certificate(folder: Path, host: str) -> Path | None:
     _write(unfinished, key.read_text() + certificate.read_text(), 0o644)
     unfinished.rename(both)
     return certificate if is_new else both
+
+
+def _processes_certificates(folder: Path) -> list[Path]:
+    """Make an authority, and a certificate for each process; the certificates that were made."""
+    made = []
+    try:
+        if not (folder / "ca.crt").exists():
+            make_authority(folder)
+        for name in _PROCESSES:
+            certificate = folder / f"{name}.crt"
+            if certificate.exists():
+                continue
+            sign(folder, name, (name, "localhost", "127.0.0.1"))
+            made.append(certificate)
+    except CertificateError as error:
+        raise PrepareError(str(error)) from error
+    for name in _PROCESSES:
+        (folder / f"{name}.key").chmod(0o644)
+    return made
 
 
 def _certify(certificate: Path, key: Path, host: str) -> None:

@@ -35,7 +35,8 @@ def server_of(command: Sequence[str], environment: Mapping[str, str]) -> tuple[i
     if kind is None:
         return None
     port = environment.get(f"YABAM_{kind.upper().replace('-', '_')}_PORT") or PORTS[kind]
-    return int(port), kind == "events" and bool(environment.get("YABAM_EVENTS_TLS_CERT"))
+    certificate = "YABAM_EVENTS_TLS_CERT" if kind == "events" else "YABAM_TLS_CERT"
+    return int(port), bool(environment.get(certificate))
 
 
 def answers(port: int, secure: bool, path: str) -> bool:

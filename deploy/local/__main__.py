@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -21,21 +20,23 @@ from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.device_door import add_door, add_named_door, installed_mosquitto
 from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
-from deploy.local.ports import check_free
+from deploy.local.options import Options
+from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import ProcessError
 from deploy.local.restaurant import STORES, Restaurant, show_orders
 from deploy.local.stack import Addresses, Ports, Stack, load_keys
-from deploy.local.webhook_sender import LOOPBACK, add_sender
+from deploy.local.webhook_sender import LOOPBACK as LOOPBACK_RECEIVERS
+from deploy.local.webhook_sender import add_sender
+from deploy.mqtt.server import MosquittoServer
 
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
 _WATCH_EVERY_S: Final = 0.5
-_PORTS: Final = Ports()
 
 
 def main() -> int:
     """Run until Ctrl-C; 0 on a clean stop, 1 with one plain line when something is wrong."""
-    options = _options()
+    options = Options(sys.argv[1:], os.environ)
     # SIGTERM ends us as Ctrl-C does, so that a supervisor's stop is clean too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -49,30 +50,10 @@ def main() -> int:
     return 0
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--kafka", help="host:port of a Kafka that runs already")
-    parser.add_argument("--database", help="postgresql://… of a Postgres that runs already")
-    parser.add_argument("--data", type=Path, default=LOCAL_KEYS.parent, help="what is kept")
-    parser.add_argument("--core-port", type=int, default=_PORTS.core)
-    parser.add_argument("--events-port", type=int, default=_PORTS.events)
-    parser.add_argument("--relay-port", type=int, default=_PORTS.relay)
-    parser.add_argument("--ingest-port", type=int, default=_PORTS.ingest)
-    parser.add_argument("--mqtt", help="host:port of an MQTT broker that runs already")
-    parser.add_argument("--mqtt-port", type=int, default=1883, help="of the broker started here")
-    parser.add_argument("--no-restaurant", action="store_true", help="place no orders")
-    return parser.parse_args()
-
-
-def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
+def _run(options: Options, cleanup: contextlib.ExitStack) -> None:
+    mosquitto = None if options.mqtt else _mosquitto(options)
+    options.check_ports(gateway=bool(options.mqtt or mosquitto), broker=mosquitto is not None)
     ports = Ports(options.core_port, options.events_port, options.relay_port, options.ingest_port)
-    for option, port in (
-        ("--core-port", ports.core),
-        ("--events-port", ports.events),
-        ("--relay-port", ports.relay),
-        ("--ingest-port", ports.ingest),
-    ):
-        check_free(port, f'make run RUN_ARGS="{option} {port + 100}"')
     started = time.monotonic()
     with _step("PostgreSQL"):
         database = options.database or _postgres(options.data, cleanup)
@@ -80,7 +61,7 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
         kafka = options.kafka or _broker(options.data, cleanup)
         # The embedded broker answers a waiting fetch only when its time is up.
         settings = {} if options.kafka else {"YABAM_EVENTS_FETCH_WAIT_MS": "10"}
-        settings |= LOOPBACK
+        settings |= LOOPBACK_RECEIVERS
     stack = Stack(
         Addresses(database, kafka, ports=ports),
         load_keys(options.data / LOCAL_KEYS.name),
@@ -90,8 +71,8 @@ def _run(options: argparse.Namespace, cleanup: contextlib.ExitStack) -> None:
     with _step("database schema"):
         stack.migrate()
     cleanup.callback(_quietly, stack.stop)
-    add_sender(stack)
-    broker = _mqtt(options, stack, cleanup)
+    add_sender(stack, options.webhooks_port)
+    broker = _mqtt(options, mosquitto, stack, cleanup)
     with _step(", ".join(process.name for process in stack.processes)):
         stack.start()
     print(f"Ready after {time.monotonic() - started:.1f} s.\n")
@@ -116,12 +97,21 @@ def _broker(data: Path, cleanup: contextlib.ExitStack) -> str:
     return broker.bootstrap
 
 
-def _mqtt(options: argparse.Namespace, stack: Stack, cleanup: contextlib.ExitStack) -> str:
+def _mosquitto(options: Options) -> MosquittoServer | None:
+    ports = options.broker_port, options.broker_tls_port
+    return installed_mosquitto(options.data / "mqtt", *ports)
+
+
+def _mqtt(
+    options: Options,
+    server: MosquittoServer | None,
+    stack: Stack,
+    cleanup: contextlib.ExitStack,
+) -> str:
     """Add the door for devices, if there is a broker; what to say of it."""
+    ports = options.gateway_port, options.admin_port
     if options.mqtt:
-        return add_named_door(stack, options.mqtt, os.environ)
-    port = options.mqtt_port
-    server = installed_mosquitto(options.data / "mqtt", port, port + 7000)
+        return add_named_door(stack, options.mqtt, os.environ, *ports)
     if server is None:
         return (
             "There is no Mosquitto here, so nothing speaks MQTT; on Debian: apt-get install "
@@ -130,8 +120,11 @@ def _mqtt(options: argparse.Namespace, stack: Stack, cleanup: contextlib.ExitSta
     with _step("Mosquitto"):
         cleanup.callback(_quietly, server.stop)
         server.start()
-    add_door(stack, server.settings)
-    return f"Devices connect by MQTT to 127.0.0.1:{port}, with TLS to {port + 7000}: docs/mqtt.md."
+    add_door(stack, server.settings, *ports)
+    return (
+        f"Devices connect by MQTT to {LOOPBACK}:{server.port}, with TLS to {server.tls_port}: "
+        "docs/mqtt.md."
+    )
 
 
 @contextlib.contextmanager
@@ -225,11 +218,11 @@ Ctrl-C stops everything. Orders as they arrive:
 """
 
 
-async def _watch(stack: Stack, options: argparse.Namespace) -> None:
+async def _watch(stack: Stack, options: Options) -> None:
     owner = _token(stack, Caller("owner", "owner", frozenset(STORES)))
     tasks = [asyncio.create_task(_watch_processes(stack))]
     tasks.append(asyncio.create_task(show_orders(stack.core_url, owner)))
-    if not options.no_restaurant:
+    if options.restaurant:
         tasks.append(asyncio.create_task(Restaurant(stack.core_url, owner).run()))
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -20,8 +20,6 @@ from deploy.mqtt.server import PROGRAMS, MosquittoServer
 from server_common.mqtt.broker import Broker, MqttError, parse_address
 from server_common.mqtt.connection import Connection
 
-GATEWAY_PORT: Final = 8005
-ADMIN_PORT: Final = 8006
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
 _ADMIN_SETTING: Final = "YABAM_MQTT_ADMIN_PASSWORD"
 _WHAT_TO_DO: Final = """\
@@ -35,10 +33,7 @@ class DoorError(YabamError):
 
 
 def add_door(
-    stack: Stack,
-    broker: Mapping[str, str],
-    gateway_port: int = GATEWAY_PORT,
-    admin_port: int = ADMIN_PORT,
+    stack: Stack, broker: Mapping[str, str], gateway_port: int, admin_port: int
 ) -> tuple[Process, Process]:
     """Add gateway and admin to a stack.
 
@@ -68,13 +63,21 @@ def add_gateway(stack: Stack, broker: Mapping[str, str], port: int, name: str = 
     return stack.add_command(name, ["mqtt"], port, settings)
 
 
-def add_named_door(stack: Stack, address: str, environment: Mapping[str, str]) -> str:
+def add_named_door(
+    stack: Stack,
+    address: str,
+    environment: Mapping[str, str],
+    gateway_port: int,
+    admin_port: int,
+) -> str:
     """Add the gateway at a broker that somebody else runs, and the admin if it has a password.
 
     Args:
         stack: theirs; its devices have keys.
         address: the broker's `host:port`.
         environment: the other settings of gateway and admin, which they find there themselves.
+        gateway_port: where the gateway's health and metrics are.
+        admin_port: where the admin's are.
 
     Returns:
         What to say of it.
@@ -86,9 +89,9 @@ def add_named_door(stack: Stack, address: str, environment: Mapping[str, str]) -
     _try(_broker_of(address, environment, has_admin))
     settings = {"YABAM_MQTT_BROKER": address}
     if has_admin:
-        add_door(stack, settings)
+        add_door(stack, settings, gateway_port, admin_port)
         return f"Devices connect to the MQTT broker at {address}."
-    add_gateway(stack, settings, GATEWAY_PORT)
+    add_gateway(stack, settings, gateway_port)
     return (
         f"Devices connect to the MQTT broker at {address}. Who may do what there is yours to set: "
         f"{_ADMIN_SETTING} is not set (docs/mqtt.md)."

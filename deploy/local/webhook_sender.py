@@ -8,11 +8,10 @@ from typing import Final
 from deploy.local.process import Process
 from deploy.local.stack import Stack
 
-PORT: Final = 8007
 LOOPBACK: Final = {"YABAM_WEBHOOKS_NETWORKS": json.dumps(["127.0.0.0/8", "::1/128"])}
 """Lets webhooks go to receivers of this machine: for Core, too, which registers them."""
 
 
-def add_sender(stack: Stack, port: int = PORT, name: str = "webhooks") -> Process:
+def add_sender(stack: Stack, port: int, name: str = "webhooks") -> Process:
     """Add a sender to a stack, whose settings contain `LOOPBACK`."""
     return stack.add_command(name, ["webhooks"], port, {"YABAM_WEBHOOKS_PORT": str(port)})

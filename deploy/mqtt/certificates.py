@@ -1,4 +1,4 @@
-"""An authority of our own and a certificate for a broker, made by openssl."""
+"""An authority of our own and the certificates that it signs, made by openssl."""
 
 from __future__ import annotations
 
@@ -30,27 +30,53 @@ def ensure_certificates(folder: Path, names: tuple[str, ...] = ("localhost", "12
         CertificateError: they cannot be made.
     """
     authority = folder / "ca.crt"
-    if (folder / "server.crt").exists():
-        return authority
+    if not (folder / "server.crt").exists():
+        make_authority(folder)
+        sign(folder, "server", names)
+    return authority
+
+
+def make_authority(folder: Path) -> None:
+    """Make `ca.crt` and `ca.key` in the folder, which is made if it is missing.
+
+    Raises:
+        CertificateError: they cannot be made.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = [f"{'IP' if name[0].isdigit() else 'DNS'}:{name}" for name in names]
-    extensions = folder / "server.ext"
-    extensions.write_text(f"subjectAltName={','.join(kinds)}\nbasicConstraints=CA:FALSE\n")
-    ca_key, key, request = folder / "ca.key", folder / "server.key", folder / "server.csr"
+    made = folder / "ca.crt.new"
     _openssl(
         "req", "-x509", *_CURVE, "-days", _DAYS, "-subj", "/CN=yabam local authority",
         "-addext", "basicConstraints=critical,CA:TRUE",
         "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-        "-keyout", str(ca_key), "-out", str(authority),
+        "-keyout", str(folder / "ca.key"), "-out", str(made),
     )  # fmt: skip
-    _openssl("req", *_CURVE, "-subj", "/CN=yabam broker", "-keyout", str(key), "-out", str(request))
-    made = folder / "server.crt.new"
+    made.rename(folder / "ca.crt")
+
+
+def sign(folder: Path, name: str, names: tuple[str, ...]) -> None:
+    """Make `<name>.crt` and `<name>.key` in the folder of an authority that `make_authority` made.
+
+    Args:
+        folder: of the authority.
+        name: of the two files.
+        names: the host names and addresses that the certificate is for.
+
+    Raises:
+        CertificateError: they cannot be made.
+    """
+    kinds = [f"{'IP' if one[0].isdigit() else 'DNS'}:{one}" for one in names]
+    extensions = folder / f"{name}.ext"
+    extensions.write_text(f"subjectAltName={','.join(kinds)}\nbasicConstraints=CA:FALSE\n")
+    key, request, made = (folder / f"{name}.{end}" for end in ("key", "csr", "crt.new"))
     _openssl(
-        "x509", "-req", "-in", str(request), "-CA", str(authority), "-CAkey", str(ca_key),
-        "-CAcreateserial", "-days", _DAYS, "-extfile", str(extensions), "-out", str(made),
+        "req", *_CURVE, "-subj", f"/CN=yabam {name}", "-keyout", str(key), "-out", str(request)
+    )
+    _openssl(
+        "x509", "-req", "-in", str(request), "-CA", str(folder / "ca.crt"),
+        "-CAkey", str(folder / "ca.key"), "-CAcreateserial", "-days", _DAYS,
+        "-extfile", str(extensions), "-out", str(made),
     )  # fmt: skip
-    made.rename(folder / "server.crt")
-    return authority
+    made.rename(folder / f"{name}.crt")
 
 
 def _openssl(*arguments: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,11 +35,15 @@ class CoreDocuments:
         url: where Core answers.
         token: an access token of role ops. Who can sign tokens of Core can open every order, so
             the gateway has none of Core's keys.
+        ca_file: the authorities (PEM) that sign Core's certificate; empty: the usual ones.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, ca_file: str = "") -> None:
         self._token = token
-        self._http = httpx.AsyncClient(base_url=url, timeout=_TIMEOUT_S, trust_env=False)
+        trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        self._http = httpx.AsyncClient(
+            base_url=url, timeout=_TIMEOUT_S, trust_env=False, verify=trust
+        )
 
     async def close(self) -> None:
         """Close the connections to Core."""

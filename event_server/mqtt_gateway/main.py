@@ -52,7 +52,7 @@ async def run_gateway(
     metrics = GatewayMetrics(registry)
     name = f"yabam-gateway-{platform.node()}-{secrets.token_hex(4)}"
     broker = broker_of(settings)
-    core = CoreDocuments(settings.core_url, settings.core_token)
+    core = CoreDocuments(settings.core_url, settings.core_token, settings.core_ca_file)
     down = Down(
         DownSettings(
             settings.cluster,
@@ -81,6 +81,7 @@ async def run_gateway(
             lambda: tasks.trouble or down.trouble or up.trouble or sink.trouble,
         ),
         listener,
+        settings.certificate,
     )
     server.start()
     log.info("gateway_begins", broker=broker.address, name=name)

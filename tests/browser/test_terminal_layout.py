@@ -132,6 +132,31 @@ async def test_it_uses_the_screen_and_breaks_no_word(
                 assert whole >= min(count, LEAST_WHOLE[name]), (name, whole)
 
 
+NARROWEST: Final = """async () => {
+    for (let n = 0; n < 2; n += 1) await new Promise(requestAnimationFrame);
+    const columns = [...document.querySelectorAll("#board .column")];
+    const widths = columns.map((column) => column.getBoundingClientRect().width);
+    return Math.min(...widths.filter((width) => width > 0));
+}"""
+
+
+async def test_the_columns_are_divided_anew_at_once_when_the_kitchen_s_panel_takes_their_room(
+    store: Store, browser: Browser
+) -> None:
+    order = await store.place(**meal(1))
+    async with device(browser, SCREENS["800"]) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        await card(terminal, order).wait_for()
+        await still(terminal)
+        # While a finger is on the screen the board holds still; the panel squeezes it nevertheless.
+        await terminal.mouse.move(400, 900)
+        await terminal.mouse.down()
+        await terminal.evaluate("document.getElementById('open-kitchen').click()")
+        await expect(terminal.locator("#kitchen")).to_be_visible()
+        assert await terminal.evaluate(NARROWEST) >= 236
+        await terminal.mouse.up()
+
+
 async def test_the_history_can_be_read_on_a_phone(store: Store, browser: Browser) -> None:
     await store.step(await store.place(**meal(3)), "accepted")
     async with device(browser, SCREENS["360"], touch=True) as owner:

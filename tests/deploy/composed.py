@@ -13,7 +13,7 @@ DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 DOCKERFILE: Final = (DEPLOY / "docker/Dockerfile").read_text()
 VARIABLE: Final = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 _MAPPINGS: Final = ("environment", "depends_on", "deploy")
-_LISTS: Final = ("volumes", "secrets", "networks")
+_LISTS: Final = ("secrets", "networks")
 
 
 def composed(*files: str) -> dict[str, Any]:
@@ -27,6 +27,10 @@ def composed(*files: str) -> dict[str, Any]:
             for key, value in service.items():
                 if key in _MAPPINGS:
                     known[key] = known.get(key, {}) | value
+                elif key == "volumes":
+                    # What is mounted at a place takes the place of what was.
+                    mounts = {one.split(":")[1]: one for one in [*known.get(key, []), *value]}
+                    known[key] = list(mounts.values())
                 elif key in _LISTS:
                     known[key] = [*known.get(key, []), *value]
                 else:
@@ -44,9 +48,22 @@ def environment_of(service: Mapping[str, Any], secrets: Mapping[str, str]) -> di
     return image | own
 
 
-def secret_files(whole: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Where each secret stands in the folder that `prepare` filled, by its place in containers."""
-    return {f"/run/secrets/{k}": str(folder / v["file"]) for k, v in whole["secrets"].items()}
+def secrets_of(service: Mapping[str, Any]) -> dict[str, str]:
+    """The secrets that a service is given, by the names that they have in its container."""
+    given = service.get("secrets", [])
+    long = [one if isinstance(one, dict) else {"source": one, "target": one} for one in given]
+    return {one["target"]: one["source"] for one in long}
+
+
+def secret_files(
+    whole: Mapping[str, Any], folder: Path, service: Mapping[str, Any]
+) -> dict[str, str]:
+    """Where each secret of a service stands in the folder that `prepare` filled, by its place in
+    the container."""
+    return {
+        f"/run/secrets/{name}": str(folder / whole["secrets"][source]["file"])
+        for name, source in secrets_of(service).items()
+    }
 
 
 def replaced(text: str, there: Mapping[str, str]) -> str:

@@ -40,15 +40,27 @@ class Nginx:
         folder: its configuration, logs and temporary files.
         core: ports of the servers that stand for Core.
         events: ports of those that stand for event servers.
+        authority: that has signed their certificates, as compose.secure.yaml has it; None: they
+            speak plain HTTP.
     """
 
-    def __init__(self, folder: Path, core: Sequence[int], events: Sequence[int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        core: Sequence[int],
+        events: Sequence[int],
+        authority: Path | None = None,
+    ) -> None:
         self.port = free_port()
         self.url = f"https://{LOOPBACK}:{self.port}"
         self._folder = folder
         self._access_log = folder / "access.log"
         self.certificate = folder / "chain.pem"
         _lay_out(folder, self.port, core, events, self.certificate)
+        kind = "compose" if authority is None else "secure"
+        servers = (CONFIGURATION / kind / "servers.conf").read_text()
+        servers = servers.replace("/run/secrets/http_ca", str(authority))
+        (folder / "place/servers.conf").write_text(servers)
         as_root = "user root; " if os.geteuid() == 0 else ""
         self._command = [
             nginx_program(),

@@ -218,6 +218,7 @@ class TestSecrets:
             ".env", "secrets/ops-token", "secrets/ops-nodes-token", "secrets/tls.crt",
             "secrets/mqtt-rights.json", "secrets/mqtt/server.crt",
             "secrets/postgres/server.crt", "secrets/kafka/server.crt",
+            *(f"secrets/http/{name}.crt" for name in SERVERS),
         }  # fmt: skip
         assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
         assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
@@ -239,7 +240,7 @@ class TestSecrets:
 
     def test_differ_from_each_other(self, secrets: dict[str, str]) -> None:
         hidden = [secrets[name] for name in secrets if re.search("PASSWORD|KEYS", name)]
-        assert len(set(hidden)) == len(hidden) == 14
+        assert len(set(hidden)) == len(hidden) == 15
 
     @pytest.mark.parametrize(
         ("public", "port"), [("https://orders.example", "443"), ("https://localhost:9443", "9443")]

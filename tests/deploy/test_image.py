@@ -81,6 +81,8 @@ class TestTheProbe:
             (["docker-init", "--", "yabam", "relay"], {}, (8002, False)),
             (["yabam", "events"], {"YABAM_EVENTS_PORT": "81"}, (81, False)),
             (["yabam", "events"], {"YABAM_EVENTS_TLS_CERT": "x"}, (8001, True)),
+            (["yabam", "core"], {"YABAM_TLS_CERT": "x"}, (8000, True)),
+            (["yabam", "mqtt-admin"], {"YABAM_TLS_CERT": "x"}, (8006, True)),
             (["yabam", "db", "upgrade"], {}, None),
         ],
     )

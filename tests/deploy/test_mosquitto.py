@@ -10,16 +10,13 @@ import pytest
 
 from core_api.broker_admin.rights import ADMIN_USER
 from deploy.local.ports import LOOPBACK, answers, free_port
-from deploy.local.process import Process
 from deploy.mqtt.certificates import ensure_certificates
 from deploy.mqtt.rights import first_state
-from deploy.mqtt.server import plugin
 from server_common.mqtt.broker import Broker, MqttError, MqttRefusedError
 from server_common.mqtt.connection import Connection
-from tests.deploy.tools import installed
+from tests.deploy.ruled_mosquitto import ruled_mosquitto
 from tests.mqtt_parts import until
 
-RULES: Final = Path("deploy/mqtt/mosquitto.conf")
 PASSWORD: Final = "p" * 32
 
 
@@ -32,21 +29,10 @@ def port() -> int:
 def ca_file(tmp_path: Path, port: int) -> Iterator[Path]:
     """By which the running broker is known."""
     ca_file = ensure_certificates(tmp_path / "tls")
-    (tmp_path / "dynamic-security.json").write_text(first_state(PASSWORD))
-    text = RULES.read_text()
-    for there, here in [
-        ("/usr/lib/mosquitto_dynamic_security.so", str(plugin())),
-        ("/mosquitto/data/", f"{tmp_path}/"),
-        ("/run/secrets/mqtt_certificate", str(tmp_path / "tls/server.crt")),
-        ("/run/secrets/mqtt_key", str(tmp_path / "tls/server.key")),
-        ("listener 8883", f"listener {port} {LOOPBACK}\nuser root"),
-    ]:
-        assert there in text
-        text = text.replace(there, here)
-    (tmp_path / "mosquitto.conf").write_text(text)
-    program = installed("mosquitto", "mosquitto")
-    arguments = [program, "-c", str(tmp_path / "mosquitto.conf")]
-    broker = Process("Mosquitto", arguments, {}, tmp_path / "log", None)
+    tls = tmp_path / "tls"
+    broker = ruled_mosquitto(
+        tmp_path, port, tls / "server.crt", tls / "server.key", first_state(PASSWORD)
+    )
     broker.start()
     yield ca_file
     broker.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.drills.upgrading.orders import (
     covering_orders,
     pair_orders,
 )
-from tests.drills.upgrading.partner import judge_webhooks
+from tests.drills.upgrading.partner import judge_webhooks, until_nothing_comes
 from tests.webhook_receiver import Received
 
 README = Path(__file__).parents[2] / "README.md"
@@ -140,3 +141,24 @@ def test_what_an_integrator_was_not_sent_as_the_log_has_it_is_found(
 ) -> None:
     verdict = judge_webhooks({"store:1": LOG}, taken)
     assert (verdict.lost, verdict.doubled, verdict.out_of_order) == found
+
+
+class Slow:
+    """A receiver that takes one more each time it is waited for, up to so many."""
+
+    def __init__(self, most: int) -> None:
+        self.taken: list[int] = []
+        self._most = most
+
+    async def until(self, enough: Callable[[Any], bool], _within_s: float) -> None:
+        if len(self.taken) == self._most:
+            raise TimeoutError
+        self.taken.append(len(self.taken))
+        assert enough(self)
+
+
+@pytest.mark.parametrize(("sent", "waited_for"), [(9, 5), (3, 3)])
+async def test_what_is_late_is_waited_for_until_nothing_comes(sent: int, waited_for: int) -> None:
+    receiver: Any = Slow(sent)
+    await until_nothing_comes(receiver, lambda one: len(one.taken) >= 5, 1.0)
+    assert len(receiver.taken) == waited_for

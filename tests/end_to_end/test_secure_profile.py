@@ -1,84 +1,42 @@
-"""What `deploy/compose.secure.yaml` sets, on real servers: a Postgres and an Apache Kafka with TLS
-and accounts, and the processes with the very environment that compose gives them.
-
-Only ports, folders and the names of hosts are those of this machine.
-"""
+"""`make up PROFILE=secure`: what it sets lets orders through, and lets in nobody who has no account
+or speaks no TLS."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shlex
 import shutil
 import ssl
-import sys
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 import httpx
 import pytest
+import yaml
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from client_sdk.contract.sse import SseEvent, SseParser
-from core_api.access.callers import Caller
-from core_api.wiring import token_keys
-from deploy.docker import prepare
-from deploy.kafka.server import KafkaServer, ensure_libs
+from core_api.kafka.messages import Message
+from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.topics import BrokerError, events_topic
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import Process
-from deploy.local.stack import run_once
-from tests.deploy.composed import (
-    DEPLOY,
-    composed,
-    environment_of,
-    replaced,
-    secret_files,
-    unlike_any_other,
-)
-from tests.integration.core_api.conftest import KAFKA_BUILD
+from server_common.kafka.connection import Account, KafkaCluster, Tls
+from server_common.mqtt.broker import Broker
+from tests.deploy.composed import DEPLOY
+from tests.deploy.edge import Nginx
+from tests.deploy.tools import installed
+from tests.end_to_end.secure_site import PROCESSES, SecureSite, started
 from tests.integration.core_service import an_order, bearer
+from tests.mqtt_parts import device, until_it_connects_with
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("secure-kafka")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("secure-kafka")]
 WITHIN_S: Final = 60.0
-PROCESSES: Final = ("core", "relay", "ingest", "events")
-POSTGRES_USER: Final = "yabam-postgres"
-
-
-@dataclass
-class Secure:
-    """The installation."""
-
-    folder: Path
-    """With what `prepare` made."""
-    values: dict[str, str]
-    postgres: EmbeddedPostgres
-    kafka_port: int
-    processes: dict[str, Process]
-
-    @property
-    def core_url(self) -> str:
-        return str(self.processes["core"].health_url)
-
-    @property
-    def database(self) -> str:
-        """As the processes are given it."""
-        password = self.values["POSTGRES_PASSWORD"]
-        authority = self.folder / "secrets/postgres/ca.crt"
-        return (
-            f"postgresql://yabam:{password}@localhost:{self.postgres.port}/yabam"
-            f"?sslmode=verify-full&sslrootcert={authority}"
-        )
-
-    def token(self, role: Any, *stores: str) -> str:
-        keys = token_keys(json.loads(self.values["YABAM_TOKEN_KEYS"]), "k1")
-        return keys.sign(Caller(f"{role}-{'-'.join(stores)}", role, frozenset(stores)), 3600)
+TOPIC: Final = "order-events"
 
 
 @pytest.fixture(scope="module")
@@ -91,114 +49,18 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def system(folder: Path) -> Iterator[Secure]:
-    whole = composed("compose.yaml", "compose.secure.yaml")
-    prepare.prepare(folder, "https://localhost", unlike_any_other())
-    values = prepare.read(folder / ".env")
-    files = secret_files(whole, folder)
-    postgres = asyncio.run(_database(folder, whole["services"]["postgres"], files, values))
-    kafka, kafka_port = _kafka(folder, whole["services"]["kafka"], files, values)
-    where = files | {
-        "@postgres:5432": f"@localhost:{postgres.port}",
-        "kafka:9092": f"localhost:{kafka_port}",
-    }
-    ports = {name: free_port() for name in PROCESSES}
-    streams = {"YABAM_STREAM_URL": f"http://{LOOPBACK}:{ports['events']}/v1/stream"}
-    processes = {}
-    for name in ("migrate", *PROCESSES):
-        environment = environment_of(whole["services"][name], values)
-        environment = {key: replaced(value, where) for key, value in environment.items()}
-        own = {} if name == "migrate" else {
-            f"YABAM_{name.upper()}_HOST": LOOPBACK, f"YABAM_{name.upper()}_PORT": str(ports[name])
-        }  # fmt: skip
-        if name == "core":
-            own |= streams
-        processes[name] = Process(
-            name,
-            [sys.executable, "-m", "client_sdk.cli", *whole["services"][name]["command"]],
-            environment | own,
-            folder / "log" / f"{name}.log",
-            None if name == "migrate" else f"http://{LOOPBACK}:{ports[name]}",
-        )
-    try:
-        kafka.start()
-        run_once(processes.pop("migrate"))
-        for process in processes.values():
-            process.start()
-        for process in processes.values():
-            process.wait_ready(120)
-        yield Secure(folder, values, postgres, kafka_port, processes)
-    finally:
-        for process in processes.values():
-            process.kill()
-        kafka.kill()
-        postgres.stop_at_once()
+def system(folder: Path) -> Iterator[SecureSite]:
+    with started(folder) as site:
+        yield site
 
 
-def programs_with_tls() -> Path:
-    """Debian's PostgreSQL, as that of the wheel was built without TLS."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    assert found, "PostgreSQL with TLS is missing: make tools, or apt-get install postgresql"
-    return found[-1]
-
-
-async def _database(
-    folder: Path, service: dict[str, Any], files: dict[str, str], values: dict[str, str]
-) -> EmbeddedPostgres:
-    """A server that was made as the image makes it, and then started as compose starts it."""
-    data = folder / "postgres" / "data"
-    first = EmbeddedPostgres(data, durable=False, programs=programs_with_tls())
-    await asyncio.to_thread(first.start)
-    admin = await asyncpg.connect(first.url)
-    password = values["POSTGRES_PASSWORD"]
-    await admin.execute(f"CREATE ROLE yabam LOGIN SUPERUSER PASSWORD '{password}'")
-    await admin.execute("CREATE DATABASE yabam OWNER yabam")
-    await admin.close()
-    await asyncio.to_thread(first.stop)
-    key = folder / "postgres" / "server.key"
-    certificate = folder / "postgres" / "server.crt"
-    rules = folder / "postgres" / "pg_hba.conf"
-    shutil.copyfile(files["/run/secrets/postgres_key"], key)
-    shutil.copyfile(files["/run/secrets/postgres_certificate"], certificate)
-    shutil.copyfile(DEPLOY / "postgres/pg_hba.conf", rules)
-    key.chmod(0o600)
-    if os.geteuid() == 0:
-        shutil.chown(key, POSTGRES_USER)
-    there = {
-        "/run/secrets/postgres_certificate": str(certificate),
-        "/tmp/server.key": str(key),
-        "/etc/yabam/pg_hba.conf": str(rules),
-    }
-    told = shlex.split(service["command"][-1].replace(";", " "))
-    settings = dict(one[2:].split("=", 1) for one in told if one.startswith("-c"))
-    server = EmbeddedPostgres(
-        data,
-        durable=False,
-        settings={k: there.get(v, v) for k, v in settings.items()},
-        programs=programs_with_tls(),
-    )
-    await asyncio.to_thread(server.start)
-    return server
-
-
-def _kafka(
-    folder: Path, service: dict[str, Any], files: dict[str, str], values: dict[str, str]
-) -> tuple[KafkaServer, int]:
-    """A node with the settings that the image makes of the service's environment."""
-    environment = {
-        name.removeprefix("KAFKA_").lower().replace("_", "."): replaced(value, files)
-        for name, value in environment_of(service, values).items()
-        if name.startswith("KAFKA_")
-    }
-    ours = ("listeners", "advertised.listeners", "process.roles", "node.id", "log.dirs",
-            "heap.opts", "controller.quorum.voters")  # fmt: skip
-    settings = {name: value for name, value in environment.items() if name not in ours}
-    protocols = settings["listener.security.protocol.map"]
-    settings["listener.security.protocol.map"] = f"PLAINTEXT:PLAINTEXT,{protocols}"
-    port = free_port()
-    libs = ensure_libs(KAFKA_BUILD, print)
-    doors = {"ACCOUNTS": (port, port)}
-    return KafkaServer(folder / "kafka", libs, settings=settings, doors=doors), port
+@pytest.fixture
+async def public(system: SecureSite) -> AsyncIterator[httpx.AsyncClient]:
+    """What a client of the installation speaks to: nginx, by HTTPS."""
+    async with httpx.AsyncClient(
+        base_url=system.nginx.url, verify=system.nginx.trust, trust_env=False, timeout=30
+    ) as client:
+        yield client
 
 
 async def sent_by(response: httpx.Response) -> AsyncIterator[SseEvent]:
@@ -208,25 +70,152 @@ async def sent_by(response: httpx.Response) -> AsyncIterator[SseEvent]:
             yield event
 
 
-async def test_an_order_reaches_who_streams(system: Secure) -> None:
-    async with (
-        httpx.AsyncClient(base_url=system.core_url, trust_env=False, timeout=30) as http,
-        asyncio.timeout(WITHIN_S),
-    ):
-        headers = bearer(system.token("owner", "91"))
-        synced = await http.get("/v1/sync?channel=store:91", headers=headers)
+async def test_an_order_reaches_who_streams(system: SecureSite, public: httpx.AsyncClient) -> None:
+    headers = bearer(system.token("owner", "91"))
+    async with asyncio.timeout(WITHIN_S):
+        synced = await public.get("/v1/sync?channel=store:91", headers=headers)
         grant = synced.json()["stream"]
-        async with http.stream("GET", grant["url"], params={"ticket": grant["ticket"]}) as stream:
+        assert grant["url"].startswith(system.nginx.url)
+        async with public.stream("GET", grant["url"], params={"ticket": grant["ticket"]}) as stream:
             events = sent_by(stream)
             assert (await anext(events)).type == "hello"
-            placed = await http.post("/v1/orders", json=an_order("91"), headers=headers)
+            placed = await public.post("/v1/orders", json=an_order("91"), headers=headers)
             assert placed.status_code == 201
             while (event := await anext(events)).type != "order.placed":
                 pass
             assert placed.json()["id"] in event.data
 
 
-async def test_every_connection_to_postgres_is_encrypted(system: Secure) -> None:
+async def test_what_a_device_says_reaches_core_through_gateway_and_ingest(
+    system: SecureSite, public: httpx.AsyncClient
+) -> None:
+    headers = bearer(system.token("owner", "92"))
+    made = (await public.put("/v1/stores/92/devices/bell", json={}, headers=headers)).json()
+    authority = str(system.authority("mqtt"))
+    broker = Broker("localhost", system.mqtt_port, made["user"], made["password"], authority)
+    await until_it_connects_with(broker)
+    status = {"connection": "c1", "online": True, "boot": 1, "at": 1}
+    async with device(broker) as bell, asyncio.timeout(WITHIN_S):
+        topic = "yabam/v1/92/devices/bell/status"
+        await bell.connection.publish(topic, json.dumps(status).encode(), retain=True)
+        where = {"channel": "device:92/bell", "key": "status"}
+        while True:
+            found = await public.get("/v1/documents", params=where, headers=headers)
+            if found.status_code == 200 and (found.json()["value"] or {}).get("online"):
+                return
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+async def test_every_process_speaks_tls_alone_with_a_certificate_of_the_authority(
+    system: SecureSite, name: str
+) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(f"http://{LOOPBACK}:{system.ports[name]}/healthz")
+    ours = ssl.create_default_context(cafile=system.authority("http"))
+    for other in PROCESSES:
+        # The certificate has the name that the process has in compose, and no other process's.
+        asked = {"sni_hostname": other}
+        async with httpx.AsyncClient(verify=ours, trust_env=False) as client:
+            if other == name:
+                answer = await client.get(f"{system.url(name)}/healthz", extensions=asked)
+                assert answer.status_code == 200
+                continue
+            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                await client.get(f"{system.url(name)}/healthz", extensions=asked)
+
+
+async def test_nginx_believes_no_server_whose_certificate_another_authority_has_signed(
+    system: SecureSite, tmp_path: Path
+) -> None:
+    ports = [system.ports["core"]], [system.ports["events"]]
+    nginx = Nginx(tmp_path / "nginx", *ports, system.authority("kafka"))
+    await asyncio.to_thread(nginx.start)
+    try:
+        async with httpx.AsyncClient(verify=nginx.trust, trust_env=False) as client:
+            for path in ("/readyz", "/v1/stream"):
+                assert (await client.get(f"{nginx.url}{path}")).status_code == 502
+    finally:
+        await asyncio.to_thread(nginx.stop)
+
+
+async def test_the_ops_page_sees_every_process_that_compose_names(
+    system: SecureSite, public: httpx.AsyncClient
+) -> None:
+    headers = bearer(system.token("ops"))
+    async with (
+        asyncio.timeout(WITHIN_S),
+        public.stream("GET", "/v1/ops/stream", headers=headers) as stream,
+    ):
+        async for event in sent_by(stream):
+            nodes = json.loads(event.data)["nodes"] if event.type == "figures" else []
+            if nodes and all(node["state"] == "ready" for node in nodes):
+                kinds = {node["kind"] for node in nodes}
+                assert kinds == {"core", "events", "relay", "ingest"}
+                return
+
+
+@pytest.fixture
+def prometheus(system: SecureSite, tmp_path: Path) -> Iterator[int]:
+    """The port of a Prometheus with the profile's file, in which only places and pace are other."""
+    config = yaml.safe_load((DEPLOY / "prometheus/secure.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = []
+    secrets = {
+        "/run/secrets/ops_token": str(system.folder / "secrets/ops-token"),
+        "/run/secrets/ops_nodes_token": str(system.folder / "secrets/ops-nodes-token"),
+        "/run/secrets/http_ca": str(system.authority("http")),
+    }
+    for job in config["scrape_configs"]:
+        name = job["job_name"].removeprefix("yabam-")
+        del job["dns_sd_configs"]
+        token = secrets[job["authorization"]["credentials_file"]]
+        job["authorization"] = {"credentials_file": token}
+        job["tls_config"]["ca_file"] = secrets[job["tls_config"]["ca_file"]]
+        job["static_configs"] = [{"targets": [f"{LOOPBACK}:{system.ports[name]}"]}]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [
+                installed("prometheus", "prometheus"),
+                f"--config.file={tmp_path / 'prometheus.yml'}",
+                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+                f"--web.listen-address={LOOPBACK}:{port}",
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+async def test_prometheus_reads_every_process(prometheus: int) -> None:
+    seen: list[tuple[str, str]] = []
+    async with httpx.AsyncClient(trust_env=False) as client:
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                while len(seen) < len(PROCESSES) or any(error for _, error in seen):
+                    await asyncio.sleep(0.2)
+                    try:
+                        found = await client.get(f"http://{LOOPBACK}:{prometheus}/api/v1/targets")
+                        targets = found.json()["data"]["activeTargets"]
+                    except (httpx.TransportError, json.JSONDecodeError):
+                        continue  # it is starting
+                    seen = [
+                        (one["labels"]["job"], one["lastError"])
+                        for one in targets
+                        if one["health"] != "unknown"
+                    ]
+        except TimeoutError:
+            pytest.fail(f"Prometheus reads {seen}")
+
+
+async def test_every_connection_to_postgres_is_encrypted(system: SecureSite) -> None:
     connection = await asyncpg.connect(system.database)
     try:
         plain = await connection.fetchval(
@@ -239,7 +228,7 @@ async def test_every_connection_to_postgres_is_encrypted(system: Secure) -> None
 
 
 async def test_postgres_lets_nobody_in_without_tls_or_with_another_password(
-    system: Secure,
+    system: SecureSite,
 ) -> None:
     plain = system.database.partition("?")[0]
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError, match="no encryption"):
@@ -249,7 +238,7 @@ async def test_postgres_lets_nobody_in_without_tls_or_with_another_password(
         await asyncpg.connect(other)
 
 
-async def test_a_postgres_of_another_authority_or_name_is_not_believed(system: Secure) -> None:
+async def test_a_postgres_of_another_authority_or_name_is_not_believed(system: SecureSite) -> None:
     other = system.database.replace("secrets/postgres/ca.crt", "secrets/kafka/ca.crt")
     with pytest.raises(ssl.SSLCertVerificationError):
         await asyncpg.connect(other)
@@ -258,8 +247,8 @@ async def test_a_postgres_of_another_authority_or_name_is_not_believed(system: S
         await asyncpg.connect(system.database.replace("@localhost:", "@127.1:"))
 
 
-async def test_kafka_lets_nobody_in_without_tls_and_an_account(system: Secure) -> None:
-    authority = ssl.create_default_context(cafile=system.folder / "secrets/kafka/ca.crt")
+async def test_kafka_lets_nobody_in_without_tls_and_an_account(system: SecureSite) -> None:
+    authority = ssl.create_default_context(cafile=system.authority("kafka"))
     address = f"localhost:{system.kafka_port}"
     for how in (
         {"security_protocol": "PLAINTEXT"},
@@ -276,8 +265,32 @@ async def test_kafka_lets_nobody_in_without_tls_and_an_account(system: Secure) -
         await admin.close()
 
 
-def test_no_password_stands_in_a_log(system: Secure) -> None:
+@pytest.mark.parametrize("account", ["events", "ingest", "gateway"])
+async def test_only_relays_may_write_the_log(system: SecureSite, account: str) -> None:
+    async def write_as(user: str, text: bytes) -> None:
+        password = system.values[f"KAFKA_{user.upper()}_PASSWORD"]
+        cluster = KafkaCluster(
+            f"localhost:{system.kafka_port}",
+            Tls(str(system.authority("kafka"))),
+            Account("PLAIN", user, password),
+        )
+        publisher = KafkaPublisher(cluster, events_topic(TOPIC, 4))
+        try:
+            sent = await publisher.send({0: [Message(b"1", text, [], 0)]})
+            result = await asyncio.wait_for(sent[0], 30)
+            assert result.stored == {0: 1}, result
+        finally:
+            await publisher.close()
+
+    with pytest.raises(BrokerError, match="Authorization"):
+        await write_as(account, b"forged")
+
+
+def test_nobody_was_denied_what_it_needs_and_no_password_stands_in_a_log(
+    system: SecureSite,
+) -> None:
     hidden = [value for name, value in system.values.items() if "PASSWORD" in name]
     for process in system.processes.values():
         text = process.log.read_text()
+        assert "AuthorizationFailed" not in text, process.name
         assert not [one for one in hidden if one in text], process.name

@@ -105,7 +105,10 @@ def device_calls(store: str) -> list[Call]:
 def push_calls(store: str) -> list[Call]:
     """A request to each route that concerns a browser that is told of this store's orders."""
     route, path = "/v1/stores/{id}/pushes/{device}", f"/v1/stores/{store}/pushes/phone"
+    guests, theirs = "/v1/stores/{id}/guest-pushes", f"/v1/stores/{store}/guest-pushes"
     return [
+        Call(guests, "GET", theirs),
+        Call(f"{guests}/{{table}}/{{device}}", "DELETE", f"{theirs}/5/phone"),
         Call("/v1/stores/{id}/pushes", "GET", f"/v1/stores/{store}/pushes"),
         Call(route, "PUT", path, a_subscription()),
         Call(route, "DELETE", path),

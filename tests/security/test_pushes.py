@@ -119,6 +119,27 @@ async def test_t46_a_guest_s_phone_is_of_the_table_of_its_token_and_nobody_else_
     assert [row["table_id"] for row in rows] == ["5"]
 
 
+async def test_t46_an_owner_sees_and_ends_guests_phones_but_not_where_they_are_told(
+    core: CoreService,
+) -> None:
+    store, wanted = new_store(), a_subscription()
+    guest = bearer(token("table", table=f"{store}/5"))
+    await core.client.put("/v1/guest-pushes/phone", json=wanted, headers=guest)
+    path = f"/v1/stores/{store}/guest-pushes"
+    owner = bearer(token("owner", store))
+    for reader in (owner, bearer(token("ops"))):
+        answer = await core.client.get(path, headers=reader)
+        (shown,) = answer.json()["pushes"]
+        assert (shown["table"], shown["device"]) == ("5", "phone")
+        assert not [name for name in ("endpoint", "p256dh", "auth") if wanted[name] in answer.text]
+    for table, device in (("6", "phone"), ("5", "phome")):
+        missing = await core.client.delete(f"{path}/{table}/{device}", headers=owner)
+        assert missing.status_code == 404
+    ended = await core.client.delete(f"{path}/5/phone", headers=owner)
+    assert ended.status_code == 204
+    assert (await core.client.get(path, headers=owner)).json()["pushes"] == []
+
+
 async def test_t46_a_guest_whose_party_has_left_subscribes_no_phone(core: CoreService) -> None:
     store = new_store()
     rights = {"role": "table", "stores": [], "table": f"{store}/{TABLE}"}

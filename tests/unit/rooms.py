@@ -33,6 +33,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "errors": "what both servers raise alike",
         "backoff": "how long to wait between attempts that fail",
         "logs": "structured logs",
+        "tls": "the certificate of a process's own port",
         "sockets": "a port, enough open files, the stop signals",
         "problem_answers": "problems as answers of HTTP",
         "query_string": "the parameters of a query",

@@ -3,7 +3,7 @@ rule."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -29,6 +29,7 @@ from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.api.gate import Gate
 from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.operations import JSON
+from core_api.api.quick_syncs import Finishing, QuickSyncs
 from core_api.api.request_parts import (
     JsonBody,
     device_of,
@@ -102,6 +103,23 @@ class CoreApi:
         self._ready = ready
         self.metrics = metrics
         self.ops = ops
+
+    def quick_syncs(self, path: str, finishing: Finishing) -> QuickSyncs:
+        """What answers plain requests for GET /v1/sync ahead of the application.
+
+        Args:
+            path: the same.
+            finishing: an application that finishes what was begun there.
+        """
+        return QuickSyncs(
+            path,
+            self._gate,
+            self._fetch,
+            self._answered,
+            self._note,
+            finishing,
+            self.metrics.requests.labels(path, 200),
+        )
 
     async def get_sync(self, authorization: str, device: str | None, query: bytes) -> bytes:
         """The answer's body of GET /v1/sync, from the two headers that it reads and the query.
@@ -263,16 +281,29 @@ class CoreApi:
         return await self._reached.of(order.store_id, order.id)
 
     async def _synced(self, caller: Caller, device: str | None, wanted: SyncRequest) -> bytes:
-        report = device_of(device)
+        return await self._answered(caller, device_of(device), wanted)
+
+    async def _answered(
+        self, caller: Caller, report: DeviceReport | None, wanted: SyncRequest
+    ) -> bytes:
         named = None if report is None else report.device
         answered = await self._fetch.answer(caller, wanted, named)
         await self._gate.check_stay(caller)
         if report is not None:
-            self.metrics.diverged(note_divergence(caller, report, wanted.after))
-            epoch = wanted.epoch or answered.epoch
-            heads = answered.heads()
-            self._devices.saw(sightings_of(caller, report, wanted.after, epoch, heads))
+            self._note(caller, report, wanted, answered.epoch, answered.heads())
         return answered.body
+
+    def _note(
+        self,
+        caller: Caller,
+        report: DeviceReport,
+        wanted: SyncRequest,
+        epoch: str,
+        heads: Mapping[str, int],
+    ) -> None:
+        self.metrics.diverged(note_divergence(caller, report, wanted.after))
+        epoch = wanted.epoch or epoch
+        self._devices.saw(sightings_of(caller, report, wanted.after, epoch, heads))
 
 
 def _device_named(request: Request) -> DeviceReport:

@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
-from core_api.api.request_parts import JsonBody, device_id_of, store_of
+from core_api.api.request_parts import JsonBody, device_id_of, store_of, table_of
 from core_api.errors import ForbiddenError
 from core_api.push.guests import GuestPhones, check_guest
 from core_api.push.registrations import PushSubscriptions
 from core_api.push.rules import check_sees, check_subscribes
-from core_api.push.subscriptions import Pushes, PushKey, Subscribe
+from core_api.push.subscriptions import GuestPushes, Pushes, PushKey, Subscribe
 
 _log = structlog.get_logger()
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -76,6 +76,25 @@ class PushApi:
             await self._gate.check_stay(caller)
             await self._gate.within_deadline(self._subscriptions.remove(store_id, device))
         _log.info("push_removed", store=store_id, device=device, by=caller.subject)
+        return Response(status_code=204, headers=_NO_STORE)
+
+    async def list_guests(self, request: Request) -> Response:
+        """GET /v1/stores/{id}/guest-pushes: which guests' phones are told."""
+        caller = self._gate.caller_of(request)
+        store_id = store_of(request)
+        check_sees(caller, store_id)
+        with self._gate.admit():
+            found = await self._gate.within_deadline(self._guests.list(store_id))
+        return _json(GuestPushes(found))
+
+    async def remove_of_guest(self, request: Request) -> Response:
+        """DELETE /v1/stores/{id}/guest-pushes/{table}/{device}: tell a guest's phone nothing."""
+        caller = self._gate.caller_of(request)
+        table, device = table_of(request), device_id_of(request)
+        check_subscribes(caller, table.root)
+        with self._gate.admit():
+            await self._gate.within_deadline(self._guests.remove_from(table, device))
+        _log.info("guest_push_removed", table=str(table), device=device, by=caller.subject)
         return Response(status_code=204, headers=_NO_STORE)
 
     async def put_guest(self, request: Request) -> Response:

@@ -10,10 +10,13 @@ from sqlalchemy import (
     Index,
     Table,
     Text,
+    text,
 )
 
 from core_api.postgres.tables.delivery import delivery_columns
 from core_api.postgres.tables.metadata import NOW, metadata
+
+_EMPTY = text("''")
 
 push_subscriptions = Table(
     "push_subscriptions",
@@ -53,6 +56,27 @@ guest_pushes = Table(
         comment="when the guest's token was made, in seconds since 1970",
     ),
     Column("expires_at", DateTime(timezone=True), nullable=False, comment="when that token ends"),
+    Column(
+        "token",
+        Text,
+        nullable=False,
+        server_default=_EMPTY,
+        comment="the key by which the guest's token can be revoked; empty: not known",
+    ),
+    Column(
+        "session",
+        Text,
+        nullable=False,
+        server_default=_EMPTY,
+        comment="the key by which its session can be revoked; empty: it has none",
+    ),
+    Column(
+        "signed_in_at",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="when its guest signed in, in seconds since 1970; 0: when the token was made",
+    ),
     Column("renewed_at", DateTime(timezone=True), nullable=False, server_default=NOW),
     *delivery_columns("it was told of all orders up to here", "it"),
     CheckConstraint("seq >= 0", name="seq"),

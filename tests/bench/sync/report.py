@@ -12,6 +12,7 @@ from tests.bench.sync.cases import (
     FLAT_WITHIN,
     OVER_ASYNCPG,
     OVER_SQLALCHEMY,
+    OVER_SQLALCHEMY_PER_CPU,
     Case,
     Point,
     Sample,
@@ -71,22 +72,26 @@ def ratios(results: Results) -> Iterator[str]:
     "Per CPU" is answers per CPU second of the server and Postgres together: other work on the
     machine takes from the rate of a run, and hardly from this.
     """
-    targets: dict[System, float | None] = {
-        "sqlalchemy": OVER_SQLALCHEMY,
-        "asyncpg": OVER_ASYNCPG,
-        "pgbench": None,
-    }
     for point, sample in results.items():
         if point.system != "yabam":
             continue
+        per_cpu = OVER_SQLALCHEMY_PER_CPU.get(point.case)
+        targets: dict[System, tuple[float | None, float | None]] = {
+            "sqlalchemy": (OVER_SQLALCHEMY[point.case], per_cpu),
+            "asyncpg": (OVER_ASYNCPG, None),
+            "pgbench": (None, None),
+        }
         said = []
-        for rival, target in targets.items():
+        for rival, held in targets.items():
             other = results.get(Point(rival, point.clients, point.case, point.log_events))
             if other is not None:
                 ratio = sample.load.req_s / other.load.req_s
-                due = target if point.clients == 64 else None
+                by_rate, by_cpu = held if point.clients == 64 else (None, None)
                 cost = _cost(other) / _cost(sample)
-                said.append(f"{ratio:.2f} × {rival}{_against(ratio, due)}, {cost:.2f} × per CPU")
+                said.append(
+                    f"{ratio:.2f} × {rival}{_against(ratio, by_rate)}, "
+                    f"{cost:.2f} × per CPU{_against(cost, by_cpu)}"
+                )
         yield f"{_where(point.clients, point.case, point.log_events)}: {'; '.join(said)}"
     yield from _flatness(results)
 

@@ -151,12 +151,15 @@ class Kitchen:
         return self.program.at >= await self._records.head()
 
     async def judge(self, within_s: float) -> tuple[Verdict, str]:
-        """Come to rest, and hold all against Core's tables; what there was, in a few words."""
+        """Come to rest, and hold all against Core's tables; what there was, in a few words. What
+        is late is waited for until no ticket has come out for so long."""
         staff, presses = self.staff, self._presses_before
         staff.pause()
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline and not await self._is_at_rest():  # noqa: ASYNC110 - tables tell nobody
+        printed, deadline = len(self.papers), time.monotonic() + within_s
+        while time.monotonic() < deadline and not await self._is_at_rest():
             await asyncio.sleep(_LOOK_EVERY_S)
+            if len(self.papers) > printed:
+                printed, deadline = len(self.papers), time.monotonic() + within_s
         papers = self.papers[self._papers_before :]
         verdict = judge_papers(staff.ordered, papers)
         states = await self._records.states()

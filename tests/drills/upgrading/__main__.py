@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from client_sdk.contract.errors import YabamError
 from deploy.kafka.server import ensure_libs
@@ -35,6 +36,9 @@ from tests.drills.upgrading.orders import (
 )
 from tests.drills.upgrading.partner import Partner
 from tests.drills.upgrading.previous import PREVIOUS, copied, environment_of, exported
+
+_OLD_SHARE: Final = 10.0
+"""The previous release's producer places an order where others write so many times."""
 
 
 def main() -> int:
@@ -87,6 +91,7 @@ async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequ
         (options.build / "upgrade-drill.md").write_text(report)
 
     pages, partner = OpenPages(site), Partner(site, [STORE])
+    old_clients = OldClients(site, code.old, _OLD_SHARE / options.rate)
     try:
         return await rehearse(
             site,
@@ -97,7 +102,7 @@ async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequ
             rate_per_s=options.rate,
             patience_s=options.patience,
             save=save,
-            others=Bystanders(OldClients(site, code.old), pages, partner),
+            others=Bystanders(old_clients, pages, partner),
         )
     finally:
         await pages.close()

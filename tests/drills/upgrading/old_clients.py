@@ -30,7 +30,6 @@ from tests.chaos.site import Site
 STORE: Final = "1"
 CHANNELS: Final = (f"store:{STORE}", f"table:{STORE}/1", f"table:{STORE}/2")
 _PROGRAM: Final = Path(__file__).with_name("old_program.py")
-_ORDER_EVERY_S: Final = 0.5
 
 
 class OldClients:
@@ -39,15 +38,16 @@ class OldClients:
     Args:
         site: what they are clients of.
         code: the environment in which the previous release's code runs.
+        every_s: how often an order is placed.
     """
 
-    def __init__(self, site: Site, code: Mapping[str, str]) -> None:
+    def __init__(self, site: Site, code: Mapping[str, str], every_s: float) -> None:
         told = {
             "url": site.core_url,
             "token": site.token("old-program", "owner", STORE),
             "store": STORE,
             "channels": CHANNELS,
-            "every_s": _ORDER_EVERY_S,
+            "every_s": every_s,
         }
         self._environment = {**code, "OLD_PROGRAM": json.dumps(told)}
         self._folder = site.folder / "log"

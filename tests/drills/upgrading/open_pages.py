@@ -77,12 +77,16 @@ class OpenPages:
         await self._ending.aclose()
 
     async def rest(self, within_s: float) -> bool:
-        """Place no more orders; whether those under way could be."""
+        """Place no more orders; whether those under way could be. Why not is told by `judge`."""
         self._resting.set()
         if self._writing is None:
             return False
         await asyncio.wait([self._writing], timeout=within_s)
-        return self._writing.done() and self._writing.exception() is None
+        if not self._writing.done():
+            return False
+        if (error := self._writing.exception()) is not None:
+            self._errors.append(f"its orders ended: {error!r}")
+        return error is None
 
     async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
         """What each page shows against the database; they may need so long to get there."""
@@ -91,14 +95,14 @@ class OpenPages:
         for name, page in self._pages.items():
             verdict.add(await _judged(f"the terminal {name}", page, expected, within_s))
         for error in self._errors:
-            verdict.add(Verdict(lost=1, notes=[f"a page raised an error: {error}"]))
+            verdict.add(Verdict(lost=1, notes=[f"open pages: {error}"]))
         self._errors.clear()
         return verdict
 
     async def _open(self, browser: Browser) -> tuple[BrowserContext, Page]:
         context = await browser.new_context(service_workers="block", locale="en-US")
         page = await context.new_page()
-        page.on("pageerror", lambda error: self._errors.append(str(error)))
+        page.on("pageerror", lambda error: self._errors.append(f"one raised {error}"))
         await page.goto(f"{self._site.core_url}/terminal#token={self._token}", timeout=_WITHIN_MS)
         await page.locator('#lamp[data-mode="live"]').wait_for(timeout=_WITHIN_MS)
         await page.evaluate("() => { window.notLoadedAnew = true; }")
@@ -110,8 +114,10 @@ class OpenPages:
             base_url=self._site.core_url, timeout=30, headers=headers
         ) as http:
             while not self._resting.is_set():
-                await self._place(http)
-                if len(self._open_orders) > _OPEN:
+                # Core takes only so many open orders of a table.
+                if len(self._open_orders) < _OPEN:
+                    await self._place(http)
+                else:
                     await self._step(http)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_ORDER_EVERY_S):

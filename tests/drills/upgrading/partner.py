@@ -8,7 +8,8 @@ sender is killed and no answer is lost, so each event must come once, though the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import httpx
@@ -54,7 +55,8 @@ class Partner:
         return True
 
     async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
-        """What came since the last time against the log, of which the last may come so late."""
+        """What came since the last time against the log. What is late is not lost: it is waited
+        for until nothing has come for so long."""
         log = await ledger.log(self._judged)
         heads = {channel: facts[-1].seq for channel, facts in log.items() if facts}
 
@@ -62,8 +64,7 @@ class Partner:
             taken = {(one.channel, one.seq) for one in receiver.taken}
             return all(head in taken for head in heads.items())
 
-        with contextlib.suppress(TimeoutError):
-            await self._receiver.until(has_all, within_s)
+        await until_nothing_comes(self._receiver, has_all, within_s)
         new = self._receiver.taken[self._taken_before :]
         self._taken_before = len(self._receiver.taken)
         self._judged |= heads
@@ -83,6 +84,20 @@ class Partner:
             self._receiver.secret = made["secret"]
             lanes = made["webhook"]["lanes"]
         self._judged = {f"store:{lane['store_id']}": lane["seq"] for lane in lanes}
+
+
+async def until_nothing_comes(
+    receiver: Receiver, has_all: Callable[[Receiver], bool], silence_s: float
+) -> None:
+    """Wait until it has all, or has taken nothing for so long."""
+    with contextlib.suppress(TimeoutError):
+        while not has_all(receiver):
+            more = len(receiver.taken) + 1
+            await receiver.until(partial(_has_taken, more), silence_s)
+
+
+def _has_taken(count: int, receiver: Receiver) -> bool:
+    return len(receiver.taken) >= count
 
 
 def judge_webhooks(log: Mapping[str, Sequence[Fact]], taken: Iterable[Received]) -> Verdict:

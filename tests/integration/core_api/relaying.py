@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from core_api.access.callers import Caller
 from core_api.ids import order_id
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS
+from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import NewItem, PlaceOrder
 from core_api.orders.service import OrderService
 from core_api.relay.main import run_relay
@@ -104,9 +105,12 @@ def commands(pool: Pool) -> OrderService:
     )
 
 
-async def place(on: OrderService, store: str, note: str = "", table: str | None = "5") -> str:
+async def place(
+    on: OrderService, store: str, note: str = "", table: str | None = "5", key: str = ""
+) -> str:
     order = PlaceOrder(store, "EUR", [NewItem("Tea", 1, 250)], table_id=table, note=note)
-    return (await on.place(PRODUCER, order)).order_id
+    idempotency = Idempotency("producer:pos", key) if key else None
+    return (await on.place(PRODUCER, order, idempotency)).order_id
 
 
 async def put_event(pool: Pool, store: str, size: int) -> None:

@@ -89,13 +89,16 @@ async def test_a_synchronous_standby_takes_over_and_the_epoch_goes_on(
         started(pool, url, bootstrap, topic),
         followed(bootstrap, topic) as seen,
     ):
-        placed = [await place(commands(pool), "12", table=None) for _ in range(3)]
+        keys = [f"key-{number}" for number in range(3)]
+        placed = [await place(commands(pool), "12", table=None, key=key) for key in keys]
         await until_empty(pool, 60)
         epoch = await pool.fetchval(EPOCH)
         born_in = await pool.fetchval("SELECT born_in FROM epoch")
         await until(pool, WITNESSED)
         await asyncio.to_thread(standby.take_over)
         await until(pool, f"SELECT born_in <> '{born_in}' FROM epoch")
+        again = [await place(commands(pool), "12", table=None, key=key) for key in keys]
+        assert again == placed
         placed.append(await place(commands(pool), "12", table=None))
         await seen.until(lambda: seen.heads == {"store:12": 4}, 60)
         assert await pool.fetchval(EPOCH) == epoch
@@ -116,17 +119,21 @@ async def test_a_standby_that_lacks_commits_begins_a_new_epoch_by_itself(
         started(pool, url, bootstrap, topic),
         followed(bootstrap, topic, gapless=False) as seen,
     ):
-        kept = await place(commands(pool), "12", table=None)
+        kept = await place(commands(pool), "12", table=None, key="kept")
         await until_empty(pool, 60)
         epoch = await pool.fetchval(EPOCH)
         await standby.fall_behind()
-        lost = await place(commands(pool), "12", table=None)
+        lost = await place(commands(pool), "12", table=None, key="lost")
         await seen.until(lambda: seen.heads == {"store:12": 2}, 60)
         await asyncio.to_thread(standby.take_over)
         await until(pool, f"SELECT epoch > '{epoch}' FROM epoch")
         rows = await pool.fetch("SELECT id::text FROM orders")
         assert {row[0] for row in rows} == {kept}, f"{lost} was on the primary alone"
-        await place(commands(pool), "12", table=None)
+        # A writer that asks again with its key is told what is there, and what is not is placed.
+        assert await place(commands(pool), "12", table=None, key="kept") == kept
+        again = await place(commands(pool), "12", table=None, key="lost")
+        assert await pool.fetchval("SELECT count(*) FROM orders WHERE id::text = $1", again) == 1
+        assert again != lost
         await seen.until(lambda: seen.records[-1].epoch > epoch, 60)
 
 

@@ -7,7 +7,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from msgspec import structs
 from prometheus_client import CollectorRegistry
@@ -20,14 +25,23 @@ from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool, open_pool
 from core_api.push import guests as guests_module
 from core_api.push import sender as sender_module
-from core_api.push.guests import DueGuests, GuestPhones, trim_guest_phones
+from core_api.push.due_guests import DueGuests
+from core_api.push.guests import GuestPhones, trim_guest_phones
 from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics
 from core_api.push.sender import PushSender
+from core_api.revocations.statements import NewRevocation, revoke
+from core_api.revocations.watching import Revoked
 from core_api.webhooks.posting import Poster
 from core_api.wiring import new_order_id, utc_now
 from deploy.local.postgres import EmbeddedPostgres
-from server_common.limits import GUEST_PUSHES_OF_TABLE, PUSH_ORDERS_NAMED
+from server_common.limits import (
+    GUEST_PUSHES,
+    GUEST_PUSHES_OF_TABLE,
+    PUSH_ORDERS_NAMED,
+    PUSHES_AT_ONCE,
+)
+from server_common.revocations.records import Kind, key_of
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.parts import migrated_database
 from tests.push_service import PushService, encoded
@@ -45,6 +59,10 @@ class Room:
         self.pool = pool
         self.orders = OrderService(pool, 4, utc_now, new_order_id, lambda _: None)
         self.phones = GuestPhones(pool, LOOPBACK)
+
+    def due(self) -> DueGuests:
+        """Who is to be told now, as a process that has just started finds it."""
+        return DueGuests(self.pool, Revoked(self.pool, time.time, time.monotonic))
 
     async def place(self, store: str, table: str = "5", upto: str = "preparing") -> str:
         """Place an order and take it so far; its number."""
@@ -87,7 +105,21 @@ def guest(store: str, table: str = "5", age_s: int = 60, lifetime_s: int = 3600)
     """Who came so long ago."""
     made = int(time.time()) - age_s
     where = Channel("table", store, table)
-    return Caller("guest", "table", table=where, issued_at=made, expires_at=made + lifetime_s)
+    name = f"{store}-{table}"
+    return Caller(
+        f"guest-{name}", "table", table=where, issued_at=made, expires_at=made + lifetime_s,
+        token=key_of("token", f"t-{name}"), session=key_of("session", f"s-{name}"),
+    )  # fmt: skip
+
+
+REVOKED: dict[Kind, str] = {"token": "t-{}-5", "session": "s-{}-5", "subject": "guest-{}-5"}
+
+
+async def revoked(room: Room, kind: Kind, store: str, until: datetime | None = None) -> None:
+    """The guest at table 5 is signed out."""
+    name = REVOKED[kind].format(store)
+    before = int(time.time()) if kind == "subject" else 0
+    await revoke(room.pool, NewRevocation(kind, name, before, until, "ops-1"))
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +134,7 @@ async def room(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
     yield Room(pool)
     await pool.execute("DELETE FROM guest_pushes")
+    await pool.execute("DELETE FROM revocations")
     pool.terminate()
 
 
@@ -114,7 +147,7 @@ async def service() -> AsyncIterator[PushService]:
 def sender(room: Room, poster: Poster) -> PushSender:
     """A sender over the database of these tests."""
     metrics = PushMetrics(CollectorRegistry())
-    return PushSender("guests", DueGuests(room.pool), poster, KEYS, metrics, utc_now)
+    return PushSender("guests", room.due(), poster, KEYS, metrics, utc_now)
 
 
 @asynccontextmanager
@@ -203,7 +236,7 @@ async def test_a_phone_of_a_party_that_has_left_hears_nothing_of_the_next_one(
     await service.until(lambda s: len(s.taken) == 1)
     await poster.close()
     assert service.asked == ["/push/1"]
-    await DueGuests(room.pool).settle()
+    await room.due().settle()
     assert await room.kept(store) == ["ours"]
 
 
@@ -222,8 +255,78 @@ async def test_a_phone_hears_nothing_once_its_guest_s_token_has_ended(
     await service.until(lambda s: len(s.taken) == 1)
     await poster.close()
     assert service.asked == ["/push/1"]
-    await DueGuests(room.pool).settle()
+    await room.due().settle()
     assert await room.kept(store) == []
+
+
+@pytest.mark.parametrize("kind", REVOKED)
+async def test_a_phone_hears_nothing_once_its_guest_s_token_was_revoked(
+    room: Room, service: PushService, kind: Kind
+) -> None:
+    store = new_store()
+    for table in ("5", "6"):
+        await room.phones.put(guest(store, table), "phone", service.browser().subscription)
+        await room.ready(store, await room.place(store, table))
+    poster = Poster(LOOPBACK)
+    await revoked(room, kind, store)
+    await sender(room, poster).look()
+    await service.until(lambda s: len(s.taken) == 1)
+    await poster.close()
+    assert service.asked == ["/push/1"]
+    rows = await room.pool.fetch("SELECT table_id FROM guest_pushes WHERE store_id = $1", store)
+    assert [row["table_id"] for row in rows] == ["6"]
+
+
+@pytest.mark.parametrize("kind", REVOKED)
+async def test_a_phone_of_a_revoked_token_is_forgotten_though_nothing_is_ready(
+    room: Room, service: PushService, kind: Kind
+) -> None:
+    store = new_store()
+    for table in ("5", "6"):
+        await room.phones.put(guest(store, table), table, service.browser().subscription)
+    due = room.due()
+    await due.settle()
+    assert await room.kept(store) == ["5", "6"]
+    await revoked(room, kind, store)
+    await due.settle()
+    assert await room.kept(store) == ["6"]
+
+
+async def test_a_phone_goes_on_when_its_guest_has_a_new_token(
+    room: Room, service: PushService
+) -> None:
+    store, wanted = new_store(), service.browser().subscription
+    old, due = guest(store), room.due()
+    new = replace(old, token=key_of("token", "new"), session="")
+    await room.phones.put(old, "phone", wanted)
+    await room.phones.put(new, "phone", wanted)
+    for kind in ("token", "session"):
+        await revoked(room, kind, store)
+    await due.settle()
+    assert await room.kept(store) == ["phone"]
+    # And one that signed in after all of its subject's tokens were revoked.
+    later = replace(new, signed_in_at=int(time.time()) + 5)
+    await room.phones.put(later, "phone", wanted)
+    await revoked(room, "subject", store)
+    await due.settle()
+    assert await room.kept(store) == ["phone"]
+
+
+async def test_an_owner_sees_the_phones_of_the_store_s_guests_and_ends_one(
+    room: Room, service: PushService
+) -> None:
+    store, endpoints = new_store(), []
+    for place, table in ((store, "6"), (store, "5"), (new_store(), "5")):
+        wanted = service.browser().subscription
+        endpoints.append(wanted.endpoint)
+        await room.phones.put(guest(place, table), "phone", wanted)
+    shown = await room.phones.list(store)
+    assert [(one.table, one.device) for one in shown] == [("5", "phone"), ("6", "phone")]
+    assert {one.service for one in shown} <= {urlsplit(one).netloc for one in endpoints}
+    await room.phones.remove_from(Channel("table", store, "5"), "phone")
+    with pytest.raises(NotFoundError, match="no phone phone"):
+        await room.phones.remove_from(Channel("table", store, "5"), "phone")
+    assert [one.table for one in await room.phones.list(store)] == ["6"]
 
 
 async def test_a_phone_that_sits_at_another_table_is_told_of_that_one_alone(
@@ -251,6 +354,61 @@ async def test_a_table_has_so_many_phones_and_those_who_left_take_no_room(
     await room.leave(store)
     await room.phones.put(guest(store, age_s=-1), "more", service.browser().subscription)
     assert await room.kept(store) == ["more", "other"]
+
+
+FILL = """
+INSERT INTO guest_pushes (store_id, table_id, device, endpoint, origin, p256dh, auth, language,
+    subject, issued_at, expires_at, epoch, seq)
+SELECT 'full-' || n / 120, (n / 4 % 30)::text, 'phone-' || n, 'https://push.example/' || n,
+    'https://push.example', 'key', 'secret', 'ko', 'guest', extract(epoch FROM now())::bigint,
+    now() + interval '1 hour', e.epoch, 0
+FROM generate_series(1, $1::int) n, epoch e
+"""
+
+
+class Explaining:
+    """A pool that keeps how the statement that takes phones was carried out."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.scans: list[dict[str, Any]] = []
+
+    async def fetch(self, statement: str, *arguments: Any) -> Any:
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
+        async with self._pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            ((plan,),) = await connection.fetch(explain, *arguments)
+            await transaction.rollback()
+        self.scans += scans_of(msgspec.json.decode(plan)[0]["Plan"])
+        return await self._pool.fetch(statement, *arguments)
+
+
+def scans_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Where a plan reads the phones."""
+    is_one = plan.get("Relation Name") == "guest_pushes" and "Scan" in plan["Node Type"]
+    return [plan] * is_one + [one for part in plan.get("Plans", ()) for one in scans_of(part)]
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+async def test_a_look_reads_the_phones_of_tables_with_something_ready_however_many_there_are(
+    room: Room, service: PushService, analyzed: bool
+) -> None:
+    store = new_store()
+    await room.pool.execute(FILL, GUEST_PUSHES - 1)
+    await room.phones.put(guest(store), "phone", service.browser().subscription)
+    await room.ready(store, await room.place(store))
+    if analyzed:
+        await room.pool.execute("ANALYZE guest_pushes")
+    explaining: Any = Explaining(room.pool)
+    due = DueGuests(explaining, Revoked(room.pool, time.time, time.monotonic))
+    (found,) = await due.take([], PUSHES_AT_ONCE, failing=False)
+    assert found.store_id == store
+    for scan in explaining.scans:
+        assert scan.get("Index Name") == "pk_guest_pushes"
+        read = scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)
+        assert read * scan["Actual Loops"] < 2
+    assert explaining.scans
 
 
 async def test_there_is_room_for_so_many_phones_in_all(

@@ -16,8 +16,11 @@ from aiokafka import AIOKafkaConsumer
 from structlog.testing import capture_logs
 
 from core_api.kafka.messages import Message
+from core_api.kafka.permitting import permit
 from core_api.kafka.publisher import KafkaPublisher
+from core_api.kafka.rights import Names, rights_of
 from core_api.kafka.topics import BrokerError, events_topic
+from deploy.kafka.server import KafkaServer
 from server_common.kafka.clients import start_client
 from server_common.kafka.connection import (
     Account,
@@ -145,3 +148,18 @@ async def test_a_broker_that_another_authority_has_signed_is_not_believed(
     cluster = KafkaCluster(secure.accounts, Tls(str(stranger.ca)), account)
     with pytest.raises(BrokerError):
         await write(cluster, b"x")
+
+
+async def test_rights_are_given_by_whom_may_and_once_more_does_no_harm(
+    secure: SecureKafka,
+) -> None:
+    rights = rights_of(Names())["events"]
+    await permit(secure.server.bootstrap, "events", rights)
+    await permit(secure.server.bootstrap, "events", rights)
+    with pytest.raises(BrokerError, match="READ of order-events"):
+        await permit(as_account(secure, "events"), "events", rights)
+
+
+async def test_a_kafka_without_access_rules_says_what_to_set(kafka_server: KafkaServer) -> None:
+    with pytest.raises(BrokerError, match=r"authorizer\.class\.name"):
+        await permit(kafka_server.bootstrap, "events", rights_of(Names())["events"])

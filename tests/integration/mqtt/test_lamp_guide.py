@@ -33,6 +33,17 @@ STORE = "12"
 TOPIC = state_topic(STORE, "taking-orders")
 
 
+def program() -> str:
+    section = GUIDE.read_text().partition("## A lamp\n")[2]
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_has_at_most_twenty_lines() -> None:
+    assert sum(bool(line.strip()) for line in program().splitlines()) <= 20
+
+
 async def say(gateway: Device, epoch: str, version: int, value: dict[str, bool] | None) -> None:
     told = {"type": "state", "epoch": epoch, "key": "taking-orders", "version": version}
     payload = json.dumps({**told, "value": value}).encode()
@@ -43,10 +54,7 @@ async def test_is_lit_while_no_orders_are_taken_says_that_it_is_there_and_ends_w
     mosquitto: MosquittoServer, register: Register, tmp_path: Path
 ) -> None:
     identity = register.put(STORE, "lamp-1")
-    section = GUIDE.read_text().partition("## A lamp\n")[2]
-    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
-    assert found is not None
-    source = found[1]
+    source = program()
     for text, here in [
         ('"…"', f'"{DEVICE_KEYS.password(identity, "k1")}"'),
         ('"broker.example", 8883', f'"{LOOPBACK}", {mosquitto.tls_port}'),
@@ -80,8 +88,8 @@ async def test_is_lit_while_no_orders_are_taken_says_that_it_is_there_and_ends_w
                 await say(gateway, "01A", 8, {"value": False})
                 await say(gateway, "01B", 2, {"value": False})
                 await say(gateway, "01B", 3, None)
-                await until(lambda: len(shows()) >= 4)
-                assert shows() == ["on", "off", "on", "off"]
+                await until(lambda: len(shows()) >= 5)
+                assert shows() == ["on", "off", "off", "on", "off"]
             mosquitto.kill()
             await until(lambda: lamp.exit_status is not None)
     finally:

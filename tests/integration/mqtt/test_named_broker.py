@@ -21,6 +21,11 @@ def stack(tmp_path: Path) -> Stack:
     return Stack(addresses, Keys("t" * 32, "s" * 32, "d" * 32), tmp_path, {})
 
 
+def ports() -> tuple[int, int]:
+    """Of gateway and admin."""
+    return free_port(), free_port()
+
+
 def door_of(stack: Stack) -> list[str]:
     return [one.name for one in stack.processes if one.name.startswith("mqtt")]
 
@@ -28,7 +33,7 @@ def door_of(stack: Stack) -> list[str]:
 def test_with_what_make_mqtt_prints_gateway_and_admin_are_started(
     stack: Stack, mosquitto: MosquittoServer
 ) -> None:
-    said = add_named_door(stack, f"{LOOPBACK}:{mosquitto.tls_port}", mosquitto.settings)
+    said = add_named_door(stack, f"{LOOPBACK}:{mosquitto.tls_port}", mosquitto.settings, *ports())
     assert door_of(stack) == ["mqtt-admin", "mqtt"]
     assert f"{LOOPBACK}:{mosquitto.tls_port}" in said
 
@@ -41,7 +46,7 @@ def test_a_broker_that_we_do_not_administer_gets_a_gateway_alone(
         "YABAM_MQTT_PASSWORD": mosquitto.password_of_admin,
         "YABAM_MQTT_VERSION": "3.1.1",
     }
-    said = add_named_door(stack, f"{LOOPBACK}:{mosquitto.port}", settings)
+    said = add_named_door(stack, f"{LOOPBACK}:{mosquitto.port}", settings, *ports())
     assert door_of(stack) == ["mqtt"]
     assert "yours to set" in said
 
@@ -58,5 +63,5 @@ def test_one_that_does_not_let_us_in_is_named_before_anything_starts(
     stack: Stack, mosquitto: MosquittoServer, address: Callable[[MosquittoServer], str], why: str
 ) -> None:
     with pytest.raises(DoorError, match=why):
-        add_named_door(stack, address(mosquitto), {})
+        add_named_door(stack, address(mosquitto), {}, *ports())
     assert door_of(stack) == []

@@ -294,3 +294,35 @@ async def test_the_lamp_is_told_when_it_changes_and_not_when_something_else_does
     await connection.show_lamp(statuses())
     told = ["● starting", "● live", "● offline", "● live"]
     assert capsys.readouterr().err.splitlines() == told
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["list", "12"], "GET /v1/stores/12/pushes"),
+        (["list", "12", "--guests"], "GET /v1/stores/12/guest-pushes"),
+        (["remove", "12/phone"], "DELETE /v1/stores/12/pushes/phone"),
+        (["remove", "12/5/phone"], "DELETE /v1/stores/12/guest-pushes/5/phone"),
+    ],
+)
+def test_pushes_of_a_store_and_of_its_guests_are_asked_for_where_they_are(
+    words: list[str], asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = []
+
+    def give(request: httpx.Request) -> httpx.Response:
+        requests.append(f"{request.method} {request.url.path}")
+        return httpx.Response(200, json={"pushes": []})
+
+    made = partial(httpx.AsyncClient, transport=httpx.MockTransport(give))
+    monkeypatch.setattr("client_sdk.commands.connection.httpx.AsyncClient", made)
+    assert main(["push", *words, "--core", "http://127.0.0.1:1", "--token", "t"]) == 0
+    assert requests == [asked]
+
+
+@pytest.mark.parametrize("place", ["12", "12/", "/phone", "12//phone", "12/5/phone/more"])
+def test_what_names_no_device_is_told_before_anything_is_asked(
+    place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["push", "remove", place, "--core", "http://127.0.0.1:1", "--token", "t"]) == 2
+    assert "write STORE/NAME" in capsys.readouterr().err

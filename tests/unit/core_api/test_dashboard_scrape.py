@@ -196,3 +196,21 @@ def test_this_processes_own_numbers_need_no_request() -> None:
     assert (reading.kind, reading.state) == ("core", "ready")
     assert reading.values["yabam_core_resets_total"] == {("epoch",): 2.0}
     assert "other" not in reading.values
+
+
+async def test_all_behind_a_name_are_asked_by_https_each_for_the_names_certificate() -> None:
+    asked: list[tuple[str, object]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((str(request.url), request.extensions.get("sni_hostname")))
+        return events_server()[request.url.path]
+
+    names = {"events": ["10.0.0.2", "10.0.0.1"]}
+    first, second = await ask(answer, "https://events:8001", names=names)
+    assert [first.node, second.node] == ["https://10.0.0.1:8001", "https://10.0.0.2:8001"]
+    assert first.name == "events:8001 (10.0.0.1)"
+    assert {name for _, name in asked} == {"events"}
+    asked.clear()
+    (alone,) = await ask(answer, "https://orders.example", names={"orders.example": ["10.0.0.1"]})
+    assert alone.node == "https://orders.example"
+    assert {name for _, name in asked} == {None}

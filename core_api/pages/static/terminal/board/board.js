@@ -24,6 +24,7 @@ export class Board {
   #current = null;
   #chosen = "new";
   #wanted = null;
+  #width = 0;
   #pressed = new Set();
 
   /**
@@ -43,7 +44,7 @@ export class Board {
     root.append(...COLUMNS.map((name) => this.#columns[name].section));
     tabs.append(...COLUMNS.map((name) => this.#columns[name].tab));
     root.addEventListener("focusin", (event) => this.#focused(event.target));
-    new ResizeObserver(() => this.#touch.held || this.#divide()).observe(root);
+    new ResizeObserver(() => this.#resized()).observe(root);
     this.choose("new");
   }
 
@@ -209,6 +210,16 @@ export class Board {
     const now = this.#places();
     const moved = [...now].filter(([element, place]) => isElsewhere(element, places, place));
     this.#touch.moved(moved.map(([element]) => element));
+  }
+
+  // Another width moves every card by itself: columns that wait for the finger would stand squeezed.
+  #resized() {
+    const { clientWidth } = this.#root;
+    const isWidth = clientWidth !== this.#width;
+    this.#width = clientWidth;
+    if (!isWidth && this.#touch.held) return;
+    this.#divide();
+    if (isWidth) this.#touch.moved([...this.#cards.values()].map(({ element }) => element));
   }
 
   #places() {

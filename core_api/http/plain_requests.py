@@ -1,0 +1,167 @@
+"""Reads the requests that nearly all Fetch Syncs are: whole in one piece, and plain. Pure.
+
+Clients of a kind send the same headers but for two that are their own, Authorization and the
+device's. These are cut out, and the rest is parsed once and then known by its very bytes. What is
+not found here is no fault: it is read as any other request is, and a test holds that both are
+answered alike.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Final, NamedTuple
+
+import httptools
+
+from server_common.http_rules import HEAD_END, refusal_of
+
+MOST_KNOWN: Final = 256
+"""How many blocks of headers are remembered; when there are more, all are forgotten."""
+MOST_BLOCK_BYTES: Final = 2048
+"""The longest block of headers that is read here, without the two."""
+MOST_BYTES: Final = 8192
+"""The longest request that is read here."""
+
+_VERSION: Final = b" HTTP/1.1\r\n"
+_BEFORE_LINE_END: Final = len(_VERSION) - 2
+_PLAIN: Final = (string.ascii_letters + string.digits + "-._~%=&@:,/").encode()
+"""What a query may hold to be read without the parser, which refuses none of these."""
+_TOKEN: Final = (string.ascii_letters + string.digits + "-._~+/=").encode()
+"""What an access token is made of (RFC 6750, 2.1)."""
+_DEVICE: Final = (string.ascii_letters + string.digits + "-._~:/*;= ").encode()
+_BEARER: Final = (b"\r\nAuthorization: Bearer ", b"\r\nauthorization: Bearer ")
+_ABOUT: Final = (b"\r\nYabam-Device: ", b"\r\nyabam-device: ")
+_GENERAL: Final = frozenset(
+    {
+        # Where one of these is left in the block, the request is not plain.
+        *(b"authorization", b"yabam-device"),
+        *(b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"trailer"),
+        # These lead to another answer, or to other lines in the log.
+        *(b"origin", b"traceparent"),
+    }
+)
+_OF_ONE_CLIENT: Final = frozenset({b"cookie", b"x-forwarded-for", b"x-real-ip", b"forwarded"})
+"""A block with one of these comes from one client only, and is not worth remembering."""
+_READER: Final = b"GET / HTTP/1.1"
+
+
+class PlainRequest(NamedTuple):
+    """A request that keeps the rules of every head, has no body and keeps its connection."""
+
+    query: str
+    token: str
+    """Of the header Authorization, whose scheme is Bearer."""
+    device: str | None
+    """The device's header; None: there is none."""
+
+
+class PlainRequests:
+    """Reads requests for one path, and remembers blocks of headers.
+
+    Args:
+        path: what is asked for, by GET and with a query.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._begin = f"GET {path}?".encode()
+        self._known: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def read(self, data: bytes) -> PlainRequest | None:
+        """Read what a client has sent behind a whole request, or first.
+
+        Returns:
+            The request; None: this reader does not know.
+        """
+        size = len(data)
+        # The first end of a head must be the end of all: so the lines cut out below are of this
+        # head, and what is left of it ends as it did.
+        if (
+            size > MOST_BYTES
+            or not data.startswith(self._begin)
+            or data.find(HEAD_END) != size - len(HEAD_END)
+        ):
+            return None
+        at = data.find(_VERSION)
+        query = data[len(self._begin) : at]
+        if at < 0 or query.translate(None, _PLAIN):
+            return None
+        token, block = _cut(data[at + _BEFORE_LINE_END :], _BEARER)
+        if not token or token.translate(None, _TOKEN):
+            return None
+        device, block = _cut(block, _ABOUT)
+        if device is not None and (device.strip() != device or device.translate(None, _DEVICE)):
+            return None
+        if block not in self._known and not self._learn(block):
+            return None
+        return PlainRequest(
+            query.decode(), token.decode(), None if device is None else device.decode()
+        )
+
+    def _learn(self, block: bytes) -> bool:
+        names = _names_of(block)
+        if names is None or not _GENERAL.isdisjoint(names):
+            return False
+        if _OF_ONE_CLIENT.isdisjoint(names):
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known.add(block)
+        return True
+
+
+def _cut(lines: bytes, beginnings: tuple[bytes, bytes]) -> tuple[bytes | None, bytes]:
+    """The value of the line that begins in one of these ways, and the lines without it."""
+    for beginning in beginnings:
+        at = lines.find(beginning)
+        if at >= 0:
+            begin = at + len(beginning)
+            end = lines.find(b"\r\n", begin)
+            # What is folded belongs to the line before.
+            if lines[end + 2 : end + 3] in (b" ", b"\t"):
+                break
+            return lines[begin:end], lines[:at] + lines[end:]
+    return None, lines
+
+
+class _Found:
+    """Has a block of headers parsed.
+
+    Raises:
+        HttpParserError: it is malformed.
+        HttpParserUpgrade: it asks for another protocol.
+    """
+
+    def __init__(self, block: bytes) -> None:
+        self.head: list[tuple[bytes, bytes]] = []
+        self.keeps = False
+        self.requests = 0
+        self._parser = httptools.HttpRequestParser(self)
+        try:
+            self._parser.feed_data(_READER + block)
+        finally:
+            del self._parser  # it leads back here, and garbage is collected rarely
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.head.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.keeps = self._parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        self.requests += 1
+
+
+def _names_of(block: bytes) -> set[bytes] | None:
+    """The names of the headers, in lower case; None: the block is faulty, too long, or belongs to a
+    request for an upgrade or to one whose connection is to be closed."""
+    if len(block) > MOST_BLOCK_BYTES:
+        return None
+    try:
+        found = _Found(block)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return None
+    if found.requests != 1 or not found.keeps or refusal_of("1.1", found.head) is not None:
+        return None
+    return {name for name, _ in found.head}

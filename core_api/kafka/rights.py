@@ -1,0 +1,104 @@
+"""What the account of each process needs at a Kafka with access rules, and nothing beyond. Pure.
+
+Only the relay's may write the log, so nobody else can forge an event.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+_INGEST_GROUPS: Final = ("core-ingest", "core-devices")
+_RECEIPTS_GROUP: Final = "core-receipts"
+
+
+class Resource(IntEnum):
+    """What a rule is about, as Kafka's protocol numbers it."""
+
+    TOPIC = 2
+    GROUP = 3
+
+
+class Operation(IntEnum):
+    """What may be done, as Kafka's protocol numbers it."""
+
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    DESCRIBE = 8
+    DESCRIBE_CONFIGS = 10
+
+
+class Right(NamedTuple):
+    """One operation with one topic or group."""
+
+    resource: Resource
+    name: str
+    operation: Operation
+
+
+_READ: Final = (Operation.READ, Operation.DESCRIBE)
+_WRITE: Final = (Operation.WRITE, Operation.DESCRIBE)
+_OWN: Final = (Operation.CREATE, Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the topics, and the group of the gateways, are called."""
+
+    events: str = "order-events"
+    inbound: str = "orders.inbound"
+    inbound_dlq: str = "orders.inbound.dlq"
+    alerts: str = "store-alerts"
+    messages: str = "channel-messages"
+    receipts: str = "device-receipts"
+    revocations: str = "token-revocations"
+    devices_inbound: str = "devices.inbound"
+    devices_outbound: str = "devices.outbound"
+    devices_dlq: str = "devices.dead-letter"
+    gateways: str = "mqtt-gateway"
+
+
+def rights_of(names: Names) -> dict[str, list[Right]]:
+    """The rights of each kind of account: `relay`, `events`, `ingest`, `gateway`, `producer`."""
+    return {
+        "relay": [
+            *_topic(names.events, *_OWN, Operation.READ, Operation.WRITE),
+            *_topic(names.alerts, *_OWN, Operation.WRITE),
+            *_topic(names.revocations, *_OWN, Operation.WRITE),
+            *_topic(names.receipts, *_READ),
+            Right(Resource.GROUP, _RECEIPTS_GROUP, Operation.DESCRIBE),
+        ],
+        "events": [
+            *_topic(names.events, *_READ),
+            *_topic(names.revocations, *_READ),
+            *_topic(names.messages, *_READ, Operation.WRITE),
+            *_topic(names.receipts, *_WRITE),
+        ],
+        "ingest": [
+            *_topic(names.inbound, *_OWN, Operation.READ),
+            *_topic(names.devices_inbound, *_OWN, Operation.READ),
+            *_topic(names.inbound_dlq, *_OWN, Operation.WRITE),
+            *_topic(names.devices_outbound, *_OWN, Operation.WRITE),
+            *_topic(names.devices_dlq, *_OWN, Operation.WRITE),
+            *_topic(names.receipts, *_OWN, Operation.READ),
+            *_topic(names.messages, *_OWN, Operation.READ),
+            *(
+                Right(Resource.GROUP, group, Operation.READ)
+                for group in (*_INGEST_GROUPS, _RECEIPTS_GROUP)
+            ),
+        ],
+        "gateway": [
+            *_topic(names.events, *_READ),
+            *_topic(names.devices_outbound, *_READ),
+            *_topic(names.devices_inbound, *_WRITE),
+            *_topic(names.devices_dlq, *_WRITE),
+            Right(Resource.GROUP, names.gateways, Operation.READ),
+        ],
+        "producer": [*_topic(names.inbound, *_WRITE)],
+    }
+
+
+def _topic(name: str, *operations: Operation) -> list[Right]:
+    return [Right(Resource.TOPIC, name, operation) for operation in operations]

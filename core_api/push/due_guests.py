@@ -1,0 +1,251 @@
+"""Which guests' phones are to be told now, and what became of it.
+
+What a phone is told is what is so when it is told, as with owners' phones; a phone of a party that
+has left, or whose guest's token was revoked, is told nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from core_api.postgres.pool import Pool, any_error_mapped
+from core_api.push.guests import LEFT
+from core_api.push.messages import Ready
+from core_api.push.rules import Next
+from core_api.push.subscriptions import LATE_AFTER_S, Standing
+from core_api.revocations.watching import Revoked
+from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
+from server_common.limits import PUSH_ORDERS_NAMED, PUSHES_AT_ONCE_EACH
+from server_common.revocations.holders import Holder
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
+
+HOLD_S: Final = 30.0
+"""A process that dies holds its phones for so long; longer than an attempt takes."""
+
+# Orders that have come to be ready behind a phone's mark, and are so still. The open orders of a
+# table are few, and most tables have none that is ready: their logs are not read.
+_TAKE: Final = f"""
+WITH due AS MATERIALIZED (
+    SELECT g.store_id, g.table_id, g.device, g.origin,
+        CASE WHEN g.epoch = e.epoch THEN g.seq ELSE 0 END AS seq
+    FROM guest_pushes g CROSS JOIN epoch e
+    WHERE (g.tries > 0) = $3 AND g.expires_at > now()
+      AND (g.due_at <= now() OR g.due_at > now() + make_interval(secs => 2::float8 * $7))
+      AND (g.held_until <= now() OR g.held_until > now() + make_interval(secs => 2::float8 * $6))
+      AND EXISTS (
+          SELECT FROM orders o WHERE o.store_id = g.store_id AND o.table_id = g.table_id
+              AND o.status = 'ready' AND o.status NOT IN ('rejected', 'paid', 'cancelled')
+      )
+      AND NOT {LEFT}
+), ready AS MATERIALIZED (
+    SELECT d.store_id, d.table_id, d.device, d.origin, o.id, max(l.seq) AS seq,
+        max(l.occurred_at) AS since,
+        left(coalesce(o.reference, upper(right(o.id::text, 4))), 24) AS number
+    FROM due d JOIN orders o ON o.store_id = d.store_id AND o.table_id = d.table_id
+        AND o.status = 'ready' AND o.status NOT IN ('rejected', 'paid', 'cancelled')
+    JOIN channel_log l ON l.channel = 'table:' || d.store_id || '/' || d.table_id
+        AND l.seq > d.seq AND l.order_id = o.id AND l.type = 'order.ready'
+    GROUP BY d.store_id, d.table_id, d.device, d.origin, o.id, o.reference
+), ranked AS (
+    SELECT r.store_id, r.table_id, r.device, max(r.seq) AS upto, min(r.since) AS since,
+        array_agg(r.number ORDER BY r.seq DESC) AS numbers,
+        coalesce(b.busy, 0) + row_number() OVER (
+            PARTITION BY r.origin ORDER BY min(r.since)
+        ) AS place
+    FROM ready r LEFT JOIN unnest($1::text[], $2::int[]) AS b (origin, busy) ON b.origin = r.origin
+    GROUP BY r.store_id, r.table_id, r.device, r.origin, b.busy
+), free AS (
+    SELECT g.store_id, g.table_id, g.device, r.upto, r.numbers
+    FROM ranked r JOIN guest_pushes g USING (store_id, table_id, device)
+    WHERE r.place <= $4
+      AND (g.held_until <= now() OR g.held_until > now() + make_interval(secs => 2::float8 * $6))
+    ORDER BY r.since LIMIT $5 FOR UPDATE OF g SKIP LOCKED
+)
+UPDATE guest_pushes g
+SET held_until = now() + make_interval(secs => $6), fence = g.fence + 1
+FROM free f CROSS JOIN epoch e
+WHERE g.store_id = f.store_id AND g.table_id = f.table_id AND g.device = f.device
+RETURNING g.store_id, g.table_id, g.device, g.fence, e.epoch, f.upto, g.endpoint, g.origin,
+    g.p256dh, g.auth, g.language, g.tries, g.token, g.session, g.subject,
+    coalesce(nullif(g.signed_in_at, 0), g.issued_at) AS made_at,
+    coalesce(extract(epoch FROM now() - g.failing_since), 0)::float8 AS failing_s,
+    f.numbers[1:$8] AS numbers
+"""  # noqa: S608  (both parts are ours)
+_DONE: Final = """
+UPDATE guest_pushes SET seq = $5, epoch = $6, tries = 0, failing_since = NULL, failure = NULL,
+    held_until = now()
+WHERE store_id = $1 AND table_id = $2 AND device = $3 AND fence = $4
+"""
+_FAIL: Final = """
+UPDATE guest_pushes SET tries = tries + 1, failing_since = coalesce(failing_since, now()),
+    failure = $5, due_at = now() + make_interval(secs => $6), held_until = now()
+WHERE store_id = $1 AND table_id = $2 AND device = $3 AND fence = $4
+"""
+_END: Final = """
+DELETE FROM guest_pushes WHERE store_id = $1 AND table_id = $2 AND device = $3 AND fence = $4
+"""
+_FORGET: Final = f"DELETE FROM guest_pushes g WHERE g.expires_at <= now() OR {LEFT}"  # noqa: S608  (as above)
+# Asked when something was revoked: the list of it is compared in memory.
+_HOLDERS: Final = """
+SELECT store_id, table_id, device, fence, token, session, subject,
+    coalesce(nullif(signed_in_at, 0), issued_at) AS made_at
+FROM guest_pushes
+"""
+_END_HOLDERS: Final = """
+DELETE FROM guest_pushes g USING unnest($1::text[], $2::text[], $3::text[], $4::bigint[],
+    $5::text[], $6::text[]) AS r (store_id, table_id, device, fence, token, session)
+WHERE g.store_id = r.store_id AND g.table_id = r.table_id AND g.device = r.device
+  AND g.fence = r.fence AND g.token = r.token AND g.session = r.session
+"""
+_STANDING: Final = """
+SELECT count(*) AS subscriptions,
+    count(*) FILTER (WHERE failing_since < now() - make_interval(secs => $1)) AS late
+FROM guest_pushes
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DueGuest:
+    """A phone of a table that is to be told now; this process holds it."""
+
+    store_id: str
+    table_id: str
+    device: str
+    fence: int
+    epoch: str
+    upto: int
+    """The newest order that it is told of, by its place in the table's log."""
+    endpoint: str
+    origin: str
+    p256dh: str
+    auth: str
+    language: str
+    tries: int
+    failing_s: float
+    token: str
+    session: str
+    subject: str
+    made_at: int
+    numbers: list[str]
+    """Those of the orders that are ready, as the page shows them, the newest first."""
+
+    @property
+    def holder(self) -> Holder:
+        """Its guest, as revocations name it."""
+        return Holder(self.token, self.session, self.subject, self.made_at)
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        """What each statement on it begins with."""
+        return self.store_id, self.table_id, self.device, self.fence
+
+    @property
+    def told(self) -> Ready:
+        """What it is told."""
+        return Ready(self.numbers, self.language)
+
+    @property
+    def topic(self) -> str:
+        """What a later message stands in the place of."""
+        return f"{self.store_id}/{self.table_id}"
+
+
+class DueGuests:
+    """Which guests' phones are to be told now, and what became of it.
+
+    Args:
+        pool: the database.
+        revoked: what is known of revoked tokens.
+    """
+
+    def __init__(self, pool: Pool, revoked: Revoked) -> None:
+        self._pool = pool
+        self._revoked = revoked
+        self._compared: int | None = None
+        """The newest revocation that all phones were compared with."""
+
+    async def take(self, held: Sequence[DueGuest], most: int, *, failing: bool) -> list[DueGuest]:
+        """Take phones whose orders have been ready for the longest first.
+
+        Args:
+            held: those that this process holds already.
+            most: how many it may take.
+            failing: whether those whose last attempt failed, or the others.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        busy = Counter(one.origin for one in held)
+        with any_error_mapped():
+            rows = await self._pool.fetch(
+                _TAKE,
+                list(busy),
+                list(busy.values()),
+                failing,
+                PUSHES_AT_ONCE_EACH,
+                most,
+                HOLD_S,
+                LONGEST_RETRY_AFTER_S,
+                PUSH_ORDERS_NAMED,
+            )
+        taken = [DueGuest(**row) for row in rows]
+        if taken:
+            # Not before: what is revoked by now counts.
+            await self._revoked.look()
+        return [one for one in taken if not await self._ended(one)]
+
+    async def _ended(self, due: DueGuest) -> bool:
+        """Whether its guest's token was revoked; then it is forgotten."""
+        if not self._revoked.covers(due.holder):
+            return False
+        with any_error_mapped():
+            await self._pool.execute(_END, *due.key)
+        _log.info("guest_push_revoked", store=due.store_id, table=due.table_id, device=due.device)
+        return True
+
+    async def note_told(self, due: DueGuest) -> None:
+        """Note that its push service has taken the message. Raises UnavailableError."""
+        with any_error_mapped():
+            await self._pool.execute(_DONE, *due.key, due.upto, due.epoch)
+
+    async def note_failed(self, due: DueGuest, failure: str, after: Next) -> None:
+        """Note that an attempt has failed, or forget the phone. Raises UnavailableError."""
+        with any_error_mapped():
+            if after.ending is None:
+                await self._pool.execute(_FAIL, *due.key, failure, after.wait_s)
+            else:
+                await self._pool.execute(_END, *due.key)
+
+    async def settle(self) -> None:
+        """Forget the phones of parties that have left, and of guests whose token was revoked.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        with any_error_mapped():
+            await self._pool.execute(_FORGET)
+        await self._revoked.look()
+        newest = self._revoked.newest
+        if newest == self._compared:
+            return
+        with any_error_mapped():
+            rows = await self._pool.fetch(_HOLDERS)
+            ended = [tuple(row)[:6] for row in rows if self._revoked.covers(Holder(*row[4:]))]
+            if ended:
+                await self._pool.execute(_END_HOLDERS, *map(list, zip(*ended, strict=True)))
+        self._compared = newest
+
+    async def standing(self) -> Standing:
+        """How all of them stand now. Raises UnavailableError."""
+        with any_error_mapped():
+            row = await self._pool.fetchrow(_STANDING, LATE_AFTER_S)
+        return Standing(**row) if row else Standing(0, 0)

@@ -1,0 +1,1 @@
+"""TLS at the ports of our own processes."""

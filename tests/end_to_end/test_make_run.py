@@ -1,0 +1,107 @@
+"""`make run`: with all of its ports moved, and with what it prints to try."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import signal
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+from PIL import Image
+
+from deploy.local.ports import LOOPBACK, answers, free_port
+from tests.children import child
+
+_SERVERS = (
+    "--core-port",
+    "--events-port",
+    "--relay-port",
+    "--ingest-port",
+    "--gateway-port",
+    "--mqtt-admin-port",
+    "--webhooks-port",
+)
+_ROOT = Path(__file__).parents[2]
+
+
+class Run(NamedTuple):
+    """It runs."""
+
+    ports: dict[str, int]
+    said: str
+
+    @property
+    def token(self) -> str:
+        """The owner's, of the line that exports it."""
+        (token,) = re.findall(r"^  export YABAM_TOKEN=(\S+)$", self.said, re.MULTILINE)
+        return str(token)
+
+    def command(self, program: str, begins: str) -> list[str]:
+        """The words of a printed command."""
+        lines = re.findall(rf"^  \.venv/bin/{program} ({begins} .*)$", self.said, re.MULTILINE)
+        return shlex.split(lines[0])
+
+
+@asynccontextmanager
+async def make_run(folder: Path) -> AsyncIterator[Run]:
+    """Everything at ports of its own; it ends as by Ctrl-C."""
+    ports = {option: free_port() for option in (*_SERVERS, "--mqtt-port", "--mqtt-tls-port")}
+    moved = [word for option, port in ports.items() for word in (option, str(port))]
+    command = [sys.executable, "-m", "deploy.local", "--no-restaurant", "--data", str(folder)]
+    async with child(*command, *moved, stdout=PIPE, stderr=STDOUT, limit=2**20) as process:
+        assert process.stdout is not None
+        said = ""
+        while "Devices connect by MQTT" not in said:
+            line = await process.stdout.readline()
+            assert line, said
+            said += line.decode()
+        yield Run(ports, said)
+        process.send_signal(signal.SIGINT)
+        rest = await process.stdout.read()
+        assert await process.wait() == 0, rest.decode()
+
+
+@pytest.mark.timeout(240)
+async def test_every_port_can_be_moved_and_its_printers_print_as_it_says(tmp_path: Path) -> None:
+    async with make_run(tmp_path / "data") as run:
+        async with httpx.AsyncClient() as client:
+            for option in _SERVERS:
+                answer = await client.get(f"http://{LOOPBACK}:{run.ports[option]}/readyz")
+                assert answer.status_code == 200, (option, answer.text)
+        assert answers(run.ports["--mqtt-port"])
+        assert answers(run.ports["--mqtt-tls-port"])
+        told = set(map(int, re.findall(rf"{re.escape(LOOPBACK)}:(\d+)", run.said)))
+        assert told <= {*run.ports.values(), 9000}, "a link leads to where nothing of it listens"
+        await printers_print(run, tmp_path)
+
+
+async def printers_print(run: Run, folder: Path) -> None:
+    """The commands that it prints show an order on a terminal, and as a Star printer's picture."""
+    there = {"YABAM_TOKEN": run.token, "PYTHONPATH": str(_ROOT), "HOME": str(folder)}
+    options = {"cwd": folder, "env": {**os.environ, **there}, "stdout": PIPE}
+    yabam = [sys.executable, "-m", "client_sdk.cli"]
+    printer = run.command("yabam", "printer")
+    star = [sys.executable, *run.command("python", "-m tests.star_printer")]
+    async with (
+        child(*yabam, *printer, **options) as terminal,
+        child(*star, **options) as pictures,
+        child(*yabam, *run.command("yabam", "order place"), **options) as order,
+    ):
+        assert await order.wait() == 0
+        assert terminal.stdout is not None
+        assert pictures.stdout is not None
+        async with asyncio.timeout(60):
+            while b"Bibimbap" not in await terminal.stdout.readline():
+                pass
+            drawn = Path((await pictures.stdout.readline()).decode().strip())
+    assert Image.open(BytesIO((folder / drawn).read_bytes())).format == "PNG"
