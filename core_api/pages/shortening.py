@@ -22,7 +22,8 @@ _TEMPLATE: Final = re.compile(r"[`}](?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)", re.DOT
 _REGEX: Final = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*")
 _BEFORE_REGEX: Final = re.compile(r"(?:[(,=:\[!&|?;{]|=>|(?<![\w$.#])return)\Z")
 _DIVISION: Final = re.compile(r"(?<=[\w$)\]] )/(?= )")
-_HEAD: Final = re.compile(r"(?<![\w$.#])(?:if|while|for|await|with)\s*\Z")
+_HEADS: Final = ("if", "while", "for", "await", "with")
+_HEAD: Final = re.compile(rf"(?<![\w$.#])(?:{'|'.join(_HEADS)})\Z")
 # After each of these a slash begins a regular expression, or may.
 _NO_VALUE: Final = re.compile(
     r"""(?<![\w$])(?:await|case|default|delete|do|else|extends|in|instanceof|new|of|return|throw|
@@ -62,14 +63,16 @@ class _Reading:
 
     def result(self) -> str:
         while part := _PART.search(self._script, self._at):
-            self._code += self._script[self._at : part.start()]
-            self._at = part.end()
-            if part["text"] is not None:
-                self._keep(part[0])
-            elif part["comment"] is not None:
-                self._code += "\n" if _LINE_END.search(part[0]) else " "
+            start, end = part.span()
+            self._code += self._script[self._at : start]
+            self._at = end
+            kind, text = part.lastgroup, part[0]
+            if kind == "sign":
+                self._take(text, start)
+            elif kind == "text":
+                self._keep(text)
             else:
-                self._take(part[0], part.start())
+                self._code += "\n" if _LINE_END.search(text) else " "
         if self._open:
             raise self._error("a bracket is not closed", len(self._script))
         self._code += self._script[self._at :]
@@ -82,7 +85,7 @@ class _Reading:
         elif sign == "`" or (sign == "}" and self._open[-1:] == ["${"]):
             self._take_template(sign, at)
         elif sign in "{(":
-            self._open.append("if(" if sign == "(" and _HEAD.search(self._code) else sign)
+            self._open.append("if(" if sign == "(" and self._follows_a_head() else sign)
             self._code += sign
         elif self._open and self._open[-1][-1] + sign in ("{}", "()"):
             self._closed = self._open.pop()
@@ -115,6 +118,11 @@ class _Reading:
             self._code += "/"
         else:
             raise self._error("write each division on a line of its own", at)
+
+    def _follows_a_head(self) -> bool:
+        before = self._code.rstrip()
+        # A search for what stands at the end looks at all: it is asked only where one may be.
+        return before.endswith(_HEADS) and _HEAD.search(before) is not None
 
     def _ends_a_value(self, code: str) -> bool:
         is_head = code.endswith(")") and self._closed == "if("

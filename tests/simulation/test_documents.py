@@ -15,7 +15,8 @@ from tests.simulation.documents.planted import PLANTED, Planted
 from tests.simulation.documents.world import DocumentWorld
 from tests.simulation.setting import ViolationError
 
-SCHEDULES = 200
+SCHEDULES = 100
+"""`make simulate` runs fifty times as many."""
 BLOCKS = 4
 LONGEST_SEARCH = 200
 FOUND_BY: Final = {

@@ -14,7 +14,8 @@ from tests.simulation.mqtt.planted import PLANTED
 from tests.simulation.mqtt.world import MqttWorld
 from tests.simulation.setting import ViolationError
 
-SCHEDULES = 200
+SCHEDULES = 100
+"""`make simulate` runs fifty times as many."""
 LONGEST_SEARCH = 300
 FOUND_BY: Final = {
     "ignore the marks": 68,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import pkgutil
 import subprocess
@@ -145,6 +146,24 @@ def test_a_command_of_the_sdk_loads_no_server() -> None:
     loaded = set(done.stdout.split())
     assert "client_sdk.commands.orders" in loaded
     assert not {"asyncpg", "core_api.main", "event_server.main", "starlette"} & loaded
+
+
+def test_garbage_is_looked_for_again_once_a_command_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[bool] = []
+
+    def run(_options: argparse.Namespace) -> int:
+        looked.append(gc.isenabled())
+        return 0
+
+    def load(_name: str) -> Callable[[argparse.Namespace], int]:
+        looked.append(gc.isenabled())
+        return run
+
+    monkeypatch.setattr(pkgutil, "resolve_name", load)
+    assert main(STEP) == 0
+    assert looked == [False, True]
 
 
 def test_a_command_whose_packages_are_not_installed_says_so(
