@@ -15,8 +15,7 @@ from tests.simulation.documents.planted import PLANTED, Planted
 from tests.simulation.documents.world import DocumentWorld
 from tests.simulation.setting import ViolationError
 
-SCHEDULES = 100
-"""`make simulate` runs fifty times as many."""
+SCHEDULES = 200
 BLOCKS = 4
 LONGEST_SEARCH = 200
 FOUND_BY: Final = {

@@ -14,8 +14,7 @@ from tests.simulation.mqtt.planted import PLANTED
 from tests.simulation.mqtt.world import MqttWorld
 from tests.simulation.setting import ViolationError
 
-SCHEDULES = 100
-"""`make simulate` runs fifty times as many."""
+SCHEDULES = 200
 LONGEST_SEARCH = 300
 FOUND_BY: Final = {
     "ignore the marks": 68,

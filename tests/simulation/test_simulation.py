@@ -17,8 +17,7 @@ from tests.simulation.client import Parts
 from tests.simulation.planted import PLANTED
 from tests.simulation.world import ViolationError, World
 
-SCHEDULES = 500
-"""`make simulate` runs two hundred times as many."""
+SCHEDULES = 1_000
 BLOCKS = 4
 LONGEST_SEARCH = 1_000
 FOUND_BY: Final = {"accept n+2": 8, "forget the ring check": 15, "ignore the watermark": 37}
