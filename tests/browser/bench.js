@@ -81,7 +81,7 @@ export function startClient({ answers, channels = ["store:12"], saved = null, ch
   const transport = new ScriptedTransport(answers);
   const seen = [];
   const bench = { transport, seen, anew: [], client: null, now: 0 };
-  const booked = (_changes, anew) => void (anew && bench.anew.push([anew.channel, anew.sameLog]));
+  const booked = (_changes, _epoch, anew) => void (anew && bench.anew.push([anew.channel, anew.sameLog]));
   bench.client = new Client({
     channels,
     transport,

@@ -215,11 +215,13 @@ export class Board {
   // Another width moves every card by itself: columns that wait for the finger would stand squeezed.
   #resized() {
     const { clientWidth } = this.#root;
+    const isFirst = this.#width === 0;
     const isWidth = clientWidth !== this.#width;
     this.#width = clientWidth;
     if (!isWidth && this.#touch.held) return;
     this.#divide();
-    if (isWidth) this.#touch.moved([...this.#cards.values()].map(({ element }) => element));
+    // Nobody saw the cards elsewhere before the board was first laid out.
+    if (isWidth && !isFirst) this.#touch.moved([...this.#cards.values()].map(({ element }) => element));
   }
 
   #places() {
