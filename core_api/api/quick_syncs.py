@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from types import TracebackType
 from typing import Protocol, TypeAlias
 
 from starlette.types import ASGIApp
@@ -116,7 +117,14 @@ class QuickSyncs:
             self._refuse(asker, began, outcome)
 
     def _refuse(self, asker: Asker, began: float, error: Exception) -> None:
-        async def refused() -> bytes:
-            raise error
+        asker.leave_to(self._finishing(partial(_refused, [(error, error.__traceback__)]), began))
 
-        asker.leave_to(self._finishing(refused, began))
+
+async def _refused(held: list[tuple[Exception, TracebackType | None]]) -> bytes:
+    # Kept nowhere once it is raised, or error, traceback and connection would hold one another.
+    # Others may be refused with the same error: each has the traceback that it was found with.
+    error, found = held.pop()
+    try:
+        raise error.with_traceback(found)
+    finally:
+        del error, found

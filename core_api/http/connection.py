@@ -59,6 +59,7 @@ class Connection(HttpToolsProtocol):
         self._read_timeout = read_timeout
         self._tail = b""
         self._head_bytes = 0
+        self._in_head = False
         self._in_body = False
         self._waiting = b""
         self._refusal: Refusal | None = None
@@ -98,6 +99,11 @@ class Connection(HttpToolsProtocol):
         else:
             self._feed(data)
 
+    def on_message_begin(self) -> None:
+        """The first byte of a request, perhaps in one piece with the end of the one before."""
+        self._in_head = True
+        super().on_message_begin()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which nobody needs."""
         if not self._in_body:
@@ -109,6 +115,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
+        self._in_head = False
         self._refusal = refusal_of(self.parser.get_http_version(), self.headers)
         if self._refusal is not None:
             raise ValueError(self._refusal.detail)  # before there is a request to answer
@@ -196,6 +203,7 @@ class Connection(HttpToolsProtocol):
         return not (
             self._asked is not None
             or self._head_bytes
+            or self._in_head
             or self._in_body
             or self._waiting
             or self.flow.write_paused
@@ -204,7 +212,7 @@ class Connection(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         self._parse(data)
-        if self._in_body or self._head_bytes:
+        if self._in_body or self._in_head or self._head_bytes:
             self._read_timeout.begin(self)
         else:
             self._read_timeout.end(self)

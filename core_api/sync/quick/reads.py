@@ -2,7 +2,8 @@
 
 Those that come in one turn of the loop share a read as all do (`QueryBatcher`), and their answers
 are written in one turn, too. Whatever needs more than that read, such as a snapshot, is not
-answered here: its asker is told so, and asks `FetchSync.answer`.
+answered here: its asker is told so, and asks `FetchSync.answer`. Where as many read as may, that may be
+refused: its place is another's by then, as a client that has gone could not give it back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Final, NamedTuple, TypeAlias
 
 import structlog
@@ -164,7 +166,11 @@ class QuickReads:
         """The read is over; the query that brought it goes on first, to those who wait."""
         self._settled.append(asking)
         if len(self._settled) == 1:
-            asyncio.get_running_loop().call_soon(self._tell)
+            self._tell_soon()
+
+    def _tell_soon(self) -> None:
+        # In no one's context: the read's is of whoever came first, with the name of its trace.
+        asyncio.get_running_loop().call_soon(self._tell, context=Context())
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
@@ -185,7 +191,7 @@ class QuickReads:
         settled, moment, beginning = self._settled, None, b""
         some = [settled.popleft() for _ in range(min(len(settled), _AT_ONCE))]
         if settled:
-            asyncio.get_running_loop().call_soon(self._tell)
+            self._tell_soon()
         for _ in some:
             self._bound.leave()
         after_ms = self._pace.after_ms(self._bound.share)

@@ -6,11 +6,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import traceback
 import weakref
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, cast
 
 import pytest
+from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -22,6 +24,7 @@ from core_api.api.app import core_app
 from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
+from core_api.api.quick_syncs import _refused
 from core_api.errors import CoreError, PartyLeftError, UnauthorizedError
 from core_api.http.connection import MAX_WAITING_BYTES, Connection
 from core_api.http.plain_requests import MOST_KNOWN, PlainRequests
@@ -51,6 +54,9 @@ GUEST = TOKENS.sign(Caller("guest", "table", table=parse_channel("table:1/2")), 
 ASKED = b"GET /v1/sync?channel=store:1&lastEventId=store:1@5 HTTP/1.1\r\n"
 ABOUT = f"Host: x\r\nAuthorization: Bearer {OWNER}\r\n".encode()
 PLAIN = ASKED + ABOUT + b"\r\n"
+WITH_BODY = b"POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+BEGUN = [b"", b"G", b"GET /x HTTP/1.1\r\n", b"GET /x HTTP/1.1\r\nX: "]
+"""What stands of a request in one piece with the end of the one before."""
 DEVICE = b"Yabam-Device: till-1; mode=live; pending=0\r\n"
 
 
@@ -313,6 +319,8 @@ def conversation(chance: random.Random) -> list[bytes]:
     heads = [
         PLAIN if chance.random() < 0.2 else head(chance) for _ in range(chance.randrange(1, 5))
     ]
+    if chance.random() < 0.2:
+        heads.insert(chance.randrange(len(heads) + 1), WITH_BODY + chance.choice(BEGUN))
     if chance.random() < 0.6:
         return heads
     data = b"".join(heads)
@@ -367,11 +375,13 @@ async def test_each_header_has_the_same_outcome_both_ways(line: bytes, both: Bot
         # The end of a head stands before the line with the token, which is no part of it then.
         [ASKED + b"Host: x\r\n\r\n" + ABOUT[9:], PLAIN],
         [ASKED + b"Host: x\r\n" + ABOUT[9:] + b" x: folded\r\n\r\n"],
+        *([WITH_BODY + begun, PLAIN, b"GET /healthz HTTP/1.1\r\n\r\n"] for begun in BEGUN),
+        [WITH_BODY + b"GET /x HTTP/1.1\r\nX: ", PLAIN.replace(b"Bearer ", b"Bearer x"), PLAIN],
         [ASKED + ABOUT + b"X: %b\r\n\r\n" % (b"a" * 9000), PLAIN],
         [ASKED + ABOUT + b"X: %b\r\n\r\n" % (b"a" * 100_000), PLAIN],
     ],
     # Tokens differ in each process.
-    ids=range(16),
+    ids=range(21),
 )
 async def test_each_of_these_has_the_same_outcome_both_ways(
     pieces: list[bytes], both: Both
@@ -681,6 +691,57 @@ class TestBlocksOfHeaders:
         for n in range(100):
             reader.read(ASKED + b"X: %d\r\n" % n + line + b"\r\n" + ABOUT + b"\r\n")
         assert gc.collect() < 100  # other threads may have left a little
+
+
+async def test_a_request_that_is_begun_behind_another_has_its_time_out_too() -> None:
+    world = World(True)
+    transport = world.connect()
+    feed(transport, [WITH_BODY + b"GET /x HTTP/1.1\r\nX: "])
+    with capture_logs():
+        await settle()
+    assert len(world.read_timeout) == 1
+
+
+async def test_an_answer_carries_nothing_of_the_trace_of_the_request_that_began_its_read() -> None:
+    world = World(True)
+    contexts: list[dict[str, object]] = []
+    assert world.quick is not None
+    world.quick._note = lambda *_: contexts.append(dict(get_contextvars()))
+    world.database.may_answer.clear()
+    first, second = world.connect(), world.connect()
+    trace = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+    feed(first, [ASKED + trace + ABOUT + b"\r\n"])
+    await settle()
+    feed(second, [ASKED + DEVICE + ABOUT + b"\r\n"])
+    world.database.may_answer.set()
+    await settle()
+    assert second.written.startswith(b"HTTP/1.1 200")
+    assert contexts == [{}]
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_a_refusal_leaves_nothing_to_the_collector() -> None:
+    world = World(True)
+    gc.collect()
+    with capture_logs():
+        for _ in range(50):
+            transport = world.connect()
+            feed(transport, [PLAIN.replace(b"Bearer ", b"Bearer x")])
+            await settle()
+            assert transport.written.startswith(b"HTTP/1.1 401")
+            await gone(transport)
+            del transport
+    assert gc.collect() < 100
+
+
+async def test_an_error_that_many_are_refused_with_does_not_grow() -> None:
+    shared = CoreError("no")
+    lengths = set()
+    for _ in range(5):
+        with pytest.raises(CoreError):
+            await _refused([(shared, None)])
+        lengths.add(len(traceback.extract_tb(shared.__traceback__)))
+    assert len(lengths) == 1
 
 
 async def test_what_fails_in_telling_one_client_is_told_the_others() -> None:
