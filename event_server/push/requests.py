@@ -64,8 +64,8 @@ class Requests(HttpToolsProtocol, ABC):
     """
 
     __slots__ = (
-        "_application", "_head", "_head_bytes", "_in_body", "_making", "_read_timeout", "_tail",
-        "_timed", "_url", "_waiting", "asked", "loop", "parser", "server_state",
+        "_application", "_head", "_head_bytes", "_in_body", "_in_head", "_making", "_read_timeout",
+        "_tail", "_timed", "_url", "_waiting", "asked", "loop", "parser", "server_state",
         "timeout_keep_alive_task", "transport", "write_paused",
     )  # fmt: skip
 
@@ -90,6 +90,7 @@ class Requests(HttpToolsProtocol, ABC):
         self._application = False
         self._in_body = False
         self._head_bytes = 0
+        self._in_head = False
         self._waiting = b""
         self.forget_requests()
 
@@ -184,7 +185,7 @@ class Requests(HttpToolsProtocol, ABC):
     def feed(self, data: bytes) -> None:
         """Take the next bytes, up to a request that has to be answered first."""
         self._parse(data)
-        if self.asked is None and (self._in_body or self._head_bytes):
+        if self.asked is None and (self._in_body or self._in_head or self._head_bytes):
             self._read_timeout.begin(self._timed)
         else:
             self._read_timeout.end(self._timed)
@@ -244,6 +245,7 @@ class Requests(HttpToolsProtocol, ABC):
         if self.asked is not None:
             raise RuntimeError("a second request in one piece")  # answered as a bad request
         self._url, self._head = b"", []
+        self._in_head = True  # perhaps in one piece with the end of the request before
 
     def on_url(self, url: bytes) -> None:
         """A part of the request's target."""
@@ -261,7 +263,7 @@ class Requests(HttpToolsProtocol, ABC):
     def on_headers_complete(self) -> None:
         """The head is complete. Here it is only decided who answers: an error in a callback of
         the parser would look like a bad request."""
-        self._in_body = True
+        self._in_head, self._in_body = False, True
         ours = self._ours() if self.parser.get_method() == b"GET" else None
         if ours is None:
             self._pass_on()

@@ -2,8 +2,8 @@
 
 Those that come in one turn of the loop share a read as all do (`QueryBatcher`), and their answers
 are written in one turn, too. Whatever needs more than that read, such as a snapshot, is not
-answered here: its asker is told so, and asks `FetchSync.answer`. Where as many read as may, that may be
-refused: its place is another's by then, as a client that has gone could not give it back.
+answered here: its asker is told so, and asks `FetchSync.answer`. Where as many read as may, that
+may be refused: its place is another's by then, as a client that has gone could not give it back.
 """
 
 from __future__ import annotations

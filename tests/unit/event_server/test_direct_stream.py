@@ -223,6 +223,15 @@ def test_any_bytes_have_the_same_outcome_as_by_the_general_parser(
         assert not len(world.streams)
 
 
+async def test_a_request_that_is_begun_behind_another_has_its_time_out_too() -> None:
+    world = World()
+    world.loop = asyncio.get_running_loop()
+    transport = world.connect_generally()
+    body = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+    feed(transport, [body + b"GET /y HTTP/1.1\r\nX: "])
+    assert len(world.read_timeout) == 1
+
+
 @given(lines)
 def test_a_block_that_is_read_is_one_whole_head(block: bytes) -> None:
     found = read_block(b"\r\n" + block + b"\r\n")
