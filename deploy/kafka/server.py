@@ -232,8 +232,6 @@ class KafkaServer:
             # A node killed and started again may register once its old session is over.
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "500",
-            # By default a node writes a record twice a second while nothing happens.
-            "metadata.max.idle.interval.ms": "0",
             "controlled.shutdown.enable": "false",
             "num.network.threads": "2",
             "num.io.threads": "4",
