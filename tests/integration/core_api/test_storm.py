@@ -11,7 +11,8 @@ from tests.bench.sync.fill import fill, make_database
 from tests.bench.sync.storm import EVENTS, Storms, allow_many_files, storms
 from tests.bench.sync.systems import Serving, running
 
-CLIENTS = 1500
+CLIENTS = 3000
+"""So many that what first requests leave for good, such as what they load, is small beside it."""
 
 
 @pytest.fixture
