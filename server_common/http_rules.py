@@ -1,4 +1,4 @@
-"""The head of a request: where it ends, and the rules that our HTTP parser skips. Pure."""
+"""The head of a request: where it ends, what it says, and the rules that our parser skips. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+import httptools
+
 HEAD_END: Final = b"\r\n\r\n"
 """What the head of a request ends with."""
+_READER: Final = b"GET / HTTP/1.1"
 
 # A name or an address with an optional port (RFC 3986, 3.2), no longer than a name may be.
 _HOST: Final = re.compile(
@@ -63,3 +66,43 @@ def end_of_head(tail: bytes, data: bytes) -> int:
             return seam + len(HEAD_END) - len(tail)
     at = data.find(HEAD_END)
     return len(data) if at < 0 else at + len(HEAD_END)
+
+
+def read_headers(lines: bytes) -> list[tuple[bytes, bytes]] | None:
+    """The headers of a block, with their names in lower case.
+
+    Args:
+        lines: the block, with the end of the line before it and the empty line behind it.
+
+    Returns:
+        Names and values, in their order; None: the block is malformed or more than one, asks for
+        another protocol, or belongs to a request whose connection is to be closed.
+    """
+    try:
+        found = _Found(lines)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return None
+    return found.head if found.requests == 1 and found.keeps else None
+
+
+class _Found:
+    """Has a block of headers parsed; raises what the parser raises."""
+
+    def __init__(self, lines: bytes) -> None:
+        self.head: list[tuple[bytes, bytes]] = []
+        self.keeps = False
+        self.requests = 0
+        self._parser = httptools.HttpRequestParser(self)
+        try:
+            self._parser.feed_data(_READER + lines)
+        finally:
+            del self._parser  # it leads back here, and garbage is collected rarely
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.head.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.keeps = self._parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        self.requests += 1

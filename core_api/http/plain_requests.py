@@ -11,9 +11,7 @@ from __future__ import annotations
 import string
 from typing import Final, NamedTuple
 
-import httptools
-
-from server_common.http_rules import HEAD_END, refusal_of
+from server_common.http_rules import HEAD_END, read_headers, refusal_of
 
 MOST_KNOWN: Final = 256
 """How many blocks of headers are remembered; when there are more, all are forgotten."""
@@ -42,7 +40,6 @@ _GENERAL: Final = frozenset(
 )
 _OF_ONE_CLIENT: Final = frozenset({b"cookie", b"x-forwarded-for", b"x-real-ip", b"forwarded"})
 """A block with one of these comes from one client only, and is not worth remembering."""
-_READER: Final = b"GET / HTTP/1.1"
 
 
 class PlainRequest(NamedTuple):
@@ -125,43 +122,12 @@ def _cut(lines: bytes, beginnings: tuple[bytes, bytes]) -> tuple[bytes | None, b
     return None, lines
 
 
-class _Found:
-    """Has a block of headers parsed.
-
-    Raises:
-        HttpParserError: it is malformed.
-        HttpParserUpgrade: it asks for another protocol.
-    """
-
-    def __init__(self, block: bytes) -> None:
-        self.head: list[tuple[bytes, bytes]] = []
-        self.keeps = False
-        self.requests = 0
-        self._parser = httptools.HttpRequestParser(self)
-        try:
-            self._parser.feed_data(_READER + block)
-        finally:
-            del self._parser  # it leads back here, and garbage is collected rarely
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.head.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.keeps = self._parser.should_keep_alive()
-
-    def on_message_complete(self) -> None:
-        self.requests += 1
-
-
 def _names_of(block: bytes) -> set[bytes] | None:
     """The names of the headers, in lower case; None: the block is faulty, too long, or belongs to a
     request for an upgrade or to one whose connection is to be closed."""
     if len(block) > MOST_BLOCK_BYTES:
         return None
-    try:
-        found = _Found(block)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+    head = read_headers(block)
+    if head is None or refusal_of("1.1", head) is not None:
         return None
-    if found.requests != 1 or not found.keeps or refusal_of("1.1", found.head) is not None:
-        return None
-    return {name for name, _ in found.head}
+    return {name for name, _ in head}

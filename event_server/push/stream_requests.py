@@ -10,12 +10,10 @@ from __future__ import annotations
 import string
 from typing import Final, NamedTuple
 
-import httptools
-
 from client_sdk.contract.socket import STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
-from server_common.http_rules import HEAD_END
+from server_common.http_rules import HEAD_END, read_headers
 from server_common.limits import EVENTS_HEAD_BYTES
 
 MOST_KNOWN: Final = 256
@@ -30,7 +28,6 @@ _PLAIN: Final = (string.ascii_letters + string.digits + "-._~%=&@:,/+").encode()
 """What a query may hold to be read without the parser, which refuses none of these."""
 _FRAMES: Final = frozenset((b"content-length", b"transfer-encoding", b"upgrade"))
 _OF_ONE_CLIENT: Final = frozenset((b"last-event-id", b"cookie", b"authorization"))
-_READER: Final = b"GET / HTTP/1.1"
 
 
 class Block(NamedTuple):
@@ -77,34 +74,6 @@ class StreamRequests:
         return block
 
 
-class _Found:
-    """Has a block of headers parsed.
-
-    Raises:
-        HttpParserError: it is malformed.
-        HttpParserUpgrade: it asks for another protocol.
-    """
-
-    def __init__(self, lines: bytes) -> None:
-        self.head: list[tuple[bytes, bytes]] = []
-        self.keeps = False
-        self.requests = 0
-        self._parser = httptools.HttpRequestParser(self)
-        try:
-            self._parser.feed_data(_READER + lines)
-        finally:
-            del self._parser  # it leads back here, and garbage is collected rarely
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.head.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.keeps = self._parser.should_keep_alive()
-
-    def on_message_complete(self) -> None:
-        self.requests += 1
-
-
 def read_block(lines: bytes) -> Block | None:
     """Read a block of headers, with the end of the line before it and the empty line behind it.
 
@@ -114,14 +83,14 @@ def read_block(lines: bytes) -> Block | None:
     """
     if len(lines) > MOST_BLOCK_BYTES or lines.find(HEAD_END) != len(lines) - len(HEAD_END):
         return None
-    try:
-        found = _Found(lines)
-        if found.requests != 1 or not found.keeps:
-            return None
-        check_head("1.1", [value for name, value in found.head if name == b"host"])
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade, StreamRefusedError):
+    head = read_headers(lines)
+    if head is None:
         return None
-    headers = dict(reversed(found.head))
+    try:
+        check_head("1.1", [value for name, value in head if name == b"host"])
+    except StreamRefusedError:
+        return None
+    headers = dict(reversed(head))
     if not _FRAMES.isdisjoint(headers):
         return None
     last = headers.get(b"last-event-id", b"").decode("latin-1")
