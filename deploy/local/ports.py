@@ -32,15 +32,28 @@ def free_port() -> int:
     Raises:
         PortTakenError: there is none.
     """
-    return next(_reserved(os.getpid()))
+    return free_ports(1).start
+
+
+def free_ports(count: int) -> range:
+    """As many of them in a row, for what listens on a port and on those that follow it.
+
+    Args:
+        count: at most 100.
+
+    Raises:
+        PortTakenError: there are none.
+    """
+    return next(_reserved(os.getpid(), count))
 
 
 @functools.cache
-def _reserved(_process: int) -> Iterator[int]:
-    """The ports of a process; a process that was forked has others than its parent."""
+def _reserved(_process: int, count: int) -> Iterator[range]:
+    """The ports of a process, for each length of a row apart; a process that was forked has others
+    than its parent."""
     folder = Path(tempfile.gettempdir()) / f"yabam-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    return _in_turn(*_reserve(folder))
+    return _in_turn(*_reserve(folder), count)
 
 
 def _reserve(folder: Path) -> tuple[IO[bytes], range]:
@@ -63,17 +76,18 @@ def _reserve(folder: Path) -> tuple[IO[bytes], range]:
     )
 
 
-def _in_turn(lock: IO[bytes], ports: range) -> Iterator[int]:
-    """Those that nobody uses; each comes again when all others had their turn."""
+def _in_turn(lock: IO[bytes], ports: range, count: int) -> Iterator[range]:
+    """Rows of those that nobody uses; each comes again when all others had their turn."""
+    rows = [ports[n : n + count] for n in range(0, len(ports) - count + 1, count)]
     # In one order, or the last of a turn might come again as the first of the next.
-    order = random.sample(ports, len(ports))
+    random.shuffle(rows)
     with lock:
         while True:
             given = 0
-            for port in order:
-                if _can_be_bound(port):
+            for row in rows:
+                if all(map(_can_be_bound, row)):
                     given += 1
-                    yield port
+                    yield row
             if not given:
                 raise PortTakenError(
                     f"All ports from {ports.start} to {ports.stop - 1} on {LOOPBACK} are taken:"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 
 from core_api.kafka.topics import ensure_topics, events_topic
-from deploy.local.ports import free_port
+from deploy.local.ports import free_port, free_ports
 from server_common.event_records import (
     OrderRecord,
     WatermarkRecord,
@@ -46,7 +45,7 @@ class Yabam:
     def __init__(self, kafka: str, streams: int, workers: int = 1) -> None:
         self.port = free_port()
         self._workers = workers
-        self._worker_port = _free_ports(workers)
+        self._worker_ports = free_ports(workers)
         self.kafka = kafka
         self._streams = streams
         self.topic = f"bench-{time.time_ns()}"
@@ -67,7 +66,7 @@ class Yabam:
             YABAM_PARTITIONS="1",
             YABAM_EVENTS_FETCH_WAIT_MS=str(FETCH_WAIT_MS),
             YABAM_EVENTS_PORT=str(self.port),
-            YABAM_EVENTS_WORKER_PORT=str(self._worker_port),
+            YABAM_EVENTS_WORKER_PORT=str(self._worker_ports.start),
             YABAM_EVENTS_DRAIN_S="0",
             YABAM_EVENTS_MAX_STREAMS=str(self._streams + 100),
             YABAM_EVENTS_LIFETIME_MIN_S="3600",
@@ -77,8 +76,7 @@ class Yabam:
             YABAM_TICKET_KID="t1",
             YABAM_TOKEN_KEYS=json.dumps({"a1": "a" * 32}),
         )  # fmt: skip
-        ports = [self._worker_port + n for n in range(self._workers)]
-        for port in [self.port] if self._workers == 1 else ports:
+        for port in [self.port] if self._workers == 1 else self._worker_ports:
             await serves(f"http://127.0.0.1:{port}/readyz")
 
     def pids(self) -> list[int]:
@@ -135,20 +133,3 @@ class YabamSocket(Yabam):
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
             b"Sec-WebSocket-Protocol: yabam.v1\r\n\r\n" % target
         )
-
-
-def _free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody uses right now."""
-    while True:
-        first = free_port()
-        if all(_is_free(first + n) for n in range(1, count)):
-            return first
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

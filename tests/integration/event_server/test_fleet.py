@@ -17,7 +17,7 @@ import pytest
 
 from client_sdk.contract.channel import parse_channel
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port
+from deploy.local.ports import free_port, free_ports
 from server_common.event_records import partition_of
 from server_common.stream_placement import StreamNodes
 from tests.integration.event_server.conftest import Stream, ops_token
@@ -57,7 +57,7 @@ class TestWorkers:
     async def test_they_share_the_port_and_each_hands_out_every_event(
         self, embedded_broker: EmbeddedBroker, client: httpx.AsyncClient, topic: str
     ) -> None:
-        bootstrap, port, own = embedded_broker.bootstrap, free_port(), free_port()
+        bootstrap, port, own = embedded_broker.bootstrap, free_port(), free_ports(WORKERS)
         url = f"http://127.0.0.1:{port}"
         async with (
             relay_to(bootstrap, topic) as relay,
@@ -66,19 +66,19 @@ class TestWorkers:
                 topic,
                 port,
                 arguments=["--workers", str(WORKERS)],
-                YABAM_EVENTS_WORKER_PORT=str(own),
+                YABAM_EVENTS_WORKER_PORT=str(own.start),
             ),
             AsyncExitStack() as stack,
         ):
             relay.keep_marking()
-            for number in range(WORKERS):
-                await ready(client, f"http://127.0.0.1:{own + number}")
+            for number in own:
+                await ready(client, f"http://127.0.0.1:{number}")
             streams = [
                 await stack.enter_async_context(stream_of(url, "store:1")) for _ in range(30)
             ]
             for stream in streams:
                 assert (await stream.next()).type == "hello"
-            served = [await open_streams(client, own + number) for number in range(WORKERS)]
+            served = [await open_streams(client, number) for number in own]
             assert sum(served) == 30
             assert sum(1 for count in served if count) > 1
             await relay.publish("1", 1)
@@ -88,7 +88,7 @@ class TestWorkers:
     async def test_one_that_is_killed_is_started_anew_and_the_others_go_on(
         self, embedded_broker: EmbeddedBroker, client: httpx.AsyncClient, topic: str
     ) -> None:
-        bootstrap, port, own = embedded_broker.bootstrap, free_port(), free_port()
+        bootstrap, port, own = embedded_broker.bootstrap, free_port(), free_ports(2)
         async with (
             relay_to(bootstrap, topic) as relay,
             process(
@@ -96,20 +96,20 @@ class TestWorkers:
                 topic,
                 port,
                 arguments=["--workers", "2"],
-                YABAM_EVENTS_WORKER_PORT=str(own),
+                YABAM_EVENTS_WORKER_PORT=str(own.start),
             ) as parent,
         ):
             relay.keep_marking()
-            for number in range(2):
-                await ready(client, f"http://127.0.0.1:{own + number}")
+            for number in own:
+                await ready(client, f"http://127.0.0.1:{number}")
             victim = children_of(parent.pid)[0]
             os.kill(victim, signal.SIGKILL)
             async with asyncio.timeout(20):
                 while len(fresh := set(children_of(parent.pid)) - {victim}) < 2:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             assert victim not in fresh
-            for number in range(2):
-                await ready(client, f"http://127.0.0.1:{own + number}")
+            for number in own:
+                await ready(client, f"http://127.0.0.1:{number}")
             parent.send_signal(signal.SIGTERM)
             await asyncio.wait_for(parent.communicate(), 15)
         assert parent.returncode == 0

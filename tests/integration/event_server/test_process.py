@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -27,7 +27,7 @@ from tests.unit.event_server.parts import KEYS, make_ticket
 async def process(
     bootstrap: str, topic: str, port: int, *, arguments: Sequence[str] = (), **more: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The process; killed at the end if it still runs."""
+    """The process; killed at the end if it still runs. A wait for it in vain tells what it said."""
     environment = os.environ | {
         "YABAM_KAFKA": bootstrap,
         "YABAM_EVENTS_TOPIC": topic,
@@ -42,7 +42,14 @@ async def process(
         sys.executable, "-m", "client_sdk.cli", "events", *arguments, env=environment | more,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     ) as started:  # fmt: skip
-        yield started
+        try:
+            yield started
+        except TimeoutError as error:
+            with suppress(ProcessLookupError):
+                os.kill(started.pid, signal.SIGKILL)
+            said = b"".join(await started.communicate())
+            error.add_note(f"exit status {started.returncode}; it said:\n{said.decode()}")
+            raise
 
 
 async def ready(client: httpx.AsyncClient, url: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local import ports
-from deploy.local.ports import LOOPBACK, PortTakenError, free_port
+from deploy.local.ports import LOOPBACK, PortTakenError, free_port, free_ports
 
 _MANY = 100
 
@@ -66,6 +66,20 @@ def test_a_port_in_use_is_passed_over() -> None:
     with socket.socket() as taken:
         taken.bind((LOOPBACK, free_port()))
         assert taken.getsockname()[1] not in {free_port() for _ in range(_MANY)}
+
+
+def test_ports_in_a_row_are_given_to_nobody_else() -> None:
+    rows = [free_ports(3) for _ in range(30)]
+    assert all(len(row) == 3 and row.step == 1 for row in rows)
+    given = [port for row in rows for port in row]
+    assert len(set(given)) == len(given)
+    assert {free_port() for _ in range(_MANY)}.isdisjoint(given)
+
+
+def test_a_row_with_a_port_in_use_is_passed_over() -> None:
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, free_ports(3)[1]))
+        assert not any(taken.getsockname()[1] in free_ports(3) for _ in range(_MANY))
 
 
 def test_a_machine_without_a_free_port_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
