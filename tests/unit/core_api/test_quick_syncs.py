@@ -481,6 +481,44 @@ class TestAPlainSync:
         assert found[0] == found[1]
         assert b"party-left" in found[0]
 
+    async def test_of_a_guest_waits_until_its_party_is_known_to_stay_after_the_read(self) -> None:
+        may_stay, asked_after = asyncio.Event(), list[int]()
+
+        async def stays(_caller: Caller) -> None:
+            asked_after.append(len(world.database.queries))
+            await may_stay.wait()
+
+        world = World(True, stays=stays)
+        transport = world.connect()
+        asked = PLAIN.replace(OWNER.encode(), GUEST.encode())
+        feed(transport, [asked.replace(b"store:1&lastEventId=store:1@", b"table:1/2&lastEventId=")])
+        await settle()
+        assert asked_after == [1]
+        assert not transport.written
+        may_stay.set()
+        await settle()
+        assert transport.written.startswith(b"HTTP/1.1 200")
+
+    async def test_of_a_guest_is_refused_if_its_party_cannot_be_asked_for_as_the_core_stops(
+        self,
+    ) -> None:
+        asking: list[asyncio.Task[Any] | None] = []
+
+        async def stays(_caller: Caller) -> None:
+            asking.append(asyncio.current_task())
+            await asyncio.Event().wait()
+
+        world = World(True, stays=stays)
+        transport = world.connect()
+        asked = PLAIN.replace(OWNER.encode(), GUEST.encode())
+        feed(transport, [asked.replace(b"store:1&lastEventId=store:1@", b"table:1/2&lastEventId=")])
+        await settle()
+        (task,) = asking
+        assert task is not None
+        task.cancel()
+        await settle()
+        assert transport.written.startswith(b"HTTP/1.1 503")
+
     async def test_is_refused_once_its_deadline_is_over_and_its_query_is_given_up(self) -> None:
         world = World(True, deadline_s=0.01)
         world.database.may_answer.clear()
