@@ -39,7 +39,7 @@ from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Mode, mode_of
 from client_sdk.settings import Settings
 from deploy.load.clients.answers import StreamAnswer, sync_input
-from deploy.load.clients.exchange import Connection, Whole
+from deploy.load.clients.exchange import Connection, Whole, connect
 from deploy.load.clients.notes import Notes
 from deploy.load.measured.proof import Fact, Track
 
@@ -67,11 +67,6 @@ class World:
     notes: Notes
     clock: Callable[[], float]
 
-    @property
-    def local_address(self) -> tuple[str, int] | None:
-        """Where connections begin; the kernel chooses the port."""
-        return None if self.source is None else (self.source, 0)
-
 
 class Follower:
     """One client.
@@ -82,7 +77,8 @@ class Follower:
     """
 
     __slots__ = (
-        "_connections", "_loop", "_machine", "_person", "_tasks", "_timer", "_world",
+        "_connections", "_loop", "_machine", "_person", "_tasks", "_timer", "_timer_at",
+        "_world",
         "mode", "track",
     )  # fmt: skip
 
@@ -96,6 +92,7 @@ class Follower:
         self._connections: dict[str, Connection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         world.notes.turned(None, self.mode)
 
     def start(self) -> None:
@@ -167,12 +164,12 @@ class Follower:
         """A timer that is early finds out when it fires: deadlines mostly move away."""
         deadline = self._machine.deadline
         if self._timer is not None:
-            if self._timer.when() <= deadline:
+            if self._timer_at <= deadline:
                 return
             self._timer.cancel()
             self._timer = None
         if deadline != float("inf"):
-            self._timer = self._loop.call_at(deadline, self._tick)
+            self._timer, self._timer_at = self._loop.call_at(deadline, self._tick), deadline
 
     def _tick(self) -> None:
         self._timer = None
@@ -256,9 +253,7 @@ class Follower:
                 return known
             known.abort()
         try:
-            _, made = await self._loop.create_connection(
-                lambda: Connection(address), *address, local_addr=self._world.local_address
-            )
+            made = await connect(address, self._world.source)
         except OSError as error:
             return Failure("unreachable", str(error))
         self._connections[name] = made
