@@ -75,7 +75,7 @@ async def test_clients_and_streams_are_divided_where_a_process_may_open_few_file
     assert report["client_processes"] == 3
     verdict, counts = report["verdict"], report["counts"]
     assert verdict["checked"] == counts["delivered"] == 3 * counts["committed"] > 0
-    assert [fault["least_live"] for fault in report["faults"]] < [60, 60]
+    assert all(fault["least_live"] < 60 for fault in report["faults"])
     workers = (tmp_path / "load-test/log/events.log").read_text()
     assert {f'"worker":{number},' in workers for number in range(2)} == {True}
 

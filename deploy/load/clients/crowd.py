@@ -31,6 +31,7 @@ from deploy.load.clients.messages import (
     Cut,
     Settle,
     Settled,
+    WasCut,
     framed,
     length_of,
 )
@@ -38,6 +39,8 @@ from deploy.load.clients.notes import Notes
 from deploy.load.plan import channel_of, place_of
 
 _REPORT_EVERY_S: Final = 0.05
+_TURNS_TO_NOTICE: Final = 3
+"""Of the event loop, until each client has been told of its connections' end."""
 _TOKEN_LIFETIME_S: Final = 86_400
 
 
@@ -122,6 +125,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 raise ValueError(f"{told!r} came before the clients were told to begin")
             elif isinstance(told, Cut):
                 crowd.cut()
+                for _ in range(_TURNS_TO_NOTICE):
+                    await asyncio.sleep(0)
+                writer.write(framed(notes.take()) + framed(WasCut()))
             else:
                 tasks.append(group.create_task(_settle(crowd, told, writer)))
         for task in tasks:

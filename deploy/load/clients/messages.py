@@ -35,7 +35,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
 
 class Cut(msgspec.Struct, frozen=True, tag=True):
-    """Reset every connection of every client."""
+    """Reset every connection of every client, and answer with `WasCut`."""
 
 
 class Settle(msgspec.Struct, frozen=True, tag=True):
@@ -61,13 +61,17 @@ class Report(msgspec.Struct, frozen=True, tag=True):
     """The channels of clients that gave up since the last one, and why."""
 
 
+class WasCut(msgspec.Struct, frozen=True, tag=True):
+    """Each client has noticed; the report before this one shows it."""
+
+
 class Settled(msgspec.Struct, frozen=True, tag=True):
     """What each client applied."""
 
     tracks: list[Track]
 
 
-Tells = Report | Settled
+Tells = Report | WasCut | Settled
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 TOLD: Final = msgspec.msgpack.Decoder(Told)

@@ -21,7 +21,9 @@ from deploy.load.clients.messages import (
     Cut,
     Report,
     Settle,
+    Settled,
     Told,
+    WasCut,
     framed,
     length_of,
 )
@@ -104,8 +106,8 @@ class ClientProcesses:
         return found
 
     async def cut(self) -> None:
-        """Reset all connections of all clients."""
-        await asyncio.gather(*(process.tell(Cut()) for process in self._processes))
+        """Reset all connections of all clients; they have noticed then."""
+        await asyncio.gather(*(process.ask(Cut()) for process in self._processes))
 
     async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
         """What each client applied, once all are at their heads or have had time enough."""
@@ -158,7 +160,7 @@ class _ClientProcess:
         self._reader, self._writer = streams
         self._hear = hear
         self._lose = lose
-        self._settled: asyncio.Future[list[Track]] = asyncio.get_running_loop().create_future()
+        self._answers: asyncio.Queue[WasCut | Settled] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -178,6 +180,10 @@ class _ClientProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    async def ask(self, message: Told) -> WasCut | Settled:
+        await self.tell(message)
+        return await self._answers.get()
+
     async def tell(self, message: Told) -> None:
         with suppress(ConnectionError):  # it is gone: who reads from it says so
             self._writer.write(framed(message))
@@ -187,8 +193,10 @@ class _ClientProcess:
         begin = self._begin
         numbers = range(begin.first, begin.clients, begin.step)
         channels = {channel_of(number, begin.stores, begin.prefix) for number in numbers}
-        await self.tell(Settle({channel: heads[channel] for channel in channels}, within_s))
-        return await self._settled
+        mine = {channel: heads[channel] for channel in channels}
+        settled = await self.ask(Settle(mine, within_s))
+        assert isinstance(settled, Settled)  # noqa: S101
+        return settled.tracks
 
     async def end(self) -> None:
         self._reading.cancel()
@@ -210,5 +218,5 @@ class _ClientProcess:
                     self.modes = told.modes
                     self._hear(told)
                 else:
-                    self._settled.set_result(told.tracks)
+                    self._answers.put_nowait(told)
         self._lose(await self._process.wait())
