@@ -12,7 +12,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ import structlog
 
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool
+from core_api.sending_tasks import SendingTasks
 from core_api.webhooks.lanes import (
     Lane,
     end_webhook,
@@ -62,7 +63,6 @@ _MOVED: Final = (
     "the database was restored, or a standby was promoted, and no relay has judged it yet: "
     "start yabam relay, or run yabam db restore-check"
 )
-_FAILING: Final = WEBHOOKS_AT_ONCE // 2
 
 
 class Sender:
@@ -91,7 +91,9 @@ class Sender:
         self._metrics = metrics
         self._clock = clock
         self._news = asyncio.Event()
-        self._under_way: dict[asyncio.Task[None], Lane] = {}
+        self._tasks: SendingTasks[Lane] = SendingTasks(
+            WEBHOOKS_AT_ONCE, metrics.under_way, self._news.set
+        )
         self._stopping = False
         self._turning = asyncio.Lock()
         self.turned_at = clock()
@@ -120,10 +122,7 @@ class Sender:
                     pass
                 self._news.clear()
         finally:
-            tasks = list(self._under_way)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._tasks.cancel()
 
     async def drain(self) -> None:
         """Begin nothing new, and let what is under way end, for a while."""
@@ -133,14 +132,12 @@ class Sender:
                 # What a turn is taking just now comes under way yet.
                 async with self._turning:
                     pass
-                while self._under_way:
-                    await asyncio.wait(self._under_way)
+                await self._tasks.wait()
 
     async def _turn(self) -> None:
         self.turned_at = self._clock()
         try:
-            await self._take(failing=False, most=WEBHOOKS_AT_ONCE)
-            await self._take(failing=True, most=_FAILING)
+            await self._tasks.fill(self._take, self._serve)
             self.trouble = None if await is_of_its_epoch(self._pool) else _MOVED
             self._metrics.unreadable.set(self._taker.unreadable)
             self._metrics.looked()
@@ -148,23 +145,11 @@ class Sender:
             self.trouble = str(error)
             _log.warning("webhooks_not_taken", reason=str(error))
 
-    async def _take(self, *, failing: bool, most: int) -> None:
-        """Take lanes, at most so many of this kind, while there is room at all."""
-        of_kind = sum((lane.tries > 0) == failing for lane in self._under_way.values())
-        room = min(most - of_kind, WEBHOOKS_AT_ONCE - len(self._under_way))
-        if room <= 0 or self._stopping:
-            return
-        busy = Counter(lane.webhook_id for lane in self._under_way.values())
-        for lane in await self._taker.take(busy, room, failing=failing):
-            task = asyncio.create_task(self._serve(lane), name=f"lane-{lane.webhook_id}")
-            self._under_way[task] = lane
-            task.add_done_callback(self._served)
-        self._metrics.under_way.set(len(self._under_way))
-
-    def _served(self, task: asyncio.Task[None]) -> None:
-        self._under_way.pop(task)
-        self._metrics.under_way.set(len(self._under_way))
-        self._news.set()
+    async def _take(self, most: int, failing: bool) -> Sequence[Lane]:
+        if self._stopping:
+            return []
+        busy = Counter(lane.webhook_id for lane in self._tasks.held)
+        return await self._taker.take(busy, most, failing=failing)
 
     async def _serve(self, lane: Lane) -> None:
         try:
