@@ -91,11 +91,6 @@ class BufferedStart:
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
-    @property
-    def buffered(self) -> int:
-        """How many messages wait to be merged."""
-        return len(self._buffer)
-
     def start(self, now: float) -> list[StartCommand]:
         """Begin.
 
