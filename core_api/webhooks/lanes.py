@@ -264,6 +264,13 @@ async def _read(pool: Pool, lane: Lane, seq: int, most: int) -> Page:
 async def move_lane(pool: Pool, lane: Lane, seq: int, epoch: str, *, has_delivered: bool) -> bool:
     """Move a lane to this place. False: it is this process's no longer, or nothing is to be sent.
 
+    Args:
+        pool: the database.
+        lane: which one.
+        seq: its new place.
+        epoch: of the log.
+        has_delivered: whether something was sent, and not only passed over.
+
     Raises:
         UnavailableError: Postgres does not answer.
     """

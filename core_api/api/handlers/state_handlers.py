@@ -147,7 +147,11 @@ class StateApi:
         return _json(ClientState(client, settled, epoch))
 
     async def document(self, request: Request) -> Response:
-        """GET /v1/documents: a document as it stands, or as it was."""
+        """GET /v1/documents: a document as it stands, or as it was.
+
+        Raises:
+            NotFoundError: there is no such document, or its history does not go back so far.
+        """
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
         version = _number(request, "version", _MOST_VERSION)
