@@ -48,7 +48,7 @@ async def trim_by(
         statement: it deletes.
         older_than_s: how old its rows are at least.
         batch: how many at most.
-        at_most_s: what is older is kept: its time was written by a wrong clock.
+        at_most_s: how old they are at most.
 
     Raises:
         UnavailableError: Postgres does not answer.

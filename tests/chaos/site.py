@@ -196,7 +196,7 @@ class Site:
             await self.door.stop()
         self.postgres.process.resume()
         if self.kafka is not None:
-            self.kafka.resume()
+            self.kafka.process.resume()
         await asyncio.gather(aside(self._kafka.stop), aside(self.postgres.stop))
         await aside(self.disk.unmount)
 

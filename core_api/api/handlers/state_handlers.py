@@ -35,7 +35,7 @@ from core_api.errors import BadRequestError, InvalidError, NotFoundError
 from core_api.http.bodies import read_request_body
 from core_api.orders.history import OrderHistory
 from core_api.postgres.pool import Pool
-from core_api.system_edits.sessions import hear_of
+from core_api.system_edits.session_renewals import hear_of
 from server_common.limits import HISTORY_ENTRIES
 
 _NO_STORE: Final = {"cache-control": "no-store"}

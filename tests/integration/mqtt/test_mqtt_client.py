@@ -324,7 +324,7 @@ async def test_while_the_broker_is_away_it_polls_and_then_goes_on_live(
         world.head = 2  # nobody can push it
         await until(lambda: consumer.seqs == [0, 1, 2], 60)
         assert consumer.client.mode == "polling"
-        world.server.resume()
+        world.server.process.resume()
         if fault == "kill":
             world.server.start()
         async with world.publishing(), world.marking():
