@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from prometheus_client import Gauge
 
 
-class Sent(Protocol):
+class Attempted(Protocol):
     """What a task is for."""
 
     @property
@@ -21,7 +21,7 @@ class Sent(Protocol):
         """How many attempts have failed since the last that succeeded."""
 
 
-S = TypeVar("S", bound=Sent)
+S = TypeVar("S", bound=Attempted)
 
 
 class SendingTasks(Generic[S]):

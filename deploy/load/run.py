@@ -46,7 +46,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Outcome:
+class LoadResult:
     """All that a load test found."""
 
     plan: Plan
@@ -78,7 +78,7 @@ class LoadTest:
         self._run = f"load-{secrets.token_hex(3)}-"
         self._chance = random.Random(plan.seed)
         self._began = time.monotonic()
-        self._outcome = Outcome(plan, Timeline(), Tally())
+        self._outcome = LoadResult(plan, Timeline(), Tally())
         self._usage = Usage(site.pids)
         self._tokens = token_keys({"local": site.keys.token}, "local")
         self._sent_at: dict[tuple[str, int], float] = {}
@@ -86,7 +86,7 @@ class LoadTest:
         self._came = 0
         self._live_s = self._all_s = 0.0
 
-    async def run(self) -> Outcome:
+    async def run(self) -> LoadResult:
         """Do it all.
 
         Raises:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from client_sdk.buffered.machine import MAX_FETCHES, BufferedStart
 from client_sdk.buffered.messages import (
     BufferedSettings,
-    Done,
     Fetch,
     Hand,
     StartCommand,
+    StartDone,
     StartResult,
     StartState,
     Subscribe,
@@ -42,7 +42,7 @@ def handed(commands: Sequence[StartCommand]) -> list[int]:
 
 
 def result(commands: Sequence[StartCommand]) -> StartResult:
-    (done,) = [c.result for c in commands if isinstance(c, Done)]
+    (done,) = [c.result for c in commands if isinstance(c, StartDone)]
     return done
 
 
