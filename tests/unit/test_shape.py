@@ -96,6 +96,14 @@ def test_what_declares_commands_imports_none_of_what_runs_them() -> None:
             assert is_light or top in sys.stdlib_module_names, f"{path} imports {name}"
 
 
+def test_no_loop_reckons_its_own_back_off() -> None:
+    for package in ROOMS:
+        for path in modules(package):
+            if path.name != "backoff.py":
+                found = re.search(r"min\(\w+ \* 2\b", path.read_text())
+                assert not found, f"{path}: server_common/backoff.py has that, with jitter"
+
+
 def test_the_contract_does_no_io_and_looks_at_no_clock() -> None:
     forbidden = {"asyncio", "socket", "time", "random", "httpx", "os", "threading"}
     for path in modules("client_sdk/contract"):
