@@ -155,7 +155,7 @@ class CommandQueue:
             self._flight = None
 
     def applied(self, order: Order, *, repeated: bool = False) -> Settlement:
-        """What follows when Core has done the first command. Nothing is changed yet: see `settle`.
+        """What follows when Core has done the first command; `settle` carries it out.
 
         Args:
             order: as the command left it.
@@ -176,7 +176,7 @@ class CommandQueue:
         return settlement
 
     def refused(self, problem: Problem, order: Order | None) -> Settlement:
-        """What follows when Core has refused the first command. Nothing is changed yet: see `settle`.
+        """What follows when Core has refused the first command; `settle` carries it out.
 
         A step that was refused because the order has changed is tried again if the order's status
         is the one that its author saw, except that nobody accepts what was changed meanwhile. A
