@@ -95,7 +95,7 @@ async def test_a_broker_that_dies_or_hangs_is_found_out_and_nothing_waits_for_ev
     fault: str, lamp: Identity, broker: MosquittoServer
 ) -> None:
     async with device(broker_for(broker, lamp)) as one:
-        getattr(broker, fault)()
+        getattr(broker.process, fault)()
         waiting = one.connection.publish(up_topic(lamp.store, lamp.device, "event"), b"{}")
         with pytest.raises(MqttError):
             async with asyncio.timeout(30):
