@@ -133,5 +133,6 @@ class Gate:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.deadline_s):
                 return await work
-        # Not from within: its context would hold the task, and the task of a guest's check this.
+        # Not while the TimeoutError is handled: as its context, that would hold the task, and a
+        # task that ends with this error holds it: a cycle for each, where the database stalls.
         raise UnavailableError(f"it was not done within {self._limits.deadline_s:g} s")
