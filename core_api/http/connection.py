@@ -16,14 +16,14 @@ from functools import partial
 from typing import Any, Final
 
 import httptools
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
 from core_api.http.open_connections import OpenConnections
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
+from core_api.http.refusals import answer_all, answer_to, problem_of
 from server_common.http_rules import HEAD_END, Refusal, bad_request, end_of_head, refusal_of
 from server_common.limits import CORE_HEAD_BYTES
 from server_common.read_timeout import ReadTimeout
@@ -308,7 +308,7 @@ class Connection(HttpToolsProtocol):
 
     def _turn_away(self, refusal: Refusal) -> None:
         """Answer a malformed request and close: what follows it cannot be a request either."""
-        body = _problem_of(refusal)
+        body = problem_of(refusal)
         if not self._is_answering():
             self._refuse(refusal, body)
         elif self._in_body and self.pipeline:
@@ -316,7 +316,7 @@ class Connection(HttpToolsProtocol):
             self.transport.pause_reading()
             cycle, _app = self.pipeline[0]
             cycle.keep_alive = False
-            self.pipeline[0] = (cycle, partial(_answer, refusal.status, body))
+            self.pipeline[0] = (cycle, partial(answer_all, refusal.status, body))
         elif self._in_body and not self.cycle.response_started:
             # The application waits for the rest of a body that never comes.
             self.cycle.disconnected = True
@@ -327,19 +327,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False  # it closes once the request before has its answer
 
     def _refuse(self, refusal: Refusal, body: bytes) -> None:
-        head = b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
-        self.transport.write(
-            b"HTTP/1.1 %d %b\r\n%bcontent-type: %b\r\ncontent-length: %d\r\n"
-            b"cache-control: no-store\r\nconnection: close\r\n\r\n%b"
-            % (
-                refusal.status,
-                refusal.phrase.encode(),
-                head,
-                MEDIA_TYPE.encode(),
-                len(body),
-                body,
-            )
-        )
+        self.transport.write(answer_to(refusal, body, self.server_state.default_headers))
         self.transport.close()
 
 
@@ -351,21 +339,3 @@ def _is_readable(transport: asyncio.Transport) -> bool:
     poll = select.poll()
     poll.register(socket.fileno(), select.POLLIN)
     return bool(poll.poll(0))
-
-
-async def _answer(status: int, body: bytes, _scope: Scope, _receive: Receive, send: Send) -> None:
-    """An application that gives this answer to every request."""
-    headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _problem_of(refusal: Refusal) -> bytes:
-    if refusal.status == 400:
-        return encode_problem(problem("bad-request", refusal.detail))
-    # No problem of ours: whoever sends this speaks another protocol (RFC 9457, 4.2.1).
-    return encode_problem(Problem("about:blank", refusal.phrase, refusal.status, refusal.detail))
