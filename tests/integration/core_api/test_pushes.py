@@ -786,9 +786,7 @@ async def test_an_endpoint_where_only_we_can_reach_is_refused(
     wanted = service.browser().subscription
     for endpoint in ("https://169.254.169.254/latest", "http://push.example/a", wanted.endpoint):
         with pytest.raises(InvalidError, match="endpoint"):
-            await strict.put(
-                new_store(), "phone", structs.replace(wanted, endpoint=endpoint), ANN
-            )
+            await strict.put(new_store(), "phone", structs.replace(wanted, endpoint=endpoint), ANN)
 
 
 async def test_a_browser_whose_page_was_not_opened_for_long_is_forgotten(
