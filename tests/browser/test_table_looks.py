@@ -164,6 +164,7 @@ async def test_twice_as_large_it_fits_and_an_order_can_be_placed_by_keyboard(
         assert await table.evaluate(SIDEWAYS) == 0
         await table.get_by_role("button", name="One more").first.focus()
         await table.keyboard.press("Enter")
+        await expect(table.locator("#order")).to_be_enabled()
         await table.locator("#order").focus()
         await table.keyboard.press("Enter")
         await expect(table.locator("#orders .order")).to_have_attribute("data-status", "placed")
