@@ -1,0 +1,148 @@
+"""A Star printer whose jobs go over MQTT (*Full MQTT*), through the whole system."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from client_sdk import Item, OrderProducer
+from deploy.mqtt.server import MosquittoServer
+from server_common.mqtt.broker import MqttError
+from tests.end_to_end.conftest import Installation
+from tests.mqtt_parts import until
+from tests.star_mqtt_printer import FullMqttPrinter
+from tests.star_printer import StarPrinter
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
+
+STORE, DEVICE = "1", "star-1"
+
+
+@pytest.fixture(scope="module")
+def star_mode() -> str:
+    """How Star printers take their jobs."""
+    return "full"
+
+
+class Kitchen:
+    """A store with one Star printer."""
+
+    def __init__(self, owner: httpx.AsyncClient, printer: FullMqttPrinter) -> None:
+        self.owner = owner
+        self.printer = printer
+        self.star = printer.printer
+
+    async def run(self) -> None:
+        """Be a printer that connects again until the broker lets it in."""
+        while True:
+            with contextlib.suppress(httpx.HTTPError, OSError, MqttError):
+                await self.printer.run()
+            await asyncio.sleep(0.2)
+
+    async def until_it_is(self, **said: Any) -> None:
+        """Return once the printer's document says this."""
+        where = {"channel": f"device:{STORE}/{DEVICE}", "key": "status"}
+        async with asyncio.timeout(60):
+            while True:
+                answer = await self.owner.get("/v1/documents", params=where)
+                if answer.status_code == 200 and said.items() <= answer.json()["value"].items():
+                    return
+                await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def a_kitchen(
+    stack: Installation, broker: MosquittoServer, media: str, supports: tuple[str, ...]
+) -> AsyncIterator[Kitchen]:
+    headers = {"authorization": f"Bearer {stack.token('owner', STORE)}"}
+    async with (
+        httpx.AsyncClient(base_url=stack.core_url, headers=headers, timeout=30) as owner,
+        httpx.AsyncClient(timeout=30) as http,
+    ):
+        routing = {"statuses": ["placed"], "media": media, "language": "en"}
+        do = {"set": {"printers": {DEVICE: routing}}}
+        edit = {"n": 1, "channel": f"team:{STORE}", "key": "printing", "do": do}
+        await owner.post("/v1/edits", json={"client": f"c-{media}", "edits": [edit]})
+        wanted = {"rotate": True}
+        made = (await owner.put(f"/v1/stores/{STORE}/devices/{DEVICE}", json=wanted)).json()
+        url = f"{stack.core_url}/cloudprnt/{made['user']}.{made['password']}/printer"
+        star = StarPrinter(url, http, supports=supports)
+        kitchen = Kitchen(owner, FullMqttPrinter(star, str(broker.ca_file), "; ".join(supports)))
+        task = asyncio.create_task(kitchen.run())
+        try:
+            yield kitchen
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.timeout(240)
+async def test_each_ticket_comes_out_once_through_troubles_and_lost_connections(
+    stack_with_devices: Installation, mosquitto: MosquittoServer
+) -> None:
+    async with (
+        a_kitchen(stack_with_devices, mosquitto, "text", ("text/plain",)) as kitchen,
+        OrderProducer(
+            stack_with_devices.core_url, stack_with_devices.token("owner", STORE)
+        ) as producer,
+    ):
+        papers = kitchen.star.papers
+
+        async def order(table: str) -> None:
+            await producer.place(STORE, [Item("김밥", 1, 9500)], currency="KRW", table_id=table)
+
+        await order("71")
+        await until(lambda: len(papers) == 1, 60)
+        assert papers[0][0] == "text/plain"
+        text = papers[0][1].decode()
+        assert "71" in text
+        assert "김밥" in text
+
+        await kitchen.printer.becomes("420 Cover open")
+        await kitchen.until_it_is(online=True, troubles=["cover open"])
+        await order("72")
+        await kitchen.printer.becomes("410 Paper out")
+        await kitchen.until_it_is(online=True, troubles=["paper end"])
+        assert len(papers) == 1
+        await kitchen.printer.becomes("200 OK")
+        await until(lambda: len(papers) == 2, 60)
+        assert b"72" in papers[1][1]
+
+        # The broker publishes its will; it comes back, and what was ordered meanwhile comes out.
+        kitchen.printer.lose_connection()
+        await order("73")
+        await until(lambda: len(papers) == 3, 60)
+        assert b"73" in papers[2][1]
+
+        mosquitto.kill()
+        await order("74")
+        mosquitto.start()
+        await until(lambda: len(papers) == 4, 90)
+        assert b"74" in papers[3][1]
+        assert not any(b"REPEAT" in paper for _, paper in papers)
+        assert kitchen.printer.refused == 0
+
+
+@pytest.mark.timeout(240)
+async def test_a_picture_comes_out_of_a_printer_that_names_pictures(
+    stack_with_devices: Installation, mosquitto: MosquittoServer
+) -> None:
+    async with (
+        a_kitchen(stack_with_devices, mosquitto, "picture", ("image/png",)) as kitchen,
+        OrderProducer(
+            stack_with_devices.core_url, stack_with_devices.token("owner", STORE)
+        ) as producer,
+    ):
+        await producer.place(STORE, [Item("김밥", 1, 9500)], currency="KRW", table_id="75")
+        await until(lambda: kitchen.star.papers, 60)
+        ((media, paper),) = kitchen.star.papers
+        assert media == "image/png"
+        assert Image.open(io.BytesIO(paper)).size[0] == 42 * 12
