@@ -39,6 +39,8 @@ class FullMqttPrinter:
         """Jobs whose token it knew."""
         self.loses_results = 0
         """So many results do not come out of it."""
+        self.heard: list[Incoming] = []
+        """What it was told."""
         self._ca_file = ca_file
         self._tokens: deque[str] = deque(maxlen=TOKENS_REMEMBERED)
         self._heard: asyncio.Queue[Incoming] = asyncio.Queue()
@@ -88,9 +90,10 @@ class FullMqttPrinter:
     def lose_connection(self) -> None:
         """Vanish, so that the broker publishes the will."""
         assert self._connection is not None
-        self._connection._client._reset_sockets()
+        self._connection._fail(ConnectionResetError("cut"))
 
     async def _obey(self, connection: Connection, message: Incoming) -> None:
+        self.heard.append(message)
         told = json.loads(message.payload)
         method = told["title"]
         assert message.topic == f"star/cloudprnt/to-device/{MAC}/{method}", message.topic

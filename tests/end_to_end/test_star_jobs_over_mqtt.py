@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,16 +15,25 @@ import pytest
 from PIL import Image
 
 from client_sdk import Item, OrderProducer
+from core_api.broker_admin.rights import GATEWAY_USER
+from deploy.asyncapi.document import document
+from deploy.kafka.server import KafkaServer
 from deploy.mqtt.server import MosquittoServer
 from server_common.mqtt.broker import MqttError
+from tests.asyncapi import STAR, Judge
 from tests.end_to_end.conftest import Installation
-from tests.mqtt_parts import until
+from tests.end_to_end.test_asyncapi import records
+from tests.mqtt_parts import device, until
 from tests.star_mqtt_printer import FullMqttPrinter
 from tests.star_printer import StarPrinter
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
 STORE, DEVICE = "1", "star-1"
+TOPICS = {
+    "devicesInbound": "YABAM_DEVICES_INBOUND_TOPIC",
+    "devicesOutbound": "YABAM_DEVICES_OUTBOUND_TOPIC",
+}
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +49,13 @@ class Kitchen:
         self.owner = owner
         self.printer = printer
         self.star = printer.printer
+        self.has_network = asyncio.Event()
+        self.has_network.set()
 
     async def run(self) -> None:
         """Be a printer that connects again until the broker lets it in."""
         while True:
+            await self.has_network.wait()
             with contextlib.suppress(httpx.HTTPError, OSError, MqttError):
                 await self.printer.run()
             await asyncio.sleep(0.2)
@@ -117,8 +130,11 @@ async def test_each_ticket_comes_out_once_through_troubles_and_lost_connections(
         assert b"72" in papers[1][1]
 
         # The broker publishes its will; it comes back, and what was ordered meanwhile comes out.
+        kitchen.has_network.clear()
         kitchen.printer.lose_connection()
+        await kitchen.until_it_is(online=False)
         await order("73")
+        kitchen.has_network.set()
         await until(lambda: len(papers) == 3, 60)
         assert b"73" in papers[2][1]
 
@@ -129,6 +145,32 @@ async def test_each_ticket_comes_out_once_through_troubles_and_lost_connections(
         assert b"74" in papers[3][1]
         assert not any(b"REPEAT" in paper for _, paper in papers)
         assert kitchen.printer.refused == 0
+
+
+@pytest.mark.timeout(240)
+async def test_all_that_is_said_is_as_the_asyncapi_document_has_it(
+    stack_with_devices: Installation, mosquitto: MosquittoServer, kafka: KafkaServer
+) -> None:
+    judge = Judge(document())
+    gateway = mosquitto.broker(GATEWAY_USER, mosquitto.password_of_gateway)
+    async with (
+        device(gateway, "star/cloudprnt/to-server/#", client_id="listener") as listener,
+        a_kitchen(stack_with_devices, mosquitto, "text", ("text/plain",)) as kitchen,
+        OrderProducer(
+            stack_with_devices.core_url, stack_with_devices.token("owner", STORE)
+        ) as producer,
+    ):
+        await producer.place(STORE, [Item("김밥", 1, 9500)], currency="KRW", table_id="76")
+        await until(lambda: kitchen.star.papers, 60)
+        kitchen.has_network.clear()
+        kitchen.printer.lose_connection()
+        await kitchen.until_it_is(online=False)
+        for message in [*listener.heard, *kitchen.printer.heard]:
+            judge.judge_mqtt(message.topic, message.payload)
+    for channel, setting in TOPICS.items():
+        for record in await records(kafka.bootstrap, stack_with_devices.environment[setting]):
+            judge.judge(channel, json.loads(record.value))
+    assert judge.seen >= STAR
 
 
 @pytest.mark.timeout(240)
