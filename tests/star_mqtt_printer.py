@@ -57,11 +57,8 @@ class FullMqttPrinter:
             where["hostName"], where["portNumber"], login["username"], login["password"],
             self._ca_file, "3.1.1",
         )  # fmt: skip
-        will = {"title": "client-will", "printerMAC": MAC, "unintentionalDisconnection": True}
-        connection = Connection(
-            broker, login["clientId"], self._heard.put_nowait,
-            will=Will(_up("client-will"), json.dumps(will).encode(), retain=False),
-        )  # fmt: skip
+        will = Will(_up("client-will"), _will(is_cut=True), retain=False)
+        connection = Connection(broker, login["clientId"], self._heard.put_nowait, will=will)
         try:
             await connection.open()
             await connection.subscribe([f"star/cloudprnt/to-device/{MAC}/#"])
@@ -75,6 +72,8 @@ class FullMqttPrinter:
                         await self._obey(connection, hears.result())
                     hears.cancel()
             finally:
+                # Switched off, it says so.
+                connection.publish(_up("client-will"), _will(is_cut=False), qos=0)
                 lost.cancel()
                 await asyncio.gather(lost, return_exceptions=True)
         finally:
@@ -149,6 +148,11 @@ class FullMqttPrinter:
     async def _say(self, connection: Connection, title: str, **fields: Any) -> None:
         payload = {"title": title, "printerMAC": MAC, **fields}
         await connection.publish(_up(title), json.dumps(payload).encode())
+
+
+def _will(*, is_cut: bool) -> bytes:
+    said = {"title": "client-will", "printerMAC": MAC, "unintentionalDisconnection": is_cut}
+    return json.dumps(said).encode()
 
 
 def _up(word: str) -> str:

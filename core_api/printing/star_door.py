@@ -83,7 +83,7 @@ class StarDoor:
             )
         printer, registered = found
         if isinstance(payload, StarResult):
-            await self._confirmed(printer, payload)
+            await self._confirmed(printer, said.mac, payload)
             return ()
         if not isinstance(payload, StarStatus):
             self._named.forget(said.mac)
@@ -127,11 +127,14 @@ class StarDoor:
             picture = await to_thread.run_sync(png_of, lines_to_print(job), job.columns)
         return data_of(job, media_type, picture)
 
-    async def _confirmed(self, printer: Channel, result: StarResult) -> None:
+    async def _confirmed(self, printer: Channel, mac: str, result: StarResult) -> None:
         outcome = outcome_of_result(result)
         if outcome is None:
             _log.info(
                 "print_result_passed_over", printer=str(printer), reason=result.status_code or ""
             )
             return
+        if outcome[0] == "fail":
+            # It may have other firmware than when it was asked.
+            self._named.forget(mac)
         await self._jobs.confirmed(printer, result.job_token, *outcome)

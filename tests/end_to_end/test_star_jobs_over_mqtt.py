@@ -70,6 +70,18 @@ class Kitchen:
                     return
                 await asyncio.sleep(0.1)
 
+    async def until_all_is_printed(self) -> None:
+        """Return once Core knows the outcome of each ticket."""
+        where = {"channel": f"device:{STORE}/{DEVICE}"}
+        async with asyncio.timeout(60):
+            while True:
+                answer = (await self.owner.get("/v1/sync", params=where)).json()
+                documents = answer["channels"][0]["snapshot"]["documents"]
+                jobs = [one["value"] for one in documents if one["key"].startswith("print.")]
+                if all(job["state"] == "done" for job in jobs if job):
+                    return
+                await asyncio.sleep(0.1)
+
 
 @asynccontextmanager
 async def a_kitchen(
@@ -138,6 +150,7 @@ async def test_each_ticket_comes_out_once_through_troubles_and_lost_connections(
         await until(lambda: len(papers) == 3, 60)
         assert b"73" in papers[2][1]
 
+        await kitchen.until_all_is_printed()
         mosquitto.kill()
         await order("74")
         mosquitto.start()

@@ -248,6 +248,19 @@ async def test_the_printer_is_asked_for_its_media_types_before_its_first_job(
     assert "[cut: feed; partial]" in ring.fields["printData"]
 
 
+async def test_a_printer_that_cannot_read_what_it_has_named_is_asked_again(
+    kitchen: Kitchen,
+) -> None:
+    await kitchen.open(media=())
+    await kitchen.order()
+    await kitchen.status()
+    told = [{"request": "Encodings", "result": "text/plain"}]
+    (ring,) = await kitchen.status(clientAction=told)
+    await kitchen.result(ring, "510%20Incompatible", printSucceeded=False)
+    (asked,) = await kitchen.status()
+    assert asked.method == "order-client-action"
+
+
 async def test_a_printer_that_answers_no_question_gets_what_all_print(kitchen: Kitchen) -> None:
     await kitchen.open(media=())
     await kitchen.order()
