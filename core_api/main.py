@@ -53,7 +53,7 @@ from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
-from core_api.printing.star_jobs import StarJobs
+from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star_printers import StarPrinters
 from core_api.push.guests import GuestPhones
 from core_api.push.messages import push_keys

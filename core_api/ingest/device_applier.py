@@ -76,7 +76,7 @@ class Answers(Protocol):
 
 
 Hear = Callable[[StarSaid], Awaitable[Sequence[Ring]]]
-"""Takes what a Star printer says (`core_api/printing/star_door.py`); what it is to be told."""
+"""Takes what a Star printer says (`core_api/printing/star/door.py`); what it is to be told."""
 
 
 class DeviceApplier:

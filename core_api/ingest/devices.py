@@ -26,8 +26,8 @@ from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.results import PrintResults
 from core_api.printing.service import PrintService
-from core_api.printing.star_door import StarDoor
-from core_api.printing.star_jobs import StarJobs
+from core_api.printing.star.door import StarDoor
+from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star_printers import Ringing, StarPrinters
 from core_api.receipts.statements import store_sightings
 from server_common.kafka.connection import Kafka

@@ -2,9 +2,9 @@
 
 As the vendor's protocol guide (2.4.0) has it: the printer polls by POST, takes a job by GET and
 confirms it by DELETE; in version MQTT it does the same when it is called (*Trigger POST*), or by
-messages that say the same (*Full MQTT*, `star_mqtt.py`). One job at a time is under way. A job that
-the printer has taken is offered again only as another attempt, marked as a repeat: a confirmation
-may be lost, a ticket may not come twice unmarked.
+messages that say the same (*Full MQTT*, `star/over_mqtt.py`). One job at a time is under way. A job
+that the printer has taken is offered again only as another attempt, marked as a repeat: a
+confirmation may be lost, a ticket may not come twice unmarked.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from core_api.printing.cloudprnt import (
     text_body,
 )
 from core_api.printing.jobs import Job
-from core_api.printing.star_jobs import StarJobs
+from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star_printers import Mode, StarPrinters
 from server_common.devices.identity import parse_user
 from server_common.limits import CLOUDPRNT_POLL_BYTES

@@ -16,9 +16,9 @@ from client_sdk.contract.channel import Channel
 from core_api.devices.registrations import RegisterDevice, Registrations
 from core_api.postgres.pool import LOCK_WAIT_S, open_pool
 from core_api.printing.jobs import PREFIX, Job
-from core_api.printing.star_door import StarDoor
-from core_api.printing.star_jobs import StarJobs
-from core_api.printing.star_mqtt import ANSWERS_WITHIN_S
+from core_api.printing.star.door import StarDoor
+from core_api.printing.star.jobs import StarJobs
+from core_api.printing.star.over_mqtt import ANSWERS_WITHIN_S
 from core_api.printing.star_printers import StarPrinters
 from core_api.printing.statements import read_value
 from server_common.devices.messages import Ring
@@ -275,7 +275,7 @@ async def test_a_printer_that_answers_no_question_gets_what_all_print(kitchen: K
 async def test_a_picture_that_fits_in_no_message_goes_as_text(
     kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core_api.printing.star_door.MOST_JOB_BYTES", 1000)
+    monkeypatch.setattr("core_api.printing.star.door.MOST_JOB_BYTES", 1000)
     await kitchen.open(media=("image/png", "text/plain"))
     await kitchen.order()
     assert (await kitchen.job()).fields["mediaTypes"] == ["text/plain"]
@@ -284,7 +284,7 @@ async def test_a_picture_that_fits_in_no_message_goes_as_text(
 async def test_what_fits_in_no_message_at_all_waits_for_a_person(
     kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core_api.printing.star_door.MOST_JOB_BYTES", 10)
+    monkeypatch.setattr("core_api.printing.star.door.MOST_JOB_BYTES", 10)
     await kitchen.open()
     await kitchen.order()
     assert await kitchen.status() == ()

@@ -8,7 +8,7 @@ import pytest
 
 from core_api.printing.cloudprnt import MARKUP, PNG, TEXT
 from core_api.printing.jobs import Step
-from core_api.printing.star_mqtt import (
+from core_api.printing.star.over_mqtt import (
     ANSWERS_WITHIN_S,
     NamedMedia,
     data_of,

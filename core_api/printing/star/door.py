@@ -17,8 +17,8 @@ from client_sdk.printer_media.fonts import has_font
 from client_sdk.printer_media.picture import png_of
 from core_api.printing.cloudprnt import PNG, Poll, lines_to_print
 from core_api.printing.jobs import Job
-from core_api.printing.star_jobs import StarJobs
-from core_api.printing.star_mqtt import (
+from core_api.printing.star.jobs import StarJobs
+from core_api.printing.star.over_mqtt import (
     FRESH_FOR,
     JOB_LIVES,
     MOST_JOB_BYTES,
