@@ -34,7 +34,7 @@ class Registered(Struct, frozen=True):
     """Whether that printer takes its jobs over MQTT, and answers there."""
 
 
-class Registrations(Protocol):
+class RegisteredDevices(Protocol):
     """Where the admin reads devices."""
 
     async def after(self, change: int) -> list[Registered]:
@@ -53,7 +53,7 @@ class StoredRegistrations:
         self._pool = pool
 
     async def after(self, change: int) -> list[Registered]:
-        """See `Registrations`."""
+        """See `RegisteredDevices`."""
         with mapped_errors():
             rows = await self._pool.fetch(_ALL, change, PAGE)
         return [
