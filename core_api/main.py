@@ -54,6 +54,7 @@ from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
+from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star_printers import StarPrinters
 from core_api.push.guests import GuestPhones
 from core_api.push.messages import push_keys
@@ -255,12 +256,12 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.cors_origins,
         [
             *CloudPrnt(
-                prints,
-                presence,
+                StarJobs(prints, presence),
                 gate,
                 _printer_of(registrations),
                 StarPrinters(writing),
                 None if settings.star_broker is None else parse_address(settings.star_broker),
+                settings.star_mode,
             ).routes(),
             *pages.routes(),
         ],
