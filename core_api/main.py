@@ -96,6 +96,7 @@ from server_common.limits import SUBJECT_BODY_BURST_BYTES, SUBJECT_BODY_BYTES_PE
 from server_common.mqtt.broker import parse_address
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
+from server_common.tls.metrics import watched
 
 log = structlog.get_logger()
 
@@ -264,12 +265,13 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             *pages.routes(),
         ],
     )
+    certificate = watched(settings.certificate, metrics.registry)
     server = CoreHttpServer(
         app,
         settings.drain_s,
         lambda: _stop(long_polls, sampler),
         settings.request_timeout_s,
-        settings.certificate,
+        certificate,
         app.quick,
     )
     warn_of_few_files(settings.max_waiting)
@@ -278,6 +280,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     supervisor.start("tail", long_polls.run)
     if provider is not None:
         supervisor.start("provider-keys", provider[1], essential=False)
+    if certificate is not None:
+        supervisor.start("certificate", certificate.keep, essential=False)
     for name, work in {
         "announce": lambda: announce(pool),
         "devices": devices.run,

@@ -17,6 +17,7 @@ from core_api.http.connection import Connection
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import BACKLOG, allow_open_files, at_stop_signals
+from server_common.tls.certificate import ServerCertificate, context_factory
 
 log = structlog.get_logger()
 
@@ -52,7 +53,7 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: how long open requests may take after SIGTERM.
         stopping: called once when the signal comes.
         request_timeout_s: how long a client may take over a request.
-        tls: files of the certificate chain and of its key; None: no TLS.
+        certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
         quick: answers plain requests ahead of the application; None: nobody does.
     """
 
@@ -62,10 +63,9 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: float,
         stopping: Callable[[], None],
         request_timeout_s: float,
-        tls: tuple[str, str] | None = None,
+        certificate: ServerCertificate | None = None,
         quick: QuickAnswers | None = None,
     ) -> None:
-        certificate, key = tls or (None, None)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -75,8 +75,7 @@ class CoreHttpServer(uvicorn.Server):
                     type[asyncio.Protocol],
                     partial(Connection, ReadTimeout(request_timeout_s), quick, AnswerHeads()),
                 ),
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
+                ssl_context_factory=context_factory(certificate),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from server_common.devices.messages import REASONS
 
-TASKS: Final = ("down", "up", "telemetry", "sink")
+TASKS: Final = ("down", "up", "telemetry", "sink", "certificate")
 PUBLISHED: Final = ("orders", "state", "commands", "accepted", "marks")
 SKIPS: Final = ("unreadable", "malformed", "old_epoch")
 TAKEN: Final = ("result", "event", "received", "status", "telemetry", "snapshot")

@@ -16,6 +16,7 @@ from tests.drills.upgrading.orders import (
     DOCUMENTED,
     INNER,
     all_orders,
+    begun_with,
     covering_orders,
     pair_orders,
 )
@@ -109,6 +110,12 @@ def test_few_orders_meet_every_mixture_of_old_and_new_inner_kinds() -> None:
 def test_all_orders_begin_with_that_of_the_documentation() -> None:
     assert len(set(all_orders())) == 5040
     assert all_orders()[0] == DOCUMENTED
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_orders_that_are_left() -> None:
+    orders = covering_orders()
+    assert begun_with(orders, 1) == orders
+    assert begun_with(orders, 4) == [*orders[3:], *orders[:3]]
 
 
 def message(seq: int, order: str, version: int, message_id: str = "", **more: Any) -> Received:

@@ -28,6 +28,7 @@ from tests.drills.upgrading.orders import (
     DOCUMENTED,
     Code,
     all_orders,
+    begun_with,
     covering_orders,
     migration,
     pair_orders,
@@ -74,7 +75,7 @@ async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequ
     }
     scenarios = [migration(code)]
     before: Sequence[str] = ()
-    for order in chosen[options.orders]:
+    for order in begun_with(chosen[options.orders], options.first):
         if before:
             # The kinds that came last go back first.
             scenarios.append(way_back(before[::-1], code))
@@ -118,6 +119,10 @@ def _options() -> argparse.Namespace:
         "--orders", choices=("documented", "pairs", "covering", "all"), default="covering",
         help="of the kinds: that of the documentation; with it the reverse one, so that each kind "
         "comes before each other; so many that every mixture of the inner kinds is met; all 5,040",
+    )  # fmt: skip
+    parser.add_argument(
+        "--first", type=int, default=1, metavar="N",
+        help="begin with the Nth of these orders and go round, as after a run that was stopped",
     )  # fmt: skip
     parser.add_argument("--previous", default=PREVIOUS, help="the commit of the previous release")
     parser.add_argument(
