@@ -36,7 +36,13 @@ from tests.drills.upgrading.orders import (
     way_back,
 )
 from tests.drills.upgrading.partner import Partner
-from tests.drills.upgrading.previous import PREVIOUS, copied, environment_of, exported
+from tests.drills.upgrading.previous import (
+    commit_of,
+    copied,
+    environment_of,
+    exported,
+    newest,
+)
 
 _OLD_SHARE: Final = 10.0
 """The previous release's producer places an order where others write so many times."""
@@ -49,7 +55,9 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="yabam-upgrade-"))
     try:
-        previous = exported(options.build, options.previous)
+        release = newest()
+        print(f"from {options.previous or f'{release.tag} ({release.commit})'}")
+        previous = exported(options.build, options.previous or commit_of(release))
         code = Code(environment_of(previous), environment_of(copied(folder / "release-new")))
         libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
         site = Site(folder, libs, code.old, devices=True, webhooks=True)
@@ -124,7 +132,9 @@ def _options() -> argparse.Namespace:
         "--first", type=int, default=1, metavar="N",
         help="begin with the Nth of these orders and go round, as after a run that was stopped",
     )  # fmt: skip
-    parser.add_argument("--previous", default=PREVIOUS, help="the commit of the previous release")
+    parser.add_argument(
+        "--previous", metavar="COMMIT", help="begin with this one, not the newest of releases.toml"
+    )
     parser.add_argument(
         "--patience", type=float, default=RECOVERS_WITHIN_S, metavar="S",
         help="how long after the last exchange clients may need at most",
