@@ -37,6 +37,7 @@ from event_server.streams.registry import TICK_S, StreamLimits, Streams
 from event_server.streams.request_rules import Placement
 from event_server.supervisor import when_orphaned
 from server_common.errors import SettingsError
+from server_common.kafka.connection import chain_of
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import allow_open_files
 from server_common.supervision import Supervisor, Work
@@ -105,7 +106,7 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         time.monotonic,
         ReadTimeout(settings.events_request_timeout_s),
     )
-    certificate = metrics.watch_certificate(settings.certificate)
+    certificate = metrics.watch_certificates(settings.certificate, chain_of(settings.cluster))
     http = EventHttpServer(
         api.app(settings.cors_origins),
         lambda: _drain(streams, settings.events_drain_s),

@@ -77,9 +77,11 @@ class EventMetrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def watch_certificate(self, files: tuple[str, str] | None) -> ServerCertificate | None:
-        """Show the numbers of the certificate in these files, which is returned; None: no TLS."""
-        return watched(files, self._registry)
+    def watch_certificates(
+        self, files: tuple[str, str] | None, kafka: str
+    ) -> ServerCertificate | None:
+        """Show the numbers of what is shown at the port, which is returned, and to Kafka."""
+        return watched(files, self._registry, kafka)
 
     def count_sessions(self, sessions: Callable[[], int]) -> None:
         """Read the number of reading sessions from this function."""

@@ -22,6 +22,7 @@ from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, 
 from event_server.mqtt_gateway.rules.presence import Presence
 from event_server.mqtt_gateway.sink import KafkaSink
 from event_server.mqtt_gateway.up import Up, UpSettings
+from server_common.kafka.connection import chain_of
 from server_common.mqtt.broker import Broker, parse_address
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
@@ -74,7 +75,7 @@ async def run_gateway(
         for one in _ways_up(settings, broker, name)
     )
     tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
-    certificate = watched(settings.certificate, registry)
+    certificate = watched(settings.certificate, registry, chain_of(settings.cluster))
     server = OpsServer(
         probes_app(
             registry,

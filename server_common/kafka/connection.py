@@ -92,6 +92,11 @@ Kafka: TypeAlias = KafkaCluster | str
 """A cluster; a text is the address of one without accounts and TLS."""
 
 
+def chain_of(kafka: Kafka) -> str:
+    """The file of the certificate chain that we show there; empty: we show none."""
+    return "" if isinstance(kafka, str) or kafka.tls is None else kafka.tls.cert_file
+
+
 def client_arguments(kafka: Kafka) -> dict[str, Any]:
     """What any of aiokafka's clients is made with to reach this cluster.
 

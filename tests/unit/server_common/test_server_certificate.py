@@ -197,7 +197,8 @@ def test_numbers_say_when_it_ends_and_whether_its_renewal_is_refused(
     assert certificate is not None
 
     def shown(name: str) -> float | None:
-        return registry.get_sample_value(f"yabam_tls_certificate_{name}")
+        labels = {"shown": "port"} if name == "ends_seconds" else {}
+        return registry.get_sample_value(f"yabam_tls_certificate_{name}", labels)
 
     before = shown("ends_seconds")
     assert before == Validity.of_chain(files.chain.read_bytes()).ends.timestamp()
@@ -210,6 +211,22 @@ def test_numbers_say_when_it_ends_and_whether_its_renewal_is_refused(
     certificate.look()
     assert shown("ends_seconds") == pytest.approx(before + 86_400, abs=60)
     assert shown("refused_state") == 0
+
+
+def test_what_is_shown_to_kafka_is_watched_alike(
+    tmp_path: Path, made: dict[str, Certificates]
+) -> None:
+    registry, chain = CollectorRegistry(), tmp_path / "kafka.pem"
+    assert watched(None, registry, str(chain)) is None
+
+    def ends() -> float | None:
+        name = "yabam_tls_certificate_ends_seconds"
+        return registry.get_sample_value(name, {"shown": "kafka"})
+
+    assert ends() is None
+    for name in ("old", "new"):
+        shutil.copyfile(made[name].client, chain)
+        assert ends() == Validity.of_chain(chain.read_bytes()).ends.timestamp()
 
 
 def test_a_process_without_tls_has_neither() -> None:
