@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
@@ -14,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from core_api.http.connection import Connection
+from core_api.http.open_connections import OpenConnections, most_for
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import BACKLOG, allow_open_files, at_stop_signals
@@ -29,9 +31,11 @@ READINESS_LEAD_S: Final = 1.0
 that this process is no longer ready."""
 
 
-def warn_of_few_files(max_waiting: int) -> None:
-    """Raise the limit of open files as far as possible and warn if it is too low: each waiting sync
-    takes one."""
+def connections_for(max_waiting: int) -> int:
+    """How many connections may be open, once the limit of open files is raised as far as possible.
+
+    It warns if that is too low: each waiting sync takes one.
+    """
     limit = allow_open_files()
     if limit < max_waiting + _OTHER_FILES:
         log.warning(
@@ -40,6 +44,7 @@ def warn_of_few_files(max_waiting: int) -> None:
             max_waiting=max_waiting,
             what_to_do="raise it (ulimit -n), or lower YABAM_MAX_WAITING",
         )
+    return most_for(limit, _OTHER_FILES)
 
 
 class CoreHttpServer(uvicorn.Server):
@@ -55,6 +60,7 @@ class CoreHttpServer(uvicorn.Server):
         request_timeout_s: how long a client may take over a request.
         certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
         quick: answers plain requests ahead of the application; None: nobody does.
+        connections: how many may be open before those at rest give way.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class CoreHttpServer(uvicorn.Server):
         request_timeout_s: float,
         certificate: ServerCertificate | None = None,
         quick: QuickAnswers | None = None,
+        connections: int = sys.maxsize,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -73,7 +80,13 @@ class CoreHttpServer(uvicorn.Server):
                 # uvicorn only ever calls it.
                 http=cast(
                     type[asyncio.Protocol],
-                    partial(Connection, ReadTimeout(request_timeout_s), quick, AnswerHeads()),
+                    partial(
+                        Connection,
+                        ReadTimeout(request_timeout_s),
+                        quick,
+                        AnswerHeads(),
+                        OpenConnections(connections),
+                    ),
                 ),
                 ssl_context_factory=context_factory(certificate),
                 ws="none",

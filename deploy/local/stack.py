@@ -86,6 +86,7 @@ class Stack:
         folder: their logs go to `folder/log`.
         extra: more settings (`YABAM_…`) for all of them.
         own: settings of one process, by its name (`core`, `relay-2`); they win over all others.
+        event_workers: on how many processes the event server runs.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Stack:
         folder: Path,
         extra: Mapping[str, str] | None = None,
         own: Mapping[str, Mapping[str, str]] | None = None,
+        event_workers: int = 1,
     ) -> None:
         self.addresses = addresses
         self.environment = _environment(addresses, keys) | dict(extra or {})
@@ -105,7 +107,7 @@ class Stack:
         self.core = self._process("core", ["core"], ports.core)
         self.relay = self._process("relay", ["relay"], ports.relay)
         self.ingest = self._process("ingest", ["ingest"], ports.ingest)
-        self.events = self._process("events", ["events"], ports.events)
+        self.events = self._process("events", _events(event_workers), ports.events)
 
     @property
     def processes(self) -> Sequence[Process]:
@@ -206,6 +208,10 @@ class Stack:
             self.folder / "log" / f"{name}.log",
             None if port is None else f"http://{self.addresses.host}:{port}",
         )
+
+
+def _events(workers: int) -> list[str]:
+    return ["events"] if workers == 1 else ["events", "--workers", str(workers)]
 
 
 def run_once(process: Process) -> None:
