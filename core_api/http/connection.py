@@ -111,7 +111,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which nobody needs."""
+        """A header, or a trailer, which nobody needs.
+
+        Raises:
+            ValueError: there are too many; it is answered as a bad request.
+        """
         if not self._in_body:
             super().on_header(name, value)
             return
@@ -120,7 +124,11 @@ class Connection(HttpToolsProtocol):
             raise ValueError("too many trailers")  # answered as a bad request
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
+        """The head is complete.
+
+        Raises:
+            ValueError: the request is refused before it is one.
+        """
         self._in_head = False
         self._refusal = refusal_of(self.parser.get_http_version(), self.headers)
         if self._refusal is not None:
