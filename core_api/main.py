@@ -280,9 +280,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     supervisor.start("tail", long_polls.run)
     if provider is not None:
         supervisor.start("provider-keys", provider[1], essential=False)
-    if certificate is not None:
-        supervisor.start("certificate", certificate.keep, essential=False)
     for name, work in {
+        **({"certificate": certificate.keep} if certificate else {}),
         "announce": lambda: announce(pool),
         "devices": devices.run,
         "content-digests": digests.run,
