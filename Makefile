@@ -24,14 +24,15 @@ help: ## Show this list
 
 setup: $(READY) ## Install everything into .venv
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock deploy/docker/build.lock pyproject.toml
 	@echo "Setting up $(VENV): the first time takes about half a minute"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
 		|| { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
 	@echo "  1/2 packages of requirements.lock"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/docker/build.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements.lock
 	@echo "  2/2 this project"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)

@@ -38,6 +38,7 @@ from core_api.edits.metrics import EditMetrics
 from core_api.edits.service import EditService
 from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
+from core_api.http.open_connections import OpenConnections
 from core_api.http.server import CoreHttpServer, connections_for
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
@@ -53,6 +54,7 @@ from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
+from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star_printers import StarPrinters
 from core_api.push.guests import GuestPhones
 from core_api.push.messages import push_keys
@@ -255,17 +257,19 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.cors_origins,
         [
             *CloudPrnt(
-                prints,
-                presence,
+                StarJobs(prints, presence),
                 gate,
                 _printer_of(registrations),
                 StarPrinters(writing),
                 None if settings.star_broker is None else parse_address(settings.star_broker),
+                settings.star_mode,
             ).routes(),
             *pages.routes(),
         ],
     )
     certificate = watched(settings.certificate, metrics.registry)
+    connections = OpenConnections(connections_for(settings.max_waiting))
+    metrics.watch_connections(lambda: len(connections), lambda: connections.given_way)
     server = CoreHttpServer(
         app,
         settings.drain_s,
@@ -273,7 +277,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.request_timeout_s,
         certificate,
         app.quick,
-        connections_for(settings.max_waiting),
+        connections,
     )
     # Without this task waiting syncs hear nothing. All other tasks may fail and catch up later: a
     # Core that stopped for them would send its clients to others with the same failure.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from random import choice
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -94,6 +94,11 @@ class CoreSettings(
         None,
         description="The MQTT broker as Star printers reach it, by TLS: host:port. With it they "
         "are called when there is something to print; without it they poll",
+    )
+    star_mode: Literal["trigger", "full"] = Field(
+        "trigger",
+        description="How Star printers that follow the broker take their jobs: trigger, by HTTP "
+        "when they are called (Trigger POST); full, over MQTT (Full MQTT)",
     )
     ticket_ttl_s: float = Field(
         30.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,19 @@ def strict(schema: Any) -> Any:
     if schema.get("type") == "object" and "properties" in schema:
         made.setdefault("additionalProperties", False)
     return made
+
+
+STAR = {
+    ("devicesInbound", "StarSaid"),
+    ("devicesOutbound", "StarTold"),
+    ("starStatus", "RequestClientStatus"),
+    ("starAction", "OrderClientAction"),
+    ("starJob", "PrintJob"),
+    ("starClientStatus", "ClientStatus"),
+    ("starResult", "PrintResult"),
+    ("starWill", "ClientWill"),
+}
+"""What is sent where a Star printer takes its jobs over MQTT."""
 
 
 class Judge:
@@ -71,6 +85,20 @@ class Judge:
                 return str(name)
             errors.append(f"{name}: {wrong}")
         raise AssertionError(f"{channel}: {value!r} is none of its messages: {errors}")
+
+    def judge_mqtt(self, topic: str, payload: bytes) -> str:
+        """The name of a message of the broker; raises as `judge`.
+
+        Args:
+            topic: where it was caught.
+            payload: a picture, or JSON.
+        """
+        for name, channel in self._document["channels"].items():
+            form = re.sub(r"\\{\w+\\}", r"[^/]+", re.escape(channel["address"]))
+            if channel["servers"] == [{"$ref": "#/servers/mqtt"}] and re.fullmatch(form, topic):
+                is_picture = payload.startswith(b"\x89PNG")
+                return self.judge(name, "a picture" if is_picture else json.loads(payload))
+        raise AssertionError(f"{topic} is no topic of the document")
 
     def messages(self) -> set[tuple[str, str]]:
         """All (channel, message) pairs of the document."""

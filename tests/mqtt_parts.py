@@ -44,10 +44,12 @@ class Register:
         generation: int = 1,
         table: str | None = None,
         star_mac: str | None = None,
+        *,
+        star_speaks: bool = False,
     ) -> Identity:
         """Register a device, or its next generation."""
         identity = Identity(store, device, generation)
-        self._keep(identity, table, star_mac, may_connect=True)
+        self._keep(identity, table, star_mac, may_connect=True, star_speaks=star_speaks)
         return identity
 
     def remove(self, identity: Identity) -> None:
@@ -60,10 +62,16 @@ class Register:
         return [row for row in rows if row.change > change][:PAGE]
 
     def _keep(
-        self, identity: Identity, table: str | None, star_mac: str | None, *, may_connect: bool
+        self,
+        identity: Identity,
+        table: str | None,
+        star_mac: str | None,
+        *,
+        may_connect: bool,
+        star_speaks: bool = False,
     ) -> None:
         self._change += 1
-        row = Registered(identity, "k1", table, may_connect, self._change, star_mac)
+        row = Registered(identity, "k1", table, may_connect, self._change, star_mac, star_speaks)
         self._rows[identity.store, identity.device] = row
 
 

@@ -168,7 +168,11 @@ class BrokerAdmin:
             _log.error("device_cannot_connect", reason=str(error))
             return None
         allowed = allowed_to(
-            registered.identity, registered.table, self._readers_of_orders, registered.star_mac
+            registered.identity,
+            registered.table,
+            self._readers_of_orders,
+            registered.star_mac,
+            star_speaks=registered.star_speaks,
         )
         return Wanted(registered.identity, password, allowed)
 

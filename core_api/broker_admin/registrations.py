@@ -11,7 +11,7 @@ from server_common.devices.identity import Identity
 
 _ALL: Final = """
 SELECT d.store_id, d.device_id, d.generation, d.kid, d.table_id, d.removed_at IS NULL, d.change,
-    s.mac
+    s.mac, s.mode = 'full'
 FROM device_registrations d
      LEFT JOIN star_printers s ON s.store_id = d.store_id AND s.device_id = d.device_id
 WHERE d.change > $1 ORDER BY d.change LIMIT $2
@@ -30,6 +30,8 @@ class Registered(Struct, frozen=True):
     change: int
     star_mac: str | None = None
     """Of a Star printer that is called over MQTT."""
+    star_speaks: bool = False
+    """Whether that printer takes its jobs over MQTT, and answers there."""
 
 
 class RegisteredDevices(Protocol):
@@ -55,6 +57,14 @@ class StoredRegistrations:
         with mapped_errors():
             rows = await self._pool.fetch(_ALL, change, PAGE)
         return [
-            Registered(Identity(store, device, generation), kid, table, may_connect, number, mac)
-            for store, device, generation, kid, table, may_connect, number, mac in rows
+            Registered(
+                Identity(store, device, generation),
+                kid,
+                table,
+                may_connect,
+                number,
+                mac,
+                bool(speaks),
+            )
+            for store, device, generation, kid, table, may_connect, number, mac, speaks in rows
         ]

@@ -16,7 +16,15 @@ from msgspec import Struct
 
 from client_sdk.contract.errors import DeviceError
 from server_common.devices.identity import Identity, parse_user
-from server_common.devices.mqtt_topics import PREFIX, STAR_PREFIX, UP_LEVELS, star_topic
+from server_common.devices.mqtt_topics import (
+    PREFIX,
+    STAR_PREFIX,
+    STAR_UP_PREFIX,
+    STAR_WORDS,
+    UP_LEVELS,
+    star_topic,
+    star_up_topic,
+)
 
 ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"
@@ -61,6 +69,8 @@ def allowed_to(
     table: str | None,
     readers_of_orders: Sequence[str],
     star_mac: str | None = None,
+    *,
+    star_speaks: bool = False,
 ) -> frozenset[Allowed]:
     """What a device may do: what is its own, the public state of its store, and no more.
 
@@ -71,6 +81,7 @@ def allowed_to(
             orders of their store, with the guests' names.
         star_mac: the MAC address of a Star printer, which hears when it is called; None: it is
             none.
+        star_speaks: whether that printer takes its jobs over MQTT, and answers there.
     """
     store = f"{PREFIX}/{identity.store}"
     own = f"{store}/devices/{identity.device}"
@@ -84,6 +95,9 @@ def allowed_to(
     allowed |= {Allowed("subscribeLiteral", topic) for topic in hears}
     if star_mac is not None:
         allowed.add(Allowed("subscribePattern", star_topic(star_mac, "#")))
+        if star_speaks:
+            says = (star_up_topic(star_mac, word) for word in STAR_WORDS)
+            allowed |= {Allowed("publishClientSend", topic) for topic in says}
     allowed.add(Allowed("subscribePattern", f"{store}/state/+"))
     return frozenset(allowed)
 
@@ -96,6 +110,8 @@ def allowed_to_gateway() -> frozenset[Allowed]:
             Allowed("publishClientSend", f"{STAR_PREFIX}/#"),
             Allowed("subscribePattern", f"{PREFIX}/#"),
             Allowed("subscribePattern", f"$share/yabam/{PREFIX}/#"),
+            Allowed("subscribePattern", f"{STAR_UP_PREFIX}/#"),
+            Allowed("subscribePattern", f"$share/yabam/{STAR_UP_PREFIX}/#"),
         }
     )
 

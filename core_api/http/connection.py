@@ -11,18 +11,19 @@ and most frequent requests without a parser, an ASGI scope and a task of their o
 from __future__ import annotations
 
 import asyncio
+import select
 from functools import partial
 from typing import Any, Final
 
 import httptools
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
 from core_api.http.open_connections import OpenConnections
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
+from core_api.http.refusals import answer_all, answer_to, problem_of
 from server_common.http_rules import HEAD_END, Refusal, bad_request, end_of_head, refusal_of
 from server_common.limits import CORE_HEAD_BYTES
 from server_common.read_timeout import ReadTimeout
@@ -32,6 +33,8 @@ MAX_HEAD_BYTES: Final = CORE_HEAD_BYTES
 it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 """How much may wait behind a request; then nothing more is read until that has been answered."""
+_LEAVE_S: Final = 1.0
+"""How long a client may take to leave, by TLS or by reading the last of an answer, once closed."""
 
 
 class Connection(HttpToolsProtocol):
@@ -144,6 +147,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The application has answered."""
         super().on_response_complete()
+        self._open_connections.answered(self)
         if not self._waiting:
             return
         if len(self._waiting) > MAX_WAITING_BYTES:
@@ -170,6 +174,7 @@ class Connection(HttpToolsProtocol):
             return
         # A timer for each answer would cost a tenth of it: one runs, and looks when it is due.
         self._answered_at = self.loop.time()
+        self._open_connections.answered(self)
         if self.timeout_keep_alive_task is None:
             self._keep_alive_for(self.timeout_keep_alive)
         if self._waiting:
@@ -197,7 +202,11 @@ class Connection(HttpToolsProtocol):
         has_answered = self._answered_at > 0 or self.cycle is not None
         if not has_answered or not self._is_at_rest() or self.transport.is_closing():
             return False
-        self.transport.close()
+        # An answer that is still being sent is not cut, nor a request that only the kernel has yet:
+        # a proxy could not send an order again.
+        if self.transport.get_write_buffer_size() or _is_readable(self.transport):
+            return False
+        self._close()
         return True
 
     def shutdown(self) -> None:
@@ -215,8 +224,14 @@ class Connection(HttpToolsProtocol):
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if left > 0:
             self._keep_alive_for(left)
-        else:
-            super().timeout_keep_alive_handler()
+        elif not self.transport.is_closing():
+            self._close()
+
+    def _close(self) -> None:
+        """Close as usual, but soon: a client that does nothing more would hold the file, by TLS for
+        half a minute, and for good where it does not read."""
+        self.transport.close()
+        self.loop.call_later(_LEAVE_S, self.transport.abort)
 
     def _keep_alive_for(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -293,7 +308,7 @@ class Connection(HttpToolsProtocol):
 
     def _turn_away(self, refusal: Refusal) -> None:
         """Answer a malformed request and close: what follows it cannot be a request either."""
-        body = _problem_of(refusal)
+        body = problem_of(refusal)
         if not self._is_answering():
             self._refuse(refusal, body)
         elif self._in_body and self.pipeline:
@@ -301,7 +316,7 @@ class Connection(HttpToolsProtocol):
             self.transport.pause_reading()
             cycle, _app = self.pipeline[0]
             cycle.keep_alive = False
-            self.pipeline[0] = (cycle, partial(_answer, refusal.status, body))
+            self.pipeline[0] = (cycle, partial(answer_all, refusal.status, body))
         elif self._in_body and not self.cycle.response_started:
             # The application waits for the rest of a body that never comes.
             self.cycle.disconnected = True
@@ -312,35 +327,15 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False  # it closes once the request before has its answer
 
     def _refuse(self, refusal: Refusal, body: bytes) -> None:
-        head = b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
-        self.transport.write(
-            b"HTTP/1.1 %d %b\r\n%bcontent-type: %b\r\ncontent-length: %d\r\n"
-            b"cache-control: no-store\r\nconnection: close\r\n\r\n%b"
-            % (
-                refusal.status,
-                refusal.phrase.encode(),
-                head,
-                MEDIA_TYPE.encode(),
-                len(body),
-                body,
-            )
-        )
+        self.transport.write(answer_to(refusal, body, self.server_state.default_headers))
         self.transport.close()
 
 
-async def _answer(status: int, body: bytes, _scope: Scope, _receive: Receive, send: Send) -> None:
-    """An application that gives this answer to every request."""
-    headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _problem_of(refusal: Refusal) -> bytes:
-    if refusal.status == 400:
-        return encode_problem(problem("bad-request", refusal.detail))
-    # No problem of ours: whoever sends this speaks another protocol (RFC 9457, 4.2.1).
-    return encode_problem(Problem("about:blank", refusal.phrase, refusal.status, refusal.detail))
+def _is_readable(transport: asyncio.Transport) -> bool:
+    """Whether the kernel has something for us that the loop has not brought yet."""
+    socket = transport.get_extra_info("socket")
+    if socket is None:
+        return False
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))

@@ -60,7 +60,7 @@ class CoreHttpServer(uvicorn.Server):
         request_timeout_s: how long a client may take over a request.
         certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
         quick: answers plain requests ahead of the application; None: nobody does.
-        connections: how many may be open before those at rest give way.
+        connections: those that are open; None: as many as there come.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class CoreHttpServer(uvicorn.Server):
         request_timeout_s: float,
         certificate: ServerCertificate | None = None,
         quick: QuickAnswers | None = None,
-        connections: int = sys.maxsize,
+        connections: OpenConnections | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -85,7 +85,7 @@ class CoreHttpServer(uvicorn.Server):
                         ReadTimeout(request_timeout_s),
                         quick,
                         AnswerHeads(),
-                        OpenConnections(connections),
+                        OpenConnections(sys.maxsize) if connections is None else connections,
                     ),
                 ),
                 ssl_context_factory=context_factory(certificate),

@@ -26,9 +26,10 @@ from server_common.devices.messages import (
     Inbound,
     Outbound,
     PrintAnswer,
+    Ring,
     dead_letter,
-    decode_inbound,
 )
+from server_common.devices.star import StarSaid, decode_said
 from server_common.errors import DeviceMessageError
 
 if TYPE_CHECKING:
@@ -67,8 +68,15 @@ class Answers(Protocol):
     async def answer(self, answers: Sequence[Outbound]) -> None:
         """Tell devices what was kept; raises `UnavailableError` if that is not known to be told."""
 
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        """Tell Star printers something; raises as `answer`."""
+
     async def bury(self, letter: DeadLetter, key: bytes | None) -> None:
         """Keep a dead letter; raises `UnavailableError` if it is not known to be kept."""
+
+
+Hear = Callable[[StarSaid], Awaitable[Sequence[Ring]]]
+"""Takes what a Star printer says (`core_api/printing/star/door.py`); what it is to be told."""
 
 
 class DeviceApplier:
@@ -76,6 +84,7 @@ class DeviceApplier:
 
     Args:
         messages: the write path.
+        hear: takes what Star printers say.
         answers: where answers and dead letters go.
         sleep: waits for some seconds before another try.
         metrics: where the numbers go.
@@ -84,11 +93,13 @@ class DeviceApplier:
     def __init__(
         self,
         messages: Messages,
+        hear: Hear,
         answers: Answers,
         sleep: Callable[[float], Awaitable[None]],
         metrics: DeviceMetrics,
     ) -> None:
         self._messages = messages
+        self._hear = hear
         self._answers = answers
         self._patience = Patience(sleep, metrics.retries.inc)
         self._metrics = metrics
@@ -128,11 +139,14 @@ class DeviceApplier:
     async def _settle(self, record: InboundRecord) -> Outbound | None:
         """Apply a record, or keep it as a dead letter. Returns what the device is told."""
         try:
-            message = decode_inbound(record.value)
+            message = decode_said(record.value)
         except DeviceMessageError as error:
             await self._bury(record, UNREADABLE, error.reason, str(error))
             return None
         try:
+            if isinstance(message, StarSaid):
+                await self._settle_star(message)
+                return None
             applied = await self._patience.until_done(lambda: self._apply(message, record))
         except DeviceMessageError as error:
             reason, detail = error.reason, str(error)
@@ -146,7 +160,17 @@ class DeviceApplier:
             self._metrics.messages.labels(message.kind, applied.outcome).inc()
             return _answer(message, applied.outcome, job=applied.job)
         await self._bury(record, message.kind, reason, detail)
-        return _answer(message, "refused", reason)
+        return None if isinstance(message, StarSaid) else _answer(message, "refused", reason)
+
+    async def _settle_star(self, said: StarSaid) -> None:
+        async def hear() -> Sequence[Ring]:
+            with any_error_mapped(REFUSED):
+                return await self._hear(said)
+
+        rings = await self._patience.until_done(hear)
+        if rings:
+            await self._patience.until_done(lambda: self._answers.ring(rings))
+        self._metrics.messages.labels(said.kind, "applied").inc()
 
     async def _apply(self, message: Inbound, record: InboundRecord) -> Applied:
         with any_error_mapped(REFUSED):

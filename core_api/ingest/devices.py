@@ -22,8 +22,13 @@ from core_api.ingest.device_answers import KafkaAnswers
 from core_api.ingest.device_applier import DeviceApplier
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic, outbound_topic
+from core_api.printing.metrics import PrintMetrics
+from core_api.printing.presence import PrinterPresence
 from core_api.printing.results import PrintResults
-from core_api.printing.star_printers import Ringing
+from core_api.printing.service import PrintService
+from core_api.printing.star.door import StarDoor
+from core_api.printing.star.jobs import StarJobs
+from core_api.printing.star_printers import Ringing, StarPrinters
 from core_api.receipts.statements import store_sightings
 from server_common.kafka.connection import Kafka
 
@@ -76,11 +81,15 @@ class DeviceIngest:
     ) -> None:
         self._check = check
         metrics = DeviceMetrics(registry)
+
+        def now_ms() -> int:
+            return time.time_ns() // 1_000_000
+
         measurements = Measurements(time.monotonic, metrics.dropped.inc)
         self._answers = KafkaAnswers(
             KafkaPublisher(kafka, outbound_topic(topics.outbound, topics.partitions)),
             KafkaPublisher(kafka, dead_letter_topic(topics.dead_letters, topics.partitions)),
-            lambda: time.time_ns() // 1_000_000,
+            now_ms,
         )
         messages = DeviceMessages(
             writing,
@@ -90,10 +99,17 @@ class DeviceIngest:
             committed,
             PrintResults(rules).take,
         )
+        prints = PrintService(writing, rules, committed, PrintMetrics(registry))
+        door = StarDoor(
+            StarJobs(prints, PrinterPresence(writing, rules, committed)),
+            StarPrinters(writing),
+            time.monotonic,
+            now_ms,
+        )
         self._ingest = Ingest(
             kafka,
             inbound_topic(topics.inbound, topics.partitions),
-            DeviceApplier(messages, self._answers, asyncio.sleep, metrics),
+            DeviceApplier(messages, door.heard, self._answers, asyncio.sleep, metrics),
             self._can_work,
             group=group,
             clock=time.monotonic,

@@ -1,9 +1,10 @@
 """Star CloudPRNT: what a printer's poll means, and what it is answered. Pure.
 
 As the vendor's protocol guide (2.4.0) has it: the printer polls by POST, takes a job by GET and
-confirms it by DELETE; in version MQTT (*Trigger POST*) it does the same when it is called. One job
-at a time is under way. A job that the printer has taken is offered again only as another attempt,
-marked as a repeat: a confirmation may be lost, a ticket may not come twice unmarked.
+confirms it by DELETE; in version MQTT it does the same when it is called (*Trigger POST*), or by
+messages that say the same (*Full MQTT*, `star/over_mqtt.py`). One job at a time is under way. A job
+that the printer has taken is offered again only as another attempt, marked as a repeat: a
+confirmation may be lost, a ticket may not come twice unmarked.
 """
 
 from __future__ import annotations
@@ -154,15 +155,16 @@ def setting_answer() -> dict[str, Any]:
     }
 
 
-def trigger_answer(host: str, port: int, user: str, password: str) -> dict[str, Any]:
-    """The same, where the printer is called over MQTT (*Trigger POST*): everything else goes by
-    HTTP.
+def broker_answer(host: str, port: int, user: str, password: str, *, polls: bool) -> dict[str, Any]:
+    """The same, where the printer is to follow an MQTT broker.
 
     Args:
         host: of the broker, as the printer reaches it by TLS.
         port: its port.
         user: the printer's user name there, which is its client id as well.
         password: its password.
+        polls: whether it polls when it is called there (*Trigger POST*); else its jobs and what
+            becomes of them go over MQTT, too (*Full MQTT*).
     """
     login = {"clientId": user, "username": user, "password": password}
     connection = {
@@ -173,7 +175,7 @@ def trigger_answer(host: str, port: int, user: str, password: str) -> dict[str, 
     }
     return setting_answer() | {
         "serverSupportProtocol": ["HTTP", "MQTT"],
-        "settingForMQTT": {"useTriggerPOST": True, "mqttConnectionSetting": connection},
+        "settingForMQTT": {"useTriggerPOST": polls, "mqttConnectionSetting": connection},
     }
 
 

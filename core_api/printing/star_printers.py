@@ -1,21 +1,24 @@
 """Star printers that are called over MQTT: which MAC address each has, and when it is called.
 
-A printer in this mode of CloudPRNT (*Trigger POST*) polls when it is called, and sends nothing over
-MQTT. So it is called while one of its jobs waits, and from time to time so that it reports its
-status. A call may be lost or come twice: another one follows, and an extra poll changes nothing.
+A printer in the mode *Trigger POST* of CloudPRNT polls when it is called, and sends nothing over
+MQTT; one in the mode *Full MQTT* says over MQTT how it is. So each is called while one of its jobs
+waits, and from time to time so that it reports its status. A call may be lost or come twice:
+another one follows, and an extra report changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
+from client_sdk.contract.channel import Channel
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from server_common.devices.messages import Ring
+from server_common.devices.mqtt_topics import StarCall
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
 
+Mode = Literal["trigger", "full"]
+"""`trigger`: the printer polls when it is called; `full`: it takes its jobs over MQTT."""
 LOOK_EVERY_S: Final = 0.5
 WAITING_EVERY_S: Final = 5.0
 """How often a printer is called while one of its jobs waits, in seconds: as often as others
@@ -31,16 +36,25 @@ poll."""
 IDLE_EVERY_S: Final = 10.0
 """How often if none waits, in seconds: at least twice within the time after which it is offline."""
 _AT_ONCE: Final = 100
+_CALLS: Final[dict[str, StarCall]] = {"trigger": "request-post", "full": "request-client-status"}
 
 _KNOWN: Final = """
-SELECT 1 FROM star_printers WHERE store_id = $1 AND device_id = $2 AND mac = $3
+SELECT 1 FROM star_printers WHERE store_id = $1 AND device_id = $2 AND mac = $3 AND mode = $4
 """
 # As every change of a registration: one at a time, so that the broker's admin misses none.
 _ALONE: Final = "LOCK TABLE device_registrations IN SHARE ROW EXCLUSIVE MODE"
-_IS_TAKEN: Final = "SELECT 1 FROM star_printers WHERE mac = $1"
+_IS_TAKEN: Final = """
+SELECT 1 FROM star_printers WHERE mac = $1 AND (store_id, device_id) <> ($2, $3)
+"""
 _KEEP: Final = """
-INSERT INTO star_printers (store_id, device_id, mac) VALUES ($1, $2, $3)
-ON CONFLICT (store_id, device_id) DO UPDATE SET mac = excluded.mac, rung_at = NULL
+INSERT INTO star_printers (store_id, device_id, mac, mode) VALUES ($1, $2, $3, $4)
+ON CONFLICT (store_id, device_id) DO UPDATE SET mac = excluded.mac, mode = excluded.mode,
+    rung_at = NULL
+"""
+_WHOSE: Final = """
+SELECT s.store_id, s.device_id, d.media FROM star_printers s
+     JOIN device_registrations d ON d.store_id = s.store_id AND d.device_id = s.device_id
+WHERE s.mac = $1 AND s.mode = 'full' AND d.removed_at IS NULL
 """
 _CHANGED: Final = """
 UPDATE device_registrations
@@ -59,7 +73,7 @@ FROM (
     ORDER BY s.store_id, s.device_id LIMIT $3 FOR NO KEY UPDATE OF s SKIP LOCKED
 ) AS due
 WHERE s.store_id = due.store_id AND s.device_id = due.device_id
-RETURNING s.store_id, s.device_id, s.mac
+RETURNING s.store_id, s.device_id, s.mac, s.mode
 """
 
 
@@ -73,24 +87,36 @@ class StarPrinters:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def keep(self, identity: Identity, mac: str) -> bool:
-        """Note the MAC address of a registered printer. False: another printer has it.
+    async def keep(self, identity: Identity, mac: str, mode: Mode = "trigger") -> bool:
+        """Note the MAC address of a registered printer, and how it is told to take its jobs. False:
+        another printer has the address.
 
         Raises:
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
         place = (identity.store, identity.device)
         with mapped_errors():
-            if await self._pool.fetch(_KNOWN, *place, mac):
+            if await self._pool.fetch(_KNOWN, *place, mac, mode):
                 return True
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(_ALONE)
-                if await connection.fetch(_IS_TAKEN, mac):
+                if await connection.fetch(_IS_TAKEN, mac, *place):
                     return False
                 # A registration is locked before what belongs to it.
                 await connection.execute(_CHANGED, *place)
-                await connection.execute(_KEEP, *place, mac)
+                await connection.execute(_KEEP, *place, mac, mode)
         return True
+
+    async def whose(self, mac: str) -> tuple[Channel, list[str]] | None:
+        """Whose printer this is that takes its jobs over MQTT: its channel, and the media types
+        that its registration names. None: nobody's.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        with mapped_errors():
+            rows = await self._pool.fetch(_WHOSE, mac)
+        return (Channel("device", rows[0][0], rows[0][1]), list(rows[0][2])) if rows else None
 
 
 class Ringing:
@@ -123,5 +149,7 @@ class Ringing:
         with mapped_errors():
             rows = await self._pool.fetch(_DUE, IDLE_EVERY_S, WAITING_EVERY_S, _AT_ONCE)
         if rows:
-            await self._ring([Ring(*row) for row in rows])
+            await self._ring(
+                [Ring(store, device, mac, _CALLS[mode]) for store, device, mac, mode in rows]
+            )
         return len(rows)

@@ -77,8 +77,9 @@ def _pushes(
     if keys is None:
         return {}
     metrics = PushMetrics(registry)
-    owners = DueOwners(pool, settings.push_after_s)
-    guests = DueGuests(pool, Revoked(pool, time.time, time.monotonic))
+    revoked = Revoked(pool, time.time, time.monotonic)
+    owners = DueOwners(pool, revoked, settings.push_after_s)
+    guests = DueGuests(pool, revoked)
     return {
         "push": PushSender("owners", owners, poster, keys, metrics, utc_now).run,
         "push-guests": PushSender("guests", guests, poster, keys, metrics, utc_now).run,

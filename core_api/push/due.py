@@ -1,7 +1,8 @@
 """Which browsers are to be told now: asked of the database at each look, and held while it is done.
 
 No message is queued. What a browser is told is what is so when it is told: an order that a terminal
-has received meanwhile, or that somebody has accepted, needs no push any more.
+has received meanwhile, or that somebody has accepted, needs no push any more; a browser whose owner
+was signed out is told nothing.
 """
 
 from __future__ import annotations
@@ -9,25 +10,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import structlog
 
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.messages import Told
 from core_api.push.registrations import read_standing
 from core_api.push.rules import PAUSE_S, Next
+from core_api.push.signed_out import SignedOut
 from core_api.push.subscriptions import Standing
+from core_api.revocations.watching import Revoked
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
 from server_common.limits import (
     PUSH_ORDERS_COUNTED,
     PUSHES_AT_ONCE_EACH,
     PUSHES_AT_ONCE_OWNER,
 )
+from server_common.revocations.holders import Holder
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: FilteringBoundLogger = structlog.get_logger(__name__)
 
 HOLD_S: Final = 30.0
 """A process that dies holds its subscriptions for so long; longer than an attempt takes."""
 MARK_LAG: Final = 200
 """Events that a mark may be behind while no order waits: each look reads the log from there."""
 
+# For a subscription from before migration 0022 it is not known when its owner signed in: before it
+# was renewed, for the token was good then.
+_MADE_AT: Final = (
+    """coalesce(nullif(p.made_at, 0), floor(extract(epoch FROM p.renewed_at))::bigint)"""
+)
 # For each store with an order that waits, of which somebody is to be told: the orders behind what
 # any of its devices has applied, as for the receipt alarm, and behind the oldest mark. A range of
 # the log's key for each, which is empty where a terminal is there. First each owner has so many at
@@ -35,7 +51,7 @@ MARK_LAG: Final = 200
 # at one, holds no place that others wait for. What is put off beyond reason,
 # or placed in the future, was written before the clock was set back. Marks are seqs, in the order
 # of the commits: by time, an order that was placed in a long transaction would be passed over.
-_TAKE: Final = """
+_TAKE: Final = f"""
 WITH due AS MATERIALIZED (
     SELECT p.store_id, p.device, p.origin, p.subject,
         CASE WHEN p.epoch = e.epoch THEN p.seq ELSE 0 END AS seq
@@ -88,13 +104,13 @@ SET held_until = now() + make_interval(secs => $6), fence = p.fence + 1
 FROM free f CROSS JOIN epoch e
 WHERE p.store_id = f.store_id AND p.device = f.device
 RETURNING p.store_id, p.device, p.fence, e.epoch, f.upto, p.endpoint, p.origin, p.subject, p.p256dh,
-    p.auth, p.language, p.tries,
+    p.auth, p.language, p.tries, p.token, p.session, {_MADE_AT} AS made_at,
     coalesce(extract(epoch FROM now() - p.failing_since), 0)::float8 AS failing_s,
     (SELECT count(*) FROM (
         SELECT FROM orders o WHERE o.store_id = p.store_id AND o.status = 'placed'
             AND o.status NOT IN ('rejected', 'paid', 'cancelled') LIMIT $9
     ) AS c)::int AS count
-"""
+"""  # noqa: S608  (both parts are ours)
 _DONE: Final = """
 UPDATE push_subscriptions SET seq = $4, epoch = $5, tries = 0, failing_since = NULL,
     failure = NULL, pushed_at = now(), due_at = now() + make_interval(secs => $6),
@@ -143,6 +159,16 @@ FROM settled s WHERE p.store_id = s.store_id AND p.device = s.device
 _END: Final = """
 DELETE FROM push_subscriptions WHERE store_id = $1 AND device = $2 AND fence = $3
 """
+_HOLDERS: Final = f"""
+SELECT store_id, device, fence, token, session, subject, {_MADE_AT} FROM push_subscriptions p
+"""  # noqa: S608  (as above)
+_END_HOLDERS: Final = """
+DELETE FROM push_subscriptions p
+USING unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+    AS r (store_id, device, fence, token, session)
+WHERE p.store_id = r.store_id AND p.device = r.device AND p.fence = r.fence
+  AND p.token = r.token AND p.session = r.session
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +191,18 @@ class Due:
     language: str
     tries: int
     """How many attempts have failed since the last that succeeded."""
+    token: str
+    session: str
+    made_at: int
     failing_s: float
     """For how long."""
     count: int
     """Orders of the store that are `placed`, up to `PUSH_ORDERS_COUNTED`."""
+
+    @property
+    def holder(self) -> Holder:
+        """Its owner, as revocations name it."""
+        return Holder(self.token, self.session, self.subject, self.made_at)
 
     @property
     def told(self) -> Told:
@@ -256,16 +290,24 @@ class DueOwners:
 
     Args:
         pool: the database.
+        revoked: what is known of revoked tokens.
         after_s: how long an order may be without a device that has it, in seconds.
     """
 
-    def __init__(self, pool: Pool, after_s: float) -> None:
+    def __init__(self, pool: Pool, revoked: Revoked, after_s: float) -> None:
         self._pool = pool
         self._after_s = after_s
+        self._signed_out = SignedOut(
+            pool, revoked, holders=_HOLDERS, end_all=_END_HOLDERS, end=_END
+        )
 
     async def take(self, held: Sequence[Due], most: int, *, failing: bool) -> list[Due]:
-        """As `take_due`. Raises UnavailableError."""
-        return await take_due(self._pool, held, most, self._after_s, failing=failing)
+        """As `take_due`, without those whose owner was signed out. Raises UnavailableError."""
+        taken = await take_due(self._pool, held, most, self._after_s, failing=failing)
+        ended = await self._signed_out.end_of(taken)
+        for one in ended:
+            _log.info("push_revoked", store=one.store_id, device=one.device)
+        return [one for one in taken if one not in ended]
 
     async def note_told(self, due: Due) -> None:
         """As `note_told`. Raises UnavailableError."""
@@ -276,8 +318,9 @@ class DueOwners:
         await note_failed(self._pool, due, failure, after)
 
     async def settle(self) -> None:
-        """As `settle`. Raises UnavailableError."""
+        """As `settle`, and forget those whose owner was signed out. Raises UnavailableError."""
         await settle(self._pool)
+        await self._signed_out.settle()
 
     async def standing(self) -> Standing:
         """As `read_standing`. Raises UnavailableError."""

@@ -17,6 +17,7 @@ from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.guests import LEFT
 from core_api.push.messages import Ready
 from core_api.push.rules import Next
+from core_api.push.signed_out import SignedOut
 from core_api.push.subscriptions import LATE_AFTER_S, Standing
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
@@ -169,9 +170,9 @@ class DueGuests:
 
     def __init__(self, pool: Pool, revoked: Revoked) -> None:
         self._pool = pool
-        self._revoked = revoked
-        self._compared: int | None = None
-        """The newest revocation that all phones were compared with."""
+        self._signed_out = SignedOut(
+            pool, revoked, holders=_HOLDERS, end_all=_END_HOLDERS, end=_END
+        )
 
     async def take(self, held: Sequence[DueGuest], most: int, *, failing: bool) -> list[DueGuest]:
         """Take phones whose orders have been ready for the longest first.
@@ -198,19 +199,12 @@ class DueGuests:
                 PUSH_ORDERS_NAMED,
             )
         taken = [DueGuest(**row) for row in rows]
-        if taken:
-            # Not before: what is revoked by now counts.
-            await self._revoked.look()
-        return [one for one in taken if not await self._ended(one)]
-
-    async def _ended(self, due: DueGuest) -> bool:
-        """Whether its guest's token was revoked; then it is forgotten."""
-        if not self._revoked.covers(due.holder):
-            return False
-        with any_error_mapped():
-            await self._pool.execute(_END, *due.key)
-        _log.info("guest_push_revoked", store=due.store_id, table=due.table_id, device=due.device)
-        return True
+        ended = await self._signed_out.end_of(taken)
+        for one in ended:
+            _log.info(
+                "guest_push_revoked", store=one.store_id, table=one.table_id, device=one.device
+            )
+        return [one for one in taken if one not in ended]
 
     async def note_told(self, due: DueGuest) -> None:
         """Note that its push service has taken the message. Raises UnavailableError."""
@@ -233,16 +227,7 @@ class DueGuests:
         """
         with any_error_mapped():
             await self._pool.execute(_FORGET)
-        await self._revoked.look()
-        newest = self._revoked.newest
-        if newest == self._compared:
-            return
-        with any_error_mapped():
-            rows = await self._pool.fetch(_HOLDERS)
-            ended = [tuple(row)[:6] for row in rows if self._revoked.covers(Holder(*row[4:]))]
-            if ended:
-                await self._pool.execute(_END_HOLDERS, *map(list, zip(*ended, strict=True)))
-        self._compared = newest
+        await self._signed_out.settle()
 
     async def standing(self) -> Standing:
         """How all of them stand now. Raises UnavailableError."""

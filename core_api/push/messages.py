@@ -1,7 +1,8 @@
 """A message as a push service takes it: encrypted for one browser, signed as ours. Pure.
 
-The encryption is that of RFC 8291, so the push service learns nothing but the size, which is always
-the same; the token is that of RFC 8292 (VAPID). What is said is a number: no name, no dish.
+The encryption is that of RFC 8291, by http-ece, so the push service learns nothing but the size,
+which is always the same; the token is that of RFC 8292 (VAPID), by py-vapid. What is said is a
+number: no name, no dish.
 """
 
 from __future__ import annotations
@@ -13,21 +14,17 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-import jwt
+import http_ece
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDH,
     SECP256R1,
     EllipticCurvePrivateKey,
     EllipticCurvePublicKey,
-    derive_private_key,
     generate_private_key,
 )
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from msgspec import Struct
+from py_vapid import Vapid02
 
 from core_api.errors import InvalidError
 from server_common.errors import SettingsError
@@ -38,11 +35,9 @@ TTL_S: Final = 3600
 _TOKEN_S: Final = 43_200
 _KEY_BYTES: Final = 32
 _SALT_BYTES: Final = 16
-_RECORD_BYTES: Final = 4096
-_LAST_RECORD: Final = b"\x02"
-_HEAD_BYTES: Final = _SALT_BYTES + 4 + 1 + 65
-_TAG_BYTES: Final = 16
-_TEXT_BYTES: Final = PUSH_MESSAGE_BYTES - _HEAD_BYTES - len(_LAST_RECORD) - _TAG_BYTES
+_OVERHEAD_BYTES: Final = _SALT_BYTES + 4 + 1 + 65 + 1 + 16
+"""The salt, the size of a record, our public key with its length; the record's mark and its tag."""
+_TEXT_BYTES: Final = PUSH_MESSAGE_BYTES - _OVERHEAD_BYTES
 """Each message is as long as any, so that its length says nothing."""
 _TOPIC_BYTES: Final = 15
 
@@ -81,13 +76,15 @@ class PushKeys:
                 "YABAM_PUSH_CONTACT must be mailto:… or https://…: push services ask for it"
             )
         try:
-            self._private = _private_key(key)
+            self._signer = _signer(key)
         except ValueError:
             raise SettingsError(
                 "YABAM_PUSH_KEY must be 32 random bytes in base64url, 43 characters"
             ) from None
         self._contact = contact
-        self.public: Final = _encoded(_point(self._private.public_key()))
+        self.public: Final = _encoded(
+            self._signer.public_key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        )
         """What browsers subscribe with."""
 
     def authorization(self, endpoint: str, now: datetime) -> str:
@@ -103,7 +100,9 @@ class PushKeys:
             "exp": int((now + timedelta(seconds=_TOKEN_S)).timestamp()),
             "sub": self._contact,
         }
-        return f"vapid t={jwt.encode(claims, self._private, 'ES256')}, k={self.public}"
+        # The library keeps no state between two calls, and writes both parts of the header.
+        header: str = self._signer.sign(claims)["Authorization"]
+        return header
 
 
 def push_keys(key: str, contact: str) -> PushKeys | None:
@@ -153,15 +152,15 @@ def encrypted(
         own: a key of this message alone.
         salt: 16 random bytes.
     """
-    browser = _browser_key(p256dh)
-    points = _point(browser) + _point(own.public_key())
-    shared = own.exchange(ECDH(), browser)
-    secret = _derived(shared, _decoded(auth), b"WebPush: info\x00" + points, 32)
-    key = _derived(secret, salt, b"Content-Encoding: aes128gcm\x00", 16)
-    nonce = _derived(secret, salt, b"Content-Encoding: nonce\x00", 12)
-    sender = _point(own.public_key())
-    head = salt + _RECORD_BYTES.to_bytes(4) + bytes([len(sender)]) + sender
-    return head + AESGCM(key).encrypt(nonce, text + _LAST_RECORD, None)
+    made: bytes = http_ece.encrypt(
+        text,
+        salt=salt,
+        private_key=own,
+        dh=_decoded(p256dh),
+        auth_secret=_decoded(auth),
+        version="aes128gcm",
+    )
+    return made
 
 
 def headers(keys: PushKeys, endpoint: str, topic: str, now: datetime) -> dict[str, str]:
@@ -187,23 +186,17 @@ def headers(keys: PushKeys, endpoint: str, topic: str, now: datetime) -> dict[st
     }
 
 
-def _private_key(text: str) -> EllipticCurvePrivateKey:
-    raw = _decoded(text)
-    # 0 is refused, as what lies beyond the curve is.
-    number = int.from_bytes(raw) if len(raw) == _KEY_BYTES else 0
-    return derive_private_key(number, SECP256R1())
+def _signer(text: str) -> Vapid02:
+    if len(_decoded(text)) != _KEY_BYTES:
+        raise ValueError
+    signer = Vapid02.from_raw(text.rstrip("=").encode())
+    # Else it takes no address with a path, which RFC 8292 permits; `PushKeys` checks it.
+    signer.conf["no-strict"] = True
+    return signer
 
 
 def _browser_key(p256dh: str) -> EllipticCurvePublicKey:
     return EllipticCurvePublicKey.from_encoded_point(SECP256R1(), _decoded(p256dh))
-
-
-def _derived(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
-    return HKDF(SHA256(), length, salt, info).derive(secret)
-
-
-def _point(key: EllipticCurvePublicKey) -> bytes:
-    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
 def _decoded(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
@@ -12,6 +12,7 @@ from core_api.push.messages import PushKeys, check_browser_key
 from core_api.push.subscriptions import LATE_AFTER_S, Push, Standing, Subscribe
 from core_api.webhooks.addresses import Networks, check_url, origin_of
 from server_common.limits import PUSHES, PUSHES_OF_STORE
+from server_common.revocations.holders import Holder
 
 # Two that came at once would count the same room.
 ORDER: Final = "SELECT pg_advisory_xact_lock(7061648)"
@@ -22,8 +23,8 @@ FROM push_subscriptions WHERE (store_id, device) <> ($1, $2)
 # At each start of a page, perhaps of all pages at once: no lock but that of its own row, and no
 # count. Whoever comes with the same endpoint goes on where it was, also where no room is left.
 _RENEW: Final = """
-UPDATE push_subscriptions SET p256dh = $4, auth = $5, language = $6, subject = $7,
-    renewed_at = now()
+UPDATE push_subscriptions SET p256dh = $4, auth = $5, language = $6, subject = $7, token = $8,
+    session = $9, made_at = $10, renewed_at = now()
 WHERE store_id = $1 AND device = $2 AND endpoint = $3
 """
 # A browser that has forgotten its name comes with its endpoint under another.
@@ -34,12 +35,14 @@ DELETE FROM push_subscriptions WHERE store_id = $1 AND device <> $2 AND endpoint
 # behind it.
 _PUT: Final = """
 INSERT INTO push_subscriptions AS p
-    (store_id, device, endpoint, p256dh, auth, language, subject, origin, epoch, seq)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, e.epoch, coalesce(h.head, 0)
+    (store_id, device, endpoint, p256dh, auth, language, subject, token, session, made_at,
+     origin, epoch, seq)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, e.epoch, coalesce(h.head, 0)
 FROM epoch e LEFT JOIN channel_heads h ON h.channel = 'store:' || $1::text
 ON CONFLICT (store_id, device) DO UPDATE SET
     endpoint = excluded.endpoint, origin = excluded.origin, p256dh = excluded.p256dh,
     auth = excluded.auth, language = excluded.language, subject = excluded.subject,
+    token = excluded.token, session = excluded.session, made_at = excluded.made_at,
     renewed_at = now(), tries = 0, due_at = now(), failing_since = NULL, failure = NULL,
     fence = p.fence + 1
 """
@@ -87,14 +90,14 @@ class PushSubscriptions:
         """
         return self.check_sends().public
 
-    async def put(self, store_id: str, device: str, wanted: Subscribe, subject: str) -> None:
+    async def put(self, store_id: str, device: str, wanted: Subscribe, holder: Holder) -> None:
         """Tell a browser of the store's orders from now on, or go on doing so.
 
         Args:
             store_id: the store.
             device: the browser's name.
             wanted: where it is told, and its keys.
-            subject: of the token that asks.
+            holder: of the token that asks; once it is revoked, the browser is told no more.
 
         Raises:
             ForbiddenError: this Core has no key.
@@ -106,13 +109,14 @@ class PushSubscriptions:
         target = check_url(wanted.endpoint, self._networks, "endpoint")
         check_browser_key(wanted.p256dh)
         keys = (wanted.p256dh, wanted.auth)
-        row = (store_id, device, wanted.endpoint, *keys, wanted.language, subject)
+        by = (holder.subject, holder.token, holder.session, holder.made_at)
+        row = (store_id, device, wanted.endpoint, *keys, wanted.language, *by)
         with mapped_errors():
             renewed = await self._pool.execute(_RENEW, *row)
         if renewed == "UPDATE 0":
             await despite_locks(lambda: self._add(row, origin_of(target)))
 
-    async def _add(self, row: tuple[str, ...], origin: str) -> None:
+    async def _add(self, row: tuple[Any, ...], origin: str) -> None:
         store_id, device, endpoint = row[:3]
         with mapped_errors():
             async with self._pool.acquire() as connection, connection.transaction():

@@ -14,6 +14,7 @@ from core_api.ingest.inbound_commands import Command
 from core_api.receipts.alarm import OrderAlert
 from core_api.settings import IngestSettings
 from deploy.asyncapi import messages as forms
+from deploy.asyncapi import star
 from event_server.mqtt_gateway.rules.publications import marks_topic, orders_topic, state_topic
 from event_server.sockets.talk import ChannelMessage
 from server_common.devices.messages import (
@@ -22,11 +23,21 @@ from server_common.devices.messages import (
     Outbound,
     Received,
     Result,
+    Ring,
     Snapshot,
     Status,
     Telemetry,
 )
-from server_common.devices.mqtt_topics import accepted_topic, commands_topic, up_topic
+from server_common.devices.mqtt_topics import (
+    StarCall,
+    StarWord,
+    accepted_topic,
+    commands_topic,
+    star_topic,
+    star_up_topic,
+    up_topic,
+)
+from server_common.devices.star import StarSaid
 from server_common.receipts import ReceiptBatch
 from server_common.revocations.records import Revocation
 
@@ -173,10 +184,12 @@ _KAFKA: Final = (
     _topic(
         "devicesInbound", "devices_inbound_topic", "What devices said, as the gateway took it",
         Message("DeviceSaid", "One message of a device", Inbound),
+        Message("StarSaid", "One message of a Star printer", StarSaid),
     ),
     _topic(
         "devicesOutbound", "devices_outbound_topic", "Core's answers to devices",
         Message("DeviceAnswered", "What was done with a message", Outbound),
+        Message("StarTold", "What a Star printer is told", Ring),
     ),
     _topic(
         "devicesDeadLetters", "devices_dlq_topic", "Messages of devices that nobody can use",
@@ -250,4 +263,33 @@ _UP: Final = (
     ),
 )  # fmt: skip
 
-CHANNELS: Final[Sequence[Channel]] = (*_STREAMS, *_KAFKA, *_DOWN, *_UP)
+_MAC: Final = "{mac}"
+
+
+def _star_hears(name: str, call: StarCall, summary: str, form: Any) -> Channel:
+    messages = (Message(form.__name__, summary, form),)
+    return Channel(name, "mqtt", star_topic(_MAC, call), summary, messages, _ONCE_OR_MORE)
+
+
+def _star_says(name: str, word: StarWord, summary: str, form: Any) -> Channel:
+    messages = (Message(form.__name__, summary, form, direction="receive"),)
+    return Channel(name, "mqtt", star_up_topic(_MAC, word), summary, messages, _ONCE_OR_MORE)
+
+
+_STAR: Final = (
+    _star_hears("starPost", "request-post", "A Star printer is to poll", star.RequestPost),
+    _star_hears(
+        "starStatus", "request-client-status", "A Star printer is to say how it is",
+        star.RequestClientStatus,
+    ),
+    _star_hears(
+        "starAction", "order-client-action", "A Star printer is asked about itself",
+        star.OrderClientAction,
+    ),
+    _star_hears("starJob", "print-job", "A ticket for a Star printer", star.PrintJob),
+    _star_says("starClientStatus", "client-status", "How a Star printer is", star.ClientStatus),
+    _star_says("starResult", "print-result", "What became of its ticket", star.PrintResult),
+    _star_says("starWill", "client-will", "A Star printer is gone", star.ClientWill),
+)  # fmt: skip
+
+CHANNELS: Final[Sequence[Channel]] = (*_STREAMS, *_KAFKA, *_DOWN, *_UP, *_STAR)

@@ -37,6 +37,7 @@ _PARAMETERS: Final = {
     "device": "A device's name",
     "key": "A document's key",
     "name": "What is measured",
+    "mac": "A Star printer's MAC address",
 }
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.socket import Name, Ref
-from server_common.devices.messages import EVENT_NAME_PATTERN
+from server_common.devices.messages import EVENT_NAME_PATTERN, PrintAnswer
 
 _Microseconds = Annotated[str, Meta(pattern="^[0-9]+$")]
 _Number = Annotated[str, Meta(pattern="^-?[0-9]+$")]
@@ -79,6 +79,8 @@ class AcceptedMessage(Struct, frozen=True, tag_field="type", tag="accepted", omi
     n: int
     outcome: Literal["applied", "repeated", "refused"]
     problem: str | None = None
+    job: PrintAnswer | None = None
+    """Where it was about a print job."""
 
 
 class DeviceEvent(Struct, frozen=True):

@@ -20,10 +20,15 @@ from packaging.utils import canonicalize_name
 LOCK: Final = Path("requirements.lock")
 PROJECT: Final = Path("pyproject.toml")
 SERVER: Final = Path("deploy/docker/server.lock")
+SOURCE: Final = Path("deploy/docker/source.lock")
 BUILD: Final = Path("deploy/docker/build.lock")
 
 _HEAD: Final = "# Made by `python -m deploy.docker.lock` from requirements.lock; do not edit it.\n"
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)==")
+# What the servers need and nobody publishes as a wheel: pure Python, so that nothing is compiled,
+# and built by setuptools.
+_WITHOUT_WHEEL: Final = frozenset({"http-ece"})
+_ITS_TOOLS: Final = ("setuptools",)
 # What the image has, whatever this is run on.
 _IMAGE: Final = {
     "implementation_name": "cpython",
@@ -41,10 +46,12 @@ def render() -> Mapping[Path, str]:
     """The text of each file."""
     project = tomllib.loads(PROJECT.read_text())
     pins = _pins(LOCK.read_text())
-    servers = project["project"]["dependencies"] + _extra(project, "server")
+    servers = _needed(project["project"]["dependencies"] + _extra(project, "server"))
+    tools = _needed((*project["build-system"]["requires"], *_ITS_TOOLS))
     return {
-        SERVER: _HEAD + _cut(pins, servers),
-        BUILD: _HEAD + _cut(pins, project["build-system"]["requires"]),
+        SERVER: _HEAD + _cut(pins, servers - _WITHOUT_WHEEL),
+        SOURCE: _HEAD + _cut(pins, servers & _WITHOUT_WHEEL),
+        BUILD: _HEAD + _cut(pins, tools),
     }
 
 
@@ -66,8 +73,8 @@ def _pins(lock: str) -> dict[str, str]:
     return found
 
 
-def _cut(pins: Mapping[str, str], roots: Iterable[str]) -> str:
-    return "".join(pins[name] for name in sorted(_needed(roots)))
+def _cut(pins: Mapping[str, str], names: Iterable[str]) -> str:
+    return "".join(pins[name] for name in sorted(names))
 
 
 def _needed(roots: Iterable[str]) -> set[str]:

@@ -18,7 +18,12 @@ from event_server.mqtt_gateway.core import CoreDocuments
 from event_server.mqtt_gateway.down import Down, DownSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.probes import probes_app
-from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, shared
+from event_server.mqtt_gateway.rules.incoming import (
+    FILTERS,
+    STAR_FILTER,
+    TELEMETRY_FILTER,
+    shared,
+)
 from event_server.mqtt_gateway.rules.presence import Presence
 from event_server.mqtt_gateway.sink import KafkaSink
 from event_server.mqtt_gateway.up import Up, UpSettings
@@ -70,7 +75,7 @@ async def run_gateway(
         clock,
     )
     sink = KafkaSink(settings.cluster, metrics.retries.inc)
-    up, telemetry = (
+    up, telemetry, star = (
         Up(one, sink, metrics, clock, lambda: time.time_ns() // 1_000_000)
         for one in _ways_up(settings, broker, name)
     )
@@ -94,6 +99,8 @@ async def run_gateway(
     tasks.start("down", down.run)
     tasks.start("up", up.run)
     tasks.start("telemetry", telemetry.run, essential=False)
+    # A broker that was set up for an earlier release does not permit it.
+    tasks.start("star", star.run, essential=False)
     try:
         await stop.wait()
     finally:
@@ -117,15 +124,20 @@ def broker_of(settings: GatewaySettings) -> Broker:
     )
 
 
-def _ways_up(settings: GatewaySettings, broker: Broker, name: str) -> tuple[UpSettings, UpSettings]:
-    """Telemetry has a session of its own, so that it never pushes out a bell."""
+def _ways_up(
+    settings: GatewaySettings, broker: Broker, name: str
+) -> tuple[UpSettings, UpSettings, UpSettings]:
+    """Telemetry has a session of its own, so that it never pushes out a bell; what Star printers
+    say has one, so that all else comes where the broker does not permit it."""
     # MQTT 3.1.1 has no shared subscriptions: there is one gateway then.
     share = broker.version == "5"
     filters = shared(FILTERS) if share else list(FILTERS)
     measured = shared((TELEMETRY_FILTER,)) if share else [TELEMETRY_FILTER]
+    printers = shared((STAR_FILTER,)) if share else [STAR_FILTER]
     topics = settings.devices_inbound_topic, settings.devices_dlq_topic
     rate = settings.mqtt_device_rate_per_s, settings.mqtt_device_burst
     return (
         UpSettings("up", broker, f"{name}-up", filters, 1, *topics, *rate),
         UpSettings("telemetry", broker, f"{name}-telemetry", measured, 0, *topics, *rate),
+        UpSettings("star", broker, f"{name}-star", printers, 1, *topics, *rate),
     )

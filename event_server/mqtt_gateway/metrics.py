@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from server_common.devices.messages import REASONS
 
-TASKS: Final = ("down", "up", "telemetry", "sink", "certificate")
+TASKS: Final = ("down", "up", "telemetry", "star", "sink", "certificate")
 PUBLISHED: Final = ("orders", "state", "commands", "accepted", "marks")
-SKIPS: Final = ("unreadable", "malformed", "old_epoch")
-TAKEN: Final = ("result", "event", "received", "status", "telemetry", "snapshot")
+SKIPS: Final = ("unreadable", "malformed", "old_epoch", "overdue")
+TAKEN: Final = ("result", "event", "received", "status", "telemetry", "snapshot", "star")
 
 
 class GatewayMetrics:

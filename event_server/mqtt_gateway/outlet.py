@@ -84,8 +84,8 @@ class Outlet:
         """
         if not self.is_open:
             raise OwnershipLostError("Kafka has not confirmed of late that the partitions are ours")
-        topic, payload, retain = publication
-        done = self._connection.publish(topic, payload, qos=qos, retain=retain)
+        topic, payload, retain, expires_s = publication
+        done = self._connection.publish(topic, payload, qos=qos, retain=retain, expires_s=expires_s)
         done.add_done_callback(lambda future: self._count(what, future))
         return done
 

@@ -109,7 +109,11 @@ class RecordPublisher:
         if held is not None:
             message = decode_outbound(record.value)
             if isinstance(message, Ring):
-                self._publish(tp, held, "commands", ring_of(message))
+                publication = ring_of(message, datetime.now(UTC))
+                if publication is None:
+                    self._metrics.skipped.labels("overdue").inc()
+                else:
+                    self._publish(tp, held, "commands", publication)
             else:
                 self._publish(tp, held, "accepted", accepted_of(message, self._heads.epoch))
 

@@ -18,7 +18,7 @@ from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from server_common.devices.identity import MAX_GENERATION
-from server_common.devices.mqtt_topics import MAC_PATTERN, Kind
+from server_common.devices.mqtt_topics import MAC_PATTERN, Kind, StarCall
 from server_common.errors import DeviceMessageError
 from server_common.limits import (
     DEVICE_DEAD_BYTES,
@@ -207,12 +207,17 @@ class Outbound(Struct, frozen=True, omit_defaults=True):
         return self.store.encode()
 
 
-class Ring(Struct, frozen=True):
-    """A Star printer is called: it is to poll. A value of `devices.outbound`."""
+class Ring(Struct, frozen=True, omit_defaults=True):
+    """A Star printer is told something. A value of `devices.outbound`."""
 
     store: _Id
     device: _Id
     mac: Annotated[str, Meta(pattern=whole(MAC_PATTERN))]
+    method: StarCall = "request-post"
+    fields: dict[str, Any] = {}
+    """Of the message, beside its title."""
+    until_ms: _Time | None = None
+    """Later than this nobody is to tell it any more: milliseconds since the Unix epoch."""
 
     @property
     def key(self) -> bytes:
@@ -248,7 +253,7 @@ _payloads: Final[dict[Kind, msgspec.json.Decoder[Any]]] = {
 }
 
 
-def encode(message: Inbound | Outbound | Ring | DeadLetter) -> bytes:
+def encode(message: Struct) -> bytes:
     """The record's value."""
     return msgspec.json.encode(message)
 
@@ -259,7 +264,7 @@ def decode_inbound(value: bytes | None) -> Inbound:
     Raises:
         DeviceMessageError: too large, not JSON, or no such message.
     """
-    message = _decoded(_inbound, value, DEVICE_RECORD_BYTES)
+    message = decoded(_inbound, value, DEVICE_RECORD_BYTES)
     if (message.kind == "telemetry") != (message.name is not None):
         raise DeviceMessageError("telemetry has a name, and nothing else has", "invalid")
     return message
@@ -268,10 +273,10 @@ def decode_inbound(value: bytes | None) -> Inbound:
 def decode_outbound(value: bytes | None) -> Outbound | Ring:
     """Read a value of `devices.outbound`; raises as `decode_inbound`."""
     try:
-        return _decoded(_outbound, value, DEVICE_RECORD_BYTES)
+        return decoded(_outbound, value, DEVICE_RECORD_BYTES)
     except DeviceMessageError as error:
         try:
-            return _decoded(_ring, value, DEVICE_RECORD_BYTES)
+            return decoded(_ring, value, DEVICE_RECORD_BYTES)
         except DeviceMessageError:
             raise error from None
 
@@ -286,7 +291,7 @@ def payload_of(kind: Kind, payload: bytes | msgspec.Raw) -> Payload:
     """
     data = bytes(payload)
     most = DEVICE_PAYLOAD_BYTES if kind == "snapshot" else DEVICE_EVENT_BYTES
-    read = _decoded(_payloads[kind], data, most)
+    read = decoded(_payloads[kind], data, most)
     if kind == "event":
         return _event(read)
     if isinstance(read, Snapshot):
@@ -315,7 +320,17 @@ def _event(fields: dict[str, Any]) -> Event:
         raise DeviceMessageError(str(error), "invalid") from error
 
 
-def _decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None, most: int) -> _T:
+def decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None, most: int) -> _T:
+    """Read a record's value, or a payload.
+
+    Args:
+        decoder: of its struct.
+        value: the bytes.
+        most: so many bytes are taken.
+
+    Raises:
+        DeviceMessageError: none, too large, not JSON, or not such a struct.
+    """
     if value is None:
         raise DeviceMessageError("the record has no value", "bad-json")
     if len(value) > most:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, NamedTuple, cast
+from typing import Final, Literal, NamedTuple, cast, get_args
 
 from client_sdk.contract.errors import DeviceError
 from client_sdk.contract.text import ID_PATTERN, shown
@@ -13,6 +13,13 @@ Kind = Literal["result", "event", "received", "status", "telemetry", "snapshot"]
 """The kinds of messages that a device may publish."""
 STAR_PREFIX: Final = "star/cloudprnt/to-device"
 """Where Star printers are called, as their vendor's protocol guide says."""
+STAR_UP_PREFIX: Final = "star/cloudprnt/to-server"
+"""And where those publish that take their jobs over MQTT."""
+StarWord = Literal["client-status", "print-result", "client-will"]
+"""What a Star printer may publish."""
+STAR_WORDS: Final[tuple[StarWord, ...]] = get_args(StarWord)
+StarCall = Literal["request-post", "request-client-status", "order-client-action", "print-job"]
+"""What a Star printer is told."""
 MAC_PATTERN: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 
 _WORDS: Final[dict[Kind, str]] = {
@@ -30,6 +37,9 @@ _UP: Final = re.compile(
     rf"{PREFIX}/({ID_PATTERN})/devices/({ID_PATTERN})/"
     rf"({'|'.join(_KINDS)})(?:/({ID_PATTERN}))?"
 )
+
+
+_STAR_UP: Final = re.compile(rf"{STAR_UP_PREFIX}/({MAC_PATTERN})/({'|'.join(STAR_WORDS)})")
 
 
 class UpTopic(NamedTuple):
@@ -61,6 +71,23 @@ def up_topic(store: str, device: str, kind: Kind, name: str | None = None) -> st
 def star_topic(mac: str, what: str) -> str:
     """Where a Star printer of this MAC address is told something; `#`: anything."""
     return f"{STAR_PREFIX}/{mac}/{what}"
+
+
+def star_up_topic(mac: str, word: StarWord) -> str:
+    """Where a Star printer of this MAC address publishes."""
+    return f"{STAR_UP_PREFIX}/{mac}/{word}"
+
+
+def parse_star_topic(topic: str) -> tuple[str, StarWord]:
+    """The MAC address and the kind of message of a topic that a Star printer published to.
+
+    Raises:
+        DeviceError: the topic does not have the form that `star_up_topic` writes.
+    """
+    match = _STAR_UP.fullmatch(topic)
+    if match is None:
+        raise DeviceError(f"{shown(topic)} is no topic that a Star printer may publish to")
+    return match[1], cast("StarWord", match[2])
 
 
 def parse_up_topic(topic: str) -> UpTopic:

@@ -143,9 +143,23 @@ class Connection:
         await self._answered(number)
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expires_s: int | None = None,
     ) -> asyncio.Future[None]:
         """Publish a message.
+
+        Args:
+            topic: where to.
+            payload: the message.
+            qos: 0 or 1.
+            retain: whether the broker keeps it for who follows the topic later.
+            expires_s: so long the broker may keep it for who is not there; None: as long as it
+                likes, as it may in any case over MQTT 3.1.1.
 
         Returns:
             A future that is done once the broker has acknowledged the message (QoS 1), or once it
@@ -157,7 +171,7 @@ class Connection:
         if self._lost.done():
             done.set_exception(MqttError("the connection to the MQTT broker is lost"))
             return done
-        info = self._client.publish(topic, payload, qos, retain)
+        info = self._client.publish(topic, payload, qos, retain, self._lifetime(expires_s))
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             done.set_exception(MqttError("too many messages wait for the MQTT broker"))
         elif info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -232,6 +246,13 @@ class Connection:
             )
         else:
             client.connect(broker.host, broker.port, self._keepalive_s)
+
+    def _lifetime(self, expires_s: int | None) -> Properties | None:
+        if expires_s is None or self._broker.version != "5":
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = expires_s
+        return properties
 
     async def _answered(self, number: int | None) -> None:
         if number is None or self._lost.done():

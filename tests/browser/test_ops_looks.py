@@ -232,6 +232,26 @@ class TestLooks:
                 path=SHOTS / f"ops-{width}-{state}.png", full_page=width < SIZES[3840][0]
             )
 
+    async def test_twice_as_large_nothing_goes_sideways_and_nothing_moves_for_who_wants_that(
+        self, desk: OpsDesk, browser: Browser
+    ) -> None:
+        desk.figures = with_faults()
+        # A window of 1280 × 800 at 200 % has so many pixels of the page's.
+        async with looking(desk, browser, (640, 400)) as page:
+            await page.emulate_media(reduced_motion="reduce")
+            await expect(page.locator("#late tbody tr")).to_have_count(3)
+            assert await page.evaluate(SIDEWAYS) == 0
+            assert await page.evaluate("document.getAnimations().length") == 0
+
+    async def test_in_forced_colours_the_verdict_has_a_mark(
+        self, desk: OpsDesk, browser: Browser
+    ) -> None:
+        async with looking(desk, browser) as page:
+            await page.emulate_media(forced_colors="active")
+            await expect(verdict(page)).to_have_text("All well")
+            mark = await verdict(page).evaluate("(e) => getComputedStyle(e, '::before').content")
+            assert mark == '"✓ "'
+
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
     async def test_axe_finds_nothing_wrong(

@@ -152,3 +152,29 @@ async def test_axe_finds_nothing_wrong_where_there_is_no_token(
         await page.emulate_media(color_scheme=scheme)
         await page.goto(f"{store.site.stack.core_url}/table")
         assert await violations(page) == []
+
+
+async def test_twice_as_large_it_fits_and_an_order_can_be_placed_by_keyboard(
+    store: Store, browser: Browser
+) -> None:
+    # A window of 1280 × 800 at 200 % has so many pixels of the page's.
+    async with device(browser, (640, 400)) as guest:
+        table = await opened(guest, store.table_url("5"))
+        await table.locator(".dish").first.wait_for()
+        assert await table.evaluate(SIDEWAYS) == 0
+        await table.get_by_role("button", name="One more").first.focus()
+        await table.keyboard.press("Enter")
+        await expect(table.locator("#order")).to_be_enabled()
+        await table.locator("#order").focus()
+        await table.keyboard.press("Enter")
+        await expect(table.locator("#orders .order")).to_have_attribute("data-status", "placed")
+        assert await table.evaluate(SIDEWAYS) == 0
+
+
+async def test_who_wants_no_motion_sees_none(store: Store, browser: Browser) -> None:
+    async with device(browser, WIDTHS[360]) as guest:
+        table = await opened(guest, store.table_url("5"))
+        await table.emulate_media(reduced_motion="reduce")
+        await six_orders(store)
+        await expect(table.locator("#orders .order")).to_have_count(6)
+        assert await table.evaluate("document.getAnimations().length") == 0

@@ -18,7 +18,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
 from core_api.push.messages import Told
-from tests.browser.restaurant import PAGES, Store, device, opened, shot, still
+from tests.browser.restaurant import PAGES, Site, Store, device, opened, shot, still
 from tests.push_service import Browser as PushedBrowser
 
 pytestmark = PAGES
@@ -206,6 +206,22 @@ async def test_a_page_that_stays_open_says_again_each_day_that_its_device_is_tol
         (before,) = await told_devices(store)
         async with terminal.expect_response("**/v1/stores/*/pushes/*"):
             await terminal.evaluate("daily()")
+        (after,) = await told_devices(store)
+        assert after["renewed_at"] > before["renewed_at"]
+
+
+async def test_with_each_new_token_a_device_says_again_that_it_is_told(
+    site: Site, store: Store, browser: Browser
+) -> None:
+    # What is told ends with the token by which Core knows it.
+    async with device(browser, workers="allow") as owner:
+        terminal = await subscribed(owner, store)
+        (before,) = await told_devices(store)
+        fresh = site.token("owner", store.id, lifetime_s=7200)
+        async with terminal.expect_response("**/v1/stores/*/pushes/*") as told:
+            await terminal.goto(store.terminal_url.partition("#")[0] + f"#token={fresh}")
+        said = (await told.value).request.headers["authorization"]
+        assert said == f"Bearer {fresh}"
         (after,) = await told_devices(store)
         assert after["renewed_at"] > before["renewed_at"]
 

@@ -15,6 +15,7 @@ from tests.chaos.kitchen.kitchen import Kitchen
 from tests.chaos.load import Load
 from tests.chaos.proof import Ledger, Verdict
 from tests.chaos.site import Site
+from tests.chaos.starvation import complaint, scheduled
 
 RECOVERS_WITHIN_S: Final = 150.0
 _FAULT_WITHIN_S: Final = 300.0
@@ -183,6 +184,7 @@ class Runner:
         An error in a scenario is the outcome's trouble; the next one can be run.
         """
         outcome = Outcome(scenario, self._seed)
+        began = scheduled()
         showing = asyncio.create_task(self._keep_showing(scenario.name))
         try:
             await self._run(scenario, outcome)
@@ -190,6 +192,9 @@ class Runner:
             outcome.trouble = outcome.trouble or f"the run failed: {_brief(error)}"
         finally:
             showing.cancel()
+        if not outcome.passed and not outcome.skipped:
+            words = (outcome.trouble, complaint(began, scheduled()))
+            outcome.trouble = "; ".join(filter(None, words))
         return outcome
 
     async def _run(self, scenario: Scenario, outcome: Outcome) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
@@ -44,9 +45,22 @@ class TestTheImage:
 
     def test_takes_nothing_whose_hash_is_unknown(self) -> None:
         for line in re.findall(r"pip (?:install|wheel) ([^&]*)", DOCKERFILE):
-            assert "--require-hashes --only-binary :all:" in line or "--no-index" in line
+            assert (
+                "--require-hashes --only-binary :all:" in line
+                or "--no-index" in line
+                # Its tools are those that stand in the environment: none is looked for.
+                or "--require-hashes --no-deps --no-build-isolation" in line
+            )
 
-    @pytest.mark.parametrize("path", [lock.SERVER, lock.BUILD])
+    def test_builds_no_package_but_those_of_pure_python_that_have_no_wheel(self) -> None:
+        named = re.findall(r"^([\w.-]+)==", (ROOT / lock.SOURCE).read_text(), re.MULTILINE)
+        assert named == ["http-ece"]
+        for name in named:
+            files = distribution(name).files
+            assert files
+            assert not [file for file in files if file.suffix in {".so", ".pyd"}]
+
+    @pytest.mark.parametrize("path", [lock.SERVER, lock.SOURCE, lock.BUILD])
     def test_installs_what_the_project_has_locked(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -113,17 +113,25 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoSer
 
 
 @pytest.fixture(scope="module")
+def star_mode() -> str:
+    """How Star printers take their jobs."""
+    return "trigger"
+
+
+@pytest.fixture(scope="module")
 def stack_with_devices(
     postgres: EmbeddedPostgres,
     kafka: KafkaServer,
     mosquitto: MosquittoServer,
     tmp_path_factory: pytest.TempPathFactory,
+    star_mode: str,
 ) -> Iterator[Installation]:
     """Everything, with gateway and admin, for a module; each test has a store of its own."""
     folder = tmp_path_factory.mktemp("devices")
     settings = {
         "YABAM_MQTT_GROUP": f"gateway-{uuid.uuid4().hex[:12]}",
         "YABAM_STAR_BROKER": f"{LOOPBACK}:{mosquitto.tls_port}",
+        "YABAM_STAR_MODE": star_mode,
     }
     installation = Installation(create_database(postgres), kafka.bootstrap, folder, settings)
     add_door(installation, mosquitto.settings, free_port(), free_port())

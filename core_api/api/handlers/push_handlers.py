@@ -66,7 +66,7 @@ class PushApi:
         with self._gate.admit():
             await self._gate.check_stay(caller)
             await self._gate.within_deadline(
-                self._subscriptions.put(store_id, device, wanted, caller.subject)
+                self._subscriptions.put(store_id, device, wanted, caller.holder)
             )
         _log.info("push_subscribed", store=store_id, device=device, by=caller.subject)
         return Response(status_code=204, headers=_NO_STORE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, DateTime, Table, Text, UniqueConstraint, text
 
 from core_api.postgres.tables.metadata import metadata
 
@@ -37,6 +37,13 @@ star_printers = Table(
         "rung_at",
         DateTime(timezone=True),
         comment="when it was called last; null: it is to be called now",
+    ),
+    Column(
+        "mode",
+        Text,
+        nullable=False,
+        server_default=text("'trigger'"),
+        comment="trigger: it polls when it is called; full: it takes its jobs over MQTT",
     ),
     UniqueConstraint("mac", name="uq_star_printers_mac"),
     postgresql_with={"fillfactor": "50"},

@@ -15,7 +15,13 @@ from server_common.devices.messages import (
     Snapshot,
     payload_of,
 )
-from server_common.devices.mqtt_topics import PREFIX, parse_up_topic
+from server_common.devices.mqtt_topics import (
+    PREFIX,
+    STAR_UP_PREFIX,
+    parse_star_topic,
+    parse_up_topic,
+)
+from server_common.devices.star import StarSaid, star_payload_of
 from server_common.errors import DeviceMessageError
 from server_common.mqtt.broker import MAX_PAYLOAD_BYTES
 
@@ -25,6 +31,8 @@ FILTERS: Final = tuple(
 )
 """All that devices publish, save telemetry."""
 TELEMETRY_FILTER: Final = f"{PREFIX}/+/devices/+/telemetry/+"
+STAR_FILTER: Final = f"{STAR_UP_PREFIX}/+/+"
+"""What Star printers publish that take their jobs over MQTT."""
 STATUS_FILTER: Final = f"{PREFIX}/+/devices/+/status"
 _SHARED: Final = "$share/yabam/"
 _PICTURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
@@ -40,7 +48,7 @@ def shared(filters: tuple[str, ...]) -> list[str]:
     return [_SHARED + one for one in filters]
 
 
-def take(topic: str, payload: bytes, at_ms: int) -> Inbound | None:
+def take(topic: str, payload: bytes, at_ms: int) -> Inbound | StarSaid | None:
     """What a device said, for Core; None: it says nothing (a topic that was cleared).
 
     Args:
@@ -51,6 +59,8 @@ def take(topic: str, payload: bytes, at_ms: int) -> Inbound | None:
     Raises:
         DeviceMessageError: it does not fit, and never will.
     """
+    if topic.startswith(f"{STAR_UP_PREFIX}/"):
+        return _take_star(topic, payload, at_ms)
     try:
         place = parse_up_topic(topic)
     except DeviceError as error:
@@ -79,6 +89,15 @@ def refusal_of(topic: str, payload: bytes, reason: str) -> Outbound | None:
     if place.kind not in ("result", "event"):
         return None
     return Outbound(place.store, place.device, number.boot, number.n, "refused", reason)
+
+
+def _take_star(topic: str, payload: bytes, at_ms: int) -> StarSaid:
+    try:
+        mac, word = parse_star_topic(topic)
+    except DeviceError as error:
+        raise DeviceMessageError(str(error), "invalid") from error
+    star_payload_of(word, payload)
+    return StarSaid(mac, word, at_ms, Raw(payload))
 
 
 def _as_json(payload: bytes) -> bytes:

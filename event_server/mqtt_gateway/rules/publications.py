@@ -34,8 +34,6 @@ PRINT: Final = "print"
 """The name of the command that carries a print job."""
 _SENT: Final = "sent"
 _STATUS: Final = "status"
-_REQUEST_POST: Final = "request-post"
-_POST_PAYLOAD: Final = msgspec.json.encode({"title": _REQUEST_POST})
 _TO_PRINT: Final = frozenset({"queued", "sent", "doubtful"})
 
 
@@ -45,6 +43,8 @@ class Publication(NamedTuple):
     topic: str
     payload: bytes
     retain: bool = False
+    expires_s: int | None = None
+    """So long the broker may keep it for who is not there; None: as long as it likes."""
 
 
 class Changed(NamedTuple):
@@ -165,9 +165,16 @@ def accepted_of(message: Outbound, epoch: str) -> Publication:
     return Publication(accepted_topic(message.store, message.device), msgspec.json.encode(fields))
 
 
-def ring_of(message: Ring) -> Publication:
-    """What makes a Star printer poll."""
-    return Publication(star_topic(message.mac, _REQUEST_POST), _POST_PAYLOAD)
+def ring_of(message: Ring, now: datetime) -> Publication | None:
+    """What a Star printer is told; None: it is too late for that."""
+    left_s = None
+    if message.until_ms is not None:
+        left_s = int(message.until_ms / 1000 - now.timestamp())
+        if left_s < 1:
+            return None
+    payload = msgspec.json.encode({"title": message.method} | message.fields)
+    topic = star_topic(message.mac, message.method)
+    return Publication(topic, payload, expires_s=left_s)
 
 
 def mark_of(store: str, epoch: str, watermark: float, heads: Mapping[str, int]) -> Publication:

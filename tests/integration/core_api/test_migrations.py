@@ -116,3 +116,22 @@ async def contents(database: str) -> dict[str, list[str]]:
 
     found: dict[str, list[str]] = await ask(database, read)
     return found
+
+
+GUEST = """
+INSERT INTO guest_pushes (store_id, table_id, device, endpoint, origin, p256dh, auth, language,
+    subject, issued_at, expires_at, epoch, seq, token)
+VALUES ('1', '5', $1, 'https://push.example/' || $1, 'https://push.example', 'key', 'secret', 'ko',
+    'guest', 0, now() + interval '1 hour', '', 0, $2)
+"""
+
+
+async def test_guests_phones_whose_token_is_not_known_are_told_no_more(database: str) -> None:
+    await migrate.upgrade(database, "0021")
+    pool = await open_pool(database, size=1, command_timeout_s=10, name="test")
+    await pool.execute(GUEST, "before-0021", "")
+    await pool.execute(GUEST, "since-0021", "key")
+    await migrate.upgrade(database)
+    left = [row["device"] for row in await pool.fetch("SELECT device FROM guest_pushes")]
+    pool.terminate()
+    assert left == ["since-0021"]

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+import jwt
 import msgspec
 import pytest
 
@@ -21,11 +22,14 @@ SHORTEST_S = "2"
 KEY = PushKeys(KEYS.push, "https://yabam.example").public
 
 
-async def subscribe(core: CoreService, service: PushService, store: str) -> None:
+async def subscribe(
+    core: CoreService, service: PushService, store: str, by: str | None = None
+) -> None:
+    """Tell a browser of a store's orders, as an owner with this token."""
     answer = await core.client.put(
         f"/v1/stores/{store}/pushes/phone",
         json=msgspec.to_builtins(service.browser().subscription),
-        headers=bearer(token("owner", store)),
+        headers=bearer(by or token("owner", store)),
     )
     assert answer.status_code == 204, answer.text
 
@@ -49,6 +53,37 @@ async def test_a_phone_is_told_by_the_process_that_sends_webhooks(core: CoreServ
         finally:
             process.kill()
     assert service.taken[0].told == {"store": store, "count": 1, "language": "ko"}
+
+
+async def test_a_phone_whose_owner_s_token_was_revoked_is_told_nothing(core: CoreService) -> None:
+    signed_out, store = new_store(), new_store()
+    port = free_port()
+    settings = {"YABAM_WEBHOOKS_PORT": str(port), "YABAM_PUSH_AFTER_S": SHORTEST_S}
+    process = core.stack.add_command(f"webhooks-{store}", ["webhooks"], port, settings)
+    owner = bearer(token("owner", signed_out, store))
+    async with PushService(KEY) as service:
+        stolen, keeps = token("owner", signed_out), token("owner", store)
+        for place, by in ((signed_out, stolen), (store, keeps)):
+            await subscribe(core, service, place, by)
+        named = jwt.decode(stolen, options={"verify_signature": False})["jti"]
+        answer = await core.client.post(
+            "/v1/revocations", json={"kind": "token", "name": named}, headers=bearer(token("ops"))
+        )
+        assert answer.status_code == 204, answer.text
+        for place in (signed_out, store):
+            await core.client.post("/v1/orders", json=an_order(place), headers=owner)
+        process.start()
+        try:
+            await asyncio.to_thread(process.wait_ready, 60)
+            await service.until(lambda s: len(s.taken) == 1)
+        finally:
+            process.kill()
+        assert service.asked == ["/push/1"]
+    kept = [
+        (await core.client.get(f"/v1/stores/{place}/pushes", headers=owner)).json()["pushes"]
+        for place in (signed_out, store)
+    ]
+    assert [len(pushes) for pushes in kept] == [0, 1]
 
 
 async def _counts(core: CoreService, port: int, line: str) -> None:

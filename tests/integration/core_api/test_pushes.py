@@ -4,6 +4,7 @@ way of another."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -33,11 +34,15 @@ from core_api.push.sender import PushSender
 from core_api.push.subscriptions import Push, Subscribe
 from core_api.receipts.devices import receipt_of
 from core_api.receipts.statements import store_sightings
+from core_api.revocations.statements import NewRevocation, revoke
+from core_api.revocations.watching import Revoked
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.posting import Poster
 from core_api.wiring import new_order_id, utc_now
 from deploy.local.postgres import EmbeddedPostgres
 from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_AT_ONCE_OWNER, PUSHES_OF_STORE
+from server_common.revocations.holders import Holder
+from server_common.revocations.records import Kind, key_of
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.parts import migrated_database
 from tests.push_service import PushService, encoded
@@ -80,7 +85,7 @@ class Shop:
     ) -> Subscribe:
         """Tell a browser of this push service of a store's orders."""
         wanted = service.browser().subscription
-        await self.pushes.put(store, device, wanted, owner)
+        await self.pushes.put(store, device, wanted, holder(owner))
         return wanted
 
     async def one(self, store: str) -> Push:
@@ -134,6 +139,28 @@ class Shop:
         )
 
 
+def holder(subject: str = "ann", device: str = "", signed_in_ago_s: int = 60) -> Holder:
+    """Who signed in on a device so long ago; each device has a token and a session of its own."""
+    name = f"{subject}-{device}"
+    made_at = int(time.time()) - signed_in_ago_s
+    return Holder(key_of("token", f"t-{name}"), key_of("session", f"s-{name}"), subject, made_at)
+
+
+ANN = holder()
+REVOKED: dict[Kind, str] = {"token": "t-ann-1", "session": "s-ann-1", "subject": "ann"}
+
+
+async def sign_out(shop: Shop, kind: Kind) -> None:
+    """Ann is signed out: everywhere, or on her device 1."""
+    before = int(time.time()) if kind == "subject" else 0
+    await revoke(shop.pool, NewRevocation(kind, REVOKED[kind], before, None, "ops-1"))
+
+
+def owners_of(pool: Pool, after_s: float) -> DueOwners:
+    """Who is to be told now, as a process that has just started finds it."""
+    return DueOwners(pool, Revoked(pool, time.time, time.monotonic), after_s)
+
+
 def _owner(store: str) -> Caller:
     return Caller(f"owner-{store}", "owner", frozenset({store}))
 
@@ -150,6 +177,7 @@ async def shop(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
     yield Shop(pool)
     await pool.execute("DELETE FROM push_subscriptions")
+    await pool.execute("DELETE FROM revocations")
     pool.terminate()
 
 
@@ -167,7 +195,7 @@ async def sending(
     metrics = PushMetrics(CollectorRegistry())
     poster = Poster(networks, answer_within_s=answer_within_s)
     running = asyncio.create_task(
-        PushSender("owners", DueOwners(pool, 0.0), poster, KEYS, metrics, utc_now).run()
+        PushSender("owners", owners_of(pool, 0.0), poster, KEYS, metrics, utc_now).run()
     )
     try:
         yield metrics
@@ -235,7 +263,7 @@ async def test_an_order_is_told_of_only_once_it_has_waited(
     await shop.place(young)
     poster = Poster(LOOPBACK)
     metrics = PushMetrics(CollectorRegistry())
-    sender = PushSender("owners", DueOwners(shop.pool, 1800), poster, KEYS, metrics, utc_now)
+    sender = PushSender("owners", owners_of(shop.pool, 1800), poster, KEYS, metrics, utc_now)
     await sender.look()
     await service.until(lambda s: len(s.taken) == 1)
     await shop.until_told(old)
@@ -439,7 +467,7 @@ async def test_how_long_ago_it_could_look_is_known_also_while_it_cannot(
     now = [100.0]
     metrics = PushMetrics(CollectorRegistry(), lambda: now[0])
     poster = Poster(LOOPBACK)
-    owners = DueOwners(shop.pool, after_s=0.0)
+    owners = owners_of(shop.pool, 0.0)
     sender = PushSender("owners", owners, poster, KEYS, metrics, utc_now)
 
     def since() -> float:
@@ -556,7 +584,7 @@ async def test_a_page_that_subscribes_again_goes_on_where_it_was(
     store = new_store()
     wanted = await shop.subscribe(service, store)
     await shop.place(store)
-    await shop.pushes.put(store, "phone", replace_language(wanted), "ann")
+    await shop.pushes.put(store, "phone", replace_language(wanted), ANN)
     async with sending(shop.pool):
         await shop.until_told(store)
     assert service.taken[0].told["language"] == "en"
@@ -571,7 +599,7 @@ async def test_a_browser_that_has_forgotten_its_name_is_not_told_twice(
 ) -> None:
     store = new_store()
     wanted = await shop.subscribe(service, store)
-    await shop.pushes.put(store, "another-name", wanted, "ann")
+    await shop.pushes.put(store, "another-name", wanted, ANN)
     assert [one.device for one in await shop.pushes.list(store)] == ["another-name"]
 
 
@@ -586,6 +614,81 @@ async def test_a_browser_that_is_removed_is_told_nothing(shop: Shop, service: Pu
     assert [pushed.told["store"] for pushed in service.taken] == [store]
 
 
+@pytest.mark.parametrize("kind", REVOKED)
+async def test_a_browser_hears_nothing_once_its_owner_s_token_was_revoked(
+    shop: Shop, service: PushService, kind: Kind
+) -> None:
+    store = new_store()
+    for number, owner in (("1", "ann"), ("2", "bea")):
+        wanted = service.browser().subscription
+        await shop.pushes.put(store, number, wanted, holder(owner, number))
+    await shop.place(store)
+    await sign_out(shop, kind)
+    poster, metrics = Poster(LOOPBACK), PushMetrics(CollectorRegistry())
+    sender = PushSender("owners", owners_of(shop.pool, 0.0), poster, KEYS, metrics, utc_now)
+    # Before anything was settled.
+    await sender.look()
+    await service.until(lambda s: len(s.taken) == 1)
+    await poster.close()
+    assert service.asked == ["/push/1"]
+    assert (await shop.one(store)).device == "2"
+
+
+@pytest.mark.parametrize("kind", REVOKED)
+async def test_a_browser_of_a_revoked_token_is_forgotten_though_no_order_waits(
+    shop: Shop, service: PushService, kind: Kind
+) -> None:
+    store = new_store()
+    for number, owner in (("1", "ann"), ("2", "bea")):
+        wanted = service.browser().subscription
+        await shop.pushes.put(store, number, wanted, holder(owner, number))
+    owners = owners_of(shop.pool, 0.0)
+    await owners.settle()
+    assert [one.device for one in await shop.pushes.list(store)] == ["1", "2"]
+    await sign_out(shop, kind)
+    await owners.settle()
+    assert (await shop.one(store)).device == "2"
+
+
+async def test_a_browser_goes_on_when_its_owner_has_signed_in_again(
+    shop: Shop, service: PushService
+) -> None:
+    store, wanted = new_store(), service.browser().subscription
+    owners = owners_of(shop.pool, 0.0)
+    await shop.pushes.put(store, "phone", wanted, holder("ann", "1"))
+    await shop.pushes.put(store, "phone", wanted, holder("ann", "2"))
+    for kind in ("token", "session"):
+        await sign_out(shop, kind)
+    await owners.settle()
+    assert (await shop.one(store)).device == "phone"
+    # And one that signed in after all of its subject's tokens were revoked.
+    await shop.pushes.put(store, "phone", wanted, holder("ann", "2", signed_in_ago_s=-5))
+    await sign_out(shop, "subject")
+    await owners.settle()
+    assert (await shop.one(store)).device == "phone"
+
+
+FROM_BEFORE = """
+UPDATE push_subscriptions SET token = '', session = '', made_at = 0,
+    renewed_at = now() - make_interval(secs => $2) WHERE store_id = $1
+"""
+
+
+async def test_a_browser_from_before_migration_0022_ends_with_its_subject(
+    shop: Shop, service: PushService
+) -> None:
+    older, newer = new_store(), new_store()
+    for store in (older, newer):
+        await shop.subscribe(service, store)
+    await shop.pool.execute(FROM_BEFORE, older, 60.0)
+    # Its page was opened after that: with a token that was good.
+    await shop.pool.execute(FROM_BEFORE, newer, -5.0)
+    await sign_out(shop, "subject")
+    await owners_of(shop.pool, 0.0).settle()
+    assert await shop.pushes.list(older) == []
+    assert (await shop.one(newer)).device == "phone"
+
+
 async def test_a_store_has_only_so_many_browsers_and_those_that_it_has_go_on(
     shop: Shop, service: PushService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -594,7 +697,7 @@ async def test_a_store_has_only_so_many_browsers_and_those_that_it_has_go_on(
     wanted = await shop.subscribe(service, store)
     with pytest.raises(TooManyDevicesError):
         await shop.subscribe(service, store, "another")
-    await shop.pushes.put(store, "phone", wanted, "ann")
+    await shop.pushes.put(store, "phone", wanted, ANN)
 
 
 async def test_where_there_is_no_more_room_those_that_are_there_go_on(
@@ -605,7 +708,7 @@ async def test_where_there_is_no_more_room_those_that_are_there_go_on(
     wanted = await shop.subscribe(service, store)
     with pytest.raises(TooManyDevicesError):
         await shop.subscribe(service, new_store())
-    await shop.pushes.put(store, "phone", replace_language(wanted), "ann")
+    await shop.pushes.put(store, "phone", replace_language(wanted), ANN)
     await shop.subscribe(service, store)
 
 
@@ -628,7 +731,7 @@ async def test_a_page_that_subscribes_again_waits_for_nobody_who_subscribes(
     again = PushSubscriptions(impatient, KEYS, LOOPBACK)
     async with shop.pool.acquire() as other, other.transaction():
         await other.execute(registrations.ORDER)
-        await again.put(store, "phone", replace_language(wanted), "ann")
+        await again.put(store, "phone", replace_language(wanted), ANN)
     assert (await shop.one(store)).language == "en"
 
 
@@ -649,7 +752,7 @@ async def test_browsers_that_subscribe_at_once_wait_for_each_other(
 
     async with shop.pool.acquire() as other, other.transaction():
         await other.execute(registrations.ORDER)
-        putting = asyncio.create_task(pushes.put(store, "phone", wanted, "ann"))
+        putting = asyncio.create_task(pushes.put(store, "phone", wanted, ANN))
         await waits(so=True)
         await waits(so=False)
     await putting
@@ -665,7 +768,7 @@ async def test_a_push_service_is_one_however_its_name_is_spelled(
         ("https://push.example", "https://PUSH.Example", "https://push.example.:443")
     ):
         one = structs.replace(wanted, endpoint=f"{origin}/{number}")
-        await shop.pushes.put(store, f"phone-{number}", one, "ann")
+        await shop.pushes.put(store, f"phone-{number}", one, ANN)
     shown = await shop.pushes.list(store)
     assert [push.service for push in shown] == ["push.example"] * 3
 
@@ -673,7 +776,7 @@ async def test_a_push_service_is_one_however_its_name_is_spelled(
 async def test_without_a_key_nobody_subscribes(shop: Shop, service: PushService) -> None:
     keyless = PushSubscriptions(shop.pool, None, LOOPBACK)
     with pytest.raises(ForbiddenError, match="YABAM_PUSH_KEY"):
-        await keyless.put(new_store(), "phone", service.browser().subscription, "ann")
+        await keyless.put(new_store(), "phone", service.browser().subscription, ANN)
 
 
 async def test_an_endpoint_where_only_we_can_reach_is_refused(
@@ -683,9 +786,7 @@ async def test_an_endpoint_where_only_we_can_reach_is_refused(
     wanted = service.browser().subscription
     for endpoint in ("https://169.254.169.254/latest", "http://push.example/a", wanted.endpoint):
         with pytest.raises(InvalidError, match="endpoint"):
-            await strict.put(
-                new_store(), "phone", structs.replace(wanted, endpoint=endpoint), "ann"
-            )
+            await strict.put(new_store(), "phone", structs.replace(wanted, endpoint=endpoint), ANN)
 
 
 async def test_a_browser_whose_page_was_not_opened_for_long_is_forgotten(

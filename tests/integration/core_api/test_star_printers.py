@@ -40,6 +40,15 @@ class Kitchen:
         await self._ringing.round()
         return [one.mac for one in self._rung if one.store == self.store.id]
 
+    async def calls(self) -> list[str]:
+        """What those are told that are called now, of this store."""
+        await self.rung()
+        return [one.method for one in self._rung if one.store == self.store.id]
+
+    async def speaks_at_the_broker(self) -> bool:
+        rows = await StoredRegistrations(self.store.pool).after(0)
+        return any(one.star_speaks for one in rows if one.identity.store == self.store.id)
+
     async def pass_time(self, seconds: float) -> None:
         await self.store.pool.execute(
             "UPDATE star_printers SET rung_at = rung_at - make_interval(secs => $1) "
@@ -85,6 +94,26 @@ async def test_the_address_of_a_removed_printer_is_free(kitchen: Kitchen) -> Non
     await kitchen.stars.keep(await kitchen.register(), kitchen.mac)
     await kitchen.registrations.remove(kitchen.store.id, "kitchen-1")
     assert await kitchen.stars.keep(await kitchen.register("next"), kitchen.mac)
+
+
+async def test_a_printer_that_is_to_take_its_jobs_over_mqtt_is_called_otherwise(
+    kitchen: Kitchen,
+) -> None:
+    printer = await kitchen.register()
+    await kitchen.stars.keep(printer, kitchen.mac)
+    assert await kitchen.stars.whose(kitchen.mac) is None
+    assert await kitchen.calls() == ["request-post"]
+    assert not await kitchen.speaks_at_the_broker()
+    assert await kitchen.stars.keep(printer, kitchen.mac, "full")
+    assert await kitchen.stars.whose(kitchen.mac) == (printer.channel, [])
+    assert await kitchen.calls() == ["request-client-status"]
+    assert await kitchen.speaks_at_the_broker()
+
+
+async def test_a_removed_printers_word_is_nobodys(kitchen: Kitchen) -> None:
+    await kitchen.stars.keep(await kitchen.register(), kitchen.mac, "full")
+    await kitchen.registrations.remove(kitchen.store.id, "kitchen-1")
+    assert await kitchen.stars.whose(kitchen.mac) is None
 
 
 async def test_a_printer_is_called_now_and_then(kitchen: Kitchen) -> None:

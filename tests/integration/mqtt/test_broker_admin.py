@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from deploy.mqtt.server import MosquittoServer
+from server_common.devices.mqtt_topics import STAR_WORDS
 from server_common.mqtt.broker import MqttError, MqttRefusedError
 from server_common.mqtt.connection import Connection
 from tests.mqtt_parts import (
@@ -120,6 +121,30 @@ async def test_who_knows_a_star_printers_address_neither_hears_nor_calls_it(
             await Connection(mosquitto.broker(mac, mac), mac).open()
         async with device(broker_for_gateway(mosquitto), client_id="g") as gateway:
             assert await may_publish(gateway, call)
+
+
+async def test_who_knows_a_star_printers_address_does_not_speak_in_its_name(
+    mosquitto: MosquittoServer, register: Register
+) -> None:
+    mac, another = "00:11:62:1d:9a:b7", "00:11:62:1d:9a:b8"
+    star = register.put(STORE, "star-1", star_mac=mac, star_speaks=True)
+    stranger = register.put(OTHER_STORE, "star-1", star_mac=another, star_speaks=True)
+    lamp = register.put(STORE, "lamp")
+    says = [f"star/cloudprnt/to-server/{mac}/{word}" for word in STAR_WORDS]
+    async with administered(mosquitto, register):
+        async with device(broker_for(mosquitto, star)) as printer:
+            assert [await may_publish(printer, topic) for topic in says] == [True, True, True]
+            assert not await may_publish(printer, f"star/cloudprnt/to-server/{mac}/other")
+            assert not await may_publish(printer, f"star/cloudprnt/to-device/{mac}/print-job")
+            assert not await may_subscribe(printer, "star/cloudprnt/to-server/#")
+        for one in (stranger, lamp):
+            async with device(broker_for(mosquitto, one)) as other:
+                assert [await may_publish(other, topic) for topic in says] == [False] * 3
+                assert not await may_publish(other, f"star/cloudprnt/to-device/{mac}/print-job")
+                assert not await may_subscribe(other, says[0])
+        async with device(broker_for_gateway(mosquitto), client_id="g") as gateway:
+            assert await may_subscribe(gateway, "$share/yabam/star/cloudprnt/to-server/+/+")
+            assert not await may_publish(gateway, says[0])
 
 
 async def test_the_gateway_may_not_touch_the_brokers_own_rights(broker: MosquittoServer) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from paho.mqtt.client import Client, MQTTMessage
 
 from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import Identity
@@ -58,6 +59,32 @@ async def test_a_publication_that_is_not_permitted_says_so(
     async with device(broker_for(broker, lamp)) as one:
         with pytest.raises(MqttRefusedError):
             await one.connection.publish(commands_topic(lamp.store, lamp.device), b"{}")
+
+
+async def test_the_broker_is_told_how_long_it_may_keep_a_message(
+    lamp: Identity, broker: MosquittoServer
+) -> None:
+    topic = commands_topic(lamp.store, lamp.device)
+    kept = asyncio.Queue[int | None]()
+    async with (
+        device(broker_for(broker, lamp), topic) as one,
+        device(broker_for_gateway(broker), client_id="g") as gateway,
+    ):
+        hears = one.connection._client.on_message
+        assert hears is not None
+
+        def heard(client: Client, data: object, message: MQTTMessage) -> None:
+            kept.put_nowait(getattr(message.properties, "MessageExpiryInterval", None))
+            hears(client, data, message)
+
+        one.connection._client.on_message = heard
+        await gateway.connection.publish(topic, b"{}", expires_s=200)
+        await gateway.connection.publish(topic, b"{}")
+        async with asyncio.timeout(30):
+            first = await kept.get()
+            assert first is not None
+            assert 100 < first <= 200
+            assert await kept.get() is None
 
 
 async def test_a_subscription_that_is_not_permitted_says_so(

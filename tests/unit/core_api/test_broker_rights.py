@@ -52,6 +52,11 @@ def test_a_star_printer_hears_when_it_is_called_and_no_other_is() -> None:
     mac = "00:11:62:1d:9a:b7"
     more = allowed_to(LAMP, None, (), mac) - allowed_to(LAMP, None, ())
     assert more == {Allowed("subscribePattern", f"star/cloudprnt/to-device/{mac}/#")}
+    speaks = allowed_to(LAMP, None, (), mac, star_speaks=True) - allowed_to(LAMP, None, (), mac)
+    assert speaks == {
+        Allowed("publishClientSend", f"star/cloudprnt/to-server/{mac}/{word}")
+        for word in ("client-status", "print-result", "client-will")
+    }
 
 
 def test_a_device_of_a_table_hears_the_orders_of_that_table() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -18,7 +18,10 @@ from core_api.receipts.alarm import message_of as unreached
 from core_api.receipts.statements import Unreached
 from deploy.asyncapi.__main__ import TARGET, render
 from deploy.settings_table import PROCESSES
+from event_server.mqtt_gateway.rules.publications import accepted_of, ring_of
 from server_common.devices.identity import Identity
+from server_common.devices.messages import Outbound, PrintAnswer, Ring
+from server_common.devices.mqtt_topics import StarCall
 from server_common.event_records import OmittedRecord, encode_omitted_record, encode_sent
 from tests.asyncapi import Judge, specification
 
@@ -80,8 +83,11 @@ def test_it_has_every_topic_of_kafka_that_a_setting_names_and_none_else(
 def test_it_has_every_topic_that_the_broker_lets_a_device_use_and_none_else(
     document: dict[str, Any],
 ) -> None:
-    allowed = allowed_to(Identity("{store}", "{device}", 1), "{table}", ["*"])
-    topics = {one.topic for one in allowed} - {"yabam/v1/{store}/tables/+/orders"}
+    device = Identity("{store}", "{device}", 1)
+    allowed = allowed_to(device, "{table}", ["*"], "{mac}", star_speaks=True)
+    heard = "star/cloudprnt/to-device/{mac}/"
+    topics = {one.topic for one in allowed} - {"yabam/v1/{store}/tables/+/orders", f"{heard}#"}
+    topics |= {heard + call for call in get_args(StarCall)}
     described = addresses(document, "mqtt")
     assert {one.replace("{name}", "+").replace("{key}", "+") for one in described} == topics
 
@@ -89,14 +95,15 @@ def test_it_has_every_topic_that_the_broker_lets_a_device_use_and_none_else(
 def test_what_devices_send_is_received_and_what_they_hear_is_sent(
     document: dict[str, Any],
 ) -> None:
-    allowed = allowed_to(Identity("{store}", "{device}", 1), "{table}", ["*"])
+    device = Identity("{store}", "{device}", 1)
+    allowed = allowed_to(device, "{table}", ["*"], "{mac}", star_speaks=True)
     sends = {one.topic for one in allowed if one.kind == "publishClientSend"}
     received = {
         document["channels"][operation["channel"]["$ref"].rpartition("/")[2]]["address"]
         for operation in document["operations"].values()
         if operation["action"] == "receive"
     }
-    ours = {one for one in received if one.startswith("yabam/")}
+    ours = {one for one in received if one.startswith(("yabam/", "star/"))}
     assert {one.replace("{name}", "+") for one in ours} == sends
 
 
@@ -139,3 +146,14 @@ def test_alerts_and_omitted_records_are_as_it_says(document: dict[str, Any]) -> 
     record = encode_omitted_record(OmittedRecord("01A", ("store:1@1",)))
     headers = {name: value.decode() for name, value in [*record, encode_sent("s", 1)]}
     assert judge.judge("orderEvents", None, headers=headers) == "Omitted"
+
+
+def test_what_a_printer_is_told_is_as_it_says(document: dict[str, Any]) -> None:
+    judge = Judge(document)
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    called = ring_of(Ring("12", "star-1", "00:11:62:1d:9a:b7"), now)
+    assert called is not None
+    assert judge.judge("starPost", json.loads(called.payload)) == "RequestPost"
+    job = PrintAnswer("sent", 1)
+    accepted = accepted_of(Outbound("12", "kitchen-1", 1, 2, "applied", None, job), "01A")
+    assert judge.judge("accepted", json.loads(accepted.payload)) == "Accepted"

@@ -200,7 +200,10 @@ export class Desk {
       name,
       next: nextToken,
     });
-    credentials.onChange(() => this.#leaveIfNew());
+    credentials.onChange(() => {
+      this.#leaveIfNew();
+      if (!credentials.refused) this.#panel.renewPushes();
+    });
     this.#panel = new Panel({
       state,
       stores: heard,

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+from msgspec import Raw
 from prometheus_client import CollectorRegistry
 
 from core_api.devices.applying import Applied
@@ -17,8 +18,9 @@ from core_api.devices.metrics import DeviceMetrics
 from core_api.errors import TooManyDocumentsError, UnavailableError
 from core_api.ingest.device_applier import DeviceApplier
 from core_api.ingest.inbound_commands import InboundRecord, UnreadRecords
-from server_common.devices.messages import DeadLetter, Inbound, Outbound, encode
+from server_common.devices.messages import DeadLetter, Inbound, Outbound, Ring, encode
 from server_common.devices.mqtt_topics import Kind
+from server_common.devices.star import StarSaid
 from server_common.errors import DeviceMessageError
 
 
@@ -58,6 +60,17 @@ class World:
             raise self.sends.pop(0)
         self.log += [(one.outcome, (one.n, one.problem)) for one in answers]
 
+    async def hear(self, said: StarSaid) -> Sequence[Ring]:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.log.append(("heard", said.word))
+        return [Ring("12", "star-1", said.mac, "print-job")]
+
+    async def ring(self, rings: Sequence[Ring]) -> None:
+        if self.sends:
+            raise self.sends.pop(0)
+        self.log += [("rung", one.method) for one in rings]
+
     async def bury(self, letter: DeadLetter, key: bytes | None) -> None:
         if self.sends:
             raise self.sends.pop(0)
@@ -67,7 +80,7 @@ class World:
     def applier(self) -> DeviceApplier:
         path: Any = self
         metrics = DeviceMetrics(CollectorRegistry())
-        return DeviceApplier(path, path, lambda _seconds: asyncio.sleep(0), metrics)
+        return DeviceApplier(path, self.hear, path, lambda _seconds: asyncio.sleep(0), metrics)
 
 
 async def test_each_message_is_answered_after_it_was_applied() -> None:
@@ -168,3 +181,22 @@ async def test_records_that_cannot_be_read_lie_aside_with_their_place() -> None:
     await world.applier().set_aside(UnreadRecords("in", 3, 7, 9, None, b"\x00\xff"), "damaged")
     (letter,) = world.letters
     assert (letter.reason, letter.topic, letter.data) == ("unreadable", "in/3/7-9", b"\x00\xff")
+
+
+def star() -> InboundRecord:
+    said = StarSaid("00:11:62:1d:9a:b7", "client-status", 1000, Raw(b"{}"))
+    return raw(1, encode(said))
+
+
+async def test_a_star_printer_is_told_what_follows_from_its_word_though_kafka_fails_at_first() -> (
+    None
+):
+    world = World(sends=[UnavailableError("Kafka does not answer")])
+    await world.applier().apply([star()])
+    assert world.log == [("heard", "client-status"), ("rung", "print-job")]
+
+
+async def test_the_word_of_a_star_printer_that_nobody_knows_lies_aside() -> None:
+    world = World([DeviceMessageError("who", "unknown-device")])
+    await world.applier().apply([star()])
+    assert world.log == [("buried", b"12/bell-1")]

@@ -15,6 +15,7 @@ from core_api.printing.cloudprnt import (
     TEXT,
     JobSeen,
     Poll,
+    broker_answer,
     decide,
     mac_of,
     media_of,
@@ -23,7 +24,6 @@ from core_api.printing.cloudprnt import (
     poll_answer,
     text_body,
     token_of,
-    trigger_answer,
 )
 from core_api.printing.jobs import Job
 from tests.unit.core_api.printing.samples import job
@@ -154,11 +154,12 @@ def test_an_address_is_one_or_counts_for_nothing(text: str | None, mac: str | No
     assert mac_of(text) == mac
 
 
-def test_a_printer_that_is_called_is_told_where_and_as_whom_it_connects() -> None:
-    answer = trigger_answer("broker.example", 8883, "12~star-1~1", "secret")
+@pytest.mark.parametrize("polls", [True, False])
+def test_a_printer_is_told_where_and_as_whom_it_connects_and_whether_it_polls(polls: bool) -> None:
+    answer = broker_answer("broker.example", 8883, "12~star-1~1", "secret", polls=polls)
     assert answer["serverSupportProtocol"] == ["HTTP", "MQTT"]
     assert answer["settingForMQTT"] == {
-        "useTriggerPOST": True,
+        "useTriggerPOST": polls,
         "mqttConnectionSetting": {
             "hostName": "broker.example",
             "portNumber": 8883,

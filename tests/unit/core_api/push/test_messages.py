@@ -37,7 +37,7 @@ def decoded(text: str) -> bytes:
 
 
 def claims_of(authorization: str) -> dict[str, Any]:
-    token = authorization.removeprefix("vapid t=").partition(", ")[0]
+    token = authorization.removeprefix("vapid t=").partition(",")[0]
     return jwt.decode(token, options={"verify_signature": False})
 
 
@@ -91,6 +91,14 @@ def test_a_newer_message_of_a_store_takes_the_place_of_an_older_one() -> None:
 def test_a_message_is_urgent_and_kept_for_an_hour() -> None:
     sent = headers(KEYS, ENDPOINT, "12", NOW)
     assert (sent["urgency"], sent["ttl"]) == ("high", "3600")
+
+
+@pytest.mark.parametrize(
+    "contact", ["mailto:ops@example.com", "https://example.com", "https://example.com/help?at=push"]
+)
+def test_whoever_operates_it_is_named_as_in_the_settings(contact: str) -> None:
+    keys = PushKeys(encoded(b"k" * 32), contact)
+    assert claims_of(headers(keys, ENDPOINT, "12", NOW)["authorization"])["sub"] == contact
 
 
 @pytest.mark.parametrize("key", ["short", "", "A" * 43, encoded(b"\xff" * 32), encoded(b"k" * 33)])

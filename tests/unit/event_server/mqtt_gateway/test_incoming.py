@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from event_server.mqtt_gateway.rules.incoming import Allowance, refusal_of, shared, take
-from server_common.devices.messages import Outbound
+from server_common.devices.messages import Inbound, Outbound
+from server_common.devices.star import StarSaid
 from server_common.errors import DeviceMessageError
 from server_common.mqtt.broker import MAX_PAYLOAD_BYTES
 
@@ -23,7 +24,7 @@ def text(**fields: Any) -> bytes:
 def test_a_bell_goes_to_core_as_it_is() -> None:
     payload = text(boot=5, n=1, name="bell", table="5")
     taken = take(f"{PLACE}/events", payload, 77)
-    assert taken is not None
+    assert isinstance(taken, Inbound)
     assert (taken.store, taken.device, taken.kind, taken.at_ms) == ("12", "bell", "event", 77)
     assert bytes(taken.payload) == payload
     assert taken.key == b"12/bell"
@@ -31,7 +32,7 @@ def test_a_bell_goes_to_core_as_it_is() -> None:
 
 def test_a_measurement_carries_its_name() -> None:
     taken = take(f"{PLACE}/telemetry/temperature", text(value=4.5, unit="C"), 0)
-    assert taken is not None
+    assert isinstance(taken, Inbound)
     assert (taken.kind, taken.name) == ("telemetry", "temperature")
 
 
@@ -109,3 +110,33 @@ def test_a_flood_of_one_device_is_no_other_devices_matter() -> None:
 
 def test_gateways_share_what_comes_up() -> None:
     assert shared(("a/+/b",)) == ["$share/yabam/a/+/b"]
+
+
+STAR = "star/cloudprnt/to-server/00:11:62:1d:9a:b7"
+
+
+def test_what_a_star_printer_says_goes_to_core_under_its_address() -> None:
+    payload = text(title="print-result", jobToken="a.1", printSucceeded=True, statusCode="200")
+    taken = take(f"{STAR}/print-result", payload, 77)
+    assert isinstance(taken, StarSaid)
+    assert (taken.mac, taken.word, taken.at_ms) == ("00:11:62:1d:9a:b7", "print-result", 77)
+    assert bytes(taken.payload) == payload
+    assert taken.key == b"00:11:62:1d:9a:b7"
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "reason"),
+    [
+        (f"{STAR}/print-job", b"{}", "invalid"),
+        ("star/cloudprnt/to-server/kitchen/client-status", b"{}", "invalid"),
+        (f"{STAR}/client-status", b"{", "bad-json"),
+        (f"{STAR}/client-status", b"", "bad-json"),
+        (f"{STAR}/client-status", b'{"statusCode": 200}', "invalid"),
+        (f"{STAR}/print-result", b'{"printSucceeded": "yes"}', "invalid"),
+        (f"{STAR}/client-status", b'{"statusCode": "' + b"2" * 5000 + b'"}', "too-large"),
+    ],
+)
+def test_what_no_star_printer_says_is_refused(topic: str, payload: bytes, reason: str) -> None:
+    with pytest.raises(DeviceMessageError) as refused:
+        take(topic, payload, 0)
+    assert refused.value.reason == reason

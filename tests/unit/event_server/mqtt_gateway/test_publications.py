@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -143,10 +143,24 @@ def test_a_print_job_that_is_over_or_waits_for_a_person_is_not_sent(value: Any) 
 
 
 def test_a_star_printer_is_called_as_its_vendors_guide_says() -> None:
-    publication = ring_of(Ring("12", "star-1", "00:11:62:1d:9a:b7"))
+    publication = ring_of(Ring("12", "star-1", "00:11:62:1d:9a:b7"), NOW)
+    assert publication is not None
     assert publication.topic == "star/cloudprnt/to-device/00:11:62:1d:9a:b7/request-post"
     assert json.loads(publication.payload) == {"title": "request-post"}
     assert not publication.retain
+    assert publication.expires_s is None
+
+
+def test_a_star_printers_job_is_kept_for_it_no_longer_than_it_counts() -> None:
+    fields = {"jobToken": "a.1", "printData": "x"}
+    until_ms = int(NOW.timestamp() * 1000) + 20_000
+    ring = Ring("12", "star-1", "00:11:62:1d:9a:b7", "print-job", fields, until_ms)
+    publication = ring_of(ring, NOW + timedelta(seconds=5))
+    assert publication is not None
+    assert publication.topic == "star/cloudprnt/to-device/00:11:62:1d:9a:b7/print-job"
+    assert json.loads(publication.payload) == {"title": "print-job", **fields}
+    assert publication.expires_s == 15
+    assert ring_of(ring, NOW + timedelta(seconds=20)) is None
 
 
 def test_a_printer_is_told_how_its_job_stands() -> None:

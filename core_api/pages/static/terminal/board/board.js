@@ -253,9 +253,9 @@ export class Board {
     for (const cards of lists) {
       const stop = cards.includes(this.#current) ? this.#current : cards[0];
       for (const element of cards) {
-        element.tabIndex = element === stop ? 0 : -1;
+        setTab(element, element === stop ? 0 : -1);
         const index = element === this.#current ? 0 : -1;
-        for (const button of element.querySelectorAll("button")) button.tabIndex = index;
+        for (const button of element.querySelectorAll("button")) setTab(button, index);
       }
     }
   }
@@ -276,6 +276,11 @@ export class Board {
       next.focus({ preventScroll: true });
     }
   }
+}
+
+/** Sets it only where it differs: each change, of hundreds of buttons at each press, costs a style. */
+function setTab(element, index) {
+  if (element.tabIndex !== index || !element.hasAttribute("tabindex")) element.tabIndex = index;
 }
 
 /** Whether an element stands elsewhere than before; one that is new, where another stood. */

@@ -106,6 +106,11 @@ export class Panel {
     if (this.#isOpen) this.#root.querySelector("button, input")?.focus();
   }
 
+  /** Core knows by which token this device is told while it is locked: there is a new one. */
+  renewPushes() {
+    this.#phone.again();
+  }
+
   /** Tells this device nothing any more while it is locked. */
   endPushes() {
     this.#phone.end().catch(() => {});

@@ -41,9 +41,9 @@ export class PhonePart {
   /** Subscribes again where this device is told already, now and each day; who signed in before is told no more. */
   start() {
     if (!canBePushed()) return;
-    setInterval(() => this.#again(), AGAIN_MS);
-    onReplaced(() => this.#again());
-    if (ofBrowser.read(WISH) === this.#owner) this.#again();
+    setInterval(() => this.again(), AGAIN_MS);
+    onReplaced(() => this.again());
+    if (ofBrowser.read(WISH) === this.#owner) this.again();
     else {
       ofBrowser.remove(WISH);
       this.#do(() => endHere().catch(() => {}));
@@ -71,7 +71,9 @@ export class PhonePart {
       }, t(this.#isOn ? "pushEnd" : "pushBegin")));
   }
 
-  #again() {
+  /** Subscribes again where this device is told already, as with each new token: what Core keeps ends with the token that it came by. */
+  again() {
+    if (!canBePushed()) return;
     if (ofBrowser.read(WISH) !== this.#owner || Notification.permission !== "granted") return;
     this.#isOn = true;
     // Without a network it goes on as it was.

@@ -1,0 +1,111 @@
+"""What becomes of a Star printer's jobs, whether it speaks HTTP or takes them over MQTT.
+
+Both doors hold the printer as one agent and go by the same rules (`cloudprnt.py`), so a printer may
+change from one to the other between any two messages.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from client_sdk.contract.channel import Channel
+from core_api.errors import ConflictError, NotFoundError
+from core_api.printing.cloudprnt import AGENT, Poll, decide, is_taken, parse_token, token_of
+from core_api.printing.jobs import Job, Step
+from core_api.printing.presence import PrinterPresence
+from core_api.printing.service import PrintService
+
+HELD_S: Final = 30.0
+"""A printer reports every few seconds; one that is silent for so long is offline."""
+_MOST_DECISIONS: Final = 200
+
+
+class StarJobs:
+    """The jobs of printers that speak CloudPRNT.
+
+    All methods raise `UnavailableError` where Postgres does not answer or a lock is held.
+
+    Args:
+        prints: takes jobs through their steps.
+        presence: tells what printers say of themselves.
+    """
+
+    def __init__(self, prints: PrintService, presence: PrinterPresence) -> None:
+        self._prints = prints
+        self._presence = presence
+
+    async def reported(self, printer: Channel, poll: Poll) -> Job | None:
+        """Note how the printer is, and settle what follows from it.
+
+        Returns:
+            The job that it is offered; None: there is nothing to print now.
+        """
+        store, device = printer.root, printer.part or ""
+        try:
+            await self._prints.hold(store, device, AGENT, HELD_S)
+        except ConflictError:
+            return None
+        await self._presence.heard(printer, AGENT, poll.troubles)
+        for _ in range(_MOST_DECISIONS):
+            jobs, now = await self._prints.jobs(printer)
+            decided = decide(jobs, poll, now)
+            if decided.step is None or decided.job is None:
+                return decided.job
+            job = decided.job
+            await self.step(printer, job.id, decided.step, job.attempts, decided.detail)
+        return None
+
+    async def wanted(self, printer: Channel, token: str | None) -> Job | None:
+        """The job that a printer asks for, by its token, or the one that is next; None: there is
+        none."""
+        jobs, _ = await self._prints.jobs(printer)
+        taken = next((one.job for one in jobs if is_taken(one.job)), None)
+        if token is None:
+            return taken or next((one.job for one in jobs if one.job.is_ready), None)
+        named = parse_token(token)
+        if named is None:
+            return None
+        if taken is not None:
+            return taken if named == (taken.id, taken.attempts) else None
+        return next(
+            (one.job for one in jobs if one.job.is_ready and token_of(one.job) == token), None
+        )
+
+    async def take(self, printer: Channel, job: Job) -> Job | None:
+        """Give the job to the printer; None: it is not to be printed any more."""
+        if is_taken(job):
+            return job
+        taken = await self.step(printer, job.id, "take", 0, "")
+        return taken if taken is not None and is_taken(taken) else None
+
+    async def confirmed(self, printer: Channel, token: str | None, step: Step, detail: str) -> None:
+        """Note what became of the attempt that the token names; without one, of that under way."""
+        named = None if token is None else parse_token(token)
+        if token is None:
+            jobs, _ = await self._prints.jobs(printer)
+            taken = next((one.job for one in jobs if is_taken(one.job)), None)
+            named = None if taken is None else (taken.id, taken.attempts)
+        if named is not None:
+            await self.step(printer, named[0], step, named[1], detail)
+
+    async def gone(self, printer: Channel) -> None:
+        """Note that the printer is not there any more."""
+        await self._prints.let_go(printer.root, printer.part or "", AGENT)
+        await self._presence.gone(printer, AGENT)
+
+    async def step(
+        self, printer: Channel, job_id: str, step: Step, attempt: int, detail: str
+    ) -> Job | None:
+        """Take the step; None: it does not follow any more, or there is no such job."""
+        try:
+            return await self._prints.step(
+                printer.root,
+                printer.part or "",
+                job_id,
+                step,
+                AGENT,
+                attempt,
+                detail,
+            )
+        except (ConflictError, NotFoundError):
+            return None

@@ -1,0 +1,154 @@
+"""Star CloudPRNT over MQTT alone (*Full MQTT*): what a printer says, and what it is told. Pure.
+
+The rules are those of the polls (`cloudprnt.py`): `client-status` stands for the poll, `print-job`
+for the job that it fetches, `print-result` for its confirmation. docs/devices.md says what of it is
+the vendor's own word, and what was read elsewhere.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from core_api.printing.cloudprnt import MARKUP, PNG, Poll, media_of, text_body
+from core_api.printing.jobs import Job, Step
+from server_common.devices.star import StarResult, StarStatus
+
+JOB_LIVES: Final = timedelta(seconds=20)
+"""So long a job may be on its way. A printer that was switched off takes longer to come back, and
+may have forgotten which jobs it knows."""
+FRESH_FOR: Final = timedelta(seconds=10)
+"""A printer that said so long ago that it can print may not be there any more."""
+ANSWERS_WITHIN_S: Final = 5.0
+"""A printer that has not named its media types by then names none."""
+MOST_JOB_BYTES: Final = 200_000
+"""Of a job's data, in the message."""
+_ENCODINGS: Final = "Encodings"
+_ASK: Final[dict[str, Any]] = {"clientAction": [{"request": _ENCODINGS, "options": ""}]}
+_CUT: Final = {"cutter": {"type": "full", "feed": True}}
+_MOST_MEDIA: Final = 32
+
+
+def poll_of(status: StarStatus) -> Poll | None:
+    """What the printer says of itself; None: nothing (it answers a question only)."""
+    if status.status_code is None:
+        return None
+    return Poll(status.status_code, None, status.printing_in_progress)
+
+
+def question() -> dict[str, Any]:
+    """What makes a printer name its media types, as fields of `order-client-action`."""
+    return _ASK
+
+
+def media_in(status: StarStatus) -> list[str] | None:
+    """The media types that the printer has named; None: it has not been asked."""
+    for action in status.client_action or ():
+        if action.request == _ENCODINGS:
+            told = action.result if isinstance(action.result, str) else ""
+            named = [one.strip().lower() for one in told.split(";")]
+            return [one for one in named if "/" in one][:_MOST_MEDIA]
+    return None
+
+
+def media_over_mqtt(
+    job: Job, registered: Sequence[str], named: Sequence[str], *, has_font: bool
+) -> list[str]:
+    """The media types that the job may be sent in, the best first.
+
+    A printer takes what it is sent or leaves it: it does not choose. So one that names no types
+    gets those alone that all of them print.
+
+    Args:
+        job: the job.
+        registered: what its owner says that it prints, the best first; empty: nothing is said.
+        named: what the printer itself has named, in any order; empty: nothing.
+        has_font: whether pictures can be drawn here.
+    """
+    if registered:
+        return media_of(job, registered, has_font=has_font)
+    own = media_of(job, (), has_font=has_font)
+    return [one for one in own if one in named] or [one for one in own if one != MARKUP]
+
+
+def data_of(job: Job, media_type: str, picture: bytes) -> str:
+    """The job as `printData` has it: text as it is, a picture in base64.
+
+    Args:
+        job: the job.
+        media_type: one of `media_over_mqtt`.
+        picture: the PNG, where it is one.
+    """
+    if media_type == PNG:
+        return b64encode(picture).decode()
+    return (text_body(job, media_type, "") or b"").decode()
+
+
+def job_fields(job: Job, media_type: str, data: str) -> dict[str, Any]:
+    """The fields of `print-job`, for a job that was taken."""
+    return {
+        "jobToken": f"{job.id}.{job.attempts}",
+        "jobType": "raw",
+        "mediaTypes": [media_type],
+        "printData": data,
+        "printerControl": _CUT,
+    }
+
+
+def outcome_of_result(result: StarResult) -> tuple[Step, str] | None:
+    """What became of the job; None: the message does not say.
+
+    A job that comes twice is printed once, and the printer answers the second with a code of its
+    own: that is no word about the first. If no other word comes, the job is doubtful in time.
+    """
+    poll = Poll(result.status_code or "")
+    if result.print_succeeded or (result.print_succeeded is None and poll.is_online):
+        return "done", ""
+    told = f"printer says {poll.code}"
+    if poll.code.startswith(("2", "4")):
+        return "doubt", told  # it failed, perhaps in the middle
+    if poll.code.startswith(("51", "52")):
+        return "fail", told  # it could not read what it was given
+    return None
+
+
+class NamedMedia:
+    """Which media types printers have named, and which were asked; in memory.
+
+    Args:
+        most: so many printers are known at most; one that is forgotten is asked again.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._known: OrderedDict[str, tuple[list[str] | None, float]] = OrderedDict()
+
+    def note(self, mac: str, named: list[str], now: float) -> None:
+        """The printer has named these."""
+        self._known[mac] = (named, now)
+        self._known.move_to_end(mac)
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def forget(self, mac: str) -> None:
+        """Another printer may come in its place."""
+        self._known.pop(mac, None)
+
+    def of(self, mac: str, now: float) -> list[str] | None:
+        """What it has named; none, if it has not answered in time. None: its answer is awaited."""
+        named, asked_at = self._known.get(mac, (None, float("inf")))
+        if named is None and now - asked_at >= ANSWERS_WITHIN_S:
+            return []
+        return named
+
+    def ask(self, mac: str, now: float) -> bool:
+        """Whether it is to be asked now; from then on it was."""
+        if mac in self._known:
+            return False
+        self._known[mac] = (None, now)
+        if len(self._known) > self._most:
+            self._known.popitem(last=False)
+        return True

@@ -1,0 +1,159 @@
+"""A Star printer in version MQTT of CloudPRNT, as *Full MQTT*: its jobs come over MQTT.
+
+Written from the vendor's text and sample alone, as docs/devices.md names them: MQTT 3.1.1, QoS 1, a
+last will, a status when it changes or is asked for, the ten newest tokens remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode
+from collections import deque
+from typing import Any
+
+from server_common.mqtt.broker import Broker
+from server_common.mqtt.connection import Connection, Incoming, Will
+from tests.star_printer import MAC, StarPrinter
+
+TOKENS_REMEMBERED = 10
+DUPLICATE = "540 Duplicate job"
+"""That there is a code for it says the guide; which one was not to be read."""
+
+
+class FullMqttPrinter:
+    """The printer.
+
+    Args:
+        printer: how it asks for its settings, what it prints, and how it is.
+        ca_file: who may have signed the broker's certificate.
+        names: what it says of its media types; None: it does not answer questions.
+    """
+
+    def __init__(
+        self, printer: StarPrinter, ca_file: str, names: str | None = "image/png; text/plain"
+    ) -> None:
+        self.printer = printer
+        self.names = names
+        self.refused = 0
+        """Jobs whose token it knew."""
+        self.loses_results = 0
+        """So many results do not come out of it."""
+        self.heard: list[Incoming] = []
+        """What it was told."""
+        self._ca_file = ca_file
+        self._tokens: deque[str] = deque(maxlen=TOKENS_REMEMBERED)
+        self._heard: asyncio.Queue[Incoming] = asyncio.Queue()
+        self._connection: Connection | None = None
+
+    async def run(self) -> None:
+        """Print what comes until cancelled, or until the connection is lost."""
+        setting = (await self.printer.setting()).json()["settingForMQTT"]
+        assert setting["useTriggerPOST"] is False
+        where = setting["mqttConnectionSetting"]
+        login = where["authenticationSetting"]
+        assert where["useTls"] is True
+        broker = Broker(
+            where["hostName"], where["portNumber"], login["username"], login["password"],
+            self._ca_file, "3.1.1",
+        )  # fmt: skip
+        will = Will(_up("client-will"), _will(is_cut=True), retain=False)
+        connection = Connection(broker, login["clientId"], self._heard.put_nowait, will=will)
+        try:
+            await connection.open()
+            await connection.subscribe([f"star/cloudprnt/to-device/{MAC}/#"])
+            self._connection = connection
+            lost = asyncio.create_task(connection.until_lost())
+            try:
+                while not lost.done():
+                    hears = asyncio.create_task(self._heard.get())
+                    await asyncio.wait({hears, lost}, return_when=asyncio.FIRST_COMPLETED)
+                    if hears.done():
+                        await self._obey(connection, hears.result())
+                    hears.cancel()
+            finally:
+                # Switched off, it says so.
+                connection.publish(_up("client-will"), _will(is_cut=False), qos=0)
+                lost.cancel()
+                await asyncio.gather(lost, return_exceptions=True)
+        finally:
+            self._connection = None
+            await connection.close()
+
+    async def becomes(self, code: str) -> None:
+        """Its status changes, and it says so."""
+        self.printer.code = code
+        if self._connection is not None:
+            await self._say_how_it_is(self._connection)
+
+    def lose_connection(self) -> None:
+        """Vanish, so that the broker publishes the will."""
+        assert self._connection is not None
+        self._connection._fail(ConnectionResetError("cut"))
+
+    async def _obey(self, connection: Connection, message: Incoming) -> None:
+        self.heard.append(message)
+        told = json.loads(message.payload)
+        method = told["title"]
+        assert message.topic == f"star/cloudprnt/to-device/{MAC}/{method}", message.topic
+        connection.acknowledge(message)
+        if method == "request-client-status":
+            await self._say_how_it_is(connection)
+        elif method == "order-client-action":
+            if self.names is not None:
+                results = [self._answer(one["request"]) for one in told["clientAction"]]
+                await self._say_how_it_is(connection, clientAction=results)
+        else:
+            assert method == "print-job", method
+            await self._print(connection, told)
+
+    def _answer(self, request: str) -> dict[str, Any]:
+        assert request == "Encodings", request
+        return {"request": request, "result": self.names}
+
+    async def _print(self, connection: Connection, job: dict[str, Any]) -> None:
+        token = job["jobToken"]
+        assert job["jobType"] == "raw"
+        (media,) = job["mediaTypes"]
+        if token in self._tokens:
+            self.refused += 1
+            await self._tell_result(connection, token, DUPLICATE)
+            return
+        self._tokens.append(token)
+        if not self.printer.is_online:
+            await self._tell_result(connection, token, self.printer.code)
+        elif media not in self.printer.supports:
+            await self._tell_result(connection, token, "510 Incompatible media type")
+        else:
+            data = job["printData"]
+            paper = data.encode() if media.startswith("text/") else b64decode(data, validate=True)
+            self.printer.papers.append((media, paper))
+            await self._tell_result(connection, token, self.printer.code)
+
+    async def _tell_result(self, connection: Connection, token: str, code: str) -> None:
+        if self.loses_results:
+            self.loses_results -= 1
+            return
+        await self._say(
+            connection, "print-result", jobToken=token, printSucceeded=code.startswith("2"),
+            statusCode=code.replace(" ", "%20"),
+        )  # fmt: skip
+
+    async def _say_how_it_is(self, connection: Connection, **more: Any) -> None:
+        await self._say(
+            connection, "client-status", statusCode=self.printer.code.replace(" ", "%20"),
+            printingInProgress=self.printer.printing, **more,
+        )  # fmt: skip
+
+    async def _say(self, connection: Connection, title: str, **fields: Any) -> None:
+        payload = {"title": title, "printerMAC": MAC, **fields}
+        await connection.publish(_up(title), json.dumps(payload).encode())
+
+
+def _will(*, is_cut: bool) -> bytes:
+    said = {"title": "client-will", "printerMAC": MAC, "unintentionalDisconnection": is_cut}
+    return json.dumps(said).encode()
+
+
+def _up(word: str) -> str:
+    return f"star/cloudprnt/to-server/{MAC}/{word}"
