@@ -98,6 +98,7 @@ from server_common.limits import SUBJECT_BODY_BURST_BYTES, SUBJECT_BODY_BYTES_PE
 from server_common.mqtt.broker import parse_address
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
+from server_common.tls.metrics import watched
 
 log = structlog.get_logger()
 
@@ -266,6 +267,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             *pages.routes(),
         ],
     )
+    certificate = watched(settings.certificate, metrics.registry)
     connections = OpenConnections(connections_for(settings.max_waiting))
     metrics.watch_connections(lambda: len(connections), lambda: connections.given_way)
     server = CoreHttpServer(
@@ -273,7 +275,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.drain_s,
         lambda: _stop(long_polls, sampler),
         settings.request_timeout_s,
-        settings.certificate,
+        certificate,
         app.quick,
         connections,
     )
@@ -283,6 +285,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     if provider is not None:
         supervisor.start("provider-keys", provider[1], essential=False)
     for name, work in {
+        **({"certificate": certificate.keep} if certificate else {}),
         "announce": lambda: announce(pool),
         "devices": devices.run,
         "content-digests": digests.run,

@@ -20,7 +20,7 @@ from event_server.http.server import EventHttpServer, give_up_on_dead_peers
 from event_server.kafka.consumer import KafkaSource, Where
 from event_server.kafka.revocations import RevocationReader
 from event_server.kafka.side_topics import SideTopics
-from event_server.metrics import REVOCATIONS, SOURCE, TIMER, EventMetrics
+from event_server.metrics import CERTIFICATE, REVOCATIONS, SOURCE, TIMER, EventMetrics
 from event_server.push.protocol import Edge
 from event_server.replay.audience import Subscriber
 from event_server.replay.database_clock import DatabaseClock
@@ -37,10 +37,12 @@ from event_server.streams.registry import TICK_S, StreamLimits, Streams
 from event_server.streams.request_rules import Placement
 from event_server.supervisor import when_orphaned
 from server_common.errors import SettingsError
+from server_common.kafka.connection import chain_of
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import allow_open_files
 from server_common.supervision import Supervisor, Work
 from server_common.tickets import TicketKeys
+from server_common.tls.certificate import ServerCertificate
 
 log = structlog.get_logger()
 
@@ -57,6 +59,8 @@ class EventServer:
     metrics: EventMetrics
     talk: Talk
     http: EventHttpServer
+    certificate: ServerCertificate | None
+    """What its port shows; None: no TLS."""
 
 
 def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> EventServer:
@@ -102,15 +106,16 @@ def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> Event
         time.monotonic,
         ReadTimeout(settings.events_request_timeout_s),
     )
+    certificate = metrics.watch_certificates(settings.certificate, chain_of(settings.cluster))
     http = EventHttpServer(
         api.app(settings.cors_origins),
         lambda: _drain(streams, settings.events_drain_s),
         lambda: len(streams) == 0,
         settings.events_drain_s + settings.events_abort_after_s,
         edge.protocol if on_edge else None,
-        (settings.events_tls_cert, settings.events_tls_key) if settings.events_tls_cert else None,
+        certificate,
     )
-    return EventServer(settings, frames, streams, metrics, talk, http)
+    return EventServer(settings, frames, streams, metrics, talk, http, certificate)
 
 
 async def run_events(
@@ -239,7 +244,8 @@ def kafka_source(server: EventServer) -> KafkaSource:
 
 
 def other_tasks(server: EventServer) -> Mapping[str, Work]:
-    """What sockets write to Kafka, and what comes back from it; what is revoked."""
+    """What sockets write to Kafka, and what comes back from it; what is revoked; the renewal of
+    the certificate."""
     settings = server.settings
     topics = SideTopics(
         settings.cluster, settings.messages_topic, settings.receipts_topic, server.talk
@@ -247,7 +253,10 @@ def other_tasks(server: EventServer) -> Mapping[str, Work]:
     revocations = RevocationReader(
         settings.cluster, settings.revocations_topic, server.streams.signed_out
     )
-    return {**topics.works, REVOCATIONS: revocations.run}
+    works = {**topics.works, REVOCATIONS: revocations.run}
+    if server.certificate is not None:
+        works[CERTIFICATE] = server.certificate.keep
+    return works
 
 
 def _drain(streams: Streams, over_s: float) -> None:

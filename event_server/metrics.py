@@ -16,6 +16,8 @@ from event_server.sockets.talk import Talk
 from event_server.streams.health import State
 from event_server.streams.latency import PushLatency
 from event_server.streams.registry import Streams
+from server_common.tls.certificate import ServerCertificate
+from server_common.tls.metrics import watched
 
 Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
@@ -46,6 +48,8 @@ READER: Final = "side_reader"
 """The task that reads messages of sockets from Kafka."""
 REVOCATIONS: Final = "revocations"
 """The task that reads from Kafka which tokens are revoked."""
+CERTIFICATE: Final = "certificate"
+"""The task that looks for a renewed certificate."""
 TALK: Final = ("sent", "delivered", "malformed", "receipts", "refused", "dropped")
 
 
@@ -72,6 +76,12 @@ class EventMetrics(Collector):
         self._monotonic = monotonic
         self._registry = CollectorRegistry()
         self._registry.register(self)
+
+    def watch_certificates(
+        self, files: tuple[str, str] | None, kafka: str
+    ) -> ServerCertificate | None:
+        """Show the numbers of what is shown at the port, which is returned, and to Kafka."""
+        return watched(files, self._registry, kafka)
 
     def count_sessions(self, sessions: Callable[[], int]) -> None:
         """Read the number of reading sessions from this function."""
@@ -186,7 +196,7 @@ class EventMetrics(Collector):
             "Background tasks that had ended and were started again",
             "task",
             self.restarts,
-            (SOURCE, TIMER, WRITER, READER),
+            (SOURCE, TIMER, WRITER, READER, REVOCATIONS, CERTIFICATE),
         )
         states = GaugeMetricFamily(
             "yabam_events_health_state", "1 for the state that the server is in", labels=["state"]

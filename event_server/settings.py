@@ -156,6 +156,11 @@ class EventSettings(KafkaAccessSettings):
         10.0, ge=0, le=600, description="After SIGTERM: over how long the streams are ended"
     )
 
+    @property
+    def certificate(self) -> tuple[str, str] | None:
+        """The files of the chain and of its key; None: the port speaks plain HTTP."""
+        return (self.events_tls_cert, self.events_tls_key) if self.events_tls_cert else None
+
     @field_validator("stream_nodes")
     @classmethod
     def _carried(cls, nodes: dict[str, list[int]], info: ValidationInfo) -> dict[str, list[int]]:

@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from client_sdk.contract.problem import Problem, problem
 from server_common.problem_answers import respond
+from server_common.tls.certificate import ServerCertificate, context_factory
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -84,19 +85,17 @@ class OpsServer:
     Args:
         app: what to serve.
         listener: a bound socket (`server_common/sockets.py`).
-        tls: files of the certificate chain and of its key; None: no TLS.
+        certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
     """
 
     def __init__(
-        self, app: Starlette, listener: socket.socket, tls: tuple[str, str] | None = None
+        self, app: Starlette, listener: socket.socket, certificate: ServerCertificate | None = None
     ) -> None:
-        certificate, key = tls or (None, None)
         self._listener = listener
         self._server = _Quiet(
             uvicorn.Config(
                 app,
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
+                ssl_context_factory=context_factory(certificate),
                 ws="none",
                 lifespan="off",
                 log_config=None,

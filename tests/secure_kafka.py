@@ -45,14 +45,14 @@ class Certificates:
     client_key: Path
 
 
-def make_certificates(folder: Path, client: str) -> Certificates:
+def make_certificates(folder: Path, client: str, days: float = 1) -> Certificates:
     """An authority, a broker's certificate for this machine, and a client's by this name."""
-    authority = ec.generate_private_key(ec.SECP256R1())
-    root = _certificate("test authority", authority, "test authority", authority, is_ca=True)
+    authority, its_name = ec.generate_private_key(ec.SECP256R1()), f"authority of {client}"
+    root = _certificate(its_name, authority, its_name, authority, is_ca=True)
     made = {}
     for name in ("broker", client):
         key = ec.generate_private_key(ec.SECP256R1())
-        made[name] = key, _certificate(name, key, "test authority", authority)
+        made[name] = key, _certificate(name, key, its_name, authority, days=days)
     files = Certificates(*(folder / f"{name}.pem" for name in ("ca", "broker", "client", "key")))
     files.ca.write_bytes(_pem(root))
     files.broker.write_bytes(_key(made["broker"][0]) + _pem(made["broker"][1]))
@@ -62,7 +62,7 @@ def make_certificates(folder: Path, client: str) -> Certificates:
 
 
 def _certificate(
-    name: str, key: Any, issuer: str, signs: Any, *, is_ca: bool = False
+    name: str, key: Any, issuer: str, signs: Any, *, is_ca: bool = False, days: float = 1
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -72,8 +72,8 @@ def _certificate(
         .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=9))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
     )
     if not is_ca:

@@ -20,6 +20,7 @@ from server_common.devices.identity import DeviceKeys
 from server_common.mqtt.broker import Broker, parse_address
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
+from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -65,8 +66,11 @@ async def run_broker_admin(
         lambda: time.monotonic() - admin.turned_at < _ALIVE_WITHIN_S,
         lambda: tasks.trouble or admin.trouble,
     )
-    server = OpsServer(app, listener, settings.certificate)
+    certificate = watched(settings.certificate, registry)
+    server = OpsServer(app, listener, certificate)
     server.start()
+    if certificate is not None:
+        tasks.start("certificate", certificate.keep, essential=False)
     tasks.start("admin", admin.run)
     try:
         await stop.wait()

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-TASKS: Final = ("admin",)
+TASKS: Final = ("admin", "certificate")
 
 
 class AdminMetrics:

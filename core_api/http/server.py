@@ -19,6 +19,7 @@ from core_api.http.open_connections import OpenConnections, most_for
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import BACKLOG, allow_open_files, at_stop_signals
+from server_common.tls.certificate import ServerCertificate, context_factory
 
 log = structlog.get_logger()
 
@@ -57,7 +58,7 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: how long open requests may take after SIGTERM.
         stopping: called once when the signal comes.
         request_timeout_s: how long a client may take over a request.
-        tls: files of the certificate chain and of its key; None: no TLS.
+        certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
         quick: answers plain requests ahead of the application; None: nobody does.
         connections: those that are open; None: as many as there come.
     """
@@ -68,11 +69,10 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: float,
         stopping: Callable[[], None],
         request_timeout_s: float,
-        tls: tuple[str, str] | None = None,
+        certificate: ServerCertificate | None = None,
         quick: QuickAnswers | None = None,
         connections: OpenConnections | None = None,
     ) -> None:
-        certificate, key = tls or (None, None)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -88,8 +88,7 @@ class CoreHttpServer(uvicorn.Server):
                         OpenConnections(sys.maxsize) if connections is None else connections,
                     ),
                 ),
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
+                ssl_context_factory=context_factory(certificate),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -19,9 +19,10 @@ from core_api.ingest.dead_letters import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
-from server_common.kafka.connection import Kafka
+from server_common.kafka.connection import Kafka, chain_of
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
+from server_common.tls.metrics import watched
 
 _DRAIN_S: Final = 5.0
 
@@ -113,8 +114,11 @@ async def run_ingest(
         lambda: ingest.healthy and of_devices.healthy,
         lambda: tasks.trouble or ingest.trouble or of_devices.trouble,
     )
-    server = OpsServer(app, listener, tls)
+    certificate = watched(tls, registry, chain_of(kafka))
+    server = OpsServer(app, listener, certificate)
     server.start()
+    if certificate is not None:
+        tasks.start("certificate", certificate.keep, essential=False)
     tasks.start("ingest", lambda: _until_left(ingest.run, left))
     tasks.start("devices", lambda: _until_left(of_devices.run, devices_left))
     for name, work in of_devices.tasks.items():

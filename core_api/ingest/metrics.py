@@ -10,7 +10,9 @@ from client_sdk.contract.problem import TITLES
 from core_api.ingest.inbound_commands import UNREADABLE
 
 OUTCOMES: Final = ("applied", "repeated", "refused")
-TASKS: Final = ("ingest", "hints", "devices", "device-measurements", "device-silence")
+TASKS: Final = (
+    "ingest", "hints", "devices", "device-measurements", "device-silence", "certificate"
+)  # fmt: skip
 
 
 class IngestMetrics:

@@ -28,8 +28,10 @@ from core_api.relay.relay import Relay
 from core_api.restore.guard import LifetimeGuard
 from core_api.restore.main import Log
 from core_api.revocations.telling import Teller
+from server_common.kafka.connection import chain_of
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
+from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -109,8 +111,11 @@ async def run_relay(
     left = asyncio.Event()
     tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
     app = ops_app(registry, verify, lambda: relay.healthy, lambda: tasks.trouble or relay.trouble)
-    server = OpsServer(app, listener, settings.certificate)
+    certificate = watched(settings.certificate, registry, chain_of(settings.cluster))
+    server = OpsServer(app, listener, certificate)
     server.start()
+    if certificate is not None:
+        tasks.start("certificate", certificate.keep, essential=False)
     tasks.start("relay", lambda: _until_left(relay, left))
     tasks.start("hints", hints.listen, essential=False)
     tasks.start("reach", reach.run)

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 CHANGES: Final = ("claimed", "released", "lost")
 FAILURES: Final = ("kafka", "postgres", "settings")
-TASKS: Final = ("relay", "hints", "reach", "commands")
+TASKS: Final = ("relay", "hints", "reach", "commands", "revocations", "certificate")
 
 
 class RelayMetrics:

@@ -24,6 +24,7 @@ from core_api.webhooks.signing import webhook_keys
 from server_common.errors import SettingsError
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
+from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -76,8 +77,11 @@ async def run_webhooks(
         lambda: (datetime.now(UTC) - sender.turned_at).total_seconds() < _ALIVE_WITHIN_S,
         lambda: tasks.trouble or sender.trouble,
     )
-    server = OpsServer(app, listener, settings.certificate)
+    certificate = watched(settings.certificate, registry)
+    server = OpsServer(app, listener, certificate)
     server.start()
+    if certificate is not None:
+        tasks.start("certificate", certificate.keep, essential=False)
     tasks.start("send", sender.run)
     tasks.start("hints", Hints(pool, settings.session_url, sender.wake).listen, essential=False)
     tasks.start("count", lambda: _keep_counting(pool, metrics), essential=False)

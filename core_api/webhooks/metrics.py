@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from core_api.webhooks.rules import Kind
 from core_api.webhooks.subscriptions import Standing
 
-TASKS: Final = ("send", "hints", "count", "push")
+TASKS: Final = ("send", "hints", "count", "push", "certificate")
 
 
 class WebhookMetrics:

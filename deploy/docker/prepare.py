@@ -39,6 +39,14 @@ _CERTIFICATE_DAYS: Final = 365
 _KAFKA_ACCOUNTS: Final = ("broker", "admin", "relay", "ingest", "events", "gateway")
 _PROCESSES: Final = ("core", "relay", "ingest", "events", "mqtt", "mqtt-admin", "webhooks")
 
+_SERVICES: Final = {
+    "core": ("core-pods", "core-of-gateway"),
+    "relay": ("relay-pods",),
+    "ingest": ("ingest-pods",),
+    "events": ("events-pods",),
+}
+"""By which other names a process is asked on Kubernetes."""
+
 
 class PrepareError(YabamError):
     """Something could not be made; the text says what to do."""
@@ -242,7 +250,7 @@ def _processes_certificates(folder: Path) -> list[Path]:
             certificate = folder / f"{name}.crt"
             if certificate.exists():
                 continue
-            sign(folder, name, (name, "localhost", "127.0.0.1"))
+            sign(folder, name, (name, *_SERVICES.get(name, ()), "localhost", "127.0.0.1"))
             made.append(certificate)
     except CertificateError as error:
         raise PrepareError(str(error)) from error

@@ -15,6 +15,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from client_sdk.contract.socket import MAX_INBOUND_BYTES
 from server_common.sockets import BACKLOG, at_stop_signals
+from server_common.tls.certificate import ServerCertificate, context_factory
 
 log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ class EventHttpServer(uvicorn.Server):
         drained: whether all of them have ended.
         drain_s: how long to wait for that at most.
         protocol: makes each connection's protocol; None: uvicorn's own.
-        tls: files of the certificate chain and of its key; None: no TLS.
+        certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
     """
 
     def __init__(
@@ -48,17 +49,15 @@ class EventHttpServer(uvicorn.Server):
         drained: Callable[[], bool],
         drain_s: float,
         protocol: Callable[..., asyncio.Protocol] | None = None,
-        tls: tuple[str, str] | None = None,
+        certificate: ServerCertificate | None = None,
     ) -> None:
-        certificate, key = tls or (None, None)
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop",
                 # uvicorn only ever calls it.
                 http="httptools" if protocol is None else cast(type[asyncio.Protocol], protocol),
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
+                ssl_context_factory=context_factory(certificate),
                 # The edge's own protocol serves sockets itself, and asks for none of these.
                 ws="websockets-sansio",
                 ws_max_size=MAX_INBOUND_BYTES,

@@ -27,9 +27,11 @@ from event_server.mqtt_gateway.rules.incoming import (
 from event_server.mqtt_gateway.rules.presence import Presence
 from event_server.mqtt_gateway.sink import KafkaSink
 from event_server.mqtt_gateway.up import Up, UpSettings
+from server_common.kafka.connection import chain_of
 from server_common.mqtt.broker import Broker, parse_address
 from server_common.ops_server import OpsServer
 from server_common.supervision import Supervisor
+from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
     from event_server.settings import GatewaySettings
@@ -78,6 +80,7 @@ async def run_gateway(
         for one in _ways_up(settings, broker, name)
     )
     tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    certificate = watched(settings.certificate, registry, chain_of(settings.cluster))
     server = OpsServer(
         probes_app(
             registry,
@@ -86,9 +89,11 @@ async def run_gateway(
             lambda: tasks.trouble or down.trouble or up.trouble or sink.trouble,
         ),
         listener,
-        settings.certificate,
+        certificate,
     )
     server.start()
+    if certificate is not None:
+        tasks.start("certificate", certificate.keep, essential=False)
     log.info("gateway_begins", broker=broker.address, name=name)
     tasks.start("sink", sink.open_and_wait)
     tasks.start("down", down.run)

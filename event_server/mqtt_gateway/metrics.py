@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from server_common.devices.messages import REASONS
 
-TASKS: Final = ("down", "up", "telemetry", "star", "sink")
+TASKS: Final = ("down", "up", "telemetry", "star", "sink", "certificate")
 PUBLISHED: Final = ("orders", "state", "commands", "accepted", "marks")
 SKIPS: Final = ("unreadable", "malformed", "old_epoch", "overdue")
 TAKEN: Final = ("result", "event", "received", "status", "telemetry", "snapshot", "star")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from server_common.errors import SettingsError
+from server_common.tls.client_context import RenewedContext
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 SENT_AS_THEY_ARE: Final = frozenset({"PLAIN", "OAUTHBEARER"})
@@ -40,21 +41,27 @@ class Tls:
     key_password: str = field(default="", repr=False)
 
     def context(self) -> ssl.SSLContext:
-        """What the connections are made with; the brokers' names are always checked.
+        """What the connections are made with; the brokers' names are always checked. Renewed files
+        are taken with the next connection.
 
         Raises:
             SettingsError: a file cannot be read, or they do not belong together.
         """
+        files = [file for file in (self.cert_file, self.key_file, self.ca_file) if file]
         try:
-            context = ssl.create_default_context(cafile=self.ca_file or None)
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            if self.cert_file:
-                context.load_cert_chain(
-                    self.cert_file, self.key_file or None, lambda: self.key_password
-                )
-        except (OSError, ssl.SSLError, ValueError) as error:
+            return RenewedContext(self._load, files)
+        except (OSError, ValueError) as error:  # an SSLError is an OSError
             raise SettingsError(f"the files of YABAM_KAFKA_… for TLS: {error}") from error
-        return context
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        if self.ca_file:
+            context.load_verify_locations(self.ca_file)
+        else:
+            context.load_default_certs()
+        if self.cert_file:
+            context.load_cert_chain(
+                self.cert_file, self.key_file or None, lambda: self.key_password
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,11 @@ class KafkaCluster:
 
 Kafka: TypeAlias = KafkaCluster | str
 """A cluster; a text is the address of one without accounts and TLS."""
+
+
+def chain_of(kafka: Kafka) -> str:
+    """The file of the certificate chain that we show there; empty: we show none."""
+    return "" if isinstance(kafka, str) or kafka.tls is None else kafka.tls.cert_file
 
 
 def client_arguments(kafka: Kafka) -> dict[str, Any]:

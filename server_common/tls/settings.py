@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server_common.tls.validity import Validity
 
 
 class ServerTlsSettings(BaseSettings):
@@ -51,7 +54,8 @@ def check_certificate(prefix: str, chain: str, key: str) -> None:
         return
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
-    except (OSError, ssl.SSLError) as error:
+        Validity.of_chain(Path(chain).read_bytes())
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise ValueError(f"the files of {prefix}_CERT and {prefix}_KEY: {error}") from error
 
 

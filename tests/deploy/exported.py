@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Metric
@@ -26,6 +27,8 @@ from event_server.main import build
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.settings import EventSettings
 from server_common.tickets import TicketKeys
+from server_common.tls.metrics import watched
+from tests.secure_kafka import make_certificates
 
 ROOT = Path(__file__).parents[2]
 _KEY = "k" * 32
@@ -52,6 +55,7 @@ def exported() -> dict[str, Exported]:
         *_gateway(),
         *_admin(),
         *_webhooks(),
+        *_certificate(),
     ]:
         one = _exported(family)
         found[one.name] = one
@@ -134,6 +138,14 @@ def _admin() -> list[Metric]:
     registry = CollectorRegistry()
     AdminMetrics(registry)
     return list(registry.collect())
+
+
+def _certificate() -> list[Metric]:
+    with TemporaryDirectory() as folder:
+        files = make_certificates(Path(folder), "core")
+        registry = CollectorRegistry()
+        watched((str(files.client), str(files.client_key)), registry)
+        return list(registry.collect())
 
 
 def metrics_in(query: str) -> set[str]:

@@ -243,6 +243,18 @@ class TestTheOpsPage:
             assert {port["port"] for port in rule["ports"]} == allowed
 
 
+class TestEachFolderThatIsApplied:
+    @pytest.mark.parametrize("folder", ["edge", "ingress", "fleet", "devices"])
+    def test_makes_every_map_that_its_pods_read(self, folder: str) -> None:
+        """kustomize gives a map's name a hash where the map is made, and knows it only there."""
+        made, read = set(), set()
+        for kustomized, resources in built(FOLDER / folder):
+            made |= {one["name"] for one in kustomized.get("configMapGenerator", [])}
+            read |= set(re.findall(r"configMap(?:Ref)?': {'name': '([^']+)'", str(resources)))
+        assert read
+        assert read <= made
+
+
 class TestTheBroker:
     def test_has_the_rules_that_compose_gives_it_and_finds_its_files(self) -> None:
         rules = Path("deploy/mqtt/mosquitto.conf").read_text()
@@ -326,7 +338,7 @@ class TestTheEdge:
         files = {entry["name"]: entry["files"] for entry in made["configMapGenerator"]}
         assert files["edge-rules"] == ["nginx.conf"]
         names = [Path("deploy/nginx") / name for name in files["edge-place"]]
-        assert {path.name for path in names} == {"http.conf", "listen.conf"}
+        assert {path.name for path in names} == {"http.conf", "listen.conf", "servers.conf"}
         assert all(path.exists() for path in names)
         mounts = {mount["mountPath"] for mount in container_of("edge")["volumeMounts"]}
         assert {"/etc/yabam/nginx.conf", "/etc/yabam/place", "/tmp"} <= mounts
@@ -373,6 +385,18 @@ class TestTheFleet:
         for group in ("a", "b"):
             origins = maps("events", f"fleet/{group}")["yabam-events"]["YABAM_CORS_ORIGINS"]
             assert json.loads(origins) == ["https://orders.example"]
+
+
+def built(folder: Path) -> list[tuple[Resource, list[Resource]]]:
+    """Each kustomization that a folder is built of, with what it reads."""
+    made: Resource = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    own, found = list[Resource](), list[tuple[Resource, list[Resource]]]()
+    for name in made.get("resources", []):
+        if name.endswith(".yaml"):
+            own += yaml.safe_load_all((folder / name).read_text())
+        else:
+            found += built(folder / name)
+    return [*found, (made, own)]
 
 
 def setting_of(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Callable
 from itertools import combinations, permutations
 from pathlib import Path
@@ -10,19 +11,23 @@ from typing import Any
 
 import pytest
 
+from client_sdk.contract.errors import YabamError
 from tests.chaos.proof import Fact, Standing
 from tests.drills.upgrading.old_clients import judge_channel
 from tests.drills.upgrading.orders import (
     DOCUMENTED,
     INNER,
     all_orders,
+    begun_with,
     covering_orders,
     pair_orders,
 )
 from tests.drills.upgrading.partner import judge_webhooks, until_nothing_comes
+from tests.drills.upgrading.previous import ROOT, Release, commit_of, exported, newest, releases
 from tests.webhook_receiver import Received
 
 README = Path(__file__).parents[2] / "README.md"
+VERSIONS = "core_api/postgres/migrations/versions"
 DOCUMENT = README.parent / "docs" / "deployment.md"
 NAMES = {
     "event servers": "events",
@@ -109,6 +114,59 @@ def test_few_orders_meet_every_mixture_of_old_and_new_inner_kinds() -> None:
 def test_all_orders_begin_with_that_of_the_documentation() -> None:
     assert len(set(all_orders())) == 5040
     assert all_orders()[0] == DOCUMENTED
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_orders_that_are_left() -> None:
+    orders = covering_orders()
+    assert begun_with(orders, 1) == orders
+    assert begun_with(orders, 4) == [*orders[3:], *orders[:3]]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> tuple[Path, list[str]]:
+    """One with two commits, whose file says which it is."""
+    root, commits = tmp_path / "repository", []
+    root.mkdir()
+
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=n", "-c", "user.email=n@example.com")
+        done = subprocess.run(
+            ["git", *who, *arguments], cwd=root, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    git("init", "-q")
+    for number in ("1", "2"):
+        (root / "number").write_text(number)
+        git("add", "number")
+        git("commit", "-q", "-m", number)
+        commits.append(git("rev-parse", "HEAD"))
+    git("tag", "v1", commits[0])
+    return root, commits
+
+
+def test_the_previous_release_is_the_one_that_its_tag_names(
+    repository: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    root, (first, second) = repository
+    commit = commit_of(Release("v1", first, "0001"), root)
+    assert (exported(tmp_path, commit, root) / "number").read_text() == "1"
+    with pytest.raises(YabamError, match="the tag is of"):
+        commit_of(Release("v1", second, "0001"), root)
+    assert commit_of(Release("v2", second, "0001"), root) == second, "no tag of that name is here"
+    with pytest.raises(YabamError, match="git has no commit"):
+        exported(tmp_path, "0" * 40, root)
+
+
+def test_the_previous_release_is_named_in_one_place() -> None:
+    release = newest()
+    assert re.fullmatch(r"v\d+\.\d+\.\d+(-[a-z]+\.\d+)?", release.tag)
+    assert re.fullmatch("[0-9a-f]{40}", release.commit)
+    assert releases((ROOT / "releases.toml").read_text())[0] == release
+    newer = [path.stem[1:5] for path in (ROOT / VERSIONS).glob("v[0-9]*.py")]
+    assert release.schema in newer
+    assert max(newer) > release.schema, "the drill needs a migration"
+    assert f"`{release.tag}`" in DOCUMENT.read_text()
 
 
 def message(seq: int, order: str, version: int, message_id: str = "", **more: Any) -> Received:

@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import shutil
+import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Process
 from deploy.local.stack import run_once
+from deploy.mqtt.certificates import sign
 from tests.deploy.composed import (
     DEPLOY,
     composed,
@@ -69,6 +71,25 @@ class SecureSite:
     def authority(self, name: str) -> Path:
         """The certificate of the authority for `http`, `kafka`, `mqtt` or `postgres`."""
         return self.folder / "secrets" / name / "ca.crt"
+
+    def renew(self, name: str) -> None:
+        """Put another certificate of the same authority where this process has its own."""
+        sign(self.folder / "secrets/http", name, (name, "localhost", "127.0.0.1"))
+
+    async def shown_by(self, name: str) -> bytes:
+        """The certificate that the process shows to who connects now.
+
+        Raises:
+            ssl.SSLError: it is not of the authority, or not of this name.
+        """
+        trust = ssl.create_default_context(cafile=self.authority("http"))
+        _reader, writer = await asyncio.open_connection(
+            LOOPBACK, self.ports[name], ssl=trust, server_hostname=name
+        )
+        shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.close()
+        await writer.wait_closed()
+        return shown
 
     @property
     def database(self) -> str:

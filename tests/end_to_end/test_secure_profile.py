@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import ssl
 import subprocess
@@ -284,6 +285,74 @@ async def test_only_relays_may_write_the_log(system: SecureSite, account: str) -
 
     with pytest.raises(BrokerError, match="Authorization"):
         await write_as(account, b"forged")
+
+
+class TestARenewedCertificate:
+    async def test_is_shown_by_every_process_within_seconds_and_old_connections_go_on(
+        self, system: SecureSite
+    ) -> None:
+        """Those that keep a connection which asks nothing for so long are Core and event server."""
+        before = {name: await system.shown_by(name) for name in PROCESSES}
+        trust = ssl.create_default_context(cafile=system.authority("http"))
+        kept = [
+            await asyncio.open_connection(
+                LOOPBACK, system.ports[name], ssl=trust, server_hostname=name
+            )
+            for name in ("core", "events")
+        ]
+        for reader, writer in kept:
+            assert await alive(reader, writer)
+        for name in PROCESSES:
+            system.renew(name)
+        async with asyncio.timeout(WITHIN_S):
+            for name in PROCESSES:
+                while await system.shown_by(name) == before[name]:  # noqa: ASYNC110  (a process)
+                    await asyncio.sleep(0.1)
+        for reader, writer in kept:
+            assert await alive(reader, writer)
+            writer.close()
+            await writer.wait_closed()
+
+    @pytest.mark.parametrize("name", ["core", "events", "relay"])
+    async def test_that_is_broken_is_told_and_the_one_before_is_shown(
+        self, system: SecureSite, name: str
+    ) -> None:
+        before = await system.shown_by(name)
+        file = system.folder / f"secrets/http/{name}.crt"
+        good = file.read_bytes()
+        file.write_bytes(good[: len(good) // 2])
+        try:
+            await until_refused(system, name, True)
+            assert await system.shown_by(name) == before
+            assert "certificate_not_renewed" in system.processes[name].log.read_text()
+        finally:
+            file.write_bytes(good)
+        await until_refused(system, name, False)
+
+
+async def alive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Whether the server answers on this connection."""
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN_S)
+    (length,) = re.findall(rb"content-length: (\d+)", head.lower())
+    await reader.readexactly(int(length))
+    return head.startswith(b"HTTP/1.1 200")
+
+
+async def until_refused(system: SecureSite, name: str, refused: bool) -> None:
+    """Wait until the process's own numbers say so."""
+    token = (system.folder / f"secrets/ops-{'' if name == 'core' else 'nodes-'}token").read_text()
+    trust = ssl.create_default_context(cafile=system.authority("http"))
+    async with (
+        asyncio.timeout(WITHIN_S),
+        httpx.AsyncClient(verify=trust, trust_env=False, headers=bearer(token)) as client,
+    ):
+        while True:
+            answer = await client.get(f"{system.url(name)}/metrics")
+            (state,) = re.findall(r"^yabam_tls_certificate_refused_state (\S+)$", answer.text, re.M)
+            if bool(float(state)) is refused:
+                return
+            await asyncio.sleep(0.1)
 
 
 def test_nobody_was_denied_what_it_needs_and_no_password_stands_in_a_log(

@@ -28,6 +28,7 @@ from tests.drills.upgrading.orders import (
     DOCUMENTED,
     Code,
     all_orders,
+    begun_with,
     covering_orders,
     migration,
     pair_orders,
@@ -35,7 +36,13 @@ from tests.drills.upgrading.orders import (
     way_back,
 )
 from tests.drills.upgrading.partner import Partner
-from tests.drills.upgrading.previous import PREVIOUS, copied, environment_of, exported
+from tests.drills.upgrading.previous import (
+    commit_of,
+    copied,
+    environment_of,
+    exported,
+    newest,
+)
 
 _OLD_SHARE: Final = 10.0
 """The previous release's producer places an order where others write so many times."""
@@ -48,7 +55,9 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="yabam-upgrade-"))
     try:
-        previous = exported(options.build, options.previous)
+        release = newest()
+        print(f"from {options.previous or f'{release.tag} ({release.commit})'}")
+        previous = exported(options.build, options.previous or commit_of(release))
         code = Code(environment_of(previous), environment_of(copied(folder / "release-new")))
         libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
         site = Site(folder, libs, code.old, devices=True, webhooks=True)
@@ -74,7 +83,7 @@ async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequ
     }
     scenarios = [migration(code)]
     before: Sequence[str] = ()
-    for order in chosen[options.orders]:
+    for order in begun_with(chosen[options.orders], options.first):
         if before:
             # The kinds that came last go back first.
             scenarios.append(way_back(before[::-1], code))
@@ -119,7 +128,13 @@ def _options() -> argparse.Namespace:
         help="of the kinds: that of the documentation; with it the reverse one, so that each kind "
         "comes before each other; so many that every mixture of the inner kinds is met; all 5,040",
     )  # fmt: skip
-    parser.add_argument("--previous", default=PREVIOUS, help="the commit of the previous release")
+    parser.add_argument(
+        "--first", type=int, default=1, metavar="N",
+        help="begin with the Nth of these orders and go round, as after a run that was stopped",
+    )  # fmt: skip
+    parser.add_argument(
+        "--previous", metavar="COMMIT", help="begin with this one, not the newest of releases.toml"
+    )
     parser.add_argument(
         "--patience", type=float, default=RECOVERS_WITHIN_S, metavar="S",
         help="how long after the last exchange clients may need at most",

@@ -50,6 +50,12 @@ def covering_orders() -> list[Sequence[str]]:
         met |= _mixtures(best)
 
 
+def begun_with(orders: Sequence[Sequence[str]], number: int) -> list[Sequence[str]]:
+    """The same orders, that of this number (from 1) first, those before it last."""
+    at = (number - 1) % len(orders)
+    return [*orders[at:], *orders[:at]]
+
+
 def _mixtures(order: Sequence[str]) -> set[frozenset[str]]:
     """Which inner kinds are new together, one after the other."""
     inner = [kind for kind in order if kind in INNER]

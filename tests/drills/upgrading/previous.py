@@ -12,21 +12,57 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from client_sdk.contract.errors import YabamError
 
-PREVIOUS: Final = "6c5007c49947f2e7c679972128c9c0db10285070"
-"""The last commit before Web Push, with gateways, webhooks, and migrations up to 0018: after that
-one, which takes away columns, senders of before it send nothing. A release is a tag: name it here
-as soon as there is one."""
 ROOT: Final = Path(__file__).resolve().parents[3]
 _PACKAGES: Final = ("client_sdk", "core_api", "event_server", "server_common")
 _WHERE: Final = "import core_api, event_server, client_sdk; print(core_api.__path__[0])"
 
 
-def exported(build: Path, commit: str = PREVIOUS) -> Path:
+@dataclass(frozen=True)
+class Release:
+    """One of `releases.toml`."""
+
+    tag: str
+    commit: str
+    schema: str
+    """The newest migration that it has."""
+
+
+def releases(text: str) -> list[Release]:
+    """The releases that are named, newest first."""
+    found = tomllib.loads(text)["release"]
+    return [Release(one["tag"], one["commit"], one["schema"]) for one in found]
+
+
+def newest() -> Release:
+    """The release before this one."""
+    return releases((ROOT / "releases.toml").read_text())[0]
+
+
+def commit_of(release: Release, root: Path = ROOT) -> str:
+    """The commit of a release: its tag's, where git has that tag.
+
+    Raises:
+        YabamError: the tag is of another commit.
+    """
+    tagged = _git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{release.tag}^{{commit}}")
+    if tagged.returncode != 0:
+        return release.commit
+    found = tagged.stdout.decode().strip()
+    if found != release.commit:
+        raise YabamError(
+            f"releases.toml names {release.commit} as {release.tag}, and the tag is of {found}"
+        )
+    return found
+
+
+def exported(build: Path, commit: str, root: Path = ROOT) -> Path:
     """The code of a commit, as a folder of its own in `build`.
 
     Raises:
@@ -35,7 +71,7 @@ def exported(build: Path, commit: str = PREVIOUS) -> Path:
     folder = (build / f"release-{commit[:12]}").resolve()
     if folder.exists():
         return folder
-    done = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=False)
+    done = _git(root, "archive", commit)
     if done.returncode != 0:
         raise YabamError(
             f"git has no commit {commit} here, so there is no previous release to begin with: "
@@ -74,3 +110,7 @@ def environment_of(folder: Path) -> dict[str, str]:
     if done.stdout.strip() != str(folder / "core_api"):
         raise YabamError(f"the code of {folder} is not what runs: {done.stdout}{done.stderr}")
     return environment
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,14 @@ async def test_an_answer_without_a_token_is_an_absent_kafka(body: bytes) -> None
         with pytest.raises(KafkaConnectionError) as error:
             await tokens.token()
     assert SECRET not in str(error.value)
+
+
+def test_every_client_of_kafka_is_made_with_these_arguments() -> None:
+    """One that is not would speak without TLS and without an account."""
+    root, made = Path(__file__).parents[4], 0
+    for package in ("client_sdk", "core_api", "event_server", "server_common"):
+        for path in (root / package).rglob("*.py"):
+            clients = re.findall(r"\bAIOKafka\w+\((.*?)\n? *\)\n", path.read_text(), re.DOTALL)
+            made += len(clients)
+            assert all("**client_arguments(" in one for one in clients), path
+    assert made >= 10
