@@ -144,3 +144,13 @@ async def test_a_client_that_knows_more_takes_over_what_a_server_has_drawn(
             "complaints": [],
             "shown": ['{"n":1}', '{"n":1}'],
         }
+
+
+async def test_a_part_that_waits_a_second_time_is_drawn_from_there_without_an_error(
+    browser: Browser, url: str
+) -> None:
+    async with await browser.new_context() as context:
+        await WebCore().attach(context)
+        page = await context.new_page()
+        await page.goto(f"{url}/pages/hydrated.html")
+        assert await StateTab(page).run("return suspend();") == []

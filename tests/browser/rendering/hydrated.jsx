@@ -1,6 +1,7 @@
 // What a server draws is taken over by a client that knows more, without a complaint.
 
-import { hydrateRoot } from "react-dom/client";
+import { Suspense } from "react";
+import { createRoot, hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { createSSRApp, h } from "vue";
 import { renderToString as renderedByVue } from "vue/server-renderer";
@@ -35,5 +36,33 @@ window.hydrate = async () => {
   appOf(client).mount(places[1]);
   await until(() => places.every((place) => !place.textContent.includes("loading")));
   return { served, complaints, shown: places.map((place) => place.textContent) };
+};
+
+// A client whose document is known a moment after a part of the page has begun to wait for it; and then there is
+// a newer one at once, for which the part waits once more.
+function knownAtTheSecondTime() {
+  const known = { value: { n: 1 }, version: 1, pending: 0, meta: { loading: true } };
+  let waited = 0;
+  const subscribe = (told) => {
+    waited += 1;
+    if (waited > 2) return () => {};
+    const isLast = waited === 2;
+    setTimeout(() => {
+      known.meta = { loading: false };
+      told();
+      known.meta = { loading: !isLast };
+    });
+    return () => {};
+  };
+  return { state: () => ({ get: () => Object.assign(known, { subscribe }) }) };
+}
+
+window.suspend = async () => {
+  const place = document.createElement("div");
+  const found = [];
+  const root = createRoot(place, { onRecoverableError: (error) => found.push(String(error.cause ?? error)) });
+  root.render(<Suspense fallback="waits">{cartOf(knownAtTheSecondTime())}</Suspense>);
+  await until(() => place.textContent === '{"n":1}');
+  return found;
 };
 client.start();

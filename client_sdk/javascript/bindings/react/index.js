@@ -71,10 +71,13 @@ export function useOrder(id) {
 export function useDocument(channel, key, { suspend = false } = {}) {
   const client = useYabam();
   const source = useMemo(() => documentOf(client, channel, key), [client, channel, key]);
+  const shown = useSource(source);
+  // After all other hooks: React draws anew from where it has waited, and by then nothing may be left to wait for.
+  // A hook that it meets for the first time then is an error, and it begins again from the root.
   if (suspend && client !== null && typeof window !== "undefined" && source.get().loading) {
     use(loaded(client, channel, key));
   }
-  return useSource(source);
+  return shown;
 }
 
 /**
