@@ -38,7 +38,13 @@ def answer_to(refusal: Refusal, body: bytes, default: Iterable[tuple[bytes, byte
 async def answer_all(
     status: int, body: bytes, _scope: Scope, _receive: Receive, send: Send
 ) -> None:
-    """An application that gives this answer to every request."""
+    """An application that gives this answer to every request.
+
+    Args:
+        status: of the answer.
+        body: of the answer, a problem.
+        send: ASGI's.
+    """
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from server_common.errors import SettingsError
-from server_common.tls.client_context import RenewedContext
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 SENT_AS_THEY_ARE: Final = frozenset({"PLAIN", "OAUTHBEARER"})
@@ -47,6 +46,9 @@ class Tls:
         Raises:
             SettingsError: a file cannot be read, or they do not belong together.
         """
+        # Whoever reads settings alone, such as `make run`, starts without what logs.
+        from server_common.tls.client_context import RenewedContext
+
         files = [file for file in (self.cert_file, self.key_file, self.ca_file) if file]
         try:
             return RenewedContext(self._load, files)

@@ -96,7 +96,18 @@ class StarJobs:
     async def step(
         self, printer: Channel, job_id: str, step: Step, attempt: int, detail: str
     ) -> Job | None:
-        """Take the step; None: it does not follow any more, or there is no such job."""
+        """Take the step; None: it does not follow any more, or there is no such job.
+
+        Args:
+            printer: whose job it is.
+            job_id: of the job.
+            step: what has happened to it.
+            attempt: the one that it happened to, from 1.
+            detail: why, for people.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
         try:
             return await self._prints.step(
                 printer.root,
