@@ -178,3 +178,24 @@ async def test_who_wants_no_motion_sees_none(store: Store, browser: Browser) -> 
         await six_orders(store)
         await expect(table.locator("#orders .order")).to_have_count(6)
         assert await table.evaluate("document.getAnimations().length") == 0
+
+
+async def test_in_forced_colours_how_far_an_order_is_can_be_seen(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser, WIDTHS[360]) as guest:
+        table = await opened(guest, store.table_url("5"))
+        await table.emulate_media(forced_colors="active")
+        await store.step(await store.place(), "accepted")
+        stages = table.locator(".stages span")
+        await expect(stages.and_(table.locator(".done"))).to_have_count(2)
+        await shot(table, "table-forced-colours")
+        grounds = await stages.evaluate_all(
+            "(all) => all.map((e) => getComputedStyle(e).backgroundColor)"
+        )
+        assert grounds[0] == grounds[1] != grounds[2]
+        for shape in (".stages span:last-child", ".lamp-dot", ".order"):
+            width = await table.locator(shape).first.evaluate(
+                "(e) => parseFloat(getComputedStyle(e).borderTopWidth)"
+            )
+            assert width > 0, shape
