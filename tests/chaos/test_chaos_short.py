@@ -35,7 +35,7 @@ def folder() -> Iterator[Path]:
 async def test_nothing_is_lost_doubled_or_misordered_while_servers_die_under_load(
     folder: Path,
 ) -> None:
-    site = Site(folder, None, {"YABAM_RELAY_LEASE_S": "2", "YABAM_EVENTS_DRAIN_S": "1"})
+    site = Site(folder, None, {"YABAM_RELAY_LEASE_S": "4", "YABAM_EVENTS_DRAIN_S": "1"})
     outcomes = await rehearse(
         site,
         [scenario for scenario in ALL if scenario.name in NAMES],
