@@ -73,6 +73,7 @@ class Actions:
         self.now = float("-inf")
         self.probe_at = 0.0
         self.kept_away_until = 0.0
+        self.lost_at = float("-inf")
         self.poll_after_s = 1.0
         self.needs_token = False
         self.stream_backoff = Backoff(settings, uniform)
@@ -222,12 +223,27 @@ class Actions:
         self.sync.due_at = NEVER
         self.stream_backoff.well(now)
 
+    def stream_delay(self, now: float) -> float:
+        """Count a failure of the stream. Returns how long to wait until the next is tried.
+
+        One that was well is mostly lost because its server starts anew, and is soon back. So for a
+        while it is tried with the answer of each poll, which costs less than the poll itself does;
+        and Core slows the polls down where there are too many. A transport that never worked, or
+        that breaks again and again, gets no such haste.
+        """
+        if self.stream_backoff.well_for(now) >= self.settings.watermark_timeout:
+            self.lost_at = now
+        if now - self.lost_at >= self.settings.healthy_after:
+            return self.stream_backoff.failed(now)
+        most = max(self.settings.backoff_first, self.poll_after_s / 2)
+        return self.stream_backoff.failed(now, most)
+
     def stream_has_failed(self, failure: Failure, now: float) -> None:
         """Try again with back-off; poll after several failures, or where the server is busy."""
         self.counters.stream_failures += 1
         self.note(failure)
         self.kept_away_until = now + (failure.retry_after or 0.0)
-        delay = max(self.stream_backoff.failed(now), failure.retry_after or 0.0)
+        delay = max(self.stream_delay(now), failure.retry_after or 0.0)
         enough = self.stream_backoff.failures >= self.settings.stream_failures
         if self.state is State.POLLING or failure.kind == "busy" or enough:
             self.go_poll(now, delay)

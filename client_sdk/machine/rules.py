@@ -74,7 +74,7 @@ def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
     if client.state is State.POLLING:
         client.polled(response, taken.news, now)
     elif response.stream is None:
-        client.go_poll(now, client.stream_backoff.failed(now))
+        client.go_poll(now, client.stream_delay(now))
     elif client.pressure.full:
         client.pause()
     else:
@@ -160,7 +160,7 @@ def bye(client: Actions, signal: StreamBye, now: float) -> None:
     if signal.reason == "degraded":
         client.note(Failure("busy", "the server says bye: degraded"))
         client.kept_away_until = now + after_s
-        client.go_poll(now, max(after_s, client.stream_backoff.failed(now)))
+        client.go_poll(now, max(after_s, client.stream_delay(now)))
     elif too_short:
         failure = Failure("unreachable", f"the stream ended at once: bye {signal.reason}")
         client.stream_has_failed(failure, now)
@@ -194,7 +194,7 @@ def tick(client: Actions, signal: Tick, now: float) -> None:
         if said_hello:
             client.note(Failure("unreachable", "the watermark stands still"))
             client.counters.stream_failures += 1
-            client.go_poll(now, client.stream_backoff.failed(now))
+            client.go_poll(now, client.stream_delay(now))
         else:
             client.choice.silent()
             failure = Failure("unreachable", "the stream did not say hello in time")

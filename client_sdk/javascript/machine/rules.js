@@ -61,7 +61,7 @@ export function syncDone(client, input, now) {
   if (client.state === "polling") {
     client.polled(response, taken.news, now);
   } else if (!response.stream) {
-    client.goPoll(now, client.streamBackoff.failed(now));
+    client.goPoll(now, client.streamDelay(now));
   } else {
     client.state = "connecting";
     client.openStream(response, now);
@@ -140,7 +140,7 @@ export function bye(client, input, now) {
   if (input.reason === "degraded") {
     client.lastFailure = failure("busy", "the server says bye: degraded");
     client.keptAwayUntil = now + after;
-    client.goPoll(now, Math.max(after, client.streamBackoff.failed(now)));
+    client.goPoll(now, Math.max(after, client.streamDelay(now)));
   } else if (tooShort) {
     const why = `the stream ended at once: bye ${input.reason}`;
     client.streamHasFailed(failure("unreachable", why), now);
@@ -173,7 +173,7 @@ export function tick(client, _input, now) {
     if (saidHello) {
       client.lastFailure = failure("unreachable", "the watermark stands still");
       client.counters.streamFailures += 1;
-      client.goPoll(now, client.streamBackoff.failed(now));
+      client.goPoll(now, client.streamDelay(now));
     } else {
       client.choice.silent();
       const why = "the stream did not say hello in time";
