@@ -81,6 +81,7 @@ class LoadTest:
         self._tokens = token_keys({"local": site.keys.token}, "local")
         self._sent_at: dict[tuple[str, int], float] = {}
         self._clients: ClientProcesses
+        self._sampling = asyncio.Lock()
         self._usage = Usage(site.pids, lambda: self._clients.pids)
         self._came = 0
         self._live_s = self._all_s = 0.0
@@ -118,7 +119,7 @@ class LoadTest:
             faults.cancel()
         await writer.finish()
         await self._judge(writer)
-        self._finish()
+        await self._finish()
 
     @property
     def _now(self) -> float:
@@ -183,15 +184,17 @@ class LoadTest:
         while True:
             at = max(at + 1, int(self._now))
             await asyncio.sleep(max(0.0, self._began + at - time.monotonic()))
-            second = self._take_second()
+            second = await self._take_second()
             if self._came:
                 self._live_s += second.modes.get("live", 0)
                 self._all_s += self._came
             self._say(_progress(second))
 
-    def _take_second(self) -> Second:
+    async def _take_second(self) -> Second:
+        # Not on the loop: for as long, no order would be sent when it is due.
+        async with self._sampling:
+            cpu, memory = await asyncio.to_thread(self._usage.sample)
         modes = self._modes()
-        cpu, memory = self._usage.sample()
         second = self._outcome.tally.take(self._now, modes, cpu, memory)
         self._outcome.timeline.seconds.append(second)
         return second
@@ -251,9 +254,9 @@ class LoadTest:
             verdict.note(f"a client of {channel} gave up: {why}")
         self._outcome.verdict = verdict
 
-    def _finish(self) -> None:
+    async def _finish(self) -> None:
         outcome, limits = self._outcome, self._plan.thresholds
-        self._take_second()
+        await self._take_second()
         outcome.cpu_s = self._usage.cpu_seconds()
         outcome.live_share = self._live_s / self._all_s if self._all_s else 0.0
         for kind, limit in (
