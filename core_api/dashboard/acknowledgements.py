@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.dashboard.waiting import Acknowledged
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 ACKNOWLEDGEMENTS_KEPT_S: Final = 30 * 86_400.0
 """How long one counts, in seconds: an alert that lasts longer is told anew."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import History
@@ -22,11 +20,9 @@ from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
 from server_common.limits import OPS_POINTS
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 DAY_S: Final = 86_400.0
 _EVERY_S: Final = 60.0

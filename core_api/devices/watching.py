@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from client_sdk.contract.channel import Channel
 from core_api.devices.measurements import Measured, Measurements, Of, telemetry_value
 from core_api.devices.presence import SILENT_S, offline_value
@@ -20,14 +18,13 @@ from core_api.devices.work import Work
 from core_api.errors import ConflictError, UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.system_edits.in_transaction import Change, change_documents
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.devices.metrics import DeviceMetrics
     from core_api.edits.plan import Rules
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 FLUSH_EVERY_S: Final = 1.0
 LOOK_EVERY_S: Final = 5.0

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.channel import Channel
@@ -39,11 +38,9 @@ from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write
 from core_api.errors import ConflictError, CoreError, UnavailableError
 from core_api.postgres.lock_queues import LockQueues
 from core_api.postgres.pool import Pool, mapped_errors
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 RACES: Final = 2
 """Lost races after which the rows are locked before they are read."""

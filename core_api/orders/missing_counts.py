@@ -7,17 +7,13 @@ head alone, so a row whose `counted` is not its `head` has none, as after a migr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from client_sdk.contract.channel import parse_channel
 from core_api.postgres.pool import Pool, mapped_errors
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 # Sorted, as writers lock these rows. One that somebody holds is left for the next write to it.
 _LOCK: Final = """

@@ -8,19 +8,16 @@ halved until it is short, and the rows in it are left for the next round.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import asyncpg
-import structlog
 
 from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.unreadable_rows import unreadable_rows
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 ALL_TIME_S: Final = 100 * 366 * 86_400.0
 """No row is as old as this."""

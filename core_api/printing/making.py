@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import Channel
 from core_api.documents.kept_versions import Head
@@ -41,13 +40,12 @@ from core_api.printing.statements import (
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.writing import write_system_edits
 from server_common.limits import PRINT_JOB_BYTES, PRINT_JOBS
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.edits.reading import Connection
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 1.0
 """How long an order of another process waits at most before it is seen."""

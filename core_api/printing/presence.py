@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.values import Value
@@ -27,11 +26,9 @@ from core_api.printing.statements import lock_document, read_value, take_silent
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.locked_rows import LockedRow
 from core_api.system_edits.writing import write_system_edits
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 5.0
 _AT_ONCE: Final = 50

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import Channel
 from core_api.edits.plan import Rules
@@ -28,11 +26,9 @@ from core_api.printing.statements import (
     read_jobs,
 )
 from core_api.printing.stepping import step_job
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class PrintService:

@@ -6,19 +6,15 @@ Rows that somebody holds are left for later (docs/architecture.md, "Locks").
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.documents.definitions import Definitions
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.trim_around_damage import ALL_TIME_S, UNDELETABLE, trim_by
 from core_api.postgres.unreadable_rows import unreadable_rows
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 # Old rows are found by the BRIN index over their time, which is Core's; what is still to be
 # published is kept by its place in the channel, whatever its time says. The counter rows are locked

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from core_api.documents.new_version import ended
 from core_api.edits.lifetimes import still_ends
 from core_api.edits.plan import Rules
@@ -17,13 +15,13 @@ from core_api.postgres.pool import Pool, mapped_errors
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.locked_rows import LockedRow, due_names, lock_due
 from core_api.system_edits.writing import write_system_edits
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from structlog.typing import FilteringBoundLogger
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 1.0
 _BATCH: Final = 50

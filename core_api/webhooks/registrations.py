@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from msgspec.structs import replace
 
 from client_sdk.contract.channel import parse_channel
@@ -42,11 +41,9 @@ from server_common.limits import (
     WEBHOOKS_OF_STORE,
     WEBHOOKS_OF_SUBJECT,
 )
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 OLD_SECRET_S: Final = 86_400.0
 """For so long the secrets before sign, too, so that a receiver can change over."""
