@@ -22,7 +22,7 @@ from core_api.webhooks.sender import Sender
 from core_api.webhooks.signing import webhook_keys
 from server_common.errors import SettingsError
 from server_common.logs import get_logger
-from server_common.ops_server import OpsServer
+from server_common.ops.server import OpsServer
 from server_common.supervision import Supervisor
 from server_common.tls.metrics import watched
 

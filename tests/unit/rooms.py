@@ -45,7 +45,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "read_timeout": "the time in which a request must arrive",
         "supervision": "background tasks that never end unnoticed",
         "kafka": "clients of Kafka, and records one by one where a batch is damaged",
-        "ops_server": "health and metrics beside a process's main work",
+        "ops": "metrics that are there from the start, and health beside a process's main work",
         "mqtt": "a connection to an MQTT broker whose acknowledgements are ours",
         "event_records": "the records of the events topic",
         "access_tokens": "who holds a token, and whether it is ours",
