@@ -7,7 +7,7 @@ from typing import Final
 from core_api.dashboard.waiting import Acknowledged
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from server_common.logs import get_logger
 
 _log = get_logger()
@@ -75,12 +75,5 @@ async def read_acknowledgements(pool: Pool) -> dict[str, Acknowledged]:
     return {row["alert"]: Acknowledged(row["subject"], round(row["at_s"] * 1000)) for row in rows}
 
 
-async def trim_acknowledgements(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` that are older than `older_than_s`. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_acknowledgements: Final = trim_by(_TRIM)
+"""Deletes those that are old."""

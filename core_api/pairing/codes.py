@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from server_common.logs import get_logger
 
 _log = get_logger()
@@ -144,15 +144,8 @@ class Pairings:
                 raise UnauthorizedError(NO_CODE)
 
 
-async def trim_pairings(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` codes that ended so long ago. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_pairings: Final = trim_by(_TRIM)
+"""Deletes codes that ended long ago."""
 
 
 def _hash(store_id: str, code: str) -> bytes:

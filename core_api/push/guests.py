@@ -13,7 +13,7 @@ from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.push.messages import check_browser_key
 from core_api.push.registrations import ORDER
 from core_api.push.subscriptions import GuestPush, Subscribe
@@ -195,12 +195,5 @@ def _check_room(found: Mapping[str, int]) -> None:
             raise TooManyDevicesError(f"there may be {most} {told}")
 
 
-async def trim_guest_phones(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` phones that have not subscribed again for so long. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_guest_phones: Final = trim_by(_TRIM)
+"""Forgets phones that have not subscribed again for long."""

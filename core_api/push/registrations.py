@@ -7,7 +7,7 @@ from typing import Any, Final
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.push.messages import PushKeys, check_browser_key
 from core_api.push.subscriptions import LATE_AFTER_S, Push, Standing, Subscribe
 from core_api.webhooks.addresses import Networks, check_url, origin_of
@@ -168,12 +168,5 @@ async def read_standing(pool: Pool) -> Standing:
     return Standing(**row) if row else Standing(0, 0)
 
 
-async def trim_pushes(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` browsers whose page was not opened for so long. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_pushes: Final = trim_by(_TRIM)
+"""Forgets browsers whose page was not opened for long."""

@@ -186,26 +186,12 @@ async def trim_log(
     return (row[0], row[1], row[2]) if row else (0, 0, ())
 
 
-async def trim_keys(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` idempotency keys older than `older_than_s`. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM_KEYS, older_than_s, batch, at_most_s)
+trim_keys: Final = trim_by(_TRIM_KEYS)
+"""Deletes old idempotency keys."""
 
 
-async def trim_empty(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` rows of documents that never were. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM_EMPTY, older_than_s, batch, at_most_s)
+trim_empty: Final = trim_by(_TRIM_EMPTY)
+"""Deletes old rows of documents that never were."""
 
 
 async def trim_clients(

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from core_api.errors import TooManyRevocationsError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from server_common.limits import REVOCATIONS
 from server_common.revocations.records import Kind, Revocation, key_of
 
@@ -157,15 +157,8 @@ async def list_newest(pool: Pool, most: int) -> list[Listed]:
     return [Listed(*row) for row in rows]
 
 
-async def trim_revocations(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` whose last token expired so long ago. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_revocations: Final = trim_by(_TRIM)
+"""Forgets those whose last token expired long ago."""
 
 
 def _revocation(kind: Kind, name: str, before: int) -> Revocation:

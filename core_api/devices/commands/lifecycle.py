@@ -32,7 +32,7 @@ from core_api.errors import (
 )
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result
@@ -285,15 +285,8 @@ async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | 
                 raise ExpiringError(name) from error
 
 
-async def trim_commands(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` commands that are so old. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_commands: Final = trim_by(_TRIM)
+"""Deletes old commands."""
 
 
 def _known(command: DeviceCommand, wanted: NewCommand) -> DeviceCommand:
