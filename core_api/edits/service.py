@@ -37,7 +37,7 @@ from core_api.edits.what_was_read import DocumentName
 from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
 from core_api.errors import ConflictError, CoreError, UnavailableError
 from core_api.postgres.lock_queues import LockQueues
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, transaction
 from server_common.logs import get_logger
 
 _log = get_logger()
@@ -191,15 +191,11 @@ class EditService:
         self, requests: Sequence[EditRequest], damaged: frozenset[DocumentName] | None
     ) -> tuple[Plan, frozenset[int]]:
         names = _names(requests)
-        with mapped_errors():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                await lock_rows(connection, names, [request.client for request in requests])
-                plan = await self._plan(connection, Savepoint(connection), requests, damaged)
-                if not (plan.new_names or plan.new_clients):
-                    return plan, await self._write(connection, plan)
+        async with transaction(self._pool, isolation="read_committed") as connection:
+            await lock_rows(connection, names, [request.client for request in requests])
+            plan = await self._plan(connection, Savepoint(connection), requests, damaged)
+            if not (plan.new_names or plan.new_clients):
+                return plan, await self._write(connection, plan)
         # Who makes rows behind locks of its own may wait in a circle.
         await ensure_rows(self._pool, plan.new_names, plan.new_clients)
         return plan, frozenset(plan.components)

@@ -22,7 +22,7 @@ from core_api.documents.refusals import RefusedEditError
 from core_api.edits.plan import Rules
 from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, transaction
 from core_api.printing.definitions import PRINT_DEFINITION
 from core_api.printing.jobs import PREFIX, Job, ends_at
 from core_api.printing.metrics import PrintMetrics
@@ -134,18 +134,14 @@ class JobMaker:
         """Make jobs of the next events of one printer; None: nothing can be done now."""
         channel = Channel("device", store_id, device_id)
         try:
-            with mapped_errors():
-                async with (
-                    self._pool.acquire() as connection,
-                    connection.transaction(isolation="read_committed"),
-                ):
-                    planned = await self._plan(connection, store_id, device_id)
-                    if planned is None:
-                        return None
-                    made = await self._write(connection, channel, planned)
-                    await move_printer(
-                        connection, store_id, device_id, planned.seq, has_jobs=bool(made)
-                    )
+            async with transaction(self._pool, isolation="read_committed") as connection:
+                planned = await self._plan(connection, store_id, device_id)
+                if planned is None:
+                    return None
+                made = await self._write(connection, channel, planned)
+                await move_printer(
+                    connection, store_id, device_id, planned.seq, has_jobs=bool(made)
+                )
         except UnavailableError as error:
             # Somebody holds a lock; or the database is gone, which the next printer finds out.
             _log.warning("making_print_jobs_failed", printer=str(channel), reason=str(error))

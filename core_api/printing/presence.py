@@ -21,7 +21,7 @@ from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.printing.statements import lock_document, read_value, take_silent
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.locked_rows import LockedRow
@@ -84,14 +84,10 @@ class PrinterPresence:
         """
         count = 0
         while True:
-            with mapped_errors():
-                async with (
-                    self._pool.acquire() as connection,
-                    connection.transaction(isolation="read_committed"),
-                ):
-                    found, silent = await take_silent(connection, _AT_ONCE)
-                    printers = [Channel("device", store, device) for store, device in silent]
-                    changed = await self._set(connection, printers, {"online": False}, None)
+            async with transaction(self._pool, isolation="read_committed") as connection:
+                found, silent = await take_silent(connection, _AT_ONCE)
+                printers = [Channel("device", store, device) for store, device in silent]
+                changed = await self._set(connection, printers, {"online": False}, None)
             if not found:
                 return count
             if not silent:
@@ -103,12 +99,8 @@ class PrinterPresence:
     async def _write(
         self, printer: Channel, said: dict[str, Any], only_of: str | None = None
     ) -> None:
-        with mapped_errors():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                changed = await self._set(connection, [printer], said, only_of)
+        async with transaction(self._pool, isolation="read_committed") as connection:
+            changed = await self._set(connection, [printer], said, only_of)
         if changed:
             self._committed(changed)
 

@@ -14,7 +14,7 @@ import msgspec
 from client_sdk.contract.channel import Channel
 from core_api.edits.plan import Rules
 from core_api.errors import ConflictError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.printing.cloudprnt import JobSeen
 from core_api.printing.jobs import PREFIX, Job, Step, job_of
 from core_api.printing.metrics import PrintMetrics
@@ -97,17 +97,13 @@ class PrintService:
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
         channel = Channel("device", store_id, device_id)
-        with mapped_errors():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                is_held = await is_held_by(connection, store_id, device_id, agent)
-                if step == "take" and not is_held:
-                    raise ConflictError(f"the printer {device_id} is not held by {agent}")
-                before, job = await step_job(
-                    connection, self._rules, channel, job_id, step, agent, attempt, detail
-                )
+        async with transaction(self._pool, isolation="read_committed") as connection:
+            is_held = await is_held_by(connection, store_id, device_id, agent)
+            if step == "take" and not is_held:
+                raise ConflictError(f"the printer {device_id} is not held by {agent}")
+            before, job = await step_job(
+                connection, self._rules, channel, job_id, step, agent, attempt, detail
+            )
         if job is not before:
             self._committed([str(channel)])
             self._metrics.settled.labels(job.state).inc()

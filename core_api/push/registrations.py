@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
-from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
+from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors, transaction
 from core_api.postgres.trim_around_damage import trim_by
 from core_api.push.messages import PushKeys, check_browser_key
 from core_api.push.subscriptions import LATE_AFTER_S, Push, Standing, Subscribe
@@ -118,13 +118,12 @@ class PushSubscriptions:
 
     async def _add(self, row: tuple[Any, ...], origin: str) -> None:
         store_id, device, endpoint = row[:3]
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(ORDER)
-                await connection.execute(_DROP_TWIN, store_id, device, endpoint)
-                room = await connection.fetchrow(_ROOM, store_id, device)
-                _check_room(dict(room or {}))
-                await connection.execute(_PUT, *row, origin)
+        async with transaction(self._pool) as connection:
+            await connection.execute(ORDER)
+            await connection.execute(_DROP_TWIN, store_id, device, endpoint)
+            room = await connection.fetchrow(_ROOM, store_id, device)
+            _check_room(dict(room or {}))
+            await connection.execute(_PUT, *row, origin)
 
     async def list(self, store_id: str) -> list[Push]:
         """Those of a store. Raises UnavailableError."""
