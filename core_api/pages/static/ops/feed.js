@@ -3,7 +3,7 @@
 // An EventSource cannot send a token. The stream ends by itself after a minute or so; one that is
 // silent for longer than it may be is taken for dead.
 
-import { fetchCore } from "../shared/fetch_core.js";
+import { fetchCore } from "../shared/core/fetch_core.js";
 import { SseParser } from "../yabam/contract/sse.js";
 
 const PATH = "/v1/ops/stream";

@@ -1,7 +1,7 @@
 // On which devices and printers one order is, as Core has heard: a line that is asked for by a press.
 
 import { el, setText } from "./dom.js";
-import { fetchCore } from "./fetch_core.js";
+import { fetchCore } from "./core/fetch_core.js";
 import { clockTime } from "./format.js";
 import { addTexts, t } from "./language.js";
 

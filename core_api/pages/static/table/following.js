@@ -1,6 +1,6 @@
 // Follows a table: its orders, what its guests share, and what its store says to all.
 
-import { fetchCore } from "../shared/fetch_core.js";
+import { fetchCore } from "../shared/core/fetch_core.js";
 import { PageTransport, awakeClock, onWaking } from "../shared/follow.js";
 import { ofBrowser } from "../shared/storage.js";
 import { readProblem, slugOf } from "../yabam/transport/http_failures.js";

@@ -1,6 +1,6 @@
 // The orders of a store as its log tells of them, read from the end backwards.
 
-import { fetchCore } from "../../shared/fetch_core.js";
+import { fetchCore } from "../../shared/core/fetch_core.js";
 import { checkSync } from "../../yabam/contract/contract.js";
 
 /** So many events are asked for at once. */

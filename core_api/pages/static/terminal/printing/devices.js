@@ -1,7 +1,7 @@
 // The registered devices of a store, and what each was asked to do and has answered: asked for when the sheet opens.
 
 import { el } from "../../shared/dom.js";
-import { fetchCore } from "../../shared/fetch_core.js";
+import { fetchCore } from "../../shared/core/fetch_core.js";
 import { clockTime } from "../../shared/format.js";
 import { t } from "../../shared/language.js";
 

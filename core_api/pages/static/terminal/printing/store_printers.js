@@ -1,6 +1,6 @@
 // The printers of one store: what prints what, how each is, and what its owner says to them.
 
-import { fetchCore } from "../../shared/fetch_core.js";
+import { fetchCore } from "../../shared/core/fetch_core.js";
 import { ofBrowser } from "../../shared/storage.js";
 import { MOST_CHANNELS } from "../../yabam/transport.js";
 import { MOST_PRINTERS, printersIn, stateOf, ticketsIn } from "./rules.js";
