@@ -52,6 +52,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "revocations": "tokens that count no longer, as records and as a list",
         "tickets": "proof of permission and of a recent sync",
         "stream_placement": "which event server carries which channels",
+        "setting_groups": "settings that processes of both servers have in common",
         "derived_secrets": "passwords and secrets that are made from a key and stored nowhere",
         "devices": "who a device is, its topics and messages",
     },
