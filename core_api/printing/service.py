@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import Channel
 from core_api.edits.plan import Rules
 from core_api.errors import ConflictError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.printing.cloudprnt import JobSeen
 from core_api.printing.jobs import PREFIX, Job, Step, job_of
 from core_api.printing.metrics import PrintMetrics
@@ -28,11 +26,9 @@ from core_api.printing.statements import (
     read_jobs,
 )
 from core_api.printing.stepping import step_job
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class PrintService:
@@ -101,17 +97,13 @@ class PrintService:
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
         channel = Channel("device", store_id, device_id)
-        with mapped_errors():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                is_held = await is_held_by(connection, store_id, device_id, agent)
-                if step == "take" and not is_held:
-                    raise ConflictError(f"the printer {device_id} is not held by {agent}")
-                before, job = await step_job(
-                    connection, self._rules, channel, job_id, step, agent, attempt, detail
-                )
+        async with transaction(self._pool, isolation="read_committed") as connection:
+            is_held = await is_held_by(connection, store_id, device_id, agent)
+            if step == "take" and not is_held:
+                raise ConflictError(f"the printer {device_id} is not held by {agent}")
+            before, job = await step_job(
+                connection, self._rules, channel, job_id, step, agent, attempt, detail
+            )
         if job is not before:
             self._committed([str(channel)])
             self._metrics.settled.labels(job.state).inc()

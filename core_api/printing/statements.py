@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from core_api.edits.reading import Connection
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
@@ -356,12 +356,5 @@ async def printers_waiting(pool: Pool, longer_than_s: float) -> int:
     return count
 
 
-async def trim_jobs(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` jobs that are gone so long. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_jobs: Final = trim_by(_TRIM)
+"""Forgets jobs that are long gone."""
