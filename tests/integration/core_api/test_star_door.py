@@ -15,7 +15,7 @@ from msgspec import Raw
 from client_sdk.contract.channel import Channel
 from core_api.devices.registrations import RegisterDevice, Registrations
 from core_api.postgres.pool import LOCK_WAIT_S, open_pool
-from core_api.printing.cloudprnt import Poll
+from core_api.printing.cloudprnt import Poll, token_of
 from core_api.printing.jobs import PREFIX, Job
 from core_api.printing.star.door import StarDoor
 from core_api.printing.star.jobs import StarJobs
@@ -48,8 +48,11 @@ class Kitchen:
 
     def another_door(self) -> StarDoor:
         """The same of another process."""
-        jobs = StarJobs(self.store.prints, self.store.presence)
-        return StarDoor(jobs, self.stars, lambda: self.clock, now_ms)
+        return StarDoor(self.polls(), self.stars, lambda: self.clock, now_ms)
+
+    def polls(self) -> StarJobs:
+        """What the door over HTTP does, too."""
+        return StarJobs(self.store.prints, self.store.presence)
 
     async def open(self, media: Sequence[str] = ("text/plain",)) -> Identity:
         wanted = RegisterDevice(media=list(media))
@@ -286,6 +289,48 @@ async def test_a_result_counts_after_the_printer_was_told_to_poll_again(kitchen:
     assert await kitchen.states() == [("done", 1, False)]
     with pytest.raises(DeviceMessageError, match="no printer"):
         await kitchen.status()
+
+
+async def test_a_printer_that_polls_anew_while_a_job_is_under_way_gets_it_once_unmarked(
+    kitchen: Kitchen,
+) -> None:
+    printer = await kitchen.open()
+    await kitchen.order()
+    ring = await kitchen.job()
+    # It starts anew, and is told to poll.
+    await kitchen.stars.keep(printer, kitchen.mac, "trigger")
+    polls, well = kitchen.polls(), Poll("200 OK")
+    assert await polls.reported(kitchen.store.printer, well) is None
+    await kitchen.pass_time(61)
+    offered = await polls.reported(kitchen.store.printer, well)
+    assert offered is not None
+    token = token_of(offered)
+    assert token != ring.fields["jobToken"]
+    wanted = await polls.wanted(kitchen.store.printer, token)
+    assert wanted is not None
+    taken = await polls.take(kitchen.store.printer, wanted)
+    assert taken is not None
+    assert (taken.attempts, taken.repeat) == (2, True)
+    # And back again, with that one under way.
+    await kitchen.stars.keep(printer, kitchen.mac, "full")
+    assert await kitchen.status() == ()
+    await kitchen.result(ring, printSucceeded=True)
+    assert await kitchen.states() == [("sent", 2, True)]
+    await polls.confirmed(kitchen.store.printer, token, "done", "")
+    assert await kitchen.states() == [("done", 2, True)]
+
+
+async def test_the_copies_of_a_ticket_come_one_after_the_other(kitchen: Kitchen) -> None:
+    await kitchen.open()
+    routing = ROUTING["printers"]["kitchen-1"] | {"copies": 2}
+    await kitchen.store.route({"printers": {"kitchen-1": routing}})
+    await kitchen.order()
+    first = await kitchen.job()
+    await kitchen.result(first, printSucceeded=True)
+    second = await kitchen.job()
+    assert first.fields["jobToken"] != second.fields["jobToken"]
+    await kitchen.result(first, printSucceeded=True)
+    assert await kitchen.states() == [("done", 1, False), ("sent", 1, False)]
 
 
 async def test_a_ticket_of_before_a_restore_is_marked(kitchen: Kitchen) -> None:

@@ -16,7 +16,6 @@ from server_common.devices.messages import Ring
 from tests.integration.core_api.device_shop import KEYS
 from tests.integration.core_api.test_print_jobs import Store
 
-
 NOW_MS = 1_800_000_000_000
 
 
