@@ -72,8 +72,8 @@ class Poll(Struct, frozen=True, rename="camel"):
 
     @property
     def is_busy(self) -> bool:
-        """Whether it is to be left alone for now, although nothing is wrong with it."""
-        return self.code.startswith(_BUSY)
+        """Whether it is to be left alone for now: it takes no job while it prints."""
+        return bool(self.printing_in_progress) or self.code.startswith(_BUSY)
 
     @property
     def troubles(self) -> list[str]:
@@ -113,7 +113,7 @@ def decide(jobs: Sequence[JobSeen], poll: Poll, now: datetime) -> Decision:
     if taken is not None:
         if not poll.is_online:
             return Decision("doubt", taken.job, f"printer says {poll.code}")
-        if poll.printing_in_progress or poll.is_busy or now - taken.since < PRINT_TIMEOUT:
+        if poll.is_busy or now - taken.since < PRINT_TIMEOUT:
             return Decision()
         return Decision("doubt", taken.job, "no confirmation came")
     if not poll.is_online or poll.is_busy:

@@ -18,6 +18,8 @@ import pytest
 
 from client_sdk.printer.core_source import CoreSource
 from client_sdk.printer.source import Job
+from core_api.restore.lineage import start_epoch
+from core_api.restore.main import epoch_after
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 from tests.parts import migrated_database
@@ -74,8 +76,10 @@ class Kitchen:
         await asyncio.to_thread(self._start)
 
     async def begin_epoch(self) -> None:
-        """What a person does after a restore (docs/restore.md)."""
-        await asyncio.to_thread(self.core.stack.run, "new-epoch", ["db", "new-epoch"])
+        """What `yabam db new-epoch` does after a restore (docs/restore.md)."""
+        connection = await asyncpg.connect(self.core.database)
+        await start_epoch(connection, epoch_after)
+        await connection.close()
 
     def _start(self) -> None:
         self.core.stack.core.start()

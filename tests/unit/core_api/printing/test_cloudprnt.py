@@ -76,10 +76,17 @@ def test_while_a_job_is_under_way_no_other_is_offered() -> None:
     assert decide(seen(TAKEN, LATER_JOB), printing, NOW + 2 * PRINT_TIMEOUT).job is None
 
 
-@pytest.mark.parametrize("code", ["220 Printing", "221 Output paper is present"])
-def test_a_printer_that_is_busy_is_left_alone(code: str) -> None:
-    assert decide(seen(job()), Poll(code), NOW).job is None
-    decided = decide(seen(TAKEN, LATER_JOB), Poll(code), NOW + 2 * PRINT_TIMEOUT)
+@pytest.mark.parametrize(
+    "poll",
+    [
+        Poll("220 Printing"),
+        Poll("221 Output paper is present"),
+        Poll("200 OK", printing_in_progress=True),
+    ],
+)
+def test_a_printer_that_is_busy_is_left_alone(poll: Poll) -> None:
+    assert decide(seen(job()), poll, NOW).job is None
+    decided = decide(seen(TAKEN, LATER_JOB), poll, NOW + 2 * PRINT_TIMEOUT)
     assert (decided.step, decided.job) == (None, None)
 
 
