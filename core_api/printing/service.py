@@ -96,6 +96,27 @@ class PrintService:
             ConflictError: the step does not follow, or the printer is another agent's.
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
+        _, job = await self._step(store_id, device_id, job_id, step, agent, attempt, detail)
+        return job
+
+    async def take_first(
+        self, store_id: str, device_id: str, job_id: str, agent: str
+    ) -> Job | None:
+        """Take a job; None: the agent had taken it before, or it is too old. Raises as `step`."""
+        before, job = await self._step(store_id, device_id, job_id, "take", agent, 0, "")
+        return job if job is not before and job.state == "sent" else None
+
+    async def _step(
+        self,
+        store_id: str,
+        device_id: str,
+        job_id: str,
+        step: Step,
+        agent: str,
+        attempt: int,
+        detail: str,
+    ) -> tuple[Job, Job]:
+        """The job before and after the step; the same one, if nothing has changed."""
         channel = Channel("device", store_id, device_id)
         async with transaction(self._pool, isolation="read_committed") as connection:
             is_held = await is_held_by(connection, store_id, device_id, agent)
@@ -108,7 +129,7 @@ class PrintService:
             self._committed([str(channel)])
             self._metrics.settled.labels(job.state).inc()
             _log.info("print_job", printer=str(channel), job=job_id, step=step, state=job.state)
-        return job
+        return before, job
 
     async def jobs(self, printer: Channel) -> tuple[list[JobSeen], datetime]:
         """The jobs of a printer in the order in which they are printed, and the database's time.

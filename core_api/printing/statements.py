@@ -152,6 +152,7 @@ UNION ALL
 SELECT '', '', 0, NULL, 0, now(), now()
 """
 
+_EPOCH_BEGAN: Final = "SELECT started_at FROM epoch"
 _IS_JOB: Final = "SELECT 1 FROM documents WHERE channel = $1 AND key = $2"
 
 # What an agent may take without a person's word, as `Job.is_ready` says.
@@ -331,6 +332,13 @@ async def read_jobs(connection: Connection, channel: str) -> tuple[list[LockedRo
     """The jobs of a printer, not locked, and the time."""
     rows = await connection.fetch(_JOBS, channel)
     return [LockedRow(*row) for row in rows if row[1]], rows[-1][6]
+
+
+async def epoch_began(connection: Connection) -> datetime:
+    """When the log began anew last: what is older may have been printed in what is lost since."""
+    ((at,),) = await connection.fetch(_EPOCH_BEGAN)
+    began: datetime = at
+    return began
 
 
 async def is_job(connection: Connection, channel: str, key: str) -> bool:
