@@ -10,24 +10,21 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from client_sdk.contract.channel import Channel
 from core_api.devices.measurements import Measured, Measurements, Of, telemetry_value
 from core_api.devices.presence import SILENT_S, offline_value
 from core_api.devices.registrations import find_kept
 from core_api.devices.work import Work
 from core_api.errors import ConflictError, UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, transaction
 from core_api.system_edits.in_transaction import Change, change_documents
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.devices.metrics import DeviceMetrics
     from core_api.edits.plan import Rules
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 FLUSH_EVERY_S: Final = 1.0
 LOOK_EVERY_S: Final = 5.0
@@ -114,15 +111,14 @@ class Watching:
     async def _one_silent(self, partitions: list[int], failed: list[str]) -> str | None:
         name = None
         try:
-            with mapped_errors():
-                async with self._pool.acquire() as connection, connection.transaction():
-                    row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed)
-                    if row is None:
-                        return None
-                    channel = Channel("device", *row)
-                    name = f"{channel.root}/{channel.part}"
-                    change = Change(channel, "status", offline_value)
-                    channels = await change_documents(connection, [change], self._rules)
+            async with transaction(self._pool) as connection:
+                row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed)
+                if row is None:
+                    return None
+                channel = Channel("device", *row)
+                name = f"{channel.root}/{channel.part}"
+                change = Change(channel, "status", offline_value)
+                channels = await change_documents(connection, [change], self._rules)
         except (ConflictError, UnavailableError):
             raise
         except Exception:
@@ -137,20 +133,19 @@ class Watching:
         return name
 
     async def _write(self, of: Of, names: Mapping[str, Measured]) -> None:
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                device = await find_kept(connection, *of)
-                known = () if device is None else (None, device.identity.generation)
-                ours = {name: one for name, one in names.items() if one.generation in known}
-                if device is None or not ours:
-                    self._metrics.dropped.inc(len(names))
-                    return
-                partition = max(ours.values(), key=lambda one: one.at_ms).partition
-                await Work(connection, device, partition).is_still_there()
-                change = Change(
-                    device.identity.channel,
-                    "telemetry",
-                    lambda current, now: telemetry_value(current, ours, now),
-                )
-                channels = await change_documents(connection, [change], self._rules)
+        async with transaction(self._pool) as connection:
+            device = await find_kept(connection, *of)
+            known = () if device is None else (None, device.identity.generation)
+            ours = {name: one for name, one in names.items() if one.generation in known}
+            if device is None or not ours:
+                self._metrics.dropped.inc(len(names))
+                return
+            partition = max(ours.values(), key=lambda one: one.at_ms).partition
+            await Work(connection, device, partition).is_still_there()
+            change = Change(
+                device.identity.channel,
+                "telemetry",
+                lambda current, now: telemetry_value(current, ours, now),
+            )
+            channels = await change_documents(connection, [change], self._rules)
         self._committed(channels)

@@ -115,7 +115,7 @@ class DeviceIngest:
             clock=time.monotonic,
             metrics=metrics,
         )
-        self._ringing = Ringing(writing, self._answers.ring)
+        self._ringing = Ringing(writing, self._answers.ring, now_ms)
         self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
 
     @property
