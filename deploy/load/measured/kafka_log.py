@@ -30,7 +30,7 @@ async def stored_steps(bootstrap: str, topic: str) -> dict[Step, Stored]:
     try:
         await consumer.start()
         try:
-            await consumer.topics()
+            await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
             numbers = consumer.partitions_for_topic(topic) or set()
             parts = [TopicPartition(topic, number) for number in sorted(numbers)]
             ends = await consumer.end_offsets(parts)
