@@ -1,4 +1,7 @@
-"""Registered devices in Postgres: made, changed, given another password, removed."""
+"""Registered devices in Postgres: made, changed, given another password, removed.
+
+A password does not expire: it is good until another one is given or the device is removed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The life of a print job. Pure.
+"""The life of a print job. Pure. In which order a printer prints, `client_sdk/printer` decides.
 
 | from | step | to |
 | --- | --- | --- |

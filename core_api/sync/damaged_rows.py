@@ -3,8 +3,8 @@ channel.
 
 An event in the log that cannot be given makes the channel begin anew: the open orders, or the
 documents, stand elsewhere and are still to be had. A document's value that cannot be given is left
-out as a large one is. A channel whose orders cannot be given is left out of the answer: its client
-takes the others, says what is missing, and asks again with back-off.
+out, as one that is too large for a snapshot. A channel whose orders cannot be given is left out of
+the answer: its client takes the others, says what is missing, and asks again with back-off.
 
 Text that Postgres gives and that is no JSON is treated in the same way. To look for it in each row
 would cost every answer something, so the answer is looked at as a whole, and the rows only where

@@ -1,4 +1,4 @@
-"""Sends what happens in stores to the URLs that subscribe to it: each store in order, none for all.
+"""Sends what happens in stores to the URLs that subscribe to it: in order for each store.
 
 A lane is one store of one subscription. It is taken for a while, and its events are sent one after
 the other; its place in the log moves after each answer. So whatever dies in between, an event comes
