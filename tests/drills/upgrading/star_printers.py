@@ -74,19 +74,27 @@ class StarKitchen:
                 for core in (old, new):
                     await self._order(core)
                     await self._print_all(core)
-                await self._order(new)
-                await self._until_offered(new)
+        # Alone, so that it is this one that names the job.
+        with self._core(self._code.new, _PLAIN) as new:
+            await self._order(new)
+            await self._until_offered(new)
+        with self._core(self._code.old) as old:
             await self._print_all(old)
             await self._order(old)
             await self._print_all(old)
+        stuck = self._ordered - len(self._printed)
         with self._core(self._code.new) as new:
             await self._order(new)
             await self._print_all(new)
         missing = self._ordered - len(self._printed)
-        notes = [] if not missing else [f"star printer: {missing} tickets did not come out"]
+        notes = []
+        if missing:
+            notes.append(f"star printer: {missing} tickets did not come out at the end")
+        if stuck:
+            notes.append(f"star printer: the previous release could not print {stuck} tickets")
         if not is_stuck:
             notes.append("star printer: the previous release hands over dated jobs; say so")
-        return Verdict(lost=max(0, missing), doubled=max(0, -missing), notes=notes)
+        return Verdict(max(0, missing), max(0, -missing), late=max(0, stuck), notes=notes)
 
     @contextmanager
     def _core(
