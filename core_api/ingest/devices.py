@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
 
 GROUP: Final = "core-devices"
+MOST_UNDER_WAY: Final = 2_000
+"""So many messages of a partition may wait for a store whose rows somebody holds locked before the
+partition waits with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class DeviceIngest:
             writing,
             rules,
             measurements,
-            lambda batch: store_sightings(pool, batch),
+            lambda batch: store_sightings(writing, batch),
             committed,
             PrintResults(rules).take,
         )
@@ -114,6 +117,7 @@ class DeviceIngest:
             group=group,
             clock=time.monotonic,
             metrics=metrics,
+            most_under_way=MOST_UNDER_WAY,
         )
         self._ringing = Ringing(writing, self._answers.ring)
         self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
