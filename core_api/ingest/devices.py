@@ -31,6 +31,7 @@ from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star_printers import Ringing, StarPrinters
 from core_api.receipts.statements import store_sightings
 from server_common.kafka.connection import Kafka
+from server_common.limits import DEVICE_MESSAGES_WAITING
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -39,9 +40,6 @@ if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
 
 GROUP: Final = "core-devices"
-MOST_UNDER_WAY: Final = 2_000
-"""So many messages of a partition may wait for a store whose rows somebody holds locked before the
-partition waits with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ class DeviceIngest:
             group=group,
             clock=time.monotonic,
             metrics=metrics,
-            most_under_way=MOST_UNDER_WAY,
+            most_under_way=DEVICE_MESSAGES_WAITING,
         )
         self._ringing = Ringing(writing, self._answers.ring)
         self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)

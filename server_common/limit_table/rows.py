@@ -48,6 +48,7 @@ from server_common.limits import (
     DEVICE_DEAD_BYTES,
     DEVICE_EVENT_BYTES,
     DEVICE_MEASUREMENTS,
+    DEVICE_MESSAGES_WAITING,
     DEVICE_MISSING,
     DEVICE_OPEN_COMMANDS,
     DEVICE_PAYLOAD_BYTES,
@@ -178,6 +179,10 @@ TABLE: Final[tuple[Limit, ...]] = (
     Limit(
         "records of Kafka being applied, of a partition, in bytes", INGEST_BYTES, "bytes", "ingest",
         "they wait in Kafka; one that is larger is applied alone",
+    ),
+    Limit(
+        "devices' messages of a partition that wait for a row", DEVICE_MESSAGES_WAITING, "count",
+        "ingest", "the partition waits with them",
     ),
     Limit("dead letter", DEAD_LETTER_BYTES, "bytes", "ingest", "the headers are shortened"),
     Limit("proxy: request head", PROXY_HEAD_BYTES, "bytes", "nginx", "414 or 400"),
