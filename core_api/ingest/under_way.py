@@ -38,6 +38,7 @@ class _Batch:
     is_fresh: bool = True
     """No round has waited for it yet."""
     is_dealt_with: bool = False
+    is_over: bool = False
 
 
 class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -160,7 +161,8 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         if not batch.task.cancelled() and (error := batch.task.exception()) is not None:
             self._failed.append(error)
         # One that is done holds its place until those before it are: the offset waits for them.
-        while batches and batches[0].task.done():
+        batch.is_over = True
+        while batches and batches[0].is_over:
             batches.popleft()
         if not batches:
             del self._batches[partition]

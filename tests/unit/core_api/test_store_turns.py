@@ -64,7 +64,7 @@ async def test_a_store_that_is_held_leaves_room_for_all_others() -> None:
     others = [rows.write("b", f"b{n}") for n in range(10)]
     await asyncio.gather(*others)
     await rows.until(lambda: rows.retries > 30)
-    assert (rows.most["a"], rows.most["b"]) == (1, 2)
+    assert rows.most["a"] == 1 < rows.most["b"]
     assert max(rows.rests) == LONGEST_REST_S
     rows.held.clear()
     await asyncio.gather(*waiting)

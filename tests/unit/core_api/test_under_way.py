@@ -156,6 +156,22 @@ async def test_a_partition_is_read_on_while_what_waits_is_small(consumer: Consum
     await batches.give_up()
 
 
+async def test_batches_that_end_at_once_are_all_heard_of(consumer: Consumer) -> None:
+    batches, now = of(consumer, most=100), asyncio.Event()
+
+    async def fail() -> None:
+        await now.wait()
+        raise ZeroDivisionError
+
+    batches.start(A, [record(1, 1)], until(now))
+    batches.start(A, [record(1, 2)], fail())
+    await batches.settle()
+    now.set()
+    with pytest.raises(ZeroDivisionError):
+        await batches.finish()
+    assert not batches.partitions
+
+
 async def test_no_offset_passes_a_batch_that_is_not_dealt_with(consumer: Consumer) -> None:
     batches, first = of(consumer, most=100), asyncio.Event()
     batches.start(A, [record(1, 1)], until(first))
