@@ -150,7 +150,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         edit_metrics,
     )
     print_metrics = PrintMetrics(metrics.registry)
-    maker = JobMaker(writing, edits.rules, announced, print_metrics)
+    maker = JobMaker(writing, edits.rules, announced, print_metrics, settings.print_names)
     prints = PrintService(writing, edits.rules, announced, print_metrics)
     presence = PrinterPresence(writing, edits.rules, announced)
 
