@@ -8,9 +8,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
@@ -25,6 +25,7 @@ from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import ProcessError
 from deploy.local.restaurant import STORES, Restaurant, show_orders
+from deploy.local.schema import is_migrated
 from deploy.local.stack import Addresses, Ports, Stack, load_keys
 from deploy.local.webhook_sender import LOOPBACK as LOOPBACK_RECEIVERS
 from deploy.local.webhook_sender import add_sender
@@ -55,46 +56,52 @@ def _run(options: Options, cleanup: contextlib.ExitStack) -> None:
     options.check_ports(gateway=bool(options.mqtt or mosquitto), broker=mosquitto is not None)
     ports = Ports(options.core_port, options.events_port, options.relay_port, options.ingest_port)
     started = time.monotonic()
-    with _step("PostgreSQL"):
-        database = options.database or _postgres(options.data, cleanup)
-    with _step("Kafka broker"):
-        kafka = options.kafka or _broker(options.data, cleanup)
-        # The embedded broker answers a waiting fetch only when its time is up.
-        settings = {} if options.kafka else {"YABAM_EVENTS_FETCH_WAIT_MS": "10"}
-        settings |= LOOPBACK_RECEIVERS
+    postgres = None if options.database else EmbeddedPostgres(options.data / "postgres")
+    broker = None if options.kafka else EmbeddedBroker(options.data)
+    _start_at_once(
+        {"PostgreSQL": postgres, "Kafka broker": broker, "Mosquitto": mosquitto}, cleanup
+    )
+    # The embedded broker answers a waiting fetch only when its time is up.
+    settings = {} if broker is None else {"YABAM_EVENTS_FETCH_WAIT_MS": "10"}
+    database = options.database or (postgres.url if postgres else "")
+    kafka = options.kafka or (broker.bootstrap if broker else "")
     stack = Stack(
         Addresses(database, kafka, ports=ports),
         load_keys(options.data / LOCAL_KEYS.name),
         options.data,
-        settings,
+        settings | LOOPBACK_RECEIVERS,
     )
-    with _step("database schema"):
-        stack.migrate()
+    if not asyncio.run(is_migrated(database)):
+        with _step("database schema"):
+            stack.migrate()
     cleanup.callback(_quietly, stack.stop)
     add_sender(stack, options.webhooks_port)
-    broker = _mqtt(options, mosquitto, stack, cleanup)
+    door = _door(options, mosquitto, stack)
     with _step(", ".join(process.name for process in stack.processes)):
         stack.start()
     print(f"Ready after {time.monotonic() - started:.1f} s.\n")
     owner = _token(stack, Caller("owner-1", "owner", frozenset({STORE})))
     star = asyncio.run(set_up_kitchen(stack.core_url, owner))
     print(_what_to_try(stack, star), flush=True)
-    print(broker, end="\n\n", flush=True)
+    print(door, end="\n\n", flush=True)
     asyncio.run(_watch(stack, options))
 
 
-def _postgres(data: Path, cleanup: contextlib.ExitStack) -> str:
-    server = EmbeddedPostgres(data / "postgres")
-    cleanup.callback(_quietly, server.stop)
-    server.start()
-    return server.url
+class _Server(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
 
 
-def _broker(data: Path, cleanup: contextlib.ExitStack) -> str:
-    broker = EmbeddedBroker(data)
-    cleanup.callback(_quietly, broker.stop)
-    broker.start()
-    return broker.bootstrap
+def _start_at_once(servers: Mapping[str, _Server | None], cleanup: contextlib.ExitStack) -> None:
+    """Start what our processes are connected to: most of its start is waiting, for each alone."""
+    ours = {name: server for name, server in servers.items() if server is not None}
+    if not ours:
+        return
+    for server in ours.values():
+        cleanup.callback(_quietly, server.stop)
+    with _step(", ".join(ours)), ThreadPoolExecutor(len(ours)) as starters:
+        for start in [starters.submit(server.start) for server in ours.values()]:
+            start.result()
 
 
 def _mosquitto(options: Options) -> MosquittoServer | None:
@@ -102,28 +109,20 @@ def _mosquitto(options: Options) -> MosquittoServer | None:
     return installed_mosquitto(options.data / "mqtt", *ports)
 
 
-def _mqtt(
-    options: Options,
-    server: MosquittoServer | None,
-    stack: Stack,
-    cleanup: contextlib.ExitStack,
-) -> str:
+def _door(options: Options, mosquitto: MosquittoServer | None, stack: Stack) -> str:
     """Add the door for devices, if there is a broker; what to say of it."""
     ports = options.gateway_port, options.admin_port
     if options.mqtt:
         return add_named_door(stack, options.mqtt, os.environ, *ports)
-    if server is None:
+    if mosquitto is None:
         return (
             "There is no Mosquitto here, so nothing speaks MQTT; on Debian: apt-get install "
             "mosquitto. Or name a broker: make run MQTT=host:port"
         )
-    with _step("Mosquitto"):
-        cleanup.callback(_quietly, server.stop)
-        server.start()
-    add_door(stack, server.settings, *ports)
+    add_door(stack, mosquitto.settings, *ports)
     return (
-        f"Devices connect by MQTT to {LOOPBACK}:{server.port}, with TLS to {server.tls_port}: "
-        "docs/mqtt.md."
+        f"Devices connect by MQTT to {LOOPBACK}:{mosquitto.port}, with TLS to "
+        f"{mosquitto.tls_port}: docs/mqtt.md."
     )
 
 

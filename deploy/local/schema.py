@@ -1,0 +1,25 @@
+"""Whether a database has the newest schema, asked without loading Alembic."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from core_api.postgres.pool import NEEDED_REVISION, Primary
+
+
+async def is_migrated(database_url: str) -> bool:
+    """Whether the database is at the newest migration of this release.
+
+    False also where that cannot be asked: `yabam db upgrade` says why.
+    """
+    try:
+        connection = await Primary(database_url).connect()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return False
+    try:
+        found = await connection.fetch("SELECT version_num FROM alembic_version")
+    except asyncpg.PostgresError:
+        return False
+    finally:
+        await connection.close()
+    return [row["version_num"] for row in found] == [NEEDED_REVISION]
