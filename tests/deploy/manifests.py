@@ -62,7 +62,7 @@ def resources() -> list[Resource]:
     return [
         document
         for path in sorted(FOLDER.rglob("*.yaml"))
-        for document in yaml.safe_load_all(path.read_text())
+        for document in yaml.load_all(path.read_text(), yaml.CSafeLoader)
         if document.get("kind", "Kustomization") != "Kustomization"
     ]
 

@@ -12,11 +12,8 @@ from deploy.runbook import SOURCE, TARGET, render
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / TARGET).read_text()
-RULES = [
-    rule
-    for group in yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())["groups"]
-    for rule in group["rules"]
-]
+ALERTS = yaml.load((ROOT / "deploy/prometheus/alerts.yml").read_text(), yaml.CSafeLoader)
+RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 
 
 def page(text: str) -> str:
