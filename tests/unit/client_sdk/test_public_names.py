@@ -66,3 +66,13 @@ def test_the_event_server_loads_no_http_client() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert not {"httpx", "sqlite3"} & set(done.stdout.split())
+
+
+def test_make_run_loads_nothing_that_only_migrations_and_servers_need() -> None:
+    program = "import deploy.local.__main__, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not {"aiokafka", "alembic", "sqlalchemy", "starlette", "structlog", "uvicorn"} & set(
+        done.stdout.split()
+    )
