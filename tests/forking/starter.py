@@ -179,6 +179,10 @@ class _Server:
         try:
             self._socket.send(request)
             answer = self._socket.recv(LARGEST_REQUEST)
+        except OSError as error:
+            # An answer that still came would be taken for that of the next request.
+            self._process.kill()
+            raise ProcessError(f"the fork server does not answer: {error!r}") from error
         finally:
             _adopt_orphans(False)
         if not answer.isdigit():
