@@ -7,8 +7,10 @@ goes on where it has stopped. A test holds that both ways answer alike, byte for
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 from functools import partial
 from types import TracebackType
 from typing import Protocol, TypeAlias
@@ -19,6 +21,7 @@ from client_sdk.contract.device import DeviceReport
 from core_api.access.callers import Caller
 from core_api.api.gate import Gate
 from core_api.api.request_parts import device_of
+from core_api.errors import UnavailableError
 from core_api.http.plain_requests import PlainRequest, PlainRequests
 from core_api.http.quick_answers import Asker
 from core_api.sync.quick.reads import Outcome, QuickAnswer
@@ -68,6 +71,7 @@ class QuickSyncs:
         self._note = note
         self._finishing = finishing
         self._served = served
+        self._asking: set[asyncio.Task[None]] = set()
 
     def take(self, data: bytes, asker: Asker) -> bool:
         """Take a request, if it is plain (`QuickAnswers`)."""
@@ -87,8 +91,7 @@ class QuickSyncs:
         report = device_of(request.device)
         named = None if report is None else report.device
         told = partial(self._told, asker, began, caller, report, wanted)
-        # A guest's party may have left its table: that is asked of the database.
-        if caller.role == "table" or not self._fetch.ask(caller, wanted, named, told):
+        if not self._fetch.ask(caller, wanted, named, told):
             told(None)
 
     def _told(
@@ -103,18 +106,54 @@ class QuickSyncs:
         if outcome is None:
             work = partial(self._general, caller, report, wanted)
             asker.leave_to(self._finishing(work, began))
-        elif isinstance(outcome, QuickAnswer):
-            try:
-                self._gate.check_signed_in(caller)
-                if report is not None:
-                    self._note(caller, report, wanted, outcome.epoch, outcome.heads)
-            except Exception as error:
-                self._refuse(asker, began, error)
-                return
-            asker.answer(outcome.body)
-            self._served.observe(time.perf_counter() - began)
-        else:
+        elif not isinstance(outcome, QuickAnswer):
             self._refuse(asker, began, outcome)
+        else:
+            answer = partial(self._answer, asker, began, caller, report, wanted, outcome)
+            if caller.role == "table":
+                self._once_it_stays(caller, answer)
+            else:
+                answer(None)
+
+    def _once_it_stays(self, caller: Caller, answer: Callable[[Exception | None], None]) -> None:
+        """A guest's party may have left its table: that is asked of the database, after the read,
+        so that the answer shows nothing of the next party."""
+
+        def asked(asking: asyncio.Task[None]) -> None:
+            self._asking.discard(asking)
+            if asking.cancelled():
+                answer(UnavailableError("Core is stopping: ask another one, or again"))
+            else:
+                error = asking.exception()
+                answer(error if isinstance(error, Exception) else None)
+
+        # In no one's context, as all that share a read are told in that of who came first.
+        asking = asyncio.create_task(self._gate.check_stay(caller), context=Context())
+        self._asking.add(asking)
+        asking.add_done_callback(asked, context=Context())
+
+    def _answer(
+        self,
+        asker: Asker,
+        began: float,
+        caller: Caller,
+        report: DeviceReport | None,
+        wanted: SyncRequest,
+        found: QuickAnswer,
+        error: Exception | None,
+    ) -> None:
+        if error is not None:
+            self._refuse(asker, began, error)
+            return
+        try:
+            self._gate.check_signed_in(caller)
+            if report is not None:
+                self._note(caller, report, wanted, found.epoch, found.heads)
+        except Exception as refusal:
+            self._refuse(asker, began, refusal)
+            return
+        asker.answer(found.body)
+        self._served.observe(time.perf_counter() - began)
 
     def _refuse(self, asker: Asker, began: float, error: Exception) -> None:
         asker.leave_to(self._finishing(partial(_refused, [(error, error.__traceback__)]), began))

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
+from core_api.http.open_connections import OpenConnections
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.http_rules import HEAD_END, Refusal, bad_request, end_of_head, refusal_of
 from server_common.limits import CORE_HEAD_BYTES
@@ -40,6 +41,7 @@ class Connection(HttpToolsProtocol):
         read_timeout: how long a request may take to come.
         quick: answers plain requests; None: all go to the application.
         heads: of quick answers.
+        open_connections: all of the server.
         config: uvicorn's.
         server_state: uvicorn's.
         app_state: uvicorn's.
@@ -50,6 +52,7 @@ class Connection(HttpToolsProtocol):
         read_timeout: ReadTimeout,
         quick: QuickAnswers | None,
         heads: AnswerHeads,
+        open_connections: OpenConnections,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -65,6 +68,7 @@ class Connection(HttpToolsProtocol):
         self._refusal: Refusal | None = None
         self._quick = quick
         self._heads = heads
+        self._open_connections = open_connections
         self._asked: bytes | None = None
         """The request that `quick` answers now."""
         self._answered_at = 0.0
@@ -74,10 +78,12 @@ class Connection(HttpToolsProtocol):
         """The client is there."""
         super().connection_made(transport)
         self._read_timeout.begin(self)
+        self._open_connections.came(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Clean up: the client is gone, or we have cut the connection."""
         self._read_timeout.end(self)
+        self._open_connections.went(self)
         self._waiting, self._asked = b"", None
         super().connection_lost(exc)
 
@@ -174,6 +180,17 @@ class Connection(HttpToolsProtocol):
             self.app = usual
         if self._is_leaving:
             self.shutdown()
+
+    def give_way(self) -> bool:
+        """Close, if nothing is under way and a request was answered; whether it did.
+
+        One that has not asked yet stays: its request may be on its way, and has a time-out.
+        """
+        has_answered = self._answered_at > 0 or self.cycle is not None
+        if not has_answered or not self._is_at_rest() or self.transport.is_closing():
+            return False
+        self.transport.close()
+        return True
 
     def shutdown(self) -> None:
         """Close once the request under way is answered; at once if there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
@@ -14,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from core_api.http.connection import Connection
+from core_api.http.open_connections import OpenConnections, most_for
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import BACKLOG, allow_open_files, at_stop_signals
@@ -28,9 +30,11 @@ READINESS_LEAD_S: Final = 1.0
 that this process is no longer ready."""
 
 
-def warn_of_few_files(max_waiting: int) -> None:
-    """Raise the limit of open files as far as possible and warn if it is too low: each waiting sync
-    takes one."""
+def connections_for(max_waiting: int) -> int:
+    """How many connections may be open, once the limit of open files is raised as far as possible.
+
+    It warns if that is too low: each waiting sync takes one.
+    """
     limit = allow_open_files()
     if limit < max_waiting + _OTHER_FILES:
         log.warning(
@@ -39,6 +43,7 @@ def warn_of_few_files(max_waiting: int) -> None:
             max_waiting=max_waiting,
             what_to_do="raise it (ulimit -n), or lower YABAM_MAX_WAITING",
         )
+    return most_for(limit, _OTHER_FILES)
 
 
 class CoreHttpServer(uvicorn.Server):
@@ -54,6 +59,7 @@ class CoreHttpServer(uvicorn.Server):
         request_timeout_s: how long a client may take over a request.
         tls: files of the certificate chain and of its key; None: no TLS.
         quick: answers plain requests ahead of the application; None: nobody does.
+        connections: how many may be open before those at rest give way.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class CoreHttpServer(uvicorn.Server):
         request_timeout_s: float,
         tls: tuple[str, str] | None = None,
         quick: QuickAnswers | None = None,
+        connections: int = sys.maxsize,
     ) -> None:
         certificate, key = tls or (None, None)
         super().__init__(
@@ -73,7 +80,13 @@ class CoreHttpServer(uvicorn.Server):
                 # uvicorn only ever calls it.
                 http=cast(
                     type[asyncio.Protocol],
-                    partial(Connection, ReadTimeout(request_timeout_s), quick, AnswerHeads()),
+                    partial(
+                        Connection,
+                        ReadTimeout(request_timeout_s),
+                        quick,
+                        AnswerHeads(),
+                        OpenConnections(connections),
+                    ),
                 ),
                 ssl_certfile=certificate,
                 ssl_keyfile=key,

@@ -60,24 +60,32 @@ class Plan:
         each = self.duration_s / (len(self.faults) + 1)
         return [each * (number + 1) for number in range(len(self.faults))]
 
-    def channel_of(self, client: int, prefix: str) -> tuple[str, str | None]:
-        """The store that a client belongs to, and its table; None: it is a terminal of the owner.
-
-        Args:
-            client: 0 … clients - 1.
-            prefix: begins the ids of the stores, so that runs do not meet.
-        """
-        store, place = client % self.stores, client // self.stores
-        name = f"{prefix}{store}"
-        if place < OWNERS_PER_STORE:
-            return name, None
-        return name, str(place - OWNERS_PER_STORE + 1)
-
     def tables_of(self, store: int) -> list[str | None]:
         """The tables of the store that somebody sits at; None stands for an order to take away."""
         at_store = (self.clients - store + self.stores - 1) // self.stores
         tables: list[str | None] = [str(n + 1) for n in range(at_store - OWNERS_PER_STORE)]
         return tables or [None]
+
+
+def place_of(client: int, stores: int, prefix: str) -> tuple[str, str | None]:
+    """The store that a client belongs to, and its table; None: it is a terminal of the owner.
+
+    Args:
+        client: from 0.
+        stores: how many there are.
+        prefix: begins the ids of the stores, so that runs do not meet.
+    """
+    store, place = client % stores, client // stores
+    name = f"{prefix}{store}"
+    if place < OWNERS_PER_STORE:
+        return name, None
+    return name, str(place - OWNERS_PER_STORE + 1)
+
+
+def channel_of(client: int, stores: int, prefix: str) -> str:
+    """The channel that a client follows; the arguments are those of `place_of`."""
+    store, table = place_of(client, stores, prefix)
+    return f"store:{store}" if table is None else f"table:{store}/{table}"
 
 
 def read_plan(arguments: Sequence[str]) -> Plan:

@@ -8,27 +8,25 @@ import resource
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from client_sdk.contract.channel import parse_channel
-from client_sdk.settings import Settings
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
-from deploy.load.clients.follower import Follower, Person, World
+from deploy.load.clients.messages import Begin
 from deploy.load.clients.probe import probe
+from deploy.load.clients.processes import ClientProcesses, processes_for
 from deploy.load.clients.writer import Door, Writer
 from deploy.load.measured.ledger import Ledger
 from deploy.load.measured.proof import Verdict, judge
 from deploy.load.measured.timeline import Mark, Second, Tally, Timeline
 from deploy.load.measured.usage import Usage
-from deploy.load.plan import FaultName, LoadTestError, Plan
+from deploy.load.plan import FaultName, LoadTestError, Plan, channel_of
 from deploy.load.site import Site, address_of
 
 _SETTLE_S: Final = 90.0
 _TOKEN_LIFETIME_S: Final = 86_400
-_SPARE_FILES: Final = 1_000
 _SHOWN_MODES: Final = ("live", "polling", "offline")
 _SHOWN_COUNTS: Final = ("opened", "synced", "committed", "delivered")
 
@@ -58,6 +56,8 @@ class Outcome:
     """Thresholds that were not kept."""
     cpu_s: dict[str, float] = field(default_factory=dict)
     """CPU seconds of each process over the run."""
+    client_processes: int = 1
+    """How many processes played the clients."""
     live_share: float = 0.0
     """Of all client seconds after the ramp, the part that was live."""
 
@@ -76,13 +76,12 @@ class LoadTest:
         self._site = site
         self._say = say
         self._run = f"load-{secrets.token_hex(3)}-"
-        self._chance = random.Random(plan.seed)
         self._began = time.monotonic()
         self._outcome = Outcome(plan, Timeline(), Tally())
-        self._usage = Usage(site.pids)
         self._tokens = token_keys({"local": site.keys.token}, "local")
         self._sent_at: dict[tuple[str, int], float] = {}
-        self._followers: list[Follower] = []
+        self._clients: ClientProcesses
+        self._usage = Usage(site.pids, lambda: self._clients.pids)
         self._came = 0
         self._live_s = self._all_s = 0.0
 
@@ -92,26 +91,34 @@ class LoadTest:
         Raises:
             LoadTestError: it could not be finished.
         """
-        _allow_files(self._plan.clients)
+        self._clients = ClientProcesses(self._outcome.tally, self._sent_at)
+        files = _allow_files()
         writer = self._writer()
-        others = [asyncio.create_task(self._watch()), asyncio.create_task(self._probes())]
+        work = asyncio.create_task(self._work(writer, processes_for(self._plan.clients, files)))
+        others = [work, *map(asyncio.create_task, (self._watch(), self._probes()))]
+        lost = self._clients.lost
         try:
-            await self._ramp()
-            faults = asyncio.create_task(self._break())
-            others.append(faults)
-            await writer.place_for(self._plan.duration_s)
-            await faults
-            await writer.finish()
-            await self._judge(writer)
-            self._finish()
+            await asyncio.wait((work, lost), return_when=asyncio.FIRST_COMPLETED)
+            (lost if lost.done() else work).result()
         finally:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
             writer.stop()
-            for follower in self._followers:
-                follower.close()
+            await self._clients.close()
         return self._outcome
+
+    async def _work(self, writer: Writer, processes: int) -> None:
+        await self._ramp(processes)
+        faults = asyncio.create_task(self._break())
+        try:
+            await writer.place_for(self._plan.duration_s)
+            await faults
+        finally:
+            faults.cancel()
+        await writer.finish()
+        await self._judge(writer)
+        self._finish()
 
     @property
     def _now(self) -> float:
@@ -137,46 +144,39 @@ class LoadTest:
             random.Random(plan.seed + 1), self._run, time.monotonic,
         )  # fmt: skip
 
-    async def _ramp(self) -> None:
+    async def _ramp(self, processes: int) -> None:
         """All clients come, evenly over the ramp; returns once all have been live."""
-        world = World(
-            address_of(self._site.core_url), Settings(), self._chance.uniform,
-            self._outcome.tally, self._sent_at, time.monotonic,
-        )  # fmt: skip
-        for number in range(self._plan.clients):
-            due = self._began + self._plan.ramp_s * number / self._plan.clients
-            if due > time.monotonic():
-                await asyncio.sleep(due - time.monotonic())
-            elif number % 50 == 0:
-                await asyncio.sleep(0)
-            follower = Follower(self._person(number), world)
-            self._followers.append(follower)
-            follower.start()
-        deadline = time.monotonic() + _SETTLE_S
-        while self._modes()["live"] < self._plan.clients:
+        plan = self._plan
+        begin = Begin(
+            core=address_of(self._site.core_url),
+            source=None,
+            token_key=self._site.keys.token,
+            seed=plan.seed,
+            prefix=self._run,
+            clients=plan.clients,
+            stores=plan.stores,
+            first=0,
+            step=1,
+            began=time.monotonic(),
+            ramp_s=plan.ramp_s,
+        )
+        self._outcome.client_processes = processes
+        await self._clients.begin(begin, processes)
+        deadline = time.monotonic() + plan.ramp_s + _SETTLE_S
+        while self._modes()["live"] < plan.clients:
             self._refuse_failures()
             if time.monotonic() > deadline:
                 raise LoadTestError(
-                    f"only {self._modes()['live']} of {self._plan.clients} clients were live "
+                    f"only {self._modes()['live']} of {plan.clients} clients were live "
                     f"{_SETTLE_S:g} s after the ramp: see the logs of the servers"
                 )
             await asyncio.sleep(0.05)
-        self._came = self._plan.clients
-
-    def _person(self, number: int) -> Person:
-        store, table = self._plan.channel_of(number, self._run)
-        if table is None:
-            channel, device = f"store:{store}", f"till-{number // self._plan.stores + 1}"
-            caller = Caller(f"{device}@{store}", "owner", frozenset({store}))
-        else:
-            channel, device = f"table:{store}/{table}", None
-            caller = Caller(f"guest-{number}", "table", table=parse_channel(channel))
-        return Person(channel, self._tokens.sign(caller, _TOKEN_LIFETIME_S), device)
+        self._came = plan.clients
 
     # ── what is watched ──────────────────────────────────────────────────────
 
     def _modes(self) -> Counter[str]:
-        return Counter(follower.mode for follower in self._followers)
+        return self._clients.modes
 
     async def _watch(self) -> None:
         at = 0
@@ -209,8 +209,7 @@ class LoadTest:
             start = self._now
             self._outcome.timeline.marks.append(Mark(start, name))
             if name == "cut-all":
-                for follower in self._followers:
-                    follower.cut()
+                await self._clients.cut()
             else:
                 begin, end = self._site.breaks(name)
                 await asyncio.to_thread(begin)
@@ -233,33 +232,24 @@ class LoadTest:
         self._outcome.faults.append(Fault(name, start, ended, again, least))
 
     def _refuse_failures(self) -> None:
-        for follower in self._followers:
-            if follower.mode == "failed":
-                raise LoadTestError(f"a client gave up: {follower.cause}")
+        for channel, why in self._clients.gave_up:
+            raise LoadTestError(f"a client gave up: {why} ({channel})")
 
     # ── what came of it ──────────────────────────────────────────────────────
 
     async def _judge(self, writer: Writer) -> None:
+        plan = self._plan
         ops = self._tokens.sign(Caller("load-test", "ops"), _TOKEN_LIFETIME_S)
         async with Ledger(self._site.core_url, ops) as ledger:
-            channels = sorted({follower.track.channel for follower in self._followers})
-            heads = await ledger.heads(channels)
-            await self._settled(heads)
+            channels = {channel_of(n, plan.stores, self._run) for n in range(plan.clients)}
+            heads = await ledger.heads(sorted(channels))
+            tracks = await self._clients.settled(heads, _SETTLE_S)
             logs = await ledger.logs(heads)
-        tracks = [follower.track for follower in self._followers]
         verdict = judge(tracks, heads, logs, writer.written.by_channel)
-        for follower in self._followers:
-            if follower.mode == "failed":
-                verdict.gave_up += 1
-                verdict.note(f"a client of {follower.track.channel} gave up: {follower.cause}")
+        for channel, why in self._clients.gave_up:
+            verdict.gave_up += 1
+            verdict.note(f"a client of {channel} gave up: {why}")
         self._outcome.verdict = verdict
-
-    async def _settled(self, heads: Mapping[str, int]) -> None:
-        """Return once every client is at its channel's head, or has had time enough."""
-        deadline = time.monotonic() + _SETTLE_S
-        for track in [follower.track for follower in self._followers]:
-            while track.seq < heads[track.channel] and time.monotonic() < deadline:  # noqa: ASYNC110
-                await asyncio.sleep(0.1)
 
     def _finish(self) -> None:
         outcome, limits = self._outcome, self._plan.thresholds
@@ -283,14 +273,8 @@ def _progress(second: Second) -> str:
     return f"{second.at:5.0f} s  {modes}  {rates}  p99 {f'{p99[2]:,.0f} ms' if p99 else '-'}"
 
 
-def _allow_files(clients: int) -> None:
-    """Each client holds two connections, and the servers that we start inherit the limit."""
-    need = 2 * clients + _SPARE_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < need:
-        raise LoadTestError(
-            f"{clients:,} clients need {need:,} open files and this user may have {hard:,}: "
-            f"raise the limit (ulimit -Hn {need}) or lower --clients"
-        )
-    if soft != resource.RLIM_INFINITY and soft < need:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+def _allow_files() -> int:
+    """Take as many files as this user may open, as what we start inherits it; how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

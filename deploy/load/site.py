@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import secrets
 import tempfile
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from deploy.kafka.server import KafkaServer, ensure_libs
+from deploy.load.clients.processes import workers_for
 from deploy.load.plan import FaultName, LoadTestError, Plan
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
@@ -135,6 +137,7 @@ def own_site(plan: Plan, say: Callable[[str], None]) -> Iterator[Site]:
             load_keys(folder / "keys.json"),
             folder,
             _settings(plan),
+            event_workers=_event_workers(plan),
         )
         say("Starting Core, relay, ingest and event server")
         stack.migrate()
@@ -143,12 +146,23 @@ def own_site(plan: Plan, say: Callable[[str], None]) -> Iterator[Site]:
         yield OwnSite(stack, postgres, kafka)
 
 
+def _streams(plan: Plan) -> int:
+    """How many streams there may be: after a cut, a new one may come before the old one is seen to
+    be gone."""
+    return plan.clients + plan.clients // 10
+
+
+def _event_workers(plan: Plan) -> int:
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return workers_for(_streams(plan), files)
+
+
 def _settings(plan: Plan) -> dict[str, str]:
     least, most = plan.lifetime_s
     return {
         "YABAM_EVENTS_LIFETIME_MIN_S": f"{least:g}",
         "YABAM_EVENTS_LIFETIME_MAX_S": f"{most:g}",
-        "YABAM_EVENTS_MAX_STREAMS": str(max(20_000, plan.clients + plan.clients // 10)),
+        "YABAM_EVENTS_MAX_STREAMS": str(max(20_000, _streams(plan))),
         # Runs share a Kafka that is given; its topics must not.
         "YABAM_EVENTS_TOPIC": f"load-{secrets.token_hex(4)}",
     }
@@ -166,11 +180,18 @@ def _read_keys(path: Path) -> Keys:
 
 
 def _killing(process: Process) -> tuple[Callable[[], None], Callable[[], None]]:
+    def kill() -> None:
+        workers = psutil.Process(process.pid).children()
+        process.kill()
+        for worker in workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+
     def again() -> None:
         process.start()
         process.wait_ready(_READY_WITHIN_S)
 
-    return process.kill, again
+    return kill, again
 
 
 def _freezing(pid: int) -> tuple[Callable[[], None], Callable[[], None]]:

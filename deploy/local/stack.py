@@ -87,6 +87,7 @@ class Stack:
         extra: more settings (`YABAM_…`) for all of them.
         own: settings of one process, by its name (`core`, `relay-2`); they win over all others.
         starter: makes their processes.
+        event_workers: on how many processes the event server runs.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Stack:
         extra: Mapping[str, str] | None = None,
         own: Mapping[str, Mapping[str, str]] | None = None,
         starter: Starter = execute,
+        event_workers: int = 1,
     ) -> None:
         self.addresses = addresses
         self.environment = _environment(addresses, keys) | dict(extra or {})
@@ -108,7 +110,7 @@ class Stack:
         self.core = self._process("core", ["core"], ports.core)
         self.relay = self._process("relay", ["relay"], ports.relay)
         self.ingest = self._process("ingest", ["ingest"], ports.ingest)
-        self.events = self._process("events", ["events"], ports.events)
+        self.events = self._process("events", _events(event_workers), ports.events)
 
     @property
     def processes(self) -> Sequence[Process]:
@@ -210,6 +212,10 @@ class Stack:
             None if port is None else f"http://{self.addresses.host}:{port}",
             starter=self._starter,
         )
+
+
+def _events(workers: int) -> list[str]:
+    return ["events"] if workers == 1 else ["events", "--workers", str(workers)]
 
 
 def run_once(process: Process) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from deploy.kafka.server import KafkaServer
@@ -19,10 +20,13 @@ pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka-load"), pytest.m
 _WITHIN_S = 150
 
 
-async def load_test(out: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
-    """Its exit status, what it printed, and its report."""
+async def load_test(
+    out: Path, *arguments: str, files: int | None = None
+) -> tuple[int, str, dict[str, Any]]:
+    """Its exit status, what it printed, and its report; each process may open so many files."""
+    limit = [] if files is None else ["prlimit", f"--nofile={files}"]
     async with child(
-        sys.executable, "-m", "deploy.load", "--out", str(out), *arguments,
+        *limit, sys.executable, "-m", "deploy.load", "--out", str(out), *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     ) as process:  # fmt: skip
         async with asyncio.timeout(_WITHIN_S):
@@ -56,6 +60,45 @@ async def test_it_breaks_its_own_system_and_a_threshold_that_was_missed_fails_it
     page = (tmp_path / "load-test.html").read_text()
     assert page.count("<svg") == 7
     assert "http" not in page, "the page must need nothing else"
+
+
+async def test_clients_and_streams_are_divided_where_a_process_may_open_few_files(
+    kafka: KafkaServer, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    database = await asyncio.to_thread(create_database, postgres)
+    status, printed, report = await load_test(
+        tmp_path, "--kafka", kafka.bootstrap, "--database", database, "--clients", "60",
+        "--stores", "6", "--orders", "5", "--ramp", "1", "--duration", "36", "--fault-seconds", "2",
+        "--faults", "kill-events,cut-all", "--lifetime", "4-8", files=1_040,
+    )  # fmt: skip
+    assert status == 0, printed
+    assert report["client_processes"] == 3
+    verdict, counts = report["verdict"], report["counts"]
+    assert verdict["checked"] == counts["delivered"] == 3 * counts["committed"] > 0
+    assert all(fault["least_live"] < 60 for fault in report["faults"])
+    workers = (tmp_path / "load-test/log/events.log").read_text()
+    assert {f'"worker":{number},' in workers for number in range(2)} == {True}
+
+
+async def test_a_process_of_clients_that_dies_ends_it_with_a_plain_word(
+    stack: Installation, tmp_path: Path
+) -> None:
+    async with child(
+        sys.executable, "-m", "deploy.load", "--out", str(tmp_path), "--core", stack.core_url,
+        "--keys", str(stack.folder / "keys.json"), "--clients", "4", "--stores", "2",
+        "--ramp", "0", "--duration", "60",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        async with asyncio.timeout(_WITHIN_S):
+            while "live 4" not in (await process.stdout.readline()).decode():
+                pass
+            (clients,) = psutil.Process(process.pid).children()
+            clients.kill()
+            printed, _ = await process.communicate()
+    assert process.returncode == 2
+    assert "a process of clients ended (-9)" in printed.decode()
+    assert "Traceback" not in printed.decode()
 
 
 async def test_it_loads_a_system_that_runs_already(stack: Installation, tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ code that reads it. RFC 9112; one request at a time.
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Final, Protocol, cast
 
 import httptools
 
 _MOST_HEADERS: Final = 100
+_IP_BIND_ADDRESS_NO_PORT: Final = 24
+"""Of Linux (ip(7)); Python names it from 3.12 on."""
 
 
 class Answer(Protocol):
@@ -122,6 +125,30 @@ class Connection(asyncio.Protocol):
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.ended(trouble)
+
+
+async def connect(address: tuple[str, int], source: str | None) -> Connection:
+    """A new connection, from this address of ours; None: from any.
+
+    Raises:
+        OSError: there is none to be had.
+    """
+    loop = asyncio.get_running_loop()
+    if source is None:
+        _, made = await loop.create_connection(lambda: Connection(address), *address)
+        return made
+    begun = socket.socket()
+    try:
+        begun.setblocking(False)
+        # A port that is chosen before the kernel knows where to must be free of all that has been.
+        begun.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        begun.bind((source, 0))
+        await loop.sock_connect(begun, address)
+        _, made = await loop.create_connection(lambda: Connection(address), sock=begun)
+    except BaseException:
+        begun.close()
+        raise
+    return made
 
 
 class Whole:

@@ -39,9 +39,9 @@ from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Mode, mode_of
 from client_sdk.settings import Settings
 from deploy.load.clients.answers import StreamAnswer, sync_input
-from deploy.load.clients.exchange import Connection, Whole
+from deploy.load.clients.exchange import Connection, Whole, connect
+from deploy.load.clients.notes import Notes
 from deploy.load.measured.proof import Fact, Track
-from deploy.load.measured.timeline import Tally
 
 _FED: Final[dict[Mode, DeviceMode]] = {"live": "live", "polling": "polling", "offline": "offline"}
 
@@ -58,16 +58,13 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all clients of a run share.
-
-    `sent_at` says when the command was due that took an order (by its reference) to a version.
-    """
+    """What all clients of a process share; they connect from `source`, if not from anywhere."""
 
     core: tuple[str, int]
+    source: str | None
     settings: Settings
     uniform: Callable[[float, float], float]
-    tally: Tally
-    sent_at: dict[tuple[str, int], float]
+    notes: Notes
     clock: Callable[[], float]
 
 
@@ -80,15 +77,14 @@ class Follower:
     """
 
     __slots__ = (
-        "_connections", "_loop", "_machine", "_person", "_tasks", "_timer", "_world",
-        "cause", "mode", "track",
+        "_connections", "_loop", "_machine", "_person", "_tasks", "_timer", "_timer_at",
+        "_world",
+        "mode", "track",
     )  # fmt: skip
 
     def __init__(self, person: Person, world: World) -> None:
         self.track = Track(person.channel)
         self.mode: Mode = "starting"
-        self.cause: object = None
-        """Why it gave up, if it did."""
         self._person = person
         self._world = world
         self._machine = Machine({person.channel: None}, None, world.settings, world.uniform)
@@ -96,6 +92,8 @@ class Follower:
         self._connections: dict[str, Connection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        world.notes.turned(None, self.mode)
 
     def start(self) -> None:
         """Sync, connect, and go on until closed."""
@@ -123,8 +121,13 @@ class Follower:
             delivered += self._do(command)
         if delivered:
             self.feed(Acknowledged(delivered))
-        self.mode = mode_of(self._machine, self.mode)
+        self._turn(mode_of(self._machine, self.mode))
         self._set_timer()
+
+    def _turn(self, mode: Mode) -> None:
+        if mode != self.mode:
+            self._world.notes.turned(self.mode, mode)
+            self.mode = mode
 
     def _do(self, command: Command) -> int:
         match command:
@@ -140,7 +143,8 @@ class Follower:
             case CloseStream():
                 self._drop("stream")
             case Finished(cause=cause):
-                self.cause = cause
+                if cause is not None:
+                    self._world.notes.gave_up(self._person.channel, str(cause))
             case _:
                 pass  # no book is kept, so there is nothing to fill and no digest to check
         return 0
@@ -150,11 +154,9 @@ class Follower:
             self.track.begin(change.head, change.reason)
             return
         self.track.apply(Fact(change.seq, change.order_id, change.order_version))
-        tally = self._world.tally
-        tally.count("delivered")
-        sent_at = self._world.sent_at.get((change.data.reference or "", change.order_version))
-        if sent_at is not None:
-            tally.took("delivery", self._world.clock() - sent_at)
+        notes = self._world.notes
+        notes.count("delivered")
+        notes.saw(change.data.reference or "", change.order_version, self._world.clock())
 
     # ── time ─────────────────────────────────────────────────────────────────
 
@@ -162,12 +164,12 @@ class Follower:
         """A timer that is early finds out when it fires: deadlines mostly move away."""
         deadline = self._machine.deadline
         if self._timer is not None:
-            if self._timer.when() <= deadline:
+            if self._timer_at <= deadline:
                 return
             self._timer.cancel()
             self._timer = None
         if deadline != float("inf"):
-            self._timer = self._loop.call_at(deadline, self._tick)
+            self._timer, self._timer_at = self._loop.call_at(deadline, self._tick), deadline
 
     def _tick(self) -> None:
         self._timer = None
@@ -191,12 +193,12 @@ class Follower:
         connection.ask(self._sync_request(command), Whole(done))
 
     def _synced(self, signal: SyncDone | SyncFailed, began: float) -> None:
-        tally = self._world.tally
+        notes = self._world.notes
         if isinstance(signal, SyncDone):
-            tally.count("synced")
-            tally.took("sync", self._world.clock() - began)
+            notes.count("synced")
+            notes.synced(self._world.clock() - began)
         else:
-            tally.count("refused" if signal.failure.kind == "busy" else "failed")
+            notes.count("refused" if signal.failure.kind == "busy" else "failed")
         self.feed(signal)
 
     def _sync_request(self, command: StartSync) -> bytes:
@@ -219,7 +221,7 @@ class Follower:
     # ── the event server ─────────────────────────────────────────────────────
 
     async def _open(self, command: OpenStream) -> None:
-        self._world.tally.count("opened")
+        self._world.notes.count("opened")
         url = urlsplit(command.url)
         connection = await self._connection("stream", (url.hostname or "", url.port or 80))
         if isinstance(connection, Failure):
@@ -235,10 +237,10 @@ class Follower:
     def heard(self, signal: Input) -> None:
         """An input of the stream."""
         if isinstance(signal, StreamHello):
-            self._world.tally.count("hello")
+            self._world.notes.count("hello")
         elif isinstance(signal, StreamEnded):
             busy = signal.failure.kind == "busy"
-            self._world.tally.count("refused" if busy else "failed")
+            self._world.notes.count("refused" if busy else "failed")
         self.feed(signal)
 
     # ── connections ──────────────────────────────────────────────────────────
@@ -251,7 +253,7 @@ class Follower:
                 return known
             known.abort()
         try:
-            _, made = await self._loop.create_connection(lambda: Connection(address), *address)
+            made = await connect(address, self._world.source)
         except OSError as error:
             return Failure("unreachable", str(error))
         self._connections[name] = made

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import accumulate
 from typing import Final, NamedTuple
+
+import msgspec
 
 _MASK: Final = 2**64 - 1
 _MOST_NOTES: Final = 20
@@ -23,28 +26,29 @@ class Fact(NamedTuple):
     order_id: str
     version: int
 
+    @property
+    def digest(self) -> int:
+        """The same in every process, as Python's own hash of a text is not."""
+        text = f"{self.seq} {self.order_id} {self.version}".encode()
+        return int.from_bytes(blake2b(text, digest_size=8).digest())
 
-class Track:
+
+class Track(msgspec.Struct):
     """What one client applied of its channel."""
 
-    __slots__ = (
-        "channel", "doubled", "lost", "missing", "out_of_order", "resets", "seq", "start", "total",
-    )  # fmt: skip
-
-    def __init__(self, channel: str) -> None:
-        self.channel = channel
-        self.start: int | None = None
-        """The head of its first snapshot: what it must have from there on."""
-        self.seq = 0
-        self.total = 0
-        self.lost = 0
-        """Events that a snapshot skipped."""
-        self.missing: set[int] = set()
-        """Seqs below its own that it has not seen, or not yet."""
-        self.doubled = 0
-        self.out_of_order = 0
-        self.resets: list[str] = []
-        """Why it was told to start anew, after its first snapshot."""
+    channel: str
+    start: int | None = None
+    """The head of its first snapshot: what it must have from there on."""
+    seq: int = 0
+    total: int = 0
+    lost: int = 0
+    """Events that a snapshot skipped."""
+    missing: set[int] = msgspec.field(default_factory=set)
+    """Seqs below its own that it has not seen, or not yet."""
+    doubled: int = 0
+    out_of_order: int = 0
+    resets: list[str] = msgspec.field(default_factory=list)
+    """Why it was told to start anew, after its first snapshot."""
 
     def begin(self, head: int, reason: str) -> None:
         """It took a snapshot; what a later one skips it never saw as events."""
@@ -67,7 +71,7 @@ class Track:
         else:
             self.doubled += 1
             return
-        self.total = (self.total + hash(fact)) & _MASK
+        self.total = (self.total + fact.digest) & _MASK
 
 
 @dataclass(slots=True)
@@ -114,7 +118,7 @@ class Log:
         for place, fact in enumerate(facts):
             if fact.seq != self.first + place:
                 raise ValueError(f"the log goes from {self.first + place - 1} to {fact.seq}")
-        self._sums = [0, *accumulate(hash(fact) & _MASK for fact in facts)]
+        self._sums = [0, *accumulate(fact.digest for fact in facts)]
         self.facts = facts
 
     def total(self, start: int, end: int) -> int | None:

@@ -68,6 +68,10 @@ class Tally:
         """It happened once."""
         self._counts[what] += 1
 
+    def add(self, counts: Mapping[str, int]) -> None:
+        """All this happened."""
+        self._counts.update(counts)
+
     def take(
         self,
         at: float,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import psutil
 
 GENERATOR: Final = "load test"
-"""The process that plays the clients: where it is near 100 %, latencies are partly its own."""
+"""The process that places the orders and measures."""
+CLIENTS: Final = "clients"
+"""The processes that play the clients. Where one of them, or of the above, is near 100 %, latencies
+are partly its own."""
 _LEAST_S: Final = 0.5
 """The kernel counts CPU in hundredths of a second: a share of a shorter time says nothing."""
 
@@ -19,11 +23,15 @@ class Usage:
     """Samples them.
 
     Args:
-        pids: the processes to look at, by name, as they are now.
+        pids: the processes to look at, by name, as they are now; their children are theirs.
+        clients: the processes that play the clients.
     """
 
-    def __init__(self, pids: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self, pids: Callable[[], Mapping[str, int]], clients: Callable[[], Sequence[int]]
+    ) -> None:
         self._pids = pids
+        self._clients = clients
         self._known: dict[tuple[str, int], float] = {}
         self._totals: dict[str, float] = {}
         self._last: float | None = None
@@ -33,9 +41,12 @@ class Usage:
         now = time.monotonic()
         cpu: dict[str, float] = {}
         memory: dict[str, float] = {}
-        for name, pid in {**self._pids(), GENERATOR: os.getpid()}.items():
+        families = {name: _family(pid) for name, pid in self._pids().items()}
+        families[GENERATOR] = _alone([os.getpid()])
+        families[CLIENTS] = _alone(self._clients())
+        for name, family in families.items():
             used = owned = 0.0
-            for process in _family(pid, alone=name == GENERATOR):
+            for process in family:
                 try:
                     times = process.cpu_times()
                     owned += process.memory_full_info().pss / 2**20
@@ -56,9 +67,17 @@ class Usage:
         return dict(self._totals)
 
 
-def _family(pid: int, *, alone: bool) -> list[psutil.Process]:
+def _family(pid: int) -> list[psutil.Process]:
     try:
         parent = psutil.Process(pid)
-        return [parent] if alone else [parent, *parent.children(recursive=True)]
+        return [parent, *parent.children(recursive=True)]
     except psutil.Error:
         return []
+
+
+def _alone(pids: Sequence[int]) -> list[psutil.Process]:
+    found = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            found.append(psutil.Process(pid))
+    return found

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from deploy.load.measured.usage import GENERATOR
+from deploy.load.measured.usage import CLIENTS, GENERATOR
 from deploy.load.run import Fault, Outcome
 
 _GENERATOR_BUSY = 85.0
@@ -51,8 +51,17 @@ def failures(outcome: Outcome) -> list[str]:
 
 
 def generator_share(outcome: Outcome) -> float:
-    """The CPU that the clients themselves took, in percent of one core, at the busiest."""
-    return max((second.cpu.get(GENERATOR, 0.0) for second in outcome.timeline.seconds), default=0.0)
+    """The CPU of the load test's own busiest process, in percent of one core, at the most."""
+    return max(
+        (
+            max(
+                second.cpu.get(GENERATOR, 0.0),
+                second.cpu.get(CLIENTS, 0.0) / outcome.client_processes,
+            )
+            for second in outcome.timeline.seconds
+        ),
+        default=0.0,
+    )
 
 
 def storm_figures(outcome: Outcome, fault: Fault) -> dict[str, float | None]:
@@ -97,8 +106,8 @@ def text(outcome: Outcome) -> str:
     lines += _faults(outcome) + [f"  {note}" for note in verdict.notes]
     if generator_share(outcome) > _GENERATOR_BUSY:
         lines.append(
-            f"  The clients' own process used up to {generator_share(outcome):.0f} % of a core: "
-            "part of the latency is its own."
+            f"  A process of the load test itself used up to {generator_share(outcome):.0f} % of a "
+            "core: part of the latency is its own."
         )
     return "\n".join(lines)
 
@@ -134,6 +143,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "verdict": asdict(outcome.verdict),
         "counts": dict(tally.counts),
         "latency_ms": {kind: list(tally.whole(kind)) for kind in tally.KINDS},
+        "client_processes": outcome.client_processes,
         "live_share": outcome.live_share,
         "cpu_s": outcome.cpu_s,
         "faults": [asdict(f) | {"worst_p99_ms": storm_figures(outcome, f)} for f in outcome.faults],

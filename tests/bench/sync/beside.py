@@ -1,6 +1,6 @@
 """What a Fetch Sync costs Core, with the code of another checkout in turn with this one's.
 
-    python -m tests.bench.sync.beside CHECKOUT [--rivals]
+    python -m tests.bench.sync.beside CHECKOUT [--rivals] [--guests]
 
 One PostgreSQL with one log; a Core of each checkout, and with `--rivals` the two applications that
 `make bench-sync` compares with. In each round each answers the same requests for a second, one
@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from client_sdk.contract.channel import parse_channel
 from core_api.access.callers import Caller
 from deploy.local.postgres import EmbeddedPostgres
 from tests.bench.sync.cases import BEHIND, Case, Sample, System, per_request_us
@@ -43,6 +44,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--channels", type=int, default=5000)
     parser.add_argument("--events", type=int, default=60, help="per channel")
+    parser.add_argument(
+        "--guests", action="store_true", help="tables ask, in whose channels nothing has happened"
+    )
     parser.add_argument("--cases", nargs="+", default=list(BEHIND), choices=list(BEHIND))
     return parser.parse_args()
 
@@ -86,6 +90,18 @@ def _servers(options: argparse.Namespace, database: str, folder: Path) -> dict[s
 
 def _requests(options: argparse.Namespace, folder: Path, case: Case) -> Path:
     token = token_maker()
+    if options.guests:
+        return write_requests(
+            folder / f"{case}.txt",
+            [
+                Request(
+                    "GET",
+                    f"/v1/sync?channel=table:{n}/1&lastEventId=table:{n}/1@0",
+                    token(Caller(f"guest-{n}", "table", table=parse_channel(f"table:{n}/1"))),
+                )
+                for n in range(1, options.channels + 1)
+            ],
+        )
     after = options.events - BEHIND[case]
     return write_requests(
         folder / f"{case}.txt",

@@ -27,6 +27,7 @@ from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.quick_syncs import _refused
 from core_api.errors import CoreError, PartyLeftError, UnauthorizedError
 from core_api.http.connection import MAX_WAITING_BYTES, Connection
+from core_api.http.open_connections import OpenConnections
 from core_api.http.plain_requests import MOST_KNOWN, PlainRequests
 from core_api.http.quick_answers import AnswerHeads
 from core_api.metrics import CoreMetrics
@@ -131,6 +132,7 @@ class World:
         most: int = 10,
         now: Callable[[], float] = lambda: 0.0,
         stays: Callable[[Caller], Awaitable[None]] = everybody_stays,
+        most_open: int = 100,
     ) -> None:
         unused: Any = None
         self.database, self.devices = Asked(), Devices()
@@ -174,12 +176,13 @@ class World:
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"Sun, 22 Nov 2026 22:13:45 GMT")]
         self.heads = AnswerHeads()
+        self.open = OpenConnections(most_open)
 
     def connect(self) -> FakeTransport:
         """A new connection, as uvicorn makes them."""
         loop = asyncio.get_running_loop()
         connection = Connection(
-            self.read_timeout, self.quick, self.heads, self.config, self.state, {}, loop
+            self.read_timeout, self.quick, self.heads, self.open, self.config, self.state, {}, loop
         )
         transport = FakeTransport()
         transport.protocol = connection
@@ -402,6 +405,43 @@ def test_the_queries_of_our_clients_are_known() -> None:
     assert {PLAINER[0], PLAINER[1], PLAINER[2]} <= set(known)
 
 
+class TestBeyondTheBoundOfOpenConnections:
+    async def test_the_one_that_has_rested_since_longest_gives_way(self) -> None:
+        for is_quick in (True, False):
+            world = World(is_quick, most_open=2)
+            first, second = world.connect(), world.connect()
+            for transport in (second, first):
+                feed(transport, [PLAIN])
+                await settle()
+            world.connect()
+            assert (first.closing, second.closing) == (True, False)
+            assert first.written.count(b"HTTP/1.1 200") == 1
+
+    async def test_none_gives_way_that_is_asked_or_has_not_asked_yet(self) -> None:
+        for is_quick in (True, False):
+            world = World(is_quick, most_open=2)
+            world.database.may_answer.clear()
+            asked, silent = world.connect(), world.connect()
+            feed(asked, [PLAIN])
+            await settle()
+            newest = world.connect()
+            assert not any(one.closing for one in (asked, silent, newest))
+            world.database.may_answer.set()
+            await settle()
+            assert asked.written.startswith(b"HTTP/1.1 200")
+
+    async def test_one_that_has_gone_takes_no_place(self) -> None:
+        world = World(True, most_open=2)
+        first, second = world.connect(), world.connect()
+        for transport in (first, second):
+            feed(transport, [PLAIN])
+            await settle()
+        await gone(second)
+        world.connect()
+        assert not first.closing
+        assert len(world.open) == 2
+
+
 class TestAPlainSync:
     async def test_starts_no_task_of_its_own(self) -> None:
         world = World(True)
@@ -480,6 +520,44 @@ class TestAPlainSync:
             found.append(transport.written)
         assert found[0] == found[1]
         assert b"party-left" in found[0]
+
+    async def test_of_a_guest_waits_until_its_party_is_known_to_stay_after_the_read(self) -> None:
+        may_stay, asked_after = asyncio.Event(), list[int]()
+
+        async def stays(_caller: Caller) -> None:
+            asked_after.append(len(world.database.queries))
+            await may_stay.wait()
+
+        world = World(True, stays=stays)
+        transport = world.connect()
+        asked = PLAIN.replace(OWNER.encode(), GUEST.encode())
+        feed(transport, [asked.replace(b"store:1&lastEventId=store:1@", b"table:1/2&lastEventId=")])
+        await settle()
+        assert asked_after == [1]
+        assert not transport.written
+        may_stay.set()
+        await settle()
+        assert transport.written.startswith(b"HTTP/1.1 200")
+
+    async def test_of_a_guest_is_refused_if_its_party_cannot_be_asked_for_as_the_core_stops(
+        self,
+    ) -> None:
+        asking: list[asyncio.Task[Any] | None] = []
+
+        async def stays(_caller: Caller) -> None:
+            asking.append(asyncio.current_task())
+            await asyncio.Event().wait()
+
+        world = World(True, stays=stays)
+        transport = world.connect()
+        asked = PLAIN.replace(OWNER.encode(), GUEST.encode())
+        feed(transport, [asked.replace(b"store:1&lastEventId=store:1@", b"table:1/2&lastEventId=")])
+        await settle()
+        (task,) = asking
+        assert task is not None
+        task.cancel()
+        await settle()
+        assert transport.written.startswith(b"HTTP/1.1 503")
 
     async def test_is_refused_once_its_deadline_is_over_and_its_query_is_given_up(self) -> None:
         world = World(True, deadline_s=0.01)

@@ -6,12 +6,12 @@ from collections import Counter
 
 import pytest
 
-from deploy.load.plan import OWNERS_PER_STORE, LoadTestError, read_plan
+from deploy.load.plan import OWNERS_PER_STORE, LoadTestError, place_of, read_plan
 
 
 def test_every_client_has_a_place_and_every_table_is_known_to_the_writer() -> None:
     plan = read_plan(["--clients", "57", "--stores", "10"])
-    places = Counter(plan.channel_of(client, "s") for client in range(plan.clients))
+    places = Counter(place_of(client, plan.stores, "s") for client in range(plan.clients))
     for store in range(plan.stores):
         name = f"s{store}"
         assert places[name, None] == OWNERS_PER_STORE

@@ -1,0 +1,52 @@
+"""What the clients of one process note down between two reports."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from client_sdk.machine.status import Mode
+from deploy.load.clients.messages import Report
+
+
+class Notes:
+    """Filled by the clients, taken by the report."""
+
+    def __init__(self) -> None:
+        self._modes: Counter[str] = Counter()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._syncs: list[float] = []
+        self._seen: list[tuple[str, int, float]] = []
+        self._gave_up: list[tuple[str, str]] = []
+
+    def count(self, what: str) -> None:
+        """It happened once."""
+        self._counts[what] += 1
+
+    def synced(self, seconds: float) -> None:
+        """A sync took so long."""
+        self._syncs.append(seconds)
+
+    def saw(self, reference: str, version: int, at: float) -> None:
+        """A client has this version of the order with this reference; `at` by its clock."""
+        self._seen.append((reference, version, at))
+
+    def turned(self, before: Mode | None, now: Mode) -> None:
+        """A client is in another mode; None: it has come."""
+        if before is not None:
+            self._modes[before] -= 1
+        self._modes[now] += 1
+
+    def gave_up(self, channel: str, why: str) -> None:
+        """A client of this channel will not try any more."""
+        self._gave_up.append((channel, why))
+
+    def take(self) -> Report:
+        """All since the last time, and the modes as they are."""
+        report = Report(
+            dict(self._modes), dict(self._counts), self._syncs, self._seen, self._gave_up
+        )
+        self._forget()
+        return report

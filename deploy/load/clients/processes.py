@@ -1,0 +1,222 @@
+"""The processes that play the clients: started, told, and heard by the load test."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import resource
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, Self
+
+import msgspec
+
+from deploy.load.clients.messages import (
+    HEAD_SIZE,
+    TELLS,
+    Begin,
+    Cut,
+    Report,
+    Settle,
+    Settled,
+    Told,
+    WasCut,
+    framed,
+    length_of,
+)
+from deploy.load.measured.proof import Track
+from deploy.load.measured.timeline import Tally
+from deploy.load.plan import LoadTestError, channel_of
+
+_MOST_CLIENTS: Final = 10_000
+_SPARE_FILES: Final = 1_000
+_FILES_PER_CLIENT: Final = 2
+"""A sync and a stream."""
+_END_WITHIN_S: Final = 20.0
+
+
+def processes_for(clients: int, files: int) -> int:
+    """How many processes these clients need.
+
+    Args:
+        clients: of all.
+        files: that one process may open; `resource.RLIM_INFINITY` is any number.
+
+    Raises:
+        LoadTestError: a process may open too few files for any client.
+    """
+    each = _MOST_CLIENTS
+    if files != resource.RLIM_INFINITY:
+        each = min(each, (files - _SPARE_FILES) // _FILES_PER_CLIENT)
+    if each < 1:
+        need = _SPARE_FILES + _FILES_PER_CLIENT
+        raise LoadTestError(
+            f"a process may open {files:,} files, and clients need {need:,}: raise the limit "
+            f"(ulimit -Hn {need})"
+        )
+    return -(-clients // each)
+
+
+def workers_for(streams: int, files: int) -> int:
+    """How many workers of the event server so many streams need; `files` is as above."""
+    if files == resource.RLIM_INFINITY or streams + _SPARE_FILES <= files:
+        return 1
+    return -(-streams // max(1, files - _SPARE_FILES))
+
+
+class ClientProcesses:
+    """All clients of a load test.
+
+    Args:
+        tally: is told what they report.
+        sent_at: when each version of each order was due, by the order's reference.
+    """
+
+    def __init__(self, tally: Tally, sent_at: Mapping[tuple[str, int], float]) -> None:
+        self._tally = tally
+        self._sent_at = sent_at
+        self._processes: list[_ClientProcess] = []
+        self.gave_up: list[tuple[str, str]] = []
+        """Channels of clients that do not try any more, and why."""
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Has a LoadTestError as soon as a process is gone, with all its clients."""
+
+    async def begin(self, begin: Begin, count: int) -> None:
+        """Start so many processes and let the clients come; the rest of `begin` is for all."""
+        for number in range(count):
+            mine = msgspec.structs.replace(
+                begin, first=number, step=count, source=_source(begin.core[0], number)
+            )
+            self._processes.append(await _ClientProcess.start(mine, self._hear, self._lose))
+
+    @property
+    def pids(self) -> list[int]:
+        """Of all of them."""
+        return [process.pid for process in self._processes]
+
+    @property
+    def modes(self) -> Counter[str]:
+        """How many clients are in each mode."""
+        found: Counter[str] = Counter()
+        for process in self._processes:
+            found.update(process.modes)
+        return found
+
+    async def cut(self) -> None:
+        """Reset all connections of all clients; they have noticed then."""
+        await asyncio.gather(*(process.ask(Cut()) for process in self._processes))
+
+    async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
+        """What each client applied, once all are at their heads or have had time enough."""
+        parts = await asyncio.gather(
+            *(process.settled(heads, within_s) for process in self._processes)
+        )
+        return [track for part in parts for track in part]
+
+    async def close(self) -> None:
+        """End them all."""
+        await asyncio.gather(*(process.end() for process in self._processes))
+        self.lost.cancel()
+
+    def _lose(self, status: int) -> None:
+        if not self.lost.done():
+            self.lost.set_exception(
+                LoadTestError(f"a process of clients ended ({status}); it said why above")
+            )
+
+    def _hear(self, report: Report) -> None:
+        self._tally.add(report.counts)
+        for seconds in report.syncs:
+            self._tally.took("sync", seconds)
+        for reference, version, at in report.seen:
+            sent_at = self._sent_at.get((reference, version))
+            if sent_at is not None:
+                self._tally.took("delivery", at - sent_at)
+        self.gave_up += report.gave_up
+
+
+def _source(host: str, number: int) -> str | None:
+    """An address of loopback for each process: one has ports for 28,000 connections only."""
+    if host != "localhost" and not isinstance(ipaddress.ip_address(host), ipaddress.IPv4Address):
+        return None
+    return str(ipaddress.IPv4Address("127.0.1.1") + number)
+
+
+class _ClientProcess:
+    def __init__(
+        self,
+        begin: Begin,
+        process: asyncio.subprocess.Process,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        hear: Callable[[Report], None],
+        lose: Callable[[int], None],
+    ) -> None:
+        self.modes: Mapping[str, int] = {}
+        self._begin = begin
+        self._process = process
+        self._reader, self._writer = streams
+        self._hear = hear
+        self._lose = lose
+        self._answers: asyncio.Queue[WasCut | Settled] = asyncio.Queue()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(
+        cls, begin: Begin, hear: Callable[[Report], None], lose: Callable[[int], None]
+    ) -> Self:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "deploy.load.clients.crowd", stdin=theirs.fileno()
+            )
+        made = cls(begin, process, await asyncio.open_connection(sock=ours), hear, lose)
+        await made.tell(begin)
+        return made
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def ask(self, message: Told) -> WasCut | Settled:
+        await self.tell(message)
+        return await self._answers.get()
+
+    async def tell(self, message: Told) -> None:
+        with suppress(ConnectionError):  # it is gone: who reads from it says so
+            self._writer.write(framed(message))
+            await self._writer.drain()
+
+    async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
+        begin = self._begin
+        numbers = range(begin.first, begin.clients, begin.step)
+        channels = {channel_of(number, begin.stores, begin.prefix) for number in numbers}
+        mine = {channel: heads[channel] for channel in channels}
+        settled = await self.ask(Settle(mine, within_s))
+        assert isinstance(settled, Settled)  # noqa: S101
+        return settled.tracks
+
+    async def end(self) -> None:
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        self._writer.close()
+        try:
+            async with asyncio.timeout(_END_WITHIN_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _read(self) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await self._reader.readexactly(HEAD_SIZE)
+                told = TELLS.decode(await self._reader.readexactly(length_of(head)))
+                if isinstance(told, Report):
+                    self.modes = told.modes
+                    self._hear(told)
+                else:
+                    self._answers.put_nowait(told)
+        self._lose(await self._process.wait())
