@@ -108,18 +108,18 @@ def as_the_kernel_sees_it(process: Process, found: psutil.Process) -> dict[str, 
 
 
 @pytest.fixture
-def less_of_a_core_file() -> Iterator[None]:
+def fewer_messages() -> Iterator[None]:
     """A limit that is another than when the fork server was started."""
-    before = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, before[1]))
+    before = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (4096, before[1]))
     yield
-    resource.setrlimit(resource.RLIMIT_CORE, before)
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, before)
 
 
 def test_the_kernel_sees_no_difference(start: Start, request: pytest.FixtureRequest) -> None:
     for _ in range(2):
         start().kill()
-    request.getfixturevalue("less_of_a_core_file")
+    request.getfixturevalue("fewer_messages")
     ways, seen = [], []
     for by_exec in ({"LD_PRELOAD": ""}, {}):
         process = start(**by_exec)
