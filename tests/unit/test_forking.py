@@ -125,6 +125,8 @@ def test_the_kernel_sees_no_difference(start: Start, request: pytest.FixtureRequ
         process = start(**by_exec)
         found = until_it_answers(process)
         process.suspend()  # its attempts to reach a Kafka would come and go
+        while found.status() != psutil.STATUS_STOPPED:
+            assert process.running
         seen.append(as_the_kernel_sees_it(process, found))
         ways.append(type(process._child))
     assert ways == [subprocess.Popen, ForkedChild]
