@@ -23,11 +23,9 @@ from tests.forking.starter import ForkedChild, ForkServers
 ROOT = Path(__file__).parents[2]
 YABAM = [sys.executable, "-m", "client_sdk.cli"]
 OF_STATUS = (
-    "SigP",
     "SigB",
     "SigI",
     "SigC",
-    "Shd",
     "Cap",
     "Umask",
     "Groups",
