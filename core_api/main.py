@@ -38,6 +38,7 @@ from core_api.edits.metrics import EditMetrics
 from core_api.edits.service import EditService
 from core_api.errors import UnavailableError
 from core_api.heap_trim import keep_giving_back
+from core_api.http.open_connections import OpenConnections
 from core_api.http.server import CoreHttpServer, connections_for
 from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
@@ -264,6 +265,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             *pages.routes(),
         ],
     )
+    connections = OpenConnections(connections_for(settings.max_waiting))
+    metrics.watch_connections(lambda: len(connections), lambda: connections.given_way)
     server = CoreHttpServer(
         app,
         settings.drain_s,
@@ -271,7 +274,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.request_timeout_s,
         settings.certificate,
         app.quick,
-        connections_for(settings.max_waiting),
+        connections,
     )
     # Without this task waiting syncs hear nothing. All other tasks may fail and catch up later: a
     # Core that stopped for them would send its clients to others with the same failure.

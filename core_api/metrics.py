@@ -97,6 +97,11 @@ class CoreMetrics:
             "Writes that wait because somebody holds their store or order locked in the database",
             registry=self.registry,
         )
+        self._connections = Gauge(
+            "yabam_core_connections_count",
+            "Connections that are open",
+            registry=self.registry,
+        )
         self.provider_reads = Counter(
             "yabam_core_provider_reads_total",
             "Readings of the OpenID provider's keys, by outcome",
@@ -167,6 +172,11 @@ class CoreMetrics:
         """Read the age of what is known of revocations from this function."""
         self._revocations.set_function(age_s)
 
+    def watch_connections(self, are_open: Callable[[], int], given_way: Callable[[], int]) -> None:
+        """Read the connections that are open, and how many have given way, from these functions."""
+        self._connections.set_function(are_open)
+        self.registry.register(_GivenWay(given_way))
+
     def watch_locks(self, aside: Callable[[], int]) -> None:
         """Read the number of writes that wait for a lock from this function."""
         self._aside.set_function(aside)
@@ -213,6 +223,21 @@ class CoreMetrics:
                 self.requests.labels(route, status).observe(time.perf_counter() - start)
 
         return timed
+
+
+class _GivenWay(Collector):
+    """What the connections themselves have counted."""
+
+    def __init__(self, given_way: Callable[[], int]) -> None:
+        self._given_way = given_way
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The count of this moment."""
+        yield CounterMetricFamily(
+            "yabam_core_cut_connections",
+            "Connections at rest that were closed as files ran short",
+            value=self._given_way(),
+        )
 
 
 class _Refusals(Collector):

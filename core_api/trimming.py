@@ -42,7 +42,15 @@ def trimming(
     edit_metrics: EditMetrics,
     metrics: CoreMetrics,
 ) -> Mapping[str, Callable[[], Awaitable[None]]]:
-    """The tasks by their names; each runs for ever."""
+    """The tasks by their names; each runs for ever.
+
+    Args:
+        pool: the database.
+        settings: how old each kind may become.
+        definitions: of documents: how much of their history is kept.
+        edit_metrics: count what is deleted of documents.
+        metrics: count the rest.
+    """
     left = metrics.not_trimmed.inc
     kept_s = settings.log_retention_s
     return {

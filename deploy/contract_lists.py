@@ -15,7 +15,6 @@ from typing import Final, get_args
 
 from client_sdk.client.order_book import MAX_CLOSED
 from client_sdk.contract.channel import KINDS
-from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import MAX_SEEN_ORDERS, DeviceMode
 from client_sdk.contract.limits import (
     MAX_ANEW,
@@ -37,8 +36,7 @@ from client_sdk.contract.limits import (
 from client_sdk.contract.order import CLOSED_STATUSES, STATUSES
 from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
-from client_sdk.contract.stream import SyncRequiredReason
-from client_sdk.contract.sync import MAX_ORDERS, ResetReason
+from client_sdk.contract.sync import MAX_ORDERS
 from client_sdk.machine.actions import LONG_FAULT, LONG_POLL_GAP_S, POLL_AFTER_MS
 from client_sdk.machine.backoff import MAX_RESTARTS
 from client_sdk.machine.healing_backoff import MOST_S as MOST_HEALING_S
@@ -65,17 +63,10 @@ _LISTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
         "An order in one of these is over: contract/order.py.",
         [status for status in STATUSES if status in CLOSED_STATUSES],
     ),
-    ("RESET_REASONS", "Why a channel begins anew: contract/sync.py.", get_args(ResetReason)),
-    (
-        "SYNC_REQUIRED_REASONS",
-        "Why a server says sync-required: contract/stream.py.",
-        get_args(SyncRequiredReason),
-    ),
     ("DEVICE_MODES", "How a device receives events: contract/device.py.", get_args(DeviceMode)),
     ("PROBLEMS", "The problems that servers answer: contract/problem.py.", TITLES),
 )
 _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
-    ("MAX_CHANNELS", "The most channels of one cursor: contract/cursor.py.", MAX_CHANNELS),
     (
         "MAX_SEEN_ORDERS",
         "The most orders that are said to be shown at once: contract/device.py.",

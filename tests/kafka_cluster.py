@@ -68,7 +68,7 @@ class KafkaCluster:
 
     def resume(self) -> None:
         """SIGCONT to all."""
-        self._each([node.resume for node in self.nodes])
+        self._each([node.process.resume for node in self.nodes])
 
     def _each(self, work: list[Callable[[], None]]) -> None:
         if work:

@@ -19,6 +19,7 @@ from core_api.restore.lineage import start_epoch
 from core_api.restore.main import epoch_after
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.webhook_sender import LOOPBACK
+from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_service import CoreService
 
 TEMPLATE: Final = "yabam_template"
@@ -35,10 +36,10 @@ ROOMY = {
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[EmbeddedPostgres]:
+def postgres_server() -> Iterator[DrilledPostgres]:
     """A PostgreSQL whose data nobody needs afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="yabam-postgres-"))
-    server = EmbeddedPostgres(folder / "data", durable=False)
+    server = DrilledPostgres(folder / "data", durable=False)
     server.start()
     yield server
     server.stop_at_once()

@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from deploy.local.postgres import EmbeddedPostgres
+from tests.drilled_postgres import DrilledPostgres
 
 _FOLLOWING: Final = (
     "SELECT EXISTS (SELECT FROM pg_stat_replication"
@@ -33,7 +33,7 @@ class Standby:
 
     def __init__(
         self,
-        primary: EmbeddedPostgres,
+        primary: DrilledPostgres,
         data: Path,
         port: int = 0,
         *,
@@ -41,7 +41,7 @@ class Standby:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.primary = primary
-        self.server = EmbeddedPostgres(data, port, durable=durable, settings=settings)
+        self.server = DrilledPostgres(data, port, durable=durable, settings=settings)
         self._data = data
 
     def start(self) -> None:

@@ -21,10 +21,10 @@ from client_sdk.buffered.machine import BufferedStart
 from client_sdk.buffered.messages import (
     BufferedSettings,
     Connect,
-    Done,
     Fetch,
     Hand,
     StartCommand,
+    StartDone,
     StartResult,
     StartState,
     Subscribe,
@@ -166,7 +166,7 @@ class BufferedClient:
                     self._changes.append((command.change, command.epoch))
                 case Warn():
                     self._warn(command.text)
-                case Done():
+                case StartDone():
                     self._result = command.result
         # A new event for what comes next: to clear this one could hide it from another who waits.
         news, self._news = self._news, asyncio.Event()

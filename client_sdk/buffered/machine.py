@@ -21,11 +21,11 @@ from typing import Final
 from client_sdk.buffered.messages import (
     BufferedSettings,
     Connect,
-    Done,
     Fetch,
     Hand,
     PushedEvent,
     StartCommand,
+    StartDone,
     StartResult,
     StartState,
     Subscribe,
@@ -90,11 +90,6 @@ class BufferedStart:
         """Call `observer` with each new state; the returned function ends that."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
-
-    @property
-    def buffered(self) -> int:
-        """How many messages wait to be merged."""
-        return len(self._buffer)
 
     def start(self, now: float) -> list[StartCommand]:
         """Begin.
@@ -236,7 +231,7 @@ class BufferedStart:
             commands = self._fall_behind()
             self._buffer.clear()
             self._enter(StartState.READY, _NEVER)
-            return [*commands, Done(self._result(None, now))]
+            return [*commands, StartDone(self._result(None, now))]
         self._fetches += 1
         if self._fetches > MAX_FETCHES:
             return self._fail(f"{MAX_FETCHES} syncs did not close the gap", now)
@@ -262,13 +257,13 @@ class BufferedStart:
         if self._dropped:
             return [*commands, *self._fetch(now)]
         self._enter(StartState.READY, _NEVER)
-        return [*commands, Done(self._result(None, now))]
+        return [*commands, StartDone(self._result(None, now))]
 
     def _fail(self, error: str, now: float) -> list[StartCommand]:
         if self.state in (StartState.IDLE, StartState.ERROR):
             return []
         self._enter(StartState.ERROR, _NEVER)
-        return [Done(self._result(error, now))]
+        return [StartDone(self._result(error, now))]
 
     def _result(self, error: str | None, now: float) -> StartResult:
         return StartResult(

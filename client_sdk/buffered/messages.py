@@ -112,10 +112,10 @@ class Warn:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class StartDone:
     """READY or ERROR is reached."""
 
     result: StartResult
 
 
-StartCommand = Connect | Subscribe | Fetch | Hand | Warn | Done
+StartCommand = Connect | Subscribe | Fetch | Hand | Warn | StartDone

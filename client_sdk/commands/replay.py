@@ -13,7 +13,11 @@ from client_sdk.replay.runner import replay_file
 
 
 async def replay(options: Namespace) -> None:
-    """Replay a file, and tell how far it is."""
+    """Replay a file, and tell how far it is.
+
+    Raises:
+        UsageError: the file is nothing that can be replayed.
+    """
     try:
         pace = ReplaySpeed.parse(options.speed_up)
     except ReplayError as error:

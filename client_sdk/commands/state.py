@@ -40,7 +40,11 @@ _snapshot: Final = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
 
 
 async def get(options: Namespace) -> None:
-    """Show a document, or all of a channel."""
+    """Show a document, or all of a channel.
+
+    Raises:
+        ClientError: no such document is defined.
+    """
     token = token_of(options)
     await check_host(options)
     async with YabamClient(options.core, token, [options.channel]) as client:
@@ -90,7 +94,11 @@ async def edit(options: Namespace) -> None:
 
 
 async def watch(options: Namespace) -> None:
-    """Print documents whenever they change, until Ctrl-C or until nobody reads any more."""
+    """Print documents whenever they change, until Ctrl-C or until nobody reads any more.
+
+    Raises:
+        ClientError: the client has failed.
+    """
     token = token_of(options)
     await check_host(options)
     async with YabamClient(options.core, token, [options.channel]) as client:
@@ -139,7 +147,12 @@ async def export(options: Namespace) -> None:
 
 
 async def restore(options: Namespace) -> None:
-    """Make documents what a file says."""
+    """Make documents what a file says.
+
+    Raises:
+        UsageError: the file is nothing that `export` wrote.
+        ClientError: Core has refused one, or does not answer.
+    """
     token = token_of(options)
     try:
         snapshot = decode(_snapshot, options.path.read_bytes())

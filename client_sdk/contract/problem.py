@@ -106,7 +106,17 @@ def problem(
     settled: int | None = None,
     items: list[str] | None = None,
 ) -> Problem:
-    """Make the problem `slug` of `TITLES`."""
+    """Make the problem `slug` of `TITLES`.
+
+    Args:
+        slug: which of them.
+        detail: what went wrong here, for a person.
+        order: the order as it stands, as JSON.
+        retry_after: seconds until it may be tried again.
+        url: where the request belongs.
+        settled: up to which number the client's edits are settled.
+        items: what cannot be had.
+    """
     status, title = TITLES[slug]
     raw = msgspec.Raw(order) if order is not None else UNSET
     return Problem(_PREFIX + slug, title, status, detail, raw, retry_after, url, settled, items)

@@ -45,11 +45,6 @@ def encode_frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
     return b"%bdata: %b\n\n" % (head.encode(), data)
 
 
-def encode_retry(milliseconds: int) -> bytes:
-    """The `retry:` field: how long an EventSource waits before it reconnects."""
-    return b"retry: %d\n\n" % milliseconds
-
-
 class SseParser:
     """Bytes in, events out; fed any split of the stream, it gives the same events.
 

@@ -24,7 +24,7 @@ export { subjectOf } from "./state/subject.js";
 /** @typedef {import("./yabam_client.js").YabamOptions} YabamOptions */
 /** @typedef {import("./client.js").ClientOptions} ClientOptions */
 /** @typedef {import("./shared_state/shared_state.js").SharedDocument} SharedDocument */
-/** @typedef {import("./shared_state/shared_state.js").EditHandle} EditHandle */
+/** @typedef {import("./shared_state/edit_batch.js").EditHandle} EditHandle */
 /** @typedef {import("./shared_state/orders.js").CommandHandle} CommandHandle */
 /** @typedef {import("./bindings/sources.js").Connection} Connection */
 /** @typedef {import("./bindings/sources.js").OrderFilter} OrderFilter */

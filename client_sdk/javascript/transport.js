@@ -1,16 +1,16 @@
 // The HTTP side: syncs, streams and commands; answers and errors made into the machine's inputs.
 //
 // As client_sdk/transport/http_transport.py. Every read has a bound: an answer MAX_SYNC_BYTES, all
-// answers of one sync together MAX_PAGED_SYNC_BYTES, an event of the stream MAX_EVENT_LENGTH.
+// answers of one sync together MAX_PAGED_SYNC_BYTES; transport/http_bodies.js reads within them.
 // Whatever a server answers becomes an input: an error of a server's making never leaves this module.
 
 import { ContractError, checkOrder, formatCursor } from "./contract/contract.js";
 import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract/contract_lists.js";
 import { Assembly } from "./machine/snapshot_pages.js";
 import { readProblem, refusal, shortened, slugOf } from "./transport/http_failures.js";
-import { failure, inputOf, parsed } from "./machine/messages.js";
+import { failure, parsed } from "./machine/messages.js";
+import { readStream, readText } from "./transport/http_bodies.js";
 import { Socket, socketUrl } from "./transport/socket.js";
-import { SseParser } from "./contract/sse.js";
 import { checkMixedSync } from "./contract/state/document.js";
 
 /** What one URL can name; a page follows a store or a table, never so many. */
@@ -19,8 +19,6 @@ const MAX_COMMAND_BYTES = 4 * 2 ** 20;
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
 const CHECK_MS = 10_000;
 const RECEIPTS_MS = 5_000;
-const END_FOLLOWS_WITHIN_MS = 1_000;
-const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
 
 /** The token callback gave none: it is asked again later. */
 class TokenError extends Error {}
@@ -310,73 +308,6 @@ async function refused(response, unauthorized) {
   // If it says too much, its status still says what to do.
   const [text] = await readText(response, MAX_PROBLEM_BYTES).catch(() => ["", 0]);
   return new RefusedError(refusal(response, text, unauthorized));
-}
-
-async function readStream(generation, response, put) {
-  const mediaType = (response.headers.get("content-type") ?? "").split(";")[0].trim();
-  if (mediaType.toLowerCase() !== "text/event-stream") {
-    // As the page of a captive portal.
-    await response.body?.cancel();
-    throw new ContractError(`the stream is of type ${JSON.stringify(mediaType.slice(0, 80))}`);
-  }
-  const parser = new SseParser();
-  const reader = response.body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      for (const event of parser.feed(value)) {
-        const input = inputOf(generation, event);
-        if (input !== null && LAST_WORDS.has(input.type)) await readOut(reader);
-        if (input !== null) put(input);
-      }
-    }
-  } catch (error) {
-    await reader.cancel().catch(() => {});
-    throw error;
-  }
-}
-
-/**
- * Takes what follows a stream's last event, which is the end of the response: only then can its
- * connection be used for the next request.
- */
-async function readOut(reader) {
-  let timer;
-  const late = new Promise((resolve) => {
-    timer = setTimeout(resolve, END_FOLLOWS_WITHIN_MS);
-  });
-  const ended = async () => {
-    while (!(await reader.read()).done);
-  };
-  await Promise.race([ended().catch(() => {}), late]);
-  clearTimeout(timer);
-}
-
-/**
- * The body's text and its length in bytes.
- *
- * @param {Response} response
- * @param {number} most
- * @returns {Promise<[string, number]>}
- * @throws {ContractError} it is longer than `most` bytes
- */
-export async function readText(response, most) {
-  if (response.body === null) return ["", 0];
-  const reader = response.body.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
-  let length = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return [text + decoder.decode(), length];
-    length += value.length;
-    if (length > most) {
-      await reader.cancel();
-      throw new ContractError(`the answer is longer than ${most} bytes`);
-    }
-    text += decoder.decode(value, { stream: true });
-  }
 }
 
 function failureOf(error) {

@@ -3,10 +3,10 @@
 `transitions.py` says in which states an input counts, and `actions.py` what can be done. Syncs and
 streams carry a generation: what comes from an older one is ignored.
 
-Every way back has a guard, so that no mistake of a server becomes a tight loop: a failure, a gap, a
-sync-required and a wrong digest come with back-off, a page must bring something, a stream that
-brought nothing new and ends at once has failed, channels that begin anew again and again are a
-fault, and what a server says about waiting is kept within bounds.
+Every way back has a guard, so that no mistake of a server becomes a tight loop. A failure, a gap, a
+sync-required and a wrong digest come with back-off. A page must bring something. A stream that
+brought nothing new and ends at once has failed. Channels that begin anew again and again are a
+fault. What a server says about waiting is kept within bounds.
 """
 
 from __future__ import annotations

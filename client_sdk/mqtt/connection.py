@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import secrets
 import ssl
 import time
@@ -20,14 +21,16 @@ import aiomqtt
 import msgspec
 
 from client_sdk.errors import ClientError, UnreachableError
+from client_sdk.machine.backoff import Backoff
 from client_sdk.mqtt.topics import own_topic
+from client_sdk.settings import Settings
 
 MOST_BUFFERED: Final = 2000
 MOST_BUFFERED_BYTES: Final = 8 * 1024 * 1024
 _KEEPALIVE_S: Final = 5
 _ANSWER_WITHIN_S: Final = 5.0
 _STATUS_EVERY_S: Final = 60.0
-_BACK_OFF_S: Final = (0.2, 10.0)
+_BACK_OFF: Final = Settings(backoff_first=0.2, backoff_most=10.0, healthy_after=20.0)
 _MOST_WAITING: Final = 5000
 _REFUSED: Final = 0x80
 """Reason codes of a broker's answers from here on are refusals."""
@@ -200,9 +203,9 @@ class MqttConnection:
             self._troubles_changed.set()
 
     async def _keep(self) -> None:
-        pause = _BACK_OFF_S[0]
+        backoff = Backoff(_BACK_OFF, random.uniform)
         while True:
-            began = time.monotonic()
+            backoff.well(time.monotonic())
             try:
                 await self._session()
             except (aiomqtt.MqttError, OSError, ssl.SSLError) as error:
@@ -212,10 +215,7 @@ class MqttConnection:
                 for following in tuple(self._followings):
                     following.lose(self.trouble or "the connection was closed")
                 self._followings.clear()
-            if time.monotonic() - began > 2 * _BACK_OFF_S[1]:
-                pause = _BACK_OFF_S[0]
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACK_OFF_S[1])
+            await asyncio.sleep(backoff.failed(time.monotonic()))
 
     async def _session(self) -> None:
         connection = secrets.token_hex(8)

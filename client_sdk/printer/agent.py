@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from client_sdk.errors import UnreachableError, YabamError
 from client_sdk.printer.connections import Address
 from client_sdk.printer.errors import HeldError, PrinterError
-from client_sdk.printer.journal import Entry, Journal
+from client_sdk.printer.journal import Journal, JournalEntry
 from client_sdk.printer.printing import Ticket, print_ticket, state_of
 from client_sdk.printer.source import Job, JobSource, Taken
 from client_sdk.printer_media.lines import marked_repeat
@@ -110,13 +110,13 @@ class Agent:
         # The known state may lag behind what this agent has told Core.
         return self._begun(job) is None
 
-    def _begun(self, job: Job) -> Entry | None:
+    def _begun(self, job: Job) -> JournalEntry | None:
         """The entry of the attempt that Core takes to be under way here."""
         if job.state != "sent" or job.agent != self._journal.agent:
             return None
         return self._noted(job, job.attempts)
 
-    def _noted(self, job: Job, attempt: int) -> Entry | None:
+    def _noted(self, job: Job, attempt: int) -> JournalEntry | None:
         """What the journal has of an attempt; None: it was not begun here."""
         name = _name_of(job)
         entry = self._journal.find(name, attempt)
@@ -174,7 +174,7 @@ class Agent:
             if entry is not None:
                 await self._tell(entry)
 
-    async def _tell(self, entry: Entry) -> None:
+    async def _tell(self, entry: JournalEntry) -> None:
         self._told_at = self._clock()
         job = entry.job.partition(_AT)[0]
         await self._source.tell(job, entry.attempt, entry.outcome or "doubt", entry.detail)

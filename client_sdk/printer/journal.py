@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS attempt (
 _KEPT_DAYS: Final = 8
 
 
-class Entry(Struct, frozen=True):
+class JournalEntry(Struct, frozen=True):
     """One attempt to print one job."""
 
     number: int
@@ -76,19 +76,19 @@ class Journal:
                 f"the journal {path} is damaged, or another agent uses it: {error}"
             ) from error
 
-    def find(self, job: str, attempt: int) -> Entry | None:
+    def find(self, job: str, attempt: int) -> JournalEntry | None:
         """The attempt's entry; None: it was not begun here."""
         rows = self._entries("job = ? AND attempt = ?", (job, attempt))
         return rows[0] if rows else None
 
-    def begin(self, job: str, attempt: int) -> Entry:
+    def begin(self, job: str, attempt: int) -> JournalEntry:
         """Note, safe against any crash, that bytes may reach the printer from now on."""
         self._connection.execute("INSERT INTO attempt (job, attempt) VALUES (?, ?)", (job, attempt))
         entry = self.find(job, attempt)
         assert entry is not None  # noqa: S101 - it was just written
         return entry
 
-    def end(self, entry: Entry, outcome: Outcome, detail: str) -> None:
+    def end(self, entry: JournalEntry, outcome: Outcome, detail: str) -> None:
         """Note how the attempt ended."""
         self._connection.execute(
             "UPDATE attempt SET outcome = ?, detail = ? WHERE number = ?",
@@ -102,11 +102,11 @@ class Journal:
             "WHERE outcome IS NULL"
         )
 
-    def untold(self) -> Sequence[Entry]:
+    def untold(self) -> Sequence[JournalEntry]:
         """The ended attempts that Core has not been told of, in order."""
         return self._entries("outcome IS NOT NULL AND NOT told", ())
 
-    def told(self, entry: Entry) -> None:
+    def told(self, entry: JournalEntry) -> None:
         """Note that Core knows how the attempt ended."""
         self._connection.execute("UPDATE attempt SET told = 1 WHERE number = ?", (entry.number,))
 
@@ -122,9 +122,12 @@ class Journal:
         """Close the file."""
         self._connection.close()
 
-    def _entries(self, where: str, values: tuple[object, ...]) -> list[Entry]:
+    def _entries(self, where: str, values: tuple[object, ...]) -> list[JournalEntry]:
         query = f"SELECT number, job, attempt, outcome, detail FROM attempt WHERE {where}"  # noqa: S608 - ours
-        return [Entry(*row) for row in self._connection.execute(f"{query} ORDER BY number", values)]
+        return [
+            JournalEntry(*row)
+            for row in self._connection.execute(f"{query} ORDER BY number", values)
+        ]
 
     def _named(self) -> str:
         row = self._connection.execute("SELECT name FROM agent").fetchone()

@@ -74,7 +74,14 @@ async def replay(
     concurrency: int,
     progress: Callable[[str], None],
 ) -> Summary:
-    """Replay a plan with at most `concurrency` orders under way; `replay_file` has the arguments.
+    """Replay a plan with at most `concurrency` orders under way.
+
+    Args:
+        planned: what is sent, and when.
+        producer: sends it.
+        pace: how fast.
+        concurrency: so many orders at once.
+        progress: called with a line now and then.
 
     Raises:
         RefusedError, UnauthorizedError, UnreachableError: as `OrderProducer`; the first that came.

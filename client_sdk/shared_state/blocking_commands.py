@@ -73,7 +73,7 @@ class BlockingCommands:
         reference: str | None = None,
         guest: Guest | None = None,
     ) -> BlockingCommand:
-        """Place an order."""
+        """Place an order; it takes the same as `OrderCommands.place`, and raises as it does."""
         return self._made(
             self._commands.place(
                 store_id,

@@ -174,6 +174,7 @@ class Engine:
             StateError: one of them cannot be done to what is shown; none is made.
             StateStoreError: they cannot be kept; none is made.
             ClosedError: the client is closed.
+            ClientError: the conflict that they decide is decided already.
         """
         async with self._lock:
             if self._closed:
@@ -198,7 +199,13 @@ class Engine:
         return futures
 
     async def edit_private(self, name: DocumentName, do: Operation) -> None:
-        """Change a document that never leaves the device; raises as `edit`."""
+        """Change a document that never leaves the device.
+
+        Raises:
+            StateError: it cannot be done to what is shown.
+            StateStoreError: it cannot be kept.
+            ClosedError: the client is closed.
+        """
         async with self._lock:
             if self._closed:
                 raise ClosedError("the client is closed")

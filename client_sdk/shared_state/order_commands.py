@@ -84,6 +84,15 @@ class OrderCommands:
     ) -> CommandHandle:
         """Place an order. Like all commands it is kept, and shown, when this returns.
 
+        Args:
+            store_id: where.
+            items: what is ordered.
+            currency: of their prices.
+            table_id: at which table; None: at none.
+            note: for the kitchen.
+            reference: the producer's own name for it.
+            guest: for whom.
+
         Raises:
             StateError: it is malformed or too large, or too many wait.
             StateStoreError: it cannot be kept.

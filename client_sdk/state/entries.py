@@ -109,6 +109,14 @@ def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: 
     What its client saw, and the base's value, are left out where they would make the edit too
     large: then Core goes by what it has kept.
 
+    Args:
+        place: its place in the queue.
+        client: who makes it.
+        n: its number.
+        wish: what it is to do.
+        basis: what its client saw.
+        group: the atomic group that it belongs to; 0: none.
+
     Raises:
         StateError: it is too large all the same.
     """

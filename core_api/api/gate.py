@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -129,10 +130,9 @@ class Gate:
         Raises:
             UnavailableError: it was not done within the deadline; and what the work raises.
         """
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.deadline_s):
                 return await work
-        except TimeoutError:
-            raise UnavailableError(
-                f"it was not done within {self._limits.deadline_s:g} s"
-            ) from None
+        # Not while the TimeoutError is handled: as its context, that would hold the task, and a
+        # task that ends with this error holds it: a cycle for each, where the database stalls.
+        raise UnavailableError(f"it was not done within {self._limits.deadline_s:g} s")

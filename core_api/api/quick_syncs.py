@@ -125,7 +125,9 @@ class QuickSyncs:
                 answer(UnavailableError("Core is stopping: ask another one, or again"))
             else:
                 error = asking.exception()
-                answer(error if isinstance(error, Exception) else None)
+                if error is not None and not isinstance(error, Exception):
+                    error = RuntimeError(f"whether the party stays is not known: {error!r}")
+                answer(error)
 
         # In no one's context, as all that share a read are told in that of who came first.
         asking = asyncio.create_task(self._gate.check_stay(caller), context=Context())

@@ -16,7 +16,7 @@ import structlog
 
 from client_sdk.contract.errors import DeviceError
 from core_api.broker_admin.control import BrokerControl
-from core_api.broker_admin.registrations import PAGE, Registered, Registrations
+from core_api.broker_admin.registrations import PAGE, Registered, RegisteredDevices
 from core_api.broker_admin.rights import (
     Command,
     Wanted,
@@ -59,7 +59,7 @@ class BrokerAdmin:
     def __init__(
         self,
         broker: Broker,
-        registrations: Registrations,
+        registrations: RegisteredDevices,
         keys: DeviceKeys,
         gateway_password: str,
         readers_of_orders: Sequence[str],

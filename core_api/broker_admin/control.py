@@ -23,7 +23,7 @@ _COMMANDS_AT_ONCE: Final = 50
 _KINDS: Final = frozenset({"publishClientSend", "subscribeLiteral", "subscribePattern"})
 
 
-class BrokerError(UnavailableError):
+class BrokerControlError(UnavailableError):
     """The broker does not answer, or refuses a command; the text says which."""
 
 
@@ -76,7 +76,7 @@ class BrokerControl:
         """Do all of these in order; the data of each answer.
 
         Raises:
-            BrokerError: one was refused, or not answered in time. Those before it are done.
+            BrokerControlError: one was refused, or not answered in time. Those before it are done.
             MqttError: the connection is lost.
         """
         found: list[Any] = []
@@ -85,7 +85,7 @@ class BrokerControl:
                 answers = await self._ask(commands[at : at + _COMMANDS_AT_ONCE])
                 for command, answer in zip(commands[at:], answers, strict=False):
                     if answer.error is not None and not _is_no_fault(command, answer.error):
-                        raise BrokerError(
+                        raise BrokerControlError(
                             f"the broker refuses {command['command']}: {answer.error}"
                         )
                     found.append(answer.data)
@@ -129,7 +129,7 @@ class BrokerControl:
                 await self._connection.publish(_COMMANDS, msgspec.json.encode({"commands": named}))
                 return [await wait for wait in waits]
         except TimeoutError as error:
-            raise BrokerError("the broker does not answer a command of its admin") from error
+            raise BrokerControlError("the broker does not answer a command of its admin") from error
         finally:
             for name, wait in zip(names, waits, strict=True):
                 self._waiting.pop(name, None)

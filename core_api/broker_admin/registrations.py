@@ -32,7 +32,7 @@ class Registered(Struct, frozen=True):
     """Of a Star printer that is called over MQTT."""
 
 
-class Registrations(Protocol):
+class RegisteredDevices(Protocol):
     """Where the admin reads devices."""
 
     async def after(self, change: int) -> list[Registered]:
@@ -51,7 +51,7 @@ class StoredRegistrations:
         self._pool = pool
 
     async def after(self, change: int) -> list[Registered]:
-        """See `Registrations`."""
+        """See `RegisteredDevices`."""
         with mapped_errors():
             rows = await self._pool.fetch(_ALL, change, PAGE)
         return [

@@ -15,7 +15,7 @@ import structlog
 
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import History
-from core_api.dashboard.points import Point, Stored, stored_of, to_store
+from core_api.dashboard.points import Point, StoredPoints, stored_of, to_store
 from core_api.dashboard.processes import Kind
 from core_api.dashboard.sampler import PERIOD_S, Look
 from core_api.errors import UnavailableError
@@ -82,7 +82,7 @@ async def store(pool: Pool, owner: str, text: str) -> None:
         await pool.execute(_STORE, owner, text)
 
 
-async def read_day(pool: Pool) -> list[Stored]:
+async def read_day(pool: Pool) -> list[StoredPoints]:
     """The points of the last day, the oldest first.
 
     Raises:
@@ -170,6 +170,6 @@ def _over_a_minute() -> History:
     return History(Spells(), window_s, window_s)
 
 
-def moments(points: list[Stored]) -> list[tuple[int, list[str]]]:
+def moments(points: list[StoredPoints]) -> list[tuple[int, list[str]]]:
     """What was wrong at each moment, as `Spells` takes it."""
     return [(one.point.at_ms, one.alerts) for one in points]

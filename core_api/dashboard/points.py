@@ -29,7 +29,7 @@ class Point(Struct, frozen=True):
     """Those that are late and those that are parked."""
 
 
-class Stored(Struct, frozen=True):
+class StoredPoints(Struct, frozen=True):
     """A point as it is kept for a day."""
 
     point: Point
@@ -39,7 +39,7 @@ class Stored(Struct, frozen=True):
     """Which kind of process was last behind each configured address."""
 
 
-_stored: Final = msgspec.json.Decoder(Stored)
+_stored: Final = msgspec.json.Decoder(StoredPoints)
 
 
 def point_of(figures: Figures) -> Point:
@@ -64,14 +64,18 @@ def to_store(figures: Figures, kinds: Mapping[str, Kind]) -> str:
     """
     names = [alert.name for alert in figures.alerts]
     point = point_of(figures)
-    for kept in (Stored(point, names, dict(kinds)), Stored(point, names), Stored(point)):
+    for kept in (
+        StoredPoints(point, names, dict(kinds)),
+        StoredPoints(point, names),
+        StoredPoints(point),
+    ):
         text = msgspec.json.encode(kept)
         if len(text) <= OPS_POINT_BYTES:
             break
     return text.decode()
 
 
-def stored_of(texts: Iterable[str]) -> list[Stored]:
+def stored_of(texts: Iterable[str]) -> list[StoredPoints]:
     """The stored points; what another release has written in another form is left out."""
     found = []
     for text in texts:
@@ -82,7 +86,7 @@ def stored_of(texts: Iterable[str]) -> list[Stored]:
     return found
 
 
-def kinds_of(points: Iterable[Stored]) -> dict[str, Kind]:
+def kinds_of(points: Iterable[StoredPoints]) -> dict[str, Kind]:
     """Which kind of process was last behind each address, by the newest of the points."""
     return {
         address: cast(Kind, kind)

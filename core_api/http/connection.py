@@ -11,6 +11,7 @@ and most frequent requests without a parser, an ASGI scope and a task of their o
 from __future__ import annotations
 
 import asyncio
+import select
 from functools import partial
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ MAX_HEAD_BYTES: Final = CORE_HEAD_BYTES
 it."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 """How much may wait behind a request; then nothing more is read until that has been answered."""
+_LEAVE_S: Final = 1.0
+"""How long a client may take to leave, by TLS or by reading the last of an answer, once closed."""
 
 
 class Connection(HttpToolsProtocol):
@@ -111,7 +114,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which nobody needs."""
+        """A header, or a trailer, which nobody needs.
+
+        Raises:
+            ValueError: there are too many; it is answered as a bad request.
+        """
         if not self._in_body:
             super().on_header(name, value)
             return
@@ -120,7 +127,11 @@ class Connection(HttpToolsProtocol):
             raise ValueError("too many trailers")  # answered as a bad request
 
     def on_headers_complete(self) -> None:
-        """The head is complete."""
+        """The head is complete.
+
+        Raises:
+            ValueError: the request is refused before it is one.
+        """
         self._in_head = False
         self._refusal = refusal_of(self.parser.get_http_version(), self.headers)
         if self._refusal is not None:
@@ -136,6 +147,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The application has answered."""
         super().on_response_complete()
+        self._open_connections.answered(self)
         if not self._waiting:
             return
         if len(self._waiting) > MAX_WAITING_BYTES:
@@ -162,6 +174,7 @@ class Connection(HttpToolsProtocol):
             return
         # A timer for each answer would cost a tenth of it: one runs, and looks when it is due.
         self._answered_at = self.loop.time()
+        self._open_connections.answered(self)
         if self.timeout_keep_alive_task is None:
             self._keep_alive_for(self.timeout_keep_alive)
         if self._waiting:
@@ -189,7 +202,11 @@ class Connection(HttpToolsProtocol):
         has_answered = self._answered_at > 0 or self.cycle is not None
         if not has_answered or not self._is_at_rest() or self.transport.is_closing():
             return False
-        self.transport.close()
+        # An answer that is still being sent is not cut, nor a request that only the kernel has yet:
+        # a proxy could not send an order again.
+        if self.transport.get_write_buffer_size() or _is_readable(self.transport):
+            return False
+        self._close()
         return True
 
     def shutdown(self) -> None:
@@ -207,8 +224,14 @@ class Connection(HttpToolsProtocol):
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if left > 0:
             self._keep_alive_for(left)
-        else:
-            super().timeout_keep_alive_handler()
+        elif not self.transport.is_closing():
+            self._close()
+
+    def _close(self) -> None:
+        """Close as usual, but soon: a client that does nothing more would hold the file, by TLS for
+        half a minute, and for good where it does not read."""
+        self.transport.close()
+        self.loop.call_later(_LEAVE_S, self.transport.abort)
 
     def _keep_alive_for(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -318,6 +341,16 @@ class Connection(HttpToolsProtocol):
             )
         )
         self.transport.close()
+
+
+def _is_readable(transport: asyncio.Transport) -> bool:
+    """Whether the kernel has something for us that the loop has not brought yet."""
+    socket = transport.get_extra_info("socket")
+    if socket is None:
+        return False
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 async def _answer(status: int, body: bytes, _scope: Scope, _receive: Receive, send: Send) -> None:

@@ -31,23 +31,31 @@ class OpenConnections:
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: OrderedDict[Resting, None] = OrderedDict()
+        self.given_way = 0
+        """How many have given way so far."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def came(self, connection: Resting) -> None:
-        """It is open. Where there are too many, the one that has been open for longest of those at
-        rest gives way; where none of the first is at rest, all stay."""
+        """It is open. As many as there are too many give way, those that have rested for longest
+        first; where none of the first is at rest, all stay."""
         self._open[connection] = None
-        if len(self._open) <= self._most:
-            return
         for _ in range(min(_LOOKS, len(self._open) - 1)):
+            if len(self._open) <= self._most:
+                return
             first = next(iter(self._open))
-            # A busy one goes behind all others, so that the next look is at another.
-            self._open.move_to_end(first)
             if first.give_way():
                 self._open.pop(first, None)
-                return
+                self.given_way += 1
+            else:
+                # It goes behind all others, so that the next look is at another.
+                self._open.move_to_end(first)
+
+    def answered(self, connection: Resting) -> None:
+        """It rests from now on, unless more was asked: whoever asks often is cut last."""
+        if connection in self._open:
+            self._open.move_to_end(connection)
 
     def went(self, connection: Resting) -> None:
         """It is closed."""

@@ -59,7 +59,7 @@ class CoreHttpServer(uvicorn.Server):
         request_timeout_s: how long a client may take over a request.
         tls: files of the certificate chain and of its key; None: no TLS.
         quick: answers plain requests ahead of the application; None: nobody does.
-        connections: how many may be open before those at rest give way.
+        connections: those that are open; None: as many as there come.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class CoreHttpServer(uvicorn.Server):
         request_timeout_s: float,
         tls: tuple[str, str] | None = None,
         quick: QuickAnswers | None = None,
-        connections: int = sys.maxsize,
+        connections: OpenConnections | None = None,
     ) -> None:
         certificate, key = tls or (None, None)
         super().__init__(
@@ -85,7 +85,7 @@ class CoreHttpServer(uvicorn.Server):
                         ReadTimeout(request_timeout_s),
                         quick,
                         AnswerHeads(),
-                        OpenConnections(connections),
+                        OpenConnections(sys.maxsize) if connections is None else connections,
                     ),
                 ),
                 ssl_certfile=certificate,

@@ -60,7 +60,7 @@ class OrderCommands(Protocol):
         seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
-        """Take an order one step further."""
+        """Take an order one step further; it takes the same as `OrderService.transition`."""
 
     async def change(
         self,
@@ -70,7 +70,7 @@ class OrderCommands(Protocol):
         seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
-        """Replace an order's items, its note, or both."""
+        """Replace items, note, or both; it takes the same as `OrderService.change`."""
 
 
 class DeadLetters(Protocol):

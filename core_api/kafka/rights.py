@@ -20,7 +20,7 @@ class Resource(IntEnum):
     GROUP = 3
 
 
-class Operation(IntEnum):
+class KafkaOperation(IntEnum):
     """What may be done, as Kafka's protocol numbers it."""
 
     READ = 3
@@ -35,12 +35,12 @@ class Right(NamedTuple):
 
     resource: Resource
     name: str
-    operation: Operation
+    operation: KafkaOperation
 
 
-_READ: Final = (Operation.READ, Operation.DESCRIBE)
-_WRITE: Final = (Operation.WRITE, Operation.DESCRIBE)
-_OWN: Final = (Operation.CREATE, Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS)
+_READ: Final = (KafkaOperation.READ, KafkaOperation.DESCRIBE)
+_WRITE: Final = (KafkaOperation.WRITE, KafkaOperation.DESCRIBE)
+_OWN: Final = (KafkaOperation.CREATE, KafkaOperation.DESCRIBE, KafkaOperation.DESCRIBE_CONFIGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +64,28 @@ def rights_of(names: Names) -> dict[str, list[Right]]:
     """The rights of each kind of account: `relay`, `events`, `ingest`, `gateway`, `producer`."""
     return {
         "relay": [
-            *_topic(names.events, *_OWN, Operation.READ, Operation.WRITE),
-            *_topic(names.alerts, *_OWN, Operation.WRITE),
-            *_topic(names.revocations, *_OWN, Operation.WRITE),
+            *_topic(names.events, *_OWN, KafkaOperation.READ, KafkaOperation.WRITE),
+            *_topic(names.alerts, *_OWN, KafkaOperation.WRITE),
+            *_topic(names.revocations, *_OWN, KafkaOperation.WRITE),
             *_topic(names.receipts, *_READ),
-            Right(Resource.GROUP, _RECEIPTS_GROUP, Operation.DESCRIBE),
+            Right(Resource.GROUP, _RECEIPTS_GROUP, KafkaOperation.DESCRIBE),
         ],
         "events": [
             *_topic(names.events, *_READ),
             *_topic(names.revocations, *_READ),
-            *_topic(names.messages, *_READ, Operation.WRITE),
+            *_topic(names.messages, *_READ, KafkaOperation.WRITE),
             *_topic(names.receipts, *_WRITE),
         ],
         "ingest": [
-            *_topic(names.inbound, *_OWN, Operation.READ),
-            *_topic(names.devices_inbound, *_OWN, Operation.READ),
-            *_topic(names.inbound_dlq, *_OWN, Operation.WRITE),
-            *_topic(names.devices_outbound, *_OWN, Operation.WRITE),
-            *_topic(names.devices_dlq, *_OWN, Operation.WRITE),
-            *_topic(names.receipts, *_OWN, Operation.READ),
-            *_topic(names.messages, *_OWN, Operation.READ),
+            *_topic(names.inbound, *_OWN, KafkaOperation.READ),
+            *_topic(names.devices_inbound, *_OWN, KafkaOperation.READ),
+            *_topic(names.inbound_dlq, *_OWN, KafkaOperation.WRITE),
+            *_topic(names.devices_outbound, *_OWN, KafkaOperation.WRITE),
+            *_topic(names.devices_dlq, *_OWN, KafkaOperation.WRITE),
+            *_topic(names.receipts, *_OWN, KafkaOperation.READ),
+            *_topic(names.messages, *_OWN, KafkaOperation.READ),
             *(
-                Right(Resource.GROUP, group, Operation.READ)
+                Right(Resource.GROUP, group, KafkaOperation.READ)
                 for group in (*_INGEST_GROUPS, _RECEIPTS_GROUP)
             ),
         ],
@@ -94,11 +94,11 @@ def rights_of(names: Names) -> dict[str, list[Right]]:
             *_topic(names.devices_outbound, *_READ),
             *_topic(names.devices_inbound, *_WRITE),
             *_topic(names.devices_dlq, *_WRITE),
-            Right(Resource.GROUP, names.gateways, Operation.READ),
+            Right(Resource.GROUP, names.gateways, KafkaOperation.READ),
         ],
         "producer": [*_topic(names.inbound, *_WRITE)],
     }
 
 
-def _topic(name: str, *operations: Operation) -> list[Right]:
+def _topic(name: str, *operations: KafkaOperation) -> list[Right]:
     return [Right(Resource.TOPIC, name, operation) for operation in operations]

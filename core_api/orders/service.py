@@ -182,6 +182,13 @@ class OrderService:
     ) -> Written:
         """Take an order one step further.
 
+        Args:
+            caller: who asks.
+            order_id: which order.
+            command: the step.
+            seen: at which version the caller saw the order.
+            idempotency: by which a repeat is known; None: none is.
+
         Raises:
             NotFoundError: no such order for this caller.
             ForbiddenError: not by this caller.
@@ -209,7 +216,7 @@ class OrderService:
         seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
-        """Take an order one step back; raises as `transition` does.
+        """Take an order one step back; takes the same as `transition`, and raises as it does.
 
         Raises:
             TooManyOpenError: it was closed, and there is no room for more open orders.
@@ -231,7 +238,7 @@ class OrderService:
         seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
-        """Replace an order's items, its note, or both; raises as `transition` does."""
+        """Replace items, note, or both; takes the same as `transition`, and raises as it does."""
 
         def decide(order: Order) -> OrderChange:
             access.check_change(caller, order)

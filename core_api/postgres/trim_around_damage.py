@@ -43,6 +43,13 @@ async def trim_by(
 
     Returns how many rows it deleted.
 
+    Args:
+        pool: the database.
+        statement: it deletes.
+        older_than_s: how old its rows are at least.
+        batch: how many at most.
+        at_most_s: how old they are at most.
+
     Raises:
         UnavailableError: Postgres does not answer.
         UnreadableRowError: one of the rows is damaged.

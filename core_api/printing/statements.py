@@ -225,6 +225,13 @@ async def printers_behind(
 ) -> list[tuple[str, str]]:
     """Printers, as (store, device), of whose store something happened that they have not seen.
 
+    Args:
+        pool: the database.
+        most_jobs: not those with so many jobs.
+        most_bytes: not those whose jobs have so many bytes.
+        limit: how many printers at most.
+        but: not these.
+
     Raises:
         UnavailableError: Postgres does not answer.
     """
@@ -253,7 +260,15 @@ async def events_after(
 async def move_printer(
     connection: Connection, store_id: str, device_id: str, seq: int, *, has_jobs: bool
 ) -> None:
-    """Note how far the printer's jobs are made, and whether there are new ones."""
+    """Note how far the printer's jobs are made, and whether there are new ones.
+
+    Args:
+        connection: in the transaction that makes the jobs.
+        store_id: of the printer.
+        device_id: its name.
+        seq: of the store's log, up to which its jobs are made.
+        has_jobs: whether there are new ones.
+    """
     await connection.fetch(_MOVE, store_id, device_id, seq, has_jobs)
     if has_jobs:
         await connection.fetch(_RING, store_id, device_id)
@@ -263,6 +278,13 @@ async def hold_printer(
     pool: Pool | Connection, store_id: str, device_id: str, agent: str, s: float
 ) -> bool:
     """Let the printer be the agent's for so many seconds; False: it is another's.
+
+    Args:
+        pool: the database.
+        store_id: of the printer.
+        device_id: its name.
+        agent: the name of the agent.
+        s: how many seconds.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -22,6 +22,7 @@ from core_api.push.messages import PushKeys, headers, message
 from core_api.push.metrics import PushMetrics, Whose
 from core_api.push.rules import Next, next_of
 from core_api.push.subscriptions import Standing
+from core_api.sending_tasks import SendingTasks
 from core_api.webhooks.posting import Poster
 from server_common.limits import PUSHES_AT_ONCE
 
@@ -33,7 +34,6 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 EVERY_S: Final = 1.0
 _COUNT_EVERY: Final = 5
 """Looks between two times that all subscriptions are settled and counted."""
-_FAILING: Final = PUSHES_AT_ONCE // 2
 
 
 class Due(Protocol):
@@ -126,7 +126,9 @@ class PushSender:
         self._keys = keys
         self._metrics = metrics
         self._clock = clock
-        self._under_way: dict[asyncio.Task[None], Due] = {}
+        self._tasks: SendingTasks[Due] = SendingTasks(
+            PUSHES_AT_ONCE, metrics.under_way, lambda: None
+        )
 
     async def run(self) -> None:
         """Send for ever."""
@@ -144,31 +146,14 @@ class PushSender:
                 looks += 1
                 await asyncio.sleep(EVERY_S)
         finally:
-            tasks = list(self._under_way)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._tasks.cancel()
 
     async def look(self) -> None:
         """Look once, and begin to tell whoever is to be told. Raises UnavailableError."""
-        await self._take(failing=False, most=PUSHES_AT_ONCE)
-        await self._take(failing=True, most=_FAILING)
+        await self._tasks.fill(self._take, self._tell)
 
-    async def _take(self, *, failing: bool, most: int) -> None:
-        of_kind = sum((due.tries > 0) == failing for due in self._under_way.values())
-        room = min(most - of_kind, PUSHES_AT_ONCE - len(self._under_way))
-        if room <= 0:
-            return
-        held = list(self._under_way.values())
-        for due in await self._subscribers.take(held, room, failing=failing):
-            task = asyncio.create_task(self._tell(due), name=f"push-{due.store_id}-{due.device}")
-            self._under_way[task] = due
-            task.add_done_callback(self._told)
-            self._metrics.under_way.inc()
-
-    def _told(self, task: asyncio.Task[None]) -> None:
-        self._under_way.pop(task)
-        self._metrics.under_way.dec()
+    async def _take(self, most: int, failing: bool) -> Sequence[Due]:
+        return await self._subscribers.take(self._tasks.held, most, failing=failing)
 
     async def _tell(self, due: Due) -> None:
         try:

@@ -32,7 +32,7 @@ _log: FilteringBoundLogger = structlog.get_logger(__name__)
 RECORD_TYPE: Final = b"store.unreached"
 
 
-class Alert(msgspec.Struct, frozen=True, tag_field="type", tag="store.unreached"):
+class OrderAlert(msgspec.Struct, frozen=True, tag_field="type", tag="store.unreached"):
     """The value of a record: whom to phone, and why."""
 
     kind: str
@@ -45,7 +45,7 @@ class Alert(msgspec.Struct, frozen=True, tag_field="type", tag="store.unreached"
 def message_of(one: Unreached, timestamp_ms: int) -> Message:
     """The record for one order; its key is the store."""
     placed_at = one.placed_at.isoformat().replace("+00:00", "Z")
-    alert = Alert(one.kind, one.store_id, one.order_id, placed_at, round(one.waiting_s, 1))
+    alert = OrderAlert(one.kind, one.store_id, one.order_id, placed_at, round(one.waiting_s, 1))
     headers = [("type", RECORD_TYPE)]
     return Message(one.store_id.encode(), msgspec.json.encode(alert), headers, timestamp_ms)
 

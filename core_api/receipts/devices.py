@@ -123,7 +123,16 @@ def receipts_of(
 def receipt_of(
     store_id: str, device: str, subject: str, epoch: str, seq: int, mode: DeviceMode = "live"
 ) -> Sighting:
-    """One device has applied one store's channel up to `seq`."""
+    """One device has applied one store's channel up to `seq`.
+
+    Args:
+        store_id: which store.
+        device: its name.
+        subject: whose token it holds.
+        epoch: of the log.
+        seq: up to here.
+        mode: how it receives events.
+    """
     return Sighting(store_id, device, subject, mode, epoch, seq, is_receipt=True)
 
 

@@ -23,7 +23,7 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LeasePlan:
     """What a relay must do about its leases now."""
 
     claim: tuple[int, ...]
@@ -32,7 +32,7 @@ class Plan:
     """When the first lease of another relay runs out; None if no other holds one."""
 
 
-def plan_leases(me: str, members: Iterable[str], shards: int, leases: Sequence[Lease]) -> Plan:
+def plan_leases(me: str, members: Iterable[str], shards: int, leases: Sequence[Lease]) -> LeasePlan:
     """The fair share of one relay among those that are alive.
 
     Args:
@@ -54,7 +54,7 @@ def plan_leases(me: str, members: Iterable[str], shards: int, leases: Sequence[L
         key=lambda shard: (shard % len(alive) != rank, shard),
     )
     foreign = [lease.expires_in_s for lease in known.values() if lease.owner != me]
-    return Plan(
+    return LeasePlan(
         claim=tuple(sorted(free[: max(0, target - len(mine))])),
         release=tuple(mine[target:]),
         look_again_s=min((left for left in foreign if left > 0), default=None),

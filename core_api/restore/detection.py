@@ -30,7 +30,7 @@ from client_sdk.contract.errors import RecordError
 from server_common.event_records import OrderRecord, split_ids
 
 if TYPE_CHECKING:
-    from core_api.restore.lineage import Stored
+    from core_api.restore.lineage import StoredLineage
 
 
 _IDENTITY: Final = re.compile(r"([0-9]+)/([0-9]+)/([0-9]+)")
@@ -134,7 +134,7 @@ def signs(
     lineage: Lineage,
     watermark: float,
     published: Mapping[str, LastPublished],
-    stored: Mapping[str, Stored],
+    stored: Mapping[str, StoredLineage],
 ) -> Iterator[str]:
     """The reasons for a new epoch, in words; empty: nothing shows that the database went back.
 
@@ -232,7 +232,7 @@ def _time(unix_s: float) -> str:
 
 
 def published_signs(
-    published: Mapping[str, LastPublished], stored: Mapping[str, Stored]
+    published: Mapping[str, LastPublished], stored: Mapping[str, StoredLineage]
 ) -> Iterator[str]:
     """What was published and is missing or different in the database."""
     for channel, event in sorted(published.items()):

@@ -38,7 +38,7 @@ from server_common.errors import SettingsError
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from core_api.restore.lineage import Stored
+    from core_api.restore.lineage import StoredLineage
     from core_api.restore.published_records import PublishedTail
 
 _log: FilteringBoundLogger = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ class LogPort(Protocol):
 
     async def stored(
         self, published: Mapping[str, LastPublished], identity: str
-    ) -> dict[str, Stored]:
+    ) -> dict[str, StoredLineage]:
         """What the database of this identity has where something was published; another that
         answers in its place counts as one that does not answer."""
 

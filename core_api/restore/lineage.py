@@ -86,7 +86,7 @@ FROM unnest($1::text[], $2::bigint[]) AS q(channel, seq)
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredLineage:
     """What the database has in the place of a published event."""
 
     head: int
@@ -155,7 +155,7 @@ async def adopt(connection: Connection, lineage: Lineage) -> bool:
 
 async def read_stored(
     connection: Connection, published: Mapping[str, LastPublished], identity: str
-) -> dict[str, Stored]:
+) -> dict[str, StoredLineage]:
     """What the database of this identity has at the newest published event of each channel.
 
     Raises:
@@ -167,7 +167,7 @@ async def read_stored(
     if any(row[0] != identity for row in rows):
         raise UnavailableError(f"database {rows[0][0]} answers, and {identity} was asked")
     return {
-        channel: Stored(head or 0, floor or 0, _identity(order, key, version, at))
+        channel: StoredLineage(head or 0, floor or 0, _identity(order, key, version, at))
         for _, channel, head, floor, order, key, version, at in rows
     }
 

@@ -14,7 +14,7 @@ from core_api.postgres.pool import Primary, any_error_mapped
 from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
 from core_api.restore.lineage import (
     Connection,
-    Stored,
+    StoredLineage,
     adopt,
     leave_witness,
     read_lineage,
@@ -101,7 +101,7 @@ class Log:
 
     async def stored(
         self, published: Mapping[str, LastPublished], identity: str
-    ) -> dict[str, Stored]:
+    ) -> dict[str, StoredLineage]:
         """See `LogPort`."""
         async with _of(self.pool) as connection:
             return await read_stored(connection, published, identity)

@@ -71,7 +71,7 @@ class NewRevocation:
     made_by: str
 
 
-class Stored(NamedTuple):
+class StoredRevocation(NamedTuple):
     """A row, as those read it who obey it."""
 
     id: int
@@ -130,11 +130,11 @@ async def newest_id(pool: Pool) -> int:
         return int(await pool.fetchval(_NEWEST))
 
 
-async def read_after(pool: Pool, after: int) -> list[Stored]:
+async def read_after(pool: Pool, after: int) -> list[StoredRevocation]:
     """The next page of rows after an id. Raises UnavailableError."""
     with mapped_errors():
         rows = await pool.fetch(_AFTER, after, PAGE)
-    return [Stored(row[0], _revocation(row[1], row[2], row[3]), row[4]) for row in rows]
+    return [StoredRevocation(row[0], _revocation(row[1], row[2], row[3]), row[4]) for row in rows]
 
 
 async def read_untold(pool: Pool, most: int) -> list[tuple[int, Revocation]]:

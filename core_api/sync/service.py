@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 
 _PAGES_PER_QUERY: Final = 1000
-_SNAPSHOTS_PER_QUERY: Final = 50
 
 
 class Answered(NamedTuple):

@@ -55,6 +55,7 @@ async def change_documents(
     Raises:
         RefusedEditError: no document may have the value.
         TooManyDocumentsError: the channel has no room for it.
+        ConflictError: a document has changed while its row was locked.
         UnavailableError: Postgres does not answer, or somebody holds a lock.
     """
     places = sorted((str(change.channel), change.key) for change in changes)

@@ -15,7 +15,7 @@ from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.restore.lineage import IDENTITY
-from core_api.webhooks.messages import Page, Row
+from core_api.webhooks.messages import LogPage, LogRow
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S, After
 from server_common.limits import (
     WEBHOOK_EVENTS_READ,
@@ -137,7 +137,7 @@ _HAS_ROOM: Final = "SELECT count(*) < $2 FROM webhook_set_aside WHERE webhook_id
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class HeldLane:
     """A lane that this process holds."""
 
     webhook_id: str
@@ -180,7 +180,7 @@ async def take_lanes(
     *,
     failing: bool,
     only: Sequence[LaneKey] | None = None,
-) -> list[Lane]:
+) -> list[HeldLane]:
     """Take lanes that have something to send and whose time has come.
 
     Args:
@@ -209,7 +209,7 @@ async def take_lanes(
         # What comes back may be no text: only here is that seen, and then nothing is to be held.
         async with pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(_TAKE, *arguments)
-    return [Lane(**row) for row in rows]
+    return [HeldLane(**row) for row in rows]
 
 
 async def is_of_its_epoch(pool: Pool) -> bool:
@@ -234,7 +234,7 @@ async def all_lanes(pool: Pool) -> list[LaneKey]:
     return [(row["webhook_id"], row["store_id"]) for row in rows]
 
 
-async def read_page(pool: Pool, lane: Lane, seq: int) -> Page:
+async def read_page(pool: Pool, lane: HeldLane, seq: int) -> LogPage:
     """What comes behind this place of a lane's log.
 
     Raises:
@@ -248,21 +248,30 @@ async def read_page(pool: Pool, lane: Lane, seq: int) -> Page:
         return await _read(pool, lane, seq, 1)
     except UnreadableRowError:
         page = await _read(pool, lane, seq, 0)
-        return Page(page.epoch, page.head, page.at, (), is_damaged=True)
+        return LogPage(page.epoch, page.head, page.at, (), is_damaged=True)
 
 
-async def _read(pool: Pool, lane: Lane, seq: int, most: int) -> Page:
+async def _read(pool: Pool, lane: HeldLane, seq: int, most: int) -> LogPage:
     with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(_READ, lane.channel, seq, most, lane.types, WEBHOOK_READ_BYTES)
     if not rows:
         raise UnavailableError("this is not the database that its epoch began in")
     first = rows[0]
-    found = [Row(*row[3:]) for row in rows if row["seq"] is not None]
-    return Page(first["epoch"], first["head"], first["at"], found)
+    found = [LogRow(*row[3:]) for row in rows if row["seq"] is not None]
+    return LogPage(first["epoch"], first["head"], first["at"], found)
 
 
-async def move_lane(pool: Pool, lane: Lane, seq: int, epoch: str, *, has_delivered: bool) -> bool:
+async def move_lane(
+    pool: Pool, lane: HeldLane, seq: int, epoch: str, *, has_delivered: bool
+) -> bool:
     """Move a lane to this place. False: it is this process's no longer, or nothing is to be sent.
+
+    Args:
+        pool: the database.
+        lane: which one.
+        seq: its new place.
+        epoch: of the log.
+        has_delivered: whether something was sent, and not only passed over.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -272,13 +281,13 @@ async def move_lane(pool: Pool, lane: Lane, seq: int, epoch: str, *, has_deliver
     return bool(moved)
 
 
-async def note_failure(pool: Pool, lane: Lane, failure: str, after: After) -> None:
+async def note_failure(pool: Pool, lane: HeldLane, failure: str, after: After) -> None:
     """Note that an attempt has failed, and give the lane back. Raises UnavailableError."""
     with any_error_mapped():
         await pool.execute(_FAIL, *lane.key, failure, after.wait_s, after.is_parked)
 
 
-async def release_lane(pool: Pool, lane: Lane) -> None:
+async def release_lane(pool: Pool, lane: HeldLane) -> None:
     """Give a lane back. Raises UnavailableError."""
     with any_error_mapped():
         await pool.execute(_RELEASE, *lane.key)
@@ -300,14 +309,14 @@ async def hurry_lanes(pool: Pool, webhook_id: str) -> None:
         await pool.execute(_HURRY, webhook_id)
 
 
-async def may_set_aside(pool: Pool, lane: Lane) -> bool:
+async def may_set_aside(pool: Pool, lane: HeldLane) -> bool:
     """Whether the subscription has room for one more. Raises UnavailableError."""
     with any_error_mapped():
         return bool(await pool.fetchval(_HAS_ROOM, lane.webhook_id, WEBHOOK_SET_ASIDE))
 
 
 async def set_aside(
-    pool: Pool, lane: Lane, epoch: str, seq: int, failure: str, moved_to: int
+    pool: Pool, lane: HeldLane, epoch: str, seq: int, failure: str, moved_to: int
 ) -> bool:
     """Keep that an event was left out, and move the lane to the one behind it, which was taken.
 

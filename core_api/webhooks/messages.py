@@ -35,7 +35,7 @@ class Gap(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class WebhookMessage:
     """What is sent."""
 
     id: str
@@ -44,7 +44,7 @@ class Message:
     body: str
 
 
-class Row(NamedTuple):
+class LogRow(NamedTuple):
     """An event of the log."""
 
     seq: int
@@ -55,14 +55,14 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LogPage:
     """What comes behind a lane's place, as one statement has read it."""
 
     epoch: str
     head: int
     at: datetime
     """By the database's clock."""
-    rows: Sequence[Row]
+    rows: Sequence[LogRow]
     is_damaged: bool = False
     """Whether the database cannot give the first event."""
 
@@ -72,11 +72,11 @@ class Step(NamedTuple):
 
     seq: int
     """Its place once the step is taken."""
-    message: Message | None
+    message: WebhookMessage | None
     """What is sent first; None: nothing, the event is not wanted."""
 
 
-def steps_of(channel: str, epoch: str, seq: int, page: Page) -> list[Step]:
+def steps_of(channel: str, epoch: str, seq: int, page: LogPage) -> list[Step]:
     """The next steps of a lane, in order.
 
     Args:
@@ -104,7 +104,7 @@ def steps_of(channel: str, epoch: str, seq: int, page: Page) -> list[Step]:
     return steps
 
 
-def _step(channel: str, row: Row, page: Page) -> Step:
+def _step(channel: str, row: LogRow, page: LogPage) -> Step:
     if row.body is None:
         return Step(row.seq, None)
     data = event_json(channel, row.seq, row.body)
@@ -116,7 +116,7 @@ def _step(channel: str, row: Row, page: Page) -> Step:
     return Step(row.seq, _message(message_id, row.type, row.occurred_at, page.epoch, data))
 
 
-def _gap(channel: str, after: int, until: int, reason: Reason, page: Page) -> Step:
+def _gap(channel: str, after: int, until: int, reason: Reason, page: LogPage) -> Step:
     data = msgspec.json.encode(Gap(channel, after, until, reason)).decode()
     message_id = f"{_id_of(page.epoch, channel, until)}/{reason}"
     return Step(until, _message(message_id, GAP, page.at, page.epoch, data))
@@ -131,9 +131,9 @@ def _microseconds(at: datetime) -> int:
     return (at - _UNIX_EPOCH) // timedelta(microseconds=1)
 
 
-def _message(message_id: str, type_: str, at: datetime, epoch: str, data: str) -> Message:
+def _message(message_id: str, type_: str, at: datetime, epoch: str, data: str) -> WebhookMessage:
     head = msgspec.json.encode(_Head(type_, at, epoch)).decode()
-    return Message(message_id, type_, f'{head[:-1]},"data":{data}}}')
+    return WebhookMessage(message_id, type_, f'{head[:-1]},"data":{data}}}')
 
 
 class _Head(Struct, frozen=True):

@@ -12,7 +12,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +20,9 @@ import structlog
 
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool
+from core_api.sending_tasks import SendingTasks
 from core_api.webhooks.lanes import (
-    Lane,
+    HeldLane,
     end_webhook,
     hurry_lanes,
     is_of_its_epoch,
@@ -32,7 +33,7 @@ from core_api.webhooks.lanes import (
     release_lane,
     set_aside,
 )
-from core_api.webhooks.messages import Message, Page, Step, steps_of
+from core_api.webhooks.messages import LogPage, Step, WebhookMessage, steps_of
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
 from core_api.webhooks.rules import Outcome, after_failure, asks_for_the_next
@@ -62,7 +63,6 @@ _MOVED: Final = (
     "the database was restored, or a standby was promoted, and no relay has judged it yet: "
     "start yabam relay, or run yabam db restore-check"
 )
-_FAILING: Final = WEBHOOKS_AT_ONCE // 2
 
 
 class Sender:
@@ -91,7 +91,9 @@ class Sender:
         self._metrics = metrics
         self._clock = clock
         self._news = asyncio.Event()
-        self._under_way: dict[asyncio.Task[None], Lane] = {}
+        self._tasks: SendingTasks[HeldLane] = SendingTasks(
+            WEBHOOKS_AT_ONCE, metrics.under_way, self._news.set
+        )
         self._stopping = False
         self._turning = asyncio.Lock()
         self.turned_at = clock()
@@ -120,10 +122,7 @@ class Sender:
                     pass
                 self._news.clear()
         finally:
-            tasks = list(self._under_way)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._tasks.cancel()
 
     async def drain(self) -> None:
         """Begin nothing new, and let what is under way end, for a while."""
@@ -133,14 +132,12 @@ class Sender:
                 # What a turn is taking just now comes under way yet.
                 async with self._turning:
                     pass
-                while self._under_way:
-                    await asyncio.wait(self._under_way)
+                await self._tasks.wait()
 
     async def _turn(self) -> None:
         self.turned_at = self._clock()
         try:
-            await self._take(failing=False, most=WEBHOOKS_AT_ONCE)
-            await self._take(failing=True, most=_FAILING)
+            await self._tasks.fill(self._take, self._serve)
             self.trouble = None if await is_of_its_epoch(self._pool) else _MOVED
             self._metrics.unreadable.set(self._taker.unreadable)
             self._metrics.looked()
@@ -148,25 +145,13 @@ class Sender:
             self.trouble = str(error)
             _log.warning("webhooks_not_taken", reason=str(error))
 
-    async def _take(self, *, failing: bool, most: int) -> None:
-        """Take lanes, at most so many of this kind, while there is room at all."""
-        of_kind = sum((lane.tries > 0) == failing for lane in self._under_way.values())
-        room = min(most - of_kind, WEBHOOKS_AT_ONCE - len(self._under_way))
-        if room <= 0 or self._stopping:
-            return
-        busy = Counter(lane.webhook_id for lane in self._under_way.values())
-        for lane in await self._taker.take(busy, room, failing=failing):
-            task = asyncio.create_task(self._serve(lane), name=f"lane-{lane.webhook_id}")
-            self._under_way[task] = lane
-            task.add_done_callback(self._served)
-        self._metrics.under_way.set(len(self._under_way))
+    async def _take(self, most: int, failing: bool) -> Sequence[HeldLane]:
+        if self._stopping:
+            return []
+        busy = Counter(lane.webhook_id for lane in self._tasks.held)
+        return await self._taker.take(busy, most, failing=failing)
 
-    def _served(self, task: asyncio.Task[None]) -> None:
-        self._under_way.pop(task)
-        self._metrics.under_way.set(len(self._under_way))
-        self._news.set()
-
-    async def _serve(self, lane: Lane) -> None:
+    async def _serve(self, lane: HeldLane) -> None:
         try:
             await _Visit(self._pool, self._poster, self._keys, self._metrics, self._clock, lane).go(
                 lambda: self._stopping
@@ -190,7 +175,7 @@ class _Visit:
         keys: WebhookKeys,
         metrics: WebhookMetrics,
         clock: Callable[[], datetime],
-        lane: Lane,
+        lane: HeldLane,
     ) -> None:
         self._pool = pool
         self._poster = poster
@@ -222,7 +207,7 @@ class _Visit:
                 break
         await release_lane(self._pool, self._lane)
 
-    async def _walk(self, steps: list[Step], page: Page, is_over: Callable[[], bool]) -> bool:
+    async def _walk(self, steps: list[Step], page: LogPage, is_over: Callable[[], bool]) -> bool:
         """Take the steps of a page. False: the lane is no longer held."""
         for step, behind in zip(steps, [*steps[1:], None], strict=True):
             if step.message is None:
@@ -261,7 +246,9 @@ class _Visit:
             )
         return False
 
-    async def _set_aside(self, step: Step, steps: list[Step], outcome: Outcome, page: Page) -> bool:
+    async def _set_aside(
+        self, step: Step, steps: list[Step], outcome: Outcome, page: LogPage
+    ) -> bool:
         """Leave an event out if the receiver takes the one behind it. False: it stays."""
         lane = self._lane
         if not self._has_failed or not asks_for_the_next(lane.failing_s, outcome):
@@ -283,7 +270,7 @@ class _Visit:
         await self._moved(behind.seq, page, has_delivered=True)
         return True
 
-    async def _behind(self, seq: int, steps: list[Step], page: Page) -> Step | None:
+    async def _behind(self, seq: int, steps: list[Step], page: LogPage) -> Step | None:
         """The next step with something to send, within a few pages."""
         for _ in range(_PAGES):
             found = next((step for step in steps if step.seq > seq and step.message), None)
@@ -295,7 +282,7 @@ class _Visit:
             )
         return None
 
-    async def _send(self, message: Message) -> Outcome:
+    async def _send(self, message: WebhookMessage) -> Outcome:
         lane, now = self._lane, self._clock()
         try:
             secret = self._keys.secret(lane.webhook_id, lane.generation, lane.kid)
@@ -308,7 +295,7 @@ class _Visit:
         self._metrics.attempts.labels(outcome.kind).inc()
         return outcome
 
-    async def _move(self, seq: int, page: Page, *, has_delivered: bool) -> bool:
+    async def _move(self, seq: int, page: LogPage, *, has_delivered: bool) -> bool:
         """Note the new place. False: the lane is no longer ours."""
         moved = await move_lane(
             self._pool, self._lane, seq, page.epoch, has_delivered=has_delivered
@@ -317,7 +304,7 @@ class _Visit:
             await self._moved(seq, page, has_delivered=has_delivered)
         return moved
 
-    async def _moved(self, seq: int, page: Page, *, has_delivered: bool) -> None:
+    async def _moved(self, seq: int, page: LogPage, *, has_delivered: bool) -> None:
         self._seq, self._epoch = seq, page.epoch
         if has_delivered and self._has_failed:
             await hurry_lanes(self._pool, self._lane.webhook_id)
@@ -325,7 +312,7 @@ class _Visit:
             self._has_failed = False
 
 
-def _old_secrets(keys: WebhookKeys, lane: Lane) -> list[str]:
+def _old_secrets(keys: WebhookKeys, lane: HeldLane) -> list[str]:
     """Those before that sign, too. One whose key was taken away is left out: what the newest one
     signs is not to wait for it."""
     secrets = []

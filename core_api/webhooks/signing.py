@@ -13,7 +13,7 @@ from typing import Final
 
 from standardwebhooks.webhooks import Webhook as Signer
 
-from core_api.webhooks.messages import Message
+from core_api.webhooks.messages import WebhookMessage
 from server_common.derived_secrets import DerivingKeys, newest_kid
 from server_common.errors import SettingsError
 
@@ -66,7 +66,7 @@ def webhook_keys(keys: Mapping[str, str], newest: str) -> WebhookKeys | None:
     return WebhookKeys(encoded, newest_kid(keys, newest))
 
 
-def signed_headers(message: Message, at: datetime, secrets: Sequence[str]) -> dict[str, str]:
+def signed_headers(message: WebhookMessage, at: datetime, secrets: Sequence[str]) -> dict[str, str]:
     """The headers of one attempt.
 
     Args:

@@ -15,7 +15,7 @@ import structlog
 from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool
 from core_api.postgres.unreadable_rows import by_halves
-from core_api.webhooks.lanes import Lane, LaneKey, all_lanes, take_lanes
+from core_api.webhooks.lanes import HeldLane, LaneKey, all_lanes, take_lanes
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -45,7 +45,7 @@ class Taker:
         """How many lanes Postgres cannot give, as far as is known."""
         return len(self._left_out)
 
-    async def take(self, busy: Mapping[str, int], most: int, *, failing: bool) -> list[Lane]:
+    async def take(self, busy: Mapping[str, int], most: int, *, failing: bool) -> list[HeldLane]:
         """Take lanes that have something to send and whose time has come.
 
         Args:
@@ -67,8 +67,8 @@ class Taker:
 
     async def _take_around(
         self, busy: Mapping[str, int], most: int, *, failing: bool
-    ) -> list[Lane]:
-        taken: dict[LaneKey, Lane] = {}
+    ) -> list[HeldLane]:
+        taken: dict[LaneKey, HeldLane] = {}
 
         async def take_of(keys: Sequence[LaneKey]) -> list[None]:
             room = most - len(taken)

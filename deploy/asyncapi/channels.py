@@ -11,7 +11,7 @@ from client_sdk.contract import stream
 from client_sdk.contract.state.document import CHANGED, DocumentEvent
 from core_api.devices.commands.alarm import UnansweredAlert
 from core_api.ingest.inbound_commands import Command
-from core_api.receipts.alarm import Alert
+from core_api.receipts.alarm import OrderAlert
 from core_api.settings import IngestSettings
 from deploy.asyncapi import messages as forms
 from event_server.mqtt_gateway.rules.publications import marks_topic, orders_topic, state_topic
@@ -152,7 +152,7 @@ _KAFKA: Final = (
     Channel(
         "storeAlerts", "kafka", "store-alerts", "Whom to phone, and why",
         (
-            Message("StoreUnreached", "An order reaches nobody", Alert, forms.AlertHeaders),
+            Message("StoreUnreached", "An order reaches nobody", OrderAlert, forms.AlertHeaders),
             Message(
                 "DeviceUnanswered", "A command nobody answers", UnansweredAlert, forms.AlertHeaders
             ),

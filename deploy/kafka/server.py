@@ -176,18 +176,6 @@ class KafkaServer:
         """SIGKILL."""
         self.process.kill()
 
-    def suspend(self) -> None:
-        """SIGSTOP."""
-        self.process.suspend()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.process.resume()
-
-    def wipe(self) -> None:
-        """Lose all data; only while it is stopped."""
-        shutil.rmtree(self._data / "log", ignore_errors=True)
-
     def _java(self) -> list[str]:
         heap = f"-Xmx{self._heap_mb}m"
         # All jars by name, so that the JVM's shared class archive may be used.

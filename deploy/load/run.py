@@ -44,7 +44,7 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Outcome:
+class LoadResult:
     """All that a load test found."""
 
     plan: Plan
@@ -77,7 +77,7 @@ class LoadTest:
         self._say = say
         self._run = f"load-{secrets.token_hex(3)}-"
         self._began = time.monotonic()
-        self._outcome = Outcome(plan, Timeline(), Tally())
+        self._outcome = LoadResult(plan, Timeline(), Tally())
         self._tokens = token_keys({"local": site.keys.token}, "local")
         self._sent_at: dict[tuple[str, int], float] = {}
         self._clients: ClientProcesses
@@ -85,7 +85,7 @@ class LoadTest:
         self._came = 0
         self._live_s = self._all_s = 0.0
 
-    async def run(self) -> Outcome:
+    async def run(self) -> LoadResult:
         """Do it all.
 
         Raises:

@@ -64,7 +64,11 @@ class OwnSite(Site):
         return found
 
     def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Kill and start again, stop and start, or freeze and wake."""
+        """Kill and start again, stop and start, or freeze and wake.
+
+        Raises:
+            LoadTestError: what is to break is not ours.
+        """
         match fault:
             case "kill-events":
                 return _killing(self._stack.events)

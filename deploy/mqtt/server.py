@@ -117,19 +117,6 @@ class MosquittoServer:
         """SIGKILL."""
         self.process.kill()
 
-    def suspend(self) -> None:
-        """SIGSTOP."""
-        self.process.suspend()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self.process.resume()
-
-    def wipe(self) -> None:
-        """Lose all data, save the passwords and the certificate; only while it is stopped."""
-        for name in ("dynamic-security.json", "mosquitto.db"):
-            (self._data / name).unlink(missing_ok=True)
-
     def _passwords(self) -> dict[str, str]:
         path = self._data / "passwords.json"
         if not path.exists():

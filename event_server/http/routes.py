@@ -119,7 +119,11 @@ class EventApi:
         )
 
     async def no_socket(self, _request: Request) -> Response:
-        """GET /v1/socket, as anything else."""
+        """GET /v1/socket, as anything else.
+
+        Raises:
+            StreamRefusedError: always; it says how a socket is opened.
+        """
         raise StreamRefusedError(
             "upgrade-required", "this is a WebSocket: streams for others are at /v1/stream"
         )
@@ -129,7 +133,11 @@ class EventApi:
         return Response(b'{"status":"ok"}', media_type="application/json", headers=_NO_STORE)
 
     async def readyz(self, _request: Request) -> Response:
-        """GET /readyz: streams are served; if not, why."""
+        """GET /readyz: streams are served; if not, why.
+
+        Raises:
+            StreamRefusedError: none are served now.
+        """
         reason = self._streams.health.trouble()
         if reason is not None:
             raise StreamRefusedError("degraded", reason, retry_after=_READY_AGAIN_S)

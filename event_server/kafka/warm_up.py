@@ -1,9 +1,9 @@
 """When a reading session is warm, and which records' times it believes. Pure.
 
-A session begins some way back in each partition and is warm once everything that stood in the
-partitions at its start has been read, and after it a watermark that was written since (an old
-watermark at the end of a log whose writer is dead proves nothing) and that lies within what the
-rings cover, so that a sync from now on finds its place in them.
+A session begins some way back in each partition. It is warm in two steps. First, all that stood in
+the partitions at its start has been read. Then a watermark has been read that was written since: an
+old one at the end of a log whose writer is dead proves nothing. It must lie within what the rings
+cover, so that a sync from now on finds its place in them.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -26,6 +27,7 @@ from event_server.mqtt_gateway.rules.heads import Heads
 from event_server.mqtt_gateway.rules.incoming import STATUS_FILTER
 from event_server.mqtt_gateway.rules.publications import mark_of
 from event_server.mqtt_gateway.together import run_together
+from server_common.backoff import Backoff
 from server_common.devices.messages import Status, payload_of
 from server_common.devices.mqtt_topics import parse_up_topic
 from server_common.errors import DeviceMessageError
@@ -100,7 +102,7 @@ class Down:
 
     async def run(self) -> None:
         """Publish until cancelled."""
-        pause = _BACK_OFF_S[0]
+        backoff = Backoff(*_BACK_OFF_S, random.uniform)
         while True:
             began = self._clock()
             self._metrics.sessions.labels("down").inc()
@@ -120,9 +122,8 @@ class Down:
             finally:
                 self._session = None
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
-                pause = _BACK_OFF_S[0]
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACK_OFF_S[1])
+                backoff.forget()
+            await asyncio.sleep(backoff.failed())
 
 
 class DownSession:

@@ -8,6 +8,7 @@ Each wish is worked off once, whoever asks for it how often; while Core does not
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -21,6 +22,7 @@ from event_server.errors import CoreLostError
 from event_server.mqtt_gateway.rules.presence import MOST_DEVICES
 from event_server.mqtt_gateway.rules.publications import Changed, publication_of
 from event_server.mqtt_gateway.together import run_together
+from server_common.backoff import Backoff
 from server_common.mqtt.broker import MqttRefusedError
 
 if TYPE_CHECKING:
@@ -174,7 +176,7 @@ class Refresher:
             _log.error("broker_refuses", topic=publication.topic, reason=str(error))
 
     async def _patiently(self, work: Callable[[], Awaitable[None]]) -> None:
-        pause = _PAUSE_S[0]
+        backoff = Backoff(*_PAUSE_S, random.uniform)
         while True:
             try:
                 await work()
@@ -183,8 +185,7 @@ class Refresher:
                     _log.warning("gateway_waits_for_core", reason=str(error))
                 self._is_told = True
                 self._metrics.retries.inc()
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _PAUSE_S[1])
+                await asyncio.sleep(backoff.failed())
             else:
                 self._is_told = False
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -10,6 +11,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.limits import PRODUCER_REQUEST_BYTES
@@ -53,7 +55,7 @@ class KafkaSink:
             await self._open()
 
     async def _open(self) -> None:
-        pause = _PAUSE_S[0]
+        backoff = Backoff(*_PAUSE_S, random.uniform)
         while self._producer is None:
             # A record that is sent twice is known by its numbers, so no idempotence is needed; and
             # an idempotent producer that has lost a batch is lost itself.
@@ -69,8 +71,7 @@ class KafkaSink:
             except (KafkaError, OSError, TimeoutError) as error:
                 await producer.stop()
                 self._fail(error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _PAUSE_S[1])
+                await asyncio.sleep(backoff.failed())
             except BaseException:
                 await producer.stop()
                 raise
@@ -97,7 +98,7 @@ class KafkaSink:
     async def _until_stored(
         self, sent: Awaitable[object], topic: str, key: bytes, value: bytes
     ) -> None:
-        pause = _PAUSE_S[0]
+        backoff = Backoff(*_PAUSE_S, random.uniform)
         while True:
             try:
                 await sent
@@ -105,15 +106,14 @@ class KafkaSink:
                 if is_being_cancelled():
                     raise
                 self._fail(error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _PAUSE_S[1])
+                await asyncio.sleep(backoff.failed())
                 sent = await self._send(topic, key, value)
             else:
                 self.trouble = None
                 return
 
     async def _send(self, topic: str, key: bytes, value: bytes) -> Awaitable[object]:
-        pause = _PAUSE_S[0]
+        backoff = Backoff(*_PAUSE_S, random.uniform)
         while True:
             await self.open()
             assert self._producer is not None  # noqa: S101
@@ -121,8 +121,7 @@ class KafkaSink:
                 sent: Awaitable[object] = await self._producer.send(topic, value, key)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._fail(error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _PAUSE_S[1])
+                await asyncio.sleep(backoff.failed())
             else:
                 return sent
 

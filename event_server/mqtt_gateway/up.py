@@ -7,6 +7,7 @@ what the broker keeps: a device sends its results and events again until Core ha
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from event_server.mqtt_gateway.rules.incoming import Allowance, refusal_of, take
 from event_server.mqtt_gateway.rules.publications import accepted_of
 from event_server.mqtt_gateway.sink import Sink
 from event_server.mqtt_gateway.together import run_together
+from server_common.backoff import Backoff
 from server_common.devices.messages import dead_letter, encode
 from server_common.errors import DeviceMessageError
 from server_common.mqtt.broker import Broker, MqttError
@@ -86,7 +88,7 @@ class Up:
 
     async def run(self) -> None:
         """Take messages, in one session at the broker after the other."""
-        pause = _BACK_OFF_S[0]
+        backoff = Backoff(*_BACK_OFF_S, random.uniform)
         while True:
             began = self._clock()
             self._metrics.sessions.labels(self._settings.task).inc()
@@ -96,9 +98,8 @@ class Up:
                 self.trouble = str(error) or repr(error)
                 log.warning("gateway_up_begins_anew", task=self._settings.task, reason=self.trouble)
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
-                pause = _BACK_OFF_S[0]
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _BACK_OFF_S[1])
+                backoff.forget()
+            await asyncio.sleep(backoff.failed())
 
     async def _session(self) -> None:
         waiting: deque[Incoming] = deque()

@@ -241,7 +241,11 @@ class Requests(HttpToolsProtocol, ABC):
     # What the parser finds ------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins.
+
+        Raises:
+            RuntimeError: it is the second in one piece; it is answered as a bad request.
+        """
         if self.asked is not None:
             raise RuntimeError("a second request in one piece")  # answered as a bad request
         self._url, self._head = b"", []
@@ -252,7 +256,11 @@ class Requests(HttpToolsProtocol, ABC):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which nobody needs."""
+        """A header, or a trailer, which nobody needs.
+
+        Raises:
+            ValueError: there are too many; it is answered as a bad request.
+        """
         if not self._in_body:
             self._head.append((name, value))
             return

@@ -62,6 +62,13 @@ def check_subprotocol(offered: str) -> None:
 def check_upgrade(http_1_1: bool, upgrade: str, connection: str, version: str, key: str) -> str:
     """Check the headers of a WebSocket upgrade; an empty text stands for a missing header.
 
+    Args:
+        http_1_1: whether the request is of HTTP/1.1.
+        upgrade: the header Upgrade.
+        connection: the header Connection.
+        version: Sec-WebSocket-Version.
+        key: Sec-WebSocket-Key.
+
     Returns:
         The value of Sec-WebSocket-Accept.
 

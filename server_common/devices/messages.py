@@ -295,7 +295,15 @@ def payload_of(kind: Kind, payload: bytes | msgspec.Raw) -> Payload:
 
 
 def dead_letter(reason: str, detail: str, topic: str, at_ms: int, data: bytes) -> DeadLetter:
-    """Make the dead letter of a message; long texts are cut."""
+    """Make the dead letter of a message; long texts are cut.
+
+    Args:
+        reason: a short word.
+        detail: for a person.
+        topic: where it was sent.
+        at_ms: when it came.
+        data: what it was.
+    """
     return DeadLetter(reason, detail[:1000], topic, at_ms, len(data), data[:DEVICE_DEAD_BYTES])
 
 

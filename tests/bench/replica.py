@@ -24,6 +24,7 @@ from core_api.postgres.migrate import upgrade
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
+from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_service import KEYS, an_order, bearer, token
 from tests.standbys import Standby
 
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 async def _measure(folder: Path, polls: int, by_standby: bool) -> str:
-    primary = EmbeddedPostgres(folder / "primary")
+    primary = DrilledPostgres(folder / "primary")
     standby = Standby(primary, folder / "standby")
     broker = EmbeddedBroker(folder)
     try:

@@ -22,9 +22,9 @@ import jwt
 
 from client_sdk.contract.sse import SseParser
 from deploy.kafka.server import KafkaServer, ensure_libs
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import free_ports
 from tests.bench.sync.report import machine
+from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_api.conftest import KAFKA_BUILD
 from tests.integration.core_service import bearer, new_store, token
 from tests.parts import migrated_database
@@ -40,7 +40,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     folder = Path(tempfile.mkdtemp(prefix="yabam-revocation-"))
     folder.chmod(0o711)
-    postgres = EmbeddedPostgres(folder / "postgres")
+    postgres = DrilledPostgres(folder / "postgres")
     postgres.start()
     try:
         database = asyncio.run(migrated_database(postgres))

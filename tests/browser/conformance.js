@@ -48,7 +48,6 @@ const SUBJECTS = {
   names({ what, text, cursor }) {
     if (what === "channel") return contract.parseChannel(text);
     if (what === "event id") return contract.parseEventId(text);
-    if (what === "cursor") return Object.fromEntries(contract.parseCursor(text));
     return contract.formatCursor(Object.entries(cursor));
   },
 

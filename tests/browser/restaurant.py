@@ -21,8 +21,8 @@ from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller, Role
 from core_api.access.tokens import TokenKeys
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
+from tests.drilled_postgres import DrilledPostgres
 from tests.forking.starter import FORKED
 from tests.parts import FETCH_WAIT, migrated_database
 
@@ -106,7 +106,7 @@ def running_site() -> Iterator[Site]:
     """An installation with everything that it needs, until the end."""
     # A folder that PostgreSQL's own user may be let into, which pytest's are not.
     folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
-    postgres = EmbeddedPostgres(folder / "postgres", durable=False)
+    postgres = DrilledPostgres(folder / "postgres", durable=False)
     broker = EmbeddedBroker(folder)
     try:
         postgres.start()

@@ -18,9 +18,9 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
+from tests.drilled_postgres import DrilledPostgres
 from tests.forking.starter import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
 from tests.parts import FETCH_WAIT, migrated_database
@@ -41,7 +41,7 @@ def stack() -> Iterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="yabam-ops-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o711)
-        postgres = EmbeddedPostgres(folder / "postgres", durable=False)
+        postgres = DrilledPostgres(folder / "postgres", durable=False)
         broker = EmbeddedBroker(folder)
         postgres.start()
         broker.start()

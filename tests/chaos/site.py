@@ -33,7 +33,6 @@ from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from deploy.local.webhook_sender import LOOPBACK as TO_THIS_MACHINE
@@ -42,6 +41,7 @@ from tests.chaos.disk import Disk
 from tests.chaos.kitchen.door import Door
 from tests.chaos.proof import Ledger
 from tests.chaos.wire import FaultProxy
+from tests.drilled_postgres import DrilledPostgres
 from tests.kafka_cluster import KafkaCluster
 
 DATABASE: Final = "yabam"
@@ -85,7 +85,7 @@ class Site:
         self.folder = folder
         self.disk = Disk(folder / "disk")
         self._own_disk = own_disk
-        self.postgres = EmbeddedPostgres(folder / "disk" / "postgres")
+        self.postgres = DrilledPostgres(folder / "disk" / "postgres")
         self.database = self.postgres.url.rpartition("/")[0] + f"/{DATABASE}"
         self._fails_over = fails_over
         self.other_host = free_port()
@@ -196,11 +196,11 @@ class Site:
             await self.door.stop()
         self.postgres.process.resume()
         if self.kafka is not None:
-            self.kafka.resume()
+            self.kafka.process.resume()
         await asyncio.gather(aside(self._kafka.stop), aside(self.postgres.stop))
         await aside(self.disk.unmount)
 
-    def failed_over(self, standby: EmbeddedPostgres) -> None:
+    def failed_over(self, standby: DrilledPostgres) -> None:
         """From now on this is the primary; the other host is free."""
         self.other_host, self.postgres = self.postgres.port, standby
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.webhook_sender import LOOPBACK, add_sender
+from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 from tests.parts import ROOMY, migrated_database
 from tests.webhook_receiver import OK, Received, Receiver, status
@@ -209,7 +209,7 @@ async def run(database: str, folder: Path, seconds: float) -> tuple[list[Finding
 
 async def _main(seconds: float) -> int:
     with tempfile.TemporaryDirectory(prefix="yabam-webhooks-") as name:
-        server = EmbeddedPostgres(Path(name) / "postgres", durable=False)
+        server = DrilledPostgres(Path(name) / "postgres", durable=False)
         server.start()
         try:
             found, kills = await run(await migrated_database(server), Path(name), seconds)

@@ -77,6 +77,7 @@ def _core() -> list[Metric]:
     metrics = CoreMetrics(lambda: 0, {"sync": bound})
     metrics.requests.labels("/v1/sync", 200).observe(0.01)
     metrics.task_runs("tail")
+    metrics.watch_connections(lambda: 0, lambda: 0)
     EditMetrics(metrics.registry)
     PrintMetrics(metrics.registry)
     CommandMetrics(metrics.registry)

@@ -17,9 +17,9 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from tests.deploy.edge import Nginx
+from tests.drilled_postgres import DrilledPostgres
 from tests.forking.starter import FORKED
 
 
@@ -71,7 +71,7 @@ def started(settings: Mapping[str, str]) -> Iterator[Site]:
     # Not one of pytest's folders: PostgreSQL's user must get in.
     folder = Path(tempfile.mkdtemp(prefix="yabam-site-"))
     folder.chmod(0o711)
-    postgres, broker = EmbeddedPostgres(folder / "postgres", durable=False), EmbeddedBroker(folder)
+    postgres, broker = DrilledPostgres(folder / "postgres", durable=False), EmbeddedBroker(folder)
     postgres.start()
     broker.start()
     ports, more = free_ports(), (free_port(), free_port())

@@ -19,12 +19,12 @@ from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.device_door import add_door
 from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.local.webhook_sender import add_sender
 from deploy.mqtt.server import MosquittoServer
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
+from tests.drilled_postgres import DrilledPostgres
 from tests.forking.starter import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, token
 from tests.parts import FETCH_WAIT, migrated_database
@@ -54,7 +54,7 @@ def more_ports() -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def stack(folder: Path, more_ports: dict[str, int]) -> Iterator[Stack]:
-    postgres, broker = EmbeddedPostgres(folder / "postgres", durable=False), EmbeddedBroker(folder)
+    postgres, broker = DrilledPostgres(folder / "postgres", durable=False), EmbeddedBroker(folder)
     postgres.start()
     broker.start()
     stack = Stack(

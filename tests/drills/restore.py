@@ -31,8 +31,8 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from tests.drilled_postgres import DrilledPostgres
 from tests.end_to_end.followers import Follower, orders_of
 
 _KEYS: Final = Keys(*(f"drill-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices")))
@@ -96,7 +96,7 @@ class Drill:
             "archive_mode": "on",
             "archive_command": f"test ! -f {self._archive}/%f && cp %p {self._archive}/%f",
         }
-        self._postgres = EmbeddedPostgres(folder / "postgres", settings=archived)
+        self._postgres = DrilledPostgres(folder / "postgres", settings=archived)
         self._stack = Stack(
             Addresses(self._postgres.url, kafka.bootstrap, ports=free_ports()),
             _KEYS,
@@ -205,7 +205,7 @@ class Drill:
         assert self.report.point is not None
         restored = self._folder / "base"
         (restored / "recovery.signal").touch()
-        self._postgres = EmbeddedPostgres(
+        self._postgres = DrilledPostgres(
             restored,
             self._postgres.port,
             settings={

@@ -19,6 +19,7 @@ from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from deploy.mqtt.server import MosquittoServer
+from tests.drilled_postgres import DrilledPostgres
 from tests.parts import migrated_database
 
 BUILD = Path("build/kafka")
@@ -42,8 +43,8 @@ def kafka(parts_folder: Path) -> Iterator[KafkaServer]:
 
 
 @pytest.fixture(scope="package")
-def postgres(parts_folder: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(parts_folder / "postgres")
+def postgres(parts_folder: Path) -> Iterator[DrilledPostgres]:
+    server = DrilledPostgres(parts_folder / "postgres")
     server.start()
     yield server
     server.stop_at_once()

@@ -27,7 +27,6 @@ from core_api.wiring import token_keys
 from deploy.docker import prepare, probe
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import run_once
 from tests.deploy.composed import (
@@ -40,6 +39,7 @@ from tests.deploy.composed import (
 )
 from tests.deploy.edge import Nginx
 from tests.deploy.ruled_mosquitto import ruled_mosquitto
+from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_api.conftest import KAFKA_BUILD
 
 PROCESSES: Final = ("core", "relay", "ingest", "events", "mqtt-admin", "mqtt", "webhooks")
@@ -55,7 +55,7 @@ class SecureSite:
     folder: Path
     """With what `prepare` made."""
     values: dict[str, str]
-    postgres: EmbeddedPostgres
+    postgres: DrilledPostgres
     kafka_port: int
     mqtt_port: int
     nginx: Nginx
@@ -178,10 +178,10 @@ def programs_with_tls() -> Path:
 
 async def _database(
     folder: Path, service: dict[str, Any], files: dict[str, str], values: dict[str, str]
-) -> EmbeddedPostgres:
+) -> DrilledPostgres:
     """A server that was made as the image makes it, and then started as compose starts it."""
     data = folder / "postgres" / "data"
-    first = EmbeddedPostgres(data, durable=False, programs=programs_with_tls())
+    first = DrilledPostgres(data, durable=False, programs=programs_with_tls())
     await asyncio.to_thread(first.start)
     admin = await asyncpg.connect(first.url)
     password = values["POSTGRES_PASSWORD"]
@@ -205,7 +205,7 @@ async def _database(
     }
     told = shlex.split(service["command"][-1].replace(";", " "))
     settings = dict(one[2:].split("=", 1) for one in told if one.startswith("-c"))
-    server = EmbeddedPostgres(
+    server = DrilledPostgres(
         data,
         durable=False,
         settings={k: there.get(v, v) for k, v in settings.items()},

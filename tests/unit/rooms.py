@@ -87,6 +87,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "relay": "from the outbox to Kafka, in order, with a watermark",
         "ingest": "commands from Kafka, applied once",
         "broker_admin": "who may do what at the MQTT broker, as the registered devices say",
+        "sending_tasks": "so many requests at once, and room for those that answer",
         "webhooks": "orders pushed to the URLs of integrators, who subscribes, and how far each is",
         "push": "new orders told to owners' phones that are locked, by push services",
         "dashboard": "the figures of the ops page",

@@ -24,6 +24,8 @@ TICKETS = (*CONTRACT, "client_sdk.printer_media")
 MOST_MODULES = 14
 MOST_IN_A_ROOT = 18
 """Modules beside a package's rooms: each has its line in `rooms.py`."""
+LONG = 350
+"""Lines of a module from which on docs/architecture.md names it, with a reason."""
 LARGE = {"core_api/postgres/migrations/versions"}
 """Migrations are one list, to which each is added."""
 
@@ -92,6 +94,14 @@ def test_what_declares_commands_imports_none_of_what_runs_them() -> None:
             top = name.partition(".")[0]
             is_light = name.startswith(("client_sdk.command_line", "client_sdk.contract"))
             assert is_light or top in sys.stdlib_module_names, f"{path} imports {name}"
+
+
+def test_no_loop_reckons_its_own_back_off() -> None:
+    for package in ROOMS:
+        for path in modules(package):
+            if path.name != "backoff.py":
+                found = re.search(r"min\(\w+ \* 2\b", path.read_text())
+                assert not found, f"{path}: server_common/backoff.py has that, with jitter"
 
 
 def test_the_contract_does_no_io_and_looks_at_no_clock() -> None:
@@ -311,6 +321,19 @@ def named_in_how_to_add() -> set[str]:
 @pytest.mark.parametrize("path", sorted(named_in_how_to_add()))
 def test_a_file_that_how_to_add_names_exists(path: str) -> None:
     assert (ROOT / path).is_file()
+
+
+def test_the_long_modules_are_those_that_the_architecture_names() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    reasons = text.partition("A module of more than 350 lines")[2].partition("\n\n")[0]
+    long = {
+        str(path.relative_to(ROOT))
+        for package in (*ROOMS, "deploy")
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in (".py", ".js") and "node_modules" not in path.parts
+        if len(path.read_bytes().splitlines()) > LONG
+    }
+    assert long == set(re.findall(r"`(\w+/[\w/]+\.\w+)`", reasons))
 
 
 def test_the_settings_page_tells_of_every_process() -> None:

@@ -6,7 +6,6 @@
 import {
   CLOSED_STATUSES,
   KINDS,
-  MAX_CHANNELS,
   MAX_NEXT_CHARS,
   MAX_TICKET_CHARS,
   MAX_URL_CHARS,
@@ -49,20 +48,6 @@ export function parseEventId(text) {
     throw new ContractError(`${JSON.stringify(text)} is not an event id`);
   }
   return [found[1], Number(found[2])];
-}
-
-/** Reads a cursor `a@1,b@2` as a Map; the empty text is the empty cursor. */
-export function parseCursor(text) {
-  const cursor = new Map();
-  if (text === "") return cursor;
-  const parts = text.split(",");
-  if (parts.length > MAX_CHANNELS) throw new ContractError("the cursor names too many channels");
-  for (const part of parts) {
-    const [channel, seq] = parseEventId(part);
-    if (cursor.has(channel)) throw new ContractError(`the cursor names ${channel} twice`);
-    cursor.set(channel, seq);
-  }
-  return cursor;
 }
 
 /** Writes a cursor, sorted by channel. */

@@ -12,16 +12,6 @@ export const CLOSED_STATUSES = Object.freeze([
   "rejected", "paid", "cancelled",
 ]);
 
-/** Why a channel begins anew: contract/sync.py. */
-export const RESET_REASONS = Object.freeze([
-  "first_sync", "retention", "epoch", "ahead",
-]);
-
-/** Why a server says sync-required: contract/stream.py. */
-export const SYNC_REQUIRED_REASONS = Object.freeze([
-  "gap", "ring", "restart",
-]);
-
 /** How a device receives events: contract/device.py. */
 export const DEVICE_MODES = Object.freeze([
   "live", "polling", "starting", "offline",
@@ -51,9 +41,6 @@ export const KINDS = Object.freeze({
   brand: Object.freeze({ ids: ["brand"], carries: "documents" }),
   global: Object.freeze({ ids: [], carries: "documents" }),
 });
-
-/** The most channels of one cursor: contract/cursor.py. */
-export const MAX_CHANNELS = 500;
 
 /** The most orders that are said to be shown at once: contract/device.py. */
 export const MAX_SEEN_ORDERS = 100;

@@ -14,7 +14,7 @@ import { ContractError, checkOrder, isEpoch } from "../contract/contract.js";
 import { MAX_EDITS_ANSWER_BYTES } from "../contract/contract_lists.js";
 import { readProblem, retryAfter, shortened, slugOf } from "../transport/http_failures.js";
 import { parsed } from "../machine/messages.js";
-import { readText } from "../transport.js";
+import { readText } from "../transport/http_bodies.js";
 import { checkDocument } from "../contract/state/document.js";
 import { checkOutcome } from "../contract/state/edit.js";
 

@@ -12,67 +12,11 @@ import { checkOperation } from "../contract/state/operations.js";
 import { parsePointer } from "../contract/state/pointer.js";
 import { isPrivate } from "../state/private.js";
 import { copy, same } from "../contract/state/values.js";
-import { perform } from "../state/view.js";
+import { Batch, EditHandle } from "./edit_batch.js";
 
 /** @typedef {import("../types.js").Json} Json */
 /** @typedef {import("../types.js").JsonObject} JsonObject */
-/** @typedef {import("../types.js").EditOutcome} EditOutcome */
 /** @typedef {{metadata?: JsonObject}} EditOptions `metadata`: what stands beside the change in the history */
-
-/** An edit that was made. */
-export class EditHandle {
-  #outcome;
-
-  /** @param {Promise<EditOutcome>} outcome */
-  constructor(outcome) {
-    this.#outcome = outcome;
-  }
-
-  /**
-   * What became of it, once Core has answered; a refusal is an answer, too.
-   *
-   * @returns {Promise<EditOutcome>}
-   * @throws {ClosedError} the client was closed first; the edit is sent when it is opened again
-   */
-  settled() {
-    return this.#outcome;
-  }
-}
-
-/** Edits that are made in one batch. */
-class Batch {
-  staged = /** @type {{wish: any, resolve: (made: EditHandle) => void, reject: (why: any) => void}[]} */ ([]);
-  /** Why one of its edits cannot be made; null: each can. */
-  fault = /** @type {any} */ (null);
-  #values = new Map();
-  #view;
-
-  /** @param {(name: string) => import("../types.js").DocumentView} view */
-  constructor(view) {
-    this.#view = view;
-  }
-
-  /**
-   * Takes an edit in; it throws a StateError where it cannot be done to those before it.
-   *
-   * @param {any} wish
-   * @returns {Promise<EditHandle>}
-   */
-  stage(wish) {
-    const name = nameOf(wish.channel, wish.key);
-    this.#values.set(name, perform(wish.do, this.value(name), {}));
-    return new Promise((resolve, reject) => this.staged.push({ wish, resolve, reject }));
-  }
-
-  /**
-   * The document with the edits so far.
-   *
-   * @param {string} name
-   */
-  value(name) {
-    return this.#values.has(name) ? this.#values.get(name) : this.#view(name).value;
-  }
-}
 
 /** One document as this client shows it. */
 export class SharedDocument {

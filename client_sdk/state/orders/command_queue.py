@@ -155,10 +155,10 @@ class CommandQueue:
             self._flight = None
 
     def applied(self, order: Order, *, repeated: bool = False) -> Settlement:
-        """What comes of it that the first command was done, and left the order so.
+        """What follows when Core has done the first command; `settle` carries it out.
 
         Args:
-            order: as it stood then.
+            order: as the command left it.
             repeated: it was done at an earlier try.
         """
         first, *rest = self.own.entries
@@ -176,7 +176,7 @@ class CommandQueue:
         return settlement
 
     def refused(self, problem: Problem, order: Order | None) -> Settlement:
-        """What comes of it that Core refused the first command.
+        """What follows when Core has refused the first command; `settle` carries it out.
 
         A step that was refused because the order has changed is tried again if the order's status
         is the one that its author saw, except that nobody accepts what was changed meanwhile. A

@@ -106,7 +106,11 @@ class CloudPrnt:
         ]
 
     async def poll(self, request: Request) -> Response:
-        """POST: how the printer is; the answer says whether there is a job."""
+        """POST: how the printer is; the answer says whether there is a job.
+
+        Raises:
+            BadRequestError: it is no poll.
+        """
         printer, media = await self._printer_of(request)
         body = await read_request_body(request, CLOUDPRNT_POLL_BYTES)
         try:

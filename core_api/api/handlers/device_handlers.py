@@ -132,7 +132,11 @@ class DevicesApi:
         return Response(status_code=204, headers=_NO_STORE)
 
     async def ask(self, request: Request) -> Response:
-        """POST /v1/stores/{id}/devices/{device}/commands."""
+        """POST /v1/stores/{id}/devices/{device}/commands.
+
+        Raises:
+            InvalidError: the arguments are not ones that a command may have.
+        """
         caller, store_id, device_id = self._kept(request)
         wanted = await COMMAND.read(request)
         with self._gate.admit():

@@ -176,7 +176,11 @@ class CoreApi:
         return Response(await self.post_receipts(request), media_type=JSON, headers=_NO_STORE)
 
     async def seen(self, request: Request) -> Response:
-        """POST /v1/orders/seen: a device has shown these orders to a person."""
+        """POST /v1/orders/seen: a device has shown these orders to a person.
+
+        Raises:
+            ForbiddenError: the caller is no owner.
+        """
         caller = self._gate.caller_of(request)
         device = _device_named(request).device
         if caller.role != "owner":
@@ -263,7 +267,11 @@ class CoreApi:
         return Response(b'{"status":"ready"}', media_type=JSON, headers=_NO_STORE)
 
     async def show_metrics(self, request: Request) -> Response:
-        """GET /metrics, for ops."""
+        """GET /metrics, for ops.
+
+        Raises:
+            ForbiddenError: the caller is not of role ops.
+        """
         if self._gate.caller_of(request).role != "ops":
             raise ForbiddenError("/metrics takes a token of role ops")
         return Response(self.metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})

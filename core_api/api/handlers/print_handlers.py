@@ -101,7 +101,11 @@ class PrintApi:
         return _answer(Held(0.0 if body.leaving else HELD_S))
 
     async def step(self, request: Request) -> Response:
-        """POST /v1/stores/{id}/devices/{device}/prints/{print}."""
+        """POST /v1/stores/{id}/devices/{device}/prints/{print}.
+
+        Raises:
+            BadRequestError: that is no name of a print job.
+        """
         caller = self._gate.caller_of(request)
         printer = _printer_of(request)
         job_id = request.path_params["print"]

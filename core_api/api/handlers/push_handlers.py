@@ -39,7 +39,11 @@ class PushApi:
         self._gate = gate
 
     async def key(self, request: Request) -> Response:
-        """GET /v1/push: what a browser subscribes with."""
+        """GET /v1/push: what a browser subscribes with.
+
+        Raises:
+            ForbiddenError: the caller is neither an owner nor a guest.
+        """
         if self._gate.caller_of(request).role not in ("owner", "table"):
             raise ForbiddenError("only owners and guests are told of orders")
         return _json(PushKey(self._subscriptions.key))

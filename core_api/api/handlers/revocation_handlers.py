@@ -64,7 +64,11 @@ class RevocationsApi:
         self._now = now
 
     async def revoke(self, request: Request) -> Response:
-        """POST /v1/revocations: a token, a session, or all that a subject was given."""
+        """POST /v1/revocations: a token, a session, or all that a subject was given.
+
+        Raises:
+            ForbiddenError: the caller is not of role ops.
+        """
         caller = self._gate.caller_of(request)
         if caller.role != "ops":
             raise ForbiddenError("only ops revoke tokens and sessions")

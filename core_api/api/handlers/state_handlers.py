@@ -35,7 +35,7 @@ from core_api.errors import BadRequestError, InvalidError, NotFoundError
 from core_api.http.bodies import read_request_body
 from core_api.orders.history import OrderHistory
 from core_api.postgres.pool import Pool
-from core_api.system_edits.sessions import hear_of
+from core_api.system_edits.session_renewals import hear_of
 from server_common.limits import HISTORY_ENTRIES
 
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -147,7 +147,11 @@ class StateApi:
         return _json(ClientState(client, settled, epoch))
 
     async def document(self, request: Request) -> Response:
-        """GET /v1/documents: a document as it stands, or as it was."""
+        """GET /v1/documents: a document as it stands, or as it was.
+
+        Raises:
+            NotFoundError: there is no such document, or its history does not go back so far.
+        """
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
         version = _number(request, "version", _MOST_VERSION)

@@ -82,7 +82,11 @@ class TokensApi:
         return _json(OwnerToken(self._tokens.sign(after, lifetime_s), lifetime_s))
 
     async def offer(self, request: Request) -> Response:
-        """POST /v1/stores/{id}/pairings: a code by which one new tablet is let in."""
+        """POST /v1/stores/{id}/pairings: a code by which one new tablet is let in.
+
+        Raises:
+            ForbiddenError: the caller is no owner of the store.
+        """
         caller = self._gate.caller_of(request)
         store_id = store_of(request)
         if caller.role != "owner" or not caller.has_store(store_id):
@@ -94,7 +98,11 @@ class TokensApi:
         return _json(Pairing(code, LIFE_S), 201)
 
     async def pair(self, request: Request) -> Response:
-        """POST /v1/tokens/pairings: a token for the tablet that shows the code."""
+        """POST /v1/tokens/pairings: a token for the tablet that shows the code.
+
+        Raises:
+            UnauthorizedError: the code is not, or no longer, good.
+        """
         self._gate.let_stranger_in()
         wanted = await PAIR.read(request)
         if not is_id(wanted.store):

@@ -81,7 +81,11 @@ class WebhooksApi:
         return Response(status_code=204, headers=_NO_STORE)
 
     async def rotate(self, request: Request) -> Response:
-        """POST /v1/webhooks/{webhook}/secrets."""
+        """POST /v1/webhooks/{webhook}/secrets.
+
+        Raises:
+            BadRequestError: the query is malformed.
+        """
         caller = self._caller_of(request)
         ends_old = request.query_params.get("end_old", "false")
         if ends_old not in ("true", "false"):
@@ -107,7 +111,11 @@ class WebhooksApi:
         return _json(now)
 
     async def set_state(self, request: Request) -> Response:
-        """PUT /v1/webhooks/{webhook}/state: ops disable, owners and ops resume."""
+        """PUT /v1/webhooks/{webhook}/state: ops disable, owners and ops resume.
+
+        Raises:
+            ForbiddenError: the caller is not one who may do that.
+        """
         caller = self._caller_of(request)
         is_ops = caller.role == "ops"
         wanted = await SET_STATE.read(request)

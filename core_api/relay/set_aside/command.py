@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from core_api.postgres.pool import open_pool
-from core_api.relay.set_aside.statements import SetAside, list_set_aside, retry_set_aside
+from core_api.relay.set_aside.statements import SetAsideEvent, list_set_aside, retry_set_aside
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MOST: Final = 1000
 
 
-async def list_all(database_url: str) -> list[SetAside]:
+async def list_all(database_url: str) -> list[SetAsideEvent]:
     """The oldest of them, in the order in which they were set aside.
 
     Raises:

@@ -26,7 +26,7 @@ SELECT shard, store_id, channels, seqs, committed_after FROM again
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class SetAsideEvent:
     """An event that Kafka will never take."""
 
     id: int
@@ -40,7 +40,7 @@ class SetAside:
     """When it was set aside, by the database's clock."""
 
 
-async def list_set_aside(pool: Pool, limit: int) -> list[SetAside]:
+async def list_set_aside(pool: Pool, limit: int) -> list[SetAsideEvent]:
     """The oldest of them.
 
     Raises:
@@ -49,7 +49,7 @@ async def list_set_aside(pool: Pool, limit: int) -> list[SetAside]:
     with mapped_errors():
         rows = await pool.fetch(_LIST, limit)
     return [
-        SetAside(row[0], row[1], row[2], tuple(row[3]), tuple(row[4]), row[5], row[6])
+        SetAsideEvent(row[0], row[1], row[2], tuple(row[3]), tuple(row[4]), row[5], row[6])
         for row in rows
     ]
 

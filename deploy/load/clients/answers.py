@@ -86,7 +86,15 @@ class StreamAnswer:
 def sync_input(
     generation: int, status: int, headers: dict[str, str], body: bytes, trouble: str | None
 ) -> SyncDone | SyncFailed:
-    """What the answer to a sync means."""
+    """What the answer to a sync means.
+
+    Args:
+        generation: of the sync.
+        status: of the answer; 0: there is none.
+        headers: in small letters.
+        body: of the answer.
+        trouble: why there is no answer; None: there is one.
+    """
     if trouble is not None:
         return SyncFailed(generation, Failure("unreachable", trouble))
     if status != 200:

@@ -108,7 +108,11 @@ class Crowd:
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Do what is told until nothing more comes."""
+    """Do what is told until nothing more comes.
+
+    Raises:
+        ValueError: something else is told before `Begin`.
+    """
     notes = Notes()
     crowd: Crowd | None = None
     async with asyncio.TaskGroup() as group:

@@ -10,14 +10,14 @@ from typing import Final
 from deploy.load.measured.timeline import Second
 from deploy.load.report.chart import Chart, Series, draw, legend
 from deploy.load.report.text import failures, generator_share, machine, storm_figures
-from deploy.load.run import Outcome
+from deploy.load.run import LoadResult
 
 _STYLE: Final = Path(__file__).with_name("page.css")
 _COLOURS: Final = 8
 _MODES: Final = ("live", "polling", "offline", "starting")
 
 
-def page(outcome: Outcome) -> str:
+def page(outcome: LoadResult) -> str:
     """The whole page."""
     colours = "".join(
         f".line{n}{{fill:none;stroke:var(--c{n});stroke-width:1.8}}"
@@ -41,7 +41,7 @@ def page(outcome: Outcome) -> str:
     )
 
 
-def _verdict(outcome: Outcome) -> str:
+def _verdict(outcome: LoadResult) -> str:
     verdict, counts, wrong = outcome.verdict, outcome.tally.counts, failures(outcome)
     said = "Nothing lost, nothing doubled, all in order" if not wrong else "Failed"
     reasons = "".join(f"<li>{escape(text)}</li>" for text in [*wrong, *verdict.notes])
@@ -75,7 +75,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
 
 
-def _latencies(outcome: Outcome) -> str:
+def _latencies(outcome: LoadResult) -> str:
     tally = outcome.tally
     rows = [
         (name, f"{tally.size(kind):,}", *(f"{value:,.1f}" for value in tally.whole(kind)))
@@ -90,7 +90,7 @@ def _latencies(outcome: Outcome) -> str:
     return f"<section><h2>Latency</h2>{_table(head, rows)}</section>"
 
 
-def _faults(outcome: Outcome) -> str:
+def _faults(outcome: LoadResult) -> str:
     if not outcome.faults:
         return ""
     rows = []
@@ -110,7 +110,7 @@ def _faults(outcome: Outcome) -> str:
     return f"<section><h2>Faults</h2>{_table(head, rows)}{note}</section>"
 
 
-def _charts(outcome: Outcome) -> list[str]:
+def _charts(outcome: LoadResult) -> list[str]:
     seconds = outcome.timeline.seconds
     times = [second.at for second in seconds]
     marks = [(mark.at, mark.name) for mark in outcome.timeline.marks]
@@ -151,7 +151,7 @@ def _at(values: tuple[float, ...], place: int) -> float | None:
     return values[place] if values else None
 
 
-def _processes(outcome: Outcome) -> str:
+def _processes(outcome: LoadResult) -> str:
     last: Second | None = outcome.timeline.seconds[-1] if outcome.timeline.seconds else None
     rows = [
         (name, f"{used:,.1f}", f"{last.memory.get(name, 0.0):,.0f}" if last else "–")

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 
 from deploy.load.measured.usage import CLIENTS, GENERATOR
-from deploy.load.run import Fault, Outcome
+from deploy.load.run import Fault, LoadResult
 
 _GENERATOR_BUSY = 85.0
 
@@ -23,7 +23,7 @@ def machine() -> str:
     return f"{cores} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
 
 
-def failures(outcome: Outcome) -> list[str]:
+def failures(outcome: LoadResult) -> list[str]:
     """Why the test failed; empty: it passed."""
     verdict = outcome.verdict
     found = [
@@ -50,7 +50,7 @@ def failures(outcome: Outcome) -> list[str]:
     return found + outcome.missed
 
 
-def generator_share(outcome: Outcome) -> float:
+def generator_share(outcome: LoadResult) -> float:
     """The CPU of the load test's own busiest process, in percent of one core, at the most."""
     return max(
         (
@@ -64,7 +64,7 @@ def generator_share(outcome: Outcome) -> float:
     )
 
 
-def storm_figures(outcome: Outcome, fault: Fault) -> dict[str, float | None]:
+def storm_figures(outcome: LoadResult, fault: Fault) -> dict[str, float | None]:
     """What others noticed of a fault: the worst p99 of a second, in milliseconds."""
     end = (fault.live_again or fault.ended) + 1
     return {
@@ -73,7 +73,7 @@ def storm_figures(outcome: Outcome, fault: Fault) -> dict[str, float | None]:
     }
 
 
-def text(outcome: Outcome) -> str:
+def text(outcome: LoadResult) -> str:
     """The report for a terminal."""
     plan, verdict, tally = outcome.plan, outcome.verdict, outcome.tally
     counts = tally.counts
@@ -112,7 +112,7 @@ def text(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def _faults(outcome: Outcome) -> list[str]:
+def _faults(outcome: LoadResult) -> list[str]:
     if not outcome.faults:
         return []
     header = f"  {'fault':<18}{'at, s':>8}{'lasted':>8}{'least live':>12}{'all live after':>16}"
@@ -132,7 +132,7 @@ def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f} ms"
 
 
-def as_json(outcome: Outcome) -> dict[str, Any]:
+def as_json(outcome: LoadResult) -> dict[str, Any]:
     """Everything, for machines."""
     tally = outcome.tally
     plan = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(outcome.plan).items()}
@@ -151,7 +151,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def write_json(outcome: Outcome, path: Path) -> None:
+def write_json(outcome: LoadResult, path: Path) -> None:
     """Write it to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(as_json(outcome), indent=1))

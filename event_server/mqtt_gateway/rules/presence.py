@@ -51,7 +51,15 @@ class Presence:
         self._round = 0
 
     def hear(self, store: str, device: str, connection: str, online: bool, now: float) -> Heard:
-        """A device's status came."""
+        """A device's status came.
+
+        Args:
+            store: the device's.
+            device: its name.
+            connection: which of its connections says it.
+            online: what it says.
+            now: in seconds.
+        """
         place = store, device
         known = self._devices.get(place)
         if known is None:

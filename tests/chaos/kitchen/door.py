@@ -64,7 +64,7 @@ class Door:
         for wire in self.wires:
             wire.clear()
             await wire.start()
-        self.server.resume()
+        self.server.process.resume()
         if not self.server.process.running:
             await asyncio.to_thread(self.server.start)
 
@@ -73,5 +73,5 @@ class Door:
         for wire in self.wires:
             wire.clear()
             await wire.stop()
-        self.server.resume()
+        self.server.process.resume()
         await asyncio.to_thread(self.server.stop)

@@ -15,6 +15,7 @@ from tests.chaos.kitchen.rogue import Rogue
 from tests.chaos.runner import Field, Inject, NotInjectedError, Scenario
 from tests.chaos.site import aside
 from tests.mqtt_parts import Device, device, until_it_connects_with
+from tests.wiping import wipe_mosquitto
 
 _MOST_LATE: Final = 10
 """So many messages a gateway may have had in its connection when it was frozen."""
@@ -50,12 +51,12 @@ async def _kill_broker(ground: Field) -> str:
 
 
 async def _freeze_broker(ground: Field) -> str:
-    _server(ground).suspend()
+    _server(ground).process.suspend()
     await ground.last(20)
     polled_s = await ground.until(
         _kitchen(ground).is_level, "the program over MQTT has everything while the broker is frozen"
     )
-    _server(ground).resume()
+    _server(ground).process.resume()
     return f"its program had everything {polled_s:.1f} s after 20 s, before the broker woke"
 
 
@@ -77,7 +78,7 @@ async def _cut_broker(ground: Field) -> str:
 async def _wipe_broker(ground: Field) -> str:
     server = _server(ground)
     await aside(server.kill)
-    server.wipe()
+    wipe_mosquitto(server)
     await ground.last(2)
     await aside(server.start)
     await _until_devices_are_back(ground)

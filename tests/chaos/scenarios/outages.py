@@ -5,6 +5,7 @@ from __future__ import annotations
 from deploy.kafka.server import KafkaServer
 from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.site import aside
+from tests.wiping import wipe_kafka
 
 
 def kafka_of(ground: Field) -> KafkaServer:
@@ -34,10 +35,10 @@ async def _kill_kafka(ground: Field) -> str:
 
 async def _freeze_kafka(ground: Field) -> str:
     kafka = kafka_of(ground)
-    kafka.suspend()
+    kafka.process.suspend()
     await ground.last(20)
     await ground.all_in("polling", within_s=30)
-    kafka.resume()
+    kafka.process.resume()
     return "frozen until all clients polled"
 
 
@@ -49,7 +50,7 @@ async def _wipe_kafka(ground: Field) -> str:
     ground.load.start(by_kafka=False)
     kafka = kafka_of(ground)
     await aside(kafka.kill)
-    await aside(kafka.wipe)
+    await aside(lambda: wipe_kafka(kafka))
     await ground.last(5)
     await aside(kafka.start)
     await ground.last(5)

@@ -78,8 +78,9 @@ GATEWAY_COMES_BACK: Final = Protection(
     (
         Patch(
             "event_server/mqtt_gateway/down.py",
+            "            await asyncio.sleep(backoff.failed())\n",
+            "            pause = 1e9 if self._clock() - began > 5.0 else backoff.failed()\n"
             "            await asyncio.sleep(pause)\n",
-            "            await asyncio.sleep(1e9 if self._clock() - began > 5.0 else pause)\n",
         ),
     ),
 )

@@ -19,7 +19,7 @@ from core_api.edits.service import EditService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.retention.log_trim import trim_empty
 from core_api.system_edits.ending import Ending
-from core_api.system_edits.sessions import hear_of
+from core_api.system_edits.session_renewals import hear_of
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
 SUBJECT = "owner:owner-12"

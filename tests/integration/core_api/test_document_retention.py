@@ -19,7 +19,7 @@ from core_api.errors import EditGapError
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.retention.document_history_trim import trim_history
 from core_api.retention.log_trim import clients_kept_s, trim_clients
-from core_api.system_edits.sessions import hear_of
+from core_api.system_edits.session_renewals import hear_of
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
 ALL = Definitions(DEFINITIONS)

@@ -20,7 +20,7 @@ from core_api.restore.main import look_for_restore
 from core_api.settings import RestoreSettings
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import LOOPBACK
-from deploy.local.postgres import EmbeddedPostgres
+from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     commands,
@@ -46,7 +46,7 @@ async def failing_over(*, is_synchronous: bool) -> AsyncIterator[tuple[Standby, 
     folder = Path(tempfile.mkdtemp(prefix="yabam-failover-"))
     # No fsync, as the data is thrown away; commits wait for the standby all the same.
     waits = {"synchronous_commit": "on"}
-    primary = EmbeddedPostgres(folder / "primary", durable=False, settings=waits)
+    primary = DrilledPostgres(folder / "primary", durable=False, settings=waits)
     standby = Standby(primary, folder / "standby", durable=False, settings=waits)
     try:
         await asyncio.to_thread(primary.start)

@@ -32,6 +32,7 @@ from tests.integration.core_api.relaying import (
     until_empty,
     until_true,
 )
+from tests.wiping import wipe_kafka
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -190,7 +191,7 @@ async def test_what_is_committed_while_kafka_is_down_is_published_when_it_is_bac
                 await until_renewed(pool)
                 await until_owned(pool, a=4)
             if wiped:
-                server.wipe()
+                wipe_kafka(server)
             await asyncio.to_thread(server.start)
             await until_empty(pool, 60)
             for number in range(8):

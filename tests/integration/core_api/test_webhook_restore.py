@@ -23,9 +23,9 @@ from core_api.restore.guard import LifetimeGuard
 from core_api.restore.main import Log
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
-from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.local.webhook_sender import add_sender
+from tests.drilled_postgres import DrilledPostgres
 from tests.forking.starter import FORKED
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 from tests.parts import ROOMY, migrated_database
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.xdist_group("webhook-process")
 class Machine:
     """A PostgreSQL whose folder can be put back."""
 
-    postgres: EmbeddedPostgres
+    postgres: DrilledPostgres
     database: str
     folder: Path
 
@@ -82,7 +82,7 @@ class Machine:
 async def machine() -> AsyncIterator[Machine]:
     # A folder that PostgreSQL's own user may be let into, which pytest's are not.
     folder = Path(tempfile.mkdtemp(prefix="yabam-put-back-"))
-    postgres = EmbeddedPostgres(folder / "data")
+    postgres = DrilledPostgres(folder / "data")
     try:
         await asyncio.to_thread(postgres.start)
         yield Machine(postgres, await migrated_database(postgres), folder)

@@ -25,7 +25,7 @@ from core_api.webhooks import lanes as lanes_module
 from core_api.webhooks import registrations, taking
 from core_api.webhooks import sender as sender_module
 from core_api.webhooks.lanes import read_page, set_aside, take_lanes
-from core_api.webhooks.messages import GAP, Page
+from core_api.webhooks.messages import GAP, LogPage
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.registrations import read_standing
 from core_api.webhooks.subscriptions import AddWebhook, Lane
@@ -450,7 +450,7 @@ async def test_what_another_database_has_behind_the_place_of_a_lane_is_not_sent(
 ) -> None:
     reads = 0
 
-    async def read(pool: Pool, lane: lanes_module.Lane, seq: int) -> Page:
+    async def read(pool: Pool, lane: lanes_module.HeldLane, seq: int) -> LogPage:
         nonlocal reads
         reads += 1
         if reads == 2:
@@ -739,7 +739,7 @@ async def test_what_was_taken_before_the_database_failed_is_sent(
     taker, good = await taker_beside_damage(shop, damaging, 2)
     has_taken = False
 
-    async def take(*arguments: Any, **more: Any) -> list[lanes_module.Lane]:
+    async def take(*arguments: Any, **more: Any) -> list[lanes_module.HeldLane]:
         nonlocal has_taken
         if has_taken:
             raise UnavailableError("it is gone")

@@ -87,7 +87,7 @@ async def kafka_down(_relay: Relay, kafka: KafkaServer) -> None:
 
 
 async def kafka_hangs(_relay: Relay, kafka: KafkaServer) -> None:
-    kafka.suspend()
+    kafka.process.suspend()
 
 
 @pytest.mark.parametrize("fault", [silence, silence_of_one_partition, kafka_down, kafka_hangs])
@@ -125,6 +125,6 @@ async def test_each_step_is_told_to_clients_balancers_and_metrics_and_all_return
 
 
 def _heal(kafka: KafkaServer) -> None:
-    kafka.resume()
+    kafka.process.resume()
     if not kafka.process.running:
         kafka.start()

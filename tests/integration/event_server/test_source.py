@@ -300,11 +300,11 @@ class TestApacheKafka:
                 await relay.publish("1", 1)
                 await it.until(lambda: it.head("1") == 1)
                 subscriber = it.follow("1", 1)
-                kafka_server.suspend()
+                kafka_server.process.suspend()
                 try:
                     await it.until(lambda: it.lost)
                 finally:
-                    kafka_server.resume()
+                    kafka_server.process.resume()
                 assert it.lost[0] is False
                 assert subscriber.ended
                 await relay.publish("1", 2)

@@ -33,7 +33,7 @@ def mosquitto(tmp_path: Path) -> Iterator[MosquittoServer]:
     server = MosquittoServer(tmp_path / "mqtt")
     server.start()
     yield server
-    server.resume()
+    server.process.resume()
     server.kill()
 
 

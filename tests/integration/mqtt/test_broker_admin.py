@@ -20,6 +20,7 @@ from tests.mqtt_parts import (
     until,
     until_it_connects,
 )
+from tests.wiping import wipe_mosquitto
 
 STORE, OTHER_STORE = "12", "13"
 SAYS = ("results", "events", "received", "status", "snapshot", "telemetry/paper")
@@ -189,7 +190,7 @@ async def test_a_broker_that_has_lost_its_data_has_it_again(
     async with administered(mosquitto, register):
         await until_it_connects(mosquitto, lamp)
         mosquitto.kill()
-        mosquitto.wipe()
+        wipe_mosquitto(mosquitto)
         mosquitto.start()
         await until_it_connects(mosquitto, lamp)
         async with device(broker_for_gateway(mosquitto), client_id="g"):

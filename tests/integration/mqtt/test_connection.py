@@ -95,7 +95,7 @@ async def test_a_broker_that_dies_or_hangs_is_found_out_and_nothing_waits_for_ev
     fault: str, lamp: Identity, broker: MosquittoServer
 ) -> None:
     async with device(broker_for(broker, lamp)) as one:
-        getattr(broker, fault)()
+        getattr(broker.process, fault)()
         waiting = one.connection.publish(up_topic(lamp.store, lamp.device, "event"), b"{}")
         with pytest.raises(MqttError):
             async with asyncio.timeout(30):
@@ -103,18 +103,18 @@ async def test_a_broker_that_dies_or_hangs_is_found_out_and_nothing_waits_for_ev
         with pytest.raises(MqttError):
             await waiting
         assert one.connection.is_lost
-        broker.resume()
+        broker.process.resume()
 
 
 async def test_a_broker_that_accepts_and_says_nothing_is_given_up(
     lamp: Identity, broker: MosquittoServer
 ) -> None:
-    broker.suspend()
+    broker.process.suspend()
     began = time.monotonic()
     with pytest.raises(MqttError):
         await Connection(broker_for(broker, lamp), lamp.user).open()
     assert time.monotonic() - began < 60
-    broker.resume()
+    broker.process.resume()
 
 
 async def test_nothing_can_be_published_on_a_closed_connection(

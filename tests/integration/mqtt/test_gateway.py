@@ -38,6 +38,7 @@ from tests.mqtt_parts import (
     until,
     until_it_connects,
 )
+from tests.wiping import wipe_mosquitto
 
 pytestmark = pytest.mark.kafka
 
@@ -184,7 +185,7 @@ async def test_a_broker_that_has_lost_its_data_gets_the_public_documents_again(
             await say_online(one, lamp)
             await until(lambda: carrying.presence.known_stores() == [lamp.store])
         broker.kill()
-        broker.wipe()
+        wipe_mosquitto(broker)
         broker.start()
         await until_it_connects(broker, lamp)
         async with device(broker_for(broker, lamp), topic) as later:
@@ -333,7 +334,7 @@ async def test_what_a_frozen_broker_was_sent_is_sent_again_when_it_was_killed(
         commits.append(offsets)
 
     async with gateway(topics, broker) as carrying:
-        broker.suspend()
+        broker.process.suspend()
         await topics.document(f"public:{lamp.store}", 1, "menu", 1, {})
         await until(lambda: carrying.metrics.held._value.get() == 1)
         with mock.patch.object(GroupReader, "commit", counted):

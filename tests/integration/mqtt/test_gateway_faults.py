@@ -43,6 +43,7 @@ from tests.mqtt_parts import (
     device,
     until,
 )
+from tests.wiping import wipe_mosquitto
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -141,7 +142,7 @@ def seqs_of(heard: list[dict[str, int]]) -> list[int]:
 async def restart(server: MosquittoServer, *, wipe: bool = False) -> None:
     server.kill()
     if wipe:
-        server.wipe()
+        wipe_mosquitto(server)
     await asyncio.to_thread(server.start)
 
 
@@ -181,9 +182,9 @@ async def test_a_program_misses_nothing_whatever_becomes_of_broker_and_gateways(
         second.suspend()
         await goes_on()
         second.resume()
-        broker.suspend()
+        broker.process.suspend()
         await goes_on()
-        broker.resume()
+        broker.process.resume()
         third.kill()
         await goes_on()
         await ordering_now.aclose()

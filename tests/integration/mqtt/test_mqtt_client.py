@@ -320,11 +320,11 @@ async def test_while_the_broker_is_away_it_polls_and_then_goes_on_live(
         await until(lambda: consumer.client.mode == "live")
         await world.commit()
         await until(lambda: consumer.seqs == [0, 1])
-        getattr(world.server, fault)()
+        getattr(world.server.process, fault)()
         world.head = 2  # nobody can push it
         await until(lambda: consumer.seqs == [0, 1, 2], 60)
         assert consumer.client.mode == "polling"
-        world.server.resume()
+        world.server.process.resume()
         if fault == "kill":
             world.server.start()
         async with world.publishing(), world.marking():

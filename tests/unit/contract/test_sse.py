@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from client_sdk.contract.errors import FrameError
-from client_sdk.contract.sse import SseEvent, SseParser, encode_frame, encode_retry
+from client_sdk.contract.sse import SseEvent, SseParser, encode_frame
 
 BOM = b"\xef\xbb\xbf"
 
@@ -227,4 +227,3 @@ def test_a_frame_stands_on_the_wire_as_the_protocol_shows_it() -> None:
     frame = encode_frame("order.placed", b'{"seq":483}', "store:12@483")
     assert frame == b'id: store:12@483\nevent: order.placed\ndata: {"seq":483}\n\n'
     assert encode_frame("bye", b"{}") == b"event: bye\ndata: {}\n\n"
-    assert encode_retry(2213) == b"retry: 2213\n\n"

@@ -6,7 +6,7 @@ import msgspec
 
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import Figures, History, Round
-from core_api.dashboard.points import Stored, kinds_of, point_of, stored_of, to_store
+from core_api.dashboard.points import StoredPoints, kinds_of, point_of, stored_of, to_store
 from core_api.dashboard.processes import Kind, ProcessReading
 from server_common.limits import OPS_POINT_BYTES
 
@@ -50,5 +50,5 @@ def test_a_process_is_what_the_newest_point_says() -> None:
         msgspec.structs.replace(base, kinds=kinds)
         for kinds in ({"a": "relay", "b": "ingest"}, {"a": "events", "c": "of a newer release"})
     )
-    assert isinstance(old, Stored)
+    assert isinstance(old, StoredPoints)
     assert kinds_of([old, new]) == {"a": "events", "b": "ingest"}

@@ -12,7 +12,7 @@ from core_api.errors import UnavailableError
 from core_api.kafka.topics import BrokerError
 from core_api.restore.detection import LastPublished, Lineage, Witness
 from core_api.restore.guard import LifetimeGuard, SharedTopicError
-from core_api.restore.lineage import Stored
+from core_api.restore.lineage import StoredLineage
 from core_api.restore.published_records import PublishedTail
 from server_common.event_records import OrderRecord
 
@@ -58,10 +58,10 @@ class World:
 
     async def stored(
         self, published: Mapping[str, LastPublished], identity: str
-    ) -> dict[str, Stored]:
+    ) -> dict[str, StoredLineage]:
         if identity != self.identity:
             raise UnavailableError("another database answers")
-        return {channel: Stored(self.head, 0, None) for channel in published}
+        return {channel: StoredLineage(self.head, 0, None) for channel in published}
 
     async def begin(self, judged: str, beyond: str, moved: Lineage | None = None) -> str | None:
         if self.is_away:

@@ -10,7 +10,7 @@ import pytest
 
 from client_sdk.cli import main
 from core_api.ingest import consumer, devices
-from core_api.kafka.rights import Names, Operation, Resource, Right, rights_of
+from core_api.kafka.rights import KafkaOperation, Names, Resource, Right, rights_of
 from core_api.receipts import from_kafka
 from core_api.settings import PermitSettings
 
@@ -40,7 +40,7 @@ def documented() -> dict[str, set[Right]]:
 def said(resource: Resource, names: str, operations: str) -> set[Right]:
     known = {re.sub("(?<!^)([A-Z])", r"_\1", one.strip()).upper() for one in operations.split(",")}
     return {
-        Right(resource, name.replace("YABAM_MQTT_GROUP", NAMES.gateways), Operation[operation])
+        Right(resource, name.replace("YABAM_MQTT_GROUP", NAMES.gateways), KafkaOperation[operation])
         for name in re.findall(r"`([^`]+)`", names)
         for operation in known
     }
@@ -52,7 +52,7 @@ def test_are_those_of_the_documentation() -> None:
 
 
 def test_let_only_relays_write_the_log() -> None:
-    forges = Right(Resource.TOPIC, NAMES.events, Operation.WRITE)
+    forges = Right(Resource.TOPIC, NAMES.events, KafkaOperation.WRITE)
     assert [kind for kind, rights in rights_of(NAMES).items() if forges in rights] == ["relay"]
 
 

@@ -15,7 +15,7 @@ from core_api.restore.detection import (
     doubt_of,
     signs,
 )
-from core_api.restore.lineage import Stored
+from core_api.restore.lineage import StoredLineage
 
 AT = 1_800_000_000.0
 WITNESS = Witness(AT, AT + 5, is_replicated=True)
@@ -25,7 +25,7 @@ PUBLISHED = {"store:1": LastPublished(9, Identity("a", 3))}
 
 def test_a_standby_that_each_commit_waited_for_lacks_nothing() -> None:
     assert doubt_of(PROMOTED, AT + 4) is None
-    stored = {"store:1": Stored(9, 0, Identity("a", 3))}
+    stored = {"store:1": StoredLineage(9, 0, Identity("a", 3))}
     assert list(signs(PROMOTED, AT + 4, PUBLISHED, stored)) == []
 
 
@@ -72,5 +72,5 @@ def test_what_may_lack_something_is_doubted(lineage: Lineage, watermark: float, 
 
 
 def test_what_was_published_and_is_not_there_counts_however_commits_were_made() -> None:
-    (sign,) = signs(PROMOTED, AT + 4, PUBLISHED, {"store:1": Stored(8, 0, None)})
+    (sign,) = signs(PROMOTED, AT + 4, PUBLISHED, {"store:1": StoredLineage(8, 0, None)})
     assert "store:1@9 was published" in sign

@@ -25,7 +25,7 @@ from core_api.api.gate import ApiLimits, Gate
 from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.quick_syncs import _refused
-from core_api.errors import CoreError, PartyLeftError, UnauthorizedError
+from core_api.errors import CoreError, PartyLeftError, UnauthorizedError, UnavailableError
 from core_api.http.connection import MAX_WAITING_BYTES, Connection
 from core_api.http.open_connections import OpenConnections
 from core_api.http.plain_requests import MOST_KNOWN, PlainRequests
@@ -51,10 +51,24 @@ from tests.unit.core_api.test_fast_path import (
     handlers,
 )
 
-GUEST = TOKENS.sign(Caller("guest", "table", table=parse_channel("table:1/2")), 600)
+TABLE = parse_channel("table:1/2")
+GUEST = TOKENS.sign(Caller("guest", "table", table=TABLE), 600)
+GUESTS = [
+    GUEST,
+    *(
+        TOKENS.sign(Caller(name, "table", table=TABLE), 600)
+        for name in ("gone", "unknown", "bug", "revoked", "busy")
+    ),
+]
+"""Whose party stays; has left; cannot be asked for, as the database is down or by a bug of ours;
+one that is not signed in any more; and one that asks too often."""
 ASKED = b"GET /v1/sync?channel=store:1&lastEventId=store:1@5 HTTP/1.1\r\n"
 ABOUT = f"Host: x\r\nAuthorization: Bearer {OWNER}\r\n".encode()
 PLAIN = ASKED + ABOUT + b"\r\n"
+OF_GUEST = (
+    b"GET /v1/sync?channel=table:1/2&lastEventId=5 HTTP/1.1\r\nHost: x\r\n"
+    b"Authorization: Bearer %b\r\n\r\n" % GUEST.encode()
+)
 WITH_BODY = b"POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 BEGUN = [b"", b"G", b"GET /x HTTP/1.1\r\n", b"GET /x HTTP/1.1\r\nX: "]
 """What stands of a request in one piece with the end of the one before."""
@@ -77,6 +91,23 @@ class Asked(Database):
         for row in rows:
             row[1] = self.moment
         return rows
+
+
+async def stays_unless_named_so(caller: Caller) -> None:
+    """The parties of `GUESTS`."""
+    await asyncio.sleep(0)
+    if caller.subject == "gone":
+        raise PartyLeftError("this token was made for guests before: scan the code on the table")
+    if caller.subject == "unknown":
+        raise UnavailableError("the database does not answer")
+    if caller.subject == "bug":
+        raise ZeroDivisionError
+
+
+def signed_in_unless_named_so(caller: Caller) -> None:
+    """Whether those of `GUESTS` are."""
+    if caller.subject == "revoked":
+        raise UnauthorizedError("this token has been revoked: sign in again")
 
 
 class Devices:
@@ -117,6 +148,9 @@ class FakeTransport:
     def is_reading(self) -> bool:
         return not self.paused
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def get_extra_info(self, _: str, default: object = None) -> object:
         return default
 
@@ -133,6 +167,7 @@ class World:
         now: Callable[[], float] = lambda: 0.0,
         stays: Callable[[Caller], Awaitable[None]] = everybody_stays,
         most_open: int = 100,
+        gate_deadline_s: float = 5.0,
     ) -> None:
         unused: Any = None
         self.database, self.devices = Asked(), Devices()
@@ -154,7 +189,7 @@ class World:
         self.rate = RateLimit(1000.0, 10_000, lambda: 0.0)
         for _ in range(10_000):
             self.rate.take("busy")
-        limits = ApiLimits(self.bound, self.rate, RATE, 5.0, self.rate)
+        limits = ApiLimits(self.bound, self.rate, RATE, gate_deadline_s, self.rate)
         devices: Any = self.devices
         api = CoreApi(
             unused,
@@ -178,12 +213,16 @@ class World:
         self.heads = AnswerHeads()
         self.open = OpenConnections(most_open)
 
-    def connect(self) -> FakeTransport:
+    def protocol(self, kind: type[Connection] = Connection) -> Connection:
         """A new connection, as uvicorn makes them."""
         loop = asyncio.get_running_loop()
-        connection = Connection(
+        return kind(
             self.read_timeout, self.quick, self.heads, self.open, self.config, self.state, {}, loop
         )
+
+    def connect(self) -> FakeTransport:
+        """A new connection that is open."""
+        connection = self.protocol()
         transport = FakeTransport()
         transport.protocol = connection
         connection.connection_made(cast(asyncio.Transport, transport))
@@ -232,7 +271,10 @@ class Both:
     """Two Cores that are asked the same: one that has the quick way, and one that has not."""
 
     def __init__(self) -> None:
-        self._worlds = World(True), World(False)
+        self._worlds = [
+            World(is_quick, signed_in_unless_named_so, stays=stays_unless_named_so)
+            for is_quick in (True, False)
+        ]
 
     async def ask(self, pieces: Sequence[bytes]) -> bytes:
         """Send the pieces both ways; the answers, which are the same."""
@@ -292,12 +334,14 @@ PLAINER = [
 ]  # fmt: skip
 
 
-def head(chance: random.Random) -> bytes:
+def head(chance: random.Random, tokens: Sequence[str]) -> bytes:
     """A head that is nearly right, and sometimes quite."""
     query = chance.choice([*PLAINER, *PLAINER, *[q for q in QUERIES if "wait" not in q]])
+    if tokens != [OWNER] and chance.random() < 0.7:
+        query = chance.choice([q for q in PLAINER if "store:" not in q])
     lines = [b"Host: x"] if chance.random() < 0.95 else []
     if chance.random() < 0.8:
-        lines.append(f"Authorization: Bearer {OWNER}".encode())
+        lines.append(f"Authorization: Bearer {chance.choice(tokens)}".encode())
     if chance.random() < 0.4:
         lines.append(DEVICE[:-2])
     if chance.random() < 0.5:
@@ -317,10 +361,11 @@ def head(chance: random.Random) -> bytes:
     return one
 
 
-def conversation(chance: random.Random) -> list[bytes]:
+def conversation(chance: random.Random, tokens: Sequence[str]) -> list[bytes]:
     """What a client sends, whole requests or cut into pieces, one after the other or at once."""
     heads = [
-        PLAIN if chance.random() < 0.2 else head(chance) for _ in range(chance.randrange(1, 5))
+        chance.choice([PLAIN, OF_GUEST]) if chance.random() < 0.2 else head(chance, tokens)
+        for _ in range(chance.randrange(1, 5))
     ]
     if chance.random() < 0.2:
         heads.insert(chance.randrange(len(heads) + 1), WITH_BODY + chance.choice(BEGUN))
@@ -333,14 +378,19 @@ def conversation(chance: random.Random) -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_any_bytes_have_the_same_outcome_as_by_parser_and_application(seed: int) -> None:
+@pytest.mark.parametrize("tokens", [[OWNER], GUESTS], ids=["owner", "guests"])
+async def test_any_bytes_have_the_same_outcome_as_by_parser_and_application(
+    seed: int, tokens: Sequence[str]
+) -> None:
     chance, both = random.Random(seed), Both()
     statuses: set[bytes] = set()
     with capture_logs():
         for _ in range(200):
-            written = await both.ask(conversation(chance))
+            written = await both.ask(conversation(chance, tokens))
             statuses |= {part[:3] for part in written.split(b"HTTP/1.1 ")[1:]}
     assert {b"200", b"400", b"401"} <= statuses
+    if tokens is GUESTS:
+        assert {b"403", b"429", b"500", b"503"} <= statuses
 
 
 @pytest.mark.parametrize("query", PLAINER)
@@ -349,7 +399,10 @@ async def test_each_plain_query_has_the_same_outcome_both_ways(
     query: str, device: bytes, both: Both
 ) -> None:
     with capture_logs():
-        await both.ask([b"GET /v1/sync?%b HTTP/1.1\r\n%b%b\r\n" % (query.encode(), device, ABOUT)])
+        for token in (OWNER, *GUESTS):
+            about = ABOUT.replace(OWNER.encode(), token.encode())
+            line = b"GET /v1/sync?%b HTTP/1.1\r\n" % query.encode()
+            await both.ask([line + device + about + b"\r\n"])
 
 
 @pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
@@ -366,6 +419,8 @@ async def test_each_header_has_the_same_outcome_both_ways(line: bytes, both: Bot
         [PLAIN + PLAIN],
         [PLAIN] * 12,
         [PLAIN * 3, PLAIN],
+        [OF_GUEST * 3, PLAIN],
+        [OF_GUEST + WITH_BODY + OF_GUEST, OF_GUEST],
         [PLAIN, PLAIN[:40], PLAIN[40:]],
         [PLAIN, b"\r\n" + PLAIN],
         [PLAIN + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", PLAIN],
@@ -384,7 +439,7 @@ async def test_each_header_has_the_same_outcome_both_ways(line: bytes, both: Bot
         [ASKED + ABOUT + b"X: %b\r\n\r\n" % (b"a" * 100_000), PLAIN],
     ],
     # Tokens differ in each process.
-    ids=range(21),
+    ids=range(23),
 )
 async def test_each_of_these_has_the_same_outcome_both_ways(
     pieces: list[bytes], both: Both
@@ -410,12 +465,12 @@ class TestBeyondTheBoundOfOpenConnections:
         for is_quick in (True, False):
             world = World(is_quick, most_open=2)
             first, second = world.connect(), world.connect()
-            for transport in (second, first):
+            for transport in (first, second, first):
                 feed(transport, [PLAIN])
                 await settle()
             world.connect()
-            assert (first.closing, second.closing) == (True, False)
-            assert first.written.count(b"HTTP/1.1 200") == 1
+            assert (first.closing, second.closing) == (False, True)
+            assert second.written.count(b"HTTP/1.1 200") == 1
 
     async def test_none_gives_way_that_is_asked_or_has_not_asked_yet(self) -> None:
         for is_quick in (True, False):
@@ -538,6 +593,63 @@ class TestAPlainSync:
         may_stay.set()
         await settle()
         assert transport.written.startswith(b"HTTP/1.1 200")
+
+    async def test_of_a_guest_shows_nothing_whatever_asking_for_its_party_ends_with(self) -> None:
+        class Odd(BaseException):
+            """No Exception."""
+
+        async def stays(_caller: Caller) -> None:
+            raise Odd
+
+        for is_quick in (True, False):
+            world = World(is_quick, stays=stays)
+            transport = world.connect()
+            feed(transport, [OF_GUEST])
+            with capture_logs():
+                await settle()
+            assert transport.written.startswith(b"HTTP/1.1 500")
+
+    async def test_of_a_guest_that_has_gone_as_its_party_was_asked_for_takes_no_place(self) -> None:
+        may_stay = asyncio.Event()
+
+        async def stays(_caller: Caller) -> None:
+            await may_stay.wait()
+
+        world = World(True, stays=stays, most=1)
+        left, comes = world.connect(), world.connect()
+        feed(left, [OF_GUEST])
+        await settle()
+        await gone(left)
+        feed(comes, [OF_GUEST, PLAIN])
+        await settle()
+        may_stay.set()
+        await settle()
+        assert left.written == b""
+        assert comes.written.count(b"HTTP/1.1 200") == 2
+        assert world.bound.under_way == 0
+        assert world.quick is not None
+        assert not world.quick._asking
+
+    async def test_of_a_guest_whose_party_is_asked_for_is_finished_as_the_server_stops(
+        self,
+    ) -> None:
+        may_stay = asyncio.Event()
+
+        async def stays(_caller: Caller) -> None:
+            await may_stay.wait()
+
+        world = World(True, stays=stays)
+        transport = world.connect()
+        feed(transport, [OF_GUEST])
+        await settle()
+        assert transport.protocol is not None
+        assert not transport.protocol.give_way()
+        transport.protocol.shutdown()
+        assert not transport.closing
+        may_stay.set()
+        await settle()
+        assert transport.closing
+        assert b"\r\nconnection: close\r\n\r\n{" in transport.written
 
     async def test_of_a_guest_is_refused_if_its_party_cannot_be_asked_for_as_the_core_stops(
         self,
@@ -807,6 +919,32 @@ async def test_a_refusal_leaves_nothing_to_the_collector() -> None:
             feed(transport, [PLAIN.replace(b"Bearer ", b"Bearer x")])
             await settle()
             assert transport.written.startswith(b"HTTP/1.1 401")
+            await gone(transport)
+            del transport
+    assert gc.collect() < 100
+
+
+async def never(_caller: Caller) -> None:
+    """Whether the party stays is not known in time."""
+    await asyncio.Event().wait()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("stays", [stays_unless_named_so, never], ids=["gone", "too late"])
+async def test_a_guests_refusal_leaves_nothing_to_the_collector(
+    stays: Callable[[Caller], Awaitable[None]],
+) -> None:
+    world = World(True, stays=stays, gate_deadline_s=0.001)
+    asked = OF_GUEST.replace(GUEST.encode(), GUESTS[1].encode())
+    gc.collect()
+    with capture_logs():
+        for _ in range(50):
+            transport = world.connect()
+            feed(transport, [asked])
+            while not transport.written:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            await settle()
+            assert transport.written.startswith((b"HTTP/1.1 401", b"HTTP/1.1 503"))
             await gone(transport)
             del transport
     assert gc.collect() < 100

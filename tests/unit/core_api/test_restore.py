@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core_api.restore.detection import Identity, LastPublished, Lineage, newest_of, signs
-from core_api.restore.lineage import Stored
+from core_api.restore.lineage import StoredLineage
 from server_common.event_records import OrderRecord
 
 HERE = Lineage("E2", "7/1/5", "7/1/5")
@@ -35,27 +35,29 @@ def test_what_was_published_in_another_epoch_says_nothing() -> None:
 @pytest.mark.parametrize(
     "stored",
     [
-        Stored(9, 0, Identity("a", 3)),
-        Stored(12, 0, Identity("a", 3)),
-        Stored(12, 10, None),
+        StoredLineage(9, 0, Identity("a", 3)),
+        StoredLineage(12, 0, Identity("a", 3)),
+        StoredLineage(12, 10, None),
     ],
     ids=["at the head", "before it", "trimmed by now"],
 )
-def test_a_database_that_has_what_was_published_shows_no_sign(stored: Stored) -> None:
+def test_a_database_that_has_what_was_published_shows_no_sign(stored: StoredLineage) -> None:
     assert list(signs(HERE, 0, PUBLISHED, {"store:1": stored})) == []
 
 
 @pytest.mark.parametrize(
     ("stored", "said"),
     [
-        (Stored(8, 0, None), "the head is 8"),
-        (Stored(0, 0, None), "the head is 0"),
-        (Stored(9, 0, Identity("b", 3)), "version 3 of b"),
-        (Stored(20, 0, Identity("a", 2)), "version 2 of a"),
+        (StoredLineage(8, 0, None), "the head is 8"),
+        (StoredLineage(0, 0, None), "the head is 0"),
+        (StoredLineage(9, 0, Identity("b", 3)), "version 3 of b"),
+        (StoredLineage(20, 0, Identity("a", 2)), "version 2 of a"),
     ],
     ids=["behind", "empty", "another order", "another version"],
 )
-def test_a_database_that_lacks_it_or_has_it_otherwise_does(stored: Stored, said: str) -> None:
+def test_a_database_that_lacks_it_or_has_it_otherwise_does(
+    stored: StoredLineage, said: str
+) -> None:
     (sign,) = signs(HERE, 0, PUBLISHED, {"store:1": stored})
     assert said in sign
 
@@ -70,7 +72,7 @@ def of_document(seq: int, at: str = "2026-11-01T12:00:00.000005Z") -> OrderRecor
 
 def test_a_document_that_the_database_has_shows_no_sign() -> None:
     newest = newest_of([of_document(4)], "E2")
-    stored = {"public:1": Stored(9, 0, Identity("menu", 2, AT))}
+    stored = {"public:1": StoredLineage(9, 0, Identity("menu", 2, AT))}
     assert newest == {"public:1": LastPublished(4, Identity("menu", 2, AT))}
     assert list(signs(HERE, 0, newest, stored)) == []
 
@@ -78,14 +80,19 @@ def test_a_document_that_the_database_has_shows_no_sign() -> None:
 @pytest.mark.parametrize(
     ("stored", "said"),
     [
-        (Stored(3, 0, None), "the head is 3"),
-        (Stored(9, 0, Identity("menu", 3, AT)), "version 3 of menu"),
-        (Stored(9, 0, Identity("bell", 2, AT)), "version 2 of bell"),
-        (Stored(9, 0, Identity("menu", 2, AT + timedelta(microseconds=1))), "12:00:00.000006"),
+        (StoredLineage(3, 0, None), "the head is 3"),
+        (StoredLineage(9, 0, Identity("menu", 3, AT)), "version 3 of menu"),
+        (StoredLineage(9, 0, Identity("bell", 2, AT)), "version 2 of bell"),
+        (
+            StoredLineage(9, 0, Identity("menu", 2, AT + timedelta(microseconds=1))),
+            "12:00:00.000006",
+        ),
     ],
     ids=["behind", "another version", "another document", "settled at another time"],
 )
-def test_a_database_that_lacks_a_document_or_has_another_does(stored: Stored, said: str) -> None:
+def test_a_database_that_lacks_a_document_or_has_another_does(
+    stored: StoredLineage, said: str
+) -> None:
     (sign,) = signs(HERE, 0, newest_of([of_document(4)], "E2"), {"public:1": stored})
     assert said in sign
 

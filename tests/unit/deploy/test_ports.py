@@ -69,7 +69,8 @@ def test_a_port_in_use_is_passed_over() -> None:
 
 
 def test_ports_in_a_row_are_given_to_nobody_else() -> None:
-    rows = [free_ports(3) for _ in range(30)]
+    # Half of what there is: where others use ports of the range, a turn is shorter.
+    rows = [free_ports(3) for _ in range(16)]
     assert all(len(row) == 3 and row.step == 1 for row in rows)
     given = [port for row in rows for port in row]
     assert len(set(given)) == len(given)

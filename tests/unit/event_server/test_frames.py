@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_sdk.contract.sse import encode_frame, encode_retry
+from client_sdk.contract.sse import encode_frame
 from client_sdk.contract.stream import HELLO, Hello
 from event_server.replay.frames import Frames, as_chunk, as_text
 
@@ -25,6 +25,6 @@ hellos = st.builds(
 def test_an_opening_is_its_retry_and_its_hello(openings: list[tuple[int, Hello]]) -> None:
     text, chunk = Frames(as_text), Frames(as_chunk)
     for retry, hello in openings:
-        plain = encode_retry(retry) + encode_frame(HELLO, msgspec.json.encode(hello))
+        plain = b"retry: %d\n\n" % retry + encode_frame(HELLO, msgspec.json.encode(hello))
         assert text.opening(retry, hello) == plain
         assert chunk.opening(retry, hello) == as_chunk(plain)

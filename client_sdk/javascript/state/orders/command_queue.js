@@ -147,7 +147,7 @@ export class CommandQueue {
   }
 
   /**
-   * What comes of it that the first command was done, and left the order so.
+   * What follows when Core has done the first command; `settle` carries it out.
    *
    * @param order as it stood then
    * @param repeated it was done at an earlier try, so the order may have gone on since
@@ -169,7 +169,7 @@ export class CommandQueue {
   }
 
   /**
-   * What comes of it that Core refused the first command, for this problem.
+   * What follows when Core has refused the first command, for this problem; `settle` carries it out.
    *
    * A step that was refused because the order has changed is tried again if the order's status is the one
    * that its author saw, except that nobody accepts what was changed meanwhile. A change would undo the

@@ -1,8 +1,6 @@
 // All orders that a page shows: those open, those closed lately, and Core's answers that come
 // before the events that tell of the same. Pure.
 
-import { isOpen } from "../yabam/contract/contract.js";
-
 const MOST_CLOSED = 30;
 const CLOSED_FOR_MS = 3 * 3_600_000;
 const ANSWER_FOR_MS = 60_000;

@@ -9,22 +9,22 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.webhooks.messages import GAP, Page, Row, Step, steps_of
+from core_api.webhooks.messages import GAP, LogPage, LogRow, Step, steps_of
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STORE = "store:12.a"
 
 
-def row(seq: int, *, wanted: bool = True) -> Row:
+def row(seq: int, *, wanted: bool = True) -> LogRow:
     body = f'"type":"order.placed","data":{{"n":{seq}}}}}'
-    return Row(seq, "order.placed", AT, body if wanted else None)
+    return LogRow(seq, "order.placed", AT, body if wanted else None)
 
 
-def page(*rows: Row, epoch: str = "E1", head: int = 1000, is_damaged: bool = False) -> Page:
-    return Page(epoch, head, AT, rows, is_damaged)
+def page(*rows: LogRow, epoch: str = "E1", head: int = 1000, is_damaged: bool = False) -> LogPage:
+    return LogPage(epoch, head, AT, rows, is_damaged)
 
 
-def steps(seq: int, found: Page, epoch: str = "E1") -> list[Step]:
+def steps(seq: int, found: LogPage, epoch: str = "E1") -> list[Step]:
     return steps_of(STORE, epoch, seq, found)
 
 
@@ -81,7 +81,7 @@ def test_what_the_log_no_longer_has_is_told() -> None:
 
 
 def test_an_event_that_is_no_json_is_told_of_and_the_next_one_comes() -> None:
-    gap, event = steps(4, page(Row(5, "order.placed", AT, '"data":'), row(6)))
+    gap, event = steps(4, page(LogRow(5, "order.placed", AT, '"data":'), row(6)))
     assert body_of(gap)["data"]["reason"] == "unreadable"
     assert (gap.seq, event.seq) == (5, 6)
 

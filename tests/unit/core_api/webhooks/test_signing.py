@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from core_api.webhooks.messages import Message
+from core_api.webhooks.messages import WebhookMessage
 from core_api.webhooks.signing import WebhookKeys, signed_headers, webhook_keys
 from server_common.errors import SettingsError
 
 KEYS = WebhookKeys({"k1": b"1" * 32, "k2": b"2" * 32}, "k2")
-MESSAGE = Message("E1/store:12@5", "order.placed", '{"data":"김밥"}')
+MESSAGE = WebhookMessage("E1/store:12@5", "order.placed", '{"data":"김밥"}')
 
 
 def test_a_receiver_verifies_with_the_secret_that_it_was_given() -> None:

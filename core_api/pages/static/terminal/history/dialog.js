@@ -1,6 +1,6 @@
 // The day's history: every order since midnight, also those that have left the board, and the step back.
 
-import { byId, el, setText } from "../../shared/dom.js";
+import { el, setText } from "../../shared/dom.js";
 import { dayAndTime, itemsLine, money, orderNumber } from "../../shared/format.js";
 import { language, t } from "../../shared/language.js";
 import { behind, statusText, toneOf } from "../../shared/statuses.js";
