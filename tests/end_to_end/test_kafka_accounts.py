@@ -13,6 +13,7 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
+from tests.forking.starter import FORKED
 from tests.integration.core_api.conftest import KAFKA_BUILD
 from tests.integration.core_service import KEYS, an_order, bearer, token
 from tests.parts import make_database
@@ -42,7 +43,7 @@ def system(
     }
     database = asyncio.run(make_database(postgres_server))
     addresses = Addresses(database, broker.accounts, ports=free_ports())
-    stack = Stack(addresses, KEYS, folder, shared, own)
+    stack = Stack(addresses, KEYS, folder, shared, own, starter=FORKED)
     try:
         broker.start()
         for user, rules in RULES.items():

@@ -1,0 +1,102 @@
+"""The process that forks: it loads modules, and then becomes a command's process for each request.
+
+Run as `python -m tests.forking.server DESCRIPTOR KIND`. It has one thread and opens nothing, so
+what is forked from it is as a process that has just loaded the same modules. Only two things of a
+new interpreter are missing: its command line is this one, and all children have one seed of hashes.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import runpy
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final, Literal
+
+from deploy.local.process import die_with_parent
+
+MODULES: Final = ("client_sdk.cli", "tests.integration.core_api.relay_process")
+"""What a child may run, as by `python -m`."""
+LARGEST_REQUEST: Final = 128 << 10
+Kind = Literal["core", "other"]
+_LOADED: Final[dict[str, Sequence[str]]] = {
+    "core": ["core_api.processes.core"],
+    "other": [
+        "core_api.processes.relay",
+        "core_api.processes.ingest",
+        "core_api.processes.broker_admin",
+        "core_api.processes.webhooks",
+        "event_server.commands.serve",
+        "event_server.commands.gateway",
+    ],
+}
+
+
+def main() -> None:
+    """Fork until nobody asks any more; in each child run its command."""
+    asked = socket.socket(fileno=int(sys.argv[1]))
+    # Modules stay, so there is no garbage to look for among them, here or in a child.
+    gc.disable()
+    for module in _LOADED[sys.argv[2]]:
+        import_module(module)
+    gc.freeze()
+    gc.enable()
+    command = _serve(asked)
+    if command is not None:
+        module, *sys.argv[1:] = command
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _serve(asked: socket.socket) -> list[str] | None:
+    """None once nobody asks any more; in a child, its module and arguments."""
+    while request := asked.recv(LARGEST_REQUEST):
+        wanted = json.loads(request)
+        may_go, reparented = os.pipe()
+        between = os.fork()
+        if between:
+            os.close(may_go)
+            # Its child belongs to the one who asked from here on: that one is a subreaper now.
+            os.waitpid(between, 0)
+            os.close(reparented)
+            continue
+        if os.fork():
+            os._exit(0)
+        os.close(reparented)
+        os.read(may_go, 1)
+        os.close(may_go)
+        try:
+            _become(wanted)
+        except OSError as error:
+            asked.send(str(error).encode())
+            os._exit(1)
+        asked.send(str(os.getpid()).encode())
+        asked.close()
+        command: list[str] = wanted["command"]
+        return command
+    return None
+
+
+def _become(wanted: dict[str, Any]) -> None:
+    """Make of a fork what `Process` makes of a child before and by exec."""
+    os.setsid()
+    die_with_parent(signal.Signals(wanted["stop_signal"]))
+    if os.getppid() != wanted["parent"]:
+        os._exit(1)  # who asked has ended meanwhile
+    for limit, values in enumerate(wanted["limits"]):
+        resource.setrlimit(limit, values)
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+    log = os.open(wanted["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
+
+
+if __name__ == "__main__":
+    main()

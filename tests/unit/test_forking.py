@@ -1,0 +1,234 @@
+"""A process that was forked is as one that was started by exec, for all that tests do with it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.client import HTTPConnection
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.local.ports import LOOPBACK, answers, free_port
+from deploy.local.process import Process, ProcessError
+from tests.forking.starter import ForkedChild, ForkServers
+
+ROOT = Path(__file__).parents[2]
+YABAM = [sys.executable, "-m", "client_sdk.cli"]
+OF_STATUS = (
+    "SigB",
+    "SigI",
+    "SigC",
+    "Cap",
+    "Umask",
+    "Groups",
+    "Uid",
+    "Gid",
+    "NoNewPrivs",
+    "Cpus",
+)
+Start = Callable[..., Process]
+
+
+@pytest.fixture
+def servers() -> Iterator[ForkServers]:
+    found = ForkServers()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def start(servers: ForkServers, tmp_path: Path) -> Iterator[Start]:
+    """Starts an event server with these settings, for the time of a test."""
+    started = []
+
+    def start_one(**settings: str) -> Process:
+        process = an_event_server(tmp_path, servers, **settings)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start_one
+    for one in started:
+        one.kill()
+
+
+def an_event_server(folder: Path, servers: ForkServers, **more: str) -> Process:
+    """One without a Kafka."""
+    port = free_port()
+    settings = {
+        "YABAM_KAFKA": f"{LOOPBACK}:1",
+        "YABAM_TICKET_KEYS": '{"local": "tttttttttttttttttttttttttttttttt"}',
+        "YABAM_TICKET_KID": "local",
+        "YABAM_TOKEN_KEYS": '{"local": "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"}',
+        "YABAM_EVENTS_PORT": str(port),
+    }
+    url = f"http://{LOOPBACK}:{port}"
+    log = folder / f"{port}" / "log"
+    return Process("events", [*YABAM, "events"], settings | more, log, url, starter=servers)
+
+
+def until_it_answers(process: Process) -> psutil.Process:
+    """It, once it has begun to work."""
+    port = int(str(process.health_url).rpartition(":")[2])
+    while not answers(port):
+        assert process.running, process.log_tail()
+        time.sleep(0.02)
+    connection = HTTPConnection(LOOPBACK, port, timeout=60)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+    return psutil.Process(process.pid)
+
+
+def as_the_kernel_sees_it(process: Process, found: psutil.Process) -> dict[str, object]:
+    status = Path(f"/proc/{found.pid}/status").read_text().splitlines()
+    files = [one.readlink().name for one in Path(f"/proc/{found.pid}/fd").iterdir()]
+    return {
+        **{line.partition(":")[0]: line for line in status if line.startswith(OF_STATUS)},
+        # Not counted: a socket that is being connected to the Kafka that is not there.
+        "files": sorted(one.partition(":")[0] for one in files if "socket:" not in one),
+        "logs twice": files.count(process.log.name) == 2,
+        "pairs of sockets": len(found.net_connections("unix")),
+        "folder": found.cwd(),
+        "parent": found.ppid(),
+        "leads its session": os.getsid(found.pid) == os.getpgid(found.pid) == found.pid,
+        "limits": Path(f"/proc/{found.pid}/limits").read_text(),
+        "priority": found.nice(),
+    }
+
+
+@pytest.fixture
+def fewer_messages() -> Iterator[None]:
+    """A limit that is another than when the fork server was started."""
+    before = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, before)
+
+
+def test_the_kernel_sees_no_difference(start: Start, request: pytest.FixtureRequest) -> None:
+    for _ in range(2):
+        start().kill()
+    request.getfixturevalue("fewer_messages")
+    ways, seen = [], []
+    for by_exec in ({"LD_PRELOAD": ""}, {}):
+        process = start(**by_exec)
+        found = until_it_answers(process)
+        process.suspend()  # its attempts to reach a Kafka would come and go
+        while found.status() != psutil.STATUS_STOPPED:
+            assert process.running
+        seen.append(as_the_kernel_sees_it(process, found))
+        ways.append(type(process._child))
+    assert ways == [subprocess.Popen, ForkedChild]
+    executed, forked = seen
+    assert forked == executed
+    assert forked["parent"] == os.getpid()
+    assert forked["logs twice"]
+
+
+def test_it_takes_signals_and_its_end_is_noticed(start: Start) -> None:
+    start()
+    process = start()
+    until_it_answers(process)
+    assert process.running
+    assert process._child is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        process._child.wait(0.01)
+    process.suspend()
+    process.resume()
+    assert process.stop() == 0
+    assert not process.running
+    process.start()
+    process.kill()
+    assert process.exit_status == -signal.SIGKILL
+    assert not psutil.pid_exists(process.pid)
+
+
+def test_its_command_its_environment_and_its_log_are_its_own(
+    tmp_path: Path, servers: ForkServers, start: Start
+) -> None:
+    told = []
+    for name in ("first", "second", "third"):
+        process = start(YABAM_EVENTS_PORT=f"no port of the {name}")
+        with pytest.raises(ProcessError):
+            process.finish()
+        assert process.exit_status == 2
+        told.append(process.log.read_text().replace(name, "first"))
+    assert "no port of the first" in told[0]
+    assert told == told[:1] * 3
+    log = tmp_path / "new" / "log"
+    process = Process("none", [*YABAM, "tial"], {}, log, None, starter=servers)
+    process.start()
+    with pytest.raises(ProcessError, match="tial"):
+        process.finish()
+
+
+@pytest.mark.parametrize("kind", [{}, {"PYTHONMALLOC": "malloc"}])
+def test_the_first_of_a_kind_and_what_a_fork_cannot_do_are_started_by_exec(
+    start: Start, kind: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def way(**more: str) -> type:
+        return type(start(**kind, **more)._child)
+
+    assert way() is subprocess.Popen
+    assert way() is ForkedChild
+    assert way(LD_PRELOAD="") is subprocess.Popen
+    assert way(TZ="Asia/Seoul") is subprocess.Popen
+    with monkeypatch.context() as changed:
+        changed.setenv("PYTHONPATH", str(ROOT))
+        assert way() is subprocess.Popen
+    with monkeypatch.context() as changed:
+        changed.chdir(tmp_path)
+        assert way() is subprocess.Popen
+    assert way() is ForkedChild
+
+
+def test_a_server_that_was_killed_is_replaced(start: Start, servers: ForkServers) -> None:
+    start()
+    start()
+    (server,) = servers._servers.values()
+    server._process.kill()
+    server._process.wait()
+    process = start()
+    until_it_answers(process)
+    assert process.stop() == 0
+
+
+def test_a_log_that_cannot_be_written_is_told(
+    start: Start, servers: ForkServers, tmp_path: Path
+) -> None:
+    start()
+    process = an_event_server(tmp_path, servers)
+    process.log.mkdir(parents=True)
+    with pytest.raises(ProcessError, match="Is a directory"):
+        process.start()
+
+
+def test_it_ends_with_the_one_who_asked(tmp_path: Path) -> None:
+    program = f"""
+import os
+from pathlib import Path
+from tests.forking.starter import ForkServers
+from tests.unit.test_forking import an_event_server, until_it_answers
+servers = ForkServers()
+for name in "ab":
+    process = an_event_server(Path({str(tmp_path)!r}) / name, servers)
+    process.start()
+    until_it_answers(process)
+print(process.pid, process.log, flush=True)
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    pid, log = done.stdout.split()
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(pid)).wait(60)
+    assert "events_stopped" in Path(log).read_text()
