@@ -12,7 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.loading import load_share
 from tests.parts import core_process, postgres_server
 

@@ -23,7 +23,7 @@ from core_api.access.tokens import TokenKeys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from tests.drilled_postgres import DrilledPostgres
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.parts import FETCH_WAIT, migrated_database
 
 # So that a test of a fault and its end takes seconds: the same settings that an installation has,

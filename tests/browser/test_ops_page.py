@@ -21,7 +21,7 @@ from deploy.local.ports import free_port
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.drilled_postgres import DrilledPostgres
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
 from tests.parts import FETCH_WAIT, migrated_database
 

@@ -20,7 +20,7 @@ from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from tests.deploy.edge import Nginx
 from tests.drilled_postgres import DrilledPostgres
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 
 
 class Site:

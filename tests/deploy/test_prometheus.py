@@ -25,7 +25,7 @@ from deploy.mqtt.server import MosquittoServer
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
 from tests.drilled_postgres import DrilledPostgres
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, token
 from tests.parts import FETCH_WAIT, migrated_database
 

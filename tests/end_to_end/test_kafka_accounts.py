@@ -13,7 +13,7 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.integration.core_api.conftest import KAFKA_BUILD
 from tests.integration.core_service import KEYS, an_order, bearer, token
 from tests.parts import make_database

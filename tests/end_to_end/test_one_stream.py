@@ -25,7 +25,7 @@ from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from server_common.event_records import partition_of
 from tests.end_to_end.conftest import create_database
 from tests.end_to_end.editing import Editors, guest, sign
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 

@@ -14,7 +14,7 @@ from core_api.access.callers import Caller, Role
 from core_api.wiring import token_keys
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from server_common.tickets import TicketKeys
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 
 KEYS = Keys(token="t" * 32, ticket="k" * 32, devices="d" * 32, webhooks="w" * 32, push="p" * 43)
 ITEM = {"name": "김밥", "quantity": 2, "unit_price": 3500}

@@ -14,7 +14,7 @@ from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS
 from tests.parts import FETCH_WAIT
 

@@ -15,7 +15,7 @@ from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import NEEDED_REVISION, check_database, open_pool
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 from tests.parts import migrated_database
 

@@ -18,7 +18,7 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
 from tests.parts import FETCH_WAIT, migrated_database
 

@@ -26,7 +26,7 @@ from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.local.webhook_sender import add_sender
 from tests.drilled_postgres import DrilledPostgres
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 from tests.parts import ROOMY, migrated_database
 from tests.webhook_receiver import Receiver

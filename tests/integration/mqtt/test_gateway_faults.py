@@ -24,7 +24,7 @@ from deploy.mqtt.server import MosquittoServer
 from event_server.mqtt_gateway.rules.publications import orders_topic, state_topic
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Outbound, decode_inbound, payload_of
-from tests.forking.starter import FORKED
+from tests.forked import FORKED
 from tests.integration.mqtt.gateways import Topics, topics_of, watermarks
 from tests.integration.mqtt.test_mqtt_client import (
     CHANNEL,

@@ -16,11 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.local.forking import starter
+from deploy.local.forking.starter import ForkedChild, ForkServers
 from deploy.local.ports import LOOPBACK, answers, free_port
 from deploy.local.process import Process, ProcessError
-from tests.forking.starter import ForkedChild, ForkServers
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 YABAM = [sys.executable, "-m", "client_sdk.cli"]
 OF_STATUS = (
     "SigB",
@@ -191,6 +192,71 @@ def test_the_first_of_a_kind_and_what_a_fork_cannot_do_are_started_by_exec(
     assert way() is ForkedChild
 
 
+def test_after_load_the_first_is_forked_too(start: Start, servers: ForkServers) -> None:
+    servers.load()
+    process = start()
+    until_it_answers(process)
+    assert type(process._child) is ForkedChild
+    assert process.stop() == 0
+
+
+def test_ps_shows_the_command(start: Start) -> None:
+    start()
+    found = until_it_answers(start())
+    assert found.cmdline() == [*YABAM, "events"]
+
+
+def test_a_title_is_cut_off_where_the_arguments_end() -> None:
+    program = """
+import sys
+from deploy.local.forking.command_line import show_command
+show_command(["x" * 9, "y" * 100_000])
+print(open("/proc/self/cmdline").read(), "|", open("/proc/self/environ").read(), end="")
+"""
+    shown, _, environment = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={"ONLY": "this", "PYTHONPATH": str(ROOT)},
+        check=True,
+    ).stdout.partition(" | ")
+    assert shown.startswith("x" * 9 + " yyy")
+    assert len(shown) <= len(f"{sys.executable} -c {program} ")
+    assert environment.split("\0")[:2] == ["ONLY=this", f"PYTHONPATH={ROOT}"]
+
+
+def test_what_cannot_be_loaded_is_started_by_exec(
+    start: Start, servers: ForkServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(starter._LOADED, "other", ["there.is.no.such.module"])
+    servers.load()
+    process = start()
+    until_it_answers(process)
+    assert type(process._child) is subprocess.Popen
+
+
+def test_a_server_with_a_thread_forks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "with_a_thread.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    modules = [*starter._LOADED["other"], "with_a_thread"]
+    monkeypatch.setitem(starter._LOADED, "other", modules)
+    with monkeypatch.context() as changed:
+        changed.setenv("PYTHONPATH", str(tmp_path))
+        servers = ForkServers()
+        servers.load()
+        process = an_event_server(tmp_path, servers)
+        process.start()
+    try:
+        assert type(process._child) is subprocess.Popen
+    finally:
+        process.kill()
+        servers.close()
+
+
 def test_a_server_that_was_killed_is_replaced(start: Start, servers: ForkServers) -> None:
     start()
     start()
@@ -216,8 +282,8 @@ def test_it_ends_with_the_one_who_asked(tmp_path: Path) -> None:
     program = f"""
 import os
 from pathlib import Path
-from tests.forking.starter import ForkServers
-from tests.unit.test_forking import an_event_server, until_it_answers
+from deploy.local.forking.starter import ForkServers
+from tests.unit.deploy.test_forking import an_event_server, until_it_answers
 servers = ForkServers()
 for name in "ab":
     process = an_event_server(Path({str(tmp_path)!r}) / name, servers)

@@ -1,8 +1,11 @@
 """The process that forks: it loads modules, and then becomes a command's process for each request.
 
-Run as `python -m tests.forking.server DESCRIPTOR KIND`. It has one thread and opens nothing, so
-what is forked from it is as a process that has just loaded the same modules. Only two things of a
-new interpreter are missing: its command line is this one, and all children have one seed of hashes.
+Run as `python -m deploy.local.forking.server DESCRIPTOR MODULE…`. It has one thread and opens
+nothing, so what is forked from it is as a process that has just loaded the same modules. Three
+things of a new interpreter are missing: all children have one seed of hashes, a child has modules
+that other commands need, and what a variable tells Python or the C library before our code runs is
+as it was for the server. Randomness is each child's own: the system's is asked again, and `random`
+and OpenSSL notice a fork.
 """
 
 from __future__ import annotations
@@ -15,27 +18,18 @@ import runpy
 import signal
 import socket
 import sys
-from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final
 
+from client_sdk.cli import all_commands
+from deploy.local.forking.command_line import show_command
 from deploy.local.process import die_with_parent
 
-MODULES: Final = ("client_sdk.cli", "tests.integration.core_api.relay_process")
-"""What a child may run, as by `python -m`."""
 LARGEST_REQUEST: Final = 128 << 10
-Kind = Literal["core", "other"]
-_LOADED: Final[dict[str, Sequence[str]]] = {
-    "core": ["core_api.processes.core"],
-    "other": [
-        "core_api.processes.relay",
-        "core_api.processes.ingest",
-        "core_api.processes.broker_admin",
-        "core_api.processes.webhooks",
-        "event_server.commands.serve",
-        "event_server.commands.gateway",
-    ],
-}
+LOADED: Final = b"loaded"
+"""Sent before the first request is taken."""
+_THREADS: Final = Path("/proc/self/task")
 
 
 def main() -> None:
@@ -43,13 +37,21 @@ def main() -> None:
     asked = socket.socket(fileno=int(sys.argv[1]))
     # Modules stay, so there is no garbage to look for among them, here or in a child.
     gc.disable()
-    for module in _LOADED[sys.argv[2]]:
+    for module in sys.argv[2:]:
         import_module(module)
+    all_commands()  # loads what registers them
     gc.freeze()
     gc.enable()
+    if len(list(_THREADS.iterdir())) != 1:
+        sys.exit("a module has started a thread, which would be missing in what is forked")
+    try:
+        asked.send(LOADED)
+    except BrokenPipeError:
+        return  # who asked has ended meanwhile
     command = _serve(asked)
     if command is not None:
         module, *sys.argv[1:] = command
+        sys.modules.pop(module, None)  # it is to be run, not to be there already
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
@@ -96,6 +98,7 @@ def _become(wanted: dict[str, Any]) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     os.close(log)
+    show_command([sys.executable, "-m", *wanted["command"]])
 
 
 if __name__ == "__main__":

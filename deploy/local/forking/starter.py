@@ -15,35 +15,59 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from deploy.local.forking.server import LARGEST_REQUEST
 from deploy.local.process import Child, ProcessError, execute
-from tests.forking.server import LARGEST_REQUEST, MODULES, Kind
 
+Kind = Literal["core", "other"]
+
+CLI: Final = "client_sdk.cli"
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_OURS: Final = tuple([sys.executable, "-m", module] for module in MODULES)
 _ONCE: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG", "TZ")
 """How those variables begin that a process reads once, before our code runs."""
 _OF_CORE: Final = {"PYTHONMALLOC": "malloc"}
+_LOADED: Final[dict[Kind, Sequence[str]]] = {
+    "core": ["core_api.processes.core"],
+    "other": [
+        "core_api.processes.relay",
+        "core_api.processes.ingest",
+        "core_api.processes.broker_admin",
+        "core_api.processes.webhooks",
+        "event_server.commands.serve",
+        "event_server.commands.gateway",
+    ],
+}
 _LIMITS: Final = 16
 """How many kinds of limits Linux has: they are numbered."""
-_ROOT: Final = Path(__file__).parents[2]
 _ANSWERS_WITHIN_S: Final = 60.0
 
 
 class ForkServers:
     """Starts commands of ours: a fork server for Core, and one for all others.
 
-    The first process of each server's kind is started as everywhere else, by exec: many workers of
-    the tests start no second one, and the real start is tried in each. So is whatever a fork cannot
-    do: another program, another user or folder, variables that only a new interpreter reads.
+    Started by exec is whatever a fork cannot do: another program, another user or folder, variables
+    that only a new interpreter reads, any system but Linux. So is the first process of each
+    server's kind, unless `load` was called: many start no second one.
+
+    Args:
+        modules: what may be run, as by `python -m`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, modules: Sequence[str] = (CLI,)) -> None:
+        self._ours = tuple([sys.executable, "-m", module] for module in modules)
         self._once = _read_once(os.environ)
+        self._folder = Path.cwd()
         self._asked: Counter[Kind] = Counter()
         self._servers: dict[Kind, _Server] = {}
         self._lock = threading.Lock()
+
+    def load(self) -> None:
+        """Start the servers now; this does not wait until they have loaded anything."""
+        with self._lock:
+            if sys.platform == "linux":
+                self._serving("other", os.environ)
+                self._serving("core", {**os.environ, **_OF_CORE})
 
     def __call__(
         self,
@@ -53,27 +77,28 @@ class ForkServers:
         stop_signal: signal.Signals,
         user: str | None,
     ) -> Child:
-        """A child, as `deploy.local.process.execute` makes it."""
+        """A child, as `deploy.local.process.execute` makes it.
+
+        Raises:
+            ProcessError: the server does not answer, or its child cannot be what is asked.
+        """
         whole = {**os.environ, **environment}
         kind = self._kind(_read_once(whole))
         if (
-            kind is None
-            or list(command[:3]) not in _OURS
-            or user is not None
-            or Path.cwd() != _ROOT
+            kind is not None
+            and list(command[:3]) in self._ours
+            and user is None
+            and Path.cwd() == self._folder
         ):
-            return execute(command, environment, log, stop_signal, user)
-        with self._lock:
-            self._asked[kind] += 1
-            if self._asked[kind] == 1:
-                return execute(command, environment, log, stop_signal, user)
-            server = self._servers.get(kind)
-            if server is not None and not server.serves:
-                server.close()
+            with self._lock:
+                self._asked[kind] += 1
                 server = None
-            if server is None:
-                server = self._servers[kind] = _Server(kind, whole)
-            return server.fork(command[2:], whole, log, stop_signal)
+                if kind in self._servers or self._asked[kind] > 1:
+                    server = self._serving(kind, whole)
+                # What cannot be loaded is better told by the process itself.
+                if server is not None and server.loads():
+                    return server.fork(command[2:], whole, log, stop_signal)
+        return execute(command, environment, log, stop_signal, user)
 
     def _kind(self, once: Mapping[str, str]) -> Kind | None:
         """The server whose variables are these."""
@@ -82,6 +107,16 @@ class ForkServers:
         if once == self._once:
             return "other"
         return "core" if once == self._once | _OF_CORE else None
+
+    def _serving(self, kind: Kind, environment: Mapping[str, str]) -> _Server:
+        """The server of this kind: a new one if there is none that runs."""
+        server = self._servers.get(kind)
+        if server is not None and not server.runs:
+            server.close()
+            server = None
+        if server is None:
+            server = self._servers[kind] = _Server(_LOADED[kind], environment)
+        return server
 
     def close(self) -> None:
         """End the servers; what they forked lives on."""
@@ -137,15 +172,16 @@ class ForkedChild:
 
 
 class _Server:
-    def __init__(self, kind: Kind, environment: Mapping[str, str]) -> None:
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
         self._socket.settimeout(_ANSWERS_WITHIN_S)
+        self._has_loaded = False
+        program = [sys.executable, "-m", "deploy.local.forking.server"]
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forking.server", str(theirs.fileno()), kind],
+                [*program, str(theirs.fileno()), *modules],
                 env=dict(environment),
-                cwd=_ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
@@ -153,8 +189,14 @@ class _Server:
             )
 
     @property
-    def serves(self) -> bool:
+    def runs(self) -> bool:
         return self._process.poll() is None
+
+    def loads(self) -> bool:
+        """Wait until it has loaded its modules; False: it has ended instead."""
+        if not self._has_loaded:
+            self._has_loaded = bool(self._answer())
+        return self._has_loaded
 
     def fork(
         self,
@@ -173,25 +215,35 @@ class _Server:
             "limits": [resource.getrlimit(limit) for limit in range(_LIMITS)],
         }
         request = json.dumps(wanted).encode()
-        assert len(request) <= LARGEST_REQUEST
+        if len(request) > LARGEST_REQUEST:
+            raise ProcessError(f"{len(request)} bytes are too much to ask a fork server for")
         # For this moment: what others leave behind is not ours to wait for.
         _adopt_orphans(True)
         try:
             self._socket.send(request)
-            answer = self._socket.recv(LARGEST_REQUEST)
+            answer = self._answer()
         except OSError as error:
-            # An answer that still came would be taken for that of the next request.
-            self._process.kill()
-            raise ProcessError(f"the fork server does not answer: {error!r}") from error
+            raise ProcessError(f"the fork server does not take requests: {error!r}") from error
         finally:
             _adopt_orphans(False)
         if not answer.isdigit():
             raise ProcessError(f"the fork server did not fork: {answer.decode() or 'it ended'}")
         return ForkedChild(int(answer))
 
+    def _answer(self) -> bytes:
+        try:
+            return self._socket.recv(LARGEST_REQUEST)
+        except ConnectionError:
+            return b""
+        except TimeoutError as error:
+            # An answer that still came would be taken for that of the next request.
+            self.close()
+            raise ProcessError(f"the fork server does not answer: {error!r}") from error
+
     def close(self) -> None:
-        self._socket.close()
+        self._process.kill()
         self._process.wait()
+        self._socket.close()
 
 
 def _adopt_orphans(adopt: bool) -> None:
@@ -200,7 +252,3 @@ def _adopt_orphans(adopt: bool) -> None:
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(_ONCE)}
-
-
-FORKED: Final = ForkServers()
-"""Those of this worker."""
