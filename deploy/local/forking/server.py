@@ -1,11 +1,12 @@
 """The process that forks: it loads modules, and then becomes a command's process for each request.
 
-Run as `python -m deploy.local.forking.server DESCRIPTOR MODULE…`. It has one thread and opens
-nothing, so what is forked from it is as a process that has just loaded the same modules. Three
-things of a new interpreter are missing: all children have one seed of hashes, a child has modules
-that other commands need, and what a variable tells Python or the C library before our code runs is
-as it was for the server. Randomness is each child's own: the system's is asked again, and `random`
-and OpenSSL notice a fork.
+Run as `python -m deploy.local.forking.server DESCRIPTOR NAME…`: names of modules, or of functions
+(`module:function`), which are called for what they remember. It has one thread and opens nothing,
+so what is forked from it is as a process that has just loaded the same modules. Three things of a
+new interpreter are missing: all children have one seed of hashes, a child has modules that other
+commands need, and what a variable tells Python or the C library before our code runs is as it was
+for the server. Randomness is each child's own: the system's is asked again, and `random` and
+OpenSSL notice a fork.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from __future__ import annotations
 import gc
 import json
 import os
+import pkgutil
 import resource
 import runpy
 import signal
 import socket
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,8 +38,10 @@ def main() -> None:
     asked = socket.socket(fileno=int(sys.argv[1]))
     # Modules stay, so there is no garbage to look for among them, here or in a child.
     gc.disable()
-    for module in sys.argv[2:]:
-        import_module(module)
+    for name in sys.argv[2:]:
+        found = pkgutil.resolve_name(name)
+        if callable(found):
+            found()
     all_commands()  # loads what registers them
     gc.freeze()
     gc.enable()

@@ -28,7 +28,7 @@ _ONCE: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG", "TZ")
 """How those variables begin that a process reads once, before our code runs."""
 _OF_CORE: Final = {"PYTHONMALLOC": "malloc"}
 _LOADED: Final[dict[Kind, Sequence[str]]] = {
-    "core": ["core_api.processes.core"],
+    "core": ["core_api.processes.core", "core_api.pages.files:own_files"],
     "other": [
         "core_api.processes.relay",
         "core_api.processes.ingest",
@@ -38,6 +38,7 @@ _LOADED: Final[dict[Kind, Sequence[str]]] = {
         "event_server.commands.gateway",
     ],
 }
+"""Modules; with a colon, a function that is called for what it remembers."""
 _LIMITS: Final = 16
 """How many kinds of limits Linux has: they are numbered."""
 _ANSWERS_WITHIN_S: Final = 60.0
