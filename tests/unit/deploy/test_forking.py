@@ -38,20 +38,49 @@ OF_STATUS = (
 Start = Callable[..., Process]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def little_is_loaded() -> Iterator[None]:
+    """What an event server needs; all else is loaded by the servers of other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(starter._LOADED, "core", [])
+        patch.setitem(starter._LOADED, "other", ["event_server.commands.serve"])
+        yield
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Iterator[ForkServers]:
+    """Servers for the tests that need no new ones: all processes are forked."""
+    found = ForkServers()
+    found.load()
+    yield found
+    found.close()
+
+
 @pytest.fixture
 def servers() -> Iterator[ForkServers]:
+    """New ones: the first process is started by exec."""
     found = ForkServers()
     yield found
     found.close()
 
 
 @pytest.fixture
-def start(servers: ForkServers, tmp_path: Path) -> Iterator[Start]:
+def fork(loaded: ForkServers, tmp_path: Path) -> Iterator[Start]:
     """Starts an event server with these settings, for the time of a test."""
+    yield from starts(loaded, tmp_path)
+
+
+@pytest.fixture
+def start(servers: ForkServers, tmp_path: Path) -> Iterator[Start]:
+    """The same by new servers."""
+    yield from starts(servers, tmp_path)
+
+
+def starts(servers: ForkServers, folder: Path) -> Iterator[Start]:
     started = []
 
     def start_one(**settings: str) -> Process:
-        process = an_event_server(tmp_path, servers, **settings)
+        process = an_event_server(folder, servers, **settings)
         process.start()
         started.append(process)
         return process
@@ -115,13 +144,12 @@ def fewer_messages() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, before)
 
 
-def test_the_kernel_sees_no_difference(start: Start, request: pytest.FixtureRequest) -> None:
-    for _ in range(2):
-        start().kill()
+def test_the_kernel_sees_no_difference(fork: Start, request: pytest.FixtureRequest) -> None:
+    fork().kill()
     request.getfixturevalue("fewer_messages")
     ways, seen = [], []
     for by_exec in ({"LD_PRELOAD": ""}, {}):
-        process = start(**by_exec)
+        process = fork(**by_exec)
         found = until_it_answers(process)
         process.suspend()  # its attempts to reach a Kafka would come and go
         while found.status() != psutil.STATUS_STOPPED:
@@ -135,9 +163,8 @@ def test_the_kernel_sees_no_difference(start: Start, request: pytest.FixtureRequ
     assert forked["logs twice"]
 
 
-def test_it_takes_signals_and_its_end_is_noticed(start: Start) -> None:
-    start()
-    process = start()
+def test_it_takes_signals_and_its_end_is_noticed(fork: Start) -> None:
+    process = fork()
     until_it_answers(process)
     assert process.running
     assert process._child is not None
@@ -154,11 +181,11 @@ def test_it_takes_signals_and_its_end_is_noticed(start: Start) -> None:
 
 
 def test_its_command_its_environment_and_its_log_are_its_own(
-    tmp_path: Path, servers: ForkServers, start: Start
+    tmp_path: Path, loaded: ForkServers, fork: Start
 ) -> None:
     told = []
-    for name in ("first", "second", "third"):
-        process = start(YABAM_EVENTS_PORT=f"no port of the {name}")
+    for name, by_exec in (("first", {"LD_PRELOAD": ""}), ("second", {}), ("third", {})):
+        process = fork(YABAM_EVENTS_PORT=f"no port of the {name}", **by_exec)
         with pytest.raises(ProcessError):
             process.finish()
         assert process.exit_status == 2
@@ -166,7 +193,7 @@ def test_its_command_its_environment_and_its_log_are_its_own(
     assert "no port of the first" in told[0]
     assert told == told[:1] * 3
     log = tmp_path / "new" / "log"
-    process = Process("none", [*YABAM, "tial"], {}, log, None, starter=servers)
+    process = Process("none", [*YABAM, "tial"], {}, log, None, starter=loaded)
     process.start()
     with pytest.raises(ProcessError, match="tial"):
         process.finish()
@@ -194,15 +221,11 @@ def test_the_first_of_a_kind_and_what_a_fork_cannot_do_are_started_by_exec(
 
 def test_after_load_the_first_is_forked_too(start: Start, servers: ForkServers) -> None:
     servers.load()
-    process = start()
-    until_it_answers(process)
-    assert type(process._child) is ForkedChild
-    assert process.stop() == 0
+    assert type(start()._child) is ForkedChild
 
 
-def test_ps_shows_the_command(start: Start) -> None:
-    start()
-    found = until_it_answers(start())
+def test_ps_shows_the_command(fork: Start) -> None:
+    found = until_it_answers(fork())
     assert found.cmdline() == [*YABAM, "events"]
 
 
@@ -268,11 +291,8 @@ def test_a_server_that_was_killed_is_replaced(start: Start, servers: ForkServers
     assert process.stop() == 0
 
 
-def test_a_log_that_cannot_be_written_is_told(
-    start: Start, servers: ForkServers, tmp_path: Path
-) -> None:
-    start()
-    process = an_event_server(tmp_path, servers)
+def test_a_log_that_cannot_be_written_is_told(loaded: ForkServers, tmp_path: Path) -> None:
+    process = an_event_server(tmp_path, loaded)
     process.log.mkdir(parents=True)
     with pytest.raises(ProcessError, match="Is a directory"):
         process.start()
