@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import carries_documents
 from core_api.errors import UnavailableError, UnreadableRowError
@@ -28,11 +27,9 @@ from core_api.sync.document_reading import read_documents
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 from core_api.sync.reading import read_pages
 from core_api.sync.rules import ChannelAnswer, snapshot_of
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 Unreadable = Literal["event", "value", "channel"]
 """What cannot be given: an event of the log, so its channel begins anew; a document's value, so it

@@ -19,6 +19,7 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.kafka.server import ensure_libs
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
+from tests.forked import FORKED
 from tests.integration.core_api.conftest import KAFKA_BUILD
 from tests.integration.core_service import KEYS, an_order, bearer, token
 from tests.parts import make_database
@@ -110,7 +111,8 @@ def system(
     }
     database = asyncio.run(make_database(postgres_server))
     addresses = Addresses(database, broker.accounts, ports=free_ports())
-    stack = Stack(addresses, KEYS, tmp_path_factory.mktemp("accounts"), shared, own)
+    folder = tmp_path_factory.mktemp("accounts")
+    stack = Stack(addresses, KEYS, folder, shared, own, starter=FORKED)
     try:
         stack.migrate()
         stack.start(120)

@@ -320,6 +320,7 @@ async def test_a_printed_job_goes_and_leaves_nothing(store: Store) -> None:
 
 
 async def test_a_job_past_its_time_waits_for_a_person(store: Store) -> None:
+    await store.pool.execute("UPDATE epoch SET started_at = now() - interval '1 hour'")
     await store.route({"printers": {"kitchen-1": {"statuses": ["placed"], "max_age_s": 30}}})
     await store.maker.round()
     store.orders = OrderService(
