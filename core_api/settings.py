@@ -94,6 +94,12 @@ class CoreSettings(
         description="How Star printers that follow the broker take their jobs: trigger, by HTTP "
         "when they are called (Trigger POST); full, over MQTT (Full MQTT)",
     )
+    print_names: Literal["dated", "plain"] = Field(
+        "dated",
+        description="How print jobs are named: dated, so that no restore gives a ticket the name "
+        "of another; plain, as v0.2.0-alpha.1 names them, for as long as its Cores serve Star "
+        "printers beside these or may have to again",
+    )
     ticket_ttl_s: float = Field(
         30.0,
         gt=0,

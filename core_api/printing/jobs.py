@@ -32,6 +32,8 @@ from core_api.printing.routing import Kind, Language, Media
 
 State = Literal["queued", "sent", "done", "failed", "doubtful"]
 Step = Literal["take", "done", "fail", "doubt", "again", "drop"]
+Names = Literal["dated", "plain"]
+"""How new jobs are named; jobs of either kind are known by whatever name they have."""
 
 PREFIX: Final = "print."
 MOST_ATTEMPTS: Final = 3
@@ -110,6 +112,12 @@ def name_of(order: str, version: int, copy: int, made_at: str) -> str:
     """
     mark = b32encode(sha256(made_at.encode()).digest()[:_MARK_BYTES]).decode().lower()
     return f"{order}-{version}-{copy}-{mark}"
+
+
+def plain_name_of(order: str, version: int, copy: int) -> str:
+    """The name that v0.2.0-alpha.1 gives a job, and computes anew where a Star printer asks for it:
+    it finds no other. After a restore it may be the name of another ticket."""
+    return f"{order}-{version}-{copy}"
 
 
 def job_of(name: str, value: Mapping[str, Any]) -> Job:

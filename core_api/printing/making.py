@@ -24,7 +24,7 @@ from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, transaction
 from core_api.printing.definitions import PRINT_DEFINITION
-from core_api.printing.jobs import PREFIX, Job, ends_at
+from core_api.printing.jobs import PREFIX, Job, Names, ends_at
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.planning import Planned, plan_jobs
 from core_api.printing.routing import printing_of
@@ -67,6 +67,7 @@ class JobMaker:
         rules: what holds for all edits.
         committed: called after each commit with the channels that got an event.
         metrics: what is counted.
+        names: how new jobs are named.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class JobMaker:
         rules: Rules,
         committed: Callable[[Sequence[str]], None],
         metrics: PrintMetrics,
+        names: Names = "dated",
     ) -> None:
         self._pool = pool
         self._rules = rules
         self._committed = committed
         self._metrics = metrics
+        self._names: Names = names
         self._stores: frozenset[str] = frozenset()
         self._since = datetime(2000, 1, 1, tzinfo=UTC)
         self._news = asyncio.Event()
@@ -166,7 +169,8 @@ class JobMaker:
             return None
         if printer is None:
             return Planned(events[-1].seq)
-        return plan_jobs(events, printing, printer, locked.seq, max(0, PRINT_JOBS - locked.jobs))
+        room = max(0, PRINT_JOBS - locked.jobs)
+        return plan_jobs(events, printing, printer, locked.seq, room, self._names)
 
     async def _write(self, connection: Connection, channel: Channel, planned: Planned) -> int:
         if not planned.jobs:

@@ -293,9 +293,7 @@ class DueOwners:
     def __init__(self, pool: Pool, revoked: Revoked, after_s: float) -> None:
         self._pool = pool
         self._after_s = after_s
-        self._signed_out = SignedOut(
-            pool, revoked, holders=_HOLDERS, end_all=_END_HOLDERS, end=_END
-        )
+        self._signed_out = SignedOut(pool, revoked, holders=_HOLDERS, end=_END_HOLDERS)
 
     async def take(self, held: Sequence[Due], most: int, *, failing: bool) -> list[Due]:
         """As `take_due`, without those whose owner was signed out. Raises UnavailableError."""

@@ -166,9 +166,7 @@ class DueGuests:
 
     def __init__(self, pool: Pool, revoked: Revoked) -> None:
         self._pool = pool
-        self._signed_out = SignedOut(
-            pool, revoked, holders=_HOLDERS, end_all=_END_HOLDERS, end=_END
-        )
+        self._signed_out = SignedOut(pool, revoked, holders=_HOLDERS, end=_END_HOLDERS)
 
     async def take(self, held: Sequence[DueGuest], most: int, *, failing: bool) -> list[DueGuest]:
         """Take phones whose orders have been ready for the longest first.

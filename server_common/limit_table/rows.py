@@ -63,6 +63,10 @@ TABLE: Final[tuple[Limit, ...]] = (
         "records of Kafka being applied, of a partition, in bytes", limits.INGEST_BYTES, "bytes",
         "ingest", "they wait in Kafka; one that is larger is applied alone",
     ),
+    Limit(
+        "devices' messages of a partition that wait for a row", limits.DEVICE_MESSAGES_WAITING,
+        "count", "ingest", "the partition waits with them",
+    ),
     Limit("dead letter", limits.DEAD_LETTER_BYTES, "bytes", "ingest", "the headers are shortened"),
     Limit("proxy: request head", limits.PROXY_HEAD_BYTES, "bytes", "nginx", "414 or 400"),
     Limit("proxy: request body", limits.PROXY_BODY_BYTES, "bytes", "nginx", "413"),

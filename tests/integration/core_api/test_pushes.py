@@ -525,6 +525,43 @@ async def test_a_browser_goes_on_when_its_owner_has_signed_in_again(
     assert (await shop.one(store)).device == "phone"
 
 
+class RenewsMeanwhile(Revoked):
+    """While it looks for what is revoked, a browser's page starts with a new token."""
+
+    def __init__(self, shop: Shop, store: str, wanted: Subscribe) -> None:
+        super().__init__(shop.pool, time.time, time.monotonic)
+        self._renewal = shop.pushes.put, store, wanted
+
+    async def look(self) -> None:
+        put, store, wanted = self._renewal
+        await put(store, "phone", wanted, holder("ann", "2"))
+        await super().look()
+
+
+async def test_a_page_that_has_signed_in_anew_while_its_browser_was_taken_goes_on(
+    shop: Shop, service: PushService
+) -> None:
+    store, wanted = new_store(), service.browser().subscription
+    await shop.pushes.put(store, "phone", wanted, holder("ann", "1"))
+    await shop.place(store)
+    await sign_out(shop, "session")
+    owners = DueOwners(shop.pool, RenewsMeanwhile(shop, store, wanted), 0.0)
+    assert await owners.take([], 10, failing=False) == []
+    assert (await shop.one(store)).device == "phone"
+
+
+async def test_a_browser_that_a_revoked_token_subscribed_a_moment_later_is_forgotten(
+    shop: Shop, service: PushService
+) -> None:
+    store, owners = new_store(), owners_of(shop.pool, 0.0)
+    await sign_out(shop, "token")
+    await owners.settle()
+    # A Core that had let the request in, or had not heard of it yet.
+    await shop.pushes.put(store, "1", service.browser().subscription, holder("ann", "1"))
+    await owners.settle()
+    assert await shop.pushes.list(store) == []
+
+
 FROM_BEFORE = """
 UPDATE push_subscriptions SET token = '', session = '', made_at = 0,
     renewed_at = now() - make_interval(secs => $2) WHERE store_id = $1
