@@ -10,24 +10,21 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from client_sdk.contract.channel import Channel
 from core_api.devices.measurements import Measured, Measurements, Of, telemetry_value
 from core_api.devices.presence import SILENT_S, offline_value
 from core_api.devices.registrations import find_kept
 from core_api.devices.work import Work
 from core_api.errors import ConflictError, LockedError, UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, transaction
 from core_api.system_edits.in_transaction import Change, change_documents
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.devices.metrics import DeviceMetrics
     from core_api.edits.plan import Rules
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 FLUSH_EVERY_S: Final = 1.0
 LOOK_EVERY_S: Final = 5.0
@@ -126,14 +123,13 @@ class Watching:
         """Whether there was one; it is offline, or it or its store is among the last two."""
         channel = None
         try:
-            with mapped_errors():
-                async with self._pool.acquire() as connection, connection.transaction():
-                    row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed, held)
-                    if row is None:
-                        return False
-                    channel = Channel("device", *row)
-                    change = Change(channel, "status", offline_value)
-                    channels = await change_documents(connection, [change], self._rules)
+            async with transaction(self._pool) as connection:
+                row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed, held)
+                if row is None:
+                    return False
+                channel = Channel("device", *row)
+                change = Change(channel, "status", offline_value)
+                channels = await change_documents(connection, [change], self._rules)
         except Exception as error:
             is_held = isinstance(error, LockedError)
             if channel is None or (isinstance(error, _WAIT) and not is_held):
@@ -152,20 +148,19 @@ class Watching:
         return True
 
     async def _write(self, of: Of, names: Mapping[str, Measured]) -> None:
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                device = await find_kept(connection, *of)
-                known = () if device is None else (None, device.identity.generation)
-                ours = {name: one for name, one in names.items() if one.generation in known}
-                if device is None or not ours:
-                    self._metrics.dropped.inc(len(names))
-                    return
-                partition = max(ours.values(), key=lambda one: one.at_ms).partition
-                await Work(connection, device, partition).is_still_there()
-                change = Change(
-                    device.identity.channel,
-                    "telemetry",
-                    lambda current, now: telemetry_value(current, ours, now),
-                )
-                channels = await change_documents(connection, [change], self._rules)
+        async with transaction(self._pool) as connection:
+            device = await find_kept(connection, *of)
+            known = () if device is None else (None, device.identity.generation)
+            ours = {name: one for name, one in names.items() if one.generation in known}
+            if device is None or not ours:
+                self._metrics.dropped.inc(len(names))
+                return
+            partition = max(ours.values(), key=lambda one: one.at_ms).partition
+            await Work(connection, device, partition).is_still_there()
+            change = Change(
+                device.identity.channel,
+                "telemetry",
+                lambda current, now: telemetry_value(current, ours, now),
+            )
+            channels = await change_documents(connection, [change], self._rules)
         self._committed(channels)

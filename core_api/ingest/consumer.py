@@ -13,7 +13,6 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
@@ -34,12 +33,12 @@ from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, ReadRecord, Record
 from server_common.kafka.reading import get_many
 from server_common.limits import INGEST_RECORDS
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge
-    from structlog.typing import FilteringBoundLogger
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 GROUP: Final = "core-ingest"
 _POLL_MS: Final = 200

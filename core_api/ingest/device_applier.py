@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, TypeVar
 
 import msgspec
-import structlog
 from msgspec import Meta, Struct
 
 from client_sdk.contract.digest import MAX_INTEGER
@@ -36,14 +35,13 @@ from server_common.devices.messages import (
 )
 from server_common.devices.star import StarSaid, decode_said
 from server_common.errors import DeviceMessageError
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.devices.applying import Applied
     from core_api.devices.metrics import DeviceMetrics
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 T = TypeVar("T")
 

@@ -117,7 +117,7 @@ class DeviceIngest:
             metrics=metrics,
             most_under_way=DEVICE_MESSAGES_WAITING,
         )
-        self._ringing = Ringing(writing, self._answers.ring)
+        self._ringing = Ringing(writing, self._answers.ring, now_ms)
         self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from aiokafka.errors import (
 
 from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S
+from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import ReadRecord
@@ -38,7 +40,7 @@ LOOK_BACK_S: Final = 60.0
 _FETCH_WAIT_MS: Final = 100
 _POLL_MS: Final = 200
 _RECORDS_AT_ONCE: Final = 200
-_TOPIC_POLL_S: Final = 1.0
+_TOPIC_POLL_S: Final = (0.05, 1.0)
 _REQUEST_TIMEOUT_MS: Final = 8_000
 _LEAVE_WITHIN_S: Final = 5.0
 _COMMIT_WITHIN_S: Final = 5.0
@@ -115,12 +117,12 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             KafkaError, OSError, TimeoutError: the brokers do not answer.
         """
         await start_client(self._consumer)
-        told = False
+        told, backoff = False, Backoff(*_TOPIC_POLL_S, random.uniform)
         while self._events not in await self._consumer.topics():
             if not told:
                 log.info("waiting_for_topic", topic=self._events, made_by="yabam relay")
             told = True
-            await asyncio.sleep(_TOPIC_POLL_S)
+            await asyncio.sleep(backoff.failed())
         self._consumer.subscribe([self._events, self._outbound], listener=self)
 
     async def close(self) -> None:
