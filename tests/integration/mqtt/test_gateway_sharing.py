@@ -96,7 +96,7 @@ async def test_a_commit_while_partitions_are_shared_out_has_nobody_share_them_ou
                 await committing
             await until(lambda: third.shares, 60)
             members = (first, slow, third)
-            await until(lambda: len(frozenset().union(*(one.mine for one in members))) == 4, 60)
+            await until(lambda: len({tp for one in members for tp in one.mine}) == 4, 60)
             for one in members:
                 await one.commit()
             assert (first.shares, slow.shares) == (shares[0] + 1, shares[1] + 1)
