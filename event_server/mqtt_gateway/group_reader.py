@@ -200,8 +200,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """
         async with self._committing, asyncio.timeout(_COMMIT_WITHIN_S):
             # A commit that meets a group that is being shared out is refused, and aiokafka then
-            # forgets its place in it. The group waits for the place that nobody has any more, and
-            # until then all gateways stand still.
+            # joins the group anew: it is shared out once more, and all gateways stand still again.
             if self._is_shared_out:
                 raise OwnershipLostError("Kafka shares out the partitions anew")
             try:

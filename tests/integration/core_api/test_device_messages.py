@@ -210,11 +210,12 @@ async def test_a_held_store_holds_up_no_silent_device_and_no_measurement_of_anot
     await shop.register("bell-2")
     await shop.registrations.put("13", BELL, RegisterDevice())
     places = [(STORE, BELL), (STORE, "bell-2"), ("13", BELL)]
-    said: list[tuple[Kind, object, str | None]] = [
-        ("status", ONLINE, None), ("telemetry", {"value": 1}, "heat")
-    ]  # fmt: skip
+    says: list[tuple[Kind, dict[str, Any], str | None]] = [
+        ("status", ONLINE, None),
+        ("telemetry", {"value": 1}, "heat"),
+    ]
     for store, device in places:
-        for kind, payload, name in said:
+        for kind, payload, name in says:
             raw = msgspec.Raw(msgspec.json.encode(payload))
             await shop.messages.apply(Inbound(store, device, kind, 1000, raw, None, name), 0)
     await shop.pass_time(151)
