@@ -75,7 +75,15 @@ def execute(
     stop_signal: signal.Signals,
     user: str | None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program; the arguments are those of `Process`, and `environment` is added to ours."""
+    """Start a program.
+
+    Args:
+        command: its argv.
+        environment: added to ours.
+        log: its stdout and stderr are appended here.
+        stop_signal: sent by the kernel when we die ourselves.
+        user: whom it runs as; None: as we do.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(
