@@ -75,15 +75,7 @@ def execute(
     stop_signal: signal.Signals,
     user: str | None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program.
-
-    Args:
-        command: its argv.
-        environment: added to ours.
-        log: its stdout and stderr are appended here.
-        stop_signal: sent by the kernel when we die ourselves.
-        user: whom it runs as; None: as we do.
-    """
+    """Start a program; the arguments are the same as `Process` has, and `environment` is added."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(

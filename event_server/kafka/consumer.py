@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
@@ -35,9 +34,10 @@ from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.kafka.reading import get_many
+from server_common.logs import get_logger
 from server_common.supervision import is_being_cancelled
 
-log = structlog.get_logger()
+log = get_logger()
 
 _REQUEST_TIMEOUT_MS: Final = 5_000
 _RECORDS_AT_ONCE: Final = 500

@@ -43,6 +43,8 @@ _RECORDS_AT_ONCE: Final = 200
 _TOPIC_POLL_S: Final = (0.05, 1.0)
 _REQUEST_TIMEOUT_MS: Final = 8_000
 _LEAVE_WITHIN_S: Final = 5.0
+_COMMIT_WITHIN_S: Final = 5.0
+"""aiokafka tries on for ever; what proves that late that the partitions are ours is no proof."""
 _NEW_TOPIC_WITHIN_MS: Final = 5_000
 """Core makes the topic of its answers with the first one."""
 _MOST_POLL_INTERVAL_MS: Final = 24 * 3_600_000
@@ -93,6 +95,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._revoked = revoked
         self._assigned = assigned
         self._paused = False
+        self._committing = asyncio.Lock()
+        self._is_shared_out = False
         self._consumer = AIOKafkaConsumer(
             **client_arguments(kafka),
             group_id=group,
@@ -171,7 +175,6 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._consumer.seek(tp, read_from)
         except IllegalStateError:
             return None
-        self._paused = False
         return Begin(read_from, publish_from, has_lost)
 
     async def next(
@@ -195,17 +198,28 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             OwnershipLostError: the group has given them to another gateway, or is about to.
             KafkaError, OSError, TimeoutError: the brokers do not answer.
         """
-        try:
-            await self._consumer.commit(dict(offsets))
-        except _TAKEN_AWAY as error:
-            raise OwnershipLostError(f"Kafka shares out the partitions anew: {error!r}") from error
+        async with self._committing, asyncio.timeout(_COMMIT_WITHIN_S):
+            # A commit that meets a group that is being shared out is refused, and aiokafka then
+            # forgets its place in it. The group waits for the place that nobody has any more, and
+            # until then all gateways stand still.
+            if self._is_shared_out:
+                raise OwnershipLostError("Kafka shares out the partitions anew")
+            try:
+                await self._consumer.commit(dict(offsets))
+            except _TAKEN_AWAY as error:
+                raise OwnershipLostError(
+                    f"Kafka shares out the partitions anew: {error!r}"
+                ) from error
 
     async def on_partitions_revoked(self, _revoked: object) -> None:
         """aiokafka calls this before the group shares out its partitions anew."""
         with contextlib.suppress(KafkaError, OwnershipLostError, OSError, TimeoutError):
             await self._revoked()
+        async with self._committing:
+            self._is_shared_out = True
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """aiokafka calls this when it has."""
+        self._is_shared_out = False
         self._paused = False
         self._assigned(frozenset(assigned))

@@ -26,7 +26,7 @@ from core_api.dashboard.sampler import Welcome
 from core_api.dashboard.waiting import Acknowledged, Contact, LateStore, Overview, Waiting
 from core_api.pages.files import own_files
 from core_api.pages.serving import Pages
-from server_common.ops_server import OpsServer
+from server_common.ops.server import OpsServer
 from server_common.sockets import bind
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
