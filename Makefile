@@ -81,15 +81,16 @@ test-fast: $(READY) ## Run the tests of pure rules only
 pictures: $(READY) ## Take the pictures in docs/images anew (PAGES="terminal sign-in table ops")
 	@$(BIN)/python -m tests.browser.pictures $(PAGES)
 
-bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan and C (BENCH_ARGS=…)
+bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan, Durable Streams, Mercure, Centrifugo and C (BENCH_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.bench.firehose
 	@$(BIN)/python -m tests.bench.fanout $(BENCH_ARGS)
 	@$(BIN)/python -m tests.bench.fanout.workers
 	@$(BIN)/python -m tests.bench.fanout.report
 
-bench-setup: ## Install what the benchmarks compare with (Debian, as root)
+bench-setup: $(READY) ## Install what the benchmarks compare with (Debian, as root), and build the other servers (SOURCES=folder with their code)
 	@apt-get install -y -qq nginx-light libnginx-mod-nchan gcc wrk postgresql-contrib
+	@$(BIN)/python -m tests.bench.fanout.setup $(if $(SOURCES),--sources $(SOURCES))
 
 bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench (BENCH_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync $(BENCH_ARGS)

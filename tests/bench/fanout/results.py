@@ -21,7 +21,10 @@ Figure = Literal[
 FIGURES: Final[tuple[Figure, ...]] = (
     "cpu_us_per_delivery", "cpu_us_per_connect", "kib_per_connection", "p50_ms", "p99_ms",
 )  # fmt: skip
-SYSTEMS: Final = ("yabam", "yabam-socket", "sse-starlette", "nchan", "c-send")
+SYSTEMS: Final = (
+    "yabam", "yabam-socket", "sse-starlette", "nchan", "durable-streams", "mercure", "centrifugo",
+    "c-send",
+)  # fmt: skip
 MEDIANS: Final = Path("build/bench.json")
 SAMPLES: Final = Path("build/bench-push.json")
 FIREHOSE: Final = Path("build/bench-firehose.json")
