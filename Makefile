@@ -86,6 +86,8 @@ bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan, Durable 
 	@$(BIN)/python -m tests.bench.firehose
 	@$(BIN)/python -m tests.bench.fanout $(BENCH_ARGS)
 	@$(BIN)/python -m tests.bench.fanout.workers
+	@$(BIN)/python -m tests.bench.fanout.many
+	@$(BIN)/python -m tests.bench.fanout.slow
 	@$(BIN)/python -m tests.bench.fanout.report
 
 bench-quick: $(READY) ## Show in two minutes whether an operation has become dearer (QUICK_ARGS=--keep)

@@ -29,6 +29,8 @@ MEDIANS: Final = Path("build/bench.json")
 SAMPLES: Final = Path("build/bench-push.json")
 FIREHOSE: Final = Path("build/bench-firehose.json")
 WORKERS: Final = Path("build/bench-workers.json")
+MANY: Final = Path("build/bench-many.json")
+SLOW: Final = Path("build/bench-slow.json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -101,12 +103,12 @@ class Answered:
         """
         found = {"bare answer": asyncio.run(self._bare())}
         for name, file in self._requests.items():
-            found[name] = self._cost(lambda file=file: self._load(self.core.url, file))  # type: ignore[misc]
+            found[name] = self._cost(partial(self._load, self.core.url, file))
         found["edit"] = self._cost(self._edits)
         return found
 
-    def _cost(self, load: object) -> float:
-        sample = measured(load, self.core.process, self._postgres, _SECONDS)  # type: ignore[arg-type]
+    def _cost(self, load: Callable[[], Load]) -> float:
+        sample = measured(load, self.core.process, self._postgres, _SECONDS)
         if sample.load.failed:
             raise BenchError(f"{sample.load.failed} requests were not answered well")
         return (sample.server_cpu + sample.postgres_cpu) / sample.load.req_s * 1e6
