@@ -33,6 +33,7 @@ from tests.bench.fanout.results import MANY
 from tests.bench.fanout.yabam import Yabam
 
 _ARRIVE_WITHIN_S: Final = 300.0
+_SETTLE_S: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ async def measure(
             requests = [heads[channel] for channel in channels]
             await one.connect(system.ports[node], requests, _ARRIVE_WITHIN_S)
         connecting = cpu_seconds(pids) - cpu
+        await asyncio.sleep(_SETTLE_S)
         keeping = private_kib(pids) - memory
         cpu, began = cpu_seconds(pids), time.monotonic()
         for wave in waves:

@@ -28,8 +28,8 @@ from tests.bench.fanout.system import get, line, serves
 
 EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
 FETCH_WAIT_MS: Final = 100
-# A batch of the producer takes 16 KiB.
-_IN_BATCH: Final = 10
+_IN_BATCH: Final = 200
+_BATCH_BYTES: Final = 256 * 1024
 KEYS: Final = TicketKeys({"t1": b"k" * 32}, "t1")
 
 
@@ -62,7 +62,9 @@ class Yabam:
 
     async def start(self) -> None:
         await ensure_topics(self.kafka, [events_topic(self.topic, len(self.ports))], 10)
-        self._producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=0)
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka, linger_ms=0, max_batch_size=_BATCH_BYTES
+        )
         await self._producer.start()
         self._marking = asyncio.create_task(self._mark())
         for node, child in enumerate(self._children):
