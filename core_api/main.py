@@ -8,8 +8,6 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 
-import structlog
-
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
 from core_api.access.provider.wiring import provider_of
@@ -44,7 +42,7 @@ from core_api.metrics import CoreMetrics
 from core_api.orders.history import OrderHistory
 from core_api.orders.service import OrderService
 from core_api.overload import STRANGERS_BURST, STRANGERS_PER_S, Bound, PollingPace, RateLimit
-from core_api.pages.files import read_files
+from core_api.pages.files import own_files
 from core_api.pages.serving import Pages
 from core_api.pairing.codes import Pairings
 from core_api.parties.reading import Parties
@@ -95,12 +93,13 @@ from core_api.wiring import (
 )
 from server_common.devices.identity import parse_user
 from server_common.limits import SUBJECT_BODY_BURST_BYTES, SUBJECT_BODY_BYTES_PER_S
+from server_common.logs import get_logger
 from server_common.mqtt.broker import parse_address
 from server_common.supervision import Supervisor
 from server_common.tickets import TicketKeys
 from server_common.tls.metrics import watched
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
@@ -151,7 +150,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         edit_metrics,
     )
     print_metrics = PrintMetrics(metrics.registry)
-    maker = JobMaker(writing, edits.rules, announced, print_metrics)
+    maker = JobMaker(writing, edits.rules, announced, print_metrics, settings.print_names)
     prints = PrintService(writing, edits.rules, announced, print_metrics)
     presence = PrinterPresence(writing, edits.rules, announced)
 
@@ -207,7 +206,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         writing, push_keys(settings.push_key, settings.push_contact), networks
     )
     expiring = Expiring(writing, edits.rules, announced, CommandMetrics(metrics.registry))
-    pages = Pages(read_files(), settings.stream_urls)
+    pages = Pages(own_files(), settings.stream_urls)
     api = CoreApi(
         orders,
         FetchSync(

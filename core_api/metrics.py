@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +16,7 @@ from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sync import ResetReason
 from core_api.overload import Bound
+from server_common.ops.metrics import MetricFactory
 
 UNREADABLE: Final = ("event", "value", "channel")
 """What a sync leaves out where Postgres cannot give it (`core_api/sync/damaged_rows.py`)."""
@@ -34,110 +35,78 @@ class CoreMetrics:
 
     def __init__(self, waiting: Callable[[], int], bounds: Mapping[str, Bound]) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Histogram(
+        metrics = MetricFactory(self.registry)
+        self.requests = metrics.histogram(
             "yabam_core_request_seconds",
             "How long requests took, by route and status",
-            ["route", "status"],
-            buckets=_BUCKETS,
-            registry=self.registry,
+            _BUCKETS,
+            route=(),
+            status=(),
         )
-        self.resets = Counter(
+        self.resets = metrics.counter(
             "yabam_core_resets_total",
             "Snapshots given because a client could not go on from its cursor, by reason",
-            ["reason"],
-            registry=self.registry,
+            reason=get_args(ResetReason),
         )
-        self.replica_syncs = Counter(
+        self.replica_syncs = metrics.counter(
             "yabam_core_replica_syncs_total",
             "Syncs for which the standby was asked, by what became of it",
-            ["outcome"],
-            registry=self.registry,
+            outcome=REPLICA_OUTCOMES,
         )
-        self.problems = Counter(
+        self.problems = metrics.counter(
             "yabam_core_problems_total",
             "Requests refused or failed, by the problem that was answered",
-            ["problem"],
-            registry=self.registry,
+            problem=TITLES,
         )
-        self.divergences = Counter(
+        self.divergences = metrics.counter(
             "yabam_core_divergences_total",
             "Channels that a client reset as its orders differed from the database: each is a bug",
-            registry=self.registry,
         )
-        self.devices = Gauge(
+        self.devices = metrics.gauge(
             "yabam_core_devices_count",
             "Owners' devices seen in the last two minutes, over all Cores, by how they got events",
-            ["mode"],
-            registry=self.registry,
+            mode=get_args(DeviceMode),
         )
-        self.dropped_reports = Counter(
+        self.dropped_reports = metrics.counter(
             "yabam_core_dropped_reports_total",
             "Reports of devices that the database refused, and that were dropped: a bug",
-            registry=self.registry,
         )
-        self.unreadable = Counter(
+        self.unreadable = metrics.counter(
             "yabam_core_unreadable_rows_total",
             "Syncs that met what Postgres cannot give, by what was left out",
-            ["what"],
-            registry=self.registry,
+            what=UNREADABLE,
         )
-        self.not_trimmed = Counter(
+        self.not_trimmed = metrics.counter(
             "yabam_core_rows_not_trimmed_total",
             "Old rows that could not be deleted, and were left by a round of trimming",
-            registry=self.registry,
         )
-        self.task_restarts = Counter(
+        self.task_restarts = metrics.counter(
             "yabam_core_task_restarts_total",
             "Background tasks that failed and were started again: a bug",
-            ["task"],
-            registry=self.registry,
+            task=(),
         )
-        self._aside = Gauge(
+        self._aside = metrics.gauge(
             "yabam_core_locked_writes_count",
             "Writes that wait because somebody holds their store or order locked in the database",
-            registry=self.registry,
         )
-        self._connections = Gauge(
-            "yabam_core_connections_count",
-            "Connections that are open",
-            registry=self.registry,
+        self._connections = metrics.gauge(
+            "yabam_core_connections_count", "Connections that are open"
         )
-        self.provider_reads = Counter(
+        self.provider_reads = metrics.counter(
             "yabam_core_provider_reads_total",
             "Readings of the OpenID provider's keys, by outcome",
-            ["outcome"],
-            registry=self.registry,
+            outcome=("read", "failed"),
         )
-        self._revocations = Gauge(
+        self._revocations = metrics.gauge(
             "yabam_core_revocations_age_seconds",
             "How old is what this Core knows of revoked tokens",
-            registry=self.registry,
         )
-        # Every series is there from the start, at 0: what appears with its first fault raises no
-        # alert.
-        for reason in get_args(ResetReason):
-            self.resets.labels(reason)
-        for what in UNREADABLE:
-            self.unreadable.labels(what)
-        for outcome in REPLICA_OUTCOMES:
-            self.replica_syncs.labels(outcome)
-        for slug in TITLES:
-            self.problems.labels(slug)
-        for mode in get_args(DeviceMode):
-            self.devices.labels(mode)
-        for outcome in ("read", "failed"):
-            self.provider_reads.labels(outcome)
-        gauge = Gauge(
-            "yabam_core_waiting_requests",
-            "Syncs that wait for something new",
-            registry=self.registry,
-        )
+        gauge = metrics.gauge("yabam_core_waiting_requests", "Syncs that wait for something new")
         gauge.set_function(waiting)
-        under_way = Gauge(
+        under_way = metrics.gauge(
             "yabam_core_under_way_requests",
             "Requests that the database works for, by kind",
-            ["kind"],
-            registry=self.registry,
+            kind=(),
         )
         for kind, bound in bounds.items():
             under_way.labels(kind).set_function(partial(getattr, bound, "under_way"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,9 +21,10 @@ from core_api.errors import (
     StaleVersionError,
     UnavailableError,
 )
+from server_common.logs import get_logger
 from server_common.problem_answers import http_error_handler, respond
 
-log = structlog.get_logger()
+log = get_logger()
 
 on_http_error: Final = http_error_handler(
     {

@@ -6,7 +6,6 @@ from ipaddress import ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core_api.orders.admission import OpenLimits
 from server_common.kafka.settings import KafkaAccessSettings
@@ -17,6 +16,12 @@ from server_common.limits import (
     OPEN_SUBJECT_ORDERS,
     OPEN_TABLE_BYTES,
     OPEN_TABLE_ORDERS,
+)
+from server_common.setting_groups import (
+    EventsTopicSettings,
+    FromEnvironment,
+    PartitionSettings,
+    SideTopicSettings,
 )
 
 
@@ -34,18 +39,6 @@ def _network(text: str) -> str:
     return text
 
 
-class _FromEnvironment(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
-
-
-class PartitionSettings(_FromEnvironment):
-    """How the events are shared out."""
-
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
-
-
 class DocumentSettings(PartitionSettings):
     """What documents there are."""
 
@@ -56,7 +49,7 @@ class DocumentSettings(PartitionSettings):
     )
 
 
-class DatabaseSettings(_FromEnvironment):
+class DatabaseSettings(FromEnvironment):
     """What every process of Core needs: the database."""
 
     database_url: DatabaseUrl = Field(
@@ -80,7 +73,7 @@ class DatabaseSettings(_FromEnvironment):
         return self.session_database_url is not None
 
 
-class TokenSettings(_FromEnvironment):
+class TokenSettings(FromEnvironment):
     """What makes and verifies access tokens."""
 
     token_keys: dict[str, str] = Field(
@@ -89,7 +82,7 @@ class TokenSettings(_FromEnvironment):
     token_kid: str = Field(description="The token key that signs")
 
 
-class OpenOrderSettings(_FromEnvironment):
+class OpenOrderSettings(FromEnvironment):
     """How much may be open at once; beyond it an order is refused with 409 `too-many-open`."""
 
     open_table_orders: int = Field(
@@ -120,7 +113,7 @@ class OpenOrderSettings(_FromEnvironment):
         )
 
 
-class SendingSettings(_FromEnvironment):
+class SendingSettings(FromEnvironment):
     """What registers and signs webhooks."""
 
     webhooks_keys: dict[str, str] = Field(
@@ -138,7 +131,7 @@ class SendingSettings(_FromEnvironment):
     )
 
 
-class PushSettings(_FromEnvironment):
+class PushSettings(FromEnvironment):
     """What tells owners' phones of new orders."""
 
     push_key: str = Field(
@@ -153,41 +146,14 @@ class PushSettings(_FromEnvironment):
     )
 
 
-class KafkaSettings(KafkaAccessSettings):
+class KafkaSettings(KafkaAccessSettings, EventsTopicSettings, SideTopicSettings):
     """Where Kafka is and what its topics are called."""
 
-    events_topic: str = Field("order-events", description="The topic that event servers read")
     inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
     alerts_topic: str = Field(
         "store-alerts",
         description="Topic for receipt alerts: orders that nobody has received or accepted",
     )
-    messages_topic: str = Field(
-        "channel-messages",
-        description="The topic of the short messages between sockets; nothing in it is kept",
-    )
-    receipts_topic: str = Field(
-        "device-receipts",
-        description="The topic of what devices have received, from event servers",
-    )
-    revocations_topic: str = Field(
-        "token-revocations",
-        description="The topic by which event servers learn which tokens are revoked",
-    )
     inbound_dlq_topic: str = Field(
         "orders.inbound.dlq", description="Where commands go that cannot be applied"
-    )
-
-
-class DeviceTopicSettings(_FromEnvironment):
-    """What the topics of devices are called."""
-
-    devices_inbound_topic: str = Field(
-        "devices.inbound", description="The topic that brings what devices say"
-    )
-    devices_outbound_topic: str = Field(
-        "devices.outbound", description="The topic that tells devices what was kept"
-    )
-    devices_dlq_topic: str = Field(
-        "devices.dead-letter", description="Where messages of devices go that cannot be applied"
     )

@@ -14,11 +14,9 @@ from core_api.access.provider.settings import ProviderSettings
 from core_api.setting_groups import (
     DatabaseSettings,
     DatabaseUrl,
-    DeviceTopicSettings,
     DocumentSettings,
     KafkaSettings,
     OpenOrderSettings,
-    PartitionSettings,
     PushSettings,
     SendingSettings,
     TokenSettings,
@@ -26,12 +24,18 @@ from core_api.setting_groups import (
 from server_common.derived_secrets import newest_kid
 from server_common.devices.identity import DeviceKeys
 from server_common.kafka.settings import KafkaAccessSettings
-from server_common.mqtt.broker import parse_address
+from server_common.setting_groups import (
+    DeviceTopicSettings,
+    EventsTopicSettings,
+    MqttAddress,
+    PartitionSettings,
+    Port,
+    StreamNodeSettings,
+)
 from server_common.stream_placement import StreamNodes
 from server_common.tls.settings import ServerTlsSettings, check_authorities
 
 _LONGEST_RETENTION_S: Final = 10 * 365 * 86_400.0
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _http_url(url: str) -> str:
@@ -46,11 +50,6 @@ def _page_url(url: str) -> str:
     return url
 
 
-def _mqtt_address(text: str) -> str:
-    parse_address(text)
-    return text
-
-
 class StateSettings(DatabaseSettings, DocumentSettings):
     """`yabam state`: shared documents."""
 
@@ -63,6 +62,7 @@ class CoreSettings(
     DocumentSettings,
     SendingSettings,
     PushSettings,
+    StreamNodeSettings,
     ServerTlsSettings,
 ):
     """`yabam core`."""
@@ -71,12 +71,6 @@ class CoreSettings(
     core_port: Port = Field(8000, description="Port that Core listens on; 0 picks a free one")
     stream_url: str = Field(
         "http://127.0.0.1:8001/v1/stream", description="Where clients find the event servers"
-    )
-    stream_nodes: dict[str, list[int]] = Field(
-        {},
-        description="Where event servers share out the partitions: the stream URL of each with the "
-        'partitions that it carries, as JSON such as {"https://a/v1/stream": [0, 1]}; it goes '
-        "before YABAM_STREAM_URL",
     )
     ticket_keys: dict[str, str] = Field(
         description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
@@ -90,7 +84,7 @@ class CoreSettings(
     devices_kid: str = Field(
         "", description="The key of devices for new passwords; without it, the only one"
     )
-    star_broker: Annotated[str, AfterValidator(_mqtt_address)] | None = Field(
+    star_broker: MqttAddress | None = Field(
         None,
         description="The MQTT broker as Star printers reach it, by TLS: host:port. With it they "
         "are called when there is something to print; without it they poll",
@@ -99,6 +93,12 @@ class CoreSettings(
         "trigger",
         description="How Star printers that follow the broker take their jobs: trigger, by HTTP "
         "when they are called (Trigger POST); full, over MQTT (Full MQTT)",
+    )
+    print_names: Literal["dated", "plain"] = Field(
+        "dated",
+        description="How print jobs are named: dated, so that no restore gives a ticket the name "
+        "of another; plain, as v0.2.0-alpha.1 names them, for as long as its Cores serve Star "
+        "printers beside these or may have to again",
     )
     ticket_ttl_s: float = Field(
         30.0,
@@ -222,13 +222,6 @@ class CoreSettings(
         check_authorities("YABAM_OPS_CA_FILE", file)
         return file
 
-    @field_validator("stream_nodes")
-    @classmethod
-    def _carried(cls, nodes: dict[str, list[int]], info: ValidationInfo) -> dict[str, list[int]]:
-        if nodes:
-            StreamNodes(nodes, info.data.get("partitions", 1), choice)
-        return nodes
-
     @field_validator("ops_nodes_key")
     @classmethod
     def _of_the_nodes(cls, key: dict[str, str], info: ValidationInfo) -> dict[str, str]:
@@ -314,9 +307,7 @@ class WebhooksSettings(
 class BrokerAdminSettings(DatabaseSettings, TokenSettings, ServerTlsSettings):
     """`yabam mqtt-admin`."""
 
-    mqtt_broker: Annotated[str, AfterValidator(_mqtt_address)] = Field(
-        description="The MQTT broker: host:port"
-    )
+    mqtt_broker: MqttAddress = Field(description="The MQTT broker: host:port")
     mqtt_ca_file: str = Field(
         "",
         description="File of the authorities (PEM) that sign the broker's certificate; "
@@ -341,13 +332,14 @@ class BrokerAdminSettings(DatabaseSettings, TokenSettings, ServerTlsSettings):
     mqtt_admin_port: Port = Field(8006, description="Port of its health and metrics")
 
 
-class RestoreSettings(DatabaseSettings, KafkaAccessSettings, PartitionSettings):
+class RestoreSettings(
+    DatabaseSettings, KafkaAccessSettings, EventsTopicSettings, PartitionSettings
+):
     """`yabam db restore-check`."""
 
     kafka: str = Field(
         "", description="Kafka: host:port[,host:port]; without it, only the database is looked at"
     )
-    events_topic: str = Field("order-events", description="The topic that event servers read")
 
 
 class PermitSettings(KafkaSettings, DeviceTopicSettings):

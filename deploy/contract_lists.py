@@ -7,47 +7,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from textwrap import fill
+from types import ModuleType
 from typing import Final, get_args
 
-from client_sdk.client.order_book import MAX_CLOSED
+from client_sdk.client import order_book
+from client_sdk.contract import device, limits, sync
 from client_sdk.contract.channel import KINDS
-from client_sdk.contract.device import MAX_SEEN_ORDERS, DeviceMode
-from client_sdk.contract.limits import (
-    MAX_ANEW,
-    MAX_EDIT_BYTES,
-    MAX_EDITS,
-    MAX_EDITS_ANSWER_BYTES,
-    MAX_EDITS_BODY_BYTES,
-    MAX_EMPTY_PAGES,
-    MAX_METADATA_BYTES,
-    MAX_NEXT_CHARS,
-    MAX_PAGED_SYNC_BYTES,
-    MAX_PAGES,
-    MAX_SYNC_BYTES,
-    MAX_TICKET_CHARS,
-    MAX_URL_CHARS,
-    MAX_VALUE_BYTES,
-    MAX_VALUE_DEPTH,
-)
+from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.order import CLOSED_STATUSES, STATUSES
 from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
-from client_sdk.contract.sync import MAX_ORDERS
-from client_sdk.machine.actions import LONG_FAULT, LONG_POLL_GAP_S, POLL_AFTER_MS
-from client_sdk.machine.backoff import MAX_RESTARTS
+from client_sdk.machine import actions, backoff, rules
+from client_sdk.machine.actions import POLL_AFTER_MS
 from client_sdk.machine.healing_backoff import MOST_S as MOST_HEALING_S
-from client_sdk.machine.rules import MOST_RECONNECT_MS
 from client_sdk.settings import Settings
-from client_sdk.state.orders.commands import (
-    MAX_COMMAND_AGE_S,
-    MAX_COMMAND_BYTES,
-    MAX_COMMANDS,
-    MAX_SENT_AGE_S,
-)
+from client_sdk.state.orders import commands
 from client_sdk.transport.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
 
 TARGET: Final = Path("client_sdk/javascript/contract/contract_lists.js")
@@ -66,66 +44,53 @@ _LISTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
     ("DEVICE_MODES", "How a device receives events: contract/device.py.", get_args(DeviceMode)),
     ("PROBLEMS", "The problems that servers answer: contract/problem.py.", TITLES),
 )
-_LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
+_LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
+    (device, {"MAX_SEEN_ORDERS": "The most orders that are said to be shown at once"}),
+    (sync, {"MAX_ORDERS": "The most orders of one page of a snapshot"}),
     (
-        "MAX_SEEN_ORDERS",
-        "The most orders that are said to be shown at once: contract/device.py.",
-        MAX_SEEN_ORDERS,
-    ),
-    ("MAX_ORDERS", "The most orders of one page of a snapshot: contract/sync.py.", MAX_ORDERS),
-    ("MAX_SYNC_BYTES", "The longest answer of Fetch Sync: contract/limits.py.", MAX_SYNC_BYTES),
-    ("MAX_TICKET_CHARS", "The longest ticket: contract/limits.py.", MAX_TICKET_CHARS),
-    ("MAX_URL_CHARS", "The longest address of a stream: contract/limits.py.", MAX_URL_CHARS),
-    ("MAX_NEXT_CHARS", "The longest `next` of a snapshot: contract/limits.py.", MAX_NEXT_CHARS),
-    ("MAX_VALUE_BYTES", "The largest value of a document: contract/limits.py.", MAX_VALUE_BYTES),
-    ("MAX_VALUE_DEPTH", "How deep a document is nested: contract/limits.py.", MAX_VALUE_DEPTH),
-    ("MAX_EDIT_BYTES", "The largest edit: contract/limits.py.", MAX_EDIT_BYTES),
-    ("MAX_METADATA_BYTES", "The largest metadata: contract/limits.py.", MAX_METADATA_BYTES),
-    ("MAX_EDITS", "The most edits of one request: contract/limits.py.", MAX_EDITS),
-    (
-        "MAX_EDITS_BODY_BYTES",
-        "The longest request of edits: contract/limits.py.",
-        MAX_EDITS_BODY_BYTES,
-    ),
-    (
-        "MAX_EDITS_ANSWER_BYTES",
-        "The longest answer to edits, and the longest document: contract/limits.py.",
-        MAX_EDITS_ANSWER_BYTES,
+        limits,
+        {
+            "MAX_SYNC_BYTES": "The longest answer of Fetch Sync",
+            "MAX_TICKET_CHARS": "The longest ticket",
+            "MAX_URL_CHARS": "The longest address of a stream",
+            "MAX_NEXT_CHARS": "The longest `next` of a snapshot",
+            "MAX_VALUE_BYTES": "The largest value of a document",
+            "MAX_VALUE_DEPTH": "How deep a document is nested",
+            "MAX_EDIT_BYTES": "The largest edit",
+            "MAX_METADATA_BYTES": "The largest metadata",
+            "MAX_EDITS": "The most edits of one request",
+            "MAX_EDITS_BODY_BYTES": "The longest request of edits",
+            "MAX_EDITS_ANSWER_BYTES": "The longest answer to edits, and the longest document",
+            "MAX_PAGES": "The most pages of one sync",
+            "MAX_ANEW": "How often its pages may start anew",
+            "MAX_EMPTY_PAGES": "How many of its pages in a row may be empty",
+            "MAX_PAGED_SYNC_BYTES": "The most bytes of one sync over all its pages",
+        },
     ),
     (
-        "MAX_COMMAND_BYTES",
-        "The longest body of a command: state/orders/commands.py.",
-        MAX_COMMAND_BYTES,
+        commands,
+        {
+            "MAX_COMMAND_BYTES": "The longest body of a command",
+            "MAX_COMMANDS": "The most commands that wait",
+            "MAX_COMMAND_AGE_S": "How old a command may be when it is sent first, in seconds",
+            "MAX_SENT_AGE_S": "How long one that was sent is sent again, in seconds",
+        },
     ),
-    ("MAX_COMMANDS", "The most commands that wait: state/orders/commands.py.", MAX_COMMANDS),
+    (backoff, {"MAX_RESTARTS": "How often in a row channels may begin anew"}),
     (
-        "MAX_COMMAND_AGE_S",
-        "How old a command may be when it is sent first, in seconds: state/orders/commands.py.",
-        MAX_COMMAND_AGE_S,
+        actions,
+        {
+            "LONG_POLL_GAP_S": "The most between a long poll with news and the next, in seconds",
+            "LONG_FAULT": "Failed syncs in a row, after which a good one resets the stream's "
+            "back-off",
+        },
     ),
-    (
-        "MAX_SENT_AGE_S",
-        "How long one that was sent is sent again, in seconds: state/orders/commands.py.",
-        MAX_SENT_AGE_S,
-    ),
+    (rules, {"MOST_RECONNECT_MS": "The longest that a `bye` can keep a client away"}),
+    (order_book, {"MAX_CLOSED": "How many closed orders a channel remembers"}),
+)
+"""Those whose name is the same in both languages, by the module that has them."""
+_RENAMED: Final[tuple[tuple[str, str, float], ...]] = (
     ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES),
-    ("MAX_PAGES", "The most pages of one sync: machine/snapshot_pages.py.", MAX_PAGES),
-    ("MAX_ANEW", "How often its pages may start anew: machine/snapshot_pages.py.", MAX_ANEW),
-    (
-        "MAX_EMPTY_PAGES",
-        "How many of its pages in a row may be empty: machine/snapshot_pages.py.",
-        MAX_EMPTY_PAGES,
-    ),
-    (
-        "MAX_PAGED_SYNC_BYTES",
-        "The most bytes of one sync over all its pages: machine/snapshot_pages.py.",
-        MAX_PAGED_SYNC_BYTES,
-    ),
-    (
-        "MAX_RESTARTS",
-        "How often in a row channels may begin anew: machine/backoff.py.",
-        MAX_RESTARTS,
-    ),
     (
         "MAX_RETRY_AFTER",
         "The longest Retry-After in seconds: transport/http_failures.py.",
@@ -147,30 +112,9 @@ _LIMITS: Final[tuple[tuple[str, str, float], ...]] = (
         POLL_AFTER_MS[1],
     ),
     (
-        "LONG_POLL_GAP_S",
-        "The most between a long poll with news and the next, in seconds: machine/actions.py.",
-        LONG_POLL_GAP_S,
-    ),
-    (
-        "LONG_FAULT",
-        "Failed syncs in a row, after which a good one resets the stream's back-off: "
-        "machine/actions.py.",
-        LONG_FAULT,
-    ),
-    (
-        "MOST_RECONNECT_MS",
-        "The longest that a `bye` can keep a client away: machine/rules.py.",
-        MOST_RECONNECT_MS,
-    ),
-    (
         "MOST_HEALING_S",
         "The most seconds between healing snapshots: machine/healing_backoff.py.",
         MOST_HEALING_S,
-    ),
-    (
-        "MAX_CLOSED",
-        "How many closed orders a channel remembers: client/order_book.py.",
-        MAX_CLOSED,
     ),
 )
 _KINDS_COMMENT: Final = (
@@ -197,7 +141,7 @@ def render() -> str:
     parts.append(f"/** {_KINDS_COMMENT} */\nexport const KINDS = Object.freeze({{\n{kinds}}});\n")
     parts += [
         f"/** {comment} */\nexport const {name} = {_number(value)};\n"
-        for name, comment, value in _LIMITS
+        for name, comment, value in (*_same_names(), *_RENAMED)
     ]
     defaults = Settings()
     lines = "".join(
@@ -209,6 +153,13 @@ def render() -> str:
         f"/** {_SETTINGS_COMMENT} */\nexport const SETTINGS = Object.freeze({{\n{lines}}});\n"
     )
     return "\n".join(parts)
+
+
+def _same_names() -> Iterable[tuple[str, str, float]]:
+    for module, comments in _LIMITS:
+        place = module.__name__.removeprefix("client_sdk.").replace(".", "/")
+        for name, comment in comments.items():
+            yield name, f"{comment}: {place}.py.", getattr(module, name)
 
 
 def _kinds() -> Iterable[str]:

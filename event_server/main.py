@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from secrets import token_hex
 from types import MappingProxyType
 
-import structlog
-
 from event_server.http.access import OpsTokens
 from event_server.http.routes import EventApi
 from event_server.http.server import EventHttpServer, give_up_on_dead_peers
@@ -38,13 +36,14 @@ from event_server.streams.request_rules import Placement
 from event_server.supervisor import when_orphaned
 from server_common.errors import SettingsError
 from server_common.kafka.connection import chain_of
+from server_common.logs import get_logger
 from server_common.read_timeout import ReadTimeout
 from server_common.sockets import allow_open_files
 from server_common.supervision import Supervisor, Work
 from server_common.tickets import TicketKeys
 from server_common.tls.certificate import ServerCertificate
 
-log = structlog.get_logger()
+log = get_logger()
 
 _DEAD_PEER_S = 30.0
 

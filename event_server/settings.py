@@ -4,46 +4,32 @@ from __future__ import annotations
 
 import platform
 from random import choice
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
 
 from server_common.kafka.settings import KafkaAccessSettings
-from server_common.mqtt.broker import parse_address
+from server_common.setting_groups import (
+    DeviceTopicSettings,
+    EventsTopicSettings,
+    MqttAddress,
+    Port,
+    SideTopicSettings,
+    StreamNodeSettings,
+)
 from server_common.stream_placement import StreamNodes
 from server_common.tls.settings import ServerTlsSettings, check_authorities, check_certificate
 
-Port = Annotated[int, Field(ge=0, le=65535)]
 
-
-class EventSettings(KafkaAccessSettings):
+class EventSettings(
+    KafkaAccessSettings, EventsTopicSettings, SideTopicSettings, StreamNodeSettings
+):
     """`yabam events`."""
 
-    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
-
     kafka: str = Field("127.0.0.1:9092", description="Kafka: host:port[,host:port]")
-    events_topic: str = Field("order-events", description="The topic that the relay writes")
-    messages_topic: str = Field(
-        "channel-messages",
-        description="The topic of the short messages between sockets; nothing in it is kept",
-    )
-    receipts_topic: str = Field(
-        "device-receipts", description="The topic of what devices have received, for Core"
-    )
-    revocations_topic: str = Field(
-        "token-revocations",
-        description="The topic by which event servers learn which tokens are revoked",
-    )
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
     events_partitions: list[int] | None = Field(
         None,
         description="The partitions that this server reads, as JSON such as [0,2]; all if not set",
-    )
-    stream_nodes: dict[str, list[int]] = Field(
-        {},
-        description="Where partitions are shared out: the stream URL of each event server with the "
-        'partitions that it carries, as JSON such as {"https://a/v1/stream": [0, 1]}',
     )
     ticket_keys: dict[str, str] = Field(
         description='Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}'
@@ -161,13 +147,6 @@ class EventSettings(KafkaAccessSettings):
         """The files of the chain and of its key; None: the port speaks plain HTTP."""
         return (self.events_tls_cert, self.events_tls_key) if self.events_tls_cert else None
 
-    @field_validator("stream_nodes")
-    @classmethod
-    def _carried(cls, nodes: dict[str, list[int]], info: ValidationInfo) -> dict[str, list[int]]:
-        if nodes:
-            StreamNodes(nodes, info.data.get("partitions", 1), choice)
-        return nodes
-
     @model_validator(mode="after")
     def _ranges(self) -> Self:
         if self.events_lifetime_min_s > self.events_lifetime_max_s:
@@ -208,19 +187,12 @@ class EventSettings(KafkaAccessSettings):
         return frozenset(self.events_partitions)
 
 
-def _is_address(text: str) -> str:
-    parse_address(text)
-    return text
-
-
-class GatewaySettings(KafkaAccessSettings, ServerTlsSettings):
+class GatewaySettings(
+    KafkaAccessSettings, EventsTopicSettings, DeviceTopicSettings, ServerTlsSettings
+):
     """`yabam mqtt`."""
 
-    model_config = SettingsConfigDict(env_prefix="YABAM_", extra="ignore", frozen=True)
-
-    mqtt_broker: Annotated[str, AfterValidator(_is_address)] = Field(
-        description="The MQTT broker: host:port"
-    )
+    mqtt_broker: MqttAddress = Field(description="The MQTT broker: host:port")
     mqtt_user: str = Field("", description="The gateway's user name at the broker")
     mqtt_password: str = Field("", description="Its password")
     mqtt_ca_file: str = Field(
@@ -258,16 +230,6 @@ class GatewaySettings(KafkaAccessSettings, ServerTlsSettings):
         "usual ones",
     )
     kafka: str = Field("127.0.0.1:9092", description="Kafka: host:port[,host:port]")
-    events_topic: str = Field("order-events", description="The topic that the relay writes")
-    devices_inbound_topic: str = Field(
-        "devices.inbound", description="The topic for what devices say"
-    )
-    devices_outbound_topic: str = Field(
-        "devices.outbound", description="The topic of Core's answers to devices"
-    )
-    devices_dlq_topic: str = Field(
-        "devices.dead-letter", description="The topic for messages of devices that do not fit"
-    )
     token_keys: dict[str, str] = Field(
         description="Keys of the access tokens that may read the gateway's metrics, as JSON "
         '{"kid": "secret of 32 bytes or more"}'

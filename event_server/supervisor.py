@@ -17,12 +17,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import structlog
-
 from server_common.backoff import Backoff
+from server_common.logs import get_logger
 from server_common.sockets import bind
 
-log = structlog.get_logger()
+log = get_logger()
 
 SETTINGS_ERROR: Final = 2
 """The exit status of a worker with wrong settings, which a restart would not help."""

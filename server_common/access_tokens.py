@@ -1,4 +1,7 @@
-"""Access tokens as both servers read them: JWT (RFC 7519), HS256, keys by `kid` for rotation."""
+"""Access tokens as both servers read them: JWT (RFC 7519), HS256, keys by `kid` for rotation.
+
+What a token says of its bearer (role, stores, table), `core_api/access/tokens.py` reads.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Secrets that are derived from a key and stored nowhere: HMAC-SHA256(key, name). Pure.
 
-Whoever reads the database learns none. What a secret was made for names its key, so a key can be
-removed once nothing names it.
+Whoever reads the database learns none. The row that a secret was made for holds the `kid` of its
+key, so a key can be removed once no row names it.
 """
 
 from __future__ import annotations

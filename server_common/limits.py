@@ -32,6 +32,9 @@ BATCH_ORDERS: Final = 100
 COMMAND_BYTES: Final = 64 * KIB
 INGEST_RECORDS: Final = 500
 INGEST_BYTES: Final = 2 * MIB
+DEVICE_MESSAGES_WAITING: Final = 2_000
+"""So many messages of a partition may wait for stores whose rows somebody holds locked before the
+partition waits with them."""
 WRITES_PER_BATCH: Final = 100
 CORE_HEAD_BYTES: Final = 256 * KIB
 EVENTS_QUERY_BYTES: Final = 2 * MAX_TICKET_CHARS

@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+
+def get_logger() -> FilteringBoundLogger:
+    """A logger, configured with its first event."""
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger
 
 
 def configure(process: str, *first: structlog.typing.Processor) -> None:

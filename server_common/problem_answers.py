@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable, Mapping
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 ErrorHandler = Callable[[Request, Exception], Awaitable[Response]]
 """What Starlette calls for an error of some kind."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-import structlog
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class TimedConnection(Protocol):

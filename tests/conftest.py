@@ -12,6 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from tests.forked import FORKED
 from tests.loading import load_share
 from tests.parts import core_process, postgres_server
 
@@ -66,6 +67,13 @@ def certificates_are_read_once() -> Iterator[None]:
             "httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context)
         )
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_servers_end() -> Iterator[None]:
+    """Those that the tests of this worker have started."""
+    yield
+    FORKED.close()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

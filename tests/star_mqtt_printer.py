@@ -39,6 +39,10 @@ class FullMqttPrinter:
         """Jobs whose token it knew."""
         self.loses_results = 0
         """So many results do not come out of it."""
+        self.trouble_at_next_job: str | None = None
+        """How it is once it has its next job, of which nothing comes out."""
+        self.says_results = 1
+        """How often it says each result."""
         self.heard: list[Incoming] = []
         """What it was told."""
         self._ca_file = ca_file
@@ -91,6 +95,16 @@ class FullMqttPrinter:
         assert self._connection is not None
         self._connection._fail(ConnectionResetError("cut"))
 
+    def switch_off_and_on(self) -> None:
+        """Without power for a moment: what it knew is gone."""
+        self._tokens.clear()
+        self.lose_connection()
+
+    async def says_again(self, token: str) -> None:
+        """Say of this job that it was printed."""
+        assert self._connection is not None
+        await self._tell_result(self._connection, token, self.printer.code)
+
     async def _obey(self, connection: Connection, message: Incoming) -> None:
         self.heard.append(message)
         told = json.loads(message.payload)
@@ -120,6 +134,8 @@ class FullMqttPrinter:
             await self._tell_result(connection, token, DUPLICATE)
             return
         self._tokens.append(token)
+        if self.trouble_at_next_job is not None:
+            self.printer.code, self.trouble_at_next_job = self.trouble_at_next_job, None
         if not self.printer.is_online:
             await self._tell_result(connection, token, self.printer.code)
         elif media not in self.printer.supports:
@@ -127,17 +143,22 @@ class FullMqttPrinter:
         else:
             data = job["printData"]
             paper = data.encode() if media.startswith("text/") else b64decode(data, validate=True)
+            self.printer.printing = True
+            await self._say_how_it_is(connection)
             self.printer.papers.append((media, paper))
             await self._tell_result(connection, token, self.printer.code)
+            self.printer.printing = False
+            await self._say_how_it_is(connection)
 
     async def _tell_result(self, connection: Connection, token: str, code: str) -> None:
         if self.loses_results:
             self.loses_results -= 1
             return
-        await self._say(
-            connection, "print-result", jobToken=token, printSucceeded=code.startswith("2"),
-            statusCode=code.replace(" ", "%20"),
-        )  # fmt: skip
+        for _ in range(self.says_results):
+            await self._say(
+                connection, "print-result", jobToken=token, printSucceeded=code.startswith("2"),
+                statusCode=code.replace(" ", "%20"),
+            )  # fmt: skip
 
     async def _say_how_it_is(self, connection: Connection, **more: Any) -> None:
         await self._say(

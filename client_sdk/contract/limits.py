@@ -2,7 +2,7 @@
 
 What stands in another module of the contract (`cursor.MAX_CHANNELS`, `sync.MAX_LIMIT`,
 `sse.MAX_EVENT_BYTES`) is not repeated here. All sizes together, and how they
-must fit each other, are the table of `server_common/limits.py`.
+must fit each other, are the table of `server_common/limit_table`.
 """
 
 from __future__ import annotations

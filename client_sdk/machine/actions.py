@@ -1,6 +1,6 @@
 """What the machine can do: start and end syncs and streams, pause, poll, end. Pure.
 
-`rules.py` decides when.
+`rules.py` decides when, and when a client falls back to polling.
 """
 
 from __future__ import annotations
@@ -221,24 +221,6 @@ class Actions:
         self.state = State.LIVE
         self.sync.due_at = NEVER
         self.stream_backoff.well(now)
-
-    def stream_has_failed(self, failure: Failure, now: float) -> None:
-        """Try again with back-off; poll after several failures, or where the server is busy."""
-        self.counters.stream_failures += 1
-        self.note(failure)
-        self.kept_away_until = now + (failure.retry_after or 0.0)
-        delay = max(self.stream_backoff.failed(now), failure.retry_after or 0.0)
-        enough = self.stream_backoff.failures >= self.settings.stream_failures
-        if self.state is State.POLLING or failure.kind == "busy" or enough:
-            self.go_poll(now, delay)
-        else:
-            self.go_sync(now, delay)
-
-    def sync_again(self, failure: Failure, now: float) -> None:
-        """Sync, as nothing else helps: at once the first time, with back-off when it recurs."""
-        self.stream_has_failed(failure, now)
-        if self.stream_backoff.failures == 1:
-            self.go_sync(now, 0.0)
 
     def go_poll(self, now: float, probe_after_s: float) -> None:
         """Poll from now on; the stream is tried again after a while."""

@@ -96,7 +96,7 @@ def hello(client: Actions, signal: StreamHello, now: float) -> None:
     if signal.epoch != client.epoch:
         client.drop_stream()
         failure = Failure("malformed", "the stream is of another epoch than the last sync")
-        client.stream_has_failed(failure, now)
+        _stream_has_failed(client, failure, now)
         return
     client.stream.hello_at = now
     client.stream.deadline = now + client.settings.watermark_timeout
@@ -127,7 +127,7 @@ def event(client: Actions, signal: StreamEvent | StreamDocument, now: float) -> 
             client.pause()
     elif verdict is Verdict.GAP:
         client.drop_stream()
-        client.sync_again(Failure("malformed", "the stream left a gap"), now)
+        _sync_again(client, Failure("malformed", "the stream left a gap"), now)
 
 
 def heartbeat(client: Actions, signal: StreamHeartbeat, now: float) -> None:
@@ -146,7 +146,7 @@ def sync_required(client: Actions, signal: StreamSyncRequired, now: float) -> No
     if client.stream.is_current(signal.generation):
         client.drop_stream()
         failure = Failure("unreachable", f"the server says sync-required: {signal.reason}")
-        client.sync_again(failure, now)
+        _sync_again(client, failure, now)
 
 
 def bye(client: Actions, signal: StreamBye, now: float) -> None:
@@ -163,7 +163,7 @@ def bye(client: Actions, signal: StreamBye, now: float) -> None:
         client.go_poll(now, max(after_s, client.stream_backoff.failed(now)))
     elif too_short:
         failure = Failure("unreachable", f"the stream ended at once: bye {signal.reason}")
-        client.stream_has_failed(failure, now)
+        _stream_has_failed(client, failure, now)
     elif client.state is State.POLLING:
         client.go_poll(now, after_s)
     else:
@@ -178,9 +178,9 @@ def ended(client: Actions, signal: StreamEnded, now: float) -> None:
         client.judge_transport(now)
     client.stream.end()
     if signal.failure.kind == "ticket":
-        client.sync_again(signal.failure, now)
+        _sync_again(client, signal.failure, now)
     else:
-        client.stream_has_failed(signal.failure, now)
+        _stream_has_failed(client, signal.failure, now)
 
 
 def tick(client: Actions, signal: Tick, now: float) -> None:
@@ -198,7 +198,7 @@ def tick(client: Actions, signal: Tick, now: float) -> None:
         else:
             client.choice.silent()
             failure = Failure("unreachable", "the stream did not say hello in time")
-            client.stream_has_failed(failure, now)
+            _stream_has_failed(client, failure, now)
     if now >= client.sync.due_at:
         client.sync_or_pause(now)
 
@@ -231,3 +231,26 @@ def give_up(client: Actions, signal: GiveUp, now: float) -> None:
 def close(client: Actions, signal: Close, now: float) -> None:
     """any → CLOSED."""
     client.end(State.CLOSED, None)
+
+
+def _stream_has_failed(client: Actions, failure: Failure, now: float) -> None:
+    """Fall back to polling after several failures, or where the server is busy; else sync.
+
+    Either way the stream is tried again, with back-off.
+    """
+    client.counters.stream_failures += 1
+    client.note(failure)
+    client.kept_away_until = now + (failure.retry_after or 0.0)
+    delay = max(client.stream_backoff.failed(now), failure.retry_after or 0.0)
+    enough = client.stream_backoff.failures >= client.settings.stream_failures
+    if client.state is State.POLLING or failure.kind == "busy" or enough:
+        client.go_poll(now, delay)
+    else:
+        client.go_sync(now, delay)
+
+
+def _sync_again(client: Actions, failure: Failure, now: float) -> None:
+    """Sync, as nothing else helps: at once the first time, with back-off when it recurs."""
+    _stream_has_failed(client, failure, now)
+    if client.stream_backoff.failures == 1:
+        client.go_sync(now, 0.0)

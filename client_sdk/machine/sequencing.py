@@ -1,4 +1,4 @@
-"""What may be applied: the rule for promise 3, and the only place where it stands. Pure.
+"""What a client may apply: the rule for promise 3 (contiguous) in the client. Pure.
 
 An event is known by its channel, epoch and seq, never by its order: a cancellation is the same
 order again. n+1 is applied on top of n; a lower seq is a duplicate, dropped; a higher one is a gap,

@@ -1,8 +1,9 @@
 """By what the next stream is opened: server-sent events first, else a WebSocket. Pure.
 
-A proxy that buffers answers lets no hello through, or ends each stream at once; what it cannot read
-it passes on. Where a WebSocket fails in turn, the next stream is one of server-sent events again:
-the network may be another one now. Between failures the client polls, whatever comes next.
+A proxy that buffers answers lets no hello through, or ends each stream at once; a WebSocket it
+passes on, as it cannot read one. Where a WebSocket fails in turn, the next stream is one of
+server-sent events again: the network may be another one now. When the client polls, `rules.py`
+decides.
 """
 
 from __future__ import annotations

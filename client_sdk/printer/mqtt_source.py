@@ -11,7 +11,6 @@ import contextlib
 import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 import msgspec
@@ -110,13 +109,8 @@ class MqttSource:
         await self._connection.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._connection.__aexit__(kind, error, trace)
+    async def __aexit__(self, *raised: object) -> None:
+        await self._connection.__aexit__(*raised)
 
     def jobs(self) -> list[Job]:
         """All jobs that are known, in the order in which they are printed."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from client_sdk.client.blocking_client import LoopThread
@@ -255,12 +254,7 @@ class _BlockingBatching:
         self._end = open_batch(self._batch)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_raised: object) -> None:
         self._end()
         if kind is None:
             self._threads.loop.call(self._batch.send())

@@ -1,4 +1,7 @@
-"""The tasks that bring edits and commands to Core and large values from it, with back-off."""
+"""The tasks that bring edits and commands to Core and large values from it, with back-off.
+
+A queue is sent in the name of its subject only.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from client_sdk.contract.errors import StateError
@@ -332,12 +331,7 @@ class _Batching:
         self._end = open_batch(self._batch)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_raised: object) -> None:
         self._end()
         if kind is None:
             await self._batch.send()

@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, TypeAlias
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,9 +24,10 @@ from core_api.errors import CoreError
 from core_api.http.tracing import traced, traceparents
 from core_api.metrics import CoreMetrics
 from core_api.problems import on_core_error
+from server_common.logs import get_logger
 from server_common.problem_answers import internal_error
 
-log = structlog.get_logger()
+log = get_logger()
 
 SYNC: Final = "/v1/sync"
 EDITS: Final = "/v1/edits"

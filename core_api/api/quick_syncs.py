@@ -32,6 +32,8 @@ from server_common.query_string import parse_query
 General: TypeAlias = Callable[[Caller, DeviceReport | None, SyncRequest], Awaitable[bytes]]
 Note: TypeAlias = Callable[[Caller, DeviceReport, SyncRequest, str, Mapping[str, int]], None]
 Finishing: TypeAlias = Callable[[Callable[[], Awaitable[bytes]], float], ASGIApp]
+# Who is answered, when the request came, its caller, what the device reported, what it asks for.
+_Asked: TypeAlias = tuple[Asker, float, Caller, DeviceReport | None, SyncRequest]
 
 
 class Observer(Protocol):
@@ -90,26 +92,19 @@ class QuickSyncs:
         wanted = parse_going_on(request.query) or parse_sync(parse_query(request.query, "replace"))
         report = device_of(request.device)
         named = None if report is None else report.device
-        told = partial(self._told, asker, began, caller, report, wanted)
+        told = partial(self._told, (asker, began, caller, report, wanted))
         if not self._fetch.ask(caller, wanted, named, told):
             told(None)
 
-    def _told(
-        self,
-        asker: Asker,
-        began: float,
-        caller: Caller,
-        report: DeviceReport | None,
-        wanted: SyncRequest,
-        outcome: Outcome,
-    ) -> None:
+    def _told(self, asked: _Asked, outcome: Outcome) -> None:
+        asker, began, caller, report, wanted = asked
         if outcome is None:
             work = partial(self._general, caller, report, wanted)
             asker.leave_to(self._finishing(work, began))
         elif not isinstance(outcome, QuickAnswer):
             self._refuse(asker, began, outcome)
         else:
-            answer = partial(self._answer, asker, began, caller, report, wanted, outcome)
+            answer = partial(self._answer, asked, outcome)
             if caller.role == "table":
                 self._once_it_stays(caller, answer)
             else:
@@ -134,16 +129,8 @@ class QuickSyncs:
         self._asking.add(asking)
         asking.add_done_callback(asked, context=Context())
 
-    def _answer(
-        self,
-        asker: Asker,
-        began: float,
-        caller: Caller,
-        report: DeviceReport | None,
-        wanted: SyncRequest,
-        found: QuickAnswer,
-        error: Exception | None,
-    ) -> None:
+    def _answer(self, asked: _Asked, found: QuickAnswer, error: Exception | None) -> None:
+        asker, began, caller, report, wanted = asked
         if error is not None:
             self._refuse(asker, began, error)
             return

@@ -12,8 +12,6 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from client_sdk.contract.errors import DeviceError
 from core_api.broker_admin.control import BrokerControl
 from core_api.broker_admin.registrations import PAGE, Registered, RegisteredDevices
@@ -28,15 +26,14 @@ from core_api.broker_admin.rights import (
 )
 from core_api.errors import UnavailableError
 from server_common.backoff import Backoff
+from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, MqttError
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.broker_admin.metrics import AdminMetrics
     from server_common.devices.identity import DeviceKeys
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 LOOK_EVERY_S: Final = 0.5
 COMPARE_EVERY_S: Final = 300.0

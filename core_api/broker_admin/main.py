@@ -18,7 +18,7 @@ from core_api.broker_admin.rights import ADMIN_USER
 from core_api.http.probes import ops_app
 from server_common.devices.identity import DeviceKeys
 from server_common.mqtt.broker import Broker, parse_address
-from server_common.ops_server import OpsServer
+from server_common.ops.server import OpsServer
 from server_common.supervision import Supervisor
 from server_common.tls.metrics import watched
 

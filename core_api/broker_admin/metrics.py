@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
+
+from server_common.ops.metrics import MetricFactory
 
 TASKS: Final = ("admin", "certificate")
 
@@ -13,28 +15,23 @@ class AdminMetrics:
     """Its numbers, in a registry of the caller's."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.devices = Gauge(
-            "yabam_mqtt_admin_devices", "Devices that may connect to the broker", registry=registry
+        metrics = MetricFactory(registry)
+        self.devices = metrics.gauge(
+            "yabam_mqtt_admin_devices", "Devices that may connect to the broker"
         )
-        self.commands = Counter(
-            "yabam_mqtt_admin_commands", "Commands that the broker has carried out",
-            registry=registry,
-        )  # fmt: skip
-        self.failures = Counter(
+        self.commands = metrics.counter(
+            "yabam_mqtt_admin_commands", "Commands that the broker has carried out"
+        )
+        self.failures = metrics.counter(
             "yabam_mqtt_admin_failures",
             "Connections that ended because the broker or Postgres did not answer",
-            registry=registry,
         )
-        self.keyless = Counter(
+        self.keyless = metrics.counter(
             "yabam_mqtt_admin_keyless",
             "Devices that cannot connect because their key is not among YABAM_DEVICES_KEYS",
-            registry=registry,
         )
-        self.restarts = Counter(
+        self.restarts = metrics.counter(
             "yabam_mqtt_admin_task_restarts",
             "Background tasks that ended and were started again",
-            ["task"],
-            registry=registry,
+            task=TASKS,
         )
-        for task in TASKS:
-            self.restarts.labels(task)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.dashboard.waiting import Acknowledged
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 ACKNOWLEDGEMENTS_KEPT_S: Final = 30 * 86_400.0
 """How long one counts, in seconds: an alert that lasts longer is told anew."""
@@ -79,12 +75,5 @@ async def read_acknowledgements(pool: Pool) -> dict[str, Acknowledged]:
     return {row["alert"]: Acknowledged(row["subject"], round(row["at_s"] * 1000)) for row in rows}
 
 
-async def trim_acknowledgements(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` that are older than `older_than_s`. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_acknowledgements: Final = trim_by(_TRIM)
+"""Deletes those that are old."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import History
@@ -20,13 +18,11 @@ from core_api.dashboard.processes import Kind
 from core_api.dashboard.sampler import PERIOD_S, Look
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from server_common.limits import OPS_POINTS
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 DAY_S: Final = 86_400.0
 _EVERY_S: Final = 60.0
@@ -102,15 +98,8 @@ async def charted_day(pool: Pool) -> list[Point]:
     return [one.point for one in await read_day(pool)]
 
 
-async def trim_points(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` points that are older than `older_than_s`. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_points: Final = trim_by(_TRIM)
+"""Deletes old points."""
 
 
 class DayKeeper:

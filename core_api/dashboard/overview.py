@@ -4,10 +4,9 @@ and how webhooks stand."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
 from core_api.dashboard.acknowledgements import read_acknowledgements
@@ -15,11 +14,9 @@ from core_api.dashboard.waiting import Contact, LateStore, Overview, Waiting
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.webhooks.registrations import read_standing
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 # No lock. Of devices at most the 100,000 that were seen last are counted, by ix_devices_seen_at.
 _MODES: Final = """

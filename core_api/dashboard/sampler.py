@@ -11,21 +11,18 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
-import structlog
 from msgspec import Struct
 
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import Figures, History, Round
 from core_api.dashboard.points import Point, point_of
 from core_api.overload import Bound
+from server_common.logs import get_logger
 from server_common.supervision import is_being_cancelled
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 PERIOD_S: Final = 2.0
 LINGER_S: Final = 60.0

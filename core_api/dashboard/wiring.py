@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import httpx
-import structlog
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
@@ -27,13 +26,12 @@ from core_api.dashboard.waiting import Overview
 from core_api.errors import UnavailableError
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.postgres.pool import Pool
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 SEEN_WITHIN_S: Final = 120.0
 """A device that syncs at the end of each stream, or polls, is seen well within it."""

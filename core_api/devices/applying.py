@@ -25,7 +25,7 @@ from core_api.documents.refusals import CallRefusedError, RefusedEditError
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import TooManyDocumentsError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, transaction
 from core_api.receipts.devices import Sighting, applied_for_certain
 from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import Identity
@@ -119,14 +119,13 @@ class DeviceMessages:
             return Applied("applied")
         sightings: list[Sighting] = []
         try:
-            with mapped_errors():
-                async with self._pool.acquire() as connection, connection.transaction():
-                    device = await admitted(connection, message)
-                    work = Work(connection, device, partition)
-                    found = await self._changes(work, message, payload)
-                    channels = await change_documents(connection, found.changes, self._rules)
-                    if isinstance(payload, Received):
-                        sightings = await _sightings(work, payload)
+            async with transaction(self._pool) as connection:
+                device = await admitted(connection, message)
+                work = Work(connection, device, partition)
+                found = await self._changes(work, message, payload)
+                channels = await change_documents(connection, found.changes, self._rules)
+                if isinstance(payload, Received):
+                    sightings = await _sightings(work, payload)
         except RefusedEditError as error:
             raise DeviceMessageError(str(error), "invalid") from error
         except TooManyDocumentsError as error:

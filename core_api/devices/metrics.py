@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from server_common.devices.messages import KINDS, REASONS
+from server_common.ops.metrics import MetricFactory
 
 OUTCOMES: Final = ("applied", "repeated", "refused")
 
@@ -19,15 +20,14 @@ class CommandMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.expired = Counter(
+        metrics = MetricFactory(registry)
+        self.expired = metrics.counter(
             "yabam_core_device_commands_expired",
             "Commands that their device has not answered in time",
-            registry=registry,
         )
-        self.stuck = Counter(
+        self.stuck = metrics.counter(
             "yabam_core_device_commands_stuck",
             "Tries to let a command expire that failed because of that command",
-            registry=registry,
         )
 
 
@@ -39,15 +39,14 @@ class CommandAlarmMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.unanswered = Gauge(
+        metrics = MetricFactory(registry)
+        self.unanswered = metrics.gauge(
             "yabam_relay_unanswered_commands",
             "Commands that expired within the last hour and were not answered since",
-            registry=registry,
         )
-        self.alerts = Counter(
+        self.alerts = metrics.counter(
             "yabam_relay_unanswered_alerts",
             "Commands that nobody answered, told on the alerts topic",
-            registry=registry,
         )
 
 
@@ -59,45 +58,32 @@ class DeviceMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.messages = Counter(
+        metrics = MetricFactory(registry)
+        self.messages = metrics.counter(
             "yabam_devices_messages",
             "Messages of devices dealt with: applied, repeated (nothing changed) or refused",
-            ["kind", "outcome"],
-            registry=registry,
+            kind=(*KINDS, "unreadable"),
+            outcome=OUTCOMES,
         )
-        self.dead_letters = Counter(
+        self.dead_letters = metrics.counter(
             "yabam_devices_dead_letters",
             "Messages of devices in the dead letter topic, by reason",
-            ["reason"],
-            registry=registry,
+            reason=REASONS,
         )
-        self.retries = Counter(
-            "yabam_devices_retries",
-            "Tries that failed because Postgres or Kafka did not answer",
-            registry=registry,
+        self.retries = metrics.counter(
+            "yabam_devices_retries", "Tries that failed because Postgres or Kafka did not answer"
         )
-        self.behind = Gauge(
+        self.behind = metrics.gauge(
             "yabam_devices_behind_records",
             "Records that are in devices.inbound and not yet applied, over the partitions here",
-            registry=registry,
         )
-        self.stalled = Gauge(
+        self.stalled = metrics.gauge(
             "yabam_devices_stalled_partitions",
             "Partitions whose messages have waited for more than 30 s; the others go on",
-            registry=registry,
         )
-        self.dropped = Counter(
-            "yabam_devices_measurements_dropped",
-            "Measurements for which there was no room",
-            registry=registry,
+        self.dropped = metrics.counter(
+            "yabam_devices_measurements_dropped", "Measurements for which there was no room"
         )
-        self.silent = Counter(
-            "yabam_devices_silent",
-            "Devices found offline because they were silent for too long",
-            registry=registry,
+        self.silent = metrics.counter(
+            "yabam_devices_silent", "Devices found offline because they were silent for too long"
         )
-        for kind in (*KINDS, "unreadable"):
-            for outcome in OUTCOMES:
-                self.messages.labels(kind, outcome)
-        for reason in REASONS:
-            self.dead_letters.labels(reason)

@@ -1,4 +1,7 @@
-"""Registered devices in Postgres: made, changed, given another password, removed."""
+"""Registered devices in Postgres: made, changed, given another password, removed.
+
+A password does not expire: it is good until another one is given or the device is removed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import DeviceKeys, Identity
 from server_common.limits import STORE_DEVICE_NAMES, STORE_DEVICES
@@ -169,19 +172,18 @@ class Registrations:
         self, keys: DeviceKeys, store_id: str, device_id: str, wanted: RegisterDevice
     ) -> tuple[Registration, str | None, bool]:
         channels: Sequence[str] = []
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(_ALONE)
-                before = await find(connection, store_id, device_id)
-                is_new = before is None or before.removed_at is not None
-                if is_new:
-                    await _check_room(connection, store_id, is_known=before is not None)
-                after = _changed(before, wanted, keys.newest)
-                (row,) = await connection.fetch(_PUT, store_id, device_id, *after)
-                found = _registration(row)
-                begins = before is None or before.identity != found.identity
-                if begins:
-                    channels = await self._begin_anew(connection, found.identity.channel)
+        async with transaction(self._pool) as connection:
+            await connection.execute(_ALONE)
+            before = await find(connection, store_id, device_id)
+            is_new = before is None or before.removed_at is not None
+            if is_new:
+                await _check_room(connection, store_id, is_known=before is not None)
+            after = _changed(before, wanted, keys.newest)
+            (row,) = await connection.fetch(_PUT, store_id, device_id, *after)
+            found = _registration(row)
+            begins = before is None or before.identity != found.identity
+            if begins:
+                channels = await self._begin_anew(connection, found.identity.channel)
         self._committed(channels)
         password = keys.password(found.identity, found.kid) if begins else None
         return found, password, is_new
@@ -197,22 +199,21 @@ class Registrations:
 
     async def _remove(self, store_id: str, device_id: str) -> None:
         channel = Channel("device", store_id, device_id)
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(_ALONE)
-                if not await connection.fetch(_REMOVE, store_id, device_id):
-                    raise NotFoundError(f"no device {device_id} is registered in store {store_id}")
-                for statement in (*_FORGET, _FORGET_PICTURE, _END_COMMANDS):
-                    await connection.execute(statement, store_id, device_id)
-                keys = [key for (key,) in await connection.fetch(_KEYS, str(channel))]
-                changes = [Change(channel, key, lambda _value, _now: None) for key in keys]
-                defined = self._rules.definitions
-                channels = await change_documents(
-                    connection,
-                    [one for one in changes if defined.of(channel.kind, one.key) is not None],
-                    self._rules,
-                )
-                await connection.execute(_FORGET_MAC, store_id, device_id)
+        async with transaction(self._pool) as connection:
+            await connection.execute(_ALONE)
+            if not await connection.fetch(_REMOVE, store_id, device_id):
+                raise NotFoundError(f"no device {device_id} is registered in store {store_id}")
+            for statement in (*_FORGET, _FORGET_PICTURE, _END_COMMANDS):
+                await connection.execute(statement, store_id, device_id)
+            keys = [key for (key,) in await connection.fetch(_KEYS, str(channel))]
+            changes = [Change(channel, key, lambda _value, _now: None) for key in keys]
+            defined = self._rules.definitions
+            channels = await change_documents(
+                connection,
+                [one for one in changes if defined.of(channel.kind, one.key) is not None],
+                self._rules,
+            )
+            await connection.execute(_FORGET_MAC, store_id, device_id)
         self._committed(channels)
 
     async def list(self, store_id: str) -> list[RegisteredDevice]:

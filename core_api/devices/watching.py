@@ -10,32 +10,30 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from client_sdk.contract.channel import Channel
 from core_api.devices.measurements import Measured, Measurements, Of, telemetry_value
 from core_api.devices.presence import SILENT_S, offline_value
 from core_api.devices.registrations import find_kept
 from core_api.devices.work import Work
-from core_api.errors import ConflictError, UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.errors import ConflictError, LockedError, UnavailableError
+from core_api.postgres.pool import Pool, transaction
 from core_api.system_edits.in_transaction import Change, change_documents
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.devices.metrics import DeviceMetrics
     from core_api.edits.plan import Rules
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 FLUSH_EVERY_S: Final = 1.0
 LOOK_EVERY_S: Final = 5.0
+_WAIT: Final = (ConflictError, UnavailableError)
 _SILENT: Final = """
 UPDATE device_presence SET online = false WHERE (store_id, device_id) IN (
     SELECT store_id, device_id FROM device_presence
     WHERE online AND heard_at < now() - make_interval(secs => $1) AND partition = ANY($2::int[])
-        AND store_id || '/' || device_id <> ALL($3::text[])
+        AND store_id || '/' || device_id <> ALL($3::text[]) AND store_id <> ALL($4::text[])
     ORDER BY heard_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ) RETURNING store_id, device_id
 """
@@ -76,11 +74,20 @@ class Watching:
             await asyncio.sleep(FLUSH_EVERY_S)
 
     async def flush(self) -> None:
-        """Write what is due; what cannot be written now waits for the next time."""
+        """Write what is due; what cannot be written now waits for the next time, and with it the
+        rest of a store of which somebody holds a row locked."""
+        held = set[str]()
         for of, names in self._measurements.due().items():
+            if of[0] in held:
+                self._measurements.put_back(of, names)
+                continue
             try:
                 await self._write(of, names)
-            except (ConflictError, UnavailableError) as error:
+            except LockedError as error:
+                held.add(of[0])
+                _log.warning("measurements_wait", reason=str(error), store_id=of[0])
+                self._measurements.put_back(of, names)
+            except _WAIT as error:
                 _log.warning("measurements_wait", reason=str(error))
                 self._measurements.put_back(of, names)
             except Exception:
@@ -92,65 +99,68 @@ class Watching:
         while True:
             try:
                 await self.look()
-            except (ConflictError, UnavailableError) as error:
+            except _WAIT as error:
                 _log.warning("looking_for_silent_devices_failed", reason=str(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> int:
-        """Find the devices that are silent for too long. Returns how many went offline.
+        """Find the devices that are silent for too long. Returns how many went offline. Those of a
+        store of which somebody holds a row locked wait for the next time.
 
         Raises:
-            ConflictError, UnavailableError: Postgres does not answer, or somebody holds a lock.
+            ConflictError, UnavailableError: Postgres does not answer.
         """
         partitions = sorted(self._listened(SILENT_S))
-        total, failed = 0, list[str]()
+        total, failed, held = 0, list[str](), list[str]()
         while partitions:
-            found = await self._one_silent(partitions, failed)
-            if found is None:
+            before = len(held)
+            if not await self._one_silent(partitions, failed, held):
                 break
-            total += 1
+            total += len(held) == before
         return total
 
-    async def _one_silent(self, partitions: list[int], failed: list[str]) -> str | None:
-        name = None
+    async def _one_silent(self, partitions: list[int], failed: list[str], held: list[str]) -> bool:
+        """Whether there was one; it is offline, or it or its store is among the last two."""
+        channel = None
         try:
-            with mapped_errors():
-                async with self._pool.acquire() as connection, connection.transaction():
-                    row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed)
-                    if row is None:
-                        return None
-                    channel = Channel("device", *row)
-                    name = f"{channel.root}/{channel.part}"
-                    change = Change(channel, "status", offline_value)
-                    channels = await change_documents(connection, [change], self._rules)
-        except (ConflictError, UnavailableError):
-            raise
-        except Exception:
-            if name is None:
+            async with transaction(self._pool) as connection:
+                row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed, held)
+                if row is None:
+                    return False
+                channel = Channel("device", *row)
+                change = Change(channel, "status", offline_value)
+                channels = await change_documents(connection, [change], self._rules)
+        except Exception as error:
+            is_held = isinstance(error, LockedError)
+            if channel is None or (isinstance(error, _WAIT) and not is_held):
                 raise
-            failed.append(name)
-            _log.exception("device_not_set_offline", device=name)
-            return name
+            name = f"{channel.root}/{channel.part}"
+            if is_held:
+                held.append(channel.root)
+                _log.warning("silent_device_waits", device=name, reason=str(error))
+            else:
+                failed.append(name)
+                _log.exception("device_not_set_offline", device=name)
+            return True
         self._committed(channels)
         self._metrics.silent.inc()
-        _log.info("device_silent", device=name)
-        return name
+        _log.info("device_silent", device=f"{channel.root}/{channel.part}")
+        return True
 
     async def _write(self, of: Of, names: Mapping[str, Measured]) -> None:
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                device = await find_kept(connection, *of)
-                known = () if device is None else (None, device.identity.generation)
-                ours = {name: one for name, one in names.items() if one.generation in known}
-                if device is None or not ours:
-                    self._metrics.dropped.inc(len(names))
-                    return
-                partition = max(ours.values(), key=lambda one: one.at_ms).partition
-                await Work(connection, device, partition).is_still_there()
-                change = Change(
-                    device.identity.channel,
-                    "telemetry",
-                    lambda current, now: telemetry_value(current, ours, now),
-                )
-                channels = await change_documents(connection, [change], self._rules)
+        async with transaction(self._pool) as connection:
+            device = await find_kept(connection, *of)
+            known = () if device is None else (None, device.identity.generation)
+            ours = {name: one for name, one in names.items() if one.generation in known}
+            if device is None or not ours:
+                self._metrics.dropped.inc(len(names))
+                return
+            partition = max(ours.values(), key=lambda one: one.at_ms).partition
+            await Work(connection, device, partition).is_still_there()
+            change = Change(
+                device.identity.channel,
+                "telemetry",
+                lambda current, now: telemetry_value(current, ours, now),
+            )
+            channels = await change_documents(connection, [change], self._rules)
         self._committed(channels)

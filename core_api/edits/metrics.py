@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.state.edit import EditOutcome, Outcome
 from core_api.documents.refusals import REFUSALS
+from server_common.ops.metrics import MetricFactory
 
 OUTCOMES: Final[tuple[str, ...]] = (*get_args(Outcome), "repeated")
 PROBLEMS: Final[tuple[str, ...]] = (
@@ -27,52 +28,38 @@ class EditMetrics:
     """The metrics of edits, in a registry of the caller's."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._edits = Counter(
+        metrics = MetricFactory(registry)
+        self._edits = metrics.counter(
             "yabam_core_edits",
             "Edits answered, by what became of them; repeated: the first answer again",
-            ["outcome"],
-            registry=registry,
+            outcome=OUTCOMES,
         )
-        self._refused = Counter(
-            "yabam_core_refused_edits", "Edits refused, by problem", ["problem"], registry=registry
+        self._refused = metrics.counter(
+            "yabam_core_refused_edits", "Edits refused, by problem", problem=PROBLEMS
         )
-        self.seconds = Histogram(
+        self.seconds = metrics.histogram(
             "yabam_core_settle_seconds",
             "From when a client's edits came to when they were settled",
-            buckets=_BUCKETS,
-            registry=registry,
+            _BUCKETS,
         )
-        self.races = Counter(
+        self.races = metrics.counter(
             "yabam_core_edit_races",
             "Requests of edits that were decided again because others wrote first",
-            registry=registry,
         )
-        self.overtaken = Counter(
+        self.overtaken = metrics.counter(
             "yabam_core_overtaken_requests",
             "Requests of edits refused as `conflict` because others kept writing first",
-            registry=registry,
         )
-        self.ended = Counter(
-            "yabam_core_ended_documents",
-            "Documents that Core deleted because their lifetime ended",
-            registry=registry,
+        self.ended = metrics.counter(
+            "yabam_core_ended_documents", "Documents that Core deleted because their lifetime ended"
         )
-        self.not_ended = Counter(
-            "yabam_core_unended_documents",
-            "Tries to end documents that failed",
-            registry=registry,
+        self.not_ended = metrics.counter(
+            "yabam_core_unended_documents", "Tries to end documents that failed"
         )
-        self.trimmed = Counter(
+        self.trimmed = metrics.counter(
             "yabam_core_trimmed_entries",
             "Entries deleted from document histories because they were older than they are kept",
-            registry=registry,
         )
-        # Every series is there from the start, at 0: what appears with its first fault raises no
-        # alert.
-        for outcome in OUTCOMES:
-            self._edits.labels(outcome)
-        for problem in PROBLEMS:
-            self._refused.labels(problem)
 
     def answered(self, outcomes: Iterable[EditOutcome]) -> None:
         """These edits were answered so."""

@@ -1,4 +1,7 @@
-"""What the writing statement is given: the rows of settled edits. Pure."""
+"""What the writing statement is given: the rows of settled edits. Pure.
+
+A value above `MAX_SHOWN_VALUE_BYTES` is left out of what is shown: its clients fetch it.
+"""
 
 from __future__ import annotations
 

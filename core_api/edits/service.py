@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.channel import Channel
@@ -38,12 +37,10 @@ from core_api.edits.what_was_read import DocumentName
 from core_api.edits.writing import ensure_rows, held_by_others, lock_rows, write_plan
 from core_api.errors import ConflictError, CoreError, UnavailableError
 from core_api.postgres.lock_queues import LockQueues
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, transaction
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 RACES: Final = 2
 """Lost races after which the rows are locked before they are read."""
@@ -194,15 +191,11 @@ class EditService:
         self, requests: Sequence[EditRequest], damaged: frozenset[DocumentName] | None
     ) -> tuple[Plan, frozenset[int]]:
         names = _names(requests)
-        with mapped_errors():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                await lock_rows(connection, names, [request.client for request in requests])
-                plan = await self._plan(connection, Savepoint(connection), requests, damaged)
-                if not (plan.new_names or plan.new_clients):
-                    return plan, await self._write(connection, plan)
+        async with transaction(self._pool, isolation="read_committed") as connection:
+            await lock_rows(connection, names, [request.client for request in requests])
+            plan = await self._plan(connection, Savepoint(connection), requests, damaged)
+            if not (plan.new_names or plan.new_clients):
+                return plan, await self._write(connection, plan)
         # Who makes rows behind locks of its own may wait in a circle.
         await ensure_rows(self._pool, plan.new_names, plan.new_clients)
         return plan, frozenset(plan.components)

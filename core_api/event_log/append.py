@@ -1,4 +1,5 @@
-"""The end of every writing statement: events get their seqs, stand in the log and in the outbox.
+"""The last part of the SQL of every writing statement: events get their seqs, a row in the log, and
+one in the outbox.
 
 Orders and documents share it. The counter rows of the channels are locked last, sorted by name
 (docs/architecture.md, "Locks"), and held only for the inserts that follow and the commit (promise
@@ -20,8 +21,8 @@ from typing import Final
 # none.
 #
 # Each term must cost the same for every event, however many there are: what is only waited for is
-# one value, which Postgres finds once, and events meet their heads by a FULL JOIN, which it cannot
-# do by comparing each with each. A kept plan knows of no array how long it is, and would.
+# one value, which Postgres finds once, and events are joined to their heads by a FULL JOIN. A kept
+# plan does not know how long an array is; any other join it would do by comparing each with each.
 _APPEND: Final = """heads AS (
     -- Row locks on channel_heads by primary key, sorted. The content digest is true while
     -- content_head is the head: a Core from before it leaves content_head behind.

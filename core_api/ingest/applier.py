@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
-
 from core_api.errors import CoreError
 from core_api.ingest.by_key import apply_by_key
 from core_api.ingest.inbound_commands import (
@@ -28,17 +26,16 @@ from core_api.ingest.inbound_commands import (
 from core_api.ingest.patience import REFUSED, Patience
 from core_api.orders.lifecycle import ANY_VERSION, Seen
 from core_api.postgres.pool import any_error_mapped
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.access.callers import Caller
     from core_api.ingest.metrics import IngestMetrics
     from core_api.orders.answers import Written
     from core_api.orders.idempotency import Idempotency
     from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 KEYS_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""

@@ -1,12 +1,15 @@
-"""Applies the records of a batch: in order within a key, several keys at once."""
+"""Applies the records of batches: in order within a key, several keys at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from core_api.errors import UnavailableError
 from core_api.http.tracing import traced
 from core_api.ingest.inbound_commands import InboundRecord
+
+Apply = Callable[[InboundRecord], Awaitable[None]]
 
 
 def by_key(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:
@@ -20,11 +23,7 @@ def by_key(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:
     return list(found.values())
 
 
-async def apply_by_key(
-    records: Sequence[InboundRecord],
-    keys_at_once: int,
-    apply: Callable[[InboundRecord], Awaitable[None]],
-) -> None:
+async def apply_by_key(records: Sequence[InboundRecord], keys_at_once: int, apply: Apply) -> None:
     """Apply all records, each as a part of the trace that it names.
 
     Args:
@@ -36,10 +35,55 @@ async def apply_by_key(
 
     async def in_order(of_key: Sequence[InboundRecord]) -> None:
         async with room:
-            for record in of_key:
-                with traced(record.headers):
-                    await apply(record)
+            await _in_order(of_key, apply)
 
     async with asyncio.TaskGroup() as group:
         for of_key in by_key(records):
             group.create_task(in_order(of_key))
+
+
+class Lanes:
+    """Keys whose records stay in order also from one batch to the next, so that a batch may begin
+    while the one before is still under way."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[int, bytes | None], asyncio.Task[None]] = {}
+
+    async def apply(self, records: Sequence[InboundRecord], apply: Apply) -> None:
+        """Apply all records, each as a part of the trace that it names.
+
+        Args:
+            records: a batch of one partition, read behind the batches before.
+            apply: applies one, and sees to it that not too many are applied at once; what it raises
+                ends the others, and those batches that have records behind them.
+
+        Raises:
+            UnavailableError: a batch before this one was given up.
+        """
+        async with asyncio.TaskGroup() as group:
+            for of_key in by_key(records):
+                lane = of_key[0].partition, of_key[0].key
+                before = self._last.get(lane)
+                task = group.create_task(_behind(before, of_key, apply))
+                self._last[lane] = task
+                task.add_done_callback(lambda done, lane=lane: self._ended(lane, done))
+
+    def _ended(self, lane: tuple[int, bytes | None], done: asyncio.Task[None]) -> None:
+        if self._last.get(lane) is done:
+            del self._last[lane]
+
+
+async def _behind(
+    before: asyncio.Task[None] | None, of_key: Sequence[InboundRecord], apply: Apply
+) -> None:
+    if before is not None:
+        await asyncio.wait([before])
+        if before.cancelled() or before.exception() is not None:
+            raise UnavailableError("what came before it was given up")
+    await _in_order(of_key, apply)
+
+
+async def _in_order(of_key: Sequence[InboundRecord], apply: Apply) -> None:
+    for record in of_key:
+        with traced(record.headers):
+            await apply(record)

@@ -13,7 +13,6 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
@@ -34,12 +33,12 @@ from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, ReadRecord, Record
 from server_common.kafka.reading import get_many
 from server_common.limits import INGEST_RECORDS
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from prometheus_client import Gauge
-    from structlog.typing import FilteringBoundLogger
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 GROUP: Final = "core-ingest"
 _POLL_MS: Final = 200
@@ -94,6 +93,8 @@ class Ingest:
         group: the consumer group.
         clock: seconds that only go forward.
         metrics: where the numbers go.
+        most_under_way: a partition is read on while so many of its records are under way; 0: not
+            before its batch is applied, for an applier that takes one batch of a partition at once.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Ingest:
         group: str = GROUP,
         clock: Callable[[], float],
         metrics: ReadingMetrics,
+        most_under_way: int = 0,
     ) -> None:
         self._kafka = kafka
         self._topic = topic
@@ -114,6 +116,7 @@ class Ingest:
         self._group = group
         self._clock = clock
         self._metrics = metrics
+        self._most_under_way = most_under_way
         self._stopping = asyncio.Event()
         self._turned_at = clock()
         self._failing: str | None = "start"
@@ -172,7 +175,7 @@ class Ingest:
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=round(_REQUEST_TIMEOUT_S * 1000),
         )
-        under_way = UnderWay(consumer, self._clock)
+        under_way = UnderWay(consumer, self._clock, self._most_under_way)
         consumer.subscribe([self._topic.name], listener=under_way)
         self._current_since = {}
         try:
@@ -200,7 +203,7 @@ class Ingest:
                     raise BrokerError(f"the topic {self._topic.name} is gone")
             batches = await get_many(
                 consumer,
-                lambda: _committed(consumer, under_way.partitions),
+                lambda: _positions(consumer, under_way),
                 timeout_ms=_POLL_MS,
                 max_records=INGEST_RECORDS,
             )
@@ -208,7 +211,8 @@ class Ingest:
                 taken = at_once(records)
                 if len(taken) < len(records):
                     consumer.seek(partition, taken[-1].offset + 1)
-                under_way.start(partition, self._partition(consumer, partition, taken))
+                work = self._partition(consumer, under_way, partition, taken)
+                under_way.start(partition, taken, work)
             await under_way.settle()
             await self._note_current(consumer, under_way.partitions)
             self._note_numbers(consumer, under_way)
@@ -235,7 +239,11 @@ class Ingest:
         )
 
     async def _partition(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[ReadRecord]
+        self,
+        consumer: AIOKafkaConsumer,
+        under_way: UnderWay,
+        partition: TopicPartition,
+        records: Sequence[ReadRecord],
     ) -> None:
         # Until it is done, all that was read counts as not applied.
         self._next.setdefault(partition, records[0].offset)
@@ -244,22 +252,27 @@ class Ingest:
         for record in records:
             if isinstance(record, LeftOut):
                 await self._applier.set_aside(_unread(partition, record), record.reason)
+        next_offset = under_way.dealt_with(partition, records[-1].offset + 1)
+        if next_offset is None:
+            return
         try:
-            await consumer.commit({partition: records[-1].offset + 1})
-            self._next[partition] = records[-1].offset + 1
+            await consumer.commit({partition: next_offset})
+            self._next[partition] = next_offset
         except _TAKEN_AWAY as error:
             _log.info("partition_moved", partition=partition.partition, reason=repr(error))
 
 
-async def _committed(
-    consumer: AIOKafkaConsumer, busy: Collection[TopicPartition]
-) -> dict[TopicPartition, int]:
-    """The next offset to apply, in each partition that this member has and that is not busy."""
-    partitions = list(consumer.assignment() - set(busy))
+async def _positions(consumer: AIOKafkaConsumer, under_way: UnderWay) -> dict[TopicPartition, int]:
+    """The next offset to apply, in each partition that this member has and that may be read."""
+    partitions = list(consumer.assignment() - consumer.paused())
     if not partitions:
         return {}
     begins = await consumer.beginning_offsets(partitions)
-    return {tp: max(begins[tp], await consumer.committed(tp) or 0) for tp in partitions}
+    found = {}
+    for tp in partitions:
+        ahead = under_way.read_to(tp)
+        found[tp] = max(begins[tp], await consumer.committed(tp) or 0) if ahead is None else ahead
+    return found
 
 
 def _inbound(record: Record) -> InboundRecord:

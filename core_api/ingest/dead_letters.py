@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import structlog
-
 from core_api.ingest.inbound_commands import InboundRecord, without_value
 from core_api.kafka.messages import Message
 from core_api.kafka.topics import BrokerError
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.kafka.publisher import KafkaPublisher
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class KafkaDeadLetters:

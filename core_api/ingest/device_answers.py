@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from core_api.kafka.messages import Message
 from core_api.kafka.topics import BrokerError
 from server_common.devices.messages import DeadLetter, Outbound, Ring, encode
 from server_common.event_records import partition_of
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.kafka.publisher import KafkaPublisher
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _NO_KEY: Final = ""
 

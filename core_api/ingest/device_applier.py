@@ -3,22 +3,26 @@
 While Postgres or Kafka fails, it waits: the offsets of a batch are committed only when this has
 returned. What Core did with a message is told after its commit and before the offset's, so whatever
 dies in between, the message comes again, is known by its number, and is answered again.
+
+A store of which somebody holds a row locked waits by itself: batches are applied beside each other,
+each message behind those of its device, and answers do not wait for a batch's end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, TypeVar
 
 import msgspec
-import structlog
 from msgspec import Meta, Struct
 
 from client_sdk.contract.digest import MAX_INTEGER
 from core_api.errors import CoreError
-from core_api.ingest.by_key import apply_by_key
+from core_api.ingest.by_key import Lanes
 from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords
 from core_api.ingest.patience import REFUSED, Patience
+from core_api.ingest.store_turns import StoreTurns
+from core_api.ingest.telling import Telling
 from core_api.postgres.pool import any_error_mapped
 from server_common.devices.messages import (
     REASONS,
@@ -31,18 +35,19 @@ from server_common.devices.messages import (
 )
 from server_common.devices.star import StarSaid, decode_said
 from server_common.errors import DeviceMessageError
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.devices.applying import Applied
     from core_api.devices.metrics import DeviceMetrics
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
-KEYS_AT_ONCE: Final = 4
-"""How many devices of one partition are dealt with at the same time."""
+T = TypeVar("T")
+
 _ANSWERED: Final = ("result", "event")
+_STAR: Final = "star "
+"""What stands before a printer's address where others have a store: no store is called so."""
 
 
 class _Numbers(Struct, frozen=True):
@@ -102,6 +107,9 @@ class DeviceApplier:
         self._hear = hear
         self._answers = answers
         self._patience = Patience(sleep, metrics.retries.inc)
+        self._turns = StoreTurns(sleep, metrics.retries.inc)
+        self._lanes = Lanes()
+        self._telling = Telling(self._tell)
         self._metrics = metrics
 
     @property
@@ -110,17 +118,15 @@ class DeviceApplier:
         return self._patience.trouble
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
-        """Apply all records, in order within each device, and tell what was kept."""
-        answers: list[Outbound] = []
+        """Apply all records, in order within each device, and tell what was kept. The next batch
+        may begin before this has returned."""
 
         async def settle(record: InboundRecord) -> None:
             answer = await self._settle(record)
             if answer is not None:
-                answers.append(answer)
+                await self._telling.tell(answer)
 
-        await apply_by_key(records, KEYS_AT_ONCE, settle)
-        if answers:
-            await self._patience.until_done(lambda: self._answers.answer(answers))
+        await self._lanes.apply(records, settle)
 
     async def set_aside(self, what: UnreadRecords, detail: str) -> None:
         """Keep what cannot be read as a dead letter.
@@ -147,7 +153,7 @@ class DeviceApplier:
             if isinstance(message, StarSaid):
                 await self._settle_star(message)
                 return None
-            applied = await self._patience.until_done(lambda: self._apply(message, record))
+            applied = await self._until_free(message.store, lambda: self._apply(message, record))
         except DeviceMessageError as error:
             reason, detail = error.reason, str(error)
         except CoreError as error:
@@ -167,10 +173,16 @@ class DeviceApplier:
             with any_error_mapped(REFUSED):
                 return await self._hear(said)
 
-        rings = await self._patience.until_done(hear)
+        rings = await self._until_free(f"{_STAR}{said.mac}", hear)
         if rings:
             await self._patience.until_done(lambda: self._answers.ring(rings))
         self._metrics.messages.labels(said.kind, "applied").inc()
+
+    async def _until_free(self, store: str, action: Callable[[], Awaitable[T]]) -> T:
+        return await self._patience.until_done(lambda: self._turns.until_free(store, action))
+
+    async def _tell(self, answers: Sequence[Outbound]) -> None:
+        await self._patience.until_done(lambda: self._answers.answer(answers))
 
     async def _apply(self, message: Inbound, record: InboundRecord) -> Applied:
         with any_error_mapped(REFUSED):

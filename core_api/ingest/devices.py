@@ -31,6 +31,7 @@ from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star_printers import Ringing, StarPrinters
 from core_api.receipts.statements import store_sightings
 from server_common.kafka.connection import Kafka
+from server_common.limits import DEVICE_MESSAGES_WAITING
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -95,7 +96,7 @@ class DeviceIngest:
             writing,
             rules,
             measurements,
-            lambda batch: store_sightings(pool, batch),
+            lambda batch: store_sightings(writing, batch),
             committed,
             PrintResults(rules).take,
         )
@@ -114,8 +115,9 @@ class DeviceIngest:
             group=group,
             clock=time.monotonic,
             metrics=metrics,
+            most_under_way=DEVICE_MESSAGES_WAITING,
         )
-        self._ringing = Ringing(writing, self._answers.ring)
+        self._ringing = Ringing(writing, self._answers.ring, now_ms)
         self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
 
     @property

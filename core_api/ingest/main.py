@@ -20,7 +20,7 @@ from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
 from server_common.kafka.connection import Kafka, chain_of
-from server_common.ops_server import OpsServer
+from server_common.ops.server import OpsServer
 from server_common.supervision import Supervisor
 from server_common.tls.metrics import watched
 

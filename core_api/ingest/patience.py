@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import asyncpg
-import structlog
 
 from core_api.errors import ConflictError, LockedError, OverloadedError, UnavailableError
 from server_common.backoff import next_wait
+from server_common.logs import get_logger
 from server_common.supervision import is_being_cancelled
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 T = TypeVar("T")
 

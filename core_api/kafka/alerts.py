@@ -11,19 +11,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-import structlog
-
 from core_api.errors import UnavailableError
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError
 from server_common.event_records import partition_of
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.kafka.publisher import KafkaPublisher
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 PAGE: Final = 200
 """How many alerts are read, and sent, at once."""

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     BrokerResponseError,
@@ -32,11 +31,9 @@ from core_api.kafka.topics import BrokerError
 from server_common.kafka.clients import start_client
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.limits import PUBLICATION_BYTES
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 MAX_BATCH_BYTES: Final = PUBLICATION_BYTES
 """One partition's share of a publication; below the broker's default limit of a mebibyte. A message

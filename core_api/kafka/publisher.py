@@ -18,19 +18,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-import structlog
+from typing import Any, Final
 
 from core_api.kafka.batch_producer import MAX_BATCH_BYTES, BatchProducer, result_of
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError, Topic, ensure_topics
 from server_common.kafka.connection import Kafka
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 """What is sent at once over all partitions: a broker cuts the connection of one who sends more than

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -22,11 +21,9 @@ from server_common.errors import SettingsError
 from server_common.kafka.clients import start_client
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.limits import DEAD_LETTER_BYTES, TOPIC_MESSAGE_BYTES
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _CREATE_TIMEOUT_MS: Final = 10_000
 _APPEARS_TRIES: Final = 50

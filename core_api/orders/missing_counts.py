@@ -7,17 +7,13 @@ head alone, so a row whose `counted` is not its `head` has none, as after a migr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from client_sdk.contract.channel import parse_channel
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, transaction
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 # Sorted, as writers lock these rows. One that somebody holds is left for the next write to it.
 _LOCK: Final = """
@@ -49,15 +45,11 @@ async def count_open(pool: Pool, channels: Sequence[str]) -> None:
     What was written stays written if this fails: the next write to the channel asks for it again.
     """
     try:
-        with mapped_errors():
-            async with (
-                pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                found = [parse_channel(row[0]) for row in await connection.fetch(_LOCK, channels)]
-                if found:
-                    rows = [(str(c), c.store_id, c.table_id) for c in found]
-                    await connection.execute(_COUNT, *zip(*rows, strict=True))
+        async with transaction(pool, isolation="read_committed") as connection:
+            found = [parse_channel(row[0]) for row in await connection.fetch(_LOCK, channels)]
+            if found:
+                rows = [(str(c), c.store_id, c.table_id) for c in found]
+                await connection.execute(_COUNT, *zip(*rows, strict=True))
     except Exception as error:
         # Whatever it is: an error would say of writes that are done that they are not.
         _log.warning("open_orders_not_counted", reason=f"{type(error).__name__}: {error}")

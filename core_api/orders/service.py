@@ -14,7 +14,6 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-import structlog
 
 from client_sdk.contract.order import Order
 from client_sdk.contract.text import is_order_id
@@ -60,8 +59,9 @@ from core_api.store_rules.cache import RulesCache
 from core_api.store_rules.obeying import obeying
 from core_api.store_rules.rules import StoreRules, check_items, check_taking, ordered_more
 from server_common.event_records import partition_of
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 MAX_ATTEMPTS: Final = 50
 """How often a write is decided again after another process wrote first; within this process,

@@ -8,7 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final
 
@@ -121,6 +121,16 @@ def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
     for path, page in pages.items():
         files[path] = _page(_with_hashes(page, files), texts)
     return files
+
+
+@cache
+def own_files() -> Mapping[str, File]:
+    """Those of this installation, read and shortened once: that is most of Core's own start.
+
+    Raises:
+        JoiningError, ShorteningError: as `read_files`.
+    """
+    return read_files()
 
 
 def parse_address(path: str) -> tuple[str, str | None]:

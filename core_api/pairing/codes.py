@@ -10,19 +10,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-import structlog
+from typing import Final, NamedTuple
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 DIGITS: Final = 6
 LIFE_S: Final = 300
@@ -148,15 +144,8 @@ class Pairings:
                 raise UnauthorizedError(NO_CODE)
 
 
-async def trim_pairings(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` codes that ended so long ago. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_pairings: Final = trim_by(_TRIM)
+"""Deletes codes that ended long ago."""
 
 
 def _hash(store_id: str, code: str) -> bytes:

@@ -12,17 +12,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
-
-import structlog
+from typing import Final, Generic, Protocol, TypeVar
 
 from core_api.errors import LockedError
 from core_api.postgres.query_batching import Beside, QueryBatcher
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 MAX_BATCH: Final = 100
 """How many commands may share one transaction."""

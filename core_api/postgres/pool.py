@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import asyncpg
 from asyncpg.connect_utils import SessionAttribute
@@ -276,6 +276,24 @@ def any_error_mapped(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         # Its first line: what Postgres adds to it may quote the row.
         reason = str(error).partition("\n")[0]
         raise UnavailableError(f"the database answers with an error: {reason}") from error
+
+
+@asynccontextmanager
+async def transaction(
+    pool: Pool, *, isolation: Literal["read_committed"] | None = None
+) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]:
+    """A connection in a transaction of its own.
+
+    Args:
+        pool: where it comes from.
+        isolation: None: as the database says.
+
+    Raises:
+        LockedError, UnavailableError: as `mapped_errors`.
+    """
+    with mapped_errors():
+        async with pool.acquire() as connection, connection.transaction(isolation=isolation):
+            yield connection
 
 
 async def _keep(_connection: object) -> None:

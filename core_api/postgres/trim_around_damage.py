@@ -7,20 +7,17 @@ halved until it is short, and the rows in it are left for the next round.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import asyncpg
-import structlog
 
 from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.unreadable_rows import unreadable_rows
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 ALL_TIME_S: Final = 100 * 366 * 86_400.0
 """No row is as old as this."""
@@ -31,32 +28,33 @@ MOST_LEFT: Final = 20
 UNDELETABLE: Final = (UnreadableRowError, asyncpg.PostgresError)
 """The errors of a deletion that are caused by its rows."""
 
-Trim = Callable[[Pool, float, int, float], Awaitable[int]]
-"""Deletes at most so many rows that are older than so many seconds and at most so many seconds old,
-and returns the number."""
+
+class Trim(Protocol):
+    """Deletes old rows."""
+
+    async def __call__(
+        self, pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+    ) -> int:
+        """Delete at most `batch` rows whose age lies between the two. Returns how many.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+            UnreadableRowError: one of the rows is damaged.
+        """
 
 
-async def trim_by(
-    pool: Pool, statement: str, older_than_s: float, batch: int, at_most_s: float
-) -> int:
-    """Run a deleting statement with the age, the number of rows and the greatest age as $1 to $3.
+def trim_by(statement: str) -> Trim:
+    """What runs a deleting statement with the age, the number of rows and the greatest age as $1
+    to $3."""
 
-    Returns how many rows it deleted.
+    async def trim(
+        pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
+    ) -> int:
+        with mapped_errors(), unreadable_rows():
+            tag = await pool.execute(statement, older_than_s, batch, at_most_s)
+        return int(tag.rpartition(" ")[2])
 
-    Args:
-        pool: the database.
-        statement: it deletes.
-        older_than_s: how old its rows are at least.
-        batch: how many at most.
-        at_most_s: how old they are at most.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-        UnreadableRowError: one of the rows is damaged.
-    """
-    with mapped_errors(), unreadable_rows():
-        tag = await pool.execute(statement, older_than_s, batch, at_most_s)
-    return int(tag.rpartition(" ")[2])
+    return trim
 
 
 async def trim_around(

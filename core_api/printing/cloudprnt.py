@@ -31,10 +31,24 @@ MARKUP: Final = "text/vnd.star.markup"
 TEXT: Final = "text/plain"
 SETTING: Final = "cloudprnt-setting.json"
 """What a printer of version MQTT asks for in place of the last segment of its URL."""
-_TROUBLES: Final = {"410": "paper end", "411": "paper jam", "420": "cover open"}
-_WARNINGS: Final = {"211": "paper low", "230": "clean the printer", "231": "replace parts"}
+_TROUBLES: Final = {
+    "210": "paper low",
+    "211": "paper low",
+    "221": "take the paper out",
+    "230": "clean the printer",
+    "231": "replace parts",
+    "410": "paper end",
+    "411": "paper jam",
+    "412": "roll position",
+    "420": "cover open",
+}
+PRINTS_LATER: Final = ("4", "520")
+"""Codes of a job that may come out another time: the printer failed, perhaps in the middle; or it
+did not get the whole job in time. Of other codes that begin with 5, it cannot read the job."""
+_BUSY: Final = "22"
+"""It is online, but prints, or waits until its paper is taken out."""
 _KOREAN: Final = ("ksc5601", "ks_c_5601", "euc-kr", "949", "uhc")
-_CODE_CHARS: Final = 3
+_CODE: Final = re.compile("[0-9]{1,4}")
 _MAC: Final = re.compile(MAC_PATTERN)
 
 
@@ -48,17 +62,23 @@ class Poll(Struct, frozen=True, rename="camel"):
     @property
     def code(self) -> str:
         """The digits: what follows them is for people and differs between models."""
-        return self.status_code.strip().replace("%20", " ")[:_CODE_CHARS]
+        found = _CODE.match(self.status_code.strip())
+        return found[0] if found else ""
 
     @property
     def is_online(self) -> bool:
-        """Whether the printer can print: all codes that begin with 2 say so."""
+        """Whether nothing is wrong with the printer: all codes that begin with 2 say so."""
         return self.code.startswith("2")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is to be left alone for now: it takes no job while it prints."""
+        return bool(self.printing_in_progress) or self.code.startswith(_BUSY)
 
     @property
     def troubles(self) -> list[str]:
         """What a person should see to."""
-        told = (_TROUBLES | _WARNINGS).get(self.code)
+        told = _TROUBLES.get(self.code[:3])
         if told is None and not self.is_online:
             told = f"printer says {self.code}"
         return [] if told is None else [told]
@@ -93,16 +113,15 @@ def decide(jobs: Sequence[JobSeen], poll: Poll, now: datetime) -> Decision:
     if taken is not None:
         if not poll.is_online:
             return Decision("doubt", taken.job, f"printer says {poll.code}")
-        if poll.printing_in_progress or now - taken.since < PRINT_TIMEOUT:
+        if poll.is_busy or now - taken.since < PRINT_TIMEOUT:
             return Decision()
         return Decision("doubt", taken.job, "no confirmation came")
-    if not poll.is_online:
+    if not poll.is_online or poll.is_busy:
         return Decision()
     for one in jobs:
-        if one.job.state == "queued" and now > datetime.fromisoformat(one.job.expires_at):
-            return Decision("take", one.job)  # which finds that it is too old
         if one.job.is_ready:
-            return Decision(None, one.job)
+            # To take what is too old finds that it is.
+            return Decision("take" if one.job.is_too_old(now) else None, one.job)
     return Decision()
 
 
@@ -130,8 +149,7 @@ def outcome_of(code: str) -> tuple[Step, str]:
     if code.startswith("2") or code.upper() == "OK":
         return "done", ""
     told = f"printer says {code[:40]}"
-    # 4: the printer failed, perhaps in the middle. Else it could not read what it was given.
-    return ("doubt" if code.startswith("4") else "fail"), told
+    return ("doubt" if code.startswith(PRINTS_LATER) else "fail"), told
 
 
 def poll_answer(job: Job | None, media: Sequence[str]) -> dict[str, Any]:

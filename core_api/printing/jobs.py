@@ -1,9 +1,10 @@
-"""The life of a print job. Pure.
+"""The life of a print job. Pure. In which order a printer prints, `client_sdk/printer` decides.
 
 | from | step | to |
 | --- | --- | --- |
-| queued | take | sent; `failed`, too old, where its time has passed |
+| queued | take | sent; marked as a repeat, where the log began anew since |
 | sent by another agent, doubtful | take | sent, and marked as a repeat |
+| these, past their time | take | failed, too old: it waits for a person |
 | sent, doubtful | done | done: the printer's own word |
 | sent | fail | failed: it waits for a person |
 | sent | doubt | doubtful: it may be on paper or not |
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from base64 import b32encode
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, Literal
 
@@ -31,6 +32,8 @@ from core_api.printing.routing import Kind, Language, Media
 
 State = Literal["queued", "sent", "done", "failed", "doubtful"]
 Step = Literal["take", "done", "fail", "doubt", "again", "drop"]
+Names = Literal["dated", "plain"]
+"""How new jobs are named; jobs of either kind are known by whatever name they have."""
 
 PREFIX: Final = "print."
 MOST_ATTEMPTS: Final = 3
@@ -39,7 +42,10 @@ DONE_KEPT_S: Final = 60.0
 KEPT_S: Final = 86_400.0
 """How long a job stands that nothing happens to. Its history stays longer."""
 TOO_OLD: Final = "too old: print it again if it still matters"
+TOO_OLD_IN_DOUBT: Final = "too old, and may be on paper: print it again if it still matters"
 MOST_DETAIL: Final = 200
+EVER: Final = datetime.min.replace(tzinfo=UTC)
+"""Before all that happened."""
 _MARK_BYTES: Final = 5
 """40 bits keep two events of one order and version apart; the id of a command has 56 letters."""
 
@@ -85,6 +91,10 @@ class Job(Struct, frozen=True):
         """Whether an agent may take it without a person's word."""
         return self.state == "queued" or (self.state in ("doubtful", "sent") and not self.waits)
 
+    def is_too_old(self, now: datetime) -> bool:
+        """Whether it is printed on a person's word only."""
+        return now > datetime.fromisoformat(self.expires_at)
+
     @property
     def value(self) -> dict[str, Any]:
         """As the document has it."""
@@ -104,6 +114,12 @@ def name_of(order: str, version: int, copy: int, made_at: str) -> str:
     return f"{order}-{version}-{copy}-{mark}"
 
 
+def plain_name_of(order: str, version: int, copy: int) -> str:
+    """The name that v0.2.0-alpha.1 gives a job, and computes anew where a Star printer asks for it:
+    it finds no other. After a restore it may be the name of another ticket."""
+    return f"{order}-{version}-{copy}"
+
+
 def job_of(name: str, value: Mapping[str, Any]) -> Job:
     """Read a document that `Job.value` made.
 
@@ -117,7 +133,15 @@ def job_of(name: str, value: Mapping[str, Any]) -> Job:
     return msgspec.convert({**value, "id": name}, Job)
 
 
-def after(job: Job, step: Step, agent: str, attempt: int, detail: str, now: datetime) -> Job:
+def after(
+    job: Job,
+    step: Step,
+    agent: str,
+    attempt: int,
+    detail: str,
+    now: datetime,
+    began_at: datetime = EVER,
+) -> Job:
     """The job after the step; itself, if the step was taken before.
 
     Args:
@@ -127,13 +151,15 @@ def after(job: Job, step: Step, agent: str, attempt: int, detail: str, now: date
         attempt: which attempt it is about; that of `again` and `drop` is not looked at.
         detail: what a person may read.
         now: by the database's clock.
+        began_at: when the log's epoch did. A job of an event before that may have been printed in
+            what a restore of the database has taken back.
 
     Raises:
         StepRefusedError: the step does not follow.
     """
     detail = detail[:MOST_DETAIL]
     if step == "take":
-        return _taken(job, agent, now)
+        return _taken(job, agent, now, began_at)
     if step == "again":
         return _again(job, agent, now)
     if step == "drop":
@@ -161,19 +187,21 @@ def ends_at(job: Job, now: datetime) -> datetime:
     return max(now, datetime.fromisoformat(job.expires_at)) + timedelta(seconds=KEPT_S)
 
 
-def _taken(job: Job, agent: str, now: datetime) -> Job:
+def _taken(job: Job, agent: str, now: datetime, began_at: datetime) -> Job:
     if job.state == "sent" and job.agent == agent:
         return job
     if not job.is_ready:
         raise StepRefusedError(f"it is {job.state}" + (" and waits for a person" * job.waits))
-    if job.state == "queued" and now > datetime.fromisoformat(job.expires_at):
-        return replace(job, state="failed", waits=True, detail=TOO_OLD)
+    if job.is_too_old(now):
+        detail = TOO_OLD if job.state == "queued" else TOO_OLD_IN_DOUBT
+        return replace(job, state="failed", waits=True, detail=detail)
+    may_be_on_paper = job.state != "queued" or datetime.fromisoformat(job.made_at) < began_at
     return replace(
         job,
         state="sent",
         agent=agent,
         attempts=job.attempts + 1,
-        repeat=job.repeat or job.state != "queued",
+        repeat=job.repeat or may_be_on_paper,
         detail="",
     )
 

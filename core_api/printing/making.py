@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import Channel
 from core_api.documents.kept_versions import Head
@@ -23,9 +22,9 @@ from core_api.documents.refusals import RefusedEditError
 from core_api.edits.plan import Rules
 from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, transaction
 from core_api.printing.definitions import PRINT_DEFINITION
-from core_api.printing.jobs import PREFIX, Job, ends_at
+from core_api.printing.jobs import PREFIX, Job, Names, ends_at
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.planning import Planned, plan_jobs
 from core_api.printing.routing import printing_of
@@ -41,13 +40,12 @@ from core_api.printing.statements import (
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.writing import write_system_edits
 from server_common.limits import PRINT_JOB_BYTES, PRINT_JOBS
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.edits.reading import Connection
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 1.0
 """How long an order of another process waits at most before it is seen."""
@@ -69,6 +67,7 @@ class JobMaker:
         rules: what holds for all edits.
         committed: called after each commit with the channels that got an event.
         metrics: what is counted.
+        names: how new jobs are named.
     """
 
     def __init__(
@@ -77,11 +76,13 @@ class JobMaker:
         rules: Rules,
         committed: Callable[[Sequence[str]], None],
         metrics: PrintMetrics,
+        names: Names = "dated",
     ) -> None:
         self._pool = pool
         self._rules = rules
         self._committed = committed
         self._metrics = metrics
+        self._names: Names = names
         self._stores: frozenset[str] = frozenset()
         self._since = datetime(2000, 1, 1, tzinfo=UTC)
         self._news = asyncio.Event()
@@ -136,18 +137,14 @@ class JobMaker:
         """Make jobs of the next events of one printer; None: nothing can be done now."""
         channel = Channel("device", store_id, device_id)
         try:
-            with mapped_errors():
-                async with (
-                    self._pool.acquire() as connection,
-                    connection.transaction(isolation="read_committed"),
-                ):
-                    planned = await self._plan(connection, store_id, device_id)
-                    if planned is None:
-                        return None
-                    made = await self._write(connection, channel, planned)
-                    await move_printer(
-                        connection, store_id, device_id, planned.seq, has_jobs=bool(made)
-                    )
+            async with transaction(self._pool, isolation="read_committed") as connection:
+                planned = await self._plan(connection, store_id, device_id)
+                if planned is None:
+                    return None
+                made = await self._write(connection, channel, planned)
+                await move_printer(
+                    connection, store_id, device_id, planned.seq, has_jobs=bool(made)
+                )
         except UnavailableError as error:
             # Somebody holds a lock; or the database is gone, which the next printer finds out.
             _log.warning("making_print_jobs_failed", printer=str(channel), reason=str(error))
@@ -172,7 +169,8 @@ class JobMaker:
             return None
         if printer is None:
             return Planned(events[-1].seq)
-        return plan_jobs(events, printing, printer, locked.seq, max(0, PRINT_JOBS - locked.jobs))
+        room = max(0, PRINT_JOBS - locked.jobs)
+        return plan_jobs(events, printing, printer, locked.seq, room, self._names)
 
     async def _write(self, connection: Connection, channel: Channel, planned: Planned) -> int:
         if not planned.jobs:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from core_api.printing.jobs import State
+from server_common.ops.metrics import MetricFactory
 
 
 class PrintMetrics:
@@ -17,24 +18,18 @@ class PrintMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.made = Counter(
-            "yabam_core_made_prints", "Print jobs made of orders", registry=registry
-        )
-        self.not_made = Counter(
+        metrics = MetricFactory(registry)
+        self.made = metrics.counter("yabam_core_made_prints", "Print jobs made of orders")
+        self.not_made = metrics.counter(
             "yabam_core_unmade_prints",
             "Events of orders, and print jobs, that could not be made into paper",
-            registry=registry,
         )
-        self.settled = Counter(
+        self.settled = metrics.counter(
             "yabam_core_stepped_prints",
             "Steps of print jobs, by the state that each led to",
-            ["state"],
-            registry=registry,
+            state=get_args(State),
         )
-        self.waiting = Gauge(
+        self.waiting = metrics.gauge(
             "yabam_core_waiting_printers",
             "Printers with a job that is not printed for more than a minute",
-            registry=registry,
         )
-        for state in get_args(State):
-            self.settled.labels(state)

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.order import Order
-from core_api.printing.jobs import Job, name_of
+from core_api.printing.jobs import Job, Names, name_of, plain_name_of
 from core_api.printing.layout import lines_of
 from core_api.printing.routing import Printer, Printing, ticket_of
 
@@ -44,7 +44,12 @@ class Planned:
 
 
 def plan_jobs(
-    events: Sequence[LogEvent], printing: Printing, printer: Printer, seq: int, room: int
+    events: Sequence[LogEvent],
+    printing: Printing,
+    printer: Printer,
+    seq: int,
+    room: int,
+    names: Names = "dated",
 ) -> Planned:
     """Make the jobs of one printer.
 
@@ -54,6 +59,7 @@ def plan_jobs(
         printer: the printer.
         seq: what was looked at before.
         room: so many jobs there may be; the events behind that wait.
+        names: how they are named.
     """
     planned = Planned(seq)
     for event in events:
@@ -64,7 +70,8 @@ def plan_jobs(
             planned.unreadable.append(event.seq)
             planned.seq = event.seq
             continue
-        jobs = _jobs(printing, printer, None if before is None else before.data, now, event.seq)
+        order = None if before is None else before.data
+        jobs = _jobs(printing, printer, order, now, event.seq, names)
         if len(planned.jobs) + len(jobs) > room and planned.seq > seq:
             break
         planned.jobs += jobs
@@ -73,7 +80,12 @@ def plan_jobs(
 
 
 def _jobs(
-    printing: Printing, printer: Printer, before: Order | None, event: _Event, seq: int
+    printing: Printing,
+    printer: Printer,
+    before: Order | None,
+    event: _Event,
+    seq: int,
+    names: Names,
 ) -> list[Job]:
     order = event.data
     ticket = ticket_of(printing, printer, before, order)
@@ -95,7 +107,9 @@ def _jobs(
             columns=printer.columns,
             media=printer.media,
             lines=lines_of(ticket, order, printer, copy, at, printing.time_zone),
-            id=name_of(order.id, order.version, copy, made_at),
+            id=name_of(order.id, order.version, copy, made_at)
+            if names == "dated"
+            else plain_name_of(order.id, order.version, copy),
         )
         for copy in range(1, printer.copies + 1)
     ]

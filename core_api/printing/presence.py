@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.values import Value
@@ -22,16 +21,14 @@ from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.printing.statements import lock_document, read_value, take_silent
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.locked_rows import LockedRow
 from core_api.system_edits.writing import write_system_edits
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 5.0
 _AT_ONCE: Final = 50
@@ -87,14 +84,10 @@ class PrinterPresence:
         """
         count = 0
         while True:
-            with mapped_errors():
-                async with (
-                    self._pool.acquire() as connection,
-                    connection.transaction(isolation="read_committed"),
-                ):
-                    found, silent = await take_silent(connection, _AT_ONCE)
-                    printers = [Channel("device", store, device) for store, device in silent]
-                    changed = await self._set(connection, printers, {"online": False}, None)
+            async with transaction(self._pool, isolation="read_committed") as connection:
+                found, silent = await take_silent(connection, _AT_ONCE)
+                printers = [Channel("device", store, device) for store, device in silent]
+                changed = await self._set(connection, printers, {"online": False}, None)
             if not found:
                 return count
             if not silent:
@@ -106,12 +99,8 @@ class PrinterPresence:
     async def _write(
         self, printer: Channel, said: dict[str, Any], only_of: str | None = None
     ) -> None:
-        with mapped_errors():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                changed = await self._set(connection, [printer], said, only_of)
+        async with transaction(self._pool, isolation="read_committed") as connection:
+            changed = await self._set(connection, [printer], said, only_of)
         if changed:
             self._committed(changed)
 

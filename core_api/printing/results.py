@@ -6,9 +6,7 @@ attempt. A printer without an agent takes its jobs as they come, and reports the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.devices.applying import Printed
 from core_api.edits.plan import Rules
@@ -26,11 +24,9 @@ from core_api.printing.statements import (
 from core_api.printing.stepping import step_job
 from server_common.devices.identity import Identity
 from server_common.devices.messages import PrintAnswer, Result
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 NAMELESS: Final = "mqtt"
 """The agent of printers that name none."""

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import Channel
 from core_api.edits.plan import Rules
 from core_api.errors import ConflictError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.printing.cloudprnt import JobSeen
 from core_api.printing.jobs import PREFIX, Job, Step, job_of
 from core_api.printing.metrics import PrintMetrics
@@ -28,11 +26,9 @@ from core_api.printing.statements import (
     read_jobs,
 )
 from core_api.printing.stepping import step_job
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class PrintService:
@@ -100,23 +96,40 @@ class PrintService:
             ConflictError: the step does not follow, or the printer is another agent's.
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
+        _, job = await self._step(store_id, device_id, job_id, step, agent, attempt, detail)
+        return job
+
+    async def take_first(
+        self, store_id: str, device_id: str, job_id: str, agent: str
+    ) -> Job | None:
+        """Take a job; None: the agent had taken it before, or it is too old. Raises as `step`."""
+        before, job = await self._step(store_id, device_id, job_id, "take", agent, 0, "")
+        return job if job is not before and job.state == "sent" else None
+
+    async def _step(
+        self,
+        store_id: str,
+        device_id: str,
+        job_id: str,
+        step: Step,
+        agent: str,
+        attempt: int,
+        detail: str,
+    ) -> tuple[Job, Job]:
+        """The job before and after the step; the same one, if nothing has changed."""
         channel = Channel("device", store_id, device_id)
-        with mapped_errors():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                is_held = await is_held_by(connection, store_id, device_id, agent)
-                if step == "take" and not is_held:
-                    raise ConflictError(f"the printer {device_id} is not held by {agent}")
-                before, job = await step_job(
-                    connection, self._rules, channel, job_id, step, agent, attempt, detail
-                )
+        async with transaction(self._pool, isolation="read_committed") as connection:
+            is_held = await is_held_by(connection, store_id, device_id, agent)
+            if step == "take" and not is_held:
+                raise ConflictError(f"the printer {device_id} is not held by {agent}")
+            before, job = await step_job(
+                connection, self._rules, channel, job_id, step, agent, attempt, detail
+            )
         if job is not before:
             self._committed([str(channel)])
             self._metrics.settled.labels(job.state).inc()
             _log.info("print_job", printer=str(channel), job=job_id, step=step, state=job.state)
-        return job
+        return before, job
 
     async def jobs(self, printer: Channel) -> tuple[list[JobSeen], datetime]:
         """The jobs of a printer in the order in which they are printed, and the database's time.

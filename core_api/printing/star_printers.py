@@ -54,12 +54,12 @@ ON CONFLICT (store_id, device_id) DO UPDATE SET mac = excluded.mac, mode = exclu
 _WHOSE: Final = """
 SELECT s.store_id, s.device_id, d.media FROM star_printers s
      JOIN device_registrations d ON d.store_id = s.store_id AND d.device_id = s.device_id
-WHERE s.mac = $1 AND s.mode = 'full' AND d.removed_at IS NULL
+WHERE s.mac = $1 AND (s.mode = 'full' OR $2::bool) AND d.removed_at IS NULL
 """
 _CHANGED: Final = """
 UPDATE device_registrations
 SET change = (SELECT coalesce(max(change), 0) + 1 FROM device_registrations)
-WHERE store_id = $1 AND device_id = $2
+WHERE store_id = $1 AND device_id = $2 AND generation = $3 AND removed_at IS NULL RETURNING 1
 """
 
 # Several processes look; each printer is called by one.
@@ -89,7 +89,7 @@ class StarPrinters:
 
     async def keep(self, identity: Identity, mac: str, mode: Mode = "trigger") -> bool:
         """Note the MAC address of a registered printer, and how it is told to take its jobs. False:
-        another printer has the address.
+        another printer has the address, or the registration has ended meanwhile.
 
         Raises:
             UnavailableError: Postgres does not answer, or somebody holds a lock.
@@ -103,19 +103,26 @@ class StarPrinters:
                 if await connection.fetch(_IS_TAKEN, mac, *place):
                     return False
                 # A registration is locked before what belongs to it.
-                await connection.execute(_CHANGED, *place)
+                if not await connection.fetch(_CHANGED, *place, identity.generation):
+                    return False
                 await connection.execute(_KEEP, *place, mac, mode)
         return True
 
-    async def whose(self, mac: str) -> tuple[Channel, list[str]] | None:
-        """Whose printer this is that takes its jobs over MQTT: its channel, and the media types
-        that its registration names. None: nobody's.
+    async def whose(self, mac: str, *, any_mode: bool = False) -> tuple[Channel, list[str]] | None:
+        """Whose printer this is that takes its jobs over MQTT.
+
+        Args:
+            mac: its address.
+            any_mode: also if it was told of late to take them otherwise.
+
+        Returns:
+            Its channel, and the media types that its registration names; None: it is nobody's.
 
         Raises:
             UnavailableError: Postgres does not answer.
         """
         with mapped_errors():
-            rows = await self._pool.fetch(_WHOSE, mac)
+            rows = await self._pool.fetch(_WHOSE, mac, any_mode)
         return (Channel("device", rows[0][0], rows[0][1]), list(rows[0][2])) if rows else None
 
 
@@ -125,11 +132,18 @@ class Ringing:
     Args:
         pool: the database.
         ring: hands calls on; raises UnavailableError.
+        now_ms: milliseconds since the Unix epoch.
     """
 
-    def __init__(self, pool: Pool, ring: Callable[[Sequence[Ring]], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        ring: Callable[[Sequence[Ring]], Awaitable[None]],
+        now_ms: Callable[[], int],
+    ) -> None:
         self._pool = pool
         self._ring = ring
+        self._now_ms = now_ms
 
     async def run(self) -> None:
         """Call those whose time has come, again and again."""
@@ -149,7 +163,12 @@ class Ringing:
         with mapped_errors():
             rows = await self._pool.fetch(_DUE, IDLE_EVERY_S, WAITING_EVERY_S, _AT_ONCE)
         if rows:
+            # A printer that was away for the night is not called for all of it.
+            until_ms = self._now_ms() + int(IDLE_EVERY_S * 1000)
             await self._ring(
-                [Ring(store, device, mac, _CALLS[mode]) for store, device, mac, mode in rows]
+                [
+                    Ring(store, device, mac, _CALLS[mode], until_ms=until_ms)
+                    for store, device, mac, mode in rows
+                ]
             )
         return len(rows)

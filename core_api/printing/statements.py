@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from core_api.edits.reading import Connection
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
@@ -152,6 +152,7 @@ UNION ALL
 SELECT '', '', 0, NULL, 0, now(), now()
 """
 
+_EPOCH_BEGAN: Final = "SELECT started_at FROM epoch"
 _IS_JOB: Final = "SELECT 1 FROM documents WHERE channel = $1 AND key = $2"
 
 # What an agent may take without a person's word, as `Job.is_ready` says.
@@ -333,6 +334,13 @@ async def read_jobs(connection: Connection, channel: str) -> tuple[list[LockedRo
     return [LockedRow(*row) for row in rows if row[1]], rows[-1][6]
 
 
+async def epoch_began(connection: Connection) -> datetime:
+    """When the log began anew last: what is older may have been printed in what is lost since."""
+    ((at,),) = await connection.fetch(_EPOCH_BEGAN)
+    began: datetime = at
+    return began
+
+
 async def is_job(connection: Connection, channel: str, key: str) -> bool:
     """Whether there is such a job, or was one of late."""
     return bool(await connection.fetch(_IS_JOB, channel, key))
@@ -356,12 +364,5 @@ async def printers_waiting(pool: Pool, longer_than_s: float) -> int:
     return count
 
 
-async def trim_jobs(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` jobs that are gone so long. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_jobs: Final = trim_by(_TRIM)
+"""Forgets jobs that are long gone."""

@@ -9,8 +9,8 @@ from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ConflictError, NotFoundError
 from core_api.printing.definitions import PRINT_DEFINITION
-from core_api.printing.jobs import PREFIX, Job, Step, StepRefusedError, after, ends_at, job_of
-from core_api.printing.statements import count_waiting, lock_document
+from core_api.printing.jobs import EVER, PREFIX, Job, Step, StepRefusedError, after, ends_at, job_of
+from core_api.printing.statements import count_waiting, epoch_began, lock_document
 from core_api.receipts.reached import note_printed
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.writing import write_system_edits
@@ -48,8 +48,9 @@ async def step_job(
     if row is None or head is None or head.value is None:
         raise NotFoundError(f"there is no print job {job_id} in {printer}")
     before = job_of(job_id, head.value)
+    began_at = await epoch_began(connection) if step == "take" else EVER
     try:
-        job = after(before, step, agent, attempt, detail, row.now)
+        job = after(before, step, agent, attempt, detail, row.now, began_at)
     except StepRefusedError as error:
         raise ConflictError(f"{step} does not follow: {error}") from error
     if job is before:

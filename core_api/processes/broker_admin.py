@@ -5,15 +5,14 @@ from __future__ import annotations
 import socket
 from argparse import Namespace
 
-import structlog
-
 from core_api.broker_admin.main import run_broker_admin
 from core_api.postgres.pool import open_pool
 from core_api.processes.starting import Place, start
 from core_api.settings import BrokerAdminSettings
 from core_api.wiring import stop_signal, token_keys
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def broker_admin(_options: Namespace) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 from argparse import Namespace
 
-import structlog
-
 from core_api.edits.plan import Rules
 from core_api.ingest.devices import DeviceIngest, DeviceTopics
 from core_api.ingest.main import run_ingest
@@ -29,8 +27,9 @@ from core_api.wiring import (
     token_keys,
     utc_now,
 )
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def ingest(_options: Namespace) -> None:

@@ -7,15 +7,14 @@ import secrets
 import socket
 from argparse import Namespace
 
-import structlog
-
 from core_api.postgres.pool import open_pool
 from core_api.processes.starting import Place, start
 from core_api.relay.main import run_relay
 from core_api.settings import RelaySettings
 from core_api.wiring import stop_signal, token_keys
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def relay(_options: Namespace) -> None:

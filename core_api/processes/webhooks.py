@@ -6,7 +6,6 @@ import socket
 import time
 from argparse import Namespace
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from core_api.postgres.pool import Pool, open_pool
@@ -22,8 +21,9 @@ from core_api.webhooks.addresses import Networks
 from core_api.webhooks.main import Tasks, run_webhooks
 from core_api.webhooks.posting import Poster
 from core_api.wiring import stop_signal, token_keys, utc_now
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def webhooks(_options: Namespace) -> None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.messages import Told
@@ -27,12 +25,10 @@ from server_common.limits import (
     PUSHES_AT_ONCE_EACH,
     PUSHES_AT_ONCE_OWNER,
 )
+from server_common.logs import get_logger
 from server_common.revocations.holders import Holder
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 HOLD_S: Final = 30.0
 """A process that dies holds its subscriptions for so long; longer than an attempt takes."""
@@ -297,9 +293,7 @@ class DueOwners:
     def __init__(self, pool: Pool, revoked: Revoked, after_s: float) -> None:
         self._pool = pool
         self._after_s = after_s
-        self._signed_out = SignedOut(
-            pool, revoked, holders=_HOLDERS, end_all=_END_HOLDERS, end=_END
-        )
+        self._signed_out = SignedOut(pool, revoked, holders=_HOLDERS, end=_END_HOLDERS)
 
     async def take(self, held: Sequence[Due], most: int, *, failing: bool) -> list[Due]:
         """As `take_due`, without those whose owner was signed out. Raises UnavailableError."""

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.guests import LEFT
@@ -22,12 +20,10 @@ from core_api.push.subscriptions import LATE_AFTER_S, Standing
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
 from server_common.limits import PUSH_ORDERS_NAMED, PUSHES_AT_ONCE_EACH
+from server_common.logs import get_logger
 from server_common.revocations.holders import Holder
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 HOLD_S: Final = 30.0
 """A process that dies holds its phones for so long; longer than an attempt takes."""
@@ -170,9 +166,7 @@ class DueGuests:
 
     def __init__(self, pool: Pool, revoked: Revoked) -> None:
         self._pool = pool
-        self._signed_out = SignedOut(
-            pool, revoked, holders=_HOLDERS, end_all=_END_HOLDERS, end=_END
-        )
+        self._signed_out = SignedOut(pool, revoked, holders=_HOLDERS, end=_END_HOLDERS)
 
     async def take(self, held: Sequence[DueGuest], most: int, *, failing: bool) -> list[DueGuest]:
         """Take phones whose orders have been ready for the longest first.

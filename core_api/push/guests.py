@@ -12,8 +12,8 @@ from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
-from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.push.messages import check_browser_key
 from core_api.push.registrations import ORDER
 from core_api.push.subscriptions import GuestPush, Subscribe
@@ -143,12 +143,11 @@ class GuestPhones:
             return
 
         async def add() -> None:
-            with mapped_errors():
-                async with self._pool.acquire() as connection, connection.transaction():
-                    await connection.execute(ORDER)
-                    await connection.execute(_CLEAR, *where, wanted.endpoint)
-                    _check_room(dict(await connection.fetchrow(_ROOM, *where) or {}))
-                    await connection.execute(_PUT, *row, float(caller.expires_at), KEPT_S)
+            async with transaction(self._pool) as connection:
+                await connection.execute(ORDER)
+                await connection.execute(_CLEAR, *where, wanted.endpoint)
+                _check_room(dict(await connection.fetchrow(_ROOM, *where) or {}))
+                await connection.execute(_PUT, *row, float(caller.expires_at), KEPT_S)
 
         await despite_locks(add)
 
@@ -195,12 +194,5 @@ def _check_room(found: Mapping[str, int]) -> None:
             raise TooManyDevicesError(f"there may be {most} {told}")
 
 
-async def trim_guest_phones(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` phones that have not subscribed again for so long. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_guest_phones: Final = trim_by(_TRIM)
+"""Forgets phones that have not subscribed again for long."""

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from core_api.push.rules import Ending
 from core_api.push.subscriptions import Standing
 from core_api.webhooks.rules import Kind
+from server_common.ops.metrics import MetricFactory
 
 Whose = Literal["owners", "guests"]
 
@@ -28,52 +29,39 @@ class PushMetrics:
     ) -> None:
         self._monotonic_s = monotonic_s
         self._looked_at: dict[Whose, float] = dict.fromkeys(get_args(Whose), monotonic_s())
-        self.attempts = Counter(
+        metrics = MetricFactory(registry)
+        self.attempts = metrics.counter(
             "yabam_pushes_attempts",
             "Requests to push services, by what they came to",
-            ["outcome"],
-            registry=registry,
+            outcome=get_args(Kind),
         )
-        self.ended = Counter(
+        self.ended = metrics.counter(
             "yabam_pushes_ended",
             "Browsers that are told nothing any more, by why",
-            ["why"],
-            registry=registry,
+            why=get_args(Ending),
         )
-        self.bugs = Counter(
-            "yabam_pushes_bugs",
-            "Browsers that were left for a while because our own code failed",
-            registry=registry,
+        self.bugs = metrics.counter(
+            "yabam_pushes_bugs", "Browsers that were left for a while because our own code failed"
         )
-        self.under_way = Gauge(
-            "yabam_pushes_under_way", "Requests to push services under way", registry=registry
+        self.under_way = metrics.gauge(
+            "yabam_pushes_under_way", "Requests to push services under way"
         )
-        self.subscriptions = Gauge(
+        self.subscriptions = metrics.gauge(
             "yabam_pushes_subscriptions",
             "Browsers that are told of orders, each of an owner for each of its stores",
-            ["whose"],
-            registry=registry,
+            whose=get_args(Whose),
         )
-        self.late = Gauge(
+        self.late = metrics.gauge(
             "yabam_pushes_late",
             "Those whose push service has failed for more than five minutes",
-            ["whose"],
-            registry=registry,
+            whose=get_args(Whose),
         )
-        self.unlooked = Gauge(
+        self.unlooked = metrics.gauge(
             "yabam_pushes_unlooked_seconds",
             "How long ago the last look for browsers that are to be told succeeded",
-            registry=registry,
         )
         # Also where the task hangs, or ends at its start again and again.
         self.unlooked.set_function(lambda: self._monotonic_s() - min(self._looked_at.values()))
-        for kind in get_args(Kind):
-            self.attempts.labels(kind)
-        for why in get_args(Ending):
-            self.ended.labels(why)
-        for whose in get_args(Whose):
-            self.subscriptions.labels(whose)
-            self.late.labels(whose)
 
     def looked(self, whose: Whose) -> None:
         """Take that a look for those of a kind has succeeded."""

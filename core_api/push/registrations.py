@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
-from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors, transaction
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.push.messages import PushKeys, check_browser_key
 from core_api.push.subscriptions import LATE_AFTER_S, Push, Standing, Subscribe
 from core_api.webhooks.addresses import Networks, check_url, origin_of
@@ -118,13 +118,12 @@ class PushSubscriptions:
 
     async def _add(self, row: tuple[Any, ...], origin: str) -> None:
         store_id, device, endpoint = row[:3]
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(ORDER)
-                await connection.execute(_DROP_TWIN, store_id, device, endpoint)
-                room = await connection.fetchrow(_ROOM, store_id, device)
-                _check_room(dict(room or {}))
-                await connection.execute(_PUT, *row, origin)
+        async with transaction(self._pool) as connection:
+            await connection.execute(ORDER)
+            await connection.execute(_DROP_TWIN, store_id, device, endpoint)
+            room = await connection.fetchrow(_ROOM, store_id, device)
+            _check_room(dict(room or {}))
+            await connection.execute(_PUT, *row, origin)
 
     async def list(self, store_id: str) -> list[Push]:
         """Those of a store. Raises UnavailableError."""
@@ -168,12 +167,5 @@ async def read_standing(pool: Pool) -> Standing:
     return Standing(**row) if row else Standing(0, 0)
 
 
-async def trim_pushes(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` browsers whose page was not opened for so long. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_pushes: Final = trim_by(_TRIM)
+"""Forgets browsers whose page was not opened for long."""

@@ -12,9 +12,8 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
-import structlog
 from msgspec import Struct
 
 from core_api.errors import UnavailableError
@@ -25,11 +24,9 @@ from core_api.push.subscriptions import Standing
 from core_api.sending_tasks import SendingTasks
 from core_api.webhooks.posting import Poster
 from server_common.limits import PUSHES_AT_ONCE
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 1.0
 _COUNT_EVERY: Final = 5

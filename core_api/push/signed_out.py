@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.revocations.watching import Revoked
 from server_common.revocations.holders import Holder
+
+AGAIN: Final = 12
+"""Settlements after a revocation that compare all once more. A request that was let in just before
+may write after the first comparison, and Cores learn of a revocation a second or two later; of this
+list it is forgotten an hour after the token's end, while a browser is told for a month."""
 
 
 class Held(Protocol):
@@ -15,7 +20,7 @@ class Held(Protocol):
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What the statement that forgets it takes."""
+        """By what the statement that forgets it finds it."""
 
     @property
     def holder(self) -> Holder:
@@ -33,21 +38,18 @@ class SignedOut:
         revoked: what is known of revoked tokens.
         holders: the statement that reads all of them: the columns of their key, then `token`,
             `session`, `subject` and when somebody signed in.
-        end_all: the one that forgets those with these keys, tokens and sessions, an array of each:
+        end: the one that forgets those with these keys, tokens and sessions, an array of each:
             whose page has a new token by now goes on.
-        end: the one that forgets the one with this key.
     """
 
-    def __init__(
-        self, pool: Pool, revoked: Revoked, *, holders: str, end_all: str, end: str
-    ) -> None:
+    def __init__(self, pool: Pool, revoked: Revoked, *, holders: str, end: str) -> None:
         self._pool = pool
         self._revoked = revoked
         self._holders = holders
-        self._end_all = end_all
         self._end = end
         self._compared: int | None = None
         """The newest revocation that all were compared with."""
+        self._again = 0
 
     async def end_of(self, taken: Sequence[D]) -> list[D]:
         """Forget those whose holder is signed out by now, and return them.
@@ -60,24 +62,29 @@ class SignedOut:
         # Not before: what is revoked by now counts.
         await self._revoked.look()
         ended = [one for one in taken if self._revoked.covers(one.holder)]
-        for one in ended:
-            with any_error_mapped():
-                await self._pool.execute(self._end, *one.key)
+        await self._forget([(*one.key, one.holder.token, one.holder.session) for one in ended])
         return ended
 
     async def settle(self) -> None:
-        """Forget all whose holder is signed out, if anything was revoked since the last time.
+        """Forget all whose holder is signed out, if anything was revoked of late.
 
         Raises:
             UnavailableError: Postgres does not answer.
         """
         await self._revoked.look()
         newest = self._revoked.newest
-        if newest == self._compared:
+        is_new = newest != self._compared
+        if not is_new and not self._again:
             return
         with any_error_mapped():
             rows = await self._pool.fetch(self._holders)
-            ended = [tuple(row)[:-2] for row in rows if self._revoked.covers(Holder(*row[-4:]))]
-            if ended:
-                await self._pool.execute(self._end_all, *map(list, zip(*ended, strict=True)))
+        await self._forget(
+            [tuple(row)[:-2] for row in rows if self._revoked.covers(Holder(*row[-4:]))]
+        )
+        self._again = AGAIN if is_new else self._again - 1
         self._compared = newest
+
+    async def _forget(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        if rows:
+            with any_error_mapped():
+                await self._pool.execute(self._end, *map(list, zip(*rows, strict=True)))

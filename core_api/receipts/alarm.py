@@ -14,20 +14,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
-import structlog
 
 from core_api.kafka.alerts import Alerts, keep_looking
 from core_api.kafka.messages import Message
 from core_api.receipts.metrics import KINDS, AlarmMetrics
 from core_api.receipts.statements import Unreached, find_unreached, mark_told, untold
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.kafka.publisher import KafkaPublisher
     from core_api.postgres.pool import Pool
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 RECORD_TYPE: Final = b"store.unreached"
 

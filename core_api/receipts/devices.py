@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -20,11 +19,9 @@ from client_sdk.contract.device import DeviceMode, DeviceReport
 from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, UnavailableError
 from server_common.limits import UNSTORED_REPORTS
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 BATCH: Final = 1000
 """Reports that one statement stores: so few that it is done well within its time."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
@@ -21,12 +20,10 @@ from core_api.kafka.topics import Topic, ensure_topics
 from core_api.receipts.devices import DeviceLog, Sighting, receipt_of
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
+from server_common.logs import get_logger
 from server_common.receipts import decode_receipts
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 GROUP: Final = "core-receipts"
 _MAX_RECORDS: Final = 500

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
+
+from server_common.ops.metrics import MetricFactory
 
 KINDS: Final = ("unreceived", "unaccepted")
 """Why an order is reported: no device of its store has it, or nobody has accepted it, in time."""
@@ -18,23 +20,18 @@ class AlarmMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.unreached = Gauge(
+        metrics = MetricFactory(registry)
+        self.unreached = metrics.gauge(
             "yabam_relay_unreached_orders",
             "Orders that no device of their store has received, or nobody has accepted, in time",
-            ["kind"],
-            registry=registry,
+            kind=KINDS,
         )
-        self.alerts = Counter(
+        self.alerts = metrics.counter(
             "yabam_relay_unreached_alerts",
             "Orders that reach nobody, told on the alerts topic",
-            ["kind"],
-            registry=registry,
+            kind=KINDS,
         )
-        self.held = Gauge(
+        self.held = metrics.gauge(
             "yabam_relay_receipts_lag_state",
             "1 while receipts wait in Kafka, so that no order is reported as unreceived",
-            registry=registry,
         )
-        for kind in KINDS:
-            self.unreached.labels(kind)
-            self.alerts.labels(kind)

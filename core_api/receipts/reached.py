@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from client_sdk.contract.channel import Channel
 from core_api.errors import NotFoundError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.receipts.holders import (
     SEEN_WITHIN_S,
     Holder,
@@ -151,12 +151,5 @@ async def note_printed(connection: Connection, order_id: str, device_id: str) ->
     await connection.fetch(_PRINTED, order_id, device_id)
 
 
-async def trim_reached(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` of what was shown or printed so long ago. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_reached: Final = trim_by(_TRIM)
+"""Forgets what was shown or printed long ago."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.receipts.devices import Device, Sighting
 
 # A device that does not say its epoch goes on from a cursor of the current one. A receipt says what
@@ -156,15 +156,8 @@ async def list_devices(pool: Pool, store_id: str, limit: int) -> list[Device]:
     ]
 
 
-async def trim_devices(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` devices not seen for `older_than_s`. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_devices: Final = trim_by(_TRIM)
+"""Deletes devices that were not seen for long."""
 
 
 async def find_unreached(

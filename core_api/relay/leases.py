@@ -1,8 +1,9 @@
 """Who owns which shard. Pure.
 
 Every relay computes the same plan from what stands in the database, so no relay leads the others.
-The numbers of a plan add up to all shards: each shard has exactly one relay that wants it, once all
-see the same members. Until then two may want the same one; the claiming statement lets one win.
+Once all see the same members, each shard has exactly one relay that wants it. Until then two may
+want the same one; the claiming statement lets one win. How long a lease lives is a setting of Core,
+`relay_lease_s`.
 """
 
 from __future__ import annotations

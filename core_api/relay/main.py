@@ -29,7 +29,7 @@ from core_api.restore.guard import LifetimeGuard
 from core_api.restore.main import Log
 from core_api.revocations.telling import Teller
 from server_common.kafka.connection import chain_of
-from server_common.ops_server import OpsServer
+from server_common.ops.server import OpsServer
 from server_common.supervision import Supervisor
 from server_common.tls.metrics import watched
 

@@ -1,4 +1,8 @@
-"""When a watermark is due, and how soon the outbox is read again. Pure."""
+"""When a watermark is due, and how soon the outbox is read again. Pure.
+
+Watermarks are the proof of promise 5 (silence is proven): all that was committed before one has
+been published. `cycle.py` says when one may be written.
+"""
 
 from __future__ import annotations
 

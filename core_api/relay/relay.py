@@ -32,8 +32,6 @@ import secrets
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import structlog
-
 from core_api.errors import CoreError, UnavailableError, UnreadableRowError
 from core_api.kafka.topics import BrokerError
 from core_api.relay.cycle import Cycle, OutboxReading, plan_cycle
@@ -46,13 +44,12 @@ from core_api.relay.shards import Shards
 from core_api.relay.unreadable import read_around
 from server_common.backoff import Backoff
 from server_common.errors import SettingsError
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.relay.metrics import RelayMetrics
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 _Result = TypeVar("_Result")
 
 BATCH_ROWS: Final = 1000

@@ -7,20 +7,17 @@ from collections.abc import Callable, Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from core_api.kafka.messages import PublishResult
 from core_api.kafka.topics import BrokerError
 from core_api.relay.cycle import Cycle, CycleOutcome, narrow, settle
 from core_api.relay.held_shard import HeldShard
 from core_api.relay.ports import OutboxPort
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.relay.metrics import RelayMetrics
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 TOGETHER_S: Final = 0.05
 """How long to wait for the other partitions once one has answered: usually all answer within

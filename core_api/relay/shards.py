@@ -6,19 +6,16 @@ import contextlib
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
-import structlog
-
 from core_api.errors import UnavailableError
 from core_api.relay.held_shard import HeldShard
 from core_api.relay.leases import plan_leases
 from core_api.relay.ports import OutboxPort, Publisher, RestoreGuard
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.relay.metrics import RelayMetrics
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 
 class Shards:

@@ -4,14 +4,14 @@ After a restore, seqs that clients have seen already are given again to other ev
 tells every client to start anew. Three things show that it is due: the database is not the one
 that the epoch began in; it is, but its log ends before where it has ended already; and something
 was published that the database does not have, or has otherwise.
-A standby that was promoted is such another database; it keeps the epoch where it can be shown that
+A standby that was promoted is another database, too; it keeps the epoch where it can be shown that
 it lacks nothing (docs/decisions/0020-promoted-standbys.md).
 
-What none can show: a restore in place (see `lineage.py`), while no relay worked, of what was
-committed and fetched by clients but never published, or published longer ago than Kafka keeps; and
-a dump loaded over the tables, with which the log goes on, of the same. A client whose
-cursor is beyond the head is given a reset all the same; one that is not beyond it is found out by
-the digest at its next sync.
+None of the three shows the loss of events that clients have fetched and Kafka does not hold: they
+were never published, or Kafka has deleted them. It can happen when a database is restored in place
+(see `lineage.py`) while no relay works, or when a dump is loaded over the tables. A client whose
+cursor is beyond the head is given a reset all the same; the others are found out by the digest at
+their next sync.
 """
 
 from __future__ import annotations

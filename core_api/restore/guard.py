@@ -20,8 +20,6 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
-
 from core_api.kafka.topics import BrokerError
 from core_api.restore.detection import (
     LastPublished,
@@ -34,14 +32,13 @@ from core_api.restore.detection import (
     regress_sign,
 )
 from server_common.errors import SettingsError
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.restore.lineage import StoredLineage
     from core_api.restore.published_records import PublishedTail
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 _SIGNS_TOLD: Final = 5
 _KAFKA_TELLS_WITHIN_S: Final = 20.0
 """A relay does nothing else meanwhile, and counts as dead after 30 s."""

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from client_sdk.contract.digest import canonical
 from client_sdk.contract.state.patch import diff
@@ -21,11 +19,9 @@ from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.trim_around_damage import UNDELETABLE
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.retention.history_cuts import Cut, KeptVersion, cut, kept_s
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 3600.0
 _DOCUMENTS: Final = 50

@@ -6,19 +6,15 @@ Rows that somebody holds are left for later (docs/architecture.md, "Locks").
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.documents.definitions import Definitions
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.trim_around_damage import ALL_TIME_S, UNDELETABLE, trim_by
 from core_api.postgres.unreadable_rows import unreadable_rows
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 # Old rows are found by the BRIN index over their time, which is Core's; what is still to be
 # published is kept by its place in the channel, whatever its time says. The counter rows are locked
@@ -190,26 +186,12 @@ async def trim_log(
     return (row[0], row[1], row[2]) if row else (0, 0, ())
 
 
-async def trim_keys(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` idempotency keys older than `older_than_s`. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM_KEYS, older_than_s, batch, at_most_s)
+trim_keys: Final = trim_by(_TRIM_KEYS)
+"""Deletes old idempotency keys."""
 
 
-async def trim_empty(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` rows of documents that never were. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM_EMPTY, older_than_s, batch, at_most_s)
+trim_empty: Final = trim_by(_TRIM_EMPTY)
+"""Deletes old rows of documents that never were."""
 
 
 async def trim_clients(

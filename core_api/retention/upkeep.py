@@ -8,20 +8,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, check_database
 from core_api.postgres.trim_around_damage import Trim, trim_around
 from core_api.retention.log_trim import trim_log_round
 from server_common.backoff import Backoff
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _TRIM_BATCH: Final = 1000
 _TRIM_EVERY_S: Final = 60.0

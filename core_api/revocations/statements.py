@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from core_api.errors import TooManyRevocationsError
-from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.trim_around_damage import trim_by
 from server_common.limits import REVOCATIONS
 from server_common.revocations.records import Kind, Revocation, key_of
 
@@ -104,17 +104,16 @@ async def revoke(pool: Pool, wanted: NewRevocation, room: int = 0) -> None:
         TooManyRevocationsError: there are as many as may be.
         UnavailableError: the database does not answer.
     """
-    with mapped_errors():
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute(_ORDER)
-            if await connection.fetchval(_FULL, wanted.kind, wanted.name, REVOCATIONS + room):
-                raise TooManyRevocationsError(
-                    f"{REVOCATIONS} are revoked already: say `until` when their tokens expire, "
-                    "or take a key that is not needed from the ring"
-                )
-            await connection.execute(
-                _REVOKE, wanted.kind, wanted.name, wanted.before, wanted.until, wanted.made_by
+    async with transaction(pool) as connection:
+        await connection.execute(_ORDER)
+        if await connection.fetchval(_FULL, wanted.kind, wanted.name, REVOCATIONS + room):
+            raise TooManyRevocationsError(
+                f"{REVOCATIONS} are revoked already: say `until` when their tokens expire, "
+                "or take a key that is not needed from the ring"
             )
+        await connection.execute(
+            _REVOKE, wanted.kind, wanted.name, wanted.before, wanted.until, wanted.made_by
+        )
 
 
 async def database_now(pool: Pool) -> datetime:
@@ -157,15 +156,8 @@ async def list_newest(pool: Pool, most: int) -> list[Listed]:
     return [Listed(*row) for row in rows]
 
 
-async def trim_revocations(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Forget at most `batch` whose last token expired so long ago. Returns how many.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_revocations: Final = trim_by(_TRIM)
+"""Forgets those whose last token expired long ago."""
 
 
 def _revocation(kind: Kind, name: str, before: int) -> Revocation:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.errors import UnavailableError
 from core_api.kafka.messages import Message, PublishResult
@@ -17,12 +15,10 @@ from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError
 from core_api.postgres.pool import Pool
 from core_api.revocations.statements import note_told, read_untold
+from server_common.logs import get_logger
 from server_common.revocations.records import encode_revocation
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _LOOK_EVERY_S: Final = 1.0
 _ANSWER_WITHIN_S: Final = 2.0

@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError, UnavailableError
 from core_api.postgres.pool import Pool
 from core_api.revocations.statements import PAGE, newest_id, read_after
+from server_common.logs import get_logger
 from server_common.revocations.holders import Holder, Revocations
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 LOOK_EVERY_S: Final = 1.0
 _ANSWER_WITHIN_S: Final = 2.0

@@ -3,8 +3,8 @@ channel.
 
 An event in the log that cannot be given makes the channel begin anew: the open orders, or the
 documents, stand elsewhere and are still to be had. A document's value that cannot be given is left
-out as a large one is. A channel whose orders cannot be given is left out of the answer: its client
-takes the others, says what is missing, and asks again with back-off.
+out, as one that is too large for a snapshot. A channel whose orders cannot be given is left out of
+the answer: its client takes the others, says what is missing, and asks again with back-off.
 
 Text that Postgres gives and that is no JSON is treated in the same way. To look for it in each row
 would cost every answer something, so the answer is looked at as a whole, and the rows only where
@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
-import structlog
 
 from client_sdk.contract.channel import carries_documents
 from core_api.errors import UnavailableError, UnreadableRowError
@@ -28,11 +27,9 @@ from core_api.sync.document_reading import read_documents
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 from core_api.sync.reading import read_pages
 from core_api.sync.rules import ChannelAnswer, snapshot_of
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 Unreadable = Literal["event", "value", "channel"]
 """What cannot be given: an event of the log, so its channel begins anew; a document's value, so it

@@ -1,4 +1,4 @@
-"""The statement that reads the documents of channels; all of a channel's stand in one page."""
+"""The statement that reads the documents of channels. One page holds all documents of a channel."""
 
 from __future__ import annotations
 

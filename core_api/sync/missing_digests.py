@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.digest import EMPTY, content_hash
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool
 from core_api.sync.missing_digest_statements import correct, read_unknown
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-log: FilteringBoundLogger = structlog.get_logger(__name__)
+log = get_logger()
 
 MAX_WAITING: Final = 1000
 """The most channels that wait; the next sync of a further one hands it in again."""

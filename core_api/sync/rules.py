@@ -1,7 +1,8 @@
 """Fetch Sync's rules: what a request means, when a client must start anew, what the answer says.
 
-Pure; the reads stand in `reading.py`, their gathering in `service.py`. The rule for promise 3's
-server half is `page_of`: events go on exactly after the cursor, or there is a reset and a snapshot.
+Pure; the reads stand in `reading.py`, their gathering in `service.py`. The rule for promise 3
+(contiguous) in Core is `page_of`: events go on exactly after the cursor, or there is a reset and a
+snapshot.
 """
 
 from __future__ import annotations

@@ -6,24 +6,22 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from core_api.documents.new_version import ended
 from core_api.edits.lifetimes import still_ends
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import LockedError, UnavailableError, UnreadableRowError
-from core_api.postgres.pool import Pool, mapped_errors
+from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.system_edits.changes import SystemEdit
 from core_api.system_edits.locked_rows import LockedRow, due_names, lock_due
 from core_api.system_edits.writing import write_system_edits
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from structlog.typing import FilteringBoundLogger
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 1.0
 _BATCH: Final = 50
@@ -112,15 +110,11 @@ class Ending:
 
     async def _end_some(self, but: Collection[str], limit: int, seen: list[LockedRow]) -> int:
         """Decide on some documents; `seen` is given those that were locked, whatever happens."""
-        with mapped_errors():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="read_committed"),
-            ):
-                seen += await lock_due(connection, sorted(but), limit)
-                if not seen:
-                    return 0
-                edits = await self._write(connection, seen)
+        async with transaction(self._pool, isolation="read_committed") as connection:
+            seen += await lock_due(connection, sorted(but), limit)
+            if not seen:
+                return 0
+            edits = await self._write(connection, seen)
         channels = sorted({str(edit.channel) for edit in edits})
         if channels:
             self._committed(channels)

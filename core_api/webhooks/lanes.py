@@ -1,8 +1,8 @@
 """The lanes of the database: each is one store of one subscription, with its place in the log.
 
-A lane belongs to the process that holds it; `fence` is checked by each statement that moves it, so
-what a process does that has lost the lane, or after somebody has replayed, resumed or removed it,
-changes nothing.
+A lane belongs to the process that holds it. Each statement that moves it checks `fence`. So a
+process that has lost the lane changes nothing, nor does one whose lane was replayed, resumed or
+removed meanwhile. What is sent, and in which order, `sender.py` decides.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ HOLD_S: Final = 40.0
 # Whether the database that answers is the one that its epoch began in, as far as is known.
 _OF_ITS_EPOCH: Final = f"coalesce(e.born_in = {IDENTITY}, true)"
 # Locks the lanes that it takes, passing over those that somebody holds. A probe of the primary key
-# of channel_heads for each lane that is due. What lies further ahead than anything is put off was
-# written before the clock was set back. Nothing is taken in a database that is not the one of its
-# epoch: it may give seqs to other events that receivers have seen already.
+# of channel_heads for each lane that is due. A time further ahead than any wait was
+# written before the clock was set back, and is due. Nothing is taken in a database that is not the
+# one of its epoch: it may give seqs to other events that receivers have seen already.
 _TAKE: Final = f"""
 WITH ranked AS MATERIALIZED (
     SELECT l.webhook_id, l.store_id, coalesce(b.busy, 0) + row_number() OVER (

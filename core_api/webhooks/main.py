@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
@@ -22,17 +21,16 @@ from core_api.webhooks.registrations import read_standing
 from core_api.webhooks.sender import Sender
 from core_api.webhooks.signing import webhook_keys
 from server_common.errors import SettingsError
-from server_common.ops_server import OpsServer
+from server_common.logs import get_logger
+from server_common.ops.server import OpsServer
 from server_common.supervision import Supervisor
 from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.postgres.pool import Pool
     from core_api.settings import WebhooksSettings
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _ALIVE_WITHIN_S: Final = 60.0
 _COUNT_EVERY_S: Final = 5.0

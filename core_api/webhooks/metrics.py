@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Final, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from core_api.webhooks.rules import Kind
 from core_api.webhooks.subscriptions import Standing
+from server_common.ops.metrics import MetricFactory
 
 TASKS: Final = ("send", "hints", "count", "push", "certificate")
 
@@ -27,65 +28,48 @@ class WebhookMetrics:
     ) -> None:
         self._monotonic_s = monotonic_s
         self._looked_at = monotonic_s()
-        self.attempts = Counter(
+        metrics = MetricFactory(registry)
+        self.attempts = metrics.counter(
             "yabam_webhooks_attempts",
             "Requests to receivers, by what they came to",
-            ["outcome"],
-            registry=registry,
+            outcome=get_args(Kind),
         )
-        self.set_aside = Counter(
+        self.set_aside = metrics.counter(
             "yabam_webhooks_set_aside",
             "Events that were left out because their receiver refuses them and takes others",
-            registry=registry,
         )
-        self.bugs = Counter(
+        self.bugs = metrics.counter(
             "yabam_webhooks_bugs",
             "Stores of a webhook that were left for a while because our own code failed",
-            registry=registry,
         )
-        self.unreadable = Gauge(
+        self.unreadable = metrics.gauge(
             "yabam_webhooks_unreadable",
             "Stores of webhooks that are not sent because the database cannot give their rows",
-            registry=registry,
         )
-        self.under_way = Gauge(
-            "yabam_webhooks_under_way", "Stores that are being sent now", registry=registry
+        self.under_way = metrics.gauge("yabam_webhooks_under_way", "Stores that are being sent now")
+        self.subscriptions = metrics.gauge("yabam_webhooks_active", "Webhooks that are to be sent")
+        self.late = metrics.gauge(
+            "yabam_webhooks_late", "Webhooks whose receiver has failed for more than five minutes"
         )
-        self.subscriptions = Gauge(
-            "yabam_webhooks_active", "Webhooks that are to be sent", registry=registry
-        )
-        self.late = Gauge(
-            "yabam_webhooks_late",
-            "Webhooks whose receiver has failed for more than five minutes",
-            registry=registry,
-        )
-        self.parked = Gauge(
+        self.parked = metrics.gauge(
             "yabam_webhooks_parked",
             "Webhooks of which a store is parked: its receiver has failed for three days",
-            registry=registry,
         )
-        self.waiting_s = Gauge(
+        self.waiting_s = metrics.gauge(
             "yabam_webhooks_waiting_seconds",
             "How long the oldest event has waited whose receiver does not fail",
-            registry=registry,
         )
-        self.unlooked = Gauge(
+        self.unlooked = metrics.gauge(
             "yabam_webhooks_unlooked_seconds",
             "How long ago the last look for stores that have something to send succeeded",
-            registry=registry,
         )
         # Also where the task hangs, or ends at its start again and again.
         self.unlooked.set_function(lambda: self._monotonic_s() - self._looked_at)
-        self.restarts = Counter(
+        self.restarts = metrics.counter(
             "yabam_webhooks_task_restarts",
             "Background tasks that ended and were started again",
-            ["task"],
-            registry=registry,
+            task=TASKS,
         )
-        for task in TASKS:
-            self.restarts.labels(task)
-        for kind in get_args(Kind):
-            self.attempts.labels(kind)
 
     def looked(self) -> None:
         """Take that a look has succeeded."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from msgspec.structs import replace
 
 from client_sdk.contract.channel import parse_channel
@@ -19,7 +18,7 @@ from core_api.errors import (
     TooManyWebhooksError,
     UnreadableRowError,
 )
-from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
+from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors, transaction
 from core_api.postgres.unreadable_rows import by_halves, unreadable_rows
 from core_api.webhooks import statements
 from core_api.webhooks.addresses import Networks, check_url
@@ -42,11 +41,9 @@ from server_common.limits import (
     WEBHOOKS_OF_STORE,
     WEBHOOKS_OF_SUBJECT,
 )
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 OLD_SECRET_S: Final = 86_400.0
 """For so long the secrets before sign, too, so that a receiver can change over."""
@@ -90,15 +87,12 @@ class Subscriptions:
         check_url(wanted.url, self._networks)
         stores, types = distinct(wanted.stores, "stores"), distinct(wanted.types, "types")
         webhook_id = f"wh-{self._new_id()}"
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await connection.execute(statements.ORDER)
-                room = await connection.fetchrow(statements.ROOM, by, stores)
-                _check_room(dict(room or {}), len(stores))
-                await connection.execute(
-                    statements.ADD, webhook_id, wanted.url, types, keys.newest, by
-                )
-                await connection.execute(statements.ADD_LANES, webhook_id, stores)
+        async with transaction(self._pool) as connection:
+            await connection.execute(statements.ORDER)
+            room = await connection.fetchrow(statements.ROOM, by, stores)
+            _check_room(dict(room or {}), len(stores))
+            await connection.execute(statements.ADD, webhook_id, wanted.url, types, keys.newest, by)
+            await connection.execute(statements.ADD_LANES, webhook_id, stores)
         secret = keys.secret(webhook_id, 1, keys.newest)
         return NewSecret(secret, await self.get(webhook_id))
 
@@ -183,15 +177,14 @@ class Subscriptions:
             UnavailableError: Postgres does not answer.
         """
         keys = self._signing()
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                row = await connection.fetchrow(statements.ROTATE, webhook_id, keys.newest)
-                if row is None:
-                    raise _not_found(webhook_id)
-                old, kid = row
-                await connection.execute(statements.KEEP_OLD, webhook_id, old, kid, OLD_SECRET_S)
-                oldest = old + 1 if ends_old else old + 1 - WEBHOOK_OLD_SECRETS
-                await connection.execute(statements.FORGET_OLD, webhook_id, oldest)
+        async with transaction(self._pool) as connection:
+            row = await connection.fetchrow(statements.ROTATE, webhook_id, keys.newest)
+            if row is None:
+                raise _not_found(webhook_id)
+            old, kid = row
+            await connection.execute(statements.KEEP_OLD, webhook_id, old, kid, OLD_SECRET_S)
+            oldest = old + 1 if ends_old else old + 1 - WEBHOOK_OLD_SECRETS
+            await connection.execute(statements.FORGET_OLD, webhook_id, oldest)
         found = await self.get(webhook_id)
         return NewSecret(keys.secret(webhook_id, old + 1, keys.newest), found)
 
@@ -203,13 +196,12 @@ class Subscriptions:
             NotFoundError: there is none.
             UnavailableError: Postgres does not answer.
         """
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                if await connection.fetch(statements.SET_STATE, webhook_id, state, is_ops):
-                    if state == "active":
-                        await connection.execute(statements.RESUME, webhook_id)
-                elif not is_ops:
-                    raise ForbiddenError("ops have disabled this webhook: ask them to resume it")
+        async with transaction(self._pool) as connection:
+            if await connection.fetch(statements.SET_STATE, webhook_id, state, is_ops):
+                if state == "active":
+                    await connection.execute(statements.RESUME, webhook_id)
+            elif not is_ops:
+                raise ForbiddenError("ops have disabled this webhook: ask them to resume it")
         self._changed()
         return await self.get(webhook_id)
 
@@ -223,12 +215,11 @@ class Subscriptions:
         """
         wanted = _seqs_of(cursor)
         stores, seqs = list(wanted), list(wanted.values())
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                found = await connection.fetch(statements.REACH, webhook_id, stores)
-                _check_reach(wanted, {row[0]: (row[1], row[2]) for row in found})
-                await connection.execute(statements.REPLAY, webhook_id, stores, seqs)
-                await connection.execute(statements.FORGET_SET_ASIDE, webhook_id, stores, seqs)
+        async with transaction(self._pool) as connection:
+            found = await connection.fetch(statements.REACH, webhook_id, stores)
+            _check_reach(wanted, {row[0]: (row[1], row[2]) for row in found})
+            await connection.execute(statements.REPLAY, webhook_id, stores, seqs)
+            await connection.execute(statements.FORGET_SET_ASIDE, webhook_id, stores, seqs)
         self._changed()
         return await self.get(webhook_id)
 

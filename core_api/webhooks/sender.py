@@ -1,4 +1,4 @@
-"""Sends what happens in stores to the URLs that subscribe to it: each store in order, none for all.
+"""Sends what happens in stores to the URLs that subscribe to it: in order for each store.
 
 A lane is one store of one subscription. It is taken for a while, and its events are sent one after
 the other; its place in the log moves after each answer. So whatever dies in between, an event comes
@@ -14,9 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool
@@ -41,11 +39,9 @@ from core_api.webhooks.signing import WebhookKeys, signed_headers
 from core_api.webhooks.taking import Taker
 from server_common.errors import SettingsError
 from server_common.limits import WEBHOOKS_AT_ONCE
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 0.5
 """How long an event waits at most that no hint has told of."""

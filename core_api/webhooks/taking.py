@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
-
-import structlog
+from typing import Final
 
 from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool
 from core_api.postgres.unreadable_rows import by_halves
 from core_api.webhooks.lanes import HeldLane, LaneKey, all_lanes, take_lanes
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 LOOK_AGAIN_AFTER_S: Final = 60.0
 """A lane that could not be given is asked for again then: somebody may have mended it."""

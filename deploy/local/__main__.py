@@ -19,6 +19,7 @@ from core_api.commands.local_keys import LOCAL_KEYS
 from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.device_door import add_door, add_named_door, installed_mosquitto
+from deploy.local.forking.starter import ForkServers
 from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
 from deploy.local.options import Options
 from deploy.local.ports import LOOPBACK
@@ -56,6 +57,9 @@ def _run(options: Options, cleanup: contextlib.ExitStack) -> None:
     options.check_ports(gateway=bool(options.mqtt or mosquitto), broker=mosquitto is not None)
     ports = Ports(options.core_port, options.events_port, options.relay_port, options.ingest_port)
     started = time.monotonic()
+    servers = ForkServers()
+    cleanup.callback(servers.close)
+    servers.load()  # on the side, while what they will be connected to starts
     postgres = None if options.database else EmbeddedPostgres(options.data / "postgres")
     broker = None if options.kafka else EmbeddedBroker(options.data)
     _start_at_once(
@@ -70,6 +74,7 @@ def _run(options: Options, cleanup: contextlib.ExitStack) -> None:
         load_keys(options.data / LOCAL_KEYS.name),
         options.data,
         settings | LOOPBACK_RECEIVERS,
+        starter=servers,
     )
     if not asyncio.run(is_migrated(database)):
         with _step("database schema"):

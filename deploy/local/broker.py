@@ -9,6 +9,7 @@ time. All of that the design allows: Postgres is the truth.
 
 from __future__ import annotations
 
+import ctypes
 import signal
 import sys
 import tempfile
@@ -16,12 +17,16 @@ import time
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import Producer
+from confluent_kafka import cimpl
 
 from client_sdk.contract.errors import YabamError
 from deploy.local.process import Process
 
 _READY_WITHIN_S: Final = 20.0
+_RD_KAFKA_PRODUCER: Final = 0
+_OTHERS_JOIN_WITHIN_MS: Final = 20
+"""How long the first member of a group waits for more: those that come later are taken in, too, and
+0 would be for ever."""
 
 
 class EmbeddedBrokerError(YabamError):
@@ -81,13 +86,38 @@ class EmbeddedBroker:
 def serve(address: Path) -> None:
     """Run a broker until SIGTERM or SIGINT."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    # The broker lives as long as the client that asked for it.
-    client = Producer({"test.mock.num.brokers": 1, "log_level": 3})
-    (broker,) = client.list_topics(timeout=_READY_WITHIN_S).brokers.values()
     partial = address.with_suffix(".partial")
-    partial.write_text(f"{broker.host}:{broker.port}")
+    partial.write_text(_run_broker())
     partial.rename(address)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
+
+
+def _run_broker() -> str:
+    """Run one, in threads of its own, until this process ends; its `host:port`.
+
+    It is asked of the C library itself (rdkafka_mock.h): the Python client can ask for one, too,
+    but leaves consumers of a group waiting for its first member for three seconds.
+    """
+    library = ctypes.CDLL(cimpl.__file__)
+    for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
+        getattr(library, name).restype = ctypes.c_void_p
+    bootstraps = library.rd_kafka_mock_cluster_bootstraps
+    bootstraps.restype = ctypes.c_char_p
+    settings, said = ctypes.c_void_p(library.rd_kafka_conf_new()), ctypes.create_string_buffer(512)
+    library.rd_kafka_conf_set(settings, b"log_level", b"3", None, ctypes.c_size_t(0))
+    client = library.rd_kafka_new(
+        _RD_KAFKA_PRODUCER, settings, said, ctypes.c_size_t(ctypes.sizeof(said))
+    )
+    if client is None:
+        raise EmbeddedBrokerError(said.value.decode())
+    cluster = library.rd_kafka_mock_cluster_new(ctypes.c_void_p(client), 1)
+    if cluster is None:
+        raise EmbeddedBrokerError("librdkafka has started no broker")
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms(
+        ctypes.c_void_p(cluster), ctypes.c_int32(_OTHERS_JOIN_WITHIN_MS)
+    )
+    address: bytes = bootstraps(ctypes.c_void_p(cluster))
+    return address.decode()
 
 
 if __name__ == "__main__":

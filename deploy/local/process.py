@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from client_sdk.contract.errors import YabamError
@@ -42,6 +42,55 @@ def as_user(name: str | None) -> dict[str, Any]:
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
+class Child(Protocol):
+    """A child of ours, as `subprocess.Popen` is one."""
+
+    returncode: int | None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    def poll(self) -> int | None:
+        """Its exit status; None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status, once it has ended; `subprocess.TimeoutExpired` after `timeout`."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send a signal, unless it has ended."""
+
+
+Starter = Callable[
+    [Sequence[str], Mapping[str, str], Path, signal.Signals, "str | None"],
+    Child,
+]
+"""Makes a child of a command; the arguments are those of `execute`."""
+
+
+def execute(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    stop_signal: signal.Signals,
+    user: str | None,
+) -> subprocess.Popen[bytes]:
+    """Start a program; the arguments are the same as `Process` has, and `environment` is added."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            list(command),
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=partial(die_with_parent, stop_signal),
+            # The group too: a folder that lets others pass may still keep out root's group.
+            **as_user(user),
+        )
+
+
 class Process:
     """A child that logs to a file.
 
@@ -53,6 +102,7 @@ class Process:
         health_url: answers 200 at `/readyz` once it is ready; None: ready when it runs.
         stop_signal: asks it to stop; also sent by the kernel when we die ourselves.
         user: whom it runs as; None: as we do.
+        starter: makes the child.
     """
 
     def __init__(
@@ -64,6 +114,7 @@ class Process:
         health_url: str | None,
         stop_signal: signal.Signals = signal.SIGTERM,
         user: str | None = None,
+        starter: Starter = execute,
     ) -> None:
         self.name = name
         self.log = log
@@ -72,7 +123,8 @@ class Process:
         self._health_url = health_url
         self._stop_signal = stop_signal
         self._user = user
-        self._child: subprocess.Popen[bytes] | None = None
+        self._starter = starter
+        self._child: Child | None = None
 
     @property
     def health_url(self) -> str | None:
@@ -105,22 +157,10 @@ class Process:
 
         A preloaded library, such as one that turns the clock, can be given so.
         """
-        self._child = _SPAWNER.submit(self._spawn, extra or {}).result()
-
-    def _spawn(self, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as out:
-            return subprocess.Popen(
-                self._command,
-                env={**os.environ, **self._environment, **extra},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=partial(die_with_parent, self._stop_signal),
-                # The group too: a folder that lets others pass may still keep out root's group.
-                **as_user(self._user),
-            )
+        environment = {**self._environment, **(extra or {})}
+        self._child = _SPAWNER.submit(
+            self._starter, self._command, environment, self.log, self._stop_signal, self._user
+        ).result()
 
     def wait_ready(self, timeout_s: float) -> None:
         """Return once it says that it is ready.

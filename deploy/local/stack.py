@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from deploy.local.ports import free_port
-from deploy.local.process import Process, ProcessError
+from deploy.local.process import Process, ProcessError, Starter, execute
 
 Kind = Literal["core", "relay", "ingest", "events"]
 
@@ -86,6 +86,7 @@ class Stack:
         folder: their logs go to `folder/log`.
         extra: more settings (`YABAM_…`) for all of them.
         own: settings of one process, by its name (`core`, `relay-2`); they win over all others.
+        starter: makes their processes.
         event_workers: on how many processes the event server runs.
     """
 
@@ -96,12 +97,14 @@ class Stack:
         folder: Path,
         extra: Mapping[str, str] | None = None,
         own: Mapping[str, Mapping[str, str]] | None = None,
+        starter: Starter = execute,
         event_workers: int = 1,
     ) -> None:
         self.addresses = addresses
         self.environment = _environment(addresses, keys) | dict(extra or {})
         self.folder = folder
         self._own = own or {}
+        self._starter = starter
         self._more: list[Process] = []
         ports = addresses.ports
         self.core = self._process("core", ["core"], ports.core)
@@ -207,6 +210,7 @@ class Stack:
             self.environment | dict(listens or {}) | own,
             self.folder / "log" / f"{name}.log",
             None if port is None else f"http://{self.addresses.host}:{port}",
+            starter=self._starter,
         )
 
 

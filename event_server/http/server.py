@@ -8,16 +8,16 @@ import socket
 from collections.abc import Callable, Generator
 from typing import cast
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from client_sdk.contract.socket import MAX_INBOUND_BYTES
+from server_common.logs import get_logger
 from server_common.sockets import BACKLOG, at_stop_signals
 from server_common.tls.certificate import ServerCertificate, context_factory
 
-log = structlog.get_logger()
+log = get_logger()
 
 _KEEP_ALIVE_S = 75
 _LAST_WORDS_S = 2

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
@@ -35,15 +34,16 @@ from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.kafka.reading import get_many
+from server_common.logs import get_logger
 from server_common.supervision import is_being_cancelled
 
-log = structlog.get_logger()
+log = get_logger()
 
 _REQUEST_TIMEOUT_MS: Final = 5_000
 _RECORDS_AT_ONCE: Final = 500
 _NEWEST_WITHIN_S: Final = 5.0
 _CHECK_EVERY_S: Final = 1.0
-_TOPIC_POLL_S: Final = 1.0
+_TOPIC_POLL_S: Final = (0.05, 1.0)
 _BACK_OFF_S: Final = (0.1, 5.0)
 _STOP_WITHIN_S: Final = 5.0
 _UNANSWERED_S: Final = 15.0
@@ -167,13 +167,13 @@ class KafkaSource:
     async def _find_topic(self, consumer: AIOKafkaConsumer) -> None:
         """Wait for the topic, which the relay makes; compare its partitions with the settings."""
         topic = self._where.topic
-        told = False
+        told, backoff = False, Backoff(*_TOPIC_POLL_S, random.uniform)
         # The list of all topics is asked for: asking for one by name may create it, wrongly.
         while topic not in await consumer.topics():
             if not told:
                 log.info("waiting_for_topic", topic=topic, made_by="yabam relay")
             told = True
-            await asyncio.sleep(_TOPIC_POLL_S)
+            await asyncio.sleep(backoff.failed())
         await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
         self._check_partitions(consumer)
 

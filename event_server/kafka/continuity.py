@@ -9,8 +9,8 @@ say the same:
 - Before any other record is taken, the last record is read once more. If it still stands where it
   was read, this is the same log, and all between has been read. Otherwise it is another log.
 - In the same log, a run begins with its number 0 and leaves out none; where it does, records are
-  missing in the log itself. A run that began before we did is accepted in its middle, and one of
-  which records could not be read behind these.
+  missing in the log itself. A run that began before we did is accepted in its middle. So
+  is one whose next record comes after records that could not be read.
 
 Records without the header come from an older relay, and prove nothing.
 """

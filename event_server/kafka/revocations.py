@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import UnknownTopicOrPartitionError
 
@@ -19,12 +18,10 @@ from event_server.metrics import REVOCATIONS
 from event_server.streams.signed_out import SignedOut
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
+from server_common.logs import get_logger
 from server_common.revocations.records import decode_revocation
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _REQUEST_TIMEOUT_MS: Final = 5_000
 _STOP_PATIENCE_S: Final = 2.0

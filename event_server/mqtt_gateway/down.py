@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -36,8 +36,11 @@ from server_common.mqtt.broker import Broker, MqttError
 from server_common.mqtt.connection import Connection, Incoming
 
 if TYPE_CHECKING:
+    from aiokafka import TopicPartition
+
     from event_server.mqtt_gateway.metrics import GatewayMetrics
     from event_server.mqtt_gateway.rules.presence import Presence
+    from server_common.kafka.raw_records import ReadRecord
 
 log = structlog.get_logger()
 
@@ -45,6 +48,7 @@ MARK_EVERY_S: Final = 5.0
 _UNANSWERED: Final = 200
 _LEAVE_WITHIN_S: Final = 2.0
 _BACK_OFF_S: Final = (0.2, 5.0)
+_NOT_OURS: Final = "Kafka does not say which partitions are ours"
 _LOST: Final = (MqttError, KafkaError, OwnershipLostError, OSError, TimeoutError)
 
 
@@ -91,9 +95,11 @@ class Down:
     @property
     def trouble(self) -> str | None:
         """Why nothing is published now; None: it is."""
-        if self._session is not None and self._session.is_reading:
+        if self._session is None:
+            return self._failing
+        if self._session.is_reading:
             return None
-        return self._failing
+        return _NOT_OURS if self._session.has_read else self._failing
 
     @property
     def turned_at(self) -> float:
@@ -167,6 +173,11 @@ class DownSession:
         """Whether it has begun its partitions (which may be none), and publishes."""
         return self._partitions.is_reading
 
+    @property
+    def has_read(self) -> bool:
+        """Whether that was so at any time."""
+        return self._partitions.has_read
+
     async def run(self) -> None:
         """Publish until something is lost.
 
@@ -198,12 +209,20 @@ class DownSession:
             batches = await self._partitions.next()
             # Nobody knows how long this process stood still: it has to be proven anew.
             if self._outlet.is_open or await self._partitions.prove():
-                for tp, records in batches.items():
-                    self._partitions.hand_on(tp, records, self._publisher.take)
+                self._hand_on(batches)
             else:
                 self._partitions.begin_again(batches)
             self._partitions.count()
             await asyncio.sleep(0)
+
+    def _hand_on(self, batches: Mapping[TopicPartition, Sequence[ReadRecord]]) -> None:
+        try:
+            for tp, records in batches.items():
+                self._partitions.hand_on(tp, records, self._publisher.take)
+        except OwnershipLostError as error:
+            # Who leaves the group for that has it shared out anew among all others.
+            log.info("gateway_holds_back", reason=str(error))
+            self._partitions.begin_again(batches)
 
     async def _mark(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from aiokafka.errors import (
 
 from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S
+from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import ReadRecord
@@ -38,9 +40,11 @@ LOOK_BACK_S: Final = 60.0
 _FETCH_WAIT_MS: Final = 100
 _POLL_MS: Final = 200
 _RECORDS_AT_ONCE: Final = 200
-_TOPIC_POLL_S: Final = 1.0
+_TOPIC_POLL_S: Final = (0.05, 1.0)
 _REQUEST_TIMEOUT_MS: Final = 8_000
 _LEAVE_WITHIN_S: Final = 5.0
+_COMMIT_WITHIN_S: Final = 5.0
+"""aiokafka tries on for ever; what proves that late that the partitions are ours is no proof."""
 _NEW_TOPIC_WITHIN_MS: Final = 5_000
 """Core makes the topic of its answers with the first one."""
 _MOST_POLL_INTERVAL_MS: Final = 24 * 3_600_000
@@ -91,6 +95,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._revoked = revoked
         self._assigned = assigned
         self._paused = False
+        self._committing = asyncio.Lock()
+        self._is_shared_out = False
         self._consumer = AIOKafkaConsumer(
             **client_arguments(kafka),
             group_id=group,
@@ -111,12 +117,12 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             KafkaError, OSError, TimeoutError: the brokers do not answer.
         """
         await start_client(self._consumer)
-        told = False
+        told, backoff = False, Backoff(*_TOPIC_POLL_S, random.uniform)
         while self._events not in await self._consumer.topics():
             if not told:
                 log.info("waiting_for_topic", topic=self._events, made_by="yabam relay")
             told = True
-            await asyncio.sleep(_TOPIC_POLL_S)
+            await asyncio.sleep(backoff.failed())
         self._consumer.subscribe([self._events, self._outbound], listener=self)
 
     async def close(self) -> None:
@@ -169,7 +175,6 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._consumer.seek(tp, read_from)
         except IllegalStateError:
             return None
-        self._paused = False
         return Begin(read_from, publish_from, has_lost)
 
     async def next(
@@ -193,17 +198,28 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             OwnershipLostError: the group has given them to another gateway, or is about to.
             KafkaError, OSError, TimeoutError: the brokers do not answer.
         """
-        try:
-            await self._consumer.commit(dict(offsets))
-        except _TAKEN_AWAY as error:
-            raise OwnershipLostError(f"Kafka shares out the partitions anew: {error!r}") from error
+        async with self._committing, asyncio.timeout(_COMMIT_WITHIN_S):
+            # A commit that meets a group that is being shared out is refused, and aiokafka then
+            # forgets its place in it. The group waits for the place that nobody has any more, and
+            # until then all gateways stand still.
+            if self._is_shared_out:
+                raise OwnershipLostError("Kafka shares out the partitions anew")
+            try:
+                await self._consumer.commit(dict(offsets))
+            except _TAKEN_AWAY as error:
+                raise OwnershipLostError(
+                    f"Kafka shares out the partitions anew: {error!r}"
+                ) from error
 
     async def on_partitions_revoked(self, _revoked: object) -> None:
         """aiokafka calls this before the group shares out its partitions anew."""
         with contextlib.suppress(KafkaError, OwnershipLostError, OSError, TimeoutError):
             await self._revoked()
+        async with self._committing:
+            self._is_shared_out = True
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """aiokafka calls this when it has."""
+        self._is_shared_out = False
         self._paused = False
         self._assigned(frozenset(assigned))

@@ -29,7 +29,7 @@ from event_server.mqtt_gateway.sink import KafkaSink
 from event_server.mqtt_gateway.up import Up, UpSettings
 from server_common.kafka.connection import chain_of
 from server_common.mqtt.broker import Broker, parse_address
-from server_common.ops_server import OpsServer
+from server_common.ops.server import OpsServer
 from server_common.supervision import Supervisor
 from server_common.tls.metrics import watched
 

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 
 from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway.group_reader import GroupReader
-from event_server.mqtt_gateway.rules.membership import Membership
+from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S, Membership
 from event_server.mqtt_gateway.rules.progress import Held, Progress
 from server_common.event_records import partition_of
 from server_common.kafka.connection import Kafka
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 PROVE_EVERY_S: Final = 1.0
 MOST_HELD: Final = 1000
 MOST_HELD_BYTES: Final = 8 * 1024 * 1024
+SHARED_OUT_WITHIN_S: Final = 1.5 * SESSION_TIMEOUT_S
+"""Kafka waits for a member that is silent for its time-out, and then gives out the partitions."""
 _ROOM_POLL_S: Final = 0.1
 _FRESH_PAUSE_S: Final = 0.1
 
@@ -74,12 +76,20 @@ class Partitions:
         self._fresh: set[TopicPartition] = set()
         self._had: set[int] = set()
         self._joined = False
+        self._shares = 0
+        self._worked_at = float("-inf")
         self._reader = GroupReader(kafka, events, outbound, group, self._revoked, self._assigned)
 
     @property
     def is_reading(self) -> bool:
-        """Whether all that are ours (which may be none) are begun."""
-        return self._joined and not self._fresh
+        """Whether all that are ours (which may be none) are begun, and Kafka says that they are
+        ours; or were so a moment ago: another gateway comes or goes, and this one works."""
+        return self._clock() - self._worked_at < SHARED_OUT_WITHIN_S
+
+    @property
+    def has_read(self) -> bool:
+        """Whether that was so at any time."""
+        return self._worked_at > float("-inf")
 
     @property
     def of_log(self) -> int:
@@ -116,9 +126,12 @@ class Partitions:
         begun = []
         if self._fresh:
             await asyncio.sleep(_FRESH_PAUSE_S)
+        shares = self._shares
         for tp in tuple(self._fresh):
             at = await self._reader.begin(tp)
-            if at is None or tp not in self._fresh:
+            if shares != self._shares:
+                break  # what was asked of Kafka may not be so any more
+            if at is None:
                 continue
             self._fresh.discard(tp)
             self.progress.start_at(tp, at.publish_from)
@@ -162,7 +175,11 @@ class Partitions:
         self._fresh |= tps.keys() & self._next.keys()
 
     def count(self) -> None:
-        """Tell how much waits."""
+        """Tell how much waits, and note whether all is well."""
+        now = self._clock()
+        is_proven = not self._next or self.membership.holds(now)
+        if self._joined and not self._fresh and is_proven:
+            self._worked_at = now
         self._metrics.held.set(self.progress.count)
         self._metrics.behind.set(self._reader.behind(self._next))
 
@@ -180,30 +197,35 @@ class Partitions:
         Raises:
             KafkaError, OSError, TimeoutError: the brokers do not answer.
         """
-        asked_at = self._clock()
+        asked_at, shares = self._clock(), self._shares
         mine = self._reader.mine
         offsets = {tp: at for tp, at in self.progress.committable().items() if tp in mine}
         if not offsets:
             return False
         try:
             await self._reader.commit(offsets)
-        except OwnershipLostError as error:
-            log.info("gateway_holds_back", reason=str(error))
+        except (OwnershipLostError, TimeoutError) as error:
+            log.info("gateway_holds_back", reason=str(error) or repr(error))
             self.membership.lose()
             return False
+        if shares != self._shares:
+            return False
         self.membership.proven(asked_at)
-        return True
+        return self.membership.holds(self._clock())
 
     async def _revoked(self) -> None:
+        self._shares += 1
         self.membership.lose()
         offsets = self.progress.committable()
         self._next.clear()
+        self._fresh.clear()
         self.progress.forget(list(offsets))
         self._metrics.partitions.set(0)
         if offsets:
             await self._reader.commit(offsets)
 
     def _assigned(self, assigned: frozenset[TopicPartition]) -> None:
+        self._shares += 1
         self._fresh = set(assigned)
         self._joined = True
         of_log = sorted(tp.partition for tp in assigned if tp.topic == self._events)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from client_sdk.contract.problem import Problem, problem
 from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
-from server_common.ops_server import ops_app
+from server_common.ops.server import ops_app
 
 
 def probes_app(

@@ -1,4 +1,4 @@
-"""One open WebSocket of the edge: a subscriber whose frames go to the transport as messages.
+"""One open WebSocket of this server: a subscriber whose frames go to the transport as messages.
 
 A frame is put into a message once for all sockets (`SharedMessages`), so a delivery costs one call
 more than a stream's. What the client sends is read by the sans-I/O protocol of `websockets`, which
@@ -9,6 +9,7 @@ noticed before it is parsed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import MethodType
 from typing import Final, Protocol
 
 from websockets.frames import CloseCode, Frame, Opcode
@@ -77,7 +78,7 @@ class EdgeSocket:
         self.ended = False
         self.send = self.replay
         self._full = False
-        self._framing = Framing(Side.SERVER, state=State.OPEN, max_size=MAX_INBOUND_BYTES)
+        self._framing: Framing | None = None
         self._head = head
         self._limit = buffer_bytes
         self._monotonic = monotonic
@@ -100,7 +101,8 @@ class EdgeSocket:
         head, self._head = self._head, b""
         data = head + self._shared.of(frame)
         self._owner.transport.set_write_buffer_limits(self._limit + len(data))
-        self.send = _sender(self._write, self._shared)
+        # A method of the transport's write: so little of its own memory is read for a delivery.
+        self.send = MethodType(self._shared.write, self._write)
         self._write(data)
 
     def end(self, frame: bytes) -> None:
@@ -111,8 +113,9 @@ class EdgeSocket:
         self.send = ignore
         if self._owner.transport.is_closing():
             return
-        self._framing.send_close(CloseCode.NORMAL_CLOSURE)
-        self._write(self._head + self._shared.of(frame) + b"".join(self._framing.data_to_send()))
+        framing = self._reader()
+        framing.send_close(CloseCode.NORMAL_CLOSURE)
+        self._write(self._head + self._shared.of(frame) + b"".join(framing.data_to_send()))
         self._head = b""
 
     def abort(self) -> None:
@@ -139,27 +142,33 @@ class EdgeSocket:
 
     def take(self, data: bytes) -> None:
         """The client has sent something."""
-        framing = self._framing
+        framing = self._reader()
         for at in range(0, len(data), _SLICE):
             framing.receive_data(data[at : at + _SLICE])
             for frame in framing.events_received():
-                if isinstance(frame, Frame) and not self._take_frame(frame):
+                if isinstance(frame, Frame) and not self._take_frame(framing, frame):
                     break
-            if not self._flush():
+            if not self._flush(framing):
                 return
 
-    def _take_frame(self, frame: Frame) -> bool:
+    def _reader(self) -> Framing:
+        """Made when it is needed: it weighs more than all else, and many clients only listen."""
+        if self._framing is None:
+            self._framing = Framing(Side.SERVER, state=State.OPEN, max_size=MAX_INBOUND_BYTES)
+        return self._framing
+
+    def _take_frame(self, framing: Framing, frame: Frame) -> bool:
         """Take one frame. Returns whether another may follow."""
         if frame.opcode is Opcode.CLOSE:
             return False
         now = self._monotonic()
         if not self.session.may_go_on(now):
-            self._framing.fail(CloseCode.POLICY_VIOLATION, "too many messages")
+            framing.fail(CloseCode.POLICY_VIOLATION, "too many messages")
             return False
         if self.ended or frame.opcode not in _DATA:
             return True
         if frame.opcode is Opcode.BINARY:
-            self._framing.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
+            framing.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
             return False
         self._parts.append(bytes(frame.data))
         if not frame.fin:
@@ -168,14 +177,14 @@ class EdgeSocket:
         try:
             text = message.decode()
         except UnicodeDecodeError:
-            self._framing.fail(CloseCode.INVALID_DATA, "a message is not UTF-8")
+            framing.fail(CloseCode.INVALID_DATA, "a message is not UTF-8")
             return False
         self.session.take(text, now)
         return True
 
-    def _flush(self) -> bool:
+    def _flush(self, framing: Framing) -> bool:
         """Send what the protocol itself answers. Returns whether the connection goes on."""
-        for data in self._framing.data_to_send():
+        for data in framing.data_to_send():
             if not data:  # the protocol has nothing more to say or to hear
                 self.lose()
                 self._owner.finish(self)
@@ -183,13 +192,3 @@ class EdgeSocket:
             if not self.ended and not self._full:
                 self._write(data)
         return True
-
-
-def _sender(write: Callable[[bytes], None], shared: SharedMessages) -> Callable[[bytes], None]:
-    """What writes one frame: a plain function, which is called for less than a method."""
-
-    def send(frame: bytes) -> None:
-        # The hub writes one frame to all who follow a channel: it is nearly always the last one.
-        write(shared.made if frame is shared.frame else shared.of(frame))
-
-    return send

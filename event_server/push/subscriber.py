@@ -1,4 +1,4 @@
-"""One open stream of the edge: the subscriber that the hub writes to.
+"""One open stream of this server: the subscriber that the hub writes to.
 
 `send` is the transport's own `write`, so that the hub's loop over a channel's subscribers runs no
 line of Python per delivery. The transport itself tells when too much waits.

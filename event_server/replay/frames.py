@@ -1,7 +1,8 @@
-"""Every frame the server writes, encoded once, in the form that the push path wants its bytes.
+"""Every frame the server writes, encoded once, in the wire form of the path that writes it.
 
-The portable path takes the SSE text as it is; one that writes to the transport itself takes it as
-an HTTP chunk. `wire` is that last step, so that a frame is never encoded per client.
+Its text is that of `client_sdk/contract/sse.py:encode_frame`. The ASGI path (`push/asgi.py`) takes
+it as it is; the path that writes to the transport itself takes it as an HTTP chunk. `wire` is that
+last step, so that a frame is never encoded per client.
 """
 
 from __future__ import annotations

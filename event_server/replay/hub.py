@@ -7,8 +7,11 @@ holds:
 - A live subscriber stands exactly at its channel's head: the hot path is one `send` each.
 - A subscriber whose position lies beyond what has arrived is pending: its sync was ahead of the
   pipeline. It goes live when the pipeline reaches its position.
+- An event that has come before is dropped by its seq: events of a brand and of all stores come
+  with every partition.
 - Whoever cannot be proven to get a contiguous run from its position gets `sync-required`, which is
-  the last frame of its stream: `ring` (too old, or ahead of what can be), `gap` (a record is
+  the last frame of its stream: `ring` (too old, or ahead of all that can
+  have been committed), `gap` (a record is
   missing), `restart` (epoch).
 - A subscriber that cannot be written to is cut off, and all others get what is theirs.
 """

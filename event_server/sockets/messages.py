@@ -42,19 +42,31 @@ class SharedMessages:
         text_of: the text of server-sent events in a frame of the push path.
     """
 
-    __slots__ = ("_text_of", "frame", "made")
+    __slots__ = ("_frame", "_made", "_text_of", "write")
+
+    write: Callable[[Callable[[bytes], None], bytes], None]
+    """Write a frame's bytes, given a transport's `write` and the frame."""
 
     def __init__(self, text_of: Callable[[bytes], bytes]) -> None:
         self._text_of = text_of
-        self.frame = b""
-        """The frame that came last."""
-        self.made = b""
-        """Its bytes."""
+        self._frame = b""
+        self._made = b""
+        self.write = _writer(self)
 
     def of(self, frame: bytes) -> bytes:
         """The bytes of this frame, or of several joined."""
-        if frame is not self.frame:
+        if frame is not self._frame:
             messages = messages_of(self._text_of(frame))
-            self.made = b"".join(Frame(Opcode.TEXT, one).serialize(mask=False) for one in messages)
-            self.frame = frame
-        return self.made
+            self._made = b"".join(Frame(Opcode.TEXT, one).serialize(mask=False) for one in messages)
+            self._frame = frame
+        return self._made
+
+
+def _writer(shared: SharedMessages) -> Callable[[Callable[[bytes], None], bytes], None]:
+    """A plain function, which is called for less than a method."""
+
+    def write(transport_write: Callable[[bytes], None], frame: bytes) -> None:
+        # The hub writes one frame to all who follow a channel: it is nearly always the last one.
+        transport_write(shared._made if frame is shared._frame else shared.of(frame))
+
+    return write

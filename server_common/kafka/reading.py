@@ -12,9 +12,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import (
     CorruptRecordException,
@@ -31,11 +30,9 @@ from server_common.kafka.raw_records import Found, LeftOut, ReadRecord
 from server_common.kafka.record_batches import FRAME, bytes_of_first, read_batches
 from server_common.kafka.refusals import first_given, refused
 from server_common.limits import FETCHED_BATCH_BYTES
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _BYTES_AT_ONCE: Final = 1 << 20
 _READ_UNCOMMITTED: Final = 0

@@ -9,31 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from client_sdk.contract import limits as contract
 from client_sdk.contract.cursor import MAX_CHANNELS
-from client_sdk.contract.limits import (
-    ENVELOPE_BYTES,
-    LONGEST_JSON_BYTES_EACH,
-    MAX_EDIT_BYTES,
-    MAX_METADATA_BYTES,
-    MAX_ORDER_BYTES,
-    MAX_SHOWN_VALUE_BYTES,
-    REASON_BYTES,
-)
-from server_common.limits import (
-    ANSWER_FRAME_BYTES_EACH,
-    CHANNEL_DOCUMENTS,
-    DOCUMENT_FACTS_BYTES,
-    EVENT_LINE,
-    FRAME_HEAD_BYTES,
-    KIB,
-    LONGEST_CHANNELS_IN_QUERY,
-    LONGEST_CURSOR_IN_QUERY,
-    LONGEST_TICKET,
-    MIB,
-    OTHER_HEAD_BYTES,
-    RECORD_HEADER_BYTES,
-    WRITES_PER_BATCH,
-)
+from server_common import limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,28 +28,31 @@ class Relation:
 RELATIONS: Final[tuple[Relation, ...]] = (
     Relation("order", "request body", "each order that is taken can be sent by itself"),
     Relation("order", "Kafka command", "each order that is taken can be sent through Kafka"),
-    Relation("Kafka command", "dead letter", "what is refused can be kept", more=16 * KIB),
+    Relation("Kafka command", "dead letter", "what is refused can be kept", more=16 * limits.KIB),
     Relation("batch body", "proxy: request body", "the proxy lets pass what Core takes"),
     Relation("edits body", "proxy: request body", "the proxy lets pass what Core takes"),
     Relation("sync body", "proxy: request body", "the proxy lets pass what Core takes"),
     Relation("request head", "proxy: request head", "the proxy lets pass what Core takes"),
     Relation("stream request head", "proxy: request head", "the proxy lets pass what events takes"),
     Relation("orders in a batch", "writes in one transaction", "a batch is written in one go"),
-    Relation("edit", "edits body", "each edit that is taken can be sent by itself", more=KIB),
-    Relation("metadata of an edit", "edit", "an edit has room for its metadata", more=KIB),
+    Relation(
+        "edit", "edits body", "each edit that is taken can be sent by itself", more=limits.KIB
+    ),
+    Relation("metadata of an edit", "edit", "an edit has room for its metadata", more=limits.KIB),
     Relation("value in an event or a snapshot", "document", "what is shown is what there is"),
     Relation(
         "edits in a request", "answer to edits, SDK", "the SDK reads what became of all edits",
         # What a resolver needs, and the pointers of all that was put aside.
-        times=3 * MAX_SHOWN_VALUE_BYTES + MAX_EDIT_BYTES + 4 * KIB,
+        times=3 * contract.MAX_SHOWN_VALUE_BYTES + contract.MAX_EDIT_BYTES + 4 * limits.KIB,
     ),
     Relation(
-        "document", "answer to edits, SDK", "the SDK reads each document", more=DOCUMENT_FACTS_BYTES
+        "document", "answer to edits, SDK", "the SDK reads each document",
+        more=limits.DOCUMENT_FACTS_BYTES,
     ),
     Relation(
         "entries of a history in bytes", "answer to edits, SDK",
         "the SDK reads each page of a history, and the first entry however large it is",
-        times=2, more=2 * MAX_EDIT_BYTES,
+        times=2, more=2 * contract.MAX_EDIT_BYTES,
     ),
     Relation(
         "document", "versions that settle an edit in bytes", "the newest version is always read",
@@ -84,33 +65,33 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation(
         "documents of a channel in bytes", "answer",
         "all documents of a channel stand in one page",
-        more=CHANNEL_DOCUMENTS * DOCUMENT_FACTS_BYTES,
+        more=limits.CHANNEL_DOCUMENTS * limits.DOCUMENT_FACTS_BYTES,
     ),
     Relation(
         "order", "largest event", "a later reason and the event around it have room",
-        more=REASON_BYTES + ENVELOPE_BYTES,
+        more=contract.REASON_BYTES + contract.ENVELOPE_BYTES,
     ),
     Relation(
         "message of a device with a picture", "Kafka record of a device's message",
-        "the gateway's fields stand around it", more=KIB // 2,
+        "the gateway's fields stand around it", more=limits.KIB // 2,
     ),
     Relation(
         "Kafka record of a device's message", "producer's request", "the gateway sends it",
     ),
     Relation(
         "dead letter of a device", "topic: max.message.bytes", "Kafka keeps it, in base64",
-        times=2, more=8 * KIB,
+        times=2, more=8 * limits.KIB,
     ),
     Relation(
         "value in an event or a snapshot", "line of a stream",
         "a document's event, with its diff and what stands beside it, is one line", times=2,
-        more=2 * MAX_METADATA_BYTES + ENVELOPE_BYTES + KIB,
+        more=2 * contract.MAX_METADATA_BYTES + contract.ENVELOPE_BYTES + limits.KIB,
     ),
     Relation("largest event", "line of a stream", "clients with a limit of 64 KiB a line read it"),
     Relation("largest event", "event, SDK", "the SDK reads it"),
     Relation(
         "largest event", "publication", "the store's and the table's line make one record",
-        times=2, more=RECORD_HEADER_BYTES,
+        times=2, more=limits.RECORD_HEADER_BYTES,
     ),
     Relation("publication", "producer's request", "the producer sends what the relay publishes"),
     Relation("publication", "topic: max.message.bytes", "Kafka takes what the relay publishes"),
@@ -125,10 +106,14 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     ),
     Relation(
         "largest event", "what waits for one slow client", "an event alone makes nobody slow",
-        more=FRAME_HEAD_BYTES,
+        more=limits.FRAME_HEAD_BYTES,
     ),
-    Relation("largest event", "rings in all", "a ring holds any event", more=FRAME_HEAD_BYTES),
-    Relation("order", "open orders of a table in bytes", "a table can order", more=REASON_BYTES),
+    Relation(
+        "largest event", "rings in all", "a ring holds any event", more=limits.FRAME_HEAD_BYTES
+    ),
+    Relation(
+        "order", "open orders of a table in bytes", "a table can order", more=contract.REASON_BYTES
+    ),
     Relation("open orders of a table", "open orders of a subject in a store", "tables come first"),
     Relation(
         "open orders of a table in bytes", "open orders of a subject in a store in bytes",
@@ -145,17 +130,17 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation(
         "open orders of a store in bytes", "answer without `orders`",
         "a whole snapshot fits one answer, with what two processes may write at once",
-        more=2 * WRITES_PER_BATCH * MAX_ORDER_BYTES,
+        more=2 * limits.WRITES_PER_BATCH * contract.MAX_ORDER_BYTES,
     ),
     Relation(
         "largest event", "answer from a shared read", "an answer brings its reader further",
-        more=ANSWER_FRAME_BYTES_EACH,
+        more=limits.ANSWER_FRAME_BYTES_EACH,
     ),
     Relation("answer from a shared read", "answer", "a large answer is the larger one"),
     Relation("answer", "answer without `orders`", "one page is no more than the whole"),
     Relation(
         "answer without `orders`", "answer, SDK", "the SDK reads every answer",
-        more=MAX_CHANNELS * ANSWER_FRAME_BYTES_EACH + LONGEST_TICKET + MIB,
+        more=MAX_CHANNELS * limits.ANSWER_FRAME_BYTES_EACH + limits.LONGEST_TICKET + limits.MIB,
     ),
     Relation(
         "answer without `orders`", "pages of a sync in bytes, SDK",
@@ -164,7 +149,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation(
         "records of Kafka being applied, of a partition",
         "records of Kafka being applied, of a partition, in bytes", "many small ones fit",
-        times=KIB,
+        times=limits.KIB,
     ),
     Relation(
         "Kafka command", "records of Kafka being applied, of a partition, in bytes",
@@ -172,11 +157,11 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     ),
     Relation(
         "longest cursor, in a query", "stream query", "it goes with the ticket",
-        more=LONGEST_TICKET,
+        more=limits.LONGEST_TICKET,
     ),
     Relation(
         "channels", "answer without `orders`", "one event of each channel fits one answer",
-        times=EVENT_LINE,
+        times=limits.EVENT_LINE,
     ),
     Relation(
         "answer without `orders`", "large answers of a subject, in a burst",
@@ -185,18 +170,20 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation("longest ticket", "ticket", "a client of the most channels can be pushed to"),
     Relation(
         "ticket", "stream query", "the query has room for a ticket and a cursor",
-        more=LONGEST_CURSOR_IN_QUERY + KIB,
+        more=limits.LONGEST_CURSOR_IN_QUERY + limits.KIB,
     ),
     Relation(
         "stream query", "stream request head", "the head has room for the query and headers",
-        more=OTHER_HEAD_BYTES,
+        more=limits.OTHER_HEAD_BYTES,
     ),
     Relation(
         "channels", "request head", "a GET can name all channels and a cursor of them",
-        more=LONGEST_CURSOR_IN_QUERY + LONGEST_CHANNELS_IN_QUERY + OTHER_HEAD_BYTES,
+        more=limits.LONGEST_CURSOR_IN_QUERY
+        + limits.LONGEST_CHANNELS_IN_QUERY
+        + limits.OTHER_HEAD_BYTES,
     ),
     Relation(
         "channels", "sync body", "a POST can name all channels",
-        times=LONGEST_JSON_BYTES_EACH, more=KIB,
+        times=contract.LONGEST_JSON_BYTES_EACH, more=limits.KIB,
     ),
 )  # fmt: skip

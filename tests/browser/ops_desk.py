@@ -24,9 +24,9 @@ from core_api.dashboard.points import Point
 from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading, Series
 from core_api.dashboard.sampler import Welcome
 from core_api.dashboard.waiting import Acknowledged, Contact, LateStore, Overview, Waiting
-from core_api.pages.files import read_files
+from core_api.pages.files import own_files
 from core_api.pages.serving import Pages
-from server_common.ops_server import OpsServer
+from server_common.ops.server import OpsServer
 from server_common.sockets import bind
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
@@ -201,7 +201,7 @@ async def ops_desk() -> AsyncIterator[OpsDesk]:
     """The pages with a desk of their own behind them."""
     desk = OpsDesk()
     routes = [
-        *Pages(read_files(), []).routes(),
+        *Pages(own_files(), []).routes(),
         Route("/v1/ops/stream", desk.stream),
         Route("/v1/ops/day", desk.told_day),
         Route("/v1/ops/acknowledgements", desk.acknowledge, methods=["POST"]),

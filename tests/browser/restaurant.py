@@ -23,6 +23,7 @@ from core_api.access.tokens import TokenKeys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from tests.drilled_postgres import DrilledPostgres
+from tests.forked import FORKED
 from tests.parts import FETCH_WAIT, migrated_database
 
 # So that a test of a fault and its end takes seconds: the same settings that an installation has,
@@ -68,7 +69,7 @@ class Site:
             "YABAM_INBOUND_DLQ_TOPIC": f"orders.inbound.dlq-{name}",
         }
         addresses = Addresses(database, kafka, ports=free_ports())
-        self.stack = Stack(addresses, self.keys, folder, topics | _BRISK)
+        self.stack = Stack(addresses, self.keys, folder, topics | _BRISK, starter=FORKED)
 
     def token(
         self,

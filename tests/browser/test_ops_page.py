@@ -21,6 +21,7 @@ from deploy.local.ports import free_port
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
 from tests.drilled_postgres import DrilledPostgres
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
 from tests.parts import FETCH_WAIT, migrated_database
 
@@ -55,6 +56,7 @@ def stack() -> Iterator[Stack]:
             KEYS,
             folder,
             settings,
+            starter=FORKED,
         )
         try:
             stack.start()
@@ -251,7 +253,7 @@ class TestFaults:
         self, stack: Stack, browser: Browser, tmp_path: Path
     ) -> None:
         addresses = Addresses(stack.addresses.database, "127.0.0.1:1", ports=free_ports())
-        alone = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": "[]"})
+        alone = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": "[]"}, starter=FORKED)
         try:
             await back(alone.core)
             async with viewer(browser) as (_, page):
@@ -268,7 +270,7 @@ class TestFaults:
         nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
         addresses = Addresses(nowhere, "127.0.0.1:1", ports=free_ports())
         nodes = json.dumps([stack.events_url])
-        alone = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": nodes})
+        alone = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": nodes}, starter=FORKED)
         alone.core.start()
         try:
             await answers(alone)
@@ -286,7 +288,7 @@ class TestFaults:
         self, stack: Stack, browser: Browser, tmp_path: Path
     ) -> None:
         addresses = Addresses(stack.addresses.database, "127.0.0.1:1", ports=free_ports())
-        alone = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_VIEWERS": "1"})
+        alone = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_VIEWERS": "1"}, starter=FORKED)
         try:
             await back(alone.core)
             async with viewer(browser) as (_, second):

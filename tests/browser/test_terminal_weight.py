@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from core_api.pages.files import read_files
+from core_api.pages.files import own_files
 from tests.browser.accessibility import violations
 from tests.browser.restaurant import PAGES, SOON_MS, Store, card, device, opened, shot
 from tests.serving import Listener
@@ -120,7 +120,7 @@ async def slow_line(line: SlowLine) -> AsyncIterator[str]:
 async def test_the_terminal_is_seen_before_its_scripts_have_come(
     store: Store, browser: Browser
 ) -> None:
-    page = read_files()["terminal/index.html"].body
+    page = own_files()["terminal/index.html"].body
     shell = page.index(b"//! terminal/texts.js")
     assert len(brotli.compress(page[:shell])) <= MOST_UNTIL_SEEN
     async with slow_line(SlowLine(page, shell)) as url, device(browser) as owner:
@@ -143,7 +143,7 @@ async def test_the_terminal_is_seen_before_its_scripts_have_come(
 async def test_axe_finds_nothing_wrong_in_what_is_seen_before_the_scripts_have_come(
     store: Store, browser: Browser, locale: str, scheme: Any
 ) -> None:
-    page = read_files()["terminal/index.html"].body
+    page = own_files()["terminal/index.html"].body
     shell = page.index(b"//! terminal/texts.js")
     found = {}
     async with slow_line(SlowLine(page, shell)) as url, device(browser, locale=locale) as owner:
@@ -163,7 +163,7 @@ async def test_core_is_asked_before_the_board_has_come_and_its_answer_is_on_the_
     store: Store, browser: Browser
 ) -> None:
     order = await store.place()
-    page = read_files()["terminal/index.html"].body
+    page = own_files()["terminal/index.html"].body
     first = page.index(b"</script>", page.index(b"//! terminal/first.js")) + len(b"</script>")
     assert len(brotli.compress(page[:first])) <= MOST_UNTIL_ASKED
     line = SlowLine(page, first, store.site.stack.core_url)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from client_sdk import Change, OrderClient, OrderEvent, Reset, Settings
+from tests.chaos.final_sync import to_come
 from tests.chaos.proof import OVER, Fact, Ledger, Standing, Verdict, judge, judge_orders
 
 _SAMPLE_EVERY_S: Final = 0.5
@@ -36,6 +37,7 @@ class Watcher:
         self.slowest_s = 0.0
         """The longest that an event took from Core to the handler."""
         self.synced = asyncio.Event()
+        self._place = core_url, token
         self.client = OrderClient(core_url, token, [channel], settings=settings)
         self._task: asyncio.Task[None] | None = None
 
@@ -61,6 +63,10 @@ class Watcher:
         if self._task is None or not self._task.done() or self._task.cancelled():
             return None
         return self._task.exception()
+
+    async def to_come(self) -> set[Fact]:
+        """What Core would give it now."""
+        return await to_come(*self._place, self.channel, self.at)
 
     def turn_page(self) -> None:
         """Begin new facts where these end."""
@@ -154,17 +160,31 @@ class Crowd:
             await asyncio.sleep(_LOOK_EVERY_S)
         return False
 
+    async def rest(self, ledger: Ledger, within_s: float) -> None:
+        """Wait until all have what the log holds, or none of them has got anything for so long."""
+        before = -1
+        while before != (got := sum(len(watcher.facts) for watcher in self.watchers)):
+            before = got
+            if await self.level(ledger, live=False, within_s=within_s):
+                return
+
     async def judge(self, ledger: Ledger, *, new_epoch: bool) -> Verdict:
-        """What all clients got on this page against the database, which must be at rest."""
+        """What all clients got on this page against the database, which must be at rest. Of those
+        that are behind, a last sync decides what is late and what is lost."""
         verdict = Verdict()
+        heads = await ledger.heads()
         expected = await ledger.log({w.channel: w.base for w in self.watchers})
         orders = await ledger.open_orders()
         for watcher in self.watchers:
             name = watcher.channel
-            verdict.add(judge(name, expected[name], watcher.facts))
-            verdict.add(judge_orders(name, orders.get(name, {}), watcher.orders))
-            book = {o.id: Standing(o.version, o.status) for o in watcher.client.orders}
-            verdict.add(judge_orders(f"{name} (its book)", orders.get(name, {}), book))
+            is_behind = watcher.at < heads.get(name, 0)
+            late = await watcher.to_come() if is_behind else set[Fact]()
+            found = judge(name, expected[name], watcher.facts, late)
+            verdict.add(found)
+            if not found.late:
+                verdict.add(judge_orders(name, orders.get(name, {}), watcher.orders))
+                book = {o.id: Standing(o.version, o.status) for o in watcher.client.orders}
+                verdict.add(judge_orders(f"{name} (its book)", orders.get(name, {}), book))
             unforeseen = [r for r in watcher.resets if r != "epoch" or not new_epoch]
             if unforeseen:
                 verdict.add(Verdict(lost=1, notes=[f"{name}: reset for {unforeseen}"]))

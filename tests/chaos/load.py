@@ -103,11 +103,14 @@ class Load:
         await self._drop_sender()
 
     async def ingested(self, ledger: Ledger) -> None:
-        """Return once every command that Kafka acknowledged has been applied, or time is up."""
-        deadline = time.monotonic() + self.patience_s
-        while time.monotonic() < deadline:
-            stored = await ledger.by_reference(list(self.by_kafka))
-            if self.by_kafka.keys() <= stored.keys():
+        """Return once every command that Kafka acknowledged has been applied, or none was for as
+        long as writers have patience."""
+        applied, deadline = -1, 0.0
+        while applied < len(self.by_kafka):
+            found = len(await ledger.by_reference(list(self.by_kafka)))
+            if found > applied:
+                applied, deadline = found, time.monotonic() + self.patience_s
+            elif time.monotonic() > deadline:
                 return
             await asyncio.sleep(0.2)
 

@@ -6,7 +6,7 @@ computed here, and each client's handler writes down what it was given and nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -40,23 +40,36 @@ class Verdict:
     database does not hold, and channels whose orders differ at a client."""
     doubled: int = 0
     out_of_order: int = 0
+    late: int = 0
+    """What had not arrived when nothing came any more, though what carries it still holds it: a
+    failure of the run, and no loss."""
     notes: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.lost or self.doubled or self.out_of_order)
+        return not (self.lost or self.doubled or self.out_of_order or self.late)
 
     def add(self, other: Verdict) -> None:
         """Count the other's findings with these."""
         self.lost += other.lost
         self.doubled += other.doubled
         self.out_of_order += other.out_of_order
+        self.late += other.late
         self.notes += other.notes
 
 
-def judge(name: str, expected: Sequence[Fact], got: Sequence[Fact]) -> Verdict:
-    """What one client got of one channel against the channel's log."""
+def judge(
+    name: str, expected: Sequence[Fact], got: Sequence[Fact], to_come: Collection[Fact] = ()
+) -> Verdict:
+    """What one client got of one channel against the channel's log.
+
+    Args:
+        name: the client's, for the notes.
+        expected: the log.
+        got: what it was given, in that order.
+        to_come: what it can still be given; late is what of it lies behind all that it got.
+    """
     verdict = Verdict()
     verdict.doubled = len(got) - len({fact.seq for fact in got})
     newest = 0
@@ -66,11 +79,13 @@ def judge(name: str, expected: Sequence[Fact], got: Sequence[Fact]) -> Verdict:
         seen.add(fact.seq)
         newest = max(newest, fact.seq)
     missing, invented = set(expected) - set(got), set(got) - set(expected)
-    verdict.lost = len(missing | invented)
+    late = {fact for fact in missing.intersection(to_come) if fact.seq > newest}
+    missing -= late
+    verdict.lost, verdict.late = len(missing | invented), len(late)
     if not verdict.clean:
         verdict.notes.append(
             f"{name}: missing {_some(missing)}, not in the log {_some(invented)}, "
-            f"doubled {verdict.doubled}, out of order {verdict.out_of_order}"
+            f"doubled {verdict.doubled}, out of order {verdict.out_of_order}, late {_some(late)}"
         )
     return verdict
 

@@ -79,6 +79,7 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
             "lost": o.verdict.lost,
             "doubled": o.verdict.doubled,
             "out_of_order": o.verdict.out_of_order,
+            "late": o.verdict.late,
             "recovery_s": None if o.recovery_s is None else round(o.recovery_s, 1),
             "live_s": round(o.live_s),
             "polling_s": round(o.polling_s),
@@ -104,8 +105,9 @@ def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, s
     run = [o for o in outcomes if not o.skipped]
     failed = [o.scenario.name for o in run if not o.passed]
     skipped = [f"{o.scenario.name} ({o.trouble})" for o in outcomes if o.skipped]
-    lost, doubled, disorder = (
-        sum(getattr(o.verdict, name) for o in run) for name in ("lost", "doubled", "out_of_order")
+    lost, doubled, disorder, late = (
+        sum(getattr(o.verdict, name) for o in run)
+        for name in ("lost", "doubled", "out_of_order", "late")
     )
     live, polling = sum(o.live_s for o in run), sum(o.polling_s for o in run)
     return " ".join(
@@ -115,7 +117,8 @@ def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, s
             f"{sum(o.written for o in run):,} events written,",
             f"{sum(o.edits for o in run):,} edits and commands acknowledged,",
             f"{lost} lost, {doubled} doubled,",
-            f"{disorder} out of order; {live:,.0f} client-seconds live, {polling:,.0f} polling.",
+            f"{disorder} out of order{f', {late} late' if late else ''};",
+            f"{live:,.0f} client-seconds live, {polling:,.0f} polling.",
             f"Failed: {', '.join(failed)}." if failed else "All passed.",
             *([f"Not run: {', '.join(skipped)}."] if skipped else []),
             "All took",
@@ -133,6 +136,8 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     for o in outcomes:
         v = o.verdict
         seen = o.trouble or o.seen
+        if v.late:
+            seen = "; ".join(filter(None, [seen, f"{v.late} late, not counted as lost"]))
         rows.append(
             f"| {o.scenario.name} | {o.scenario.injected} | {seen} | {_seconds(o.recovery_s)} "
             f"| {_seconds(o.slowest_s)} | {o.written} | {o.edits} | {v.lost} | {v.doubled} "

@@ -250,7 +250,7 @@ class Runner:
             outcome.trouble = outcome.trouble or "writers could not finish their orders"
         await load.ingested(site.ledger)
         patience_s = min(_LEVEL_WITHIN_S, self._ground.patience_s)
-        await crowd.level(site.ledger, live=False, within_s=patience_s)
+        await crowd.rest(site.ledger, patience_s)
         outcome.written = sum(
             len(facts)
             for facts in (

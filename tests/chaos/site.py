@@ -33,7 +33,7 @@ from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.process import Process
+from deploy.local.process import Process, Starter, execute
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from deploy.local.webhook_sender import LOOPBACK as TO_THIS_MACHINE
 from deploy.local.webhook_sender import add_sender
@@ -68,6 +68,7 @@ class Site:
         devices: whether there are an MQTT broker and gateways.
         webhooks: whether there are senders of webhooks, which may send to this machine.
         fails_over: whether PostgreSQL has a second host, for a standby.
+        starter: makes the processes.
     """
 
     def __init__(
@@ -81,8 +82,10 @@ class Site:
         devices: bool = False,
         webhooks: bool = False,
         fails_over: bool = False,
+        starter: Starter = execute,
     ) -> None:
         self.folder = folder
+        self._starter = starter
         self.disk = Disk(folder / "disk")
         self._own_disk = own_disk
         self.postgres = DrilledPostgres(folder / "disk" / "postgres")
@@ -292,6 +295,7 @@ class Site:
                 "events-2": {"YABAM_KAFKA": events_kafka},
                 "relay-2": {"YABAM_DATABASE_URL": database_through(self.relay_2_database_wire)},
             },
+            starter=self._starter,
         )
         stack.add("core", self._second["core"])
         stack.add("relay", self._second["relay"])

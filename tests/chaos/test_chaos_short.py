@@ -13,6 +13,7 @@ from client_sdk import Settings
 from tests.chaos.__main__ import rehearse
 from tests.chaos.scenarios import ALL
 from tests.chaos.site import Site
+from tests.forked import FORKED
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,7 +36,9 @@ def folder() -> Iterator[Path]:
 async def test_nothing_is_lost_doubled_or_misordered_while_servers_die_under_load(
     folder: Path,
 ) -> None:
-    site = Site(folder, None, {"YABAM_RELAY_LEASE_S": "4", "YABAM_EVENTS_DRAIN_S": "1"})
+    site = Site(
+        folder, None, {"YABAM_RELAY_LEASE_S": "4", "YABAM_EVENTS_DRAIN_S": "1"}, starter=FORKED
+    )
     outcomes = await rehearse(
         site,
         [scenario for scenario in ALL if scenario.name in NAMES],

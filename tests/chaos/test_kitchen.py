@@ -50,4 +50,19 @@ def test_events_of_an_earlier_page_are_not_judged_again() -> None:
 
 def test_a_command_that_is_not_done_in_the_end_is_lost() -> None:
     assert judge_commands({"a": "done"}).clean
-    assert counts(judge_commands({"a": "done", "b": "sent", "c": None})) == (2, 0, 0)
+    verdict = judge_commands({"a": "done", "b": "sent", "c": None, "d": "expired"})
+    assert counts(verdict) == (2, 0, 0)
+    assert (verdict.late, verdict.clean) == (1, False)
+
+
+def test_a_ticket_that_still_waits_is_late_and_not_lost() -> None:
+    verdict = judge_papers(["A", "B", "C"], [paper("A")], {"A", "C"})
+    assert counts(verdict) == (1, 0, 0)
+    assert (verdict.late, verdict.clean) == (1, False)
+    assert not judge_papers(["A"], [], {"A"}).clean
+
+
+def test_a_press_that_its_device_keeps_is_late_and_not_lost() -> None:
+    verdict = judge_events("bell", 4, [1, 2], to_come={4})
+    assert counts(verdict) == (1, 0, 0)
+    assert (verdict.late, verdict.clean) == (1, False)

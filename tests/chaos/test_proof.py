@@ -34,6 +34,25 @@ def test_each_deviation_is_counted(
     assert verdict.notes
 
 
+@pytest.mark.parametrize(
+    ("got", "to_come", "lost", "late"),
+    [
+        (LOG[:1], LOG[1:], 0, 2),
+        (LOG[:1], LOG[2:], 1, 1),
+        ([], LOG, 0, 3),
+        ([LOG[0], LOG[2]], LOG, 1, 0),
+        (LOG[:2], [], 1, 0),
+        (LOG[:2], [Fact(6, "other", 1)], 1, 0),
+    ],
+    ids=["all-late", "one-gone", "nothing-yet", "a-hole", "not-given", "given-as-another"],
+)
+def test_late_is_what_a_last_sync_gives_behind_all_that_the_client_got(
+    got: list[Fact], to_come: list[Fact], lost: int, late: int
+) -> None:
+    verdict = judge("c", LOG, got, to_come)
+    assert (verdict.lost, verdict.late, verdict.clean) == (lost, late, False)
+
+
 def test_orders_are_compared_by_the_digest_of_the_open_ones() -> None:
     held = {"a": Standing(2, "accepted"), "b": Standing(6, "paid")}
     assert digest(held) == int.from_bytes(sha256(b"a:2").digest()[:8], "big")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.proof import Verdict
-from tests.chaos.report import put_between, summary, write_json, write_notes
+from tests.chaos.report import markdown, put_between, summary, write_json, write_notes
 from tests.chaos.runner import Field, Outcome, Scenario
 
 
@@ -36,6 +36,7 @@ def test_machines_get_one_entry_per_scenario_that_was_run(tmp_path: Path) -> Non
             "lost": 2,
             "doubled": 0,
             "out_of_order": 0,
+            "late": 0,
             "recovery_s": 0.2,
             "live_s": 10,
             "polling_s": 1,
@@ -55,6 +56,14 @@ def test_the_summary_names_what_failed_and_what_was_not_run() -> None:
     assert "Failed: kill." in said
     assert "Not run: clock (no such library)." in said
     assert "All passed." in summary([outcome("kill")], 7, 20, 30, 1)
+
+
+def test_what_is_late_is_told_and_has_not_passed() -> None:
+    made = outcome("kill")
+    made.verdict.add(Verdict(late=3, notes=["slow"]))
+    assert not made.passed
+    assert "0 lost, 0 doubled, 0 out of order, 3 late" in summary([made], 7, 20, 30, 1)
+    assert "3 late, not counted as lost" in markdown([made])
 
 
 def test_a_report_is_put_between_its_marks_and_nowhere_else() -> None:

@@ -13,10 +13,11 @@ from tests.chaos.unprotected.trials import TRIALS, Trial
 
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.scenario)
 def test_each_patch_fits_once_and_leaves_python(trial: Trial, tmp_path: Path) -> None:
-    for file in {patch.file for patch in trial.without.patches}:
+    patches = (*trial.shorter, *trial.without.patches)
+    for file in {patch.file for patch in patches}:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text((ROOT / file).read_text())
-    for patch in trial.without.patches:
+    for patch in patches:
         apply(patch, tmp_path)
         without = (tmp_path / patch.file).read_text()
         assert without != (ROOT / patch.file).read_text()

@@ -20,6 +20,7 @@ from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from tests.deploy.edge import Nginx
 from tests.drilled_postgres import DrilledPostgres
+from tests.forked import FORKED
 
 
 class Site:
@@ -78,7 +79,7 @@ def started(settings: Mapping[str, str]) -> Iterator[Site]:
     keys = load_keys(folder / "keys.json")
     one_origin = {"YABAM_STREAM_URL": f"{nginx.url}/v1/stream", "YABAM_CORS_ORIGINS": "[]"}
     addresses = Addresses(postgres.url, broker.bootstrap, ports=ports)
-    stack = Stack(addresses, keys, folder, {**settings, **one_origin})
+    stack = Stack(addresses, keys, folder, {**settings, **one_origin}, starter=FORKED)
     stack.add("core", more[0])
     stack.add("events", more[1])
     owner = Caller("owner", "owner", frozenset("*"))

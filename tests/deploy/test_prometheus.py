@@ -25,6 +25,7 @@ from deploy.mqtt.server import MosquittoServer
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
 from tests.drilled_postgres import DrilledPostgres
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, token
 from tests.parts import FETCH_WAIT, migrated_database
 
@@ -62,6 +63,7 @@ def stack(folder: Path, more_ports: dict[str, int]) -> Iterator[Stack]:
         folder,
         FETCH_WAIT | {"YABAM_TOKEN_KEYS": json.dumps(NODES_RING), "YABAM_TOKEN_KID": "nodes"},
         {"core": {"YABAM_TOKEN_KEYS": json.dumps(CORES_RING), "YABAM_TOKEN_KID": "local"}},
+        starter=FORKED,
     )  # fmt: skip
     mosquitto = MosquittoServer(folder / "mqtt")
     mosquitto.start()

@@ -201,6 +201,18 @@ def test_what_an_integrator_was_not_sent_as_the_log_has_it_is_found(
     assert (verdict.lost, verdict.doubled, verdict.out_of_order) == found
 
 
+def test_what_the_senders_still_send_is_late_and_not_lost() -> None:
+    verdict = judge_webhooks({"store:1": LOG}, TAKEN[:1], LOG[1:])
+    assert (verdict.lost, verdict.late, verdict.clean) == (0, 1, False)
+    verdict = judge_webhooks({"store:1": LOG}, TAKEN[1:], LOG)
+    assert (verdict.lost, verdict.late) == (1, 0)
+
+
+def test_what_core_still_gives_to_an_old_client_is_late_and_not_lost() -> None:
+    verdict = judge_channel("store:1", GIVEN[:2], LOG, OPEN, LOG[1:])
+    assert (verdict.lost, verdict.late, verdict.clean) == (0, 1, False)
+
+
 class Slow:
     """A receiver that takes one more each time it is waited for, up to so many."""
 

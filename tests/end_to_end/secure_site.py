@@ -42,6 +42,7 @@ from tests.deploy.composed import (
 from tests.deploy.edge import Nginx
 from tests.deploy.ruled_mosquitto import ruled_mosquitto
 from tests.drilled_postgres import DrilledPostgres
+from tests.forked import FORKED
 from tests.integration.core_api.conftest import KAFKA_BUILD
 
 PROCESSES: Final = ("core", "relay", "ingest", "events", "mqtt-admin", "mqtt", "webhooks")
@@ -160,6 +161,7 @@ def started(folder: Path) -> Iterator[SecureSite]:
             environment,
             folder / "log" / f"{name}.log",
             None,
+            starter=FORKED,
         )
     try:
         kafka.start()

@@ -15,6 +15,7 @@ import pytest
 from client_sdk import Settings
 from tests.chaos.offline import wander
 from tests.chaos.site import Site
+from tests.forked import FORKED
 
 pytestmark = [pytest.mark.slow]
 
@@ -30,7 +31,7 @@ def folder() -> Iterator[Path]:
 
 
 async def test_terminals_and_phones_end_byte_equal_and_no_edit_is_lost(folder: Path) -> None:
-    site = Site(folder, None, {"YABAM_RELAY_LEASE_S": "2"})
+    site = Site(folder, None, {"YABAM_RELAY_LEASE_S": "2"}, starter=FORKED)
     seen = await wander(site, seed=6, seconds=20.0, settings=IMPATIENT)
     assert seen.verdict.clean, seen.verdict.notes
     assert seen.acknowledged > 50

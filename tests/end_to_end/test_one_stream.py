@@ -25,6 +25,7 @@ from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from server_common.event_records import partition_of
 from tests.end_to_end.conftest import create_database
 from tests.end_to_end.editing import Editors, guest, sign
+from tests.forked import FORKED
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 
@@ -59,7 +60,7 @@ def fleet(
         for process, share in zip(("events", "events-2"), shares.values(), strict=True)
     }
     addresses = replace(Addresses(create_database(postgres), kafka.bootstrap), ports=ports)
-    stack = Stack(addresses, KEYS, tmp_path_factory.mktemp("fleet"), extra, own)
+    stack = Stack(addresses, KEYS, tmp_path_factory.mktemp("fleet"), extra, own, starter=FORKED)
     stack.add("events", second)
     try:
         stack.start()

@@ -14,6 +14,7 @@ from core_api.access.callers import Caller, Role
 from core_api.wiring import token_keys
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from server_common.tickets import TicketKeys
+from tests.forked import FORKED
 
 KEYS = Keys(token="t" * 32, ticket="k" * 32, devices="d" * 32, webhooks="w" * 32, push="p" * 43)
 ITEM = {"name": "김밥", "quantity": 2, "unit_price": 3500}
@@ -31,7 +32,11 @@ class CoreService:
     def start(cls, database: str, folder: Path, extra: dict[str, str] | None = None) -> CoreService:
         """Start Core on a migrated database."""
         stack = Stack(
-            Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, folder, extra or {}
+            Addresses(database, "127.0.0.1:1", ports=free_ports()),
+            KEYS,
+            folder,
+            extra or {},
+            starter=FORKED,
         )
         stack.core.start()
         stack.core.wait_ready(120)

@@ -14,6 +14,7 @@ from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS
 from tests.parts import FETCH_WAIT
 
@@ -34,7 +35,7 @@ def installed(
     log.start()
     try:
         addresses = Addresses(database, log.bootstrap, ports=free_ports())
-        stack = Stack(addresses, KEYS, folder, settings | (extra or {}))
+        stack = Stack(addresses, KEYS, folder, settings | (extra or {}), starter=FORKED)
         try:
             stack.start()
             yield stack

@@ -3,36 +3,73 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import httpx
 import jwt
 import pytest
+from websockets.asyncio.client import connect
 
 from client_sdk.contract.sse import SseEvent, SseParser
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Stack, free_ports
+from server_common.revocations.records import Kind
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
+from tests.openid.provider import AUDIENCE, OpenIdProvider
 from tests.parts import migrated_database
 from tests.security.installation import TOGETHER, installed
 
 pytestmark = TOGETHER
 WITHIN_S = 30.0
 """Far more than a working system takes, so that a busy machine fails no test."""
+KINDS: Final[tuple[Kind, ...]] = ("token", "session", "subject")
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[OpenIdProvider]:
+    """A real OpenID provider with an account for each kind of revocation."""
+    claims = {
+        f"shop-{kind}": {"roles": ["shop-owner"], "stores": ["*"], "sid": f"sid-{kind}"}
+        for kind in KINDS
+    }
+    one = OpenIdProvider(claims)
+    one.start("first")
+    yield one
+    one.stop()
 
 
 @pytest.fixture(scope="module")
 def system(
-    postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+    postgres_server: EmbeddedPostgres,
+    tmp_path_factory: pytest.TempPathFactory,
+    provider: OpenIdProvider,
 ) -> Iterator[Stack]:
     """An installation of its own: others forge records of `order-events`, and push nothing."""
     database = asyncio.run(migrated_database(postgres_server))
-    with installed(database, tmp_path_factory.mktemp("revocation")) as running:
+    settings = {
+        "YABAM_OIDC_ISSUER": provider.issuer,
+        "YABAM_OIDC_AUDIENCE": AUDIENCE,
+        "YABAM_OIDC_ROLES": '{"shop-owner":"owner"}',
+    }
+    with installed(database, tmp_path_factory.mktemp("revocation"), settings) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def second_events(system: Stack) -> Iterator[str]:
+    """The address of another event server, for sockets."""
+    port = free_ports().events
+    second = system.add("events", port)
+    second.start()
+    second.wait_ready(60)
+    yield f"ws://127.0.0.1:{port}/v1/socket"
+    second.kill()
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +133,13 @@ async def last_of(events: AsyncIterator[SseEvent]) -> str:
     raise AssertionError("the stream ended without a bye")
 
 
+def claims_of(who: str) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(who, options={"verify_signature": False})
+    return claims
+
+
 def named(who: str) -> str:
-    return str(jwt.decode(who, options={"verify_signature": False})["jti"])
+    return str(claims_of(who)["jti"])
 
 
 async def test_t39_a_revoked_token_is_refused_by_every_core_and_its_stream_ends(
@@ -160,6 +202,46 @@ async def test_t39_a_session_ends_with_all_its_tokens(
     for core in cores:
         for who in tokens:
             await until_refused(http, core, who, store)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_t39_a_provider_s_token_that_is_revoked_ends_streams_and_sockets_of_all_servers(
+    cores: list[str],
+    second_events: str,
+    http: httpx.AsyncClient,
+    provider: OpenIdProvider,
+    kind: Kind,
+) -> None:
+    store, other = new_store(), token("owner", "*")
+    who = await provider.token(f"shop-{kind}")
+    claims = claims_of(who)
+    names = {"token": claims["jti"], "session": claims["sid"], "subject": f"oidc:{claims['sub']}"}
+
+    def socket(ticket: str) -> connect:
+        protocols: Any = ["yabam.v1"]
+        return connect(f"{second_events}?ticket={ticket}", subprotocols=protocols, proxy=None)
+
+    async with asyncio.timeout(WITHIN_S):
+        # 503 while the provider's keys are read.
+        while (granted := await sync(http, cores[0], who, store)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    grant = granted.json()["stream"]
+    another = (await sync(http, cores[0], other, store)).json()["stream"]
+    async with (
+        streaming(http, cores[0], who, store) as stream,
+        socket(grant["ticket"]) as hers,
+        socket(another["ticket"]) as his,
+    ):
+        for one in (hers, his):
+            assert json.loads(await one.recv())["event"] == "hello"
+        await revoke(http, cores[1], kind=kind, name=names[kind])
+        await until_refused(http, cores[0], who, store)
+        assert '"expired"' in await last_of(stream)
+        async with asyncio.timeout(WITHIN_S):
+            told = [json.loads(text) async for text in hers]
+            assert told[-1]["event"] == "bye"
+            assert told[-1]["data"]["reason"] == "expired"
+            assert json.loads(await his.recv())["event"] == "heartbeat"
 
 
 async def test_t39_who_waits_in_a_long_poll_is_shown_nothing_after_the_revocation(

@@ -17,8 +17,8 @@ from tests.conftest import LONGEST_FIRST
 
 _TESTS: Final = Path(__file__).parents[1]
 _KEPT_TO_THE_END: Final = {
-    "certificate", "certificates_are_read_once", "core_process", "kafka_libs", "operations",
-    "postgres", "postgres_server",
+    "certificate", "certificates_are_read_once", "core_process", "fork_servers_end", "kafka_libs",
+    "operations", "postgres", "postgres_server",
 }  # fmt: skip
 """What a worker keeps to its end: it costs nothing, or little, while nobody uses it."""
 _MODULE = """

@@ -81,6 +81,18 @@ export const MAX_EDITS_BODY_BYTES = 1_048_576;
 /** The longest answer to edits, and the longest document: contract/limits.py. */
 export const MAX_EDITS_ANSWER_BYTES = 33_554_432;
 
+/** The most pages of one sync: contract/limits.py. */
+export const MAX_PAGES = 10_000;
+
+/** How often its pages may start anew: contract/limits.py. */
+export const MAX_ANEW = 3;
+
+/** How many of its pages in a row may be empty: contract/limits.py. */
+export const MAX_EMPTY_PAGES = 20;
+
+/** The most bytes of one sync over all its pages: contract/limits.py. */
+export const MAX_PAGED_SYNC_BYTES = 134_217_728;
+
 /** The longest body of a command: state/orders/commands.py. */
 export const MAX_COMMAND_BYTES = 65_536;
 
@@ -93,23 +105,23 @@ export const MAX_COMMAND_AGE_S = 86_400;
 /** How long one that was sent is sent again, in seconds: state/orders/commands.py. */
 export const MAX_SENT_AGE_S = 518_400;
 
-/** The longest event or line: contract/sse.py. */
-export const MAX_EVENT_LENGTH = 1_048_576;
-
-/** The most pages of one sync: machine/snapshot_pages.py. */
-export const MAX_PAGES = 10_000;
-
-/** How often its pages may start anew: machine/snapshot_pages.py. */
-export const MAX_ANEW = 3;
-
-/** How many of its pages in a row may be empty: machine/snapshot_pages.py. */
-export const MAX_EMPTY_PAGES = 20;
-
-/** The most bytes of one sync over all its pages: machine/snapshot_pages.py. */
-export const MAX_PAGED_SYNC_BYTES = 134_217_728;
-
 /** How often in a row channels may begin anew: machine/backoff.py. */
 export const MAX_RESTARTS = 5;
+
+/** The most between a long poll with news and the next, in seconds: machine/actions.py. */
+export const LONG_POLL_GAP_S = 0.2;
+
+/** Failed syncs in a row, after which a good one resets the stream's back-off: machine/actions.py. */
+export const LONG_FAULT = 3;
+
+/** The longest that a `bye` can keep a client away: machine/rules.py. */
+export const MOST_RECONNECT_MS = 60_000;
+
+/** How many closed orders a channel remembers: client/order_book.py. */
+export const MAX_CLOSED = 1_000;
+
+/** The longest event or line: contract/sse.py. */
+export const MAX_EVENT_LENGTH = 1_048_576;
 
 /** The longest Retry-After in seconds: transport/http_failures.py. */
 export const MAX_RETRY_AFTER = 3600;
@@ -123,20 +135,8 @@ export const LEAST_POLL_AFTER_MS = 100;
 /** The longest wait between polls, whatever Core says: machine/actions.py. */
 export const MOST_POLL_AFTER_MS = 300_000;
 
-/** The most between a long poll with news and the next, in seconds: machine/actions.py. */
-export const LONG_POLL_GAP_S = 0.2;
-
-/** Failed syncs in a row, after which a good one resets the stream's back-off: machine/actions.py. */
-export const LONG_FAULT = 3;
-
-/** The longest that a `bye` can keep a client away: machine/rules.py. */
-export const MOST_RECONNECT_MS = 60_000;
-
 /** The most seconds between healing snapshots: machine/healing_backoff.py. */
 export const MOST_HEALING_S = 3600;
-
-/** How many closed orders a channel remembers: client/order_book.py. */
-export const MAX_CLOSED = 1_000;
 
 /** The machine's numbers, times in seconds: client_sdk/settings.py. */
 export const SETTINGS = Object.freeze({

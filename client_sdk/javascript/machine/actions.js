@@ -1,6 +1,6 @@
 // What the machine can do: start and end syncs and streams, poll, end. Pure.
 //
-// rules.js decides when. As client_sdk/machine/actions.py and tracks.py.
+// rules.js decides when, and when a client falls back to polling. As client_sdk/machine/actions.py and tracks.py.
 
 import { CoreClock } from "./core_clock.js";
 import { SyncState } from "./sync_state.js";
@@ -238,23 +238,6 @@ export class Actions {
     this.state = "live";
     this.sync.dueAt = NEVER;
     this.streamBackoff.well(now);
-  }
-
-  /** Tries again with back-off; polls after several failures, or where the server is busy. */
-  streamHasFailed(why, now) {
-    this.counters.streamFailures += 1;
-    this.lastFailure = why;
-    this.keptAwayUntil = now + (why.retryAfter ?? 0);
-    const delay = Math.max(this.streamBackoff.failed(now), why.retryAfter ?? 0);
-    const enough = this.streamBackoff.failures >= this.settings.streamFailures;
-    if (this.state === "polling" || why.kind === "busy" || enough) this.goPoll(now, delay);
-    else this.goSync(now, delay);
-  }
-
-  /** Syncs, as nothing else helps: at once the first time, with back-off when it recurs. */
-  syncAgain(why, now) {
-    this.streamHasFailed(why, now);
-    if (this.streamBackoff.failures === 1) this.goSync(now, 0);
   }
 
   /** Polls from now on; the stream is tried again after a while. */

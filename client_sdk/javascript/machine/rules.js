@@ -81,7 +81,7 @@ export function hello(client, input, now) {
   if (input.epoch !== client.epoch) {
     client.dropStream();
     const why = "the stream is of another epoch than the last sync";
-    client.streamHasFailed(failure("malformed", why), now);
+    streamHasFailed(client, failure("malformed", why), now);
     return;
   }
   client.stream.helloAt = now;
@@ -107,7 +107,7 @@ export function event(client, input, now) {
     client.out.push({ type, change: input.event, epoch: client.epoch });
   } else if (verdict === GAP) {
     client.dropStream();
-    client.syncAgain(failure("malformed", "the stream left a gap"), now);
+    syncAgain(client, failure("malformed", "the stream left a gap"), now);
   }
 }
 
@@ -127,7 +127,7 @@ export function syncRequired(client, input, now) {
   if (!client.stream.isCurrent(input.generation)) return;
   client.dropStream();
   const why = `the server says sync-required: ${input.reason}`;
-  client.syncAgain(failure("unreachable", why), now);
+  syncAgain(client, failure("unreachable", why), now);
 }
 
 /** The planned end: sync and connect again, spread by the server's word. */
@@ -143,7 +143,7 @@ export function bye(client, input, now) {
     client.goPoll(now, Math.max(after, client.streamBackoff.failed(now)));
   } else if (tooShort) {
     const why = `the stream ended at once: bye ${input.reason}`;
-    client.streamHasFailed(failure("unreachable", why), now);
+    streamHasFailed(client, failure("unreachable", why), now);
   } else if (client.state === "polling") {
     client.goPoll(now, after);
   } else {
@@ -157,8 +157,8 @@ export function ended(client, input, now) {
   // Else the server itself has answered.
   if (!["busy", "ticket"].includes(input.failure.kind)) client.judgeTransport(now);
   client.stream.end();
-  if (input.failure.kind === "ticket") client.syncAgain(input.failure, now);
-  else client.streamHasFailed(input.failure, now);
+  if (input.failure.kind === "ticket") syncAgain(client, input.failure, now);
+  else streamHasFailed(client, input.failure, now);
 }
 
 /** A deadline came: a sync is due or overdue, or the stream is silent. */
@@ -177,7 +177,7 @@ export function tick(client, _input, now) {
     } else {
       client.choice.silent();
       const why = "the stream did not say hello in time";
-      client.streamHasFailed(failure("unreachable", why), now);
+      streamHasFailed(client, failure("unreachable", why), now);
     }
   }
   if (now >= client.sync.dueAt) client.syncNow(now);
@@ -218,4 +218,24 @@ export function close(client) {
 
 function hasHello(client, generation) {
   return client.stream.isCurrent(generation) && client.stream.helloAt !== null;
+}
+
+/**
+ * Falls back to polling after several failures, or where the server is busy; else syncs. Either way the
+ * stream is tried again, with back-off.
+ */
+function streamHasFailed(client, why, now) {
+  client.counters.streamFailures += 1;
+  client.lastFailure = why;
+  client.keptAwayUntil = now + (why.retryAfter ?? 0);
+  const delay = Math.max(client.streamBackoff.failed(now), why.retryAfter ?? 0);
+  const enough = client.streamBackoff.failures >= client.settings.streamFailures;
+  if (client.state === "polling" || why.kind === "busy" || enough) client.goPoll(now, delay);
+  else client.goSync(now, delay);
+}
+
+/** Syncs, as nothing else helps: at once the first time, with back-off when it recurs. */
+function syncAgain(client, why, now) {
+  streamHasFailed(client, why, now);
+  if (client.streamBackoff.failures === 1) client.goSync(now, 0);
 }

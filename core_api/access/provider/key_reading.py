@@ -13,20 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import msgspec
-import structlog
 
 from client_sdk.contract.json_decoding import decode
 from core_api.access.provider.address import Provider, is_safe_url
 from core_api.access.provider.key_set import KeySet, read_key_set
 from core_api.errors import ProviderError
 from server_common.limits import PROVIDER_ANSWER_BYTES
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.access.provider.known_keys import KnownKeys
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 300.0
 AT_MOST_EVERY_S: Final = 5.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,8 +16,9 @@ from core_api.push.guests import GuestPhones, check_guest
 from core_api.push.registrations import PushSubscriptions
 from core_api.push.rules import check_sees, check_subscribes
 from core_api.push.subscriptions import GuestPushes, Pushes, PushKey, Subscribe
+from server_common.logs import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 SUBSCRIBE: Final = JsonBody(Subscribe)

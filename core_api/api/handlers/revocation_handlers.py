@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
-import structlog
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,12 +18,10 @@ from core_api.errors import ForbiddenError, InvalidError, UnavailableError
 from core_api.postgres.pool import Pool
 from core_api.revocations.statements import NewRevocation, revoke
 from core_api.revocations.watching import Revoked
+from server_common.logs import get_logger
 from server_common.revocations.records import Kind
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _LATEST_S: Final = 253_402_300_799
 """The end of the year 9999."""

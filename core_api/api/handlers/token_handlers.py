@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Annotated, Final
 
 import msgspec
-import structlog
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +19,9 @@ from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, store_of
 from core_api.errors import ForbiddenError, UnauthorizedError
 from core_api.pairing.codes import DIGITS, LIFE_S, NO_CODE, Pairings
+from server_common.logs import get_logger
 
-_log = structlog.get_logger()
+_log = get_logger()
 _NO_STORE: Final = {"cache-control": "no-store"}
 
 

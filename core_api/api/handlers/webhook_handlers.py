@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,8 +16,9 @@ from core_api.errors import BadRequestError, ForbiddenError
 from core_api.webhooks.permissions import check_keeps, check_lists, check_registers, check_sees
 from core_api.webhooks.registrations import Subscriptions
 from core_api.webhooks.subscriptions import AddWebhook, Replay, SetState, Webhook, Webhooks
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 

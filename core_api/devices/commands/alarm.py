@@ -11,21 +11,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from core_api.devices.times import rfc3339
 from core_api.kafka.alerts import Alerts, keep_looking
 from core_api.kafka.messages import Message
 from core_api.postgres.pool import Pool, mapped_errors
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.devices.metrics import CommandAlarmMetrics
     from core_api.kafka.publisher import KafkaPublisher
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 RECORD_TYPE: Final = b"device.unanswered"
 _UNTOLD: Final = """

@@ -8,20 +8,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from core_api.devices.commands.lifecycle import ExpiringError, expire_one
 from core_api.errors import ConflictError, UnavailableError
 from core_api.postgres.patience import despite_locks
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from core_api.devices.metrics import CommandMetrics
     from core_api.edits.plan import Rules
     from core_api.postgres.pool import Pool
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 EVERY_S: Final = 1.0
 

@@ -31,8 +31,8 @@ from core_api.errors import (
     UnavailableError,
 )
 from core_api.postgres.patience import despite_locks
-from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, trim_by
+from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.trim_around_damage import trim_by
 from core_api.system_edits.in_transaction import Change, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result
@@ -177,27 +177,26 @@ class Commands:
     async def _ask(
         self, store_id: str, device_id: str, id_: str, wanted: NewCommand, by: str
     ) -> tuple[DeviceCommand, bool]:
-        with mapped_errors():
-            async with self._pool.acquire() as connection, connection.transaction():
-                if await find_kept(connection, store_id, device_id) is None:
-                    raise NotFoundError(f"no device {device_id} is registered in store {store_id}")
-                for row in await connection.fetch(_READ, store_id, device_id, id_):
-                    return _known(_command(row), wanted), False
-                if await connection.fetchval(_OPEN, store_id, device_id) >= DEVICE_OPEN_COMMANDS:
-                    raise TooManyCommandsError(
-                        f"the device has not answered {DEVICE_OPEN_COMMANDS} commands: wait until "
-                        "it does, or they expire"
-                    )
-                arguments = msgspec.json.encode(wanted.arguments).decode()
-                (row,) = await connection.fetch(
-                    _INSERT, store_id, device_id, id_, wanted.name, arguments, by,
-                    wanted.expires_in_s,
-                )  # fmt: skip
-                made = _command(row)
-                channel = Channel("device", store_id, device_id)
-                ends_at = made.expires_at + timedelta(seconds=KEPT_S)
-                change = document_of(channel, made, ends_at)
-                channels = await change_documents(connection, [change], self._rules)
+        async with transaction(self._pool) as connection:
+            if await find_kept(connection, store_id, device_id) is None:
+                raise NotFoundError(f"no device {device_id} is registered in store {store_id}")
+            for row in await connection.fetch(_READ, store_id, device_id, id_):
+                return _known(_command(row), wanted), False
+            if await connection.fetchval(_OPEN, store_id, device_id) >= DEVICE_OPEN_COMMANDS:
+                raise TooManyCommandsError(
+                    f"the device has not answered {DEVICE_OPEN_COMMANDS} commands: wait until "
+                    "it does, or they expire"
+                )
+            arguments = msgspec.json.encode(wanted.arguments).decode()
+            (row,) = await connection.fetch(
+                _INSERT, store_id, device_id, id_, wanted.name, arguments, by,
+                wanted.expires_in_s,
+            )  # fmt: skip
+            made = _command(row)
+            channel = Channel("device", store_id, device_id)
+            ends_at = made.expires_at + timedelta(seconds=KEPT_S)
+            change = document_of(channel, made, ends_at)
+            channels = await change_documents(connection, [change], self._rules)
         self._committed(channels)
         return made, True
 
@@ -267,33 +266,25 @@ async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | 
         ExpiringError: it was this command that could not expire.
         UnavailableError: Postgres does not answer.
     """
-    with mapped_errors():
-        async with pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(_EXPIRE, but)
-            if row is None:
-                return None
-            command = _command(row)
-            channel = Channel("device", row["store_id"], row["device_id"])
-            name = f"{channel.root}/{channel.part}/{command.id}"
-            ends_at = row["now"] + timedelta(seconds=KEPT_S)
-            change = document_of(channel, command, ends_at)
-            try:
-                return Expired(name, await change_documents(connection, [change], rules))
-            except (ConflictError, UnavailableError):
-                raise
-            except Exception as error:
-                raise ExpiringError(name) from error
+    async with transaction(pool) as connection:
+        row = await connection.fetchrow(_EXPIRE, but)
+        if row is None:
+            return None
+        command = _command(row)
+        channel = Channel("device", row["store_id"], row["device_id"])
+        name = f"{channel.root}/{channel.part}/{command.id}"
+        ends_at = row["now"] + timedelta(seconds=KEPT_S)
+        change = document_of(channel, command, ends_at)
+        try:
+            return Expired(name, await change_documents(connection, [change], rules))
+        except (ConflictError, UnavailableError):
+            raise
+        except Exception as error:
+            raise ExpiringError(name) from error
 
 
-async def trim_commands(
-    pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
-) -> int:
-    """Delete at most `batch` commands that are so old. Returns the number.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    return await trim_by(pool, _TRIM, older_than_s, batch, at_most_s)
+trim_commands: Final = trim_by(_TRIM)
+"""Deletes old commands."""
 
 
 def _known(command: DeviceCommand, wanted: NewCommand) -> DeviceCommand:

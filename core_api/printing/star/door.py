@@ -7,6 +7,7 @@ job once the attempt is stored: what is lost after that is an attempt of which n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -19,6 +20,7 @@ from core_api.printing.cloudprnt import PNG, Poll, lines_to_print
 from core_api.printing.jobs import Job
 from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star.over_mqtt import (
+    ANSWERS_WITHIN_S,
     FRESH_FOR,
     JOB_LIVES,
     MOST_JOB_BYTES,
@@ -75,7 +77,9 @@ class StarDoor:
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
         payload = star_payload_of(said.word, said.payload)
-        found = await self._stars.whose(said.mac)
+        # A word about a job counts, whatever the printer was told since.
+        is_result = isinstance(payload, StarResult)
+        found = await self._stars.whose(said.mac, any_mode=is_result)
         if found is None:
             raise DeviceMessageError(
                 f"no printer that takes its jobs over MQTT has the address {said.mac}",
@@ -104,21 +108,24 @@ class StarDoor:
         store, device = printer.root, printer.part or ""
         offered = await self._jobs.reported(printer, poll)
         if not registered and self._named.ask(mac, self._clock()):
-            return [Ring(store, device, mac, "order-client-action", question())]
+            until_ms = self._until_ms(timedelta(seconds=ANSWERS_WITHIN_S))
+            return [Ring(store, device, mac, "order-client-action", question(), until_ms)]
         named = [] if registered else self._named.of(mac, self._clock())
         if offered is None or named is None:
             return ()
-        job = await self._jobs.take(printer, offered)
+        job = await self._jobs.take_first(printer, offered)
         if job is None:
             return ()
         for media_type in media_over_mqtt(job, registered, named, has_font=has_font()):
             data = await self._data(job, media_type)
             if len(data.encode()) <= MOST_JOB_BYTES:
-                until_ms = self._now_ms() + int(JOB_LIVES.total_seconds() * 1000)
                 fields = job_fields(job, media_type, data)
-                return [Ring(store, device, mac, "print-job", fields, until_ms)]
+                return [Ring(store, device, mac, "print-job", fields, self._until_ms(JOB_LIVES))]
         await self._jobs.step(printer, job.id, "fail", job.attempts, _TOO_LARGE)
         return ()
+
+    def _until_ms(self, lives: timedelta) -> int:
+        return self._now_ms() + int(lives.total_seconds() * 1000)
 
     async def _data(self, job: Job, media_type: str) -> str:
         picture = b""

@@ -78,6 +78,14 @@ class StarJobs:
         taken = await self.step(printer, job.id, "take", 0, "")
         return taken if taken is not None and is_taken(taken) else None
 
+    async def take_first(self, printer: Channel, job: Job) -> Job | None:
+        """The same, for who is handed the job without asking for it: None also if it was given to
+        the printer before, by another process perhaps, which has told the printer so."""
+        try:
+            return await self._prints.take_first(printer.root, printer.part or "", job.id, AGENT)
+        except (ConflictError, NotFoundError):
+            return None
+
     async def confirmed(self, printer: Channel, token: str | None, step: Step, detail: str) -> None:
         """Note what became of the attempt that the token names; without one, of that under way."""
         named = None if token is None else parse_token(token)

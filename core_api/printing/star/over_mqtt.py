@@ -13,7 +13,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from core_api.printing.cloudprnt import MARKUP, PNG, Poll, media_of, text_body
+from core_api.printing.cloudprnt import (
+    MARKUP,
+    PNG,
+    PRINTS_LATER,
+    Poll,
+    media_of,
+    text_body,
+)
 from core_api.printing.jobs import Job, Step
 from server_common.devices.star import StarResult, StarStatus
 
@@ -68,10 +75,12 @@ def media_over_mqtt(
         named: what the printer itself has named, in any order; empty: nothing.
         has_font: whether pictures can be drawn here.
     """
-    if registered:
-        return media_of(job, registered, has_font=has_font)
     own = media_of(job, (), has_font=has_font)
-    return [one for one in own if one in named] or [one for one in own if one != MARKUP]
+    if registered:
+        said = [one for one in registered if one in own]
+    else:
+        said = [one for one in own if one in named]
+    return said or [one for one in own if one != MARKUP]
 
 
 def data_of(job: Job, media_type: str, picture: bytes) -> str:
@@ -101,15 +110,18 @@ def job_fields(job: Job, media_type: str, data: str) -> dict[str, Any]:
 def outcome_of_result(result: StarResult) -> tuple[Step, str] | None:
     """What became of the job; None: the message does not say.
 
+    One that names no job is no word about any: it may come again once the next job is under way.
     A job that comes twice is printed once, and the printer answers the second with a code of its
     own: that is no word about the first. If no other word comes, the job is doubtful in time.
     """
+    if result.job_token is None:
+        return None
     poll = Poll(result.status_code or "")
     if result.print_succeeded or (result.print_succeeded is None and poll.is_online):
         return "done", ""
     told = f"printer says {poll.code}"
-    if poll.code.startswith(("2", "4")):
-        return "doubt", told  # it failed, perhaps in the middle
+    if poll.code.startswith(("2", *PRINTS_LATER)):
+        return "doubt", told
     if poll.code.startswith(("51", "52")):
         return "fail", told  # it could not read what it was given
     return None

@@ -14,8 +14,6 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final, NamedTuple, TypeAlias
 
-import structlog
-
 from core_api.access.callers import Caller
 from core_api.access.reach import check_follow
 from core_api.errors import UnavailableError, UnreadableRowError
@@ -27,8 +25,9 @@ from core_api.sync.quick.unchanged import beginning_of, encode_unchanged, is_unc
 from core_api.sync.request import SyncRequest
 from core_api.sync.rules import ChannelAnswer, is_short, reset_reason
 from core_api.sync.stream_grants import StreamGrants
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _AT_ONCE: Final = 64
 """How many answers are written before the loop turns to other things."""

@@ -12,7 +12,7 @@ from typing import Final
 SESSION_TIMEOUT_S: Final = 10.0
 """Kafka gives the partitions of a member that is silent for so long to another one."""
 PROVEN_FOR_S: Final = 7.0
-"""Less than that by what a publication may take on its way to the broker."""
+"""Less than `SESSION_TIMEOUT_S` by the time that a publication may need to reach the broker."""
 
 
 class Membership:

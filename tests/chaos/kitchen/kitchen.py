@@ -152,20 +152,21 @@ class Kitchen:
 
     async def judge(self, within_s: float) -> tuple[Verdict, str]:
         """Come to rest, and hold all against Core's tables; what there was, in a few words. What
-        is late is waited for until no ticket has come out for so long."""
+        is late is waited for until nothing has arrived anywhere for so long."""
         staff, presses = self.staff, self._presses_before
         staff.pause()
-        printed, deadline = len(self.papers), time.monotonic() + within_s
+        arrived, deadline = await self._arrived(), time.monotonic() + within_s
         while time.monotonic() < deadline and not await self._is_at_rest():
             await asyncio.sleep(_LOOK_EVERY_S)
-            if len(self.papers) > printed:
-                printed, deadline = len(self.papers), time.monotonic() + within_s
+            if (now := await self._arrived()) != arrived:
+                arrived, deadline = now, time.monotonic() + within_s
         papers = self.papers[self._papers_before :]
-        verdict = judge_papers(staff.ordered, papers)
+        verdict = judge_papers(staff.ordered, papers, await self._records.unprinted())
         states = await self._records.states()
         verdict.add(judge_commands({name: states.get(name) for name in staff.commanded}))
         history = await self._records.pressed()
-        verdict.add(judge_events("the bell", self.bell.said, history, presses))
+        kept = {n for n, (kind, _) in self.bell.waiting.items() if kind == "event"}
+        verdict.add(judge_events("the bell", self.bell.said, history, presses, kept))
         verdict.add(await self.program.judge(self._ledger))
         said = (
             f"{len(staff.ordered)} orders on {len(papers)} tickets "
@@ -173,6 +174,13 @@ class Kitchen:
             f"{len(staff.commanded)} commands, {self.program.count} events over MQTT"
         )
         return verdict, said
+
+    async def _arrived(self) -> tuple[int, ...]:
+        """What grows while anything arrives: at the printer, in Core's tables, at the program."""
+        states = await self._records.states()
+        done = sum(state == "done" for state in states.values())
+        waiting = sum(len(one.waiting) for one in (self.bell, *self._lamps))
+        return len(self.papers), done, -waiting, self.program.at
 
     async def _is_at_rest(self) -> bool:
         if not self.staff.is_at_rest or any(one.waiting for one in (self.bell, *self._lamps)):

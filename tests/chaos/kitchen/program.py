@@ -7,6 +7,7 @@ import asyncio
 from client_sdk import OrderEvent, Reset
 from client_sdk.mqtt import BufferedOrderClient, MqttConnection
 from server_common.mqtt.broker import Broker
+from tests.chaos.final_sync import to_come
 from tests.chaos.proof import Fact, Ledger, Verdict, judge
 
 
@@ -56,7 +57,8 @@ class Program:
     async def judge(self, ledger: Ledger) -> Verdict:
         """What it was given on this page against the log, which must be at rest."""
         log = await ledger.log({self._channel: self._base})
-        verdict = judge("the program over MQTT", log[self._channel], self._facts)
+        late = await to_come(self._core_url, self._token, self._channel, self.at)
+        verdict = judge("the program over MQTT", log[self._channel], self._facts, late)
         if self._resets:
             verdict.add(Verdict(lost=1, notes=[f"the program over MQTT: reset {self._resets}"]))
         if self._task is not None and self._task.done():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -14,12 +14,15 @@ _NUMBER: Final = re.compile(r"#(\S+)")
 _REPEAT: Final = "REPEAT"
 
 
-def judge_papers(ordered: Sequence[str], papers: Sequence[str]) -> Verdict:
+def judge_papers(
+    ordered: Sequence[str], papers: Sequence[str], to_come: Collection[str] = ()
+) -> Verdict:
     """The tickets against the orders.
 
     Args:
         ordered: the references of the orders, in the order of the log.
         papers: the text of each ticket, in the order in which they came out.
+        to_come: orders whose ticket waits, or is not made yet: without paper they are late.
     """
     wanted = set(ordered)
     first: Counter[str] = Counter()
@@ -34,15 +37,17 @@ def judge_papers(ordered: Sequence[str], papers: Sequence[str]) -> Verdict:
         else:
             first[found[1]] += 1
             sequence.append(found[1])
-    lost = [one for one in ordered if not first[one] and not repeats[one]]
+    missing = [one for one in ordered if not first[one] and not repeats[one]]
+    late = [one for one in missing if one in to_come]
+    lost = [one for one in missing if one not in to_come]
     doubled = [one for one in ordered if first[one] > 1]
     place = {one: at for at, one in enumerate(ordered)}
-    late = sum(place[a] > place[b] for a, b in pairwise(sequence))
-    verdict = Verdict(len(lost), len(doubled), late)
+    disorder = sum(place[a] > place[b] for a, b in pairwise(sequence))
+    verdict = Verdict(len(lost), len(doubled), disorder, len(late))
     if not verdict.clean:
         verdict.notes.append(
             f"paper: never printed {lost[:3]}, twice without a mark {doubled[:3]}, "
-            f"{late} out of order"
+            f"{disorder} out of order, late {late[:3]}"
         )
     return verdict
 
@@ -52,7 +57,9 @@ def count_repeats(papers: Sequence[str]) -> int:
     return sum(_REPEAT in text for text in papers)
 
 
-def judge_events(name: str, said: int, history: Sequence[int], after: int = 0) -> Verdict:
+def judge_events(
+    name: str, said: int, history: Sequence[int], after: int = 0, to_come: Collection[int] = ()
+) -> Verdict:
     """The events of a device, counted from 1, against the history of their document.
 
     Args:
@@ -60,24 +67,30 @@ def judge_events(name: str, said: int, history: Sequence[int], after: int = 0) -
         said: how many it has said.
         history: the `n` of each, as the history has them.
         after: those up to here were judged before.
+        to_come: those that the device keeps, as Core has not named them: late, if they lack.
     """
     counts = Counter(n for n in history if n > after)
-    lost = [n for n in range(after + 1, said + 1) if not counts[n]]
+    missing = [n for n in range(after + 1, said + 1) if not counts[n]]
+    waiting = [n for n in missing if n in to_come]
+    lost = [n for n in missing if n not in to_come]
     doubled = [n for n, count in counts.items() if count > 1]
     newest, late = after, 0
     for n in history:
         late += after < n < newest
         newest = max(newest, n)
-    verdict = Verdict(len(lost), len(doubled), late)
+    verdict = Verdict(len(lost), len(doubled), late, len(waiting))
     if not verdict.clean:
         verdict.notes.append(
-            f"{name}: events lost {lost[:3]}, applied twice {doubled[:3]}, {late} out of order"
+            f"{name}: events lost {lost[:3]}, applied twice {doubled[:3]}, {late} out of order, "
+            f"kept by it {waiting[:3]}"
         )
     return verdict
 
 
 def judge_commands(states: Mapping[str, str | None]) -> Verdict:
-    """The commands that Core took, each with its state in the database; None: it is not there."""
-    open_ones = [one for one, state in states.items() if state != "done"]
-    notes = [f"commands not settled: {open_ones[:3]}"] if open_ones else []
-    return Verdict(lost=len(open_ones), notes=notes)
+    """The commands that Core took, each with its state in the database; None: it is not there.
+    One that is `sent` still comes: its device is told of it until it answers."""
+    late = [one for one, state in states.items() if state == "sent"]
+    lost = [one for one, state in states.items() if state not in ("done", "sent")]
+    notes = [f"commands lost {lost[:3]}, not settled {late[:3]}"] if lost or late else []
+    return Verdict(lost=len(lost), late=len(late), notes=notes)

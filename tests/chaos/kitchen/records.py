@@ -28,6 +28,19 @@ class Records:
         """The print jobs that there are, by their ids."""
         return await self._documents(PRINTER, "print.")
 
+    async def unprinted(self) -> set[str]:
+        """The references of the orders whose ticket waits, or is not made yet."""
+        waiting = {job["order"] for job in (await self.jobs()).values() if job["state"] != "done"}
+        rows = await self._ledger.fetch(
+            "SELECT o.id::text, o.reference, p.store_id IS NULL OR l.seq > p.seq FROM channel_log l"
+            " JOIN orders o ON o.id = l.order_id"
+            " LEFT JOIN printers p ON p.store_id = $1 AND p.device_id = $2"
+            " WHERE l.channel = 'store:' || $1 AND l.order_version = 1",
+            STORE,
+            PRINTER,
+        )
+        return {str(name) for order, name, is_unmade in rows if is_unmade or order in waiting}
+
     async def states(self) -> dict[str, str]:
         """The state of each command of the lamps, by its id."""
         found = await self._documents("lamp-%", "command.")

@@ -58,7 +58,7 @@ def _try(trial: Trial, build: Path, *, protected: bool) -> Seen:
     """Run one scenario from a copy of the project, patched or not; what the run said."""
     folder = Path(tempfile.mkdtemp(prefix="yabam-unprotected-"))
     try:
-        copy_tree(folder, () if protected else trial.without.patches)
+        copy_tree(folder, (*trial.shorter, *(() if protected else trial.without.patches)))
         made = folder / "build"
         made.mkdir()
         (build / "kafka").mkdir(parents=True, exist_ok=True)

@@ -158,8 +158,8 @@ ROWS_SET_ASIDE: Final = Protection(
         ),
         Patch(
             "core_api/ingest/under_way.py",
-            "            await asyncio.wait(fresh, timeout=ROUND_S)\n",
-            "            await asyncio.wait(fresh)\n",
+            "            await asyncio.wait([one.task for one in fresh], timeout=ROUND_S)\n",
+            "            await asyncio.wait([one.task for one in fresh])\n",
         ),
     ),
 )

@@ -105,8 +105,14 @@ JOURNAL: Final = Protection(
 
 AGENTS_TAKE_OVER: Final = Protection(
     "Core gives a printer to no other agent, however long the first is silent",
-    (Patch("core_api/printing/statements.py", "HELD_S: Final = 60.0", "HELD_S: Final = 6000.0"),),
+    (Patch("core_api/printing/statements.py", "HELD_S: Final = ", "HELD_S: Final = 100 * "),),
 )
+
+SHORT_LEASE: Final = (
+    Patch("core_api/printing/statements.py", "HELD_S: Final = 60.0", "HELD_S: Final = 24.0"),
+    Patch("client_sdk/printer/agent.py", "HOLD_EVERY_S: Final = 20.0", "HOLD_EVERY_S: Final = 8.0"),
+)
+"""Agents hold a printer for 24 s instead of 60, and say so every 8 s instead of 20."""
 
 PRINTERS_WORD: Final = Protection(
     "a ticket counts as printed when its connection broke",

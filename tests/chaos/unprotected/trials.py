@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.chaos.unprotected import delivery, devices, pipeline
 from tests.chaos.unprotected.patches import Protection
+from tests.chaos.unprotected.tree import Patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Trial:
     seed: int = 5
     patience_s: int = 20
     """How long after the fault clients may need; where the protected ones need a back-off, more."""
+    shorter: tuple[Patch, ...] = ()
+    """What makes a time of the product's shorter, with its protection and without."""
 
 
 TRIALS: Final = (
@@ -73,10 +76,10 @@ TRIALS: Final = (
     Trial("cut-broker", devices.LOSS_NOTICED),
     Trial("wipe-broker", devices.COMPARED, patience_s=45),
     Trial("kill-gateway", devices.COMMIT_AFTER_PUBACK),
-    Trial("freeze-gateway", devices.GATEWAYS_TAKE_OVER),
+    Trial("freeze-gateway", devices.GATEWAYS_TAKE_OVER, patience_s=40),
     Trial("cut-gateway", devices.GATEWAY_COMES_BACK),
     Trial("kill-agent", devices.JOURNAL, patience_s=45),
-    Trial("freeze-agent", devices.AGENTS_TAKE_OVER, patience_s=100),
+    Trial("freeze-agent", devices.AGENTS_TAKE_OVER, patience_s=50, shorter=devices.SHORT_LEASE),
     Trial("cut-agent", devices.PRINTERS_WORD, patience_s=90),
     Trial("bad-device", devices.CHECKED_AT_THE_DOOR),
     Trial("leader-killed", pipeline.METADATA, scale=0.5),

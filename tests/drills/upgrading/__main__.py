@@ -43,6 +43,7 @@ from tests.drills.upgrading.previous import (
     exported,
     newest,
 )
+from tests.drills.upgrading.star_printers import rehearse_star_printer
 
 _OLD_SHARE: Final = 10.0
 """The previous release's producer places an order where others write so many times."""
@@ -60,13 +61,16 @@ def main() -> int:
         previous = exported(options.build, options.previous or commit_of(release))
         code = Code(environment_of(previous), environment_of(copied(folder / "release-new")))
         libs = None if options.embedded else ensure_libs(options.build / "kafka", print)
+        folder.chmod(0o755)
+        star = asyncio.run(rehearse_star_printer(code, folder))
+        print(f"a Star printer between both: {'; '.join(star.notes) or 'passed'}", flush=True)
         site = Site(folder, libs, code.old, devices=True, webhooks=True)
         outcomes = asyncio.run(_rehearse(site, code, options))
     except YabamError as error:
         print(error, file=sys.stderr)
         print(f"Logs: {folder}")
         return 1
-    passed = bool(outcomes) and all(outcome.passed for outcome in outcomes)
+    passed = bool(outcomes) and all(outcome.passed for outcome in outcomes) and not star.notes
     if passed:
         shutil.rmtree(folder, ignore_errors=True)
     else:

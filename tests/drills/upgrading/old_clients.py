@@ -10,11 +10,12 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.process import Process
+from tests.chaos.final_sync import to_come
 from tests.chaos.proof import (
     OVER,
     Fact,
@@ -42,9 +43,10 @@ class OldClients:
     """
 
     def __init__(self, site: Site, code: Mapping[str, str], every_s: float) -> None:
+        self._place = site.core_url, site.token("old-program", "owner", STORE)
         told = {
-            "url": site.core_url,
-            "token": site.token("old-program", "owner", STORE),
+            "url": self._place[0],
+            "token": self._place[1],
             "store": STORE,
             "channels": CHANNELS,
             "every_s": every_s,
@@ -76,13 +78,8 @@ class OldClients:
 
     async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
         """What they were given and what was acknowledged to them against the database, which must
-        be at rest; they may need so long to get the last of it."""
-        deadline = time.monotonic() + within_s
-        heads = await ledger.heads()
-        while time.monotonic() < deadline and any(  # noqa: ASYNC110  (another process writes)
-            _newest(self._lines(), channel) < heads.get(channel, 0) for channel in CHANNELS
-        ):
-            await asyncio.sleep(0.2)
+        be at rest. What is late is waited for until nothing has come for so long."""
+        await self._until_level(await ledger.heads(), within_s)
         lines = self._lines()
         verdict = Verdict()
         if not self._process.running:
@@ -91,7 +88,8 @@ class OldClients:
         orders = await ledger.open_orders()
         for channel in CHANNELS:
             log = await ledger.log({channel: _base(lines, channel)})
-            verdict.add(judge_channel(channel, lines, log[channel], orders.get(channel, {})))
+            late = await to_come(*self._place, channel, _newest(lines, channel))
+            verdict.add(judge_channel(channel, lines, log[channel], orders.get(channel, {}), late))
         written: dict[str, int] = {}
         for line in lines:
             if "reference" in line:
@@ -101,6 +99,19 @@ class OldClients:
         stored = await ledger.by_reference(list(written))
         verdict.add(judge_writes(written, stored, "by the previous release's producer"))
         return verdict
+
+    async def _until_level(self, heads: Mapping[str, int], within_s: float) -> None:
+        """Wait until each channel's client has all, or none was given anything for so long."""
+        count, deadline = -1, 0.0
+        while True:
+            lines = self._lines()
+            if all(_newest(lines, channel) >= heads.get(channel, 0) for channel in CHANNELS):
+                return
+            if len(lines) > count:
+                count, deadline = len(lines), time.monotonic() + within_s
+            elif time.monotonic() > deadline:
+                return
+            await asyncio.sleep(0.2)
 
     def _new_process(self) -> Process:
         name = f"old-clients-{self._starts}"
@@ -134,6 +145,7 @@ def judge_channel(
     lines: list[dict[str, Any]],
     log: Sequence[Fact],
     open_orders: Mapping[str, Standing],
+    to_come: Collection[Fact] = (),
 ) -> Verdict:
     """What one client was given of one channel.
 
@@ -142,6 +154,7 @@ def judge_channel(
         lines: what the program has said, of all its clients.
         log: the channel's log behind the client's first state.
         open_orders: of the database.
+        to_come: what Core would give the client now.
     """
     of_channel = [line for line in lines if line.get("channel") == channel]
     resets = [line for line in of_channel if "reset" in line]
@@ -151,7 +164,9 @@ def judge_channel(
     events = [line for line in of_channel if "seq" in line]
     got = [Fact(line["seq"], line["order"], line["version"]) for line in events]
     name = f"{channel} (previous release)"
-    verdict = judge(name, log, got)
+    verdict = judge(name, log, got, to_come)
+    if verdict.late:
+        return verdict
     shown = {order: Standing(version, status) for order, version, status in resets[0]["orders"]}
     for line in events:
         shown[line["order"]] = Standing(line["version"], line["status"])

@@ -158,7 +158,9 @@ async def _judged(
     shown = await _shown(page)
     while shown != wanted and time.monotonic() < deadline:
         await asyncio.sleep(_LOOK_EVERY_S)
-        shown = await _shown(page)
+        before, shown = shown, await _shown(page)
+        if shown != before:
+            deadline = time.monotonic() + within_s
     verdict = Verdict()
     if shown != wanted:
         verdict.add(Verdict(lost=1, notes=[f"{name} shows {shown}, not {wanted}"]))

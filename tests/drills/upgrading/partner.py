@@ -8,7 +8,7 @@ sender is killed and no answer is lost, so each event must come once, though the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -65,10 +65,31 @@ class Partner:
             return all(head in taken for head in heads.items())
 
         await until_nothing_comes(self._receiver, has_all, within_s)
+        # First: what is noted as taken must be among what came.
+        places = await self._places(ledger)
         new = self._receiver.taken[self._taken_before :]
         self._taken_before = len(self._receiver.taken)
+        to_come = {
+            fact
+            for channel, facts in log.items()
+            for fact in facts
+            if fact.seq > places.get(channel, fact.seq)
+        }
+        verdict = judge_webhooks(log, new, to_come)
+        # What is late is judged with what comes next time.
+        newest = {one.channel: one.seq for one in new}
+        for channel in heads if verdict.late else ():
+            heads[channel] = max(places.get(channel, 0), newest.get(channel, 0))
         self._judged |= heads
-        return judge_webhooks(log, new)
+        return verdict
+
+    async def _places(self, ledger: Ledger) -> dict[str, int]:
+        """Up to where each store was taken by the receiver, as the senders have noted it."""
+        rows = await ledger.fetch(
+            "SELECT 'store:' || store_id, seq FROM webhook_lanes WHERE store_id = ANY($1::text[])",
+            list(self._stores),
+        )
+        return {str(channel): int(str(seq)) for channel, seq in rows}
 
     async def _register(self) -> None:
         """Register; what happens from now on is sent."""
@@ -100,12 +121,15 @@ def _has_taken(count: int, receiver: Receiver) -> bool:
     return len(receiver.taken) >= count
 
 
-def judge_webhooks(log: Mapping[str, Sequence[Fact]], taken: Iterable[Received]) -> Verdict:
+def judge_webhooks(
+    log: Mapping[str, Sequence[Fact]], taken: Iterable[Received], to_come: Collection[Fact] = ()
+) -> Verdict:
     """The requests that were answered with 2xx against the log of each channel.
 
     Args:
         log: what was to come, by channel.
         taken: in the order in which they came.
+        to_come: what the senders have not had taken yet, and send again.
     """
     verdict = Verdict()
     got: dict[str, list[Fact]] = {channel: [] for channel in log}
@@ -119,7 +143,7 @@ def judge_webhooks(log: Mapping[str, Sequence[Fact]], taken: Iterable[Received])
         ids.setdefault(fact, set()).add(one.id)
         got.setdefault(one.channel, []).append(fact)
     for channel, facts in got.items():
-        verdict.add(judge(f"{channel} (webhooks)", log.get(channel, ()), facts))
+        verdict.add(judge(f"{channel} (webhooks)", log.get(channel, ()), facts, to_come))
     twice = [fact for fact, names in ids.items() if len(names) > 1]
     if twice:
         note = f"webhooks: {len(twice)} events came under two ids: {twice[:3]}"

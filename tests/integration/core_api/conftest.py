@@ -13,11 +13,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from core_api.postgres.pool import open_pool
+from core_api.postgres.pool import LOCK_WAIT_S, open_pool
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
-from tests.parts import TEMPLATE, ensure_template
+from tests.integration.core_api.push_parts import KEYS
+from tests.parts import TEMPLATE, ensure_template, migrated_database
+from tests.push_service import PushService
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -55,6 +57,28 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
     pool = await open_pool(database_url, size=8, command_timeout_s=10, name="test")
     yield pool
     pool.terminate()
+
+
+@pytest.fixture
+async def writing(database_url: str) -> AsyncIterator[Pool]:
+    """Connections that step aside from a lock."""
+    pool = await open_pool(
+        database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
+    )
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture(name="service")
+async def push_service() -> AsyncIterator[PushService]:
+    async with PushService(KEYS.public) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres_server: EmbeddedPostgres) -> str:
+    """A database that a module's tests share, one after the other."""
+    return asyncio.run(migrated_database(postgres_server))
 
 
 @pytest.fixture(scope="package")

@@ -27,13 +27,20 @@ async def _there() -> None:
 
 
 def ingest_of(
-    pool: Pool, bootstrap: str, inbound: str, outbound: str, dead: str, group: str
+    pool: Pool,
+    bootstrap: str,
+    inbound: str,
+    outbound: str,
+    dead: str,
+    group: str,
+    *,
+    writing: Pool | None = None,
 ) -> DeviceIngest:
     return DeviceIngest(
         bootstrap,
         DeviceTopics(inbound, outbound, dead, PARTITIONS),
         pool=pool,
-        writing=pool,
+        writing=writing or pool,
         rules=RULES,
         committed=lambda _channels: None,
         check=_there,
@@ -78,13 +85,18 @@ class Topics:
         message = said(kind, payload, *device, **more)
         await self.send(encode(message), message.key)
 
-    async def send(self, value: bytes | None, key: bytes) -> None:
-        await self._producer.send_and_wait(self.inbound, value, key)
+    async def send(self, value: bytes | None, key: bytes, partition: int | None = None) -> None:
+        await self._producer.send_and_wait(self.inbound, value, key, partition=partition)
+
+    @property
+    def names(self) -> tuple[str, str, str, str, str]:
+        """The cluster, the topics and the group."""
+        return self.bootstrap, self.inbound, self.outbound, self.dead, self.group
 
     @contextlib.asynccontextmanager
-    async def read(self, pool: Pool) -> AsyncIterator[DeviceIngest]:
+    async def read(self, pool: Pool, writing: Pool | None = None) -> AsyncIterator[DeviceIngest]:
         """Devices' messages are applied for as long as the block lasts."""
-        made = ingest_of(pool, self.bootstrap, self.inbound, self.outbound, self.dead, self.group)
+        made = ingest_of(pool, *self.names, writing=writing)
         running = asyncio.create_task(made.run())
         try:
             yield made
@@ -109,6 +121,11 @@ class Topics:
             async with asyncio.timeout(30):
                 while await _committed(consumer) < count:  # noqa: ASYNC110 (Kafka tells nobody)
                     await asyncio.sleep(0.1)
+
+    async def committed(self) -> int:
+        """How many records the group has dealt with."""
+        async with _assigned(self.bootstrap, self.inbound, self.group) as consumer:
+            return await _committed(consumer)
 
     async def _values(self, topic: str, count: int) -> list[bytes]:
         found: list[bytes] = []

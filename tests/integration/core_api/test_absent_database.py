@@ -15,6 +15,7 @@ from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import NEEDED_REVISION, check_database, open_pool
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 from tests.parts import migrated_database
 
@@ -110,7 +111,9 @@ async def test_a_read_only_database_is_waited_for(core: CoreService, who: str) -
 async def test_a_core_on_an_unmigrated_database_waits_until_it_is_migrated(
     database: str, tmp_path: Path
 ) -> None:
-    stack = Stack(Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, tmp_path, {})
+    stack = Stack(
+        Addresses(database, "127.0.0.1:1", ports=free_ports()), KEYS, tmp_path, {}, starter=FORKED
+    )
     stack.core.start()
     store = new_store()
     owner = bearer(token("owner", store))

@@ -6,13 +6,17 @@ import asyncio
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
 from core_api.devices.metrics import DeviceMetrics
+from core_api.devices.registrations import RegisterDevice
 from core_api.devices.watching import Watching
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import open_pool
+from server_common.devices.messages import Inbound
 from server_common.errors import DeviceMessageError
 from server_common.limits import CHANNEL_DOCUMENTS
 from tests.integration.core_api.device_shop import BELL, PNG, RULES, STORE, Shop
@@ -196,6 +200,39 @@ async def test_measurements_wait_while_somebody_holds_the_device(
     shop.now += 60
     await watching(shop).flush()
     assert (await shop.document("telemetry"))["heat"]["value"] == 1
+    hasty.terminate()
+
+
+async def test_a_held_store_holds_up_no_silent_device_and_no_measurement_of_another(
+    shop: Shop, pool: Pool, database_url: str
+) -> None:
+    await shop.register("bell-2")
+    await shop.registrations.put("13", BELL, RegisterDevice())
+    places = [(STORE, BELL), (STORE, "bell-2"), ("13", BELL)]
+    for store, device in places:
+        for kind, payload, name in (("status", ONLINE, None), ("telemetry", {"value": 1}, "heat")):
+            raw = msgspec.Raw(msgspec.json.encode(payload))
+            await shop.messages.apply(Inbound(store, device, kind, 1000, raw, None, name), 0)
+    await shop.pass_time(151)
+    hasty = await open_pool(
+        database_url, size=1, command_timeout_s=10, name="test", lock_wait_s=0.05
+    )
+    shop.pool = hasty
+    async with pool.acquire() as other, other.transaction():
+        await other.execute(
+            "SELECT FROM channel_heads WHERE channel LIKE $1 FOR UPDATE", f"device:{STORE}/%"
+        )
+        assert await watching(shop).look() == 1, "the silent one of the other store"
+        with structlog.testing.capture_logs() as told:
+            await watching(shop).flush()
+    assert [one["event"] for one in told] == ["measurements_wait"], "the store was tried once"
+    assert (await shop.document("telemetry", f"device:13/{BELL}"))["heat"]["value"] == 1
+    assert (await shop.document("status", f"device:13/{BELL}"))["online"] is False
+    assert await watching(shop).look() == 2
+    shop.now += 60
+    await watching(shop).flush()
+    for store, device in places:
+        assert (await shop.document("telemetry", f"device:{store}/{device}"))["heat"]["value"] == 1
     hasty.terminate()
 
 

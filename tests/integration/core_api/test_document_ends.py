@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from client_sdk.contract.state.digest import document_hash
 from client_sdk.contract.state.document import decode_document_event
@@ -16,7 +13,7 @@ from core_api.access.callers import Caller
 from core_api.documents.definitions import Definition, Definitions
 from core_api.edits.history_reading import Position, read_document, read_entries, read_version
 from core_api.edits.service import EditService
-from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
+from core_api.postgres.pool import Pool
 from core_api.retention.log_trim import trim_empty
 from core_api.system_edits.ending import Ending
 from core_api.system_edits.session_renewals import hear_of
@@ -43,15 +40,6 @@ OFFER = definition("offer", lifetime="until", until=LATER)
 DEFINITIONS = Definitions(
     (OFFER, definition("cursor", lifetime="session"), definition("taking-orders"))
 )
-
-
-@pytest.fixture
-async def writing(database_url: str) -> AsyncIterator[Pool]:
-    pool = await open_pool(
-        database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
-    )
-    yield pool
-    pool.terminate()
 
 
 def service(pool: Pool, definitions: Definitions = DEFINITIONS) -> EditService:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from core_api.documents.demonstration import DEFINITIONS
 from core_api.edits.history_reading import Position, read_entries, read_version
 from core_api.edits.service import EditService
 from core_api.errors import EditGapError
-from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
+from core_api.postgres.pool import Pool
 from core_api.retention.document_history_trim import trim_history
 from core_api.retention.log_trim import clients_kept_s, trim_clients
 from core_api.system_edits.session_renewals import hear_of
@@ -25,15 +24,6 @@ OWNER = Caller("owner-12", "owner", frozenset({"12"}))
 ALL = Definitions(DEFINITIONS)
 PUBLIC, TEAM = "public:12", "team:12"
 KEPT_S = clients_kept_s(ALL)
-
-
-@pytest.fixture
-async def writing(database_url: str) -> AsyncIterator[Pool]:
-    pool = await open_pool(
-        database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
-    )
-    yield pool
-    pool.terminate()
 
 
 def service(pool: Pool) -> EditService:

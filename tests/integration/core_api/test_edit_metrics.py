@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,18 +15,9 @@ from core_api.documents.demonstration import DEFINITIONS
 from core_api.edits.metrics import EditMetrics
 from core_api.edits.service import MAX_ATTEMPTS, EditService
 from core_api.errors import ConflictError
-from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
+from core_api.postgres.pool import Pool
 
 OWNER = Caller("owner-12", "owner", frozenset({"12"}))
-
-
-@pytest.fixture
-async def writing(database_url: str) -> AsyncIterator[Pool]:
-    pool = await open_pool(
-        database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
-    )
-    yield pool
-    pool.terminate()
 
 
 class Overtaken:

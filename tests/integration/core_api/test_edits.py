@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -60,15 +60,6 @@ class Till:
 
     async def do(self, channel: str, key: str, do: Operation, base: int | OwnEdit | None = 0):  # type: ignore[no-untyped-def]
         return (await self.send(self.edit(channel, key, do, base))).outcomes[0]
-
-
-@pytest.fixture
-async def writing(database_url: str) -> AsyncIterator[Pool]:
-    pool = await open_pool(
-        database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
-    )
-    yield pool
-    pool.terminate()
 
 
 def service(pool: Pool, told: list[str] | None = None) -> EditService:

@@ -4,7 +4,6 @@ on, and other clients notice nothing."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -46,15 +45,6 @@ BEGIN
 END $$;
 CREATE TRIGGER keep INSTEAD OF INSERT ON document_history FOR EACH ROW EXECUTE FUNCTION keep();
 """
-
-
-@pytest.fixture
-async def writing(database_url: str) -> AsyncIterator[Pool]:
-    pool = await open_pool(
-        database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
-    )
-    yield pool
-    pool.terminate()
 
 
 @pytest.fixture

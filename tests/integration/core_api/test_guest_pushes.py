@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -27,14 +27,12 @@ from core_api.push import guests as guests_module
 from core_api.push import sender as sender_module
 from core_api.push.due_guests import DueGuests
 from core_api.push.guests import GuestPhones, trim_guest_phones
-from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics
 from core_api.push.sender import PushSender
 from core_api.revocations.statements import NewRevocation, revoke
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.posting import Poster
 from core_api.wiring import new_order_id, utc_now
-from deploy.local.postgres import EmbeddedPostgres
 from server_common.limits import (
     GUEST_PUSHES,
     GUEST_PUSHES_OF_TABLE,
@@ -42,14 +40,12 @@ from server_common.limits import (
     PUSHES_AT_ONCE,
 )
 from server_common.revocations.records import Kind, key_of
+from tests.integration.core_api.push_parts import KEYS, owner_of, telling
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
-from tests.parts import migrated_database
-from tests.push_service import PushService, encoded
+from tests.push_service import PushService
 from tests.webhook_receiver import status
 
 pytestmark = pytest.mark.xdist_group("webhooks")
-
-KEYS = PushKeys(encoded(b"k" * 32), "mailto:ops@example.com")
 
 
 class Room:
@@ -67,16 +63,16 @@ class Room:
     async def place(self, store: str, table: str = "5", upto: str = "preparing") -> str:
         """Place an order and take it so far; its number."""
         wanted = PlaceOrder(store, "KRW", [NewItem("김밥", 1, 3500)], table_id=table)
-        placed = await self.orders.place(owner(store), wanted)
+        placed = await self.orders.place(owner_of(store), wanted)
         for step in ("accepted", "preparing", "ready"):
-            await self.orders.transition(owner(store), placed.order_id, Transition(step))
+            await self.orders.transition(owner_of(store), placed.order_id, Transition(step))
             if step == upto:
                 break
         return placed.order_id
 
     async def ready(self, store: str, order_id: str) -> str:
         """An order is ready; its number as the page shows it."""
-        await self.orders.transition(owner(store), order_id, Transition("ready"))
+        await self.orders.transition(owner_of(store), order_id, Transition("ready"))
         return order_id[-4:].upper()
 
     async def leave(self, store: str, table: str = "5", ago_s: float = 0.0) -> None:
@@ -95,10 +91,6 @@ class Room:
             "SELECT device FROM guest_pushes WHERE store_id = $1 ORDER BY device", store
         )
         return [row["device"] for row in rows]
-
-
-def owner(store: str) -> Caller:
-    return Caller(f"owner-{store}", "owner", frozenset({store}))
 
 
 def guest(store: str, table: str = "5", age_s: int = 60, lifetime_s: int = 3600) -> Caller:
@@ -122,26 +114,14 @@ async def revoked(room: Room, kind: Kind, store: str, until: datetime | None = N
     await revoke(room.pool, NewRevocation(kind, name, before, until, "ops-1"))
 
 
-@pytest.fixture(scope="module")
-def database(postgres_server: EmbeddedPostgres) -> str:
-    """A database that these tests share, one after the other."""
-    return asyncio.run(migrated_database(postgres_server))
-
-
 @pytest.fixture
-async def room(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+async def room(shared_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
     monkeypatch.setattr(sender_module, "EVERY_S", 0.02)
-    pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
+    pool = await open_pool(shared_database, size=8, command_timeout_s=10, name="test")
     yield Room(pool)
     await pool.execute("DELETE FROM guest_pushes")
     await pool.execute("DELETE FROM revocations")
     pool.terminate()
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[PushService]:
-    async with PushService(KEYS.public) as running:
-        yield running
 
 
 def sender(room: Room, poster: Poster) -> PushSender:
@@ -150,17 +130,9 @@ def sender(room: Room, poster: Poster) -> PushSender:
     return PushSender("guests", room.due(), poster, KEYS, metrics, utc_now)
 
 
-@asynccontextmanager
-async def sending(room: Room) -> AsyncIterator[None]:
+def sending(room: Room) -> AbstractAsyncContextManager[PushMetrics]:
     """A sender for the time of a block."""
-    poster = Poster(LOOPBACK)
-    running = asyncio.create_task(sender(room, poster).run())
-    try:
-        yield
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
-        await poster.close()
+    return telling("guests", room.due())
 
 
 async def test_a_phone_is_told_the_numbers_of_what_is_ready_and_nothing_else(
@@ -213,7 +185,7 @@ async def test_what_was_served_before_its_phone_could_be_told_is_not_told(
     store = new_store()
     await room.phones.put(guest(store), "phone", service.browser().subscription)
     served = await room.place(store, upto="ready")
-    await room.orders.transition(owner(store), served, Transition("served"))
+    await room.orders.transition(owner_of(store), served, Transition("served"))
     number = await room.ready(store, await room.place(store))
     async with sending(room):
         await service.until(lambda s: len(s.taken) == 1)
@@ -426,7 +398,7 @@ async def test_only_a_guest_subscribes_and_only_to_where_something_may_be_sent(
 ) -> None:
     store, wanted = new_store(), service.browser().subscription
     with pytest.raises(ForbiddenError):
-        await room.phones.put(owner(store), "phone", wanted)
+        await room.phones.put(owner_of(store), "phone", wanted)
     with pytest.raises(InvalidError):
         await room.phones.put(
             guest(store), "phone", structs.replace(wanted, endpoint="https://169.254.169.254/")

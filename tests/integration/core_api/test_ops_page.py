@@ -18,6 +18,7 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
 from tests.parts import FETCH_WAIT, migrated_database
 
@@ -64,6 +65,7 @@ def everything(
                 "YABAM_TOKEN_KID": "nodes",
             },
             {"core": CORES_OWN | {"YABAM_OPS_CORES": f'["http://127.0.0.1:{ports.core}"]'}},
+            starter=FORKED,
         )
         try:
             stack.start()
@@ -274,7 +276,7 @@ class TestTheEnd:
         addresses = Addresses(
             await migrated_database(postgres_server), "127.0.0.1:1", ports=free_ports()
         )
-        stack = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": "[]"})
+        stack = Stack(addresses, KEYS, tmp_path, {"YABAM_OPS_NODES": "[]"}, starter=FORKED)
         stack.core.start()
         try:
             await asyncio.to_thread(stack.core.wait_ready, 30)

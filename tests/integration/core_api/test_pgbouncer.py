@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import check_database, open_pool
+from core_api.push.messages import PushKeys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.webhook_sender import LOOPBACK, add_sender
+from server_common.devices.messages import Inbound, encode
 from tests.integration.core_api.relaying import commands, followed, place, started
-from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
+from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 from tests.parts import migrated_database
 from tests.pgbouncer import PgBouncer
+from tests.push_service import PushService
 from tests.webhook_receiver import Receiver
 
 pytestmark = pytest.mark.xdist_group("pgbouncer")
@@ -160,3 +166,69 @@ async def test_a_pooler_that_is_not_named_as_one_is_told_of_at_once(pooler: PgBo
             await check_database(pool)
     finally:
         pool.terminate()
+
+
+async def test_a_phone_is_told_through_it(core: CoreService) -> None:
+    store, port = new_store(), free_port()
+    owner = bearer(token("owner", store))
+    settings = {"YABAM_WEBHOOKS_PORT": str(port), "YABAM_PUSH_AFTER_S": "2"}
+    sender = core.stack.add_command("pushes", ["webhooks"], port, settings)
+    async with PushService(PushKeys(KEYS.push, "https://yabam.example").public) as service:
+        subscribed = await core.client.put(
+            f"/v1/stores/{store}/pushes/phone",
+            json=msgspec.to_builtins(service.browser().subscription),
+            headers=owner,
+        )
+        assert subscribed.status_code == 204, subscribed.text
+        sender.start()
+        try:
+            await asyncio.to_thread(sender.wait_ready, 60)
+            placed = await core.client.post("/v1/orders", json=an_order(store), headers=owner)
+            assert placed.status_code == 201, placed.text
+            await service.until(lambda s: len(s.taken) == 1)
+        finally:
+            sender.kill()
+
+
+async def test_ingest_applies_commands_and_what_devices_say_through_it(
+    core: CoreService, embedded_broker: EmbeddedBroker
+) -> None:
+    store, port = new_store(), free_port()
+    owner = bearer(token("owner", store))
+    made = await core.client.put(f"/v1/stores/{store}/devices/bell", json={}, headers=owner)
+    assert made.status_code in (200, 201), made.text
+    topics = {
+        f"YABAM_{name}_TOPIC": f"{name.lower()}-{store}"
+        for name in ("INBOUND", "INBOUND_DLQ", "DEVICES_INBOUND", "DEVICES_OUTBOUND", "DEVICES_DLQ")
+    }
+    settings = {"YABAM_KAFKA": embedded_broker.bootstrap, "YABAM_INGEST_PORT": str(port)} | topics
+    ingest = core.stack.add_command("pooled-ingest", ["ingest"], port, settings)
+    command = {
+        "command": "place", "idempotency_key": store, "subject": "till", "body": an_order(store),
+    }  # fmt: skip
+    press = b'{"boot": 1, "n": 1, "name": "pressed"}'
+    said = Inbound(store, "bell", "event", time.time_ns() // 1_000_000, msgspec.Raw(press))
+    ingest.start()
+    producer = AIOKafkaProducer(bootstrap_servers=embedded_broker.bootstrap, acks="all")
+    try:
+        await asyncio.to_thread(ingest.wait_ready, 60)
+        await producer.start()
+        await producer.send_and_wait(
+            topics["YABAM_INBOUND_TOPIC"], msgspec.json.encode(command), store.encode()
+        )
+        await producer.send_and_wait(topics["YABAM_DEVICES_INBOUND_TOPIC"], encode(said), said.key)
+        await until_head(core, f"store:{store}", owner)
+        await until_head(core, f"device:{store}/bell", owner)
+    finally:
+        await producer.stop()
+        ingest.kill()
+
+
+async def until_head(core: CoreService, channel: str, headers: dict[str, str]) -> None:
+    """Return once something has happened in the channel."""
+    async with asyncio.timeout(60):
+        while True:
+            asked = {"channel": channel, "lastEventId": f"{channel}@0", "wait": "20"}
+            answer = await core.client.get("/v1/sync", params=asked, headers=headers)
+            if answer.json()["channels"][0]["head"]:
+                return

@@ -113,6 +113,22 @@ async def test_an_order_makes_a_job_of_its_printer(store: Store) -> None:
     assert store.committed == [str(store.printer)]
 
 
+async def test_a_maker_of_plain_names_names_a_job_as_the_previous_release_finds_it(
+    store: Store,
+) -> None:
+    await store.route(KITCHEN)
+    order = await store.place()
+    maker = JobMaker(store.pool, store.edits.rules, store.committed.extend, store.metrics, "plain")
+    assert await maker.round() == 1
+    # One of another release beside it makes the same job no second time.
+    assert await store.maker.round() == 0
+    (job,) = await store.jobs()
+    assert job.id == f"{order}-1-1"
+    await store.held()
+    await store.do(job, "take", attempt=0)
+    assert (await store.do(job, "done")).state == "done"
+
+
 async def test_a_new_printer_does_not_print_what_was_ordered_before(store: Store) -> None:
     await store.place()
     await store.route(KITCHEN)
@@ -304,6 +320,7 @@ async def test_a_printed_job_goes_and_leaves_nothing(store: Store) -> None:
 
 
 async def test_a_job_past_its_time_waits_for_a_person(store: Store) -> None:
+    await store.pool.execute("UPDATE epoch SET started_at = now() - interval '1 hour'")
     await store.route({"printers": {"kitchen-1": {"statuses": ["placed"], "max_age_s": 30}}})
     await store.maker.round()
     store.orders = OrderService(

@@ -18,6 +18,8 @@ import pytest
 
 from client_sdk.printer.core_source import CoreSource
 from client_sdk.printer.source import Job
+from core_api.restore.lineage import start_epoch
+from core_api.restore.main import epoch_after
 from deploy.local.postgres import EmbeddedPostgres
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 from tests.parts import migrated_database
@@ -72,6 +74,12 @@ class Kitchen:
         await self._run(f"DROP DATABASE {name} WITH (FORCE)")
         await self._run(f"ALTER DATABASE {copy} RENAME TO {name}")
         await asyncio.to_thread(self._start)
+
+    async def begin_epoch(self) -> None:
+        """What `yabam db new-epoch` does after a restore (docs/restore.md)."""
+        connection = await asyncpg.connect(self.core.database)
+        await start_epoch(connection, epoch_after)
+        await connection.close()
 
     def _start(self) -> None:
         self.core.stack.core.start()
@@ -164,6 +172,23 @@ async def test_a_star_printer_does_not_confirm_a_ticket_by_the_token_of_one_befo
         await printer.confirm(token=old["jobToken"])
         async with kitchen.agent() as agent:
             assert await kitchen.state_of(await job_of(agent, "Stew")) == "sent"
+
+
+async def test_a_ticket_that_waited_in_the_backup_and_was_printed_since_comes_with_a_mark(
+    kitchen: Kitchen,
+) -> None:
+    await kitchen.accept(await kitchen.placed(), BEFORE)
+    async with httpx.AsyncClient(timeout=30) as http:
+        printer = StarPrinter(kitchen.star, http, supports=("text/plain",))
+        await offered(printer)
+        copy = await kitchen.back_up()
+        assert await printer.cycle()
+        assert b"REPEAT" not in printer.papers[0][1]
+        await kitchen.restore(copy)
+        await kitchen.begin_epoch()
+        again = await printer.fetch(await offered(printer), "text/plain")
+        assert "Tea" in again.text
+        assert "REPEAT" in again.text
 
 
 async def offered(printer: StarPrinter) -> dict[str, Any]:

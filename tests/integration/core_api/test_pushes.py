@@ -5,146 +5,42 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 from msgspec import structs
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from core_api.access.callers import Caller
 from core_api.errors import (
     ForbiddenError,
     InvalidError,
     TooManyDevicesError,
     UnavailableError,
 )
-from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
-from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.push import due, registrations
 from core_api.push import sender as sender_module
 from core_api.push.due import Due, DueOwners, note_failed, note_told, settle, take_due
-from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics
 from core_api.push.registrations import PushSubscriptions, read_standing, trim_pushes
 from core_api.push.rules import Next
 from core_api.push.sender import PushSender
-from core_api.push.subscriptions import Push, Subscribe
-from core_api.receipts.devices import receipt_of
-from core_api.receipts.statements import store_sightings
+from core_api.push.subscriptions import Subscribe
 from core_api.revocations.statements import NewRevocation, revoke
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.posting import Poster
-from core_api.wiring import new_order_id, utc_now
-from deploy.local.postgres import EmbeddedPostgres
+from core_api.wiring import utc_now
 from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_AT_ONCE_OWNER, PUSHES_OF_STORE
-from server_common.revocations.holders import Holder
-from server_common.revocations.records import Kind, key_of
+from server_common.revocations.records import Kind
+from tests.integration.core_api.push_parts import KEYS, Shop, holder, telling
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
-from tests.parts import migrated_database
-from tests.push_service import PushService, encoded
+from tests.push_service import PushService
 from tests.webhook_receiver import status
 
 pytestmark = pytest.mark.xdist_group("webhooks")
-
-KEYS = PushKeys(encoded(b"k" * 32), "mailto:ops@example.com")
-
-
-class Shop:
-    """Stores, and the browsers that are told of their orders."""
-
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
-        self.orders = OrderService(pool, 4, utc_now, new_order_id, lambda _: None)
-        self.pushes = PushSubscriptions(pool, KEYS, LOOPBACK)
-
-    async def place(self, store: str, count: int = 1) -> str:
-        """Place orders in a store; the last one's id."""
-        for _ in range(count):
-            wanted = PlaceOrder(store, "KRW", [NewItem("김밥", 1, 3500)])
-            placed = await self.orders.place(_owner(store), wanted)
-        return placed.order_id
-
-    async def accept(self, store: str, order_id: str) -> None:
-        """Accept an order."""
-        await self.orders.transition(_owner(store), order_id, Transition("accepted"))
-
-    async def receive(self, store: str) -> None:
-        """Let a terminal of the store have all its orders."""
-        epoch = await self.pool.fetchval("SELECT epoch FROM epoch")
-        head = await self.pool.fetchval(
-            "SELECT head FROM channel_heads WHERE channel = $1", f"store:{store}"
-        )
-        await store_sightings(self.pool, [receipt_of(store, "till-1", "ann", epoch, head)])
-
-    async def subscribe(
-        self, service: PushService, store: str, device: str = "phone", owner: str = "ann"
-    ) -> Subscribe:
-        """Tell a browser of this push service of a store's orders."""
-        wanted = service.browser().subscription
-        await self.pushes.put(store, device, wanted, holder(owner))
-        return wanted
-
-    async def one(self, store: str) -> Push:
-        """The only browser of a store."""
-        (found,) = await self.pushes.list(store)
-        return found
-
-    async def until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
-        """Return once it is so in the database. Raises TimeoutError: it was not in a minute."""
-        async with asyncio.timeout(60):
-            while not await is_so():  # noqa: ASYNC110  (in the database)
-                await asyncio.sleep(0.02)
-
-    async def until_told(self, store: str) -> None:
-        """Return once it is noted that the store's only browser was told."""
-
-        async def is_told() -> bool:
-            return (await self.one(store)).pushed_at is not None
-
-        await self.until(is_told)
-
-    async def until_failed(self, store: str) -> Push:
-        """The store's only browser, once it is noted that an attempt has failed."""
-
-        async def has_failed() -> bool:
-            return (await self.one(store)).failure is not None
-
-        await self.until(has_failed)
-        return await self.one(store)
-
-    async def until_forgotten(self, store: str) -> None:
-        """Return once nobody is told of the store's orders."""
-
-        async def is_forgotten() -> bool:
-            return not await self.pushes.list(store)
-
-        await self.until(is_forgotten)
-
-    async def mark(self, store: str) -> int:
-        """Up to which event the store's only browser needs no telling."""
-        return int(
-            await self.pool.fetchval(
-                "SELECT seq FROM push_subscriptions WHERE store_id = $1", store
-            )
-        )
-
-    async def make_due(self, store: str) -> None:
-        """Let nothing put off the store's next message."""
-        await self.pool.execute(
-            "UPDATE push_subscriptions SET due_at = now() WHERE store_id = $1", store
-        )
-
-
-def holder(subject: str = "ann", device: str = "", signed_in_ago_s: int = 60) -> Holder:
-    """Who signed in on a device so long ago; each device has a token and a session of its own."""
-    name = f"{subject}-{device}"
-    made_at = int(time.time()) - signed_in_ago_s
-    return Holder(key_of("token", f"t-{name}"), key_of("session", f"s-{name}"), subject, made_at)
-
 
 ANN = holder()
 REVOKED: dict[Kind, str] = {"token": "t-ann-1", "session": "s-ann-1", "subject": "ann"}
@@ -161,56 +57,27 @@ def owners_of(pool: Pool, after_s: float) -> DueOwners:
     return DueOwners(pool, Revoked(pool, time.time, time.monotonic), after_s)
 
 
-def _owner(store: str) -> Caller:
-    return Caller(f"owner-{store}", "owner", frozenset({store}))
-
-
-@pytest.fixture(scope="module")
-def database(postgres_server: EmbeddedPostgres) -> str:
-    """A database that these tests share, one after the other."""
-    return asyncio.run(migrated_database(postgres_server))
-
-
 @pytest.fixture
-async def shop(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+async def shop(shared_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
     monkeypatch.setattr(sender_module, "EVERY_S", 0.02)
-    pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
+    pool = await open_pool(shared_database, size=8, command_timeout_s=10, name="test")
     yield Shop(pool)
     await pool.execute("DELETE FROM push_subscriptions")
     await pool.execute("DELETE FROM revocations")
     pool.terminate()
 
 
-@pytest.fixture
-async def service() -> AsyncIterator[PushService]:
-    async with PushService(KEYS.public) as running:
-        yield running
-
-
-@asynccontextmanager
-async def sending(
+def sending(
     pool: Pool, networks: Networks = LOOPBACK, answer_within_s: float = 30.0
-) -> AsyncIterator[PushMetrics]:
+) -> AbstractAsyncContextManager[PushMetrics]:
     """A sender for the time of a block, which tells of orders at once."""
-    metrics = PushMetrics(CollectorRegistry())
-    poster = Poster(networks, answer_within_s=answer_within_s)
-    running = asyncio.create_task(
-        PushSender("owners", owners_of(pool, 0.0), poster, KEYS, metrics, utc_now).run()
-    )
-    try:
-        yield metrics
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
-        await poster.close()
+    return telling("owners", owners_of(pool, 0.0), networks, answer_within_s)
 
 
 async def test_many_orders_that_nobody_receives_are_one_message_with_their_number(
     shop: Shop, service: PushService
 ) -> None:
-    store = new_store()
-    await shop.subscribe(service, store)
-    await shop.place(store, 5)
+    store = await shop.untold(service, 5)
     async with sending(shop.pool):
         await service.until(lambda s: len(s.taken) == 1)
         await shop.until_told(store)
@@ -238,9 +105,7 @@ async def test_nobody_is_told_of_what_a_terminal_has_received_or_somebody_has_ac
 async def test_a_terminal_that_has_only_the_older_orders_does_not_keep_the_newer_one_silent(
     shop: Shop, service: PushService
 ) -> None:
-    store = new_store()
-    await shop.subscribe(service, store)
-    await shop.place(store)
+    store = await shop.untold(service)
     await shop.receive(store)
     await shop.place(store)
     async with sending(shop.pool):
@@ -275,9 +140,7 @@ async def test_an_order_is_told_of_only_once_it_has_waited(
 async def test_an_order_from_before_the_database_s_clock_was_set_back_is_told_of(
     shop: Shop, service: PushService
 ) -> None:
-    store = new_store()
-    await shop.subscribe(service, store)
-    await shop.place(store)
+    store = await shop.untold(service)
     await shop.pool.execute(
         "UPDATE orders SET placed_at = now() + interval '1 hour' WHERE store_id = $1", store
     )
@@ -289,9 +152,7 @@ async def test_an_order_from_before_the_database_s_clock_was_set_back_is_told_of
 async def test_what_was_put_off_before_the_database_s_clock_was_set_back_is_told(
     shop: Shop, service: PushService, until: str
 ) -> None:
-    store = new_store()
-    await shop.subscribe(service, store)
-    await shop.place(store)
+    store = await shop.untold(service)
     await shop.pool.execute(
         f"UPDATE push_subscriptions SET {until} = now() + interval '1 day' WHERE store_id = $1",
         store,
@@ -303,9 +164,7 @@ async def test_what_was_put_off_before_the_database_s_clock_was_set_back_is_told
 async def test_what_an_old_endpoint_answers_does_not_touch_the_one_that_came_meanwhile(
     shop: Shop, service: PushService
 ) -> None:
-    store = new_store()
-    await shop.subscribe(service, store)
-    await shop.place(store)
+    store = await shop.untold(service)
     (old,) = await take_due(shop.pool, [], 1, 0.0, failing=False)
     await shop.subscribe(service, store)
     await note_failed(shop.pool, old, "it answered 503", Next(60.0, None))
@@ -553,9 +412,7 @@ async def test_nothing_is_sent_to_an_address_that_is_not_permitted(
     shop: Shop, service: PushService
 ) -> None:
     # It was registered while the operator permitted it.
-    store = new_store()
-    await shop.subscribe(service, store)
-    await shop.place(store)
+    store = await shop.untold(service)
     async with sending(shop.pool, Networks()):
         failed = await shop.until_failed(store)
     assert "no address" in (failed.failure or "")
@@ -668,6 +525,43 @@ async def test_a_browser_goes_on_when_its_owner_has_signed_in_again(
     assert (await shop.one(store)).device == "phone"
 
 
+class RenewsMeanwhile(Revoked):
+    """While it looks for what is revoked, a browser's page starts with a new token."""
+
+    def __init__(self, shop: Shop, store: str, wanted: Subscribe) -> None:
+        super().__init__(shop.pool, time.time, time.monotonic)
+        self._renewal = shop.pushes.put, store, wanted
+
+    async def look(self) -> None:
+        put, store, wanted = self._renewal
+        await put(store, "phone", wanted, holder("ann", "2"))
+        await super().look()
+
+
+async def test_a_page_that_has_signed_in_anew_while_its_browser_was_taken_goes_on(
+    shop: Shop, service: PushService
+) -> None:
+    store, wanted = new_store(), service.browser().subscription
+    await shop.pushes.put(store, "phone", wanted, holder("ann", "1"))
+    await shop.place(store)
+    await sign_out(shop, "session")
+    owners = DueOwners(shop.pool, RenewsMeanwhile(shop, store, wanted), 0.0)
+    assert await owners.take([], 10, failing=False) == []
+    assert (await shop.one(store)).device == "phone"
+
+
+async def test_a_browser_that_a_revoked_token_subscribed_a_moment_later_is_forgotten(
+    shop: Shop, service: PushService
+) -> None:
+    store, owners = new_store(), owners_of(shop.pool, 0.0)
+    await sign_out(shop, "token")
+    await owners.settle()
+    # A Core that had let the request in, or had not heard of it yet.
+    await shop.pushes.put(store, "1", service.browser().subscription, holder("ann", "1"))
+    await owners.settle()
+    assert await shop.pushes.list(store) == []
+
+
 FROM_BEFORE = """
 UPDATE push_subscriptions SET token = '', session = '', made_at = 0,
     renewed_at = now() - make_interval(secs => $2) WHERE store_id = $1
@@ -713,10 +607,10 @@ async def test_where_there_is_no_more_room_those_that_are_there_go_on(
 
 
 @pytest.fixture
-async def impatient(database: str) -> AsyncIterator[Pool]:
+async def impatient(shared_database: str) -> AsyncIterator[Pool]:
     """Connections as Core has them for writing: they wait 100 ms at most for a lock."""
     pool = await open_pool(
-        database, size=1, command_timeout_s=10, name="test", lock_wait_s=LOCK_WAIT_S
+        shared_database, size=1, command_timeout_s=10, name="test", lock_wait_s=LOCK_WAIT_S
     )
     yield pool
     pool.terminate()

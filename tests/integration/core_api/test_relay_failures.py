@@ -22,6 +22,7 @@ from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
+from tests.forked import FORKED
 from tests.integration.core_api.relaying import (
     all_arrive,
     commands,
@@ -53,6 +54,7 @@ def launch(database_url: str, bootstrap: str, topic: str, tmp_path: Path) -> Ite
             {},
             tmp_path / f"{relay_id}.log",
             None,
+            starter=FORKED,
         )
         relay.start()
         relays.append(relay)

@@ -15,12 +15,14 @@ from msgspec import Raw
 from client_sdk.contract.channel import Channel
 from core_api.devices.registrations import RegisterDevice, Registrations
 from core_api.postgres.pool import LOCK_WAIT_S, open_pool
+from core_api.printing.cloudprnt import Poll, token_of
 from core_api.printing.jobs import PREFIX, Job
 from core_api.printing.star.door import StarDoor
 from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star.over_mqtt import ANSWERS_WITHIN_S
 from core_api.printing.star_printers import StarPrinters
 from core_api.printing.statements import read_value
+from server_common.devices.identity import Identity
 from server_common.devices.messages import Ring
 from server_common.devices.mqtt_topics import StarWord
 from server_common.devices.star import StarSaid
@@ -46,14 +48,18 @@ class Kitchen:
 
     def another_door(self) -> StarDoor:
         """The same of another process."""
-        jobs = StarJobs(self.store.prints, self.store.presence)
-        return StarDoor(jobs, self.stars, lambda: self.clock, now_ms)
+        return StarDoor(self.polls(), self.stars, lambda: self.clock, now_ms)
 
-    async def open(self, media: Sequence[str] = ("text/plain",)) -> None:
+    def polls(self) -> StarJobs:
+        """What the door over HTTP does, too."""
+        return StarJobs(self.store.prints, self.store.presence)
+
+    async def open(self, media: Sequence[str] = ("text/plain",)) -> Identity:
         wanted = RegisterDevice(media=list(media))
         found, _, _ = await self.registrations.put(self.store.id, "kitchen-1", wanted)
         assert await self.stars.keep(found.identity, self.mac, "full")
         await self.store.route(ROUTING)
+        return found.identity
 
     async def order(self) -> Job:
         await self.store.place()
@@ -89,6 +95,17 @@ class Kitchen:
             value = await read_value(connection, channel, "status")
         found: dict[str, Any] = json.loads(value or "{}")
         return found
+
+    async def becomes_yesterday(self) -> None:
+        """As if all jobs were of the day before."""
+        await self.pass_time(86_400)
+        await self.store.pool.execute(
+            "UPDATE documents SET value = jsonb_set(value::jsonb, '{expires_at}', "
+            "to_jsonb(((value::jsonb)->>'expires_at')::timestamptz - interval '1 day'))::text "
+            "WHERE channel = $1 AND key LIKE $2",
+            str(self.store.printer),
+            f"{PREFIX}%",
+        )
 
     async def pass_time(self, seconds: float) -> None:
         """As if the jobs had been as they are for so long."""
@@ -155,6 +172,18 @@ async def test_a_result_that_comes_twice_or_late_changes_nothing(kitchen: Kitche
     assert await kitchen.states() == [("done", 1, False), ("sent", 1, False)]
 
 
+async def test_a_result_that_names_no_job_ends_none(kitchen: Kitchen) -> None:
+    await kitchen.open()
+    await kitchen.order()
+    first = await kitchen.job()
+    await kitchen.result(first, printSucceeded=True)
+    await kitchen.order()
+    await kitchen.job()
+    # That of the first, once more, by a broker that has not heard that it was taken.
+    await kitchen.says("print-result", statusCode="200%20OK", printSucceeded=True)
+    assert await kitchen.states() == [("done", 1, False), ("sent", 1, False)]
+
+
 async def test_that_a_job_came_twice_is_no_word_about_the_first(kitchen: Kitchen) -> None:
     await kitchen.open()
     await kitchen.order()
@@ -196,6 +225,119 @@ async def test_what_a_printer_cannot_read_waits_for_a_person(kitchen: Kitchen) -
     assert await kitchen.status() == ()
     (job,) = await kitchen.store.jobs()
     assert (job.state, job.waits) == ("failed", True)
+
+
+async def test_a_new_printer_does_not_print_yesterdays_ticket_that_was_under_way(
+    kitchen: Kitchen,
+) -> None:
+    await kitchen.open()
+    await kitchen.order()
+    await kitchen.job()
+    await kitchen.becomes_yesterday()
+    await kitchen.order()
+    await kitchen.registrations.put(kitchen.store.id, "kitchen-1", RegisterDevice(rotate=True))
+    await kitchen.open()
+    today = await kitchen.job()
+    assert [(one.state, one.waits) for one in await kitchen.store.jobs()] == [
+        ("failed", True),
+        ("sent", False),
+    ]
+    assert "REPEAT" not in today.fields["printData"]
+
+
+async def test_a_printer_that_waits_until_its_paper_is_taken_out_gets_no_job(
+    kitchen: Kitchen,
+) -> None:
+    await kitchen.open()
+    await kitchen.order()
+    assert await kitchen.status("221%20Output%20paper%20is%20present") == ()
+    assert (await kitchen.seen())["troubles"] == ["take the paper out"]
+    await kitchen.job()
+    await kitchen.pass_time(61)
+    assert await kitchen.status("220%20Printing") == ()
+    assert await kitchen.states() == [("sent", 1, False)]
+
+
+async def test_a_process_that_stood_still_does_not_tell_a_job_that_another_has_told(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kitchen.open()
+    await kitchen.order()
+    here, told = kitchen.door, list[Ring]()
+    standing = kitchen.another_door()
+    look = standing._jobs.reported
+
+    async def stand_still(printer: Channel, poll: Poll) -> Job | None:
+        offered = await look(printer, poll)
+        kitchen.door = here
+        told.append(await kitchen.job())
+        return offered
+
+    monkeypatch.setattr(standing._jobs, "reported", stand_still)
+    kitchen.door = standing
+    assert await kitchen.status() == ()
+    assert len(told) == 1
+    assert await kitchen.states() == [("sent", 1, False)]
+
+
+async def test_a_result_counts_after_the_printer_was_told_to_poll_again(kitchen: Kitchen) -> None:
+    printer = await kitchen.open()
+    await kitchen.order()
+    ring = await kitchen.job()
+    assert await kitchen.stars.keep(printer, kitchen.mac, "trigger")
+    await kitchen.result(ring, printSucceeded=True)
+    assert await kitchen.states() == [("done", 1, False)]
+    with pytest.raises(DeviceMessageError, match="no printer"):
+        await kitchen.status()
+
+
+async def test_a_printer_that_polls_anew_while_a_job_is_under_way_gets_it_once_unmarked(
+    kitchen: Kitchen,
+) -> None:
+    printer = await kitchen.open()
+    await kitchen.order()
+    ring = await kitchen.job()
+    # It starts anew, and is told to poll.
+    await kitchen.stars.keep(printer, kitchen.mac, "trigger")
+    polls, well = kitchen.polls(), Poll("200 OK")
+    assert await polls.reported(kitchen.store.printer, well) is None
+    await kitchen.pass_time(61)
+    offered = await polls.reported(kitchen.store.printer, well)
+    assert offered is not None
+    token = token_of(offered)
+    assert token != ring.fields["jobToken"]
+    wanted = await polls.wanted(kitchen.store.printer, token)
+    assert wanted is not None
+    taken = await polls.take(kitchen.store.printer, wanted)
+    assert taken is not None
+    assert (taken.attempts, taken.repeat) == (2, True)
+    # And back again, with that one under way.
+    await kitchen.stars.keep(printer, kitchen.mac, "full")
+    assert await kitchen.status() == ()
+    await kitchen.result(ring, printSucceeded=True)
+    assert await kitchen.states() == [("sent", 2, True)]
+    await polls.confirmed(kitchen.store.printer, token, "done", "")
+    assert await kitchen.states() == [("done", 2, True)]
+
+
+async def test_the_copies_of_a_ticket_come_one_after_the_other(kitchen: Kitchen) -> None:
+    await kitchen.open()
+    routing = ROUTING["printers"]["kitchen-1"] | {"copies": 2}
+    await kitchen.store.route({"printers": {"kitchen-1": routing}})
+    await kitchen.order()
+    first = await kitchen.job()
+    await kitchen.result(first, printSucceeded=True)
+    second = await kitchen.job()
+    assert first.fields["jobToken"] != second.fields["jobToken"]
+    await kitchen.result(first, printSucceeded=True)
+    assert await kitchen.states() == [("done", 1, False), ("sent", 1, False)]
+
+
+async def test_a_ticket_of_before_a_restore_is_marked(kitchen: Kitchen) -> None:
+    await kitchen.open()
+    await kitchen.order()
+    await kitchen.store.pool.execute("UPDATE epoch SET started_at = now()")
+    assert "REPEAT" in (await kitchen.job()).fields["printData"]
 
 
 async def test_an_open_cover_takes_no_job(kitchen: Kitchen) -> None:

@@ -16,6 +16,8 @@ from server_common.devices.messages import Ring
 from tests.integration.core_api.device_shop import KEYS
 from tests.integration.core_api.test_print_jobs import Store
 
+NOW_MS = 1_800_000_000_000
+
 
 class Kitchen:
     """A store with a Star printer, and whom it is called by."""
@@ -28,7 +30,7 @@ class Kitchen:
             store.pool, store.edits.rules, KEYS, store.committed.extend
         )
         self._rung: list[Ring] = []
-        self._ringing = Ringing(store.pool, self._ring)
+        self._ringing = Ringing(store.pool, self._ring, lambda: NOW_MS)
 
     async def register(self, device: str = "kitchen-1") -> Identity:
         found, _, _ = await self.registrations.put(self.store.id, device, RegisterDevice())
@@ -44,6 +46,11 @@ class Kitchen:
         """What those are told that are called now, of this store."""
         await self.rung()
         return [one.method for one in self._rung if one.store == self.store.id]
+
+    async def calls_until(self) -> list[int | None]:
+        """Until when those may be told that are called now, of this store."""
+        await self.rung()
+        return [one.until_ms for one in self._rung if one.store == self.store.id]
 
     async def speaks_at_the_broker(self) -> bool:
         rows = await StoredRegistrations(self.store.pool).after(0)
@@ -90,6 +97,16 @@ async def test_an_address_that_another_printer_has_is_not_given_away(kitchen: Ki
     assert await kitchen.known_to_the_broker("thief") is None
 
 
+async def test_a_registration_that_has_ended_meanwhile_keeps_no_address(kitchen: Kitchen) -> None:
+    before = await kitchen.register()
+    await kitchen.registrations.put(kitchen.store.id, "kitchen-1", RegisterDevice(rotate=True))
+    assert not await kitchen.stars.keep(before, kitchen.mac)
+    removed = await kitchen.register("removed")
+    await kitchen.registrations.remove(kitchen.store.id, "removed")
+    assert not await kitchen.stars.keep(removed, kitchen.mac)
+    assert await kitchen.stars.keep(await kitchen.register("next"), kitchen.mac)
+
+
 async def test_the_address_of_a_removed_printer_is_free(kitchen: Kitchen) -> None:
     await kitchen.stars.keep(await kitchen.register(), kitchen.mac)
     await kitchen.registrations.remove(kitchen.store.id, "kitchen-1")
@@ -110,10 +127,26 @@ async def test_a_printer_that_is_to_take_its_jobs_over_mqtt_is_called_otherwise(
     assert await kitchen.speaks_at_the_broker()
 
 
+async def test_a_word_about_a_job_counts_whatever_its_printer_was_told_since(
+    kitchen: Kitchen,
+) -> None:
+    printer = await kitchen.register()
+    await kitchen.stars.keep(printer, kitchen.mac, "full")
+    await kitchen.stars.keep(printer, kitchen.mac, "trigger")
+    assert await kitchen.stars.whose(kitchen.mac) is None
+    assert await kitchen.stars.whose(kitchen.mac, any_mode=True) == (printer.channel, [])
+
+
+async def test_a_call_is_not_kept_for_a_printer_that_is_away(kitchen: Kitchen) -> None:
+    await kitchen.stars.keep(await kitchen.register(), kitchen.mac)
+    assert await kitchen.calls_until() == [NOW_MS + 10_000]
+
+
 async def test_a_removed_printers_word_is_nobodys(kitchen: Kitchen) -> None:
     await kitchen.stars.keep(await kitchen.register(), kitchen.mac, "full")
     await kitchen.registrations.remove(kitchen.store.id, "kitchen-1")
-    assert await kitchen.stars.whose(kitchen.mac) is None
+    for any_mode in (False, True):
+        assert await kitchen.stars.whose(kitchen.mac, any_mode=any_mode) is None
 
 
 async def test_a_printer_is_called_now_and_then(kitchen: Kitchen) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from core_api.webhooks.addresses import Networks
-from core_api.webhooks.posting import Poster
+from core_api.webhooks.posting import Poster, resolve
 from core_api.webhooks.rules import Outcome
 from server_common.limits import WEBHOOK_ANSWER_BYTES
 from tests.integration.core_api.webhook_parts import LOOPBACK
@@ -49,6 +49,22 @@ async def test_a_name_that_leads_to_a_private_address_is_not_connected_to(addres
     assert outcome.kind == "unreachable"
     assert "may be sent to" in outcome.detail
     assert address not in outcome.detail
+    assert connected == []
+
+
+@pytest.mark.parametrize(
+    "host", ["2130706433", "0x7f.1", "127.1", "017700000001", "0177.0.0.1", "0", "localhost"]
+)
+async def test_however_this_machine_is_spelled_it_is_not_connected_to(host: str) -> None:
+    connected = []
+
+    async def serve(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        connected.append(1)
+
+    # By the resolver of this machine, which reads numbers as addresses.
+    async with serving(serve) as port, poster(Networks(), resolve) as one:
+        outcome = await posted(one, f"https://{host}:{port}/")
+    assert "may be sent to" in outcome.detail
     assert connected == []
 
 

@@ -26,6 +26,7 @@ from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.local.webhook_sender import add_sender
 from tests.drilled_postgres import DrilledPostgres
+from tests.forked import FORKED
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 from tests.parts import ROOMY, migrated_database
 from tests.webhook_receiver import Receiver
@@ -96,7 +97,9 @@ async def stack(machine: Machine) -> AsyncIterator[Stack]:
     broker = EmbeddedBroker(machine.folder)
     await asyncio.to_thread(broker.start)
     addresses = Addresses(machine.database, broker.bootstrap, ports=free_ports())
-    made = Stack(addresses, KEYS, machine.folder, ROOMY | {"YABAM_RELAY_LEASE_S": "2"})
+    made = Stack(
+        addresses, KEYS, machine.folder, ROOMY | {"YABAM_RELAY_LEASE_S": "2"}, starter=FORKED
+    )
     sender = add_sender(made, free_port())
     try:
         for process in (made.core, made.relay, sender):

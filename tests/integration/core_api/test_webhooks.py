@@ -29,10 +29,8 @@ from core_api.webhooks.messages import GAP, LogPage
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.registrations import read_standing
 from core_api.webhooks.subscriptions import AddWebhook, Lane
-from deploy.local.postgres import EmbeddedPostgres
 from server_common.limits import WEBHOOK_EVENTS_READ, WEBHOOKS_AT_ONCE_EACH
 from tests.integration.core_api.webhook_parts import Shop, new_store, sending
-from tests.parts import migrated_database
 from tests.webhook_receiver import OK, Received, Receiver, status
 
 pytestmark = pytest.mark.xdist_group("webhooks")
@@ -40,15 +38,9 @@ pytestmark = pytest.mark.xdist_group("webhooks")
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def database(postgres_server: EmbeddedPostgres) -> str:
-    """A database that these tests share, one after the other."""
-    return asyncio.run(migrated_database(postgres_server))
-
-
 @pytest.fixture
-async def shop(database: str) -> AsyncIterator[Shop]:
-    pool = await open_pool(database, size=8, command_timeout_s=10, name="test")
+async def shop(shared_database: str) -> AsyncIterator[Shop]:
+    pool = await open_pool(shared_database, size=8, command_timeout_s=10, name="test")
     yield Shop(pool)
     await pool.execute("DELETE FROM webhooks")
     pool.terminate()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -169,7 +169,13 @@ class Topics:
 class Gateway:
     """A gateway in this process."""
 
-    def __init__(self, topics: Topics, server: MosquittoServer, core: FakeCore) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        server: MosquittoServer,
+        core: FakeCore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         name = f"gateway-{uuid4().hex[:8]}"
         broker = broker_for_gateway(server)
         self.metrics = GatewayMetrics(CollectorRegistry())
@@ -181,7 +187,7 @@ class Gateway:
             core,
             self.presence,
             self.metrics,
-            time.monotonic,
+            clock,
         )
         self.sink = KafkaSink(topics.bootstrap, self.metrics.retries.inc)
         ways = {
@@ -232,10 +238,13 @@ async def topics_of(bootstrap: str) -> AsyncIterator[Topics]:
 
 @asynccontextmanager
 async def gateway(
-    topics: Topics, server: MosquittoServer, core: FakeCore | None = None
+    topics: Topics,
+    server: MosquittoServer,
+    core: FakeCore | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Gateway]:
     """A gateway that works."""
-    one = Gateway(topics, server, core or FakeCore())
+    one = Gateway(topics, server, core or FakeCore(), clock)
     task = asyncio.create_task(one.run())
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_end, task)

@@ -24,6 +24,7 @@ from deploy.mqtt.server import MosquittoServer
 from event_server.mqtt_gateway.rules.publications import orders_topic, state_topic
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Outbound, decode_inbound, payload_of
+from tests.forked import FORKED
 from tests.integration.mqtt.gateways import Topics, topics_of, watermarks
 from tests.integration.mqtt.test_mqtt_client import (
     CHANNEL,
@@ -94,6 +95,7 @@ class Fleet:
             self._environment | {"YABAM_MQTT_PORT": str(port)},
             self._folder / f"{name}.log",
             f"http://127.0.0.1:{port}",
+            starter=FORKED,
         )
         self.processes.append(one)
         one.start()

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from core_api.errors import UnauthorizedError
 from core_api.http.probes import ops_app
-from server_common.ops_server import OpsServer
+from server_common.ops.server import OpsServer
 from server_common.sockets import bind
 
 

@@ -3,6 +3,7 @@
 // An EventSource cannot send a token. The stream ends by itself after a minute or so; one that is
 // silent for longer than it may be is taken for dead.
 
+import { fetchCore } from "../shared/core/fetch_core.js";
 import { SseParser } from "../yabam/contract/sse.js";
 
 const PATH = "/v1/ops/stream";
@@ -41,12 +42,7 @@ export class Feed {
     const signal = AbortSignal.any([this.#stop.signal, silence.signal]);
     const watch = new Watch(() => silence.abort(), SILENT_MS);
     try {
-      const response = await fetch(PATH, {
-        signal,
-        cache: "no-store",
-        credentials: "omit",
-        headers: { accept: "text/event-stream", authorization: `Bearer ${this.#token}` },
-      });
+      const response = await fetchCore(PATH, this.#token, { signal, headers: { accept: "text/event-stream" } });
       if (response.status !== 200) return await this.#turnedAway(response);
       return (await this.#read(response.body.getReader(), watch)) ?? this.#failed("");
     } catch (error) {

@@ -1,11 +1,11 @@
 // On which devices and printers one order is, as Core has heard: a line that is asked for by a press.
 
 import { el, setText } from "./dom.js";
+import { fetchCore } from "./core/fetch_core.js";
 import { clockTime } from "./format.js";
 import { addTexts, t } from "./language.js";
 
 const AGAIN_MS = 3_000;
-const ANSWER_MS = 10_000;
 
 addTexts({
   where: ["어디에 있나요?", "Where is it?"],
@@ -29,12 +29,7 @@ addTexts({
  * @throws Error Core does not answer, or not with that
  */
 async function reachOf(id, token) {
-  const answer = await fetch(`/v1/orders/${encodeURIComponent(id)}/devices`, {
-    headers: { authorization: `Bearer ${token}` },
-    cache: "no-store",
-    credentials: "omit",
-    signal: AbortSignal.timeout(ANSWER_MS),
-  });
+  const answer = await fetchCore(`/v1/orders/${encodeURIComponent(id)}/devices`, token);
   if (!answer.ok) throw new Error(`Core answers ${answer.status}`);
   return answer.json();
 }

@@ -1,5 +1,6 @@
 // Follows a table: its orders, what its guests share, and what its store says to all.
 
+import { fetchCore } from "../shared/core/fetch_core.js";
 import { PageTransport, awakeClock, onWaking } from "../shared/follow.js";
 import { ofBrowser } from "../shared/storage.js";
 import { readProblem, slugOf } from "../yabam/transport/http_failures.js";
@@ -8,7 +9,6 @@ import { YabamClient } from "../yabam/yabam_client.js";
 import { CALLS } from "./cart/rules.js";
 
 const SAVE_AFTER_MS = 400;
-const ASK_MS = 10_000;
 
 /**
  * Follows, from `start` on: until then nothing is told.
@@ -85,12 +85,7 @@ export function followTable({ credentials, seen }) {
 export async function partyHasLeft({ token, table }) {
   const query = new URLSearchParams({ channel: `party:${table}` });
   try {
-    const answer = await fetch(`/v1/sync?${query}`, {
-      cache: "no-store",
-      credentials: "omit",
-      headers: { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(ASK_MS),
-    });
+    const answer = await fetchCore(`/v1/sync?${query}`, token);
     const problem = answer.ok ? null : readProblem(await answer.text());
     return problem !== null && slugOf(problem) === "party-left";
   } catch {

@@ -2,7 +2,7 @@
 
 import { deviceName } from "../shared/follow.js";
 import { language } from "../shared/language.js";
-import { askCore, canBePushed, onReplaced, subscribe, unsubscribe } from "../shared/web_push.js";
+import { askCore, canBePushed, onReplaced, subscribe, unsubscribe } from "../shared/core/web_push.js";
 
 /** Below which the worker of the notices stands. */
 const WORKER_SCOPE = "/static/table/";

@@ -13,8 +13,6 @@ from core_api.ids import epoch_name
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

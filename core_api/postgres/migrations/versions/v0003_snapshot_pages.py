@@ -7,8 +7,6 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 _OPEN = sa.text("status NOT IN ('rejected', 'paid', 'cancelled')")
 

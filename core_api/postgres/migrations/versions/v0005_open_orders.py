@@ -12,8 +12,6 @@ from core_api.postgres.migrations.locking import alter_at_once
 
 revision = "0005"
 down_revision = "0004"
-branch_labels = None
-depends_on = None
 
 _COUNT = "bigint NOT NULL DEFAULT 0"
 _COUNTS = {

@@ -8,8 +8,6 @@ from core_api.postgres.migrations.locking import alter_at_once
 
 revision = "0006"
 down_revision = "0005"
-branch_labels = None
-depends_on = None
 
 # A channel that has events begins with a content_head behind its head, so its content digest is not
 # believed before Core has computed it; a Core from before goes on writing meanwhile. Constant

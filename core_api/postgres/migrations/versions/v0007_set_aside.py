@@ -13,8 +13,6 @@ from core_api.postgres.migrations.locking import alter_at_once
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:

@@ -13,8 +13,6 @@ from core_api.postgres.migrations.locking import alter_at_once
 
 revision = "0008"
 down_revision = "0007"
-branch_labels = None
-depends_on = None
 
 _NAMED_KEY = "the key of the document that it is about; null: it is about an order"
 _RULES = "when the documents that orders of this store obey last changed, in microseconds; 0: never"

@@ -11,8 +11,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 revision = "0017"
 down_revision = "0016"
-branch_labels = None
-depends_on = None
 
 _NOW = sa.text("now()")
 

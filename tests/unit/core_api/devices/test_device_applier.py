@@ -88,8 +88,8 @@ async def test_each_message_is_answered_after_it_was_applied() -> None:
     await world.applier().apply([record(1), record(2)])
     assert world.log == [
         ("applied", 1),
-        ("applied", 2),
         ("applied", (1, None)),
+        ("applied", 2),
         ("repeated", (2, None)),
     ]
 
@@ -116,8 +116,8 @@ async def test_what_can_never_be_applied_is_kept_told_and_stops_nothing(
     await world.applier().apply([record(1), record(2)])
     assert world.log == [
         ("buried", b"12/bell-1"),
-        ("applied", 2),
         ("refused", (1, reason)),
+        ("applied", 2),
         ("applied", (2, None)),
     ]
     (letter,) = world.letters

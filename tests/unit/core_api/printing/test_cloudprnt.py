@@ -50,7 +50,12 @@ def test_a_poll_may_leave_out_all_but_its_code() -> None:
         ("410 Out of paper", "paper end"),
         ("420", "cover open"),
         ("499 new", "printer says 499"),
+        ("210", "paper low"),
         ("211 Paper low", "paper low"),
+        ("221 Output paper is present", "take the paper out"),
+        ("412%20Roll%20position", "roll position"),
+        ("4101%20Out%20of%20paper", "paper end"),
+        ("4999 new", "printer says 4999"),
     ],
 )
 def test_a_code_is_told_as_a_trouble(code: str, trouble: str) -> None:
@@ -71,6 +76,20 @@ def test_while_a_job_is_under_way_no_other_is_offered() -> None:
     assert decide(seen(TAKEN, LATER_JOB), printing, NOW + 2 * PRINT_TIMEOUT).job is None
 
 
+@pytest.mark.parametrize(
+    "poll",
+    [
+        Poll("220 Printing"),
+        Poll("221 Output paper is present"),
+        Poll("200 OK", printing_in_progress=True),
+    ],
+)
+def test_a_printer_that_is_busy_is_left_alone(poll: Poll) -> None:
+    assert decide(seen(job()), poll, NOW).job is None
+    decided = decide(seen(TAKEN, LATER_JOB), poll, NOW + 2 * PRINT_TIMEOUT)
+    assert (decided.step, decided.job) == (None, None)
+
+
 def test_a_job_that_is_never_confirmed_is_doubtful_after_the_guides_time() -> None:
     decided = decide(seen(TAKEN), WELL, NOW + PRINT_TIMEOUT)
     assert (decided.step, decided.job) == ("doubt", TAKEN)
@@ -84,6 +103,12 @@ def test_an_error_while_a_job_is_under_way_makes_it_doubtful_at_once() -> None:
 def test_a_job_that_is_too_old_is_looked_at_before_the_next() -> None:
     decided = decide(seen(job(), LATER_JOB), WELL, NOW + timedelta(hours=1))
     assert (decided.step, decided.job) == ("take", job())
+
+
+def test_a_job_in_doubt_that_is_too_old_is_looked_at_before_the_next() -> None:
+    doubtful = job(state="doubtful", attempts=1)
+    decided = decide(seen(doubtful, LATER_JOB), WELL, NOW + timedelta(hours=1))
+    assert (decided.step, decided.job) == ("take", doubtful)
 
 
 def test_what_waits_for_a_person_holds_up_no_other() -> None:
@@ -103,7 +128,14 @@ def test_another_token_is_none_of_ours(token: str) -> None:
 
 @pytest.mark.parametrize(
     ("code", "step"),
-    [("200 OK", "done"), ("OK", "done"), ("410 Out of paper", "doubt"), ("511 Bad", "fail")],
+    [
+        ("200 OK", "done"),
+        ("OK", "done"),
+        ("410 Out of paper", "doubt"),
+        ("520 Timeout", "doubt"),
+        ("511 Bad", "fail"),
+        ("521 Too large", "fail"),
+    ],
 )
 def test_a_confirmation_is_read_by_its_code(code: str, step: str) -> None:
     assert outcome_of(code)[0] == step

@@ -99,6 +99,30 @@ def test_a_job_past_its_time_waits_for_a_person() -> None:
         do(late, "take", now=LATE)
 
 
+@pytest.mark.parametrize("agent", ["a", "b"])
+def test_yesterdays_ticket_that_is_in_doubt_waits_for_a_person_too(agent: str) -> None:
+    sent = do(job(), "take")
+    one = sent if agent == "b" else do(sent, "doubt")
+    late = do(one, "take", agent, now=LATE)
+    assert (late.state, late.waits, late.attempts) == ("failed", True, 1)
+    assert "may be on paper" in late.detail
+    again = do(do(late, "again", "ann", now=LATE), "take", agent, now=LATE)
+    assert (again.state, again.attempts, again.repeat) == ("sent", 2, True)
+
+
+def test_what_is_under_way_when_its_time_ends_stays_so() -> None:
+    sent = do(job(), "take")
+    assert do(sent, "take", now=LATE) is sent
+    assert do(sent, "done", now=LATE).state == "done"
+
+
+def test_a_ticket_of_before_a_restore_is_a_repeat() -> None:
+    made_at = datetime.fromisoformat(job().made_at)
+    after_it = after(job(), "take", "a", 0, "", NOW, made_at + timedelta(seconds=1))
+    assert (after_it.attempts, after_it.repeat) == (1, True)
+    assert not after(job(), "take", "a", 0, "", NOW, made_at).repeat
+
+
 def test_a_person_lets_it_print_after_all_and_it_is_no_repeat() -> None:
     again = do(do(job(), "take", now=LATE), "again", "ann", now=LATE)
     assert (again.state, again.repeat) == ("queued", False)

@@ -59,6 +59,7 @@ def test_a_printer_names_its_media_types_when_it_is_asked(
         ([], ["application/vnd.star.starprnt"], [PNG, TEXT]),
         ([TEXT, PNG], [MARKUP], [TEXT, PNG]),
         ([MARKUP], [], [MARKUP]),
+        (["application/vnd.star.starprnt"], [], [PNG, TEXT]),
     ],
 )
 def test_a_job_is_sent_in_a_type_that_the_printer_or_its_owner_has_named(
@@ -69,6 +70,7 @@ def test_a_job_is_sent_in_a_type_that_the_printer_or_its_owner_has_named(
 
 def test_without_a_font_nothing_is_sent_as_a_picture() -> None:
     assert media_over_mqtt(job(), [], [], has_font=False) == [TEXT]
+    assert media_over_mqtt(job(), [PNG], [], has_font=False) == [TEXT]
 
 
 def test_text_goes_as_it_is_and_pictures_in_base64() -> None:
@@ -101,7 +103,10 @@ def test_a_job_names_its_attempt() -> None:
         (StarResult("420", "t"), ("doubt", "printer says 420")),
         (StarResult("510%20Incompatible", "t", False), ("fail", "printer says 510")),
         (StarResult("521", "t", False), ("fail", "printer says 521")),
+        (StarResult("520%20Timeout", "t", False), ("doubt", "printer says 520")),
         (StarResult("540%20Same%20token", "t", False), None),
+        (StarResult("200%20OK", None, True), None),
+        (StarResult("410%20Out%20of%20paper", None, False), None),
         (StarResult("550", "t"), None),
         (StarResult(None, "t", False), None),
         (StarResult(), None),

@@ -1,7 +1,7 @@
 // What has changed of an order since the kitchen last looked at it. Pure.
 //
 // An order that is being made and changes, or is cancelled, is marked until somebody says that they
-// have seen it. What was seen is kept per order: its lines, its note, and how far it was.
+// have seen it. What was seen is kept per order: its lines, its note and its status.
 
 const STARTED = new Set(["accepted", "preparing", "ready"]);
 

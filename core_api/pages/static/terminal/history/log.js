@@ -1,10 +1,10 @@
 // The orders of a store as its log tells of them, read from the end backwards.
 
+import { fetchCore } from "../../shared/core/fetch_core.js";
 import { checkSync } from "../../yabam/contract/contract.js";
 
 /** So many events are asked for at once. */
 const PAGE = 200;
-const TIMEOUT_MS = 10_000;
 
 /** One store's log, as far back as somebody has asked for it. */
 export class StoreLog {
@@ -80,12 +80,7 @@ export class StoreLog {
 
 /** Fetch Sync, asked with the token that `give` gives. No device is named, for nothing is applied. */
 export const askCore = (give) => async (query) => {
-  const response = await fetch(`/v1/sync?${query}`, {
-    cache: "no-store",
-    credentials: "omit",
-    headers: { authorization: `Bearer ${give()}` },
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
+  const response = await fetchCore(`/v1/sync?${query}`, give());
   if (!response.ok) throw new Error(`Core answered ${response.status}`);
   return response.json();
 };

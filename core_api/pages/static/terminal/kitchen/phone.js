@@ -3,7 +3,7 @@
 import { el } from "../../shared/dom.js";
 import { language, t } from "../../shared/language.js";
 import { ofBrowser } from "../../shared/storage.js";
-import { askCore, canBePushed, onReplaced, subscribe, unsubscribe } from "../../shared/web_push.js";
+import { askCore, canBePushed, onReplaced, subscribe, unsubscribe } from "../../shared/core/web_push.js";
 
 /** Under it the browser keeps whom it tells: the subject of that owner. */
 const WISH = "yabam.push";

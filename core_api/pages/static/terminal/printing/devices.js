@@ -1,10 +1,10 @@
 // The registered devices of a store, and what each was asked to do and has answered: asked for when the sheet opens.
 
 import { el } from "../../shared/dom.js";
+import { fetchCore } from "../../shared/core/fetch_core.js";
 import { clockTime } from "../../shared/format.js";
 import { t } from "../../shared/language.js";
 
-const ANSWER_MS = 10_000;
 /** So many of a device's commands are shown, the newest first. */
 const MOST_COMMANDS = 20;
 
@@ -51,12 +51,7 @@ export class StoreDevices {
   }
 
   async #ask(path) {
-    const answer = await fetch(`/v1/stores/${this.#store}/devices${path}`, {
-      headers: { authorization: `Bearer ${this.#token()}` },
-      cache: "no-store",
-      credentials: "omit",
-      signal: AbortSignal.timeout(ANSWER_MS),
-    });
+    const answer = await fetchCore(`/v1/stores/${this.#store}/devices${path}`, this.#token());
     if (!answer.ok) throw new Error(String(answer.status));
     return answer.json();
   }

@@ -1,10 +1,10 @@
 // The printers of one store: what prints what, how each is, and what its owner says to them.
 
+import { fetchCore } from "../../shared/core/fetch_core.js";
 import { ofBrowser } from "../../shared/storage.js";
 import { MOST_CHANNELS } from "../../yabam/transport.js";
 import { MOST_PRINTERS, printersIn, stateOf, ticketsIn } from "./rules.js";
 
-const ANSWER_MS = 10_000;
 /** Steps name an agent; these are a person's. */
 const PERSON = "terminal";
 const keyOf = (store) => `yabam.printers.${store}`;
@@ -98,14 +98,7 @@ export class StorePrinters {
    */
   async tell(printer, ticket, step) {
     const path = `/v1/stores/${this.id}/devices/${encodeURIComponent(printer)}/prints/${encodeURIComponent(ticket)}`;
-    const answer = await fetch(path, {
-      method: "POST",
-      headers: { authorization: `Bearer ${this.#token()}`, "content-type": "application/json" },
-      body: JSON.stringify({ step, agent: PERSON }),
-      cache: "no-store",
-      credentials: "omit",
-      signal: AbortSignal.timeout(ANSWER_MS),
-    });
+    const answer = await fetchCore(path, this.#token(), { method: "POST", json: { step, agent: PERSON } });
     if (answer.ok) return;
     const problem = await answer.json().catch(() => null);
     throw new Error(problem?.detail ?? problem?.title ?? String(answer.status));

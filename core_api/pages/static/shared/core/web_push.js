@@ -1,17 +1,13 @@
 // A browser's subscription to Web Push, and Core's word on it.
 
-const ANSWER_MS = 10_000;
+import { fetchCore } from "./fetch_core.js";
 
 /** Whether this browser can be told at all: over HTTPS, on an iPhone once the page is on its home screen. */
 export const canBePushed = () => "PushManager" in globalThis && "Notification" in globalThis && "serviceWorker" in navigator;
 
 /** Core's answer; an error with its `status` where it is no success. */
 export async function askCore(token, method, path, body) {
-  const answer = await fetch(path, {
-    ...{ method, cache: "no-store", credentials: "omit", keepalive: true, signal: AbortSignal.timeout(ANSWER_MS) },
-    headers: { authorization: `Bearer ${token}`, ...(body && { "content-type": "application/json" }) },
-    body: body && JSON.stringify(body),
-  });
+  const answer = await fetchCore(path, token, { method, keepalive: true, json: body });
   if (!answer.ok) throw Object.assign(new Error(`Core answers ${answer.status}`), { status: answer.status });
   return answer;
 }

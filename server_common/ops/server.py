@@ -10,9 +10,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -21,13 +20,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from client_sdk.contract.problem import Problem, problem
+from server_common.logs import get_logger
 from server_common.problem_answers import respond
 from server_common.tls.certificate import ServerCertificate, context_factory
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _CLOSE_S: Final = 2
 _PAUSE_S: Final = 0.1

@@ -1,0 +1,255 @@
+"""Asks fork servers for processes, and holds what they give as `subprocess.Popen` does a child."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+from deploy.local.forking.server import LARGEST_REQUEST
+from deploy.local.process import Child, ProcessError, execute
+
+Kind = Literal["core", "other"]
+
+CLI: Final = "client_sdk.cli"
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_ONCE: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG", "TZ")
+"""How those variables begin that a process reads once, before our code runs."""
+_OF_CORE: Final = {"PYTHONMALLOC": "malloc"}
+_LOADED: Final[dict[Kind, Sequence[str]]] = {
+    "core": ["core_api.processes.core", "core_api.pages.files:own_files"],
+    "other": [
+        "core_api.processes.relay",
+        "core_api.processes.ingest",
+        "core_api.processes.broker_admin",
+        "core_api.processes.webhooks",
+        "event_server.commands.serve",
+        "event_server.commands.gateway",
+    ],
+}
+"""Modules; with a colon, a function that is called for what it remembers."""
+_LIMITS: Final = 16
+"""How many kinds of limits Linux has: they are numbered."""
+_ANSWERS_WITHIN_S: Final = 60.0
+
+
+class ForkServers:
+    """Starts commands of ours: a fork server for Core, and one for all others.
+
+    Started by exec is whatever a fork cannot do: another program, another user or folder, variables
+    that only a new interpreter reads, any system but Linux. So is the first process of each
+    server's kind, unless `load` was called: many start no second one.
+
+    Args:
+        modules: what may be run, as by `python -m`.
+    """
+
+    def __init__(self, modules: Sequence[str] = (CLI,)) -> None:
+        self._ours = tuple([sys.executable, "-m", module] for module in modules)
+        self._once = _read_once(os.environ)
+        self._folder = Path.cwd()
+        self._asked: Counter[Kind] = Counter()
+        self._servers: dict[Kind, _Server] = {}
+        self._lock = threading.Lock()
+
+    def load(self) -> None:
+        """Start the servers now; this does not wait until they have loaded anything."""
+        with self._lock:
+            if sys.platform == "linux":
+                self._serving("other", os.environ)
+                self._serving("core", {**os.environ, **_OF_CORE})
+
+    def __call__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        stop_signal: signal.Signals,
+        user: str | None,
+    ) -> Child:
+        """A child, as `deploy.local.process.execute` makes it.
+
+        Raises:
+            ProcessError: the server does not answer, or its child cannot be what is asked.
+        """
+        whole = {**os.environ, **environment}
+        kind = self._kind(_read_once(whole))
+        if (
+            kind is not None
+            and list(command[:3]) in self._ours
+            and user is None
+            and Path.cwd() == self._folder
+        ):
+            with self._lock:
+                self._asked[kind] += 1
+                server = None
+                if kind in self._servers or self._asked[kind] > 1:
+                    server = self._serving(kind, whole)
+                # What cannot be loaded is better told by the process itself.
+                if server is not None and server.loads():
+                    return server.fork(command[2:], whole, log, stop_signal)
+        return execute(command, environment, log, stop_signal, user)
+
+    def _kind(self, once: Mapping[str, str]) -> Kind | None:
+        """The server whose variables are these."""
+        if sys.platform != "linux":
+            return None
+        if once == self._once:
+            return "other"
+        return "core" if once == self._once | _OF_CORE else None
+
+    def _serving(self, kind: Kind, environment: Mapping[str, str]) -> _Server:
+        """The server of this kind: a new one if there is none that runs."""
+        server = self._servers.get(kind)
+        if server is not None and not server.runs:
+            server.close()
+            server = None
+        if server is None:
+            server = self._servers[kind] = _Server(_LOADED[kind], environment)
+        return server
+
+    def close(self) -> None:
+        """End the servers; what they forked lives on."""
+        with self._lock:
+            for server in self._servers.values():
+                server.close()
+            self._servers.clear()
+
+
+class ForkedChild:
+    """A child that we did not fork ourselves: `subprocess.Popen` for it, as far as it is used."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._lock = threading.Lock()
+
+    def poll(self) -> int | None:
+        """Its exit status; None while it runs."""
+        with self._lock:
+            if self.returncode is None:
+                ended, status = os.waitpid(self.pid, os.WNOHANG)
+                if ended:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+            return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status, once it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not within `timeout` seconds.
+        """
+        with self._lock:
+            descriptor = os.pidfd_open(self.pid) if self.returncode is None else None
+        if descriptor is not None:
+            try:
+                ended = select.poll()
+                ended.register(descriptor, select.POLLIN)
+                ended.poll(None if timeout is None else max(timeout, 0) * 1000)
+            finally:
+                os.close(descriptor)
+        status = self.poll()
+        if status is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        with self._lock:
+            # One that has ended keeps its number until somebody asks for its status.
+            if self.returncode is None:
+                os.kill(self.pid, number)
+
+
+class _Server:
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket = ours
+        self._socket.settimeout(_ANSWERS_WITHIN_S)
+        self._has_loaded = False
+        program = [sys.executable, "-m", "deploy.local.forking.server"]
+        with theirs:
+            self._process = subprocess.Popen(
+                [*program, str(theirs.fileno()), *modules],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def loads(self) -> bool:
+        """Wait until it has loaded its modules; False: it has ended instead."""
+        if not self._has_loaded:
+            self._has_loaded = bool(self._answer())
+        return self._has_loaded
+
+    def fork(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        stop_signal: signal.Signals,
+    ) -> ForkedChild:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        wanted = {
+            "command": list(command),
+            "environment": dict(environment),
+            "log": str(log.absolute()),
+            "stop_signal": int(stop_signal),
+            "parent": os.getpid(),
+            "limits": [resource.getrlimit(limit) for limit in range(_LIMITS)],
+        }
+        request = json.dumps(wanted).encode()
+        if len(request) > LARGEST_REQUEST:
+            raise ProcessError(f"{len(request)} bytes are too much to ask a fork server for")
+        # For this moment: what others leave behind is not ours to wait for.
+        _adopt_orphans(True)
+        try:
+            self._socket.send(request)
+            answer = self._answer()
+        except OSError as error:
+            raise ProcessError(f"the fork server does not take requests: {error!r}") from error
+        finally:
+            _adopt_orphans(False)
+        if not answer.isdigit():
+            raise ProcessError(f"the fork server did not fork: {answer.decode() or 'it ended'}")
+        return ForkedChild(int(answer))
+
+    def _answer(self) -> bytes:
+        try:
+            return self._socket.recv(LARGEST_REQUEST)
+        except ConnectionError:
+            return b""
+        except TimeoutError as error:
+            # An answer that still came would be taken for that of the next request.
+            self.close()
+            raise ProcessError(f"the fork server does not answer: {error!r}") from error
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._socket.close()
+
+
+def _adopt_orphans(adopt: bool) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
+
+
+def _read_once(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_ONCE)}
