@@ -320,6 +320,24 @@ async def test_a_printer_that_polls_anew_while_a_job_is_under_way_gets_it_once_u
     assert await kitchen.states() == [("done", 2, True)]
 
 
+async def test_a_printer_that_was_removed_and_comes_back_has_nothing_of_before(
+    kitchen: Kitchen,
+) -> None:
+    await kitchen.open()
+    await kitchen.order()
+    await kitchen.order()
+    ring = await kitchen.job()
+    await kitchen.registrations.remove(kitchen.store.id, "kitchen-1")
+    with pytest.raises(DeviceMessageError, match="no printer"):
+        await kitchen.result(ring, printSucceeded=True)
+    await kitchen.open()
+    assert await kitchen.status() == ()
+    await kitchen.result(ring, printSucceeded=True)
+    assert await kitchen.store.jobs() == []
+    today = await kitchen.order()
+    assert (await kitchen.job()).fields["jobToken"] == f"{today.id}.1"
+
+
 async def test_the_copies_of_a_ticket_come_one_after_the_other(kitchen: Kitchen) -> None:
     await kitchen.open()
     routing = ROUTING["printers"]["kitchen-1"] | {"copies": 2}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -63,11 +64,14 @@ class KeepingPrinter:
         def follow(*_: Any) -> None:
             client.subscribe(f"star/cloudprnt/to-device/{MAC}/#", 1)
 
+        def is_followed(*_: Any) -> None:
+            loop.call_soon_threadsafe(followed.set)
+
         followed = asyncio.Event()
         loop = asyncio.get_running_loop()
         client.on_message = hear
         client.on_connect = follow
-        client.on_subscribe = lambda *_: loop.call_soon_threadsafe(followed.set)
+        client.on_subscribe = is_followed
         await asyncio.to_thread(client.connect, self._broker.host, self._broker.port)
         client.loop_start()
         try:
@@ -76,8 +80,8 @@ class KeepingPrinter:
             yield
         finally:
             # Its socket closes without a goodbye.
-            if (socket := client.socket()) is not None:
-                socket.shutdown(2)
+            if isinstance(connection := client.socket(), socket.socket):
+                connection.shutdown(socket.SHUT_RDWR)
             await asyncio.to_thread(client.loop_stop)
 
 
