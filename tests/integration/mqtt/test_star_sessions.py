@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -65,9 +66,13 @@ class KeepingPrinter:
 
         followed = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def answered(*_: Any) -> None:
+            loop.call_soon_threadsafe(followed.set)
+
         client.on_message = hear
         client.on_connect = follow
-        client.on_subscribe = lambda *_: loop.call_soon_threadsafe(followed.set)
+        client.on_subscribe = answered
         await asyncio.to_thread(client.connect, self._broker.host, self._broker.port)
         client.loop_start()
         try:
@@ -76,8 +81,8 @@ class KeepingPrinter:
             yield
         finally:
             # Its socket closes without a goodbye.
-            if (socket := client.socket()) is not None:
-                socket.shutdown(2)
+            if isinstance(end := client.socket(), socket.socket):
+                end.shutdown(socket.SHUT_RDWR)
             await asyncio.to_thread(client.loop_stop)
 
 
