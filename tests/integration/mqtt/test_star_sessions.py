@@ -64,14 +64,15 @@ class KeepingPrinter:
         def follow(*_: Any) -> None:
             client.subscribe(f"star/cloudprnt/to-device/{MAC}/#", 1)
 
-        def is_followed(*_: Any) -> None:
-            loop.call_soon_threadsafe(followed.set)
-
         followed = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def answered(*_: Any) -> None:
+            loop.call_soon_threadsafe(followed.set)
+
         client.on_message = hear
         client.on_connect = follow
-        client.on_subscribe = is_followed
+        client.on_subscribe = answered
         await asyncio.to_thread(client.connect, self._broker.host, self._broker.port)
         client.loop_start()
         try:
@@ -80,8 +81,8 @@ class KeepingPrinter:
             yield
         finally:
             # Its socket closes without a goodbye.
-            if isinstance(connection := client.socket(), socket.socket):
-                connection.shutdown(socket.SHUT_RDWR)
+            if isinstance(end := client.socket(), socket.socket):
+                end.shutdown(socket.SHUT_RDWR)
             await asyncio.to_thread(client.loop_stop)
 
 
