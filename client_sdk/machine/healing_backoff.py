@@ -1,9 +1,9 @@
-"""How often a channel may begin anew because its orders have another digest than Core says. Pure.
+"""How often a channel may begin anew because it has another digest than Core says. Pure.
 
-A snapshot heals what went wrong here. Where the orders differ after it as well, Core's digest is
-what is wrong, and another snapshot will not help: what is shown is what Core gave. Then snapshots
-of that channel come more and more seldom, at last about twice an hour, until its digest has agreed
-once. Each channel by itself: one that cannot be healed keeps no other from it.
+A snapshot heals what went wrong here. Where they differ after it as well, Core's digest
+is what is wrong, and another snapshot will not help: what is shown is what Core gave. Then
+snapshots of that channel come more and more seldom, at last about twice an hour, until its digest
+has agreed once. Each channel by itself: one that cannot be healed keeps no other from it.
 """
 
 from __future__ import annotations

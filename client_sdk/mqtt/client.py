@@ -1,4 +1,7 @@
-"""Follow orders over MQTT: every event once and in order, whatever broker and network do."""
+"""Follow orders over MQTT: every event once and in order, whatever broker and network do.
+
+That the broker dropped some is found out by `marks.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The documents of one channel as Core has them, and their digest. Pure.
 
 A value that stands in no event and in no snapshot is made from its diff, or is fetched; until then
-the value before it is shown, with its version. So it is with a value of which nobody can say yet
-whether it contains an own edit whose answer was lost: it is known, and held back.
+the value before it is shown, with its version. A value may contain an own edit whose
+answer was lost. While nobody can say whether it does, it is held back in the same way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """One client's part of the shared state: Core's documents, its own edits, and both together. Pure.
 
 Everything goes in here, changes of Core's log and answers as well as new edits; what is to be kept,
-fetched and told comes out by `drain`.
+fetched and told comes out by `drain`. The documents are compared with Core's digest here; where
+they differ, `machine/rules.py` has a snapshot fetched.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Feeds the ops page: one sampler per process, whatever the number of viewers.
 
 It looks while somebody watches, and a little longer. Each viewer gets the newest figures, never a
-queue of old ones, so a slow viewer costs no memory; what came before is told in one piece when it
-begins.
+queue of old ones, so a slow viewer costs no memory. What came before is told to a viewer in one
+piece when it begins. The points of the day are kept by `day.py`.
 """
 
 from __future__ import annotations

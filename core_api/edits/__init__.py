@@ -9,7 +9,7 @@
 | | `what_was_read.py` | types: what was read (pure) |
 | | `needs.py` | which earlier answers and histories must be read, too (pure) |
 | settle | `plan.py` | types: what planning is given, and what it gives: rows and answers (pure) |
-| | `planning.py` | settles the edits in order, each by `core_api/documents/settling.py` (pure) |
+| | `planning.py` | settles each edit once, in order, by `core_api/documents/settling.py` (pure) |
 | | `working_documents.py` | the documents and their channels' room while that goes on (pure) |
 | | `lifetimes.py` | when a document ends (pure) |
 | | `outcomes.py` | what the client of an edit is told (pure) |

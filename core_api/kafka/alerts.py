@@ -1,8 +1,7 @@
 """Alerts on a topic: told at least once, each partition by itself.
 
-A partition without a leader delays its own alerts only: what was sent to it stays under way from
-look to look, nothing more is sent to it until that is stored or has failed, and the reading skips
-its alerts.
+A partition without a leader delays its own alerts only: what was sent to it stays under way.
+Nothing more is sent to it until that is stored or has failed; the next reading skips its alerts.
 """
 
 from __future__ import annotations

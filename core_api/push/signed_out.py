@@ -1,4 +1,4 @@
-"""Ends what is told to whoever was signed out: a token, a session or a subject that was revoked."""
+"""Ends the subscriptions of whoever was signed out: by a revoked token, session or subject."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """The relay: from the outbox to Kafka, in order within each store, and the watermark with it.
 
+Promise 6, anything may die, stands here for what is published.
+
 One task does all: it renews its leases, reads the outbox of the shards it owns, publishes, deletes
 what Kafka has acknowledged, and starts anew. What fails is forgotten: the rows are still in the
 outbox. A shard whose partition has not answered yet is left out of the next cycles and settled when

@@ -1,4 +1,7 @@
-"""A write that obeys the rules of its store, as they are when it is committed."""
+"""A write that obeys the rules of its store, as they are when it is committed.
+
+What the rules say, and why none is passed, stands in `rules.py`.
+"""
 
 from __future__ import annotations
 

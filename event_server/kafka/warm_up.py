@@ -3,7 +3,8 @@
 A session begins some way back in each partition. It is warm in two steps. First, all that stood in
 the partitions at its start has been read. Then a watermark has been read that was written since: an
 old one at the end of a log whose writer is dead proves nothing. It must lie within what the rings
-cover, so that a sync from now on finds its place in them.
+cover, so that a sync from now on finds its place in them. What they cover begins with the latest of
+the partitions (promise 4, no blind window).
 """
 
 from __future__ import annotations

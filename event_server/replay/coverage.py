@@ -1,8 +1,9 @@
 """Whether a stream may begin at its client's position: promise 4, no blind window. Pure.
 
 A ticket proves that its client was at some seq of the channel at a time of the database. The rings
-hold all that was committed since `covered_since`, and `Hub` refuses a ticket that is older. What is
-left to prove here is that nothing is missing between the client's position and what the ring holds.
+hold all that was committed since `covered_since` (`kafka/warm_up.py`), and `Hub` refuses a ticket
+that is older. What is left to prove here is that nothing is missing between the client's position
+and what the ring holds.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ from server_common.tickets import TicketKeys
 
 TICK_S: Final = 0.1
 _RETRY_AFTER_S: Final = (1.0, 5.0)
+_WARM_AFTER_S: Final = (0.2, 1.0)
+"""By then a server that starts anew has mostly read the latest events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class Streams:
         if state == "draining":
             raise self._come_again("unavailable", "this server is stopping: another one takes over")
         if state == "warming":
-            raise self._come_again("degraded", "this server has not read the latest events yet")
+            detail = "this server has not read the latest events yet"
+            raise self._come_again("degraded", detail, _WARM_AFTER_S)
         if state == "degraded":
             raise self._come_again("degraded", "this server cannot prove that it is up to date")
         if self.health.trouble() is not None:
@@ -298,8 +301,10 @@ class Streams:
         self._forget(subscriber)
         self._ending.discard(subscriber)
 
-    def _come_again(self, slug: str, detail: str) -> StreamRefusedError:
-        return StreamRefusedError(slug, detail, retry_after=self._timing.uniform(*_RETRY_AFTER_S))
+    def _come_again(
+        self, slug: str, detail: str, after_s: tuple[float, float] = _RETRY_AFTER_S
+    ) -> StreamRefusedError:
+        return StreamRefusedError(slug, detail, retry_after=self._timing.uniform(*after_s))
 
     def _tick(self, now: float) -> int:
         return int((now - self._started) / TICK_S)

@@ -1,6 +1,7 @@
-"""Who is signed out, for as long as a ticket of theirs may still be good. Pure.
+"""Refuses the tickets of whoever was signed out, for as long as they are good. Pure.
 
-Core gives them no further ticket, so nothing needs to be remembered for longer.
+Core gives them no further ticket, so nothing needs to be remembered for longer. Their open streams
+are ended by `registry.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The certificate of a process's own port, taken anew from its files while the process serves.
 
 Connections that are open keep the one that they began with. Files that cannot be used change
-nothing: the certificate before them is shown on.
+nothing: the old certificate goes on to be shown.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The certificate with which a process of ours speaks TLS at its own port."""
+"""The certificate with which a process of ours speaks TLS at its own port.
+
+A process whose files cannot be used does not start.
+"""
 
 from __future__ import annotations
 
