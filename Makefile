@@ -16,7 +16,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast pictures bench bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits drills restore-drill upgrade-drill attack fuzz simulate \
+.PHONY: help setup node-packages run kafka mqtt tools test test-browser test-fast pictures bench bench-quick bench-setup bench-sdk bench-sync bench-edits publish storm up down load-test chaos chaos-unprotected chaos-edits drills restore-drill upgrade-drill attack fuzz simulate \
 	lint types format docs lists lock clean
 
 help: ## Show this list
@@ -81,15 +81,22 @@ test-fast: $(READY) ## Run the tests of pure rules only
 pictures: $(READY) ## Take the pictures in docs/images anew (PAGES="terminal sign-in table ops")
 	@$(BIN)/python -m tests.browser.pictures $(PAGES)
 
-bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan and C (BENCH_ARGS=…)
+bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan, Durable Streams, Mercure, Centrifugo and C (BENCH_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.bench.firehose
 	@$(BIN)/python -m tests.bench.fanout $(BENCH_ARGS)
 	@$(BIN)/python -m tests.bench.fanout.workers
+	@$(BIN)/python -m tests.bench.fanout.many
+	@$(BIN)/python -m tests.bench.fanout.slow
 	@$(BIN)/python -m tests.bench.fanout.report
 
-bench-setup: ## Install what the benchmarks compare with (Debian, as root)
+bench-quick: $(READY) ## Show in two minutes whether an operation has become dearer (QUICK_ARGS=--keep)
+	@$(BIN)/python -m deploy.kafka --prepare
+	@$(BIN)/python -m tests.bench.quick $(QUICK_ARGS)
+
+bench-setup: $(READY) ## Install what the benchmarks compare with (Debian, as root), and build the other servers (SOURCES=folder with their code)
 	@apt-get install -y -qq nginx-light libnginx-mod-nchan gcc wrk postgresql-contrib
+	@$(BIN)/python -m tests.bench.fanout.setup $(if $(SOURCES),--sources $(SOURCES))
 
 bench-sync: $(READY) ## Compare Fetch Sync with SQLAlchemy, asyncpg and pgbench (BENCH_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync $(BENCH_ARGS)

@@ -112,8 +112,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lambda known: read_moved(pool, known), settings.tail_interval_s, settings.max_waiting
     )
     hints = Hints(pool, settings.session_url, long_polls.hint)
-    syncs = Bound(settings.max_syncs, "syncs", random.uniform)
-    commands = Bound(settings.max_commands, "commands", random.uniform)
+    syncs = Bound(settings.max_syncs, "syncs", random.uniform, time.monotonic)
+    commands = Bound(settings.max_commands, "commands", random.uniform, time.monotonic)
     metrics = CoreMetrics(lambda: long_polls.waiting, {"sync": syncs, "command": commands})
     devices = DeviceLog(
         lambda batch: store_sightings(pool, batch),

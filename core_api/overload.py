@@ -22,6 +22,59 @@ _SLOWEST: Final = 10
 _REMEMBERED_S: Final = 5.0
 """How long the load must last before it slows polling clients down, and for how long it does."""
 _MAX_SUBJECTS: Final = 50_000
+_BLIND_S: Final = (1.0, 4.0)
+"""Between these the refused come again where nobody knows how fast work is finished."""
+_ENOUGH: Final = 50
+"""Fewer finished requests say nothing about how fast work is finished."""
+_RECENT_S: Final = 1.0
+_LONGEST_S: Final = 10.0
+"""No measured rate keeps anybody away for longer: it may be a moment's."""
+
+
+class Turns:
+    """When the refused should come again: one after the other, as fast as work is finished.
+
+    Spread over a fixed time, a few would wait for seconds although nothing is left to do, and very
+    many would come too soon and be refused again.
+
+    Args:
+        now: seconds that only go forward.
+        uniform: a random number evenly between two.
+    """
+
+    def __init__(self, now: Callable[[], float], uniform: Callable[[float, float], float]) -> None:
+        self.finished = 0
+        """Requests since the rush began; who finishes one counts it."""
+        self._now = now
+        self._uniform = uniform
+        self._since = now()
+        self._taken_until = 0.0
+
+    def begin(self) -> None:
+        """A rush begins: what was finished before it was as much as came, not as much as can be."""
+        self.finished, self._since = 0, self._now()
+
+    def wait_s(self, ahead: int) -> float:
+        """How long one who is refused should stay away.
+
+        Args:
+            ahead: how many requests are under way.
+        """
+        now = self._now()
+        took = now - self._since
+        if self.finished < _ENOUGH or took <= 0.0:
+            return self._uniform(*_BLIND_S)
+        each_s = took / self.finished
+        if took > 2 * _RECENT_S:
+            # What was finished long ago counts less and less.
+            self.finished //= 2
+            self._since = now - took / 2
+        self._taken_until = max(self._taken_until, now + ahead * each_s) + each_s
+        if self._taken_until > now + _LONGEST_S:
+            # The next round begins: whoever comes again by then finds a place or another turn.
+            self._taken_until = now + ahead * each_s
+            return _LONGEST_S
+        return self._taken_until - now
 
 
 class Bound:
@@ -31,12 +84,20 @@ class Bound:
         most: the bound.
         what: the kind, for the message.
         uniform: a random number evenly between two, so that the refused come back spread.
+        now: seconds that only go forward; None: how fast work is finished is not measured.
     """
 
-    def __init__(self, most: int, what: str, uniform: Callable[[float, float], float]) -> None:
+    def __init__(
+        self,
+        most: int,
+        what: str,
+        uniform: Callable[[float, float], float],
+        now: Callable[[], float] | None = None,
+    ) -> None:
         self._most = most
         self._what = what
-        self._uniform = uniform
+        self._turns = Turns(now or (lambda: 0.0), uniform)
+        self._rush_from = max(1, round(most * _CALM))
         self.under_way = 0
         self.refused = 0
 
@@ -49,13 +110,17 @@ class Bound:
         if self.under_way >= self._most:
             self.refused += 1
             raise OverloadedError(
-                f"too many {self._what} are under way: try again", self._uniform(1.0, 4.0)
+                f"too many {self._what} are under way: try again",
+                self._turns.wait_s(self.under_way),
             )
         self.under_way += 1
+        if self.under_way == self._rush_from:
+            self._turns.begin()
 
     def leave(self) -> None:
         """Count a request as finished."""
         self.under_way -= 1
+        self._turns.finished += 1
 
     @contextmanager
     def admit(self) -> Iterator[None]:

@@ -73,6 +73,7 @@ class Actions:
         self.now = float("-inf")
         self.probe_at = 0.0
         self.kept_away_until = 0.0
+        self.lost_at = float("-inf")
         self.poll_after_s = 1.0
         self.needs_token = False
         self.stream_backoff = Backoff(settings, uniform)

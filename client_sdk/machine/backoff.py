@@ -25,15 +25,19 @@ class Backoff:
         self._well_since: float | None = None
         self.failures = 0
 
-    def failed(self, now: float) -> float:
-        """Count a failure. Returns how long to wait now, in seconds."""
+    def well_for(self, now: float) -> float:
+        """For how many seconds it has worked; 0: it does not."""
+        return 0.0 if self._well_since is None else now - self._well_since
+
+    def failed(self, now: float, most: float = float("inf")) -> float:
+        """Count a failure. Returns how long to wait now, in seconds: never more than `most`."""
         well = self._well_since
         if well is not None and now - well >= self._settings.healthy_after:
             self.failures = 0
         self._well_since = None
         self.failures += 1
-        most = self._settings.backoff_first * 2 ** min(self.failures - 1, 30)
-        return self._uniform(0.0, min(most, self._settings.backoff_most))
+        grown = self._settings.backoff_first * 2 ** min(self.failures - 1, 30)
+        return self._uniform(0.0, min(grown, self._settings.backoff_most, most))
 
     def well(self, now: float) -> None:
         """Note that it works since `now`, or before; a mere connect resets nothing."""

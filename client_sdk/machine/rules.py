@@ -74,7 +74,7 @@ def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
     if client.state is State.POLLING:
         client.polled(response, taken.news, now)
     elif response.stream is None:
-        client.go_poll(now, client.stream_backoff.failed(now))
+        client.go_poll(now, _stream_delay(client, now))
     elif client.pressure.full:
         client.pause()
     else:
@@ -160,7 +160,7 @@ def bye(client: Actions, signal: StreamBye, now: float) -> None:
     if signal.reason == "degraded":
         client.note(Failure("busy", "the server says bye: degraded"))
         client.kept_away_until = now + after_s
-        client.go_poll(now, max(after_s, client.stream_backoff.failed(now)))
+        client.go_poll(now, max(after_s, _stream_delay(client, now)))
     elif too_short:
         failure = Failure("unreachable", f"the stream ended at once: bye {signal.reason}")
         _stream_has_failed(client, failure, now)
@@ -194,7 +194,7 @@ def tick(client: Actions, signal: Tick, now: float) -> None:
         if said_hello:
             client.note(Failure("unreachable", "the watermark stands still"))
             client.counters.stream_failures += 1
-            client.go_poll(now, client.stream_backoff.failed(now))
+            client.go_poll(now, _stream_delay(client, now))
         else:
             client.choice.silent()
             failure = Failure("unreachable", "the stream did not say hello in time")
@@ -233,6 +233,22 @@ def close(client: Actions, signal: Close, now: float) -> None:
     client.end(State.CLOSED, None)
 
 
+def _stream_delay(client: Actions, now: float) -> float:
+    """Count a failure of the stream. Returns how long to wait until the next is tried.
+
+    One that was well is mostly lost because its server starts anew, and is soon back. So for a
+    while it is tried with the answer of each poll, which costs less than the poll itself does; and
+    Core slows the polls down where there are too many. A transport that never worked, or that
+    breaks again and again, gets no such haste.
+    """
+    settings = client.settings
+    if client.stream_backoff.well_for(now) >= settings.watermark_timeout:
+        client.lost_at = now
+    if now - client.lost_at >= settings.healthy_after:
+        return client.stream_backoff.failed(now)
+    return client.stream_backoff.failed(now, max(settings.backoff_first, client.poll_after_s / 2))
+
+
 def _stream_has_failed(client: Actions, failure: Failure, now: float) -> None:
     """Fall back to polling after several failures, or where the server is busy; else sync.
 
@@ -241,7 +257,7 @@ def _stream_has_failed(client: Actions, failure: Failure, now: float) -> None:
     client.counters.stream_failures += 1
     client.note(failure)
     client.kept_away_until = now + (failure.retry_after or 0.0)
-    delay = max(client.stream_backoff.failed(now), failure.retry_after or 0.0)
+    delay = max(_stream_delay(client, now), failure.retry_after or 0.0)
     enough = client.stream_backoff.failures >= client.settings.stream_failures
     if client.state is State.POLLING or failure.kind == "busy" or enough:
         client.go_poll(now, delay)

@@ -121,7 +121,7 @@ class Watching:
 
     async def _one_silent(self, partitions: list[int], failed: list[str], held: list[str]) -> bool:
         """Whether there was one; it is offline, or it or its store is among the last two."""
-        channel = None
+        channel: Channel | None = None
         try:
             async with transaction(self._pool) as connection:
                 row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed, held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from core_api.errors import UnavailableError
 from core_api.http.tracing import traced
@@ -66,7 +67,7 @@ class Lanes:
                 before = self._last.get(lane)
                 task = group.create_task(_behind(before, of_key, apply))
                 self._last[lane] = task
-                task.add_done_callback(lambda done, lane=lane: self._ended(lane, done))
+                task.add_done_callback(partial(self._ended, lane))
 
     def _ended(self, lane: tuple[int, bytes | None], done: asyncio.Task[None]) -> None:
         if self._last.get(lane) is done:

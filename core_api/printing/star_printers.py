@@ -12,20 +12,17 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-import structlog
-
 from client_sdk.contract.channel import Channel
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, mapped_errors
 from server_common.devices.messages import Ring
 from server_common.devices.mqtt_topics import StarCall
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from server_common.devices.identity import Identity
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 Mode = Literal["trigger", "full"]
 """`trigger`: the printer polls when it is called; `full`: it takes its jobs over MQTT."""

@@ -18,10 +18,12 @@ from deploy.load.clients.messages import Begin
 from deploy.load.clients.probe import probe
 from deploy.load.clients.processes import ClientProcesses, processes_for
 from deploy.load.clients.writer import Door, Writer
+from deploy.load.measured.kafka_log import stored_steps
 from deploy.load.measured.ledger import Ledger
 from deploy.load.measured.proof import Verdict, judge
 from deploy.load.measured.timeline import Mark, Second, Tally, Timeline
 from deploy.load.measured.usage import Usage
+from deploy.load.measured.way import Part, Times, parts
 from deploy.load.plan import FaultName, LoadTestError, Plan, channel_of
 from deploy.load.site import Site, address_of
 
@@ -58,6 +60,8 @@ class LoadResult:
     """CPU seconds of each process over the run."""
     client_processes: int = 1
     """How many processes played the clients."""
+    way: list[Part] = field(default_factory=list)
+    """Where the time of a step went in calm; empty: the log in Kafka is not known."""
     live_share: float = 0.0
     """Of all client seconds after the ramp, the part that was live."""
 
@@ -79,8 +83,9 @@ class LoadTest:
         self._began = time.monotonic()
         self._outcome = LoadResult(plan, Timeline(), Tally())
         self._tokens = token_keys({"local": site.keys.token}, "local")
-        self._sent_at: dict[tuple[str, int], float] = {}
+        self._times = Times()
         self._clients: ClientProcesses
+        self._sampling = asyncio.Lock()
         self._usage = Usage(site.pids, lambda: self._clients.pids)
         self._came = 0
         self._live_s = self._all_s = 0.0
@@ -91,7 +96,7 @@ class LoadTest:
         Raises:
             LoadTestError: it could not be finished.
         """
-        self._clients = ClientProcesses(self._outcome.tally, self._sent_at)
+        self._clients = ClientProcesses(self._outcome.tally, self._times)
         files = _allow_files()
         writer = self._writer()
         work = asyncio.create_task(self._work(writer, processes_for(self._plan.clients, files)))
@@ -118,7 +123,8 @@ class LoadTest:
             faults.cancel()
         await writer.finish()
         await self._judge(writer)
-        self._finish()
+        await self._divide()
+        await self._finish()
 
     @property
     def _now(self) -> float:
@@ -140,7 +146,7 @@ class LoadTest:
         ]
         door = Door(address_of(self._site.core_url), tokens, places)
         return Writer(
-            door, plan.orders_per_s, self._sent_at, self._outcome.tally,
+            door, plan.orders_per_s, self._times, self._outcome.tally,
             random.Random(plan.seed + 1), self._run, time.monotonic,
         )  # fmt: skip
 
@@ -183,15 +189,17 @@ class LoadTest:
         while True:
             at = max(at + 1, int(self._now))
             await asyncio.sleep(max(0.0, self._began + at - time.monotonic()))
-            second = self._take_second()
+            second = await self._take_second()
             if self._came:
                 self._live_s += second.modes.get("live", 0)
                 self._all_s += self._came
             self._say(_progress(second))
 
-    def _take_second(self) -> Second:
+    async def _take_second(self) -> Second:
+        # Not on the loop: for as long, no order would be sent when it is due.
+        async with self._sampling:
+            cpu, memory = await asyncio.to_thread(self._usage.sample)
         modes = self._modes()
-        cpu, memory = self._usage.sample()
         second = self._outcome.tally.take(self._now, modes, cpu, memory)
         self._outcome.timeline.seconds.append(second)
         return second
@@ -251,9 +259,21 @@ class LoadTest:
             verdict.note(f"a client of {channel} gave up: {why}")
         self._outcome.verdict = verdict
 
-    def _finish(self) -> None:
+    async def _divide(self) -> None:
+        """How the time of a step divides, by what Kafka holds."""
+        if self._site.log is None:
+            return
+        troubled = [
+            (self._began + one.began, self._began + (one.live_again or one.ended) + 1)
+            for one in self._outcome.faults
+        ]
+        stored = await stored_steps(*self._site.log)
+        unix_at_0 = time.time() - time.monotonic()
+        self._outcome.way = parts(self._times, stored, unix_at_0, troubled)
+
+    async def _finish(self) -> None:
         outcome, limits = self._outcome, self._plan.thresholds
-        self._take_second()
+        await self._take_second()
         outcome.cpu_s = self._usage.cpu_seconds()
         outcome.live_share = self._live_s / self._all_s if self._all_s else 0.0
         for kind, limit in (

@@ -33,6 +33,8 @@ class Site(ABC):
     events_url: str | None
     """For health probes; None: not known."""
     keys: Keys
+    log: tuple[str, str] | None = None
+    """The address of Kafka and the topic of events; None: not known."""
 
     @abstractmethod
     def pids(self) -> Mapping[str, int]:
@@ -46,12 +48,19 @@ class Site(ABC):
 class OwnSite(Site):
     """Postgres, Apache Kafka, Core, relay, ingest and event server, started for this test."""
 
-    def __init__(self, stack: Stack, postgres: EmbeddedPostgres | None, kafka: KafkaServer | None):
+    def __init__(
+        self,
+        stack: Stack,
+        postgres: EmbeddedPostgres | None,
+        kafka: KafkaServer | None,
+        log: tuple[str, str],
+    ) -> None:
         self.core_url = stack.core_url
         self.events_url = stack.events_url
         self._stack = stack
         self._postgres = postgres
         self._kafka = kafka
+        self.log = log
         self.keys = load_keys(stack.folder / "keys.json")
 
     def pids(self) -> Mapping[str, int]:
@@ -136,18 +145,19 @@ def own_site(plan: Plan, say: Callable[[str], None]) -> Iterator[Site]:
             kafka.start()
         database = plan.database or (postgres.url if postgres else "")
         bootstrap = plan.kafka or (kafka.bootstrap if kafka else "")
+        settings = _settings(plan)
         stack = Stack(
             Addresses(database, bootstrap, ports=free_ports()),
             load_keys(folder / "keys.json"),
             folder,
-            _settings(plan),
+            settings,
             event_workers=_event_workers(plan),
         )
         say("Starting Core, relay, ingest and event server")
         stack.migrate()
         cleanup.callback(stack.stop)
         stack.start()
-        yield OwnSite(stack, postgres, kafka)
+        yield OwnSite(stack, postgres, kafka, (bootstrap, settings["YABAM_EVENTS_TOPIC"]))
 
 
 def _streams(plan: Plan) -> int:

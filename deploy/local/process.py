@@ -75,7 +75,7 @@ def execute(
     stop_signal: signal.Signals,
     user: str | None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program; the arguments are those of `Process`, and `environment` is added to ours."""
+    """Start a program; the arguments are the same as `Process` has, and `environment` is added."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(

@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from aiokafka.errors import KafkaError
 
 from client_sdk.contract.errors import DeviceError
@@ -32,6 +31,7 @@ from server_common.devices.messages import Status, payload_of
 from server_common.devices.mqtt_topics import parse_up_topic
 from server_common.errors import DeviceMessageError
 from server_common.kafka.connection import Kafka
+from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, MqttError
 from server_common.mqtt.connection import Connection, Incoming
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from event_server.mqtt_gateway.rules.presence import Presence
     from server_common.kafka.raw_records import ReadRecord
 
-log = structlog.get_logger()
+log = get_logger()
 
 MARK_EVERY_S: Final = 5.0
 _UNANSWERED: Final = 200

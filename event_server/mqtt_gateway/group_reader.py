@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
@@ -32,8 +31,9 @@ from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import ReadRecord
 from server_common.kafka.reading import get_many
+from server_common.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 LOOK_BACK_S: Final = 60.0
 """Longer than a client goes without a mark before it syncs by itself."""
@@ -200,8 +200,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """
         async with self._committing, asyncio.timeout(_COMMIT_WITHIN_S):
             # A commit that meets a group that is being shared out is refused, and aiokafka then
-            # forgets its place in it. The group waits for the place that nobody has any more, and
-            # until then all gateways stand still.
+            # joins the group anew: it is shared out once more, and all gateways stand still again.
             if self._is_shared_out:
                 raise OwnershipLostError("Kafka shares out the partitions anew")
             try:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from event_server.http.access import OpsTokens
@@ -28,6 +27,7 @@ from event_server.mqtt_gateway.rules.presence import Presence
 from event_server.mqtt_gateway.sink import KafkaSink
 from event_server.mqtt_gateway.up import Up, UpSettings
 from server_common.kafka.connection import chain_of
+from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, parse_address
 from server_common.ops.server import OpsServer
 from server_common.supervision import Supervisor
@@ -36,7 +36,7 @@ from server_common.tls.metrics import watched
 if TYPE_CHECKING:
     from event_server.settings import GatewaySettings
 
-log = structlog.get_logger()
+log = get_logger()
 
 _ALIVE_WITHIN_S: Final = 60.0
 

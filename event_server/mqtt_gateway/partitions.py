@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import structlog
 from aiokafka import TopicPartition
 
 from event_server.errors import OwnershipLostError
@@ -20,11 +19,12 @@ from event_server.mqtt_gateway.rules.progress import Held, Progress
 from server_common.event_records import partition_of
 from server_common.kafka.connection import Kafka
 from server_common.kafka.raw_records import LeftOut, ReadRecord
+from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from event_server.mqtt_gateway.metrics import GatewayMetrics
 
-log = structlog.get_logger()
+log = get_logger()
 
 PROVE_EVERY_S: Final = 1.0
 MOST_HELD: Final = 1000

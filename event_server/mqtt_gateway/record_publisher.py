@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 from msgspec import UNSET
 
 from client_sdk.contract.channel import parse_channel
@@ -33,6 +32,7 @@ from server_common.event_records import (
     split_ids,
 )
 from server_common.kafka.raw_records import LeftOut, ReadRecord
+from server_common.logs import get_logger
 from server_common.mqtt.broker import MqttRefusedError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from event_server.mqtt_gateway.rules.progress import Held, Progress
     from server_common.kafka.raw_records import Record
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class RecordPublisher:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-import structlog
 from msgspec import UNSET
 
 from client_sdk.contract.channel import Channel
@@ -23,17 +22,16 @@ from event_server.mqtt_gateway.rules.presence import MOST_DEVICES
 from event_server.mqtt_gateway.rules.publications import Changed, publication_of
 from event_server.mqtt_gateway.together import run_together
 from server_common.backoff import Backoff
+from server_common.logs import get_logger
 from server_common.mqtt.broker import MqttRefusedError
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
     from event_server.mqtt_gateway.core import Documents
     from event_server.mqtt_gateway.metrics import GatewayMetrics
     from event_server.mqtt_gateway.outlet import Outlet
     from event_server.mqtt_gateway.rules.presence import Presence
 
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _WORKERS: Final = 4
 _PAUSE_S: Final = (0.2, 5.0)

@@ -7,7 +7,6 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
@@ -15,9 +14,10 @@ from server_common.backoff import Backoff
 from server_common.kafka.clients import start_client
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.limits import PRODUCER_REQUEST_BYTES
+from server_common.logs import get_logger
 from server_common.supervision import is_being_cancelled
 
-log = structlog.get_logger()
+log = get_logger()
 
 _REQUEST_TIMEOUT_MS: Final = 10_000
 _LINGER_MS: Final = 2

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from event_server.mqtt_gateway.rules.incoming import Allowance, refusal_of, take
 from event_server.mqtt_gateway.rules.publications import accepted_of
 from event_server.mqtt_gateway.sink import Sink
@@ -22,13 +20,14 @@ from event_server.mqtt_gateway.together import run_together
 from server_common.backoff import Backoff
 from server_common.devices.messages import dead_letter, encode
 from server_common.errors import DeviceMessageError
+from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, MqttError
 from server_common.mqtt.connection import Connection, Incoming
 
 if TYPE_CHECKING:
     from event_server.mqtt_gateway.metrics import GatewayMetrics
 
-log = structlog.get_logger()
+log = get_logger()
 
 UNANSWERED: Final = 100
 """So many messages may be on their way to Kafka; the broker holds back what is beyond it."""

@@ -83,6 +83,41 @@ def test_workers_are_told_with_how_the_streams_were_spread() -> None:
     assert "| 2 | 61,026 | 4.36 | 984, 1,016 |" in markdown(results(), None, said)
 
 
+def test_nodes_and_many_followers_are_told() -> None:
+    row = {
+        "case": "3 nodes", "followers": 6000, "deliveries_per_s": 61_026.4,
+        "cpu_us_per_delivery": 4.36, "cpu_us_per_connect": 40.0, "kib_per_connection": 2.5,
+    }  # fmt: skip
+    said = {"workers": 4, "rounds": 1, "quiet": QUIET.write(), "rows": [row]}
+    told = markdown(results(), many=said)
+    assert "| 3 nodes | 6,000 | 61,026 | 4.36 | 40.00 | 2.50 |" in told
+    assert "by 4 workers" in told
+
+
+def test_slow_clients_are_told_beside_a_run_without_them() -> None:
+    calm = {
+        "slow_every": 0, "p50_ms": 30.0, "p99_ms": 60.25, "cpu_us_per_delivery": 5.0,
+        "mib_more": 0.5, "hung_up": 0,
+    }  # fmt: skip
+    rows = [calm, calm | {"slow_every": 10, "p99_ms": 61.0, "hung_up": 800}]
+    said = {"connections": 8000, "rounds": 3, "quiet": QUIET.write(), "rows": rows}
+    told = markdown(results(), slow=said)
+    assert "| none | 30.00 | 60.25 | 5.00 | 0.5 | 0 |" in told
+    assert "| each 10th | 30.00 | 61.00 | 5.00 | 0.5 | 800 |" in told
+
+
+def test_a_connect_is_held_against_both_peers() -> None:
+    found = results()
+    for number, (nchan, durable) in enumerate(((20.0, 50.0), (16.0, 30.0), (25.0, 40.0)), 1):
+        found.samples += [
+            Sample("nchan", 8, number, cpu_us_per_connect=nchan),
+            Sample("durable-streams", 8, number, cpu_us_per_connect=durable),
+        ]
+    told = markdown(found)
+    assert "(ours checks a ticket): at most 2 × | 2.00 × (1.60 to 2.50): met |" in told
+    assert "beside durable-streams': at most 1 × | 1.00 × (0.80 to 1.33): met |" in told
+
+
 def test_the_report_replaces_what_stands_between_the_marks_only() -> None:
     document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     once = written_into(document, "new\n")

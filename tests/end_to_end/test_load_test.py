@@ -57,6 +57,7 @@ async def test_it_breaks_its_own_system_and_a_threshold_that_was_missed_fails_it
     (fault,) = report["faults"]
     assert fault["least_live"] < 60
     assert fault["live_again"] is not None
+    assert [part["p99"] > 0 for part in report["way_ms"]] == [True] * 5, printed
     page = (tmp_path / "load-test.html").read_text()
     assert page.count("<svg") == 7
     assert "http" not in page, "the page must need nothing else"

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+pytestmark = pytest.mark.xdist_group("docstrings")
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGES: Final = ("client_sdk", "core_api", "deploy", "event_server", "server_common")
@@ -66,19 +69,21 @@ def is_named(error: str, text: str, bases: dict[str, set[str]]) -> bool:
     return any(name in text for name in above - {"Exception"})
 
 
-TREES: Final = {
-    path.relative_to(ROOT): ast.parse(path.read_text())
-    for package in PACKAGES
-    for path in sorted((ROOT / package).rglob("*.py"))
-    if "versions" not in path.parts
-}
-BASES: Final = bases_of(list(TREES.values()))
+@cache
+def parsed() -> Mapping[Path, ast.Module]:
+    """All modules, once they are looked at: each worker of the tests imports this one."""
+    return {
+        path.relative_to(ROOT): ast.parse(path.read_text())
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "versions" not in path.parts
+    }
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_public_function_names_what_it_raises(package: str) -> None:
-    found = []
-    for path, tree in TREES.items():
+    found, bases = [], bases_of(list(parsed().values()))
+    for path, tree in parsed().items():
         if path.parts[0] == package:
             for function, name in public_functions(tree):
                 text = ast.get_docstring(function) or ""
@@ -87,7 +92,7 @@ def test_a_public_function_names_what_it_raises(package: str) -> None:
                 found += [
                     f"{path}: {name}: {error}"
                     for error in raised_in(function)
-                    if not is_named(error, text, BASES)
+                    if not is_named(error, text, bases)
                 ]
     assert not found
 
@@ -95,7 +100,7 @@ def test_a_public_function_names_what_it_raises(package: str) -> None:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_public_function_explains_many_arguments(package: str) -> None:
     found = []
-    for path, tree in TREES.items():
+    for path, tree in parsed().items():
         if path.parts[0] == package:
             for function, name in public_functions(tree):
                 arguments = function.args

@@ -100,6 +100,7 @@ export class Actions {
     this.now = -Infinity;
     this.probeAt = 0;
     this.keptAwayUntil = 0;
+    this.lostAt = -Infinity;
     this.pollAfter = 1;
     this.needsToken = false;
     this.woken = false;

@@ -16,14 +16,19 @@ export class Backoff {
     this.#uniform = uniform;
   }
 
-  /** Counts a failure. Returns how long to wait now, in seconds. */
-  failed(now) {
+  /** For how many seconds it has worked; 0: it does not. */
+  wellFor(now) {
+    return this.#wellSince === null ? 0 : now - this.#wellSince;
+  }
+
+  /** Counts a failure. Returns how long to wait now, in seconds: never more than `most`. */
+  failed(now, most = Infinity) {
     const since = this.#wellSince;
     if (since !== null && now - since >= this.#settings.healthyAfter) this.failures = 0;
     this.#wellSince = null;
     this.failures += 1;
-    const most = this.#settings.backoffFirst * 2 ** Math.min(this.failures - 1, 30);
-    return this.#uniform(0, Math.min(most, this.#settings.backoffMost));
+    const grown = this.#settings.backoffFirst * 2 ** Math.min(this.failures - 1, 30);
+    return this.#uniform(0, Math.min(grown, this.#settings.backoffMost, most));
   }
 
   /** Notes that it works since `now`, or before; a mere connect resets nothing. */

@@ -61,7 +61,7 @@ export function syncDone(client, input, now) {
   if (client.state === "polling") {
     client.polled(response, taken.news, now);
   } else if (!response.stream) {
-    client.goPoll(now, client.streamBackoff.failed(now));
+    client.goPoll(now, streamDelay(client, now));
   } else {
     client.state = "connecting";
     client.openStream(response, now);
@@ -140,7 +140,7 @@ export function bye(client, input, now) {
   if (input.reason === "degraded") {
     client.lastFailure = failure("busy", "the server says bye: degraded");
     client.keptAwayUntil = now + after;
-    client.goPoll(now, Math.max(after, client.streamBackoff.failed(now)));
+    client.goPoll(now, Math.max(after, streamDelay(client, now)));
   } else if (tooShort) {
     const why = `the stream ended at once: bye ${input.reason}`;
     streamHasFailed(client, failure("unreachable", why), now);
@@ -173,7 +173,7 @@ export function tick(client, _input, now) {
     if (saidHello) {
       client.lastFailure = failure("unreachable", "the watermark stands still");
       client.counters.streamFailures += 1;
-      client.goPoll(now, client.streamBackoff.failed(now));
+      client.goPoll(now, streamDelay(client, now));
     } else {
       client.choice.silent();
       const why = "the stream did not say hello in time";
@@ -221,6 +221,21 @@ function hasHello(client, generation) {
 }
 
 /**
+ * Counts a failure of the stream. Returns how long to wait until the next is tried.
+ *
+ * One that was well is mostly lost because its server starts anew, and is soon back. So for a while it
+ * is tried with the answer of each poll, which costs less than the poll itself does; and Core slows the
+ * polls down where there are too many. A transport that never worked, or that breaks again and again,
+ * gets no such haste.
+ */
+function streamDelay(client, now) {
+  const { watermarkTimeout, healthyAfter, backoffFirst } = client.settings;
+  if (client.streamBackoff.wellFor(now) >= watermarkTimeout) client.lostAt = now;
+  if (now - client.lostAt >= healthyAfter) return client.streamBackoff.failed(now);
+  return client.streamBackoff.failed(now, Math.max(backoffFirst, client.pollAfter / 2));
+}
+
+/**
  * Falls back to polling after several failures, or where the server is busy; else syncs. Either way the
  * stream is tried again, with back-off.
  */
@@ -228,7 +243,7 @@ function streamHasFailed(client, why, now) {
   client.counters.streamFailures += 1;
   client.lastFailure = why;
   client.keptAwayUntil = now + (why.retryAfter ?? 0);
-  const delay = Math.max(client.streamBackoff.failed(now), why.retryAfter ?? 0);
+  const delay = Math.max(streamDelay(client, now), why.retryAfter ?? 0);
   const enough = client.streamBackoff.failures >= client.settings.streamFailures;
   if (client.state === "polling" || why.kind === "busy" || enough) client.goPoll(now, delay);
   else client.goSync(now, delay);

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import structlog
 from anyio import to_thread
 
 from client_sdk.contract.channel import Channel
@@ -37,11 +36,9 @@ from core_api.printing.star_printers import StarPrinters
 from server_common.devices.messages import Ring
 from server_common.devices.star import StarResult, StarSaid, StarStatus, star_payload_of
 from server_common.errors import DeviceMessageError
+from server_common.logs import get_logger
 
-if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
-_log: FilteringBoundLogger = structlog.get_logger(__name__)
+_log = get_logger()
 
 _TOO_LARGE: Final = "too large for a message: name text/plain in the printer's media types"
 

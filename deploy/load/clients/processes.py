@@ -29,6 +29,7 @@ from deploy.load.clients.messages import (
 )
 from deploy.load.measured.proof import Track
 from deploy.load.measured.timeline import Tally
+from deploy.load.measured.way import Times
 from deploy.load.plan import LoadTestError, channel_of
 
 _MOST_CLIENTS: Final = 10_000
@@ -72,12 +73,12 @@ class ClientProcesses:
 
     Args:
         tally: is told what they report.
-        sent_at: when each version of each order was due, by the order's reference.
+        times: says when each step was due; filled with when clients had it.
     """
 
-    def __init__(self, tally: Tally, sent_at: Mapping[tuple[str, int], float]) -> None:
+    def __init__(self, tally: Tally, times: Times) -> None:
         self._tally = tally
-        self._sent_at = sent_at
+        self._times = times
         self._processes: list[_ClientProcess] = []
         self.gave_up: list[tuple[str, str]] = []
         """Channels of clients that do not try any more, and why."""
@@ -132,9 +133,10 @@ class ClientProcesses:
         for seconds in report.syncs:
             self._tally.took("sync", seconds)
         for reference, version, at in report.seen:
-            sent_at = self._sent_at.get((reference, version))
-            if sent_at is not None:
-                self._tally.took("delivery", at - sent_at)
+            due = self._times.due.get((reference, version))
+            if due is not None:
+                self._tally.took("delivery", at - due)
+                self._times.seen.append(((reference, version), at))
         self.gave_up += report.gave_up
 
 

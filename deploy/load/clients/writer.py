@@ -17,6 +17,7 @@ from typing import Final
 
 from deploy.load.clients.exchange import Connection, fetch
 from deploy.load.measured.timeline import Tally
+from deploy.load.measured.way import Times
 from deploy.load.plan import LoadTestError
 
 STEPS: Final = ("accepted", "preparing", "ready", "served", "paid")
@@ -54,7 +55,7 @@ class Writer:
     Args:
         door: where they go.
         orders_per_s: how many are placed.
-        sent_at: filled with when each version of each order was due, by the order's reference.
+        times: filled with when each step was due, sent and answered.
         tally: is told of every command.
         chance: picks places and delays.
         run: begins every reference, so that no two runs share one.
@@ -65,7 +66,7 @@ class Writer:
         self,
         door: Door,
         orders_per_s: float,
-        sent_at: dict[tuple[str, int], float],
+        times: Times,
         tally: Tally,
         chance: random.Random,
         run: str,
@@ -74,7 +75,7 @@ class Writer:
         self.written = Written()
         self._door = door
         self._every_s = 1 / orders_per_s
-        self._sent_at = sent_at
+        self._times = times
         self._tally = tally
         self._chance = chance
         self._run = run
@@ -134,7 +135,8 @@ class Writer:
         self, path: str, body: dict[str, object], store: str, what: tuple[str, int], due: float
     ) -> dict[str, str]:
         """Send it until Core has answered; the order."""
-        self._sent_at[what] = due
+        self._times.due[what] = due
+        self._times.sent[what] = self._clock()
         request = self._request(path, body, store, f"{what[0]}-{what[1]}")
         backoff, most = _BACKOFF_S
         while self._clock() < due + _GIVE_UP_AFTER_S:
@@ -146,7 +148,8 @@ class Writer:
             else:
                 if status in (200, 201):
                     self._tally.count("committed")
-                    self._tally.took("command", self._clock() - due)
+                    answered = self._times.answered[what] = self._clock()
+                    self._tally.took("command", answered - due)
                     order: dict[str, str] = json.loads(answer)
                     return order
                 if status not in (429, 500, 502, 503, 504):

@@ -22,6 +22,9 @@ _LEAST_S: Final = 0.5
 class Usage:
     """Samples them.
 
+    Who belongs to a name and how much memory they have is looked at for one name in each sample, in
+    turn: the kernel walks all pages of a process for that, milliseconds for a large one.
+
     Args:
         pids: the processes to look at, by name, as they are now; their children are theirs.
         clients: the processes that play the clients.
@@ -32,39 +35,54 @@ class Usage:
     ) -> None:
         self._pids = pids
         self._clients = clients
+        self._families: dict[str, tuple[tuple[int, ...], list[psutil.Process]]] = {}
+        self._memory: dict[str, float] = {}
+        self._turn = 0
         self._known: dict[tuple[str, int], float] = {}
         self._totals: dict[str, float] = {}
         self._last: float | None = None
 
     def sample(self) -> tuple[dict[str, float], dict[str, float]]:
-        """CPU since the last sample in percent of one core, and MiB of memory, by name."""
+        """CPU since the last sample in percent of one core, and MiB of memory, by name; of memory
+        what was seen last. It takes milliseconds: not to be called where something waits."""
         now = time.monotonic()
         cpu: dict[str, float] = {}
-        memory: dict[str, float] = {}
-        families = {name: _family(pid) for name, pid in self._pids().items()}
-        families[GENERATOR] = _alone([os.getpid()])
-        families[CLIENTS] = _alone(self._clients())
-        for name, family in families.items():
-            used = owned = 0.0
-            for process in family:
+        heads = {name: (pid,) for name, pid in self._pids().items()}
+        whole = {GENERATOR: (os.getpid(),), CLIENTS: tuple(self._clients())}
+        names = [*heads, *whole]
+        self._turn = (self._turn + 1) % len(names)
+        for place, name in enumerate(names):
+            pids = heads.get(name) or whole[name]
+            before = self._families.get(name)
+            if before is None or before[0] != pids or place == self._turn:
+                family = _family(pids[0]) if name in heads else _alone(pids)
+                self._families[name] = pids, family
+                self._memory[name] = sum(map(_memory_mib, family))
+            used = 0.0
+            for process in self._families[name][1]:
                 try:
                     times = process.cpu_times()
-                    owned += process.memory_full_info().pss / 2**20
                 except psutil.Error:
                     continue
                 spent = times.user + times.system
                 used += spent - self._known.get((name, process.pid), spent)
                 self._known[name, process.pid] = spent
             self._totals[name] = self._totals.get(name, 0.0) + used
-            memory[name] = owned
             if self._last is not None and now > self._last + _LEAST_S:
                 cpu[name] = 100 * used / (now - self._last)
         self._last = now
-        return cpu, memory
+        return cpu, dict(self._memory)
 
     def cpu_seconds(self) -> dict[str, float]:
         """Of each name, over all samples."""
         return dict(self._totals)
+
+
+def _memory_mib(process: psutil.Process) -> float:
+    try:
+        return float(process.memory_full_info().pss) / 2**20
+    except psutil.Error:
+        return 0.0
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -26,7 +26,8 @@ def page(outcome: LoadResult) -> str:
     )
     plan = outcome.plan
     title = f"{plan.clients:,} clients, {plan.orders_per_s:g} orders a second"
-    parts = [_verdict(outcome), _latencies(outcome), _faults(outcome), *_charts(outcome)]
+    parts = [_verdict(outcome), _latencies(outcome), _way(outcome), _faults(outcome)]
+    parts += _charts(outcome)
     parts.append(_processes(outcome))
     about = (
         f"{plan.stores:,} stores, {plan.duration_s:g} s after a ramp of {plan.ramp_s:g} s, streams "
@@ -88,6 +89,14 @@ def _latencies(outcome: LoadResult) -> str:
     ]
     head = ("Milliseconds", "count", "p50", "p95", "p99")
     return f"<section><h2>Latency</h2>{_table(head, rows)}</section>"
+
+
+def _way(outcome: LoadResult) -> str:
+    if not outcome.way:
+        return ""
+    rows = [(part.name, f"{part.p50:,.1f}", f"{part.p99:,.1f}") for part in outcome.way]
+    table = _table(("A step in calm, milliseconds", "p50", "p99"), rows)
+    return f"<section><h2>Where the time goes</h2>{table}</section>"
 
 
 def _faults(outcome: LoadResult) -> str:

@@ -99,6 +99,9 @@ def text(outcome: LoadResult) -> str:
     ):
         figures = "".join(f"{value:>9,.1f}" for value in tally.whole(kind))
         lines.append(f"  {name:<34}{tally.size(kind):>10,}{figures}")
+    if outcome.way:
+        lines += ["", f"  {'a step in calm, ms':<44}{'p50':>9}{'p99':>9}"]
+        lines += [f"  {part.name:<44}{part.p50:>9,.1f}{part.p99:>9,.1f}" for part in outcome.way]
     lines += ["", f"  {'process':<34}{'CPU s':>10}{'MiB at the end':>18}"]
     last = outcome.timeline.seconds[-1].memory if outcome.timeline.seconds else {}
     for name, used in sorted(outcome.cpu_s.items(), key=lambda item: -item[1]):
@@ -143,6 +146,7 @@ def as_json(outcome: LoadResult) -> dict[str, Any]:
         "verdict": asdict(outcome.verdict),
         "counts": dict(tally.counts),
         "latency_ms": {kind: list(tally.whole(kind)) for kind in tally.KINDS},
+        "way_ms": [asdict(part) for part in outcome.way],
         "client_processes": outcome.client_processes,
         "live_share": outcome.live_share,
         "cpu_s": outcome.cpu_s,

@@ -14,15 +14,18 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from deploy.kafka.server import KafkaServer, ensure_libs
 from tests.bench.fanout.machine import QuietMeter, allow_files, header
 from tests.bench.fanout.measure import compiled
 from tests.bench.fanout.measurements import cost, delay, delay_beside_bare
+from tests.bench.fanout.peers import PEERS
 from tests.bench.fanout.report import markdown
 from tests.bench.fanout.results import Results, Sample
 from tests.bench.fanout.rivals import Bare, CSend, Nchan, SseStarlette
+from tests.bench.fanout.setup import outcomes
 from tests.bench.fanout.system import System
 from tests.bench.fanout.yabam import Yabam, YabamSocket
 
@@ -80,6 +83,9 @@ class Bench:
         }
         if not Nchan.is_installed():
             del made["nchan"]
+        for peer in PEERS:
+            if peer.is_built():
+                made[peer.name] = partial(peer, self._folder)
         return [make for name, make in made.items() if name in self._systems]
 
     def _yabam(self, n: int) -> Yabam:
@@ -100,6 +106,11 @@ async def run(options: argparse.Namespace, kafka: str, folder: Path, results: Re
     """All of it."""
     if not Nchan.is_installed():
         print("nchan is not installed and left out: make bench-setup", flush=True)
+    known = outcomes()
+    for peer in PEERS:
+        if not peer.is_built():
+            why = known[peer.name].reason if peer.name in known else "make bench-setup"
+            print(f"{peer.name} is not built and left out: {why}", flush=True)
     bench = Bench(options, kafka, folder, results)
     for number in range(1, options.rounds + 1):
         for n in options.connections:
@@ -118,6 +129,7 @@ def _options() -> argparse.Namespace:
         "--scale", type=int, nargs="*", default=[500, 1000, 2000, 4000, 8000, 16000]
     )
     every = ["yabam", "yabam-socket", "sse-starlette", "nchan", "c-send", "bare"]
+    every += [peer.name for peer in PEERS]
     parser.add_argument("--systems", nargs="+", choices=every, default=every)
     return parser.parse_args()
 

@@ -1,9 +1,10 @@
 """A bare `asyncio.Protocol` on uvloop: accepts, answers with a stream's head, sends to all.
 
-    python -m tests.bench.fanout.bare PORT
+    python -m tests.bench.fanout.bare PORT [answers]
 
 No request is parsed, no ticket looked at, no timer kept: what a connect and a delivery cost below
 this, no server on asyncio can reach. Each line of its standard input goes to all as one event.
+With `answers` each request gets a whole, short answer instead of a stream.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _HEAD: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
+_ANSWER: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 _followers: set[asyncio.Transport] = set()
 
 
@@ -38,11 +40,18 @@ class _Connection(asyncio.Protocol):
         _followers.discard(self._transport)
 
 
-async def _serve(port: int) -> None:
+class _Answers(_Connection):
+    __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.write(_ANSWER)
+
+
+async def _serve(port: int, kind: type[_Connection]) -> None:
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    server = await loop.create_server(_Connection, "127.0.0.1", port, backlog=4096)
+    server = await loop.create_server(kind, "127.0.0.1", port, backlog=4096)
     print("listening", flush=True)
     async with server:
         seq = 0
@@ -57,4 +66,4 @@ async def _serve(port: int) -> None:
 
 if __name__ == "__main__":
     allow_open_files()
-    uvloop.run(_serve(int(sys.argv[1])))
+    uvloop.run(_serve(int(sys.argv[1]), _Answers if "answers" in sys.argv[2:] else _Connection))

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from tests.bench.fanout.alone import EPOCH
 from tests.bench.fanout.child import Child
 from tests.bench.fanout.machine import QuietMeter, allow_files, header
 from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds
+from tests.bench.fanout.peers import PEERS
 from tests.bench.fanout.rivals import Bare, Nchan
 from tests.bench.fanout.system import System, get, serves
 from tests.bench.fanout.yabam import KEYS
@@ -105,7 +107,7 @@ def table(n: int, costs: Costs) -> list[str]:
     lines = [f"{n:,} connects at once:"]
     for name, each in costs.items():
         all_of_them = " ".join(f"{cost:.1f}" for cost in each)
-        lines.append(f"  {name:<6} {statistics.median(each):6.1f} µs of CPU ({all_of_them})")
+        lines.append(f"  {name:<15} {statistics.median(each):6.1f} µs of CPU ({all_of_them})")
     lines += [
         f"  yabam beside {other}: {ratio(costs, 'yabam', other)}"
         for other in costs
@@ -137,6 +139,9 @@ def _made(options: argparse.Namespace, folder: Path) -> Made:
     made["bare"] = Bare
     if Nchan.is_installed():
         made["nchan"] = lambda: Nchan(folder)
+    for peer in PEERS:
+        if peer.is_built():
+            made[peer.name] = partial(peer, folder)
     return {name: make for name, make in made.items() if name in options.systems}
 
 
@@ -145,7 +150,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--connections", type=int, nargs="+", default=[2000, 8000])
     parser.add_argument("--old", type=Path, help="another checkout, whose event server is run, too")
-    every = ["yabam", "old", "bare", "nchan"]
+    every = ["yabam", "old", "bare", "nchan", *(peer.name for peer in PEERS)]
     parser.add_argument("--systems", nargs="+", choices=every, default=every)
     return parser.parse_args()
 

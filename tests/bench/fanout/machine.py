@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
 
+from tests.bench.fanout.peers import PEERS
+from tests.bench.fanout.setup import outcomes
+
 _POM: Final = Path("deploy/kafka/pom.xml")
 _OTHER_FILES: Final = 200
 _PACKAGES: Final = (
@@ -36,7 +39,14 @@ def header() -> dict[str, Any]:
         "nginx": _said_by("nginx", "-v").rpartition("/")[2] or None,
         "nchan": _said_by("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan") or None,
         "gcc": _said_by("gcc", "-dumpfullversion") or None,
+        **_peers(),
     }
+
+
+def _peers() -> dict[str, str]:
+    known = outcomes()
+    versions = {peer.name: known[peer.name].version for peer in PEERS if peer.name in known}
+    return {name: said for name, said in versions.items() if said is not None}
 
 
 def _cpu() -> str:

@@ -63,6 +63,8 @@ class Came:
     p50_ms: float
     p99_ms: float
     closed: int
+    slow_closed: int
+    """Of the slow ones, how many the server has hung up on."""
 
 
 class Subscribers:
@@ -71,9 +73,14 @@ class Subscribers:
     Args:
         program: where it is.
         folder: for its file.
+        source: the address that they come from.
+        slow_every: each one of so many reads a byte a second; 0: none does.
     """
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(
+        self, program: Path, folder: Path, source: str = "127.0.0.1", slow_every: int = 0
+    ) -> None:
+        self._more = (source, str(slow_every))
         self._program = program
         self._folder = folder
         self._child = Child()
@@ -84,9 +91,9 @@ class Subscribers:
         Raises:
             RuntimeError: one was refused.
         """
-        file = self._folder / f"requests-{port}"
+        file = self._folder / f"requests-{port}-{self._more[0]}"
         file.write_bytes(b"".join(requests))
-        await self._child.start(str(self._program), str(port), str(file), quiet=False)
+        await self._child.start(str(self._program), str(port), str(file), *self._more, quiet=False)
         async with asyncio.timeout(within_s):
             if not await self._child.hear():
                 raise RuntimeError("the server refused a subscriber")
@@ -94,7 +101,8 @@ class Subscribers:
     async def mark(self) -> Came:
         """What came since the last mark."""
         said = json.loads(await self._child.ask("mark"))
-        return Came(said["events"], said["p50_us"] / 1e3, said["p99_us"] / 1e3, said["closed"])
+        p50, p99 = said["p50_us"] / 1e3, said["p99_us"] / 1e3
+        return Came(said["events"], p50, p99, said["closed"], said["slow_closed"])
 
     async def gather(self, events: int, within_s: float) -> Came:
         """What came, once that is so many events in all, or the time is over; p50 and p99 are
@@ -107,7 +115,7 @@ class Subscribers:
                 more = await self.mark()
                 total += more.events
                 worst = more if more.events else worst
-        return Came(total, worst.p50_ms, worst.p99_ms, worst.closed)
+        return Came(total, worst.p50_ms, worst.p99_ms, worst.closed, worst.slow_closed)
 
     async def close(self) -> None:
         """Hang up."""

@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.fanout.machine import Quiet
-from tests.bench.fanout.results import FIGURES, FIREHOSE, SYSTEMS, WORKERS, Figure, Results
+from tests.bench.fanout.results import (
+    FIGURES,
+    FIREHOSE,
+    MANY,
+    SLOW,
+    SYSTEMS,
+    WORKERS,
+    Figure,
+    Results,
+)
 
 BEGIN: Final = "<!-- make bench writes from here -->"
 END: Final = "<!-- to here -->"
@@ -31,7 +40,13 @@ _RATIOS: Final[Sequence[tuple[str, Figure, str, float | None]]] = (
     ("a delivery, beside the limit's", "cpu_us_per_delivery", "c-send", 1.3),
     ("a delivery, beside a bare protocol's", "cpu_us_per_delivery", "bare", None),
     ("a delivery, beside sse-starlette's", "cpu_us_per_delivery", "sse-starlette", None),
-    ("a connect, beside nchan's (ours checks a ticket)", "cpu_us_per_connect", "nchan", 1.5),
+    ("a delivery, beside durable-streams'", "cpu_us_per_delivery", "durable-streams", None),
+    ("a delivery, beside mercure's", "cpu_us_per_delivery", "mercure", None),
+    ("a delivery, beside centrifugo's", "cpu_us_per_delivery", "centrifugo", None),
+    ("a connect, beside nchan's (ours checks a ticket)", "cpu_us_per_connect", "nchan", 2.0),
+    ("a connect, beside durable-streams'", "cpu_us_per_connect", "durable-streams", 1.0),
+    ("a connect, beside mercure's", "cpu_us_per_connect", "mercure", None),
+    ("a connect, beside centrifugo's", "cpu_us_per_connect", "centrifugo", None),
     ("a connect, beside a bare protocol's", "cpu_us_per_connect", "bare", None),
     ("p99, beside a bare aiokafka consumer's", "p99_ms", "aiokafka", 3.0),
 )
@@ -41,8 +56,10 @@ def markdown(
     results: Results,
     firehose: dict[str, Any] | None = None,
     workers: dict[str, Any] | None = None,
+    many: dict[str, Any] | None = None,
+    slow: dict[str, Any] | None = None,
 ) -> str:
-    """All that is to be told; the other two as their programs wrote them."""
+    """All that is to be told; the others as their programs wrote them."""
     parts = [
         _about(results),
         "\n".join(_table(results)),
@@ -53,6 +70,10 @@ def markdown(
         parts.append("\n".join(_firehose(firehose)))
     if workers is not None:
         parts.append("\n".join(_workers(workers)))
+    if many is not None:
+        parts.append("\n".join(_many(many)))
+    if slow is not None:
+        parts.append("\n".join(_slow(slow)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -146,6 +167,45 @@ def _workers(said: dict[str, Any]) -> Iterator[str]:
         yield f"| {row['workers']} | {row['deliveries_per_s']:,.0f} | {cost:.2f} | {spread} |"
 
 
+def _many(said: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"Several nodes, each with its part of the partitions, and many followers by "
+        f"{said['workers']} workers; medians of {said['rounds']} rounds. The machine: "
+        f"{Quiet.read(said['quiet'])}."
+    )
+    yield ""
+    yield (
+        "| | followers | deliveries/s | µs of CPU per delivery | µs per connect "
+        "| KiB per connection |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for row in said["rows"]:
+        yield (
+            f"| {row['case']} | {row['followers']:,} | {row['deliveries_per_s']:,.0f} "
+            f"| {row['cpu_us_per_delivery']:.2f} | {row['cpu_us_per_connect']:.2f} "
+            f"| {row['kib_per_connection']:.2f} |"
+        )
+
+
+def _slow(said: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"Slow clients among {said['connections']:,}, medians of {said['rounds']} rounds; p50 and "
+        f"p99 are those of the others. The machine: {Quiet.read(said['quiet'])}."
+    )
+    yield ""
+    yield (
+        "| one byte a second is read by | p50 ms | p99 ms | µs of CPU per delivery "
+        "| MiB more at the end | hung up on |"
+    )
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for row in said["rows"]:
+        who = f"each {row['slow_every']}th" if row["slow_every"] else "none"
+        yield (
+            f"| {who} | {row['p50_ms']:.2f} | {row['p99_ms']:.2f} "
+            f"| {row['cpu_us_per_delivery']:.2f} | {row['mib_more']:.1f} | {row['hung_up']:,.0f} |"
+        )
+
+
 def _met(well: bool) -> str:
     return "met" if well else "**not met**"
 
@@ -176,7 +236,7 @@ def main() -> None:
         results = Results.read()
     except FileNotFoundError as error:
         sys.exit(f"{error.filename} is not there: run make bench first")
-    said = markdown(results, _read(FIREHOSE), _read(WORKERS))
+    said = markdown(results, _read(FIREHOSE), _read(WORKERS), _read(MANY), _read(SLOW))
     if options.write is None:
         print(said)
         return

@@ -21,11 +21,16 @@ Figure = Literal[
 FIGURES: Final[tuple[Figure, ...]] = (
     "cpu_us_per_delivery", "cpu_us_per_connect", "kib_per_connection", "p50_ms", "p99_ms",
 )  # fmt: skip
-SYSTEMS: Final = ("yabam", "yabam-socket", "sse-starlette", "nchan", "c-send")
+SYSTEMS: Final = (
+    "yabam", "yabam-socket", "sse-starlette", "nchan", "durable-streams", "mercure", "centrifugo",
+    "c-send",
+)  # fmt: skip
 MEDIANS: Final = Path("build/bench.json")
 SAMPLES: Final = Path("build/bench-push.json")
 FIREHOSE: Final = Path("build/bench-firehose.json")
 WORKERS: Final = Path("build/bench-workers.json")
+MANY: Final = Path("build/bench-many.json")
+SLOW: Final = Path("build/bench-slow.json")
 
 
 @dataclass(frozen=True, slots=True)

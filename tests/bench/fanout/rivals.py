@@ -144,17 +144,24 @@ class CSend:
 
 
 class Bare:
-    """The floor of asyncio: a protocol on uvloop that answers every request with the same bytes."""
+    """The floor of asyncio: a protocol on uvloop that answers every request with the same bytes.
+
+    Args:
+        options: `answers` for whole answers instead of streams.
+    """
 
     name = "bare"
     deliveries_per_s = 60_000
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self._options = options
         self.port = free_port()
         self._child = Child()
 
     async def start(self) -> None:
-        await self._child.start(sys.executable, "-m", "tests.bench.fanout.bare", str(self.port))
+        await self._child.start(
+            sys.executable, "-m", "tests.bench.fanout.bare", str(self.port), *self._options
+        )
         await self._child.hear()
 
     def pids(self) -> list[int]:

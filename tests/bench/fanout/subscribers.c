@@ -1,7 +1,9 @@
 /* Many subscribers, by SSE or WebSocket, in one process, by epoll: cheap enough not to be what is measured.
  *
- *   subscribers HOST_PORT REQUESTS_FILE
+ *   subscribers HOST_PORT REQUESTS_FILE [SOURCE_ADDRESS [SLOW_EVERY]]
  *
+ * They come from SOURCE_ADDRESS, so that several processes have ports enough. Each SLOW_EVERYth (0: none) reads
+ * one byte a second once it has been answered; what it reads does not count, but that it was hung up on does.
  * The file holds one request head per connection, each ended by an empty line. The program connects
  * them all, says "connected N" once each has been answered 200 or 101, and then obeys its standard input:
  *   mark   print what came since the last mark, as JSON, and begin anew
@@ -27,11 +29,11 @@
 #define MOST_LATENCIES 4000000
 #define AT_ONCE 256
 
-struct conn { int fd, answered, tail_len; char tail[TAIL]; };
+struct conn { int fd, answered, slow, tail_len; char tail[TAIL]; };
 
 static uint32_t *latencies; /* microseconds */
 static size_t latency_count, event_count;
-static int answered, refused, closed_count;
+static int answered, refused, closed_count, slow_closed;
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -69,14 +71,36 @@ static void report(void) {
     qsort(latencies, latency_count, sizeof *latencies, by_size);
     uint32_t p50 = latency_count ? latencies[latency_count / 2] : 0;
     uint32_t p99 = latency_count ? latencies[(size_t)(latency_count * 0.99)] : 0;
-    printf("{\"events\":%zu,\"p50_us\":%u,\"p99_us\":%u,\"closed\":%d}\n", event_count, p50, p99,
-           closed_count);
+    printf("{\"events\":%zu,\"p50_us\":%u,\"p99_us\":%u,\"closed\":%d,\"slow_closed\":%d}\n", event_count,
+           p50, p99, closed_count, slow_closed);
     fflush(stdout);
     latency_count = event_count = 0;
 }
 
+/* One byte of each slow connection; a server that has hung up is noticed once all before that is read,
+ * so the socket's state is asked, too. */
+static void sip(struct conn *conns, int opened) {
+    for (int i = 0; i < opened; i++) {
+        struct conn *c = &conns[i];
+        if (!c->slow || !c->answered || c->fd < 0) continue;
+        char byte;
+        struct tcp_info info;
+        socklen_t size = sizeof info;
+        ssize_t got = read(c->fd, &byte, 1);
+        getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+        if (got == 0 || (got < 0 && errno != EAGAIN) || info.tcpi_state != TCP_ESTABLISHED) {
+            slow_closed++;
+            close(c->fd);
+            c->fd = -1;
+        }
+    }
+}
+
 int main(int argc, char **argv) {
-    if (argc != 3) return 2;
+    if (argc < 3 || argc > 5) return 2;
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    if (argc > 3 && !inet_aton(argv[3], &from.sin_addr)) return 2;
+    int slow_every = argc > 4 ? atoi(argv[4]) : 0;
     struct rlimit most;
     getrlimit(RLIMIT_NOFILE, &most);
     most.rlim_cur = most.rlim_max;
@@ -100,11 +124,17 @@ int main(int argc, char **argv) {
     char *next = requests, *buffer = malloc(TAIL + 262144);
     struct epoll_event ready[512];
     int told = 0;
+    uint64_t sipped = 0;
     for (;;) {
         while (opened < count && opened - answered < AT_ONCE) {
             char *end = strstr(next, "\r\n\r\n") + 4;
             struct conn *c = &conns[opened];
             c->fd = socket(AF_INET, SOCK_STREAM, 0);
+            c->slow = slow_every && opened % slow_every == 0;
+            int one = 1, few = 2304;
+            if (c->slow) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
+            setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+            if (argc > 3 && bind(c->fd, (struct sockaddr *)&from, sizeof from)) return perror("bind"), 1;
             if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to)) return perror("connect"), 1;
             if (write(c->fd, next, end - next) != end - next) return perror("write"), 1;
             fcntl(c->fd, F_SETFL, O_NONBLOCK);
@@ -117,8 +147,12 @@ int main(int argc, char **argv) {
             printf("connected %d\n", count);
             fflush(stdout);
         }
-        int n = epoll_wait(ep, ready, 512, -1);
+        int n = epoll_wait(ep, ready, 512, slow_every ? 100 : -1);
         uint64_t now = now_ns();
+        if (slow_every && told && now - sipped >= 1000000000u) {
+            sip(conns, opened);
+            sipped = now;
+        }
         for (int i = 0; i < n; i++) {
             if (ready[i].data.u32 == UINT32_MAX) {
                 char line[16];
@@ -128,7 +162,7 @@ int main(int argc, char **argv) {
                 continue;
             }
             struct conn *c = &conns[ready[i].data.u32];
-            ssize_t got = read(c->fd, buffer + TAIL, 262144);
+            ssize_t got = read(c->fd, buffer + TAIL, c->slow ? 64 : 262144);
             if (got <= 0) {
                 if (got < 0 && errno == EAGAIN) continue;
                 closed_count++;
@@ -148,7 +182,10 @@ int main(int argc, char **argv) {
                     return 1;
                 }
             }
-            take(c, buffer + TAIL, got, now);
+            if (c->slow)
+                epoll_ctl(ep, EPOLL_CTL_DEL, c->fd, NULL);
+            else
+                take(c, buffer + TAIL, got, now);
         }
     }
 }

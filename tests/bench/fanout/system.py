@@ -55,12 +55,12 @@ def get(target: str, port: int) -> bytes:
     return head.encode()
 
 
-async def serves(url: str, within_s: float = 60.0) -> None:
-    """Return once the address answers 200."""
+async def serves(url: str, within_s: float = 60.0, status: int = 200) -> None:
+    """Return once the address answers with this status."""
     async with httpx.AsyncClient() as client, asyncio.timeout(within_s):
         while True:
             try:
-                if (await client.get(url)).status_code == 200:
+                if (await client.get(url)).status_code == status:
                     return
             except httpx.TransportError:
                 pass

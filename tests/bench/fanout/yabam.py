@@ -19,6 +19,7 @@ from server_common.event_records import (
     WatermarkRecord,
     encode_order_record,
     encode_watermark_record,
+    partition_of,
 )
 from server_common.tickets import Ticket, TicketKeys
 from tests.bench.fanout.child import Child
@@ -27,6 +28,8 @@ from tests.bench.fanout.system import get, line, serves
 
 EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
 FETCH_WAIT_MS: Final = 100
+_IN_BATCH: Final = 200
+_BATCH_BYTES: Final = 256 * 1024
 KEYS: Final = TicketKeys({"t1": b"k" * 32}, "t1")
 
 
@@ -37,35 +40,47 @@ class Yabam:
         kafka: where it is.
         streams: how many there will be.
         workers: `--workers`.
+        nodes: so many event servers, each with one of as many partitions.
     """
 
     name = "yabam"
     deliveries_per_s = 60_000
 
-    def __init__(self, kafka: str, streams: int, workers: int = 1) -> None:
-        self.port = free_port()
+    def __init__(self, kafka: str, streams: int, workers: int = 1, nodes: int = 1) -> None:
+        self.ports = [free_port() for _ in range(nodes)]
+        self.port = self.ports[0]
         self._workers = workers
         self._worker_ports = free_ports(workers)
         self.kafka = kafka
         self._streams = streams
         self.topic = f"bench-{time.time_ns()}"
-        self._child = Child(signal.SIGTERM)  # it ends its workers at this one
+        # It ends its workers at this signal.
+        self._children = [Child(signal.SIGTERM) for _ in self.ports]
         self._seqs: dict[int, int] = {}
         self._producer: AIOKafkaProducer | None = None
         self._marking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        await ensure_topics(self.kafka, [events_topic(self.topic, 1)], 10)
-        self._producer = AIOKafkaProducer(bootstrap_servers=self.kafka, linger_ms=0)
+        await ensure_topics(self.kafka, [events_topic(self.topic, len(self.ports))], 10)
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka, linger_ms=0, max_batch_size=_BATCH_BYTES
+        )
         await self._producer.start()
         self._marking = asyncio.create_task(self._mark())
-        await self._child.start(
+        for node, child in enumerate(self._children):
+            await self._start_node(node, child)
+        for port in self.ports if self._workers == 1 else self._worker_ports:
+            await serves(f"http://127.0.0.1:{port}/readyz")
+
+    async def _start_node(self, node: int, child: Child) -> None:
+        await child.start(
             sys.executable, "-m", "client_sdk.cli", "events", "--workers", str(self._workers),
             YABAM_KAFKA=self.kafka,
             YABAM_EVENTS_TOPIC=self.topic,
-            YABAM_PARTITIONS="1",
+            YABAM_PARTITIONS=str(len(self.ports)),
+            YABAM_EVENTS_PARTITIONS=json.dumps([node]),
             YABAM_EVENTS_FETCH_WAIT_MS=str(FETCH_WAIT_MS),
-            YABAM_EVENTS_PORT=str(self.port),
+            YABAM_EVENTS_PORT=str(self.ports[node]),
             YABAM_EVENTS_WORKER_PORT=str(self._worker_ports.start),
             YABAM_EVENTS_DRAIN_S="0",
             YABAM_EVENTS_MAX_STREAMS=str(self._streams + 100),
@@ -76,11 +91,15 @@ class Yabam:
             YABAM_TICKET_KID="t1",
             YABAM_TOKEN_KEYS=json.dumps({"a1": "a" * 32}),
         )  # fmt: skip
-        for port in [self.port] if self._workers == 1 else self._worker_ports:
-            await serves(f"http://127.0.0.1:{port}/readyz")
 
     def pids(self) -> list[int]:
-        return [self._child.pid] if self._workers == 1 else children_of(self._child.pid)
+        if self._workers == 1:
+            return [child.pid for child in self._children]
+        return children_of(self._children[0].pid)
+
+    def node_of(self, channel: int) -> int:
+        """The node that carries it."""
+        return partition_of(str(channel), len(self.ports))
 
     def request(self, channel: int) -> bytes:
         now = time.time()
@@ -89,6 +108,12 @@ class Yabam:
         return get(f"/v1/stream?ticket={ticket}", self.port)
 
     async def publish(self, channels: Sequence[int]) -> None:
+        for node in range(len(self.ports)):
+            of_node = [channel for channel in channels if self.node_of(channel) == node]
+            for start in range(0, len(of_node), _IN_BATCH):
+                await self._publish(node, of_node[start : start + _IN_BATCH])
+
+    async def _publish(self, node: int, channels: Sequence[int]) -> None:
         assert self._producer is not None
         batch = self._producer.create_batch()
         for channel in channels:
@@ -99,25 +124,31 @@ class Yabam:
             stamp = int(time.time() * 1000)
             batch.append(key=b"s", value=value, timestamp=stamp, headers=headers)
         batch.close()
-        await self._producer.send_batch(batch, self.topic, partition=0)
+        await self._producer.send_batch(batch, self.topic, partition=node)
 
     async def stop(self) -> None:
         if self._marking is not None:
             self._marking.cancel()
-        await self._child.stop(signal.SIGTERM)
+        for child in self._children:
+            await child.stop(signal.SIGTERM)
         if self._producer is not None:
             await self._producer.stop()
 
     async def _mark(self) -> None:
         assert self._producer is not None
         while True:
-            batch = self._producer.create_batch()
-            mark = encode_watermark_record(WatermarkRecord(EPOCH, time.time()))
-            stamp = int(time.time() * 1000)
-            batch.append(key=None, value=None, timestamp=stamp, headers=mark)
-            batch.close()
-            await self._producer.send_batch(batch, self.topic, partition=0)
+            for node in range(len(self.ports)):
+                await self._mark_node(node)
             await asyncio.sleep(1)
+
+    async def _mark_node(self, node: int) -> None:
+        assert self._producer is not None
+        batch = self._producer.create_batch()
+        mark = encode_watermark_record(WatermarkRecord(EPOCH, time.time()))
+        stamp = int(time.time() * 1000)
+        batch.append(key=None, value=None, timestamp=stamp, headers=mark)
+        batch.close()
+        await self._producer.send_batch(batch, self.topic, partition=node)
 
 
 class YabamSocket(Yabam):

@@ -42,17 +42,11 @@ from tests.bench.sync.cases import (
 )
 from tests.bench.sync.fill import fill, make_database
 from tests.bench.sync.pgbench import run_pgbench
-from tests.bench.sync.systems import Serving, measured, running, token_maker
+from tests.bench.sync.systems import ROOMY, Serving, measured, running, token_maker
 from tests.bench.sync.wrk import BenchError, Request, run_wrk, write_requests
 
 _PRODUCERS: Final = 100
 _SEED: Final = 11
-# The benchmark leaves more orders open in a second than a store may have.
-_ROOMY: Final = {
-    f"YABAM_OPEN_{of}_{what}": most
-    for of in ("TABLE", "SUBJECT", "STORE")
-    for what, most in (("ORDERS", "1000000"), ("BYTES", str(30 << 20)))
-}
 _COMMANDS_S: Final = 25.0
 """About what the write path takes, its database included."""
 _PGBENCH_CONNECTS_S: Final = 2
@@ -213,7 +207,7 @@ class Bench:
     def commands(self) -> dict[str, Sample]:
         """Orders through HTTP, to 1,000 stores and all to one."""
         database = asyncio.run(make_database(self._postgres, "commands"))
-        core = Serving("yabam", database, self._folder / "commands", _ROOMY)
+        core = Serving("yabam", database, self._folder / "commands", ROOMY)
         files = {
             f"{stores:,} stores" if stores > 1 else "one store": self._orders(stores)
             for stores in (1000, 1)

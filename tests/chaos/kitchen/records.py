@@ -32,9 +32,9 @@ class Records:
         """The references of the orders whose ticket waits, or is not made yet."""
         waiting = {job["order"] for job in (await self.jobs()).values() if job["state"] != "done"}
         rows = await self._ledger.fetch(
-            "SELECT o.id::text, o.reference, l.seq > p.seq FROM channel_log l"
+            "SELECT o.id::text, o.reference, p.store_id IS NULL OR l.seq > p.seq FROM channel_log l"
             " JOIN orders o ON o.id = l.order_id"
-            " JOIN printers p ON p.store_id = $1 AND p.device_id = $2"
+            " LEFT JOIN printers p ON p.store_id = $1 AND p.device_id = $2"
             " WHERE l.channel = 'store:' || $1 AND l.order_version = 1",
             STORE,
             PRINTER,

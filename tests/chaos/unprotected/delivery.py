@@ -36,9 +36,9 @@ POLLING: Final = Protection(
     "a client never polls, however often its stream fails",
     (
         Patch(
-            "client_sdk/machine/actions.py",
-            'if self.state is State.POLLING or failure.kind == "busy" or enough:',
-            "if self.state is State.POLLING:",
+            "client_sdk/machine/rules.py",
+            'if client.state is State.POLLING or failure.kind == "busy" or enough:',
+            "if client.state is State.POLLING:",
         ),
     ),
 )

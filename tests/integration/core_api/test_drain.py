@@ -78,9 +78,10 @@ async def _fresh(core: CoreService, path: str) -> int:
 
 
 async def _until_nobody_is_let_in(core: CoreService) -> None:
-    """Return once the lead is over: a new connection is refused."""
+    """Return once the lead is over: a new connection is refused; or ended without an answer, if it
+    came at the moment when Core closed its door."""
     async with asyncio.timeout(30):
-        with contextlib.suppress(httpx.ConnectError):
+        with contextlib.suppress(httpx.NetworkError, httpx.RemoteProtocolError):
             while await _fresh(core, "/readyz"):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 

@@ -713,6 +713,72 @@ def test_a_healthy_time_forgets_the_back_off_and_planned_ends_do_not_break_it() 
     assert rig.state() is State.SYNCING
 
 
+def refused_for(rig: Rig, seconds: float) -> None:
+    """The stream's server is gone for so long: whoever comes is refused."""
+    until = rig.now + seconds
+    while rig.now < until:
+        if rig.machine._client.stream.open:
+            rig.end()
+        elif rig.machine._client.sync.active:
+            rig.answer()
+        else:
+            rig.tick()
+
+
+def back_after(rig: Rig) -> float:
+    """Seconds until it is live, now that nothing fails any more."""
+    began = rig.now
+    while rig.state() is not State.LIVE:
+        if rig.machine._client.sync.active:
+            rig.answer()
+        elif rig.machine._client.stream.open:
+            rig.hello()
+        else:
+            rig.tick()
+    return rig.now - began
+
+
+@pytest.mark.parametrize("gone", [1.0, 6.0, 20.0, 50.0])
+def test_a_lost_stream_is_tried_with_each_poll_while_its_server_starts_anew(gone: float) -> None:
+    rig = Rig().live()
+    rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=5)), 14.0)
+    rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=9)), 5.0)
+    rig.end()
+    refused_for(rig, gone)
+    assert back_after(rig) <= 3.0 * 1.2, "more than one poll has passed"
+
+
+def tries(rig: Rig, seconds: float) -> int:
+    """How often it tries the stream while its server is gone for so long."""
+    before = len(rig.of(OpenStream, rig.log))
+    refused_for(rig, seconds)
+    return len(rig.of(OpenStream, rig.log)) - before
+
+
+def test_a_server_that_stays_away_is_tried_more_and_more_seldom() -> None:
+    rig = Rig().live()
+    rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=5)), 14.0)
+    rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=9)), 5.0)
+    rig.end()
+    assert tries(rig, 60.0) >= 15
+    assert tries(rig, 60.0) <= 4
+
+
+def test_a_stream_that_was_never_well_for_long_is_tried_with_back_off() -> None:
+    rig = Rig().live()
+    rig.push(1, after=10.0)
+    rig.end()
+    assert tries(rig, 60.0) <= 8
+
+
+def test_a_lost_stream_whose_server_asks_for_time_is_given_it() -> None:
+    rig = Rig().live()
+    rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=5)), 14.0)
+    rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=9)), 5.0)
+    rig.end("busy", 25.0)
+    assert back_after(rig) >= 25.0
+
+
 def test_time_without_a_stream_is_not_healthy_time() -> None:
     rig = Rig(settings=Settings(stream_failures=2, healthy_after=60.0))
     rig.answer()

@@ -53,6 +53,83 @@ def test_the_refused_are_told_to_come_back_spread_over_some_seconds() -> None:
     assert told == [1.0, 4.0]
 
 
+def told_to_wait(bound: Bound) -> float:
+    with pytest.raises(OverloadedError) as refused:
+        bound.enter()
+    return refused.value.retry_after
+
+
+def rushed(clock: Clock, most: int, finished: int, took: float) -> Bound:
+    """A full bound, in whose rush so many were finished in this time."""
+    bound = Bound(most, "syncs", middle, clock)
+    for _ in range(most):
+        bound.enter()
+    for _ in range(finished):
+        bound.leave()
+        bound.enter()
+    clock.now += took
+    return bound
+
+
+def test_the_refused_come_again_one_after_the_other_at_the_measured_rate() -> None:
+    clock = Clock()
+    bound = rushed(clock, 2000, finished=1000, took=0.2)
+    waits = [told_to_wait(bound) for _ in range(3000)]
+    assert waits[0] == pytest.approx(2001 / 5000), "what is under way is finished first"
+    assert waits[-1] == pytest.approx((2000 + 3000) / 5000)
+    assert waits == sorted(waits)
+
+
+def test_time_that_passes_frees_the_turns_that_were_given() -> None:
+    clock = Clock()
+    bound = rushed(clock, 100, finished=100, took=0.1)
+    assert told_to_wait(bound) == pytest.approx(0.101)
+    clock.now += 0.1
+    for _ in range(100):
+        bound.leave()
+        bound.enter()
+    assert told_to_wait(bound) == pytest.approx(0.101)
+
+
+def test_however_many_are_refused_none_is_kept_away_for_long() -> None:
+    bound = rushed(Clock(), 100, finished=100, took=1.0)
+    waits = [told_to_wait(bound) for _ in range(5000)]
+    assert max(waits) == 10.0
+    assert sorted(waits)[2500] == pytest.approx(5.5, abs=0.5), "those beyond are spread, too"
+
+
+def test_where_too_little_was_finished_the_refused_are_spread_blindly() -> None:
+    assert told_to_wait(rushed(Clock(), 100, finished=10, took=0.2)) == 2.5
+
+
+def test_calm_before_a_rush_does_not_make_it_seem_slow() -> None:
+    clock = Clock()
+    bound = Bound(100, "syncs", middle, clock)
+    for _ in range(1000):
+        bound.enter()
+        bound.leave()
+        clock.now += 1.0
+    for _ in range(100):
+        bound.enter()
+    for _ in range(60):
+        bound.leave()
+        bound.enter()
+    clock.now += 0.06
+    assert told_to_wait(bound) == pytest.approx(0.101)
+
+
+def test_a_long_rush_is_judged_by_what_was_finished_of_late() -> None:
+    clock = Clock()
+    bound = rushed(clock, 100, finished=10_000, took=1.0)
+    for _ in range(20):
+        clock.now += 1.0
+        for _ in range(100):
+            bound.leave()
+            bound.enter()
+        wait = told_to_wait(bound)
+    assert wait == pytest.approx(1.0, rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("share", "expected"), [(0.0, 3000), (0.25, 3000), (0.625, 16_500), (1.0, 30_000)]
 )

@@ -118,8 +118,9 @@ class Worker:
         return asyncio.create_task(self.lanes.apply(records, self._apply))
 
     async def _apply(self, record: InboundRecord) -> None:
-        if record.key in self.gates:
-            await self.gates[record.key].wait()
+        gate = self.gates.get(record.key or b"")
+        if gate is not None:
+            await gate.wait()
         if record.key in self.bad:
             raise ZeroDivisionError
         self.applied.append(record.offset)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from core_api.access.provider import key_reading
 from core_api.access.provider.address import Provider, is_safe_url
 from core_api.access.provider.key_reading import KeyReader, read_keys
 from core_api.access.provider.key_set import KeyName
@@ -104,6 +105,24 @@ async def test_an_answer_without_end_is_given_up() -> None:
     async with provider(lambda _path, _port: endless) as (where, _asked):
         with pytest.raises(ProviderError, match="more than"):
             await read(where)
+
+
+async def test_a_provider_that_answers_byte_by_byte_runs_out_of_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(key_reading, "_ANSWER_WITHIN_S", 0.5)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with serving(serve) as port, asyncio.timeout(30):
+        with pytest.raises(ProviderError, match="does not answer"):
+            await read(Provider(f"http://127.0.0.1:{port}"))
 
 
 @asynccontextmanager

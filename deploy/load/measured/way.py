@@ -1,0 +1,94 @@
+"""Where the time goes between a step that is due and the clients that have it. Pure.
+
+All by the clock of one machine. What Kafka holds says when Postgres began to write a step, and when
+the relay read it (to a millisecond); the rest is known to the load test.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from deploy.load.measured.timeline import percentiles
+
+Step = tuple[str, int]
+"""An order's reference, and its version."""
+
+NAMES: Final = (
+    "due, until it is sent",
+    "sent, until Postgres begins to write it",
+    "begun, until Core has answered",
+    "begun, until the relay has read it",
+    "read, until a client has it",
+)
+
+
+class Stored(NamedTuple):
+    """What Kafka's record tells of a step, in seconds since the Unix epoch."""
+
+    begun: float
+    read: float
+
+
+@dataclass(slots=True)
+class Times:
+    """What the load test itself knows, in seconds by the monotonic clock."""
+
+    due: dict[Step, float] = field(default_factory=dict)
+    sent: dict[Step, float] = field(default_factory=dict)
+    answered: dict[Step, float] = field(default_factory=dict)
+    seen: list[tuple[Step, float]] = field(default_factory=list)
+    """By each client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the way, in milliseconds."""
+
+    name: str
+    p50: float
+    p99: float
+
+
+def parts(
+    times: Times,
+    stored: Mapping[Step, Stored],
+    unix_at_0: float,
+    troubled: Sequence[tuple[float, float]],
+) -> list[Part]:
+    """What each part of the way took in calm.
+
+    Args:
+        times: of all steps.
+        stored: of those that Kafka holds; the others are left out.
+        unix_at_0: the Unix time at which the monotonic clock showed 0.
+        troubled: from when to when something was broken, by the monotonic clock; steps that were
+            due then are left out.
+    """
+    found = [array("d") for _ in NAMES]
+    calm = {
+        step: Stored(at.begun - unix_at_0, at.read - unix_at_0)
+        for step, at in stored.items()
+        if step in times.sent
+        and not any(start <= times.due[step] <= end for start, end in troubled)
+    }
+    for step, at in calm.items():
+        sent = times.sent[step]
+        found[0].append(sent - times.due[step])
+        found[1].append(at.begun - sent)
+        if step in times.answered:
+            found[2].append(times.answered[step] - at.begun)
+        found[3].append(at.read - at.begun)
+    found[4].extend(_from_read(times.seen, calm))
+    return [
+        Part(name, *(1000 * (percentiles(values) or (0.0, 0.0, 0.0))[n] for n in (0, 2)))
+        for name, values in zip(NAMES, found, strict=True)
+    ]
+
+
+def _from_read(seen: Iterable[tuple[Step, float]], calm: Mapping[Step, Stored]) -> Iterable[float]:
+    for step, at in seen:
+        if (stored := calm.get(step)) is not None:
+            yield at - stored.read

@@ -1,0 +1,1 @@
+"""A quick look whether an operation has become dearer: `make bench-quick`."""
