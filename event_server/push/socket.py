@@ -1,8 +1,8 @@
 """One open WebSocket of this server: a subscriber whose frames go to the transport as messages.
 
 A frame is put into a message once for all sockets (`sockets/messages.py`), so a delivery costs one
-call more than a stream's. What the client sends is read by the sans-I/O protocol of `websockets`, which
-also answers pings and closes; it is fed little by little, so that a flood of small frames is
+call more than a stream's. What the client sends is read by the sans-I/O protocol of `websockets`,
+which also answers pings and closes; it is fed little by little, so that a flood of small frames is
 noticed before it is parsed.
 """
 
