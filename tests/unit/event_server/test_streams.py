@@ -87,7 +87,9 @@ class TestRefusals:
     def test_a_server_that_warms_up(self) -> None:
         streams = ready()
         streams.hub.warm = False
-        assert refused(streams).slug == "degraded"
+        error = refused(streams)
+        assert error.slug == "degraded"
+        assert error.retry_after == 0.6, "it will be warm soon"
 
     def test_a_server_whose_watermark_is_too_old(self) -> None:
         streams = ready()
