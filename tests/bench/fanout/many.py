@@ -15,20 +15,19 @@ import argparse
 import asyncio
 import contextlib
 import itertools
-import json
 import resource
 import statistics
-import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.kafka.server import KafkaServer, ensure_libs
-from tests.bench.fanout.machine import QuietMeter, allow_files
+from tests.bench.fanout.machine import allow_files
 from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds, private_kib
+from tests.bench.fanout.on_kafka import measure_on_kafka
 from tests.bench.fanout.results import MANY
 from tests.bench.fanout.yabam import Yabam
 
@@ -204,18 +203,8 @@ def main() -> None:
     # Workers do not get the same number of streams, by chance.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    meter = QuietMeter()
-    with tempfile.TemporaryDirectory(prefix="yabam-many-") as folder:
-        server = KafkaServer(Path(folder) / "kafka", ensure_libs(Path("build/kafka"), print))
-        server.start()
-        try:
-            rows = asyncio.run(run(options, server.bootstrap, Path(folder)))
-        finally:
-            server.stop()
-    said = {"workers": options.workers, "rounds": options.rounds, "rows": rows}
-    MANY.parent.mkdir(exist_ok=True)
-    MANY.write_text(json.dumps(said | {"quiet": meter.read().write()}, indent=1) + "\n")
-    print(f"written: {MANY}")
+    said = {"workers": options.workers, "rounds": options.rounds}
+    measure_on_kafka(partial(run, options), said, MANY)
 
 
 if __name__ == "__main__":

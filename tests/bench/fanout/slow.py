@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
-import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.kafka.server import KafkaServer, ensure_libs
-from tests.bench.fanout.machine import QuietMeter, allow_files
+from tests.bench.fanout.machine import allow_files
 from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds, private_kib
+from tests.bench.fanout.on_kafka import measure_on_kafka
 from tests.bench.fanout.results import SLOW
 from tests.bench.fanout.yabam import Yabam
 
@@ -101,18 +100,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     allow_files(options.connections)
-    meter = QuietMeter()
-    with tempfile.TemporaryDirectory(prefix="yabam-slow-") as folder:
-        server = KafkaServer(Path(folder) / "kafka", ensure_libs(Path("build/kafka"), print))
-        server.start()
-        try:
-            rows = asyncio.run(run(options, server.bootstrap, Path(folder)))
-        finally:
-            server.stop()
-    said = {"connections": options.connections, "rounds": options.rounds, "rows": rows}
-    SLOW.parent.mkdir(exist_ok=True)
-    SLOW.write_text(json.dumps(said | {"quiet": meter.read().write()}, indent=1) + "\n")
-    print(f"written: {SLOW}")
+    said = {"connections": options.connections, "rounds": options.rounds}
+    measure_on_kafka(partial(run, options), said, SLOW)
 
 
 if __name__ == "__main__":

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import statistics
-import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from deploy.kafka.server import KafkaServer, ensure_libs
-from tests.bench.fanout.machine import QuietMeter, allow_files
+from tests.bench.fanout.machine import allow_files
 from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds
+from tests.bench.fanout.on_kafka import measure_on_kafka
 from tests.bench.fanout.results import WORKERS
 from tests.bench.fanout.yabam import Yabam
 
@@ -99,20 +98,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     allow_files(options.connections)
-    meter = QuietMeter()
-    with tempfile.TemporaryDirectory(prefix="yabam-workers-") as folder:
-        server = KafkaServer(Path(folder) / "kafka", ensure_libs(Path("build/kafka"), print))
-        server.start()
-        try:
-            rows = asyncio.run(run(options, server.bootstrap, Path(folder)))
-        finally:
-            server.stop()
+    said = {"connections": options.connections, "rounds": options.rounds}
+    rows = measure_on_kafka(partial(run, options), said, WORKERS)
     for row in rows:
         print(*(f"{name} {value}" for name, value in row.items()), sep=", ")
-    said = {"connections": options.connections, "rounds": options.rounds, "rows": rows}
-    WORKERS.parent.mkdir(exist_ok=True)
-    WORKERS.write_text(json.dumps(said | {"quiet": meter.read().write()}, indent=1) + "\n")
-    print(f"written: {WORKERS}")
 
 
 if __name__ == "__main__":

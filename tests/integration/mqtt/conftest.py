@@ -13,6 +13,7 @@ import pytest
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import Identity
+from tests.integration.mqtt.gateways import Topics, topics_of
 from tests.mqtt_parts import Register, administered
 
 KAFKA_BUILD = Path(os.environ.get("YABAM_TEST_KAFKA_BUILD", "build/kafka"))
@@ -53,3 +54,15 @@ async def broker(mosquitto: MosquittoServer, register: Register) -> AsyncIterato
 def lamp(register: Register) -> Identity:
     """A device of a store that no other test uses. It may connect once the admin is at work."""
     return register.put(uuid4().hex[:12], "lamp")
+
+
+@pytest.fixture
+async def topics(kafka_server: KafkaServer) -> AsyncIterator[Topics]:
+    async with topics_of(kafka_server.bootstrap) as one:
+        yield one
+
+
+@pytest.fixture
+def terminal(register: Register, lamp: Identity) -> Identity:
+    """A device of the lamp's store that may follow its orders."""
+    return register.put(lamp.store, "terminal-1")

@@ -25,7 +25,7 @@ from event_server.mqtt_gateway.down import Down, DownSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, shared
 from event_server.mqtt_gateway.rules.presence import Presence
-from event_server.mqtt_gateway.rules.publications import Changed
+from event_server.mqtt_gateway.rules.publications import Changed, orders_topic
 from event_server.mqtt_gateway.sink import KafkaSink
 from event_server.mqtt_gateway.up import Up, UpSettings
 from server_common.devices.messages import Inbound, Outbound, decode_inbound, encode
@@ -36,7 +36,7 @@ from server_common.event_records import (
     encode_watermark_record,
     partition_of,
 )
-from tests.mqtt_parts import broker_for_gateway, until
+from tests.mqtt_parts import Device, broker_for_gateway, until
 
 PARTITIONS = 2
 EPOCH = "01EPOCH1"
@@ -274,3 +274,8 @@ async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+def seqs(one: Device, store: str) -> list[int]:
+    """Of the orders' events of the store that the device has got, in the order of their arrival."""
+    return [event["seq"] for event in one.on(orders_topic(store))]

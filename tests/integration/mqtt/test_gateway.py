@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +12,6 @@ from unittest import mock
 import pytest
 from msgspec import UNSET
 
-from deploy.kafka.server import KafkaServer
 from deploy.mqtt.server import MosquittoServer
 from event_server.mqtt_gateway.group_reader import GroupReader
 from event_server.mqtt_gateway.rules.publications import orders_topic, state_topic
@@ -27,7 +25,7 @@ from tests.integration.mqtt.gateways import (
     FakeCore,
     Topics,
     gateway,
-    topics_of,
+    seqs,
     watermarks,
 )
 from tests.mqtt_parts import (
@@ -41,22 +39,6 @@ from tests.mqtt_parts import (
 from tests.wiping import wipe_mosquitto
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-async def topics(kafka_server: KafkaServer) -> AsyncIterator[Topics]:
-    async with topics_of(kafka_server.bootstrap) as one:
-        yield one
-
-
-@pytest.fixture
-def terminal(register: Register, lamp: Identity) -> Identity:
-    """A device of the lamp's store that may follow its orders."""
-    return register.put(lamp.store, "terminal-1")
-
-
-def seqs(one: Device, store: str) -> list[int]:
-    return [event["seq"] for event in one.on(orders_topic(store))]
 
 
 def a_command(state: str = "sent", seconds: float = 60) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from client_sdk.mqtt import BufferedOrderClient
-from deploy.kafka.server import KafkaServer
 from deploy.local.ports import free_port
 from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
@@ -25,7 +24,7 @@ from event_server.mqtt_gateway.rules.publications import orders_topic, state_top
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Outbound, decode_inbound, payload_of
 from tests.forked import FORKED
-from tests.integration.mqtt.gateways import Topics, topics_of, watermarks
+from tests.integration.mqtt.gateways import Topics, watermarks
 from tests.integration.mqtt.test_mqtt_client import (
     CHANNEL,
     QUICK,
@@ -46,12 +45,6 @@ from tests.mqtt_parts import (
 from tests.wiping import wipe_mosquitto
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-async def topics(kafka_server: KafkaServer) -> AsyncIterator[Topics]:
-    async with topics_of(kafka_server.bootstrap) as one:
-        yield one
 
 
 @pytest.fixture

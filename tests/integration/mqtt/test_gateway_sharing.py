@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from unittest import mock
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from deploy.kafka.server import KafkaServer
 from deploy.mqtt.server import MosquittoServer
 from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway import group_reader
@@ -20,26 +19,10 @@ from event_server.mqtt_gateway.group_reader import GroupReader
 from event_server.mqtt_gateway.rules.membership import PROVEN_FOR_S
 from event_server.mqtt_gateway.rules.publications import orders_topic
 from server_common.devices.identity import Identity
-from tests.integration.mqtt.gateways import Gateway, Topics, gateway, topics_of
-from tests.mqtt_parts import Device, Register, broker_for, device, until
+from tests.integration.mqtt.gateways import Gateway, Topics, gateway, seqs
+from tests.mqtt_parts import broker_for, device, until
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-async def topics(kafka_server: KafkaServer) -> AsyncIterator[Topics]:
-    async with topics_of(kafka_server.bootstrap) as one:
-        yield one
-
-
-@pytest.fixture
-def terminal(register: Register, lamp: Identity) -> Identity:
-    """A device of the lamp's store that may follow its orders."""
-    return register.put(lamp.store, "terminal-1")
-
-
-def seqs(one: Device, store: str) -> list[int]:
-    return [event["seq"] for event in one.on(orders_topic(store))]
 
 
 class Member:
