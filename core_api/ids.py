@@ -6,7 +6,7 @@ import re
 from typing import Final
 from uuid import UUID
 
-from server_common.event_records import LAST_EPOCH_TIME
+from server_common.kafka_records.events import LAST_EPOCH_TIME
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _EPOCH: Final = re.compile(rf"[0-7][{_CROCKFORD}]{{25}}")

@@ -91,12 +91,12 @@ from core_api.wiring import (
     token_keys,
     utc_now,
 )
+from server_common.access.tickets import TicketKeys
 from server_common.devices.identity import parse_user
 from server_common.limits import SUBJECT_BODY_BURST_BYTES, SUBJECT_BODY_BYTES_PER_S
 from server_common.logs import get_logger
 from server_common.mqtt.broker import parse_address
 from server_common.supervision import Supervisor
-from server_common.tickets import TicketKeys
 from server_common.tls.metrics import watched
 
 log = get_logger()

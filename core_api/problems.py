@@ -21,8 +21,8 @@ from core_api.errors import (
     StaleVersionError,
     UnavailableError,
 )
+from server_common.http.problem_answers import http_error_handler, respond
 from server_common.logs import get_logger
-from server_common.problem_answers import http_error_handler, respond
 
 log = get_logger()
 

@@ -17,7 +17,7 @@ from server_common.limits import (
     OPEN_TABLE_BYTES,
     OPEN_TABLE_ORDERS,
 )
-from server_common.setting_groups import (
+from server_common.settings.groups import (
     EventsTopicSettings,
     FromEnvironment,
     PartitionSettings,

@@ -21,10 +21,10 @@ from core_api.setting_groups import (
     SendingSettings,
     TokenSettings,
 )
-from server_common.derived_secrets import newest_kid
+from server_common.access.derived_secrets import newest_kid
 from server_common.devices.identity import DeviceKeys
 from server_common.kafka.settings import KafkaAccessSettings
-from server_common.setting_groups import (
+from server_common.settings.groups import (
     DeviceTopicSettings,
     EventsTopicSettings,
     MqttAddress,

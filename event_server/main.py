@@ -34,13 +34,13 @@ from event_server.streams.lifetimes import Timing
 from event_server.streams.registry import TICK_S, StreamLimits, Streams
 from event_server.streams.request_rules import Placement
 from event_server.supervisor import when_orphaned
+from server_common.access.tickets import TicketKeys
 from server_common.errors import SettingsError
+from server_common.http.read_timeout import ReadTimeout
 from server_common.kafka.connection import chain_of
 from server_common.logs import get_logger
-from server_common.read_timeout import ReadTimeout
 from server_common.sockets import allow_open_files
 from server_common.supervision import Supervisor, Work
-from server_common.tickets import TicketKeys
 from server_common.tls.certificate import ServerCertificate
 
 log = get_logger()

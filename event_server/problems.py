@@ -6,7 +6,7 @@ from typing import Final
 
 from client_sdk.contract.problem import Problem, problem
 from event_server.errors import StreamRefusedError
-from server_common.problem_answers import http_error_handler
+from server_common.http.problem_answers import http_error_handler
 
 EXPOSED_HEADERS: Final = "retry-after"
 """The headers that a page of another origin may read, beside those that CORS always permits."""

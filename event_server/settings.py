@@ -9,7 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from server_common.kafka.settings import KafkaAccessSettings
-from server_common.setting_groups import (
+from server_common.settings.groups import (
     DeviceTopicSettings,
     EventsTopicSettings,
     MqttAddress,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from client_sdk.contract.channel import Channel
-from server_common.event_records import partition_of_channel
+from server_common.kafka_records.events import partition_of_channel
 
 
 class StreamNodes:

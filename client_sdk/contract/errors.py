@@ -54,7 +54,8 @@ class FrameError(ContractError):
 
 
 class RecordError(ContractError):
-    """A Kafka record of another form (`server_common/event_records.py`); count it and skip it."""
+    """A Kafka record of another form (`server_common/kafka_records/events.py`); count it and skip
+    it."""
 
 
 class DamagedRecordError(RecordError):

@@ -8,7 +8,7 @@ from core_api.access.callers import Caller
 from core_api.access.provider.tokens import ProviderTokens, is_for_provider
 from core_api.access.tokens import TokenKeys
 from core_api.errors import UnauthorizedError
-from server_common.access_tokens import TokenError, bearer_token
+from server_common.access.access_tokens import TokenError, bearer_token
 
 
 class SignIn:

@@ -17,7 +17,7 @@ from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.text import is_id, is_subject
 from core_api.access.callers import EVERY_STORE, Caller, Role
 from core_api.errors import UnauthorizedError
-from server_common.access_tokens import (
+from server_common.access.access_tokens import (
     ALGORITHM,
     AUDIENCE,
     EXPIRED,

@@ -21,7 +21,7 @@ from core_api.api.routes import Handlers, operations
 from core_api.errors import CoreError
 from core_api.http.tracing import Tracing
 from core_api.problems import on_http_error
-from server_common.problem_answers import LastResort
+from server_common.http.problem_answers import LastResort
 
 _TAKEN_HEADERS: Final = ("authorization", "content-type", "if-match", "idempotency-key")
 

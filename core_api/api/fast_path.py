@@ -24,8 +24,8 @@ from core_api.errors import CoreError
 from core_api.http.tracing import traced, traceparents
 from core_api.metrics import CoreMetrics
 from core_api.problems import on_core_error
+from server_common.http.problem_answers import internal_error
 from server_common.logs import get_logger
-from server_common.problem_answers import internal_error
 
 log = get_logger()
 

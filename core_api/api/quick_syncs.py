@@ -27,7 +27,7 @@ from core_api.http.quick_answers import Asker
 from core_api.sync.quick.reads import Outcome, QuickAnswer
 from core_api.sync.request import SyncRequest, parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
-from server_common.query_string import parse_query
+from server_common.http.query_string import parse_query
 
 General: TypeAlias = Callable[[Caller, DeviceReport | None, SyncRequest], Awaitable[bytes]]
 Note: TypeAlias = Callable[[Caller, DeviceReport, SyncRequest, str, Mapping[str, int]], None]

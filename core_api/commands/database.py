@@ -19,7 +19,7 @@ from core_api.relay.set_aside import list_all, retry
 from core_api.restore.main import begin_epoch, look_for_restore
 from core_api.setting_groups import DatabaseSettings
 from core_api.settings import RestoreSettings, StateSettings
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 
 A = TypeVar("A")
 

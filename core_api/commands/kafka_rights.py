@@ -10,7 +10,7 @@ from client_sdk.contract.errors import UsageError
 from core_api.kafka.permitting import permit
 from core_api.kafka.rights import Names, rights_of
 from core_api.settings import PermitSettings
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 
 
 def permit_accounts(options: Namespace) -> None:

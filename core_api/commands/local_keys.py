@@ -11,7 +11,7 @@ import msgspec
 from client_sdk.command_line.output import tell
 from core_api.setting_groups import TokenSettings
 from server_common.errors import SettingsError
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 
 LOCAL_KEYS: Final = Path("var/local/keys.json")
 """Where `make run` keeps its keys, from the top of the checkout."""

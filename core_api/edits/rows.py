@@ -24,7 +24,7 @@ from core_api.documents.kept_versions import Head
 from core_api.documents.new_version import Version
 from core_api.documents.settling import Settlement
 from core_api.event_log.lines import one_line
-from server_common.event_records import partition_of_channel
+from server_common.kafka_records.events import partition_of_channel
 
 _STAFF: Final = ("team", "device")
 """The kinds of channels that no guest follows."""

@@ -24,9 +24,9 @@ from uvicorn.server import ServerState
 from core_api.http.open_connections import OpenConnections
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from core_api.http.refusals import answer_all, answer_to, problem_of
-from server_common.http_rules import HEAD_END, Refusal, bad_request, end_of_head, refusal_of
+from server_common.http.read_timeout import ReadTimeout
+from server_common.http.rules import HEAD_END, Refusal, bad_request, end_of_head, refusal_of
 from server_common.limits import CORE_HEAD_BYTES
-from server_common.read_timeout import ReadTimeout
 
 MAX_HEAD_BYTES: Final = CORE_HEAD_BYTES
 """The longest head of a request in bytes; a GET of Fetch Sync for 500 channels may fill much of

@@ -11,7 +11,7 @@ from __future__ import annotations
 import string
 from typing import Final, NamedTuple
 
-from server_common.http_rules import HEAD_END, read_headers, refusal_of
+from server_common.http.rules import HEAD_END, read_headers, refusal_of
 
 MOST_KNOWN: Final = 256
 """How many blocks of headers are remembered; when there are more, all are forgotten."""

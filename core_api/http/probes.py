@@ -11,7 +11,7 @@ from starlette.requests import Request
 from client_sdk.contract.problem import Problem, problem
 from core_api.access.callers import Caller
 from core_api.errors import CoreError, ForbiddenError, UnauthorizedError
-from server_common.access_tokens import TokenError, bearer_token
+from server_common.access.access_tokens import TokenError, bearer_token
 from server_common.ops import server as ops_server
 
 

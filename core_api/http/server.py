@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from core_api.http.connection import Connection
 from core_api.http.open_connections import OpenConnections, most_for
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
-from server_common.read_timeout import ReadTimeout
+from server_common.http.read_timeout import ReadTimeout
 from server_common.sockets import BACKLOG, allow_open_files, at_stop_signals
 from server_common.tls.certificate import ServerCertificate, context_factory
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from core_api.kafka.messages import Message
 from core_api.kafka.topics import BrokerError
 from server_common.devices.messages import DeadLetter, Outbound, Ring, encode
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:

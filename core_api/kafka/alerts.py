@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 from core_api.errors import UnavailableError
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:

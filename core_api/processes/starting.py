@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings
 
 from core_api.logs import without_rows
 from server_common.logs import configure
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 from server_common.sockets import bind
 
 S = TypeVar("S", bound=BaseSettings)

@@ -20,8 +20,8 @@ from core_api.kafka.topics import Topic, ensure_topics
 from core_api.receipts.devices import DeviceLog, Sighting, receipt_of
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
+from server_common.kafka_records.receipts import decode_receipts
 from server_common.logs import get_logger
-from server_common.receipts import decode_receipts
 
 _log = get_logger()
 

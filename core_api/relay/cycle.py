@@ -1,7 +1,7 @@
 """One cycle of the relay: what a read leads to, and what follows from the results of sending. Pure.
 
-The format is `server_common/event_records.py`; the partition of a message is its shard. An event
-that cannot be published is announced by an omitted record in its place, so that no watermark
+The format is `server_common/kafka_records/events.py`; the partition of a message is its shard. An
+event that cannot be published is announced by an omitted record in its place, so that no watermark
 passes an event of which nothing was told.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 from core_api.kafka.messages import Message
 from core_api.relay.held_shard import HeldShard
 from core_api.relay.pacing import watermark_due
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     OmittedRecord,
     OrderRecord,
     WatermarkRecord,

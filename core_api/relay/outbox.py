@@ -31,7 +31,7 @@ from core_api.relay.outbox_statements import (
     STRAYS,
     STRAYS_AT_ONCE,
 )
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 
 
 @dataclass(frozen=True, slots=True)

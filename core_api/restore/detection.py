@@ -27,7 +27,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.errors import RecordError
-from server_common.event_records import OrderRecord, split_ids
+from server_common.kafka_records.events import OrderRecord, split_ids
 
 if TYPE_CHECKING:
     from core_api.restore.lineage import StoredLineage

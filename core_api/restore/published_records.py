@@ -13,11 +13,11 @@ from aiokafka.errors import KafkaError
 from client_sdk.contract.errors import RecordError
 from core_api.ids import has_successor
 from core_api.kafka.topics import BrokerError
-from server_common.event_records import OrderRecord, WatermarkRecord, decode_record
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, Record
 from server_common.kafka.reading import get_many
+from server_common.kafka_records.events import OrderRecord, WatermarkRecord, decode_record
 from server_common.logs import get_logger
 
 _log = get_logger()

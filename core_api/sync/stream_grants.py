@@ -10,7 +10,7 @@ from client_sdk.contract.sync import StreamGrant
 from core_api.access.callers import Caller
 from core_api.sync.queries import Moment
 from core_api.sync.rules import ChannelAnswer, cursor_of, has_more
-from server_common.tickets import Ticket, TicketKeys
+from server_common.access.tickets import Ticket, TicketKeys
 
 
 class StreamGrants:

@@ -1,7 +1,7 @@
 """The secrets of webhooks, and the headers that prove who has sent one. Pure.
 
 Headers and signature are those of the Standard Webhooks specification, made by its own library. A
-secret is derived and never stored (`server_common/derived_secrets.py`).
+secret is derived and never stored (`server_common/access/derived_secrets.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from standardwebhooks.webhooks import Webhook as Signer
 
 from core_api.webhooks.messages import WebhookMessage
-from server_common.derived_secrets import DerivingKeys, newest_kid
+from server_common.access.derived_secrets import DerivingKeys, newest_kid
 from server_common.errors import SettingsError
 
 _SETTING: Final = "YABAM_WEBHOOKS_KEYS"

@@ -38,7 +38,7 @@ from server_common.devices.mqtt_topics import (
     up_topic,
 )
 from server_common.devices.star import StarSaid
-from server_common.receipts import ReceiptBatch
+from server_common.kafka_records.receipts import ReceiptBatch
 from server_common.revocations.records import Revocation
 
 Direction = Literal["send", "receive"]

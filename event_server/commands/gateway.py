@@ -12,7 +12,7 @@ import uvloop
 from event_server.mqtt_gateway.main import run_gateway
 from event_server.settings import GatewaySettings
 from server_common.logs import configure
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 from server_common.sockets import bind
 
 

@@ -16,7 +16,7 @@ from event_server.settings import EventSettings
 from event_server.supervisor import Workers, command_of, reserve
 from server_common.errors import SettingsError
 from server_common.logs import configure
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 from server_common.sockets import bind
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from event_server.errors import StreamRefusedError
-from server_common.access_tokens import TokenError, TokenVerifier, bearer_token
+from server_common.access.access_tokens import TokenError, TokenVerifier, bearer_token
 
 
 class OpsTokens:

@@ -30,7 +30,7 @@ from event_server.sockets.handshake import Origins
 from event_server.sockets.talk import Talk
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import parse_request, refuse_body
-from server_common.problem_answers import LastResort, respond
+from server_common.http.problem_answers import LastResort, respond
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 _LIMITS: Final = range(1, MOST_CHANNELS + 1)

@@ -29,11 +29,11 @@ from event_server.replay.ring import MARGIN_S
 from event_server.streams.latency import PushLatency
 from server_common.backoff import Backoff
 from server_common.errors import SettingsError
-from server_common.event_records import partition_of_channel
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.kafka.reading import get_many
+from server_common.kafka_records.events import partition_of_channel
 from server_common.logs import get_logger
 from server_common.supervision import is_being_cancelled
 

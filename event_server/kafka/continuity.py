@@ -2,8 +2,8 @@
 
 A log that was deleted, made anew and refilled beyond our offset looks like the old one: the broker
 answers a read with whatever stands at that offset. But each record says which run of which relay
-sent it, and as which one (`server_common/event_records.py`, the header `sent`), and no two records
-say the same:
+sent it, and as which one (`server_common/kafka_records/events.py`, the header `sent`), and no two
+records say the same:
 
 - The next record of a run that is known follows.
 - Before any other record is taken, the last record is read once more. If it still stands where it
@@ -21,7 +21,7 @@ from collections import OrderedDict
 from typing import Final, Literal
 
 from event_server.errors import LogReplacedError
-from server_common.event_records import parse_sent
+from server_common.kafka_records.events import parse_sent
 
 MOST_RUNS: Final = 64
 """How many runs of a partition are remembered: those of paused relays may wake up and go on."""

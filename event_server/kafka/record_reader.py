@@ -16,7 +16,8 @@ from client_sdk.contract.sse import encode_frame
 from event_server.kafka.warm_up import ReadRange, Skipped, WarmUp
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
-from server_common.event_records import (
+from server_common.kafka.raw_records import LeftOut
+from server_common.kafka_records.events import (
     LAST_EPOCH_TIME,
     SENT,
     Headers,
@@ -27,7 +28,6 @@ from server_common.event_records import (
     sent_of,
     split_ids,
 )
-from server_common.kafka.raw_records import LeftOut
 
 MAX_DIGITS: Final = 19
 """Fewer digits always fit a 64-bit seq and need no further check."""

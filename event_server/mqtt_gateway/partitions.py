@@ -16,9 +16,9 @@ from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway.group_reader import GroupReader
 from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S, Membership
 from event_server.mqtt_gateway.rules.progress import Held, Progress
-from server_common.event_records import partition_of
 from server_common.kafka.connection import Kafka
 from server_common.kafka.raw_records import LeftOut, ReadRecord
+from server_common.kafka_records.events import partition_of
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:

@@ -24,14 +24,14 @@ from event_server.mqtt_gateway.rules.publications import (
 )
 from server_common.devices.messages import Ring, decode_outbound
 from server_common.errors import DeviceMessageError
-from server_common.event_records import (
+from server_common.kafka.raw_records import LeftOut, ReadRecord
+from server_common.kafka_records.events import (
     OmittedRecord,
     OrderRecord,
     WatermarkRecord,
     decode_record,
     split_ids,
 )
-from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.logs import get_logger
 from server_common.mqtt.broker import MqttRefusedError
 

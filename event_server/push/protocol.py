@@ -32,8 +32,8 @@ from event_server.sockets.session import SocketSession
 from event_server.sockets.talk import Talk
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import parse_request, refuse_body
-from server_common.problem_answers import respond
-from server_common.read_timeout import ReadTimeout, TimedConnection
+from server_common.http.problem_answers import respond
+from server_common.http.read_timeout import ReadTimeout, TimedConnection
 
 log = structlog.get_logger()
 

@@ -25,9 +25,9 @@ from uvicorn.server import ServerState
 from client_sdk.contract.socket import SOCKET_PATH, STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
-from server_common.http_rules import HEAD_END, end_of_head
+from server_common.http.read_timeout import ReadTimeout, TimedConnection
+from server_common.http.rules import HEAD_END, end_of_head
 from server_common.limits import EVENTS_HEAD_BYTES
-from server_common.read_timeout import ReadTimeout, TimedConnection
 
 PATHS: Final = (STREAM_PATH.encode(), SOCKET_PATH.encode())
 """What is answered here, if it is asked for by GET."""

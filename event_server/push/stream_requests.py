@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from client_sdk.contract.socket import STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
-from server_common.http_rules import HEAD_END, read_headers
+from server_common.http.rules import HEAD_END, read_headers
 from server_common.limits import EVENTS_HEAD_BYTES
 
 MOST_KNOWN: Final = 256

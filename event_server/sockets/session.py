@@ -44,8 +44,8 @@ from event_server.sockets.rates import Rate
 from event_server.sockets.talk import KINDS, Talk
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import Accepted, StreamRequest
+from server_common.kafka_records.receipts import Receipt
 from server_common.limits import SOCKET_MESSAGES_PER_S, SOCKET_REQUESTS_PER_S
-from server_common.receipts import Receipt
 
 _Data = TypeVar("_Data")
 

@@ -21,8 +21,13 @@ from event_server.errors import StreamRefusedError
 from event_server.replay.audience import Subscriber
 from event_server.replay.frames import Frames
 from event_server.replay.hub import Hub
+from server_common.kafka_records.receipts import (
+    MAX_RECEIPTS,
+    Receipt,
+    ReceiptBatch,
+    encode_receipts,
+)
 from server_common.limits import SOCKET_MESSAGES_WAITING, SOCKET_RECEIPTS_WAITING
-from server_common.receipts import MAX_RECEIPTS, Receipt, ReceiptBatch, encode_receipts
 
 KINDS: Final = frozenset({"store", "table", "party", "team", "device"})
 """Channels with few followers, who know each other. `public`, `brand` and `global` have many."""

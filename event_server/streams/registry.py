@@ -25,8 +25,8 @@ from event_server.streams.lifetimes import Timing
 from event_server.streams.request_rules import Accepted, Placement, StreamRequest, accept
 from event_server.streams.signed_out import SignedOut
 from event_server.streams.timer_wheel import Deadlines, Rota
+from server_common.access.tickets import TicketKeys
 from server_common.revocations.holders import Holder
-from server_common.tickets import TicketKeys
 
 TICK_S: Final = 0.1
 _RETRY_AFTER_S: Final = (1.0, 5.0)

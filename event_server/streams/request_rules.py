@@ -17,11 +17,11 @@ from client_sdk.contract.channel import parse_channel, parse_seq
 from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.errors import ChannelError, CursorError, TicketError
 from event_server.errors import StreamRefusedError
-from server_common.event_records import partition_of_channel
+from server_common.access.tickets import Ticket, TicketKeys
+from server_common.http.query_string import parse_query
+from server_common.kafka_records.events import partition_of_channel
 from server_common.limits import EVENTS_QUERY_BYTES
-from server_common.query_string import parse_query
 from server_common.stream_placement import StreamNodes
-from server_common.tickets import Ticket, TicketKeys
 
 MAX_QUERY_BYTES: Final = EVENTS_QUERY_BYTES
 """The longest query: a ticket and a cursor, both for the most channels there may be."""

@@ -1,6 +1,6 @@
 """Who a device is at the broker: its user name and its password. Pure.
 
-A password is derived and never stored (`server_common/derived_secrets.py`), so Core and the
+A password is derived and never stored (`server_common/access/derived_secrets.py`), so Core and the
 broker's admin both find it.
 """
 
@@ -17,7 +17,7 @@ from msgspec import Struct
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError
 from client_sdk.contract.text import ID_PATTERN, shown
-from server_common.derived_secrets import DerivingKeys
+from server_common.access.derived_secrets import DerivingKeys
 
 MAX_GENERATION: Final = 2**31 - 1
 # No id holds a tilde, MQTT and Mosquitto give it no meaning, and no file of passwords is split at

@@ -15,7 +15,7 @@ from client_sdk.contract.socket import MAX_INBOUND_BYTES, MAX_SHORT_BYTES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS
 from server_common import limits
-from server_common.receipts import MAX_RECEIPTS
+from server_common.kafka_records.receipts import MAX_RECEIPTS
 
 
 @dataclass(frozen=True, slots=True)

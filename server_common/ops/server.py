@@ -20,8 +20,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from client_sdk.contract.problem import Problem, problem
+from server_common.http.problem_answers import respond
 from server_common.logs import get_logger
-from server_common.problem_answers import respond
 from server_common.tls.certificate import ServerCertificate, context_factory
 
 _log = get_logger()

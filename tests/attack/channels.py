@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 import httpx
 from aiokafka import AIOKafkaProducer
 
-from server_common.event_records import OrderRecord, encode_order_record, partition_of
-from server_common.tickets import Ticket, TicketKeys
+from server_common.access.tickets import Ticket, TicketKeys
+from server_common.kafka_records.events import OrderRecord, encode_order_record, partition_of
 from tests.attack.site import MIB, REQUEST_TIMEOUT_S, SETTINGS, Figures, Site
 from tests.attack.wires import Port, Wire
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token

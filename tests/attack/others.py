@@ -16,7 +16,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from client_sdk.contract.sse import SseParser
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.attack.site import Figures
 from tests.integration.core_service import an_order, bearer, new_store, token
 

@@ -34,7 +34,7 @@ from core_api.kafka.batch_producer import BatchProducer
 from core_api.kafka.messages import Message
 from core_api.kafka.topics import Topic, ensure_topics, events_topic
 from deploy.kafka.server import KafkaServer, ensure_libs
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     OrderRecord,
     WatermarkRecord,
     encode_order_record,

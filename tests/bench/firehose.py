@@ -30,7 +30,7 @@ from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.frames import Frames, as_chunk
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     Headers,
     OrderRecord,
     WatermarkRecord,

@@ -33,7 +33,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from event_server.replay.frames import Frames, as_text
 from event_server.sockets.session import SocketSession
 from event_server.sockets.talk import Talk
-from server_common.receipts import Receipt, ReceiptBatch, encode_receipts
+from server_common.kafka_records.receipts import Receipt, ReceiptBatch, encode_receipts
 from tests.bench.fanout.machine import QuietMeter
 from tests.bench.fanout.measure import cpu_seconds
 from tests.bench.sync.systems import tree_cpu

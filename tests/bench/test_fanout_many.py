@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.bench.fanout.many import one_of_each_node, parted
 from tests.bench.fanout.yabam import Yabam
 

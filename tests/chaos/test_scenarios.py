@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.chaos.scenarios.alarms import AFTER_S, EARLY_S, trouble_with
 from tests.chaos.worst import MOST_ITEMS, order_of, stores_of_every_shard
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 
 MOST_ITEMS: Final = 200
 TABLE: Final = "1"

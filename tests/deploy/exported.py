@@ -26,7 +26,7 @@ from event_server.http.access import OpsTokens
 from event_server.main import build
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.settings import EventSettings
-from server_common.tickets import TicketKeys
+from server_common.access.tickets import TicketKeys
 from server_common.tls.metrics import watched
 from tests.secure_kafka import make_certificates
 

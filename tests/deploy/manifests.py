@@ -20,7 +20,7 @@ from core_api.settings import (
     WebhooksSettings,
 )
 from event_server.settings import EventSettings, GatewaySettings
-from server_common import settings_loader
+from server_common.settings import loader
 
 FOLDER: Final = Path("deploy/kubernetes")
 OURS: Final[dict[str, type[BaseSettings]]] = {
@@ -124,4 +124,4 @@ def load(
 ) -> BaseSettings:
     for name, value in environment.items():
         patch.setenv(name, value)
-    return settings_loader.load(settings)
+    return loader.load(settings)

@@ -22,7 +22,7 @@ from deploy.kafka.server import KafkaServer
 from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.end_to_end.conftest import create_database
 from tests.end_to_end.editing import Editors, guest, sign
 from tests.forked import FORKED

@@ -13,8 +13,8 @@ from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS, MAX_WAIT_S
 from core_api.errors import BadRequestError
 from core_api.orders.idempotency import parse_key
 from core_api.sync.request import SyncRequest, parse_sync
-from server_common.query_string import parse_query
-from server_common.tickets import Ticket, TicketKeys
+from server_common.access.tickets import Ticket, TicketKeys
+from server_common.http.query_string import parse_query
 
 KEYS: Final = TicketKeys({"a": b"k" * 32, "b": b"o" * 32}, "a")
 NOW: Final = 1_000.0

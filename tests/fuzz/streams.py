@@ -11,7 +11,7 @@ from client_sdk.contract.stream import SyncRequired
 from event_server.kafka.record_reader import RecordReader
 from event_server.kafka.warm_up import ReadRange
 from event_server.replay.frames import Frames, as_chunk, as_text, joined
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     Headers,
     OrderRecord,
     Record,

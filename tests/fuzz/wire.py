@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from core_api.http.bodies import read_request_body
 from core_api.http.server import CoreHttpServer as CoreServer
 from event_server.http.server import EventHttpServer as EventServer
-from server_common.problem_answers import LastResort
+from server_common.http.problem_answers import LastResort
 from server_common.sockets import bind
 from tests.integration.event_server.conftest import Running, running
 

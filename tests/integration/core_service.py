@@ -13,7 +13,7 @@ from client_sdk.contract.channel import parse_channel
 from core_api.access.callers import Caller, Role
 from core_api.wiring import token_keys
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
-from server_common.tickets import TicketKeys
+from server_common.access.tickets import TicketKeys
 from tests.forked import FORKED
 
 KEYS = Keys(token="t" * 32, ticket="k" * 32, devices="d" * 32, webhooks="w" * 32, push="p" * 43)

@@ -20,8 +20,8 @@ from core_api.wiring import token_keys
 from event_server import settings as event_settings
 from event_server.http.access import OpsTokens
 from event_server.main import ticket_keys
-from server_common.settings_loader import load
-from server_common.tickets import TicketKeys
+from server_common.access.tickets import TicketKeys
+from server_common.settings.loader import load
 from tests.integration.core_service import KEYS, CoreService, bearer, new_store, token
 from tests.integration.event_server.conftest import ops_token, running
 from tests.security.routes import calls

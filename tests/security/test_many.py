@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server_common.event_records import OrderRecord, encode_order_record
+from server_common.kafka_records.events import OrderRecord, encode_order_record
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 from tests.integration.event_server.conftest import following, running
 from tests.security.routes import placed

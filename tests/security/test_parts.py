@@ -17,7 +17,7 @@ from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.machine.messages import OpenStream, StartSync, StreamEnded, SyncFailed
 from client_sdk.transport.http_transport import Transport
 from deploy.local.stack import Stack
-from server_common.event_records import OrderRecord, encode_order_record
+from server_common.kafka_records.events import OrderRecord, encode_order_record
 from tests.integration.client_sdk.scripted import CHANNEL, Script, answering, scripted
 from tests.integration.core_api.test_ingest import a_command
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token

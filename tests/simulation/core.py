@@ -24,8 +24,8 @@ from core_api.orders.lifecycle import (
 from core_api.sync import rules as rules
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery
 from core_api.sync.request import SyncRequest
-from server_common.event_records import OrderRecord, encode_order_record
-from server_common.tickets import Ticket
+from server_common.access.tickets import Ticket
+from server_common.kafka_records.events import OrderRecord, encode_order_record
 from tests.simulation.servers import KEYS, Committed
 
 STORE = "1"

@@ -17,8 +17,8 @@ from event_server.streams.health import Health
 from event_server.streams.lifetimes import Timing
 from event_server.streams.registry import StreamLimits, Streams
 from event_server.streams.request_rules import Placement
-from server_common.event_records import WatermarkRecord, encode_watermark_record
-from server_common.tickets import TicketKeys
+from server_common.access.tickets import TicketKeys
+from server_common.kafka_records.events import WatermarkRecord, encode_watermark_record
 
 KEYS = TicketKeys({"t1": b"k" * 32}, "t1")
 FRAMES = Frames(as_text)

@@ -17,7 +17,7 @@ from core_api.access.provider.key_set import Algorithm, KeyName
 from core_api.access.provider.known_keys import KnownKeys
 from core_api.access.tokens import token_name
 from core_api.errors import UnauthorizedError
-from server_common.access_tokens import EXPIRED, MAX_TOKEN_CHARS
+from server_common.access.access_tokens import EXPIRED, MAX_TOKEN_CHARS
 
 _ALGORITHMS: Final = frozenset(get_args(Algorithm))
 _MAX_CACHED: Final = 20_000

@@ -54,7 +54,7 @@ from core_api.receipts.holders import OrderDevices
 from core_api.receipts.reached import Reached
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
-from server_common.query_string import parse_query
+from server_common.http.query_string import parse_query
 
 _NO_STORE: Final = {"cache-control": "no-store"}
 

@@ -12,7 +12,7 @@ from client_sdk.contract.errors import RecordError
 from client_sdk.contract.order import decode_event
 from deploy.load.measured.way import Step, Stored
 from deploy.load.plan import LoadTestError
-from server_common.event_records import OrderRecord, decode_record
+from server_common.kafka_records.events import OrderRecord, decode_record
 
 _WAIT_MS: Final = 1_000
 

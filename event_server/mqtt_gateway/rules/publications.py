@@ -26,7 +26,7 @@ from server_common.devices.mqtt_topics import (
     star_topic,
     up_topic,
 )
-from server_common.event_records import OrderRecord
+from server_common.kafka_records.events import OrderRecord
 
 COMMAND_PREFIX: Final = "command."
 PRINT_PREFIX: Final = "print."

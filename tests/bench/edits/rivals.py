@@ -39,7 +39,7 @@ from core_api.documents.demonstration import DEFINITIONS
 from core_api.postgres.pool import PLANNER
 from core_api.settings import CoreSettings
 from core_api.wiring import token_keys
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 from tests.parts import engine_url
 
 _CALLS: Final = {definition.key: definition.calls for definition in DEFINITIONS}

@@ -20,7 +20,7 @@ from event_server.http.access import OpsTokens
 from event_server.main import build, collect_rarely, serve, ticket_keys
 from event_server.settings import EventSettings
 from server_common.logs import configure
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 from server_common.sockets import allow_open_files, bind
 
 EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"

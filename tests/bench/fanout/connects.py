@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.ports import free_port
-from server_common.tickets import Ticket
+from server_common.access.tickets import Ticket
 from tests.bench.fanout.alone import EPOCH
 from tests.bench.fanout.child import Child
 from tests.bench.fanout.machine import QuietMeter, allow_files, header

@@ -14,14 +14,14 @@ from aiokafka import AIOKafkaProducer
 
 from core_api.kafka.topics import ensure_topics, events_topic
 from deploy.local.ports import free_port, free_ports
-from server_common.event_records import (
+from server_common.access.tickets import Ticket, TicketKeys
+from server_common.kafka_records.events import (
     OrderRecord,
     WatermarkRecord,
     encode_order_record,
     encode_watermark_record,
     partition_of,
 )
-from server_common.tickets import Ticket, TicketKeys
 from tests.bench.fanout.child import Child
 from tests.bench.fanout.measure import children_of
 from tests.bench.fanout.system import get, line, serves

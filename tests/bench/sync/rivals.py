@@ -29,8 +29,8 @@ from core_api.sync.reading import PAGES, pages_of
 from core_api.sync.request import SyncRequest, parse_sync
 from core_api.sync.rules import cursor_of, encode_answer, page_of
 from core_api.wiring import token_keys
-from server_common.settings_loader import load
-from server_common.tickets import Ticket, TicketKeys
+from server_common.access.tickets import Ticket, TicketKeys
+from server_common.settings.loader import load
 from tests.parts import engine_url
 
 Read: TypeAlias = Callable[[Sequence[PageQuery]], Awaitable[tuple[Moment, list[Page]]]]

@@ -22,7 +22,7 @@ from core_api.orders.lifecycle import NewItem, PlaceOrder
 from core_api.orders.service import OrderService
 from core_api.relay.main import run_relay
 from core_api.settings import RelaySettings
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     OmittedRecord,
     OrderRecord,
     WatermarkRecord,

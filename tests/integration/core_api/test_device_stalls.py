@@ -13,7 +13,7 @@ import pytest
 from core_api.devices.registrations import RegisterDevice
 from core_api.postgres.pool import LOCK_WAIT_S, open_pool
 from server_common.devices.messages import Inbound, Outbound, encode
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.core_api.device_reading import Topics, ingest_of
 from tests.integration.core_api.device_shop import Shop
 from tests.integration.core_api.relaying import PARTITIONS

@@ -12,7 +12,7 @@ from core_api.ingest import under_way
 from core_api.orders.service import OrderService
 from core_api.postgres import lock_queues
 from core_api.wiring import new_order_id, utc_now
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.core_api.relaying import PARTITIONS, until_true
 from tests.integration.core_api.test_held_rows import held, writing
 from tests.integration.core_api.test_ingest import ORDER, Inbound, a_command, inbound

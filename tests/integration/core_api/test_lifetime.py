@@ -26,7 +26,7 @@ from core_api.restore.lineage import (
 )
 from core_api.restore.main import begin_epoch, epoch_after
 from core_api.settings import RestoreSettings
-from server_common.event_records import WatermarkRecord, encode_watermark_record
+from server_common.kafka_records.events import WatermarkRecord, encode_watermark_record
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     all_arrive,

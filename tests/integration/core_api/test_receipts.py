@@ -17,7 +17,7 @@ from core_api.receipts.from_kafka import ReceiptReader
 from core_api.receipts.reached import trim_reached
 from core_api.receipts.receipts_lag import ReceiptsLag
 from core_api.receipts.statements import list_devices, store_sightings
-from server_common.receipts import Receipt, ReceiptBatch, encode_receipts
+from server_common.kafka_records.receipts import Receipt, ReceiptBatch, encode_receipts
 from server_common.supervision import Supervisor
 from tests.integration.core_api.relaying import commands, place
 from tests.integration.core_api.test_devices import devices, place_some, sync

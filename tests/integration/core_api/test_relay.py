@@ -13,7 +13,7 @@ from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import Topic, ensure_topics, events_topic
 from core_api.relay.outbox import Outbox
 from server_common.errors import SettingsError
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     all_arrive,

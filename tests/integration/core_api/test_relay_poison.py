@@ -11,7 +11,7 @@ from core_api.kafka.topics import events_topic
 from core_api.relay.outbox import Outbox
 from core_api.relay.set_aside.statements import list_set_aside, retry_set_aside
 from deploy.kafka.server import KafkaServer
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     Topic,

@@ -11,7 +11,7 @@ import pytest
 from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.relay.outbox import Outbox
 from core_api.relay.set_aside.statements import list_set_aside
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     all_arrive,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from client_sdk.contract.state.operations import Set
 from core_api.access.callers import Caller
 from core_api.relay.outbox import Outbox
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.core_api.relaying import (
     PARTITIONS,
     Topic,

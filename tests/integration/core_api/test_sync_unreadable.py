@@ -24,7 +24,7 @@ from core_api.sync.reading import read_moved
 from core_api.sync.request import SyncRequest
 from core_api.sync.service import FetchSync
 from core_api.sync.stream_grants import StreamGrants
-from server_common.tickets import TicketKeys
+from server_common.access.tickets import TicketKeys
 from tests.integration.core_api.relaying import commands, place
 
 if TYPE_CHECKING:

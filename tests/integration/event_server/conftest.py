@@ -31,8 +31,8 @@ from event_server.kafka.record_reader import RecordReader
 from event_server.kafka.warm_up import ReadRange
 from event_server.main import EventServer, build, serve, ticket_keys
 from event_server.settings import EventSettings
+from server_common.access.tickets import Ticket
 from server_common.sockets import bind
-from server_common.tickets import Ticket
 from tests.unit.event_server.parts import EPOCH, KEYS, make_ticket, order_record, watermark_record
 
 SECRET = "0123456789abcdef0123456789abcdef"

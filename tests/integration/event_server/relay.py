@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from core_api.kafka.topics import ensure_topics, events_topic
-from server_common.event_records import Headers, encode_sent, partition_of
+from server_common.kafka_records.events import Headers, encode_sent, partition_of
 from tests.unit.event_server.parts import EPOCH, order_record, watermark_record
 
 PARTITIONS = 4

@@ -17,7 +17,7 @@ from core_api.kafka.messages import Message
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, events_topic
 from deploy.kafka.server import ensure_libs
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.event_server.conftest import KAFKA_BUILD
 from tests.integration.event_server.relay import PARTITIONS
 from tests.integration.event_server.test_source import Reading, reading

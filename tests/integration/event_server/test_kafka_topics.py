@@ -25,7 +25,7 @@ from core_api.kafka.topics import (
 )
 from deploy.kafka.server import KafkaServer
 from server_common.errors import SettingsError as CoreSettingsError
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.event_server.relay import PARTITIONS, admin_of, relay_to
 from tests.integration.event_server.test_source import reading
 from tests.unit.event_server.parts import watermark_record

@@ -15,7 +15,7 @@ from websockets.exceptions import InvalidStatus
 
 from core_api.kafka.topics import ensure_topics, messages_topic, receipts_topic
 from event_server.kafka.side_topics import SideTopics
-from server_common.receipts import Receipt, decode_receipts
+from server_common.kafka_records.receipts import Receipt, decode_receipts
 from server_common.supervision import Supervisor
 from tests.integration.event_server.conftest import Running, Start, connected, streaming
 

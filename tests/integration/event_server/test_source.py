@@ -23,7 +23,7 @@ from event_server.replay.database_clock import DatabaseClock
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from server_common.errors import SettingsError
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from tests.integration.event_server.relay import PARTITIONS, admin_of, make_topic, relay_to
 from tests.unit.event_server.parts import EPOCH, FRAMES, FakeSubscriber
 

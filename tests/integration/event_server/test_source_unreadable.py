@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from confluent_kafka import Producer
 
-from server_common.event_records import Headers, partition_of
+from server_common.kafka_records.events import Headers, partition_of
 from tests.integration.event_server.relay import PARTITIONS, Relay, relay_to
 from tests.integration.event_server.test_source import reading
 from tests.raw_batches import ZSTD, batch, record, store

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     Headers,
     OmittedRecord,
     encode_omitted_record,

@@ -29,7 +29,7 @@ from event_server.mqtt_gateway.rules.publications import Changed, orders_topic
 from event_server.mqtt_gateway.sink import KafkaSink
 from event_server.mqtt_gateway.up import Up, UpSettings
 from server_common.devices.messages import Inbound, Outbound, decode_inbound, encode
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     OrderRecord,
     WatermarkRecord,
     encode_order_record,

@@ -37,8 +37,8 @@ from core_api.orders.lifecycle import OrderChange
 from core_api.sync import rules as rules
 from core_api.sync.queries import Moment, OpenOrders, Page
 from core_api.sync.request import SyncRequest
-from server_common.event_records import OrderRecord, encode_order_record
-from server_common.tickets import Ticket
+from server_common.access.tickets import Ticket
+from server_common.kafka_records.events import OrderRecord, encode_order_record
 from tests.simulation.core import ChannelLog, log_order, orders_answer
 from tests.simulation.documents.definitions import DEFINITIONS
 from tests.simulation.documents.orders import ORDERS, Orders, decide, heard

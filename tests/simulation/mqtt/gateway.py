@@ -10,7 +10,7 @@ from typing import Final
 from client_sdk.contract.channel import parse_channel
 from event_server.mqtt_gateway.rules.heads import Heads
 from event_server.mqtt_gateway.rules.publications import mark_of, orders_of
-from server_common.event_records import OrderRecord, decode_record, split_ids
+from server_common.kafka_records.events import OrderRecord, decode_record, split_ids
 from tests.simulation.core import STORE, ModelCore
 from tests.simulation.mqtt.broker import ModelBroker
 

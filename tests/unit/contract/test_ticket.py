@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.errors import TicketError
 from client_sdk.contract.limits import MAX_TICKET_CHARS
-from server_common.tickets import Ticket, TicketKeys
+from server_common.access.tickets import Ticket, TicketKeys
 
 KEY, OTHER = b"k" * 32, b"o" * 32
 KEYS = TicketKeys({"a": KEY}, "a")

@@ -31,8 +31,8 @@ from core_api.sync.stream_grants import StreamGrants
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.registrations import Subscriptions
 from core_api.webhooks.signing import WebhookKeys
+from server_common.access.tickets import TicketKeys
 from server_common.devices.identity import DeviceKeys
-from server_common.tickets import TicketKeys
 
 NOW: Final = datetime(2026, 11, 21, 3, 0, 38, 624170, tzinfo=UTC)
 LATER: Final = datetime(2026, 11, 21, 3, 5, 0, tzinfo=UTC)

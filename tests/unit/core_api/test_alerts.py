@@ -13,7 +13,7 @@ from core_api.kafka.alerts import Alerts
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.publisher import KafkaPublisher, Sent
 from core_api.kafka.topics import BrokerError
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 
 PARTITIONS = 4
 DEAD = 2

@@ -15,7 +15,7 @@ from core_api.relay.cycle import (
 )
 from core_api.relay.held_shard import HeldShard
 from core_api.relay.pacing import WATERMARK_ACTIVE_S
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     OmittedRecord,
     OrderRecord,
     Record,

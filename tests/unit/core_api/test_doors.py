@@ -42,7 +42,7 @@ from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
 from core_api.wiring import new_order_id, utc_now
-from server_common.access_tokens import AUDIENCE
+from server_common.access.access_tokens import AUDIENCE
 from tests.unit.core_api.samples import (
     GRANTS,
     devices_api,

@@ -14,7 +14,7 @@ from core_api.restore.detection import LastPublished, Lineage, Witness
 from core_api.restore.guard import LifetimeGuard, SharedTopicError
 from core_api.restore.lineage import StoredLineage
 from core_api.restore.published_records import PublishedTail
-from server_common.event_records import OrderRecord
+from server_common.kafka_records.events import OrderRecord
 
 LINE = b'{"order_id":"a","order_version":3}'
 

@@ -38,8 +38,8 @@ from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.request import parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
-from server_common.query_string import parse_query
-from server_common.read_timeout import ReadTimeout
+from server_common.http.query_string import parse_query
+from server_common.http.read_timeout import ReadTimeout
 from tests.unit.core_api.samples import GRANTS, everybody_stays
 from tests.unit.core_api.test_fast_path import (
     BUSY,

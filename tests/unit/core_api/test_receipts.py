@@ -14,7 +14,7 @@ from core_api.receipts.devices import Sighting, merged, receipt_of, receipts_of
 from core_api.receipts.from_kafka import sightings_in
 from core_api.receipts.holders import PrintSeen, holding, printers_of
 from core_api.receipts.receipts_lag import lags
-from server_common.receipts import (
+from server_common.kafka_records.receipts import (
     MAX_RECEIPTS,
     Receipt,
     ReceiptBatch,

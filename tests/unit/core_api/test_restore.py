@@ -8,7 +8,7 @@ import pytest
 
 from core_api.restore.detection import Identity, LastPublished, Lineage, newest_of, signs
 from core_api.restore.lineage import StoredLineage
-from server_common.event_records import OrderRecord
+from server_common.kafka_records.events import OrderRecord
 
 HERE = Lineage("E2", "7/1/5", "7/1/5")
 PUBLISHED = {"store:1": LastPublished(9, Identity("a", 3))}

@@ -13,7 +13,7 @@ from core_api.settings import (
     RelaySettings,
 )
 from server_common.errors import SettingsError
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 
 GOOD = {
     "YABAM_DATABASE_URL": "postgresql://core:url-secret@db:5432/yabam",

@@ -17,7 +17,7 @@ from core_api.access.callers import Caller, Role
 from core_api.access.renewals import successor
 from core_api.access.tokens import TokenKeys
 from core_api.errors import UnauthorizedError
-from server_common.access_tokens import AUDIENCE
+from server_common.access.access_tokens import AUDIENCE
 from server_common.errors import SettingsError
 
 KEY, OTHER = b"k" * 64, b"o" * 64

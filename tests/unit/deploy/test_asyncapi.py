@@ -22,7 +22,7 @@ from event_server.mqtt_gateway.rules.publications import accepted_of, ring_of
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Outbound, PrintAnswer, Ring
 from server_common.devices.mqtt_topics import StarCall
-from server_common.event_records import OmittedRecord, encode_omitted_record, encode_sent
+from server_common.kafka_records.events import OmittedRecord, encode_omitted_record, encode_sent
 from tests.asyncapi import Judge, specification
 
 ROOT = Path(__file__).parents[3]

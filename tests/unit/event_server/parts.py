@@ -12,14 +12,14 @@ from event_server.streams.health import Health
 from event_server.streams.lifetimes import Timing, Uniform
 from event_server.streams.registry import StreamLimits, Streams
 from event_server.streams.request_rules import Placement
-from server_common.event_records import (
+from server_common.access.tickets import Ticket, TicketKeys
+from server_common.kafka_records.events import (
     Headers,
     OrderRecord,
     WatermarkRecord,
     encode_order_record,
     encode_watermark_record,
 )
-from server_common.tickets import Ticket, TicketKeys
 
 EPOCH = "01EPOCH1"
 FRAMES = Frames(as_text)

@@ -21,7 +21,7 @@ from event_server.push.stream_requests import MOST_KNOWN, StreamRequests, read_b
 from event_server.replay.frames import Frames, as_chunk
 from event_server.sockets.talk import Talk
 from event_server.streams.latency import PushLatency
-from server_common.read_timeout import ReadTimeout
+from server_common.http.read_timeout import ReadTimeout
 from tests.unit.event_server.parts import KEYS, make_hub, make_streams, make_ticket
 
 TICKET = KEYS.sign(make_ticket({"store:1": 0}))

@@ -27,7 +27,7 @@ from event_server.kafka.record_reader import RecordReader
 from event_server.kafka.warm_up import ReadRange
 from event_server.main import EventServer, build, ticket_keys
 from event_server.settings import EventSettings
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     LAST_EPOCH_TIME,
     SENT,
     WATERMARK_TYPE,

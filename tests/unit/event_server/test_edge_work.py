@@ -13,7 +13,7 @@ from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from event_server.streams.registry import TICK_S
 from event_server.streams.request_rules import StreamRequest
-from server_common.event_records import OrderRecord, encode_order_record
+from server_common.kafka_records.events import OrderRecord, encode_order_record
 from tests.unit.event_server.parts import (
     EPOCH,
     KEYS,

@@ -7,7 +7,7 @@ import pytest
 from event_server.http.access import OpsTokens
 from event_server.settings import EventSettings
 from server_common.errors import SettingsError
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 
 GOOD = {
     "YABAM_TICKET_KEYS": '{"t1":"0123456789abcdef0123456789abcdef"}',

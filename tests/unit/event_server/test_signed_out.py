@@ -8,10 +8,10 @@ from event_server.errors import StreamRefusedError
 from event_server.streams.registry import Streams
 from event_server.streams.request_rules import Accepted, StreamRequest
 from event_server.streams.signed_out import KEPT_S, SignedOut
+from server_common.access.tickets import Ticket
 from server_common.limits import REVOCATIONS
 from server_common.revocations.holders import Holder
 from server_common.revocations.records import Revocation
-from server_common.tickets import Ticket
 from tests.unit.event_server.parts import EPOCH, KEYS, FakeSubscriber, make_hub, make_streams
 
 ANN = Ticket(EPOCH, {"store:1": 0}, 1000.0, 1030.0, "ann", token="t-ann", session="s", made_at=900)

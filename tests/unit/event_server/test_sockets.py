@@ -15,8 +15,8 @@ from event_server.sockets.handshake import Origins, check_subprotocol, check_upg
 from event_server.sockets.messages import SharedMessages, messages_of
 from event_server.sockets.rates import Rate
 from event_server.sockets.talk import Talk
+from server_common.kafka_records.receipts import Receipt, decode_receipts
 from server_common.limits import SOCKET_MESSAGES_WAITING, SOCKET_RECEIPTS_WAITING
-from server_common.receipts import Receipt, decode_receipts
 from tests.unit.event_server.parts import EPOCH, FRAMES, FakeSubscriber, event, make_hub
 
 A, B = "store:1", "table:1/5"

@@ -16,7 +16,7 @@ from event_server.streams.request_rules import (
     accept,
     parse_request,
 )
-from server_common.tickets import Ticket, TicketKeys
+from server_common.access.tickets import Ticket, TicketKeys
 from tests.unit.event_server.parts import KEYS, make_ticket
 
 ALL = Placement(4, frozenset(range(4)))

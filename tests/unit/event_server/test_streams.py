@@ -9,7 +9,7 @@ import pytest
 from event_server.errors import StreamRefusedError
 from event_server.streams.registry import TICK_S, Streams
 from event_server.streams.request_rules import Accepted, StreamRequest
-from server_common.tickets import Ticket
+from server_common.access.tickets import Ticket
 from tests.unit.event_server.parts import (
     EPOCH,
     KEYS,

@@ -24,8 +24,8 @@ from event_server.kafka.record_reader import RecordReader
 from event_server.kafka.warm_up import ReadRange, WarmUp
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
-from server_common.event_records import OmittedRecord, encode_omitted_record, encode_sent
 from server_common.kafka.raw_records import LeftOut
+from server_common.kafka_records.events import OmittedRecord, encode_omitted_record, encode_sent
 from tests.unit.event_server.parts import (
     EPOCH,
     FakeSubscriber,

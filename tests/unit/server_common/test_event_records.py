@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract.errors import RecordError
-from server_common.event_records import (
+from server_common.kafka_records.events import (
     OmittedRecord,
     OrderRecord,
     WatermarkRecord,

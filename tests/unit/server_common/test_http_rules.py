@@ -9,7 +9,7 @@ import pytest
 
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
-from server_common.http_rules import end_of_head, refusal_of
+from server_common.http.rules import end_of_head, refusal_of
 
 HOST = (b"host", b"core.example:8000")
 

@@ -16,6 +16,7 @@ from client_sdk.contract.limits import (
     MAX_SYNC_BODY_BYTES,
     MAX_TICKET_CHARS,
 )
+from server_common.access.tickets import Ticket, TicketKeys
 from server_common.limit_table.check import DEFAULTS, contradictions, with_settings
 from server_common.limit_table.relations import RELATIONS, Relation
 from server_common.limit_table.rows import TABLE
@@ -25,7 +26,6 @@ from server_common.limits import (
     PROXY_BODY_BYTES,
     PROXY_HEAD_BYTES,
 )
-from server_common.tickets import Ticket, TicketKeys
 
 ROOT = Path(__file__).parents[3]
 

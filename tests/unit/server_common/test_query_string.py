@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from server_common.query_string import parse_query
+from server_common.http.query_string import parse_query
 
 
 @given(

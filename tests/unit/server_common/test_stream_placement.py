@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from client_sdk.contract.channel import parse_channel
-from server_common.event_records import partition_of
+from server_common.kafka_records.events import partition_of
 from server_common.stream_placement import StreamNodes
 
 A, B, ALL = "http://a/v1/stream", "http://b/v1/stream", "http://all/v1/stream"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server_common.errors import SettingsError
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 from server_common.tls.settings import ServerTlsSettings, check_authorities
 from tests.secure_kafka import Certificates, make_certificates
 

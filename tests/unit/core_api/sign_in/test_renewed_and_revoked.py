@@ -16,10 +16,10 @@ from core_api.revocations.statements import NewRevocation
 from core_api.sync.queries import Moment, Page
 from core_api.sync.rules import page_of
 from core_api.sync.stream_grants import StreamGrants
+from server_common.access.tickets import TicketKeys
 from server_common.limits import REVOCATIONS_BY_COMMAND
 from server_common.revocations.holders import Revocations
 from server_common.revocations.records import Revocation
-from server_common.tickets import TicketKeys
 
 SIGNED_IN_AT = 1000
 REVOKED_AT = 2000

@@ -23,7 +23,7 @@ from event_server.mqtt_gateway.rules.publications import (
     with_epoch,
 )
 from server_common.devices.messages import Outbound, PrintAnswer, Ring
-from server_common.event_records import OrderRecord
+from server_common.kafka_records.events import OrderRecord
 
 EPOCH = "01EPOCH"
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

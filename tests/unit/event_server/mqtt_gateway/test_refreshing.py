@@ -22,8 +22,8 @@ from event_server.mqtt_gateway.rules.presence import Presence
 from event_server.mqtt_gateway.rules.progress import Progress
 from event_server.mqtt_gateway.rules.publications import Changed, state_topic
 from server_common.devices.mqtt_topics import commands_topic
-from server_common.event_records import WatermarkRecord, encode_watermark_record
 from server_common.kafka.raw_records import Record
+from server_common.kafka_records.events import WatermarkRecord, encode_watermark_record
 from server_common.mqtt.broker import Broker, MqttError
 from tests.mqtt_parts import until
 

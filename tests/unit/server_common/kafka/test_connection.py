@@ -16,7 +16,7 @@ from server_common.errors import SettingsError
 from server_common.kafka.connection import ClientCredentials, KafkaCluster, client_arguments
 from server_common.kafka.settings import KafkaAccessSettings
 from server_common.kafka.token_provider import FetchedTokens
-from server_common.settings_loader import load
+from server_common.settings.loader import load
 from tests.secure_kafka import Certificates, make_certificates
 from tests.serving import serving
 

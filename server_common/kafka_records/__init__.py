@@ -1,0 +1,1 @@
+"""The records that stand in the topics of Kafka."""

@@ -1,0 +1,1 @@
+"""Settings that both servers read, and how they are read."""
