@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
+from websockets.exceptions import WebSocketException
 
 from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.scenarios.poison_beside import messages, receipts, revocations
@@ -33,6 +34,7 @@ INBOUND: Final = "orders.inbound"
 _TOO_LARGE_FOR_KAFKA: Final = 1_500_000
 _FRESH_S: Final = 5.0
 _MOST_TEXT: Final = 160
+_FAILURES: Final = (NotInjectedError, httpx.HTTPError, OSError, WebSocketException)
 _PAD: Final = "UPDATE channel_log SET body = '\"padding\":\"' || repeat('x', $2) || '\",' || body"
 _RENAME: Final = (
     "UPDATE channel_log SET type = 'order.teleported',"
@@ -42,26 +44,27 @@ _AT: Final = " WHERE order_id = $1::text::uuid"
 
 
 async def _poison(ground: Field) -> str:
-    said, wrong = [], []
+    said: list[str] = []
+    wrong: dict[str, str] = {}
     async with guarded(ground.site) as ward:
-        for put in _ELEMENTS:
-            try:
-                said.append(await put(ground, ward))
-            except (NotInjectedError, httpx.HTTPError) as error:
-                # What one element does is no reason not to put the next one.
-                wrong.append(f"{put.__name__.strip('_')}: {error!r}"[:_MOST_TEXT])
 
         async def level() -> bool:
             return not await ward.behind()
 
+        for put in _ELEMENTS:
+            try:
+                said.append(await put(ground, ward))
+            except _FAILURES as error:
+                # What one element does is no reason not to put the next one.
+                wrong[put.__name__.strip("_")] = f"{error!r}"[:_MOST_TEXT]
         try:
             await ground.until(level, "the poisoned channels' clients have all of theirs", 60)
-            verdict = await ward.verdict()
-            wrong += verdict.notes[:2]
+            if notes := (await ward.verdict()).notes:
+                wrong["clients"] = f"{notes[:2]}"
         except NotInjectedError as error:
-            wrong.append(str(error))
+            wrong["clients"] = str(error)
     if wrong:
-        raise NotInjectedError("; ".join(wrong))
+        raise NotInjectedError(f"{', '.join(wrong)}: {'; '.join(wrong.values())}")
     await all_alive(ground)
     return "; ".join(said)
 

@@ -82,7 +82,7 @@ async def revocations(ground: Field, ward: Ward) -> str:
         headers = {"authorization": f"Bearer {site.token(subject, 'owner', store)}"}
         grant = (await ward.synced_as(headers, f"store:{store}"))["stream"]
         async with (
-            asyncio.timeout(_WITHIN_S),
+            asyncio.timeout(min(_WITHIN_S, ground.patience_s)),
             httpx.AsyncClient(timeout=_WITHIN_S) as http,
             http.stream("GET", grant["url"], params={"ticket": grant["ticket"]}) as stream,
         ):
