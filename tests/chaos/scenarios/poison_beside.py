@@ -36,8 +36,6 @@ async def receipts(ground: Field, ward: Ward) -> str:
     """Receipts that cannot be read, and one that no database can store, which the grammar of
     records lets pass: it stands in a record, and so in a batch, with a good one."""
     site = ward.site
-    dropped = partial(site.metrics, "core", "yabam_core_dropped_reports_total")
-    before = await dropped()
     for store in ward.stores:
         epoch = (await ward.synced(store))["epoch"]
 
@@ -59,11 +57,10 @@ async def receipts(ground: Field, ward: Ward) -> str:
             )
 
         await ground.until(stored, "receipts beside and behind bad ones are stored")
-    if await dropped() - before < len(ward.stores):
-        raise NotInjectedError("a receipt that cannot be stored is counted")
-    cores = [p for p in site.stack.processes if p.name.startswith("core")]
-    if not any(log_lines(core, "receipts_unreadable") for core in cores):
-        raise NotInjectedError("receipts that cannot be read are told in a log")
+    ingest = site.process("ingest")
+    dropped = {line["store_id"] for line in log_lines(ingest, "device_report_dropped")}
+    if not dropped.issuperset(ward.stores) or not log_lines(ingest, "receipts_unreadable"):
+        raise NotInjectedError("ingest tells of each receipt that it cannot store or read")
     return f"{len(ward.stores) * (len(_GARBAGE) + 1)} bad receipts"
 
 
