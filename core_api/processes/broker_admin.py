@@ -9,8 +9,9 @@ from core_api.broker_admin.main import run_broker_admin
 from core_api.postgres.pool import open_pool
 from core_api.processes.starting import Place, start
 from core_api.settings import BrokerAdminSettings
-from core_api.wiring import stop_signal, token_keys
+from core_api.wiring import token_keys
 from server_common.logs import get_logger
+from server_common.sockets import stop_signal
 
 log = get_logger()
 

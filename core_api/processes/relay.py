@@ -11,8 +11,9 @@ from core_api.postgres.pool import open_pool
 from core_api.processes.starting import Place, start
 from core_api.relay.main import run_relay
 from core_api.settings import RelaySettings
-from core_api.wiring import stop_signal, token_keys
+from core_api.wiring import token_keys
 from server_common.logs import get_logger
+from server_common.sockets import stop_signal
 
 log = get_logger()
 

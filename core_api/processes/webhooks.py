@@ -20,8 +20,9 @@ from core_api.settings import WebhooksSettings
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.main import Tasks, run_webhooks
 from core_api.webhooks.posting import Poster
-from core_api.wiring import stop_signal, token_keys, utc_now
+from core_api.wiring import token_keys, utc_now
 from server_common.logs import get_logger
+from server_common.sockets import stop_signal
 
 log = get_logger()
 
