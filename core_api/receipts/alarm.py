@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from core_api.kafka.alerts import Alerts, keep_looking
+from core_api.kafka.alerts import Alerts
 from core_api.kafka.messages import Message
 from core_api.receipts.metrics import KINDS, AlarmMetrics
 from core_api.receipts.statements import Unreached, find_unreached, mark_told, untold
@@ -23,7 +23,8 @@ from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from core_api.kafka.publisher import KafkaPublisher
-    from core_api.postgres.pool import Pool
+    from core_api.postgres.patience import keep_looking
+from core_api.postgres.pool import Pool
 
 _log = get_logger()
 

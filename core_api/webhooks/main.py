@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
-from core_api.errors import UnavailableError
 from core_api.http.probes import refusal_by
 from core_api.postgres.commit_hints import Hints
+from core_api.postgres.patience import keep_looking
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
@@ -21,14 +21,11 @@ from core_api.webhooks.registrations import read_standing
 from core_api.webhooks.sender import Sender
 from core_api.webhooks.signing import webhook_keys
 from server_common.errors import SettingsError
-from server_common.logs import get_logger
 from server_common.ops.process import observed
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
     from core_api.settings import WebhooksSettings
-
-_log = get_logger()
 
 _ALIVE_WITHIN_S: Final = 60.0
 _COUNT_EVERY_S: Final = 5.0
@@ -89,9 +86,7 @@ async def run_webhooks(
 
 
 async def _keep_counting(pool: Pool, metrics: WebhookMetrics) -> None:
-    while True:
-        try:
-            metrics.stands(await read_standing(pool))
-        except UnavailableError as error:
-            _log.warning("webhooks_not_counted", reason=str(error))
-        await asyncio.sleep(_COUNT_EVERY_S)
+    async def count() -> None:
+        metrics.stands(await read_standing(pool))
+
+    await keep_looking(count, _COUNT_EVERY_S, "webhooks_not_counted")
