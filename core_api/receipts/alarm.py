@@ -17,14 +17,14 @@ import msgspec
 
 from core_api.kafka.alerts import Alerts
 from core_api.kafka.messages import Message
+from core_api.postgres.patience import keep_looking
 from core_api.receipts.metrics import KINDS, AlarmMetrics
 from core_api.receipts.statements import Unreached, find_unreached, mark_told, untold
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from core_api.kafka.publisher import KafkaPublisher
-    from core_api.postgres.patience import keep_looking
-from core_api.postgres.pool import Pool
+    from core_api.postgres.pool import Pool
 
 _log = get_logger()
 
