@@ -5,20 +5,16 @@ from __future__ import annotations
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.state.pointer import parse_pointer
 from core_api.access.provider.address import Provider, is_safe_url
 from core_api.access.provider.claims import ClaimRules, ProviderRole
 from core_api.access.provider.tokens import ProviderRules
+from server_common.settings.groups import FromEnvironment
 
 
-class ProviderSettings(BaseSettings):
+class ProviderSettings(FromEnvironment):
     """Whose access tokens Core takes beside its own."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
 
     oidc_issuer: str = Field(
         "",

@@ -305,7 +305,7 @@ class CoreApi:
         epoch: str,
         heads: Mapping[str, int],
     ) -> None:
-        self.metrics.diverged(note_divergence(caller, report, wanted.after))
+        self.metrics.divergences.inc(note_divergence(caller, report, wanted.after))
         epoch = wanted.epoch or epoch
         self._devices.saw(sightings_of(caller, report, wanted.after, epoch, heads))
 
