@@ -31,7 +31,7 @@ CREATE TABLE documents (
     updated_at timestamptz NOT NULL,
     ends_at timestamptz,
     CONSTRAINT pk_documents PRIMARY KEY (channel, key),
-    CONSTRAINT ck_documents_version CHECK (version >= 0)
+    CONSTRAINT ck_documents_ck_documents_version CHECK (version >= 0)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE documents IS 'The current state of each document';
 COMMENT ON COLUMN documents.facts IS 'its JSON but for the value';

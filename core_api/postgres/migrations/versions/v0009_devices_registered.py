@@ -24,7 +24,7 @@ CREATE TABLE device_registrations (
     removed_at timestamptz,
     change bigint NOT NULL,
     CONSTRAINT pk_device_registrations PRIMARY KEY (store_id, device_id),
-    CONSTRAINT ck_device_registrations_generation CHECK (generation >= 1)
+    CONSTRAINT ck_device_registrations_ck_device_registrations_generation CHECK (generation >= 1)
 );
 COMMENT ON TABLE device_registrations IS
     'The devices that may connect; a removed one keeps its row and its generation';
