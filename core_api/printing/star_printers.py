@@ -16,12 +16,9 @@ from core_api.postgres.patience import keep_looking
 from core_api.postgres.pool import Pool, mapped_errors
 from server_common.devices.messages import Ring
 from server_common.devices.mqtt_topics import StarCall
-from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from server_common.devices.identity import Identity
-
-_log = get_logger()
 
 Mode = Literal["trigger", "full"]
 """`trigger`: the printer polls when it is called; `full`: it takes its jobs over MQTT."""

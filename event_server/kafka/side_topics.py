@@ -107,7 +107,8 @@ async def read_topic(
         take: called with the value of each record.
 
     Raises:
-        KafkaError, OSError, TimeoutError: Kafka does not give it, or there is no such topic yet.
+        UnknownTopicOrPartitionError: there is no such topic yet.
+        KafkaError, OSError, TimeoutError: Kafka does not give it.
     """
     consumer = AIOKafkaConsumer(
         **client_arguments(kafka),

@@ -37,12 +37,12 @@ class Limit:
 
 
 def size(name: str, value: int, where: str, beyond: str, setting: str | None = None) -> Limit:
-    """A limit of bytes."""
+    """A limit of bytes; it takes the same as `Limit`."""
     return Limit(name, value, "bytes", where, beyond, setting)
 
 
 def count(name: str, value: int, where: str, beyond: str, setting: str | None = None) -> Limit:
-    """A limit of how many."""
+    """A limit of how many; it takes the same as `Limit`."""
     return Limit(name, value, "count", where, beyond, setting)
 
 
