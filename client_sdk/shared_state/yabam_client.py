@@ -119,6 +119,13 @@ class YabamClient(OrderClient):
         return OrderCommands(self._engine.desk)
 
     async def __aenter__(self) -> Self:
+        """Open the store, and begin to follow where the stored cursor ends.
+
+        Raises:
+            ClosedError: it was entered before, or is closed.
+            StateStoreError: the store cannot be read, or is not this client's.
+            CursorStoreError: the cursor cannot be read.
+        """
         if self._engine is not None or self._http.is_closed:
             raise ClosedError("a client can be entered once: make a new one")
         subject = self._subject or subject_of(await self._first_token())

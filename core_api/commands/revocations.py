@@ -41,7 +41,12 @@ class _Asked(NamedTuple):
 
 
 def revoke_named(options: Namespace) -> None:
-    """Revoke a token, a session, or all that a subject was given until now."""
+    """Revoke a token, a session, or all that a subject was given until now.
+
+    Raises:
+        UsageError: that is no token, name or lifetime.
+        CoreError: the database refused or failed.
+    """
     asked = _asked(options)
     wanted = on_database(_with_pool(lambda pool: _revoke(pool, asked)))
     say(

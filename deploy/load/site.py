@@ -99,7 +99,11 @@ class OwnSite(Site):
 
 
 class GivenSite(Site):
-    """A system that runs already."""
+    """A system that runs already.
+
+    Raises:
+        LoadTestError: the file of the keys cannot be read.
+    """
 
     def __init__(self, core_url: str, keys: Path) -> None:
         self.core_url = core_url.rstrip("/")

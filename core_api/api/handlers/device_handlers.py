@@ -167,7 +167,11 @@ class DevicesApi:
         return Response(picture.content, 200, headers, picture.media_type)
 
     async def token(self, request: Request) -> Response:
-        """POST /v1/devices/token: an access token for a device's user name and password."""
+        """POST /v1/devices/token: an access token for a device's user name and password.
+
+        Raises:
+            UnauthorizedError: no device has them now.
+        """
         login = await LOGIN.read(request)
         with self._gate.admit():
             identity = await self._gate.within_deadline(self._identity_of(login))

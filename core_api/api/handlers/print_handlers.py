@@ -90,7 +90,12 @@ class PrintApi:
         self._gate = gate
 
     async def hold(self, request: Request) -> Response:
-        """POST /v1/stores/{id}/devices/{device}/printer."""
+        """POST /v1/stores/{id}/devices/{device}/printer.
+
+        Raises:
+            BadRequestError: the path names no device.
+            ForbiddenError: the caller may not print there.
+        """
         caller = self._gate.caller_of(request)
         printer = _printer_of(request)
         _check(caller, printer, "take")
@@ -104,7 +109,8 @@ class PrintApi:
         """POST /v1/stores/{id}/devices/{device}/prints/{print}.
 
         Raises:
-            BadRequestError: that is no name of a print job.
+            BadRequestError: the path names no device, or no print job.
+            ForbiddenError: the caller may not take such a step there.
         """
         caller = self._gate.caller_of(request)
         printer = _printer_of(request)
