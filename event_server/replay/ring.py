@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from event_server.replay.frames import Event
+from event_server.replay.frames import UnencodedEvent
 
 EVENT_OVERHEAD: Final = 280
 """The bytes that one kept event costs beside its line (tuples, float, id, list slots, headers)."""
@@ -28,7 +28,7 @@ came a moment after the record's time. Coverage is claimed from this much later.
 class Ring(Struct, eq=False, gc=False):  # nothing in it leads back to it
     """One channel's run of (record time, event), the newest at `head`."""
 
-    entries: list[tuple[float, Event]] = []
+    entries: list[tuple[float, UnencodedEvent]] = []
     head: int = 0
     marked: int = -1
     """The second under which the ring was last noted for expiry."""
@@ -38,7 +38,7 @@ class Ring(Struct, eq=False, gc=False):  # nothing in it leads back to it
         """The oldest seq that is kept."""
         return self.head - len(self.entries) + 1
 
-    def after(self, seq: int) -> list[Event]:
+    def after(self, seq: int) -> list[UnencodedEvent]:
         """The events from `seq` + 1 up to the head."""
         return [event for _, event in self.entries[seq + 1 - self.floor :]]
 
@@ -70,7 +70,7 @@ class Rings:
     def __len__(self) -> int:
         return len(self._rings)
 
-    def append(self, channel: str, seq: int, event: Event, time: float) -> None:
+    def append(self, channel: str, seq: int, event: UnencodedEvent, time: float) -> None:
         """Keep an event; a seq that does not follow the head starts the channel's ring anew.
 
         Args:

@@ -26,10 +26,10 @@ from client_sdk.state.orders.commands import (
     MAX_COMMAND_AGE_S,
     MAX_COMMANDS,
     MAX_SENT_AGE_S,
-    Command,
     CommandOutcome,
     CommandRequest,
     CommandWish,
+    QueuedCommand,
     check_body,
     encode_command,
     request_of,
@@ -42,10 +42,10 @@ from client_sdk.state.records import DropCommand, PutCommand, Write
 class Settlement:
     """What comes of an answer, once it is kept."""
 
-    entries: list[Command]
+    entries: list[QueuedCommand]
     """What is not answered then."""
     writes: list[Write] = field(default_factory=list)
-    outcomes: list[tuple[Command, CommandOutcome]] = field(default_factory=list)
+    outcomes: list[tuple[QueuedCommand, CommandOutcome]] = field(default_factory=list)
     order: Order | None = None
     """The order as Core says it stands; where `repeated`, as it stood then."""
     repeated: bool = False
@@ -62,7 +62,7 @@ class CommandQueue:
     """
 
     def __init__(
-        self, entries: Iterable[Command] = (), followed: Iterable[str] = (), log: str = ""
+        self, entries: Iterable[QueuedCommand] = (), followed: Iterable[str] = (), log: str = ""
     ) -> None:
         self.own = OwnCommands(list(entries))
         self.answered = AnsweredOrders(self.own, followed, log)
@@ -86,7 +86,7 @@ class CommandQueue:
 
     def prepare(
         self, wish: CommandWish, place: int, client: str, made_at: datetime | None
-    ) -> Command:
+    ) -> QueuedCommand:
         """Make a command; it waits only when it is accepted.
 
         Raises:
@@ -98,7 +98,7 @@ class CommandQueue:
         check_body(wish.kind, wish.body)
         # No other queue has this client id, and no place is used twice.
         key = f"{client}-{place}"
-        command = Command(id=place, key=key, kind=wish.kind, body=wish.body, made_at=made_at)
+        command = QueuedCommand(id=place, key=key, kind=wish.kind, body=wish.body, made_at=made_at)
         if wish.order is None:
             return command
         order_id = self.id_of(wish.order)
@@ -116,7 +116,7 @@ class CommandQueue:
             raise StateError("the command before this one was refused: look again")
         return replace(command, version=end[0], updated_at=end[1])
 
-    def accept(self, command: Command) -> None:
+    def accept(self, command: QueuedCommand) -> None:
         """It is kept: it waits from now on."""
         self.own.entries.append(command)
         self.own.errors.pop(command.shown_as, None)
@@ -218,7 +218,9 @@ class CommandQueue:
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    def _refused(self, first: Command, why: Problem, order: Order | None = None) -> Settlement:
+    def _refused(
+        self, first: QueuedCommand, why: Problem, order: Order | None = None
+    ) -> Settlement:
         settlement = Settlement([], order=order)
         gone = {first.id}
         settlement.outcomes.append((first, CommandOutcome("refused", order, why)))
@@ -232,7 +234,7 @@ class CommandQueue:
         settlement.writes += [DropCommand(place) for place in sorted(gone)]
         return settlement
 
-    def _remember(self, command: Command, outcome: CommandOutcome) -> None:
+    def _remember(self, command: QueuedCommand, outcome: CommandOutcome) -> None:
         own, order = self.own, outcome.order
         if outcome.outcome == "applied" and order is not None:
             put(self._ends, command.id, (order.version, order.updated_at))
@@ -255,5 +257,5 @@ _NOBODY_KNOWS = (
 )
 
 
-def _based_on(order: Order, command: Command) -> Command:
+def _based_on(order: Order, command: QueuedCommand) -> QueuedCommand:
     return replace(command, version=order.version, updated_at=order.updated_at)

@@ -41,7 +41,7 @@ from core_api.printing.cloudprnt import (
 )
 from core_api.printing.jobs import Job
 from core_api.printing.star.jobs import StarJobs
-from core_api.printing.star_printers import Mode, StarPrinters
+from core_api.printing.star_printers import StarMode, StarPrinters
 from server_common.devices.identity import parse_user
 from server_common.limits import CLOUDPRNT_POLL_BYTES
 
@@ -75,14 +75,14 @@ class CloudPrnt:
         verify: Verify,
         stars: StarPrinters,
         broker: tuple[str, int] | None,
-        mode: Mode,
+        mode: StarMode,
     ) -> None:
         self._jobs = jobs
         self._gate = gate
         self._verify = verify
         self._stars = stars
         self._broker = broker
-        self._mode: Mode = mode
+        self._mode: StarMode = mode
 
     def routes(self) -> list[Route]:
         """The routes. They stand in no table of ours: the vendor has described them."""

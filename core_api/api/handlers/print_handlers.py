@@ -18,7 +18,7 @@ from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody
 from core_api.errors import BadRequestError, ForbiddenError
-from core_api.printing.jobs import MOST_DETAIL, State, Step
+from core_api.printing.jobs import MOST_DETAIL, JobState, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import HELD_S
@@ -62,7 +62,7 @@ class PrintStep(Struct, frozen=True, forbid_unknown_fields=True):
 class PrintState(Struct, frozen=True):
     """A job after a step."""
 
-    state: State
+    state: JobState
     attempts: int
     repeat: bool
     """Whether the paper must say that it may have been printed before."""

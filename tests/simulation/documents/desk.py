@@ -12,9 +12,9 @@ from client_sdk.machine.sequencing import Reset
 from client_sdk.shared_state.edits_api import Done
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement
 from client_sdk.state.orders.commands import (
-    Command,
     CommandRequest,
     CommandWish,
+    QueuedCommand,
     decode_command,
     encode_command,
 )
@@ -130,7 +130,9 @@ class Desk:
 
         client.keep([PutCommand(command.id, encode_command(command))], kept)
 
-    def _made(self, command: Command, wish: CommandWish, on: Command | None) -> MadeCommand:
+    def _made(
+        self, command: QueuedCommand, wish: CommandWish, on: QueuedCommand | None
+    ) -> MadeCommand:
         device, mark = self._client.device, mark_of_command(command)
         one = MadeCommand(
             mark,
@@ -210,6 +212,6 @@ class Desk:
         client.keep_now(settlement.writes, kept)
 
 
-def mark_of_command(command: Command) -> str:
+def mark_of_command(command: QueuedCommand) -> str:
     """What names the command in the history."""
     return str(command.body.get("note") or command.key)

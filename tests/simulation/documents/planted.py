@@ -20,7 +20,7 @@ from client_sdk.state.documents import Documents
 from client_sdk.state.entries import Entry
 from client_sdk.state.orders.answered_orders import AnsweredOrders
 from client_sdk.state.orders.command_queue import CommandQueue, Settlement
-from client_sdk.state.orders.commands import Command, CommandOutcome, CommandRequest
+from client_sdk.state.orders.commands import CommandOutcome, CommandRequest, QueuedCommand
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import DropCommand, PutCommand, PutEntry, Write
 from client_sdk.state.replica import Replica
@@ -248,7 +248,7 @@ def _done_though_its_base_was_refused() -> AbstractContextManager[Any]:
     """What was made on a refused command goes out all the same."""
 
     def refused(
-        self: CommandQueue, first: Command, why: Problem, order: Order | None = None
+        self: CommandQueue, first: QueuedCommand, why: Problem, order: Order | None = None
     ) -> Settlement:
         settlement = Settlement(self.own.entries[1:], [DropCommand(first.id)], order=order)
         settlement.outcomes.append((first, CommandOutcome("refused", order, why)))

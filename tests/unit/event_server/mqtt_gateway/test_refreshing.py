@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.channel import parse_channel
-from event_server.mqtt_gateway.core import Documents
+from event_server.mqtt_gateway.core import DocumentsSnapshot
 from event_server.mqtt_gateway.down import DownSession, DownSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.partitions import Begun
@@ -39,7 +39,7 @@ class Core:
         self.gate.set()
         self.waiting = 0
 
-    async def all_of(self, channel: str) -> Documents:
+    async def all_of(self, channel: str) -> DocumentsSnapshot:
         """See `DocumentSource`."""
         self.waiting += 1
         await self.gate.wait()
@@ -47,7 +47,7 @@ class Core:
         key, value = "menu", dict[str, Any]()
         if channel.startswith("device:"):
             key, value = "command.c1", {"state": "sent", "name": "blink"}
-        return Documents("E2", 0, [Changed("E2", parse_channel(channel), key, 1, value)])
+        return DocumentsSnapshot("E2", 0, [Changed("E2", parse_channel(channel), key, 1, value)])
 
     async def whole(self, changed: Changed) -> Changed | None:
         """See `DocumentSource`."""
