@@ -19,7 +19,7 @@ _TELLING: Final[tuple[OnPaper, ...]] = ("failed", "doubtful", "sent", "queued")
 """Of several jobs of an order the one is shown that a person should know of first."""
 
 
-class OrderHolder(Struct, frozen=True):
+class Holder(Struct, frozen=True):
     """One device of the order's store."""
 
     device: str
@@ -49,7 +49,7 @@ class OrderPrinter(Struct, frozen=True):
 class OrderDevices(Struct, frozen=True):
     """The answer of `GET /v1/orders/{id}/devices`."""
 
-    devices: list[OrderHolder]
+    devices: list[Holder]
     """The last seen first."""
     printers: list[OrderPrinter]
     """By name."""

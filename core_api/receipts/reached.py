@@ -11,8 +11,8 @@ from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.trim_around_damage import trim_by
 from core_api.receipts.holders import (
     SEEN_WITHIN_S,
+    Holder,
     OrderDevices,
-    OrderHolder,
     OrderPrinter,
     PrintSeen,
     holding,
@@ -119,14 +119,14 @@ class Reached:
             await self._holders(store_id, order_id), await self._printers(store_id, order_id)
         )
 
-    async def _holders(self, store_id: str, order_id: str) -> list[OrderHolder]:
+    async def _holders(self, store_id: str, order_id: str) -> list[Holder]:
         channel = str(Channel("store", store_id, None))
         with mapped_errors():
             rows = await self._pool.fetch(
                 _HOLDERS, store_id, channel, order_id, SEEN_WITHIN_S, self._most
             )
         return [
-            OrderHolder(
+            Holder(
                 row["device"],
                 row["subject"],
                 holding(row["mode"], row["applied"], row["seq"], row["shown_at"]),

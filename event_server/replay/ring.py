@@ -25,7 +25,7 @@ MARGIN_S: Final = 1.0
 came a moment after the record's time. Coverage is claimed from this much later."""
 
 
-class Ring(Struct, eq=False, gc=False):  # nothing in it leads back to it
+class EventRing(Struct, eq=False, gc=False):  # nothing in it leads back to it
     """One channel's run of (record time, event), the newest at `head`."""
 
     entries: list[tuple[float, UnencodedEvent]] = []
@@ -54,9 +54,9 @@ class Rings:
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._rings: dict[str, Ring] = {}
+        self._rings: dict[str, EventRing] = {}
         # The dictionary's own method, because every event of the topic asks.
-        self.get: Callable[[str], Ring | None] = self._rings.get
+        self.get: Callable[[str], EventRing | None] = self._rings.get
         """The channel's ring; None: nothing was committed in it since `covered_since`."""
         self._by_second: dict[int, list[str]] = {}
         self.covered_since = math.inf
@@ -81,7 +81,7 @@ class Rings:
         """
         ring = self._rings.get(channel)
         if ring is None:
-            ring = self._rings[channel] = Ring()
+            ring = self._rings[channel] = EventRing()
         elif seq != ring.head + 1:
             self._drop(ring, len(ring.entries))
         elif len(ring.entries) >= self._max_events:
@@ -110,7 +110,7 @@ class Rings:
         """Keep only that an event was there: the ring begins behind it."""
         ring = self._rings.get(channel)
         if ring is None:
-            ring = self._rings[channel] = Ring()
+            ring = self._rings[channel] = EventRing()
         self._drop(ring, len(ring.entries))
         ring.head = seq
         second = max(int(time), ring.marked)
@@ -174,7 +174,7 @@ class Rings:
         self.evicted_before = max(self.evicted_before, end + MARGIN_S)
         self.covered_since = max(self.covered_since, self.evicted_before)
 
-    def _drop(self, ring: Ring, count: int) -> None:
+    def _drop(self, ring: EventRing, count: int) -> None:
         gone = sum(len(event[2]) for _, event in ring.entries[:count])
         self.bytes -= gone + EVENT_OVERHEAD * count
         self.events -= count

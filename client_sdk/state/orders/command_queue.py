@@ -3,9 +3,9 @@
 Commands go out one at a time, in order. One that was made on another is sent once that is answered,
 at the version that it left; if that was refused, so is this. A refusal never holds up the rest.
 
-What changes the queue is first made as a `Settlement`, and comes to hold when that is kept: so
-nobody is told of a refusal that a crash could forget, after which the same command might be taken.
-Nothing else may change the queue meanwhile.
+What changes the queue is first made as a `CommandSettlement`, and comes to hold when that is kept:
+so nobody is told of a refusal that a crash could forget, after which the same command might be
+taken. Nothing else may change the queue meanwhile.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from client_sdk.state.records import DropCommand, PutCommand, Write
 
 
 @dataclass(slots=True)
-class Settlement:
+class CommandSettlement:
     """What comes of an answer, once it is kept."""
 
     entries: list[QueuedCommand]
@@ -123,7 +123,7 @@ class CommandQueue:
 
     # ── requests and answers ─────────────────────────────────────────────────
 
-    def before_sending(self, now: datetime) -> Settlement | None:
+    def before_sending(self, now: datetime) -> CommandSettlement | None:
         """What is to be kept before the first command goes out; None: nothing.
 
         Args:
@@ -139,7 +139,7 @@ class CommandQueue:
             return self._refused(first, problem("too-late", _TOO_OLD))
         sent = replace(first, made_at=made_at, sent_at=now)
         entries = [sent, *self.own.entries[1:]]
-        return Settlement(entries, [PutCommand(sent.id, encode_command(sent))])
+        return CommandSettlement(entries, [PutCommand(sent.id, encode_command(sent))])
 
     def request(self) -> CommandRequest | None:
         """What to send now; None: nothing, or one is under way."""
@@ -154,7 +154,7 @@ class CommandQueue:
         if self._flight is request:
             self._flight = None
 
-    def applied(self, order: Order, *, repeated: bool = False) -> Settlement:
+    def applied(self, order: Order, *, repeated: bool = False) -> CommandSettlement:
         """What follows when Core has done the first command; `settle` carries it out.
 
         Args:
@@ -162,7 +162,7 @@ class CommandQueue:
             repeated: it was done at an earlier try.
         """
         first, *rest = self.own.entries
-        settlement = Settlement([], [DropCommand(first.id)], order=order, repeated=repeated)
+        settlement = CommandSettlement([], [DropCommand(first.id)], order=order, repeated=repeated)
         settlement.outcomes.append((first, CommandOutcome("applied", order)))
         for entry in rest:
             later = entry
@@ -175,7 +175,7 @@ class CommandQueue:
             settlement.entries.append(later)
         return settlement
 
-    def refused(self, problem: Problem, order: Order | None) -> Settlement:
+    def refused(self, problem: Problem, order: Order | None) -> CommandSettlement:
         """What follows when Core has refused the first command; `settle` carries it out.
 
         A step that was refused because the order has changed is tried again if the order's status
@@ -192,11 +192,13 @@ class CommandQueue:
         if problem.slug == "stale-version" and may_follow and is_as_seen and order is not None:
             again = _based_on(order, first)
             entries = [again, *self.own.entries[1:]]
-            return Settlement(entries, [PutCommand(again.id, encode_command(again))], order=order)
+            return CommandSettlement(
+                entries, [PutCommand(again.id, encode_command(again))], order=order
+            )
         return self._refused(first, problem, order)
 
     def settle(
-        self, settlement: Settlement, *, keep: bool, listed: bool, epoch: str | None = None
+        self, settlement: CommandSettlement, *, keep: bool, listed: bool, epoch: str | None = None
     ) -> None:
         """It is kept: it holds from now on.
 
@@ -220,8 +222,8 @@ class CommandQueue:
 
     def _refused(
         self, first: QueuedCommand, why: Problem, order: Order | None = None
-    ) -> Settlement:
-        settlement = Settlement([], order=order)
+    ) -> CommandSettlement:
+        settlement = CommandSettlement([], order=order)
         gone = {first.id}
         settlement.outcomes.append((first, CommandOutcome("refused", order, why)))
         for entry in self.own.entries[1:]:

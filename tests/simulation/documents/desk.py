@@ -10,7 +10,7 @@ from client_sdk.errors import RefusedError
 from client_sdk.machine.messages import CheckDigest, Deliver, Fill
 from client_sdk.machine.sequencing import Reset
 from client_sdk.shared_state.edits_api import Done
-from client_sdk.state.orders.command_queue import CommandQueue, Settlement
+from client_sdk.state.orders.command_queue import CommandQueue, CommandSettlement
 from client_sdk.state.orders.commands import (
     CommandRequest,
     CommandWish,
@@ -192,7 +192,7 @@ class Desk:
             self._settle(self.queue.refused(problem, order), epoch)
         self.queue.failed(request)
 
-    def _settle(self, settlement: Settlement, epoch: str | None = None) -> None:
+    def _settle(self, settlement: CommandSettlement, epoch: str | None = None) -> None:
         client, order = self._client, settlement.order
 
         def kept() -> None:
