@@ -7,19 +7,16 @@ and do not catch is named, or one above it is; and who takes five arguments or m
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
+from tests.unit.product_modules import PACKAGES, parsed
 from tests.unit.raised_errors import Function, RaisedErrors
 
 pytestmark = pytest.mark.xdist_group("docstrings")
 
-ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("client_sdk", "core_api", "deploy", "event_server", "server_common")
 MANY: Final = 5
 
 
@@ -33,17 +30,6 @@ def public_functions(tree: ast.Module) -> Iterator[tuple[Function, str]]:
                 todo.append((child, f"{child.name}."))
             elif isinstance(child, Function) and not child.name.startswith("_"):
                 yield child, within + child.name
-
-
-@cache
-def parsed() -> Mapping[Path, ast.Module]:
-    """All modules, once they are looked at: each worker of the tests imports this one."""
-    return {
-        path.relative_to(ROOT): ast.parse(path.read_text())
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-        if "versions" not in path.parts
-    }
 
 
 def test_a_public_function_names_what_it_raises() -> None:
