@@ -133,7 +133,7 @@ class Partitions:
         await asyncio.Event().wait()
 
 
-class Connection:
+class BrokerConnection:
     """A connection to a broker that takes everything."""
 
     def __init__(self, *_settings: object, **_more: object) -> None:
@@ -169,12 +169,12 @@ class Gateway:
         self._presence = Presence()
         self._heads = Heads()
         self._metrics = GatewayMetrics(CollectorRegistry())
-        for part in (Partitions, Connection):
+        for part in (Partitions, BrokerConnection):
             monkeypatch.setattr(f"event_server.mqtt_gateway.down.{part.__name__}", part)
         self._presence.hear("12", "lamp", "c1", online=True, now=0.0)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[tuple[Partitions, Connection]]:
+    async def session(self) -> AsyncIterator[tuple[Partitions, BrokerConnection]]:
         """A session that has published what it found, and forgot it."""
         settings = DownSettings("k", "events", "outbound", "group", Broker("broker", 1883), "g")
         session = DownSession(
@@ -182,7 +182,7 @@ class Gateway:
         )
         partitions, connection = session._partitions, session._connection
         assert isinstance(partitions, Partitions)
-        assert isinstance(connection, Connection)
+        assert isinstance(connection, BrokerConnection)
         running = asyncio.create_task(session.run())
         try:
             yield partitions, connection
@@ -191,7 +191,7 @@ class Gateway:
             with pytest.raises(MqttError, match="the cable"):
                 await running
 
-    async def serve(self, partitions: Partitions, connection: Connection) -> None:
+    async def serve(self, partitions: Partitions, connection: BrokerConnection) -> None:
         """Let it be seen that all was published, and forget that."""
         partitions.begin(is_new=True)
         partitions.write("E1")
