@@ -158,7 +158,11 @@ _MODULES: Final = {name: module for module, names in _NAMES.items() for name in 
 if not TYPE_CHECKING:  # else a name that does not exist would pass as one that does
 
     def __getattr__(name: str) -> Any:
-        """A public name, from its module."""
+        """A public name, from its module.
+
+        Raises:
+            AttributeError: there is no such name.
+        """
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(import_module(_MODULES[name]), name)

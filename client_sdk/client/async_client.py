@@ -144,6 +144,7 @@ class OrderClient:
         self._shown_orders.seen(order_id)
 
     async def __aenter__(self) -> Self:
+        """Begin at the stored cursor. Raises ClosedError (entered before), CursorStoreError."""
         if self._runner is not None or self._http.is_closed:
             raise ClosedError("a client can be entered once: make a new one")
         try:

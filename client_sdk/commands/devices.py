@@ -31,7 +31,12 @@ async def list_all(options: Namespace) -> None:
 
 
 async def register(options: Namespace) -> None:
-    """Register a device, or give it another password."""
+    """Register a device, or give it another password.
+
+    Raises:
+        UsageError: an argument is malformed, or there is no token or no such host.
+        ClientError: Core refuses it, or cannot be reached.
+    """
     token = token_of(options)
     body: dict[str, Any] = {"rotate": options.rotate}
     if options.table is not None:
@@ -44,7 +49,12 @@ async def register(options: Namespace) -> None:
 
 
 async def remove(options: Namespace) -> None:
-    """End a registration."""
+    """End a registration.
+
+    Raises:
+        UsageError: an argument is malformed, or there is no token or no such host.
+        ClientError: Core refuses it, or cannot be reached.
+    """
     token = token_of(options)
     async with core_of(options) as api:
         await api.request("DELETE", _path(options), token)
@@ -56,6 +66,7 @@ async def command(options: Namespace) -> None:
 
     Raises:
         ClientError: it failed, or nobody answered in time.
+        UsageError: an argument is malformed, or there is no token or no such host.
     """
     token = token_of(options)
     body = {
@@ -82,6 +93,7 @@ async def watch(options: Namespace) -> None:
 
     Raises:
         ClientError: the client failed.
+        UsageError: there is no token, or that is no device.
     """
     token = token_of(options)
     channel = str(_device(options))

@@ -21,7 +21,12 @@ _ITEM: Final = re.compile(r"(?P<name>.+):(?P<quantity>[0-9]+):(?P<price>[0-9]+)"
 
 
 async def place(options: Namespace) -> None:
-    """Place an order."""
+    """Place an order.
+
+    Raises:
+        UsageError: an item is malformed, or there is no token or no such host.
+        ClientError: Core refuses it, or cannot be reached.
+    """
     items = [_item(text) for text in options.item]
     async with producer_of(options) as producer:
         order = await producer.place(

@@ -62,7 +62,12 @@ async def get(options: Namespace) -> None:
 
 
 async def edit(options: Namespace) -> None:
-    """Change a document, and tell how the edit was settled."""
+    """Change a document, and tell how the edit was settled.
+
+    Raises:
+        UsageError: the value is no JSON object, or there is no token or no such host.
+        ClientError: Core has not answered, or refuses it.
+    """
     token, value = token_of(options), _object(options.value)
     store = None if options.queue is None else SqliteState(options.queue)
     if store is None:

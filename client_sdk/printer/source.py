@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from client_sdk.printer.journal import Outcome
+from client_sdk.printer.journal import PrintOutcome
 from client_sdk.printer_media.lines import Line
 
 
@@ -71,7 +71,7 @@ class JobSource(Protocol):
     async def take(self, job: Job) -> Taken | None:
         """Take a job; None: it cannot be had any more. Raises as `hold`."""
 
-    async def tell(self, job: str, attempt: int, outcome: Outcome, detail: str) -> None:
+    async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
         """Say what became of an attempt; raises UnreachableError, AgentError."""
 
 

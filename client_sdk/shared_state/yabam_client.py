@@ -29,7 +29,7 @@ from client_sdk.shared_state.shared_state import SharedState
 from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.orders.command_queue import CommandQueue
-from client_sdk.state.orders.commands import Command, decode_command
+from client_sdk.state.orders.commands import QueuedCommand, decode_command
 from client_sdk.state.private import PrivateDocuments
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import Stored, entry_of
@@ -119,6 +119,13 @@ class YabamClient(OrderClient):
         return OrderCommands(self._engine.desk)
 
     async def __aenter__(self) -> Self:
+        """Open the store, and begin to follow where the stored cursor ends.
+
+        Raises:
+            ClosedError: it was entered before, or is closed.
+            StateStoreError: the store cannot be read, or is not this client's.
+            CursorStoreError: the cursor cannot be read.
+        """
         if self._engine is not None or self._http.is_closed:
             raise ClosedError("a client can be entered once: make a new one")
         subject = self._subject or subject_of(await self._first_token())
@@ -223,7 +230,7 @@ class YabamClient(OrderClient):
 
 
 def _queue_of(
-    stored: Stored, new_client: Callable[[], str], commands: Sequence[Command] = ()
+    stored: Stored, new_client: Callable[[], str], commands: Sequence[QueuedCommand] = ()
 ) -> EditQueue:
     entries = [entry_of(row) for row in stored.entries]
     # The counters follow a command, so it may be there without them.

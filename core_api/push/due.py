@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.push.messages import Told
+from core_api.push.messages import PushMessage
 from core_api.push.registrations import read_standing
 from core_api.push.rules import PAUSE_S, Next
 from core_api.push.signed_out import SignedOut
@@ -201,9 +201,9 @@ class Due:
         return Holder(self.token, self.session, self.subject, self.made_at)
 
     @property
-    def told(self) -> Told:
+    def told(self) -> PushMessage:
         """What it is told."""
-        return Told(self.store_id, self.count, self.language)
+        return PushMessage(self.store_id, self.count, self.language)
 
     @property
     def topic(self) -> str:

@@ -15,7 +15,7 @@ from core_api.errors import TooManyRevocationsError
 from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.postgres.trim_around_damage import trim_by
 from server_common.limits import REVOCATIONS
-from server_common.revocations.records import Kind, Revocation, key_of
+from server_common.revocations.records import Revocation, RevocationKind, key_of
 
 PAGE: Final = 5000
 
@@ -61,7 +61,7 @@ DELETE FROM revocations WHERE (kind, name) IN (
 class NewRevocation:
     """What somebody wants revoked."""
 
-    kind: Kind
+    kind: RevocationKind
     name: str
     """The token's `jti`, the session's `sid`, or the subject."""
     before: int
@@ -160,5 +160,5 @@ trim_revocations: Final = trim_by(_TRIM)
 """Forgets those whose last token expired long ago."""
 
 
-def _revocation(kind: Kind, name: str, before: int) -> Revocation:
+def _revocation(kind: RevocationKind, name: str, before: int) -> Revocation:
     return Revocation(kind, key_of(kind, name), before)

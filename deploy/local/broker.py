@@ -84,7 +84,11 @@ class EmbeddedBroker:
 
 
 def serve(address: Path) -> None:
-    """Run a broker until SIGTERM or SIGINT."""
+    """Run a broker until SIGTERM or SIGINT.
+
+    Raises:
+        EmbeddedBrokerError: librdkafka starts none.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     partial = address.with_suffix(".partial")
     partial.write_text(_run_broker())

@@ -40,6 +40,9 @@ class MosquittoServer:
         data: its folder; made when it is new.
         port: where it listens without TLS on 127.0.0.1; 0 picks a free one and keeps it.
         tls_port: where it listens with TLS; 0 picks a free one and keeps it.
+
+    Raises:
+        MosquittoError: mosquitto is not installed.
     """
 
     def __init__(self, data: Path, port: int = 0, tls_port: int = 0) -> None:

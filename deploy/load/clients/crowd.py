@@ -29,9 +29,9 @@ from deploy.load.clients.messages import (
     HEAD_SIZE,
     TOLD,
     Begin,
-    Cut,
+    ClientsSettled,
+    CutAll,
     Settle,
-    Settled,
     WasCut,
     framed,
     length_of,
@@ -83,7 +83,7 @@ class Crowd:
         for follower in self._followers:
             follower.cut()
 
-    async def settle(self, settle: Settle) -> Settled:
+    async def settle(self, settle: Settle) -> ClientsSettled:
         """Once every client is at its channel's head, or has had time enough."""
         deadline = time.monotonic() + settle.within_s
         tracks = [follower.track for follower in self._followers]
@@ -91,7 +91,7 @@ class Crowd:
             head = settle.heads[track.channel]
             while track.seq < head and time.monotonic() < deadline:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-        return Settled(tracks)
+        return ClientsSettled(tracks)
 
     def close(self) -> None:
         """All leave."""
@@ -131,7 +131,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 ]
             elif crowd is None:
                 raise ValueError(f"{told!r} came before the clients were told to begin")
-            elif isinstance(told, Cut):
+            elif isinstance(told, CutAll):
                 crowd.cut()
                 for _ in range(_TURNS_TO_NOTICE):
                     await asyncio.sleep(0)

@@ -30,7 +30,7 @@ class Answer(Protocol):
         """The answer is whole, or (`trouble`) it broke off; the last that is told."""
 
 
-class Connection(asyncio.Protocol):
+class OutgoingConnection(asyncio.Protocol):
     """A connection to one server.
 
     Args:
@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
             answer.ended(trouble)
 
 
-async def connect(address: tuple[str, int], source: str | None) -> Connection:
+async def connect(address: tuple[str, int], source: str | None) -> OutgoingConnection:
     """A new connection, from this address of ours; None: from any.
 
     Raises:
@@ -135,7 +135,7 @@ async def connect(address: tuple[str, int], source: str | None) -> Connection:
     """
     loop = asyncio.get_running_loop()
     if source is None:
-        _, made = await loop.create_connection(lambda: Connection(address), *address)
+        _, made = await loop.create_connection(lambda: OutgoingConnection(address), *address)
         return made
     begun = socket.socket()
     try:
@@ -144,7 +144,7 @@ async def connect(address: tuple[str, int], source: str | None) -> Connection:
         begun.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         begun.bind((source, 0))
         await loop.sock_connect(begun, address)
-        _, made = await loop.create_connection(lambda: Connection(address), sock=begun)
+        _, made = await loop.create_connection(lambda: OutgoingConnection(address), sock=begun)
     except BaseException:
         begun.close()
         raise
@@ -191,7 +191,9 @@ class Done(Protocol):
         """It is there; `trouble` None: it is whole."""
 
 
-async def fetch(connection: Connection, request: bytes) -> tuple[int, dict[str, str], bytes]:
+async def fetch(
+    connection: OutgoingConnection, request: bytes
+) -> tuple[int, dict[str, str], bytes]:
     """Ask, and wait for the whole answer.
 
     Raises:

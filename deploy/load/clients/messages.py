@@ -34,18 +34,18 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     ramp_s: float
 
 
-class Cut(msgspec.Struct, frozen=True, tag=True):
+class CutAll(msgspec.Struct, frozen=True, tag=True):
     """Reset every connection of every client, and answer with `WasCut`."""
 
 
 class Settle(msgspec.Struct, frozen=True, tag=True):
-    """Answer with `Settled` once each client stands at its channel's head, or after a time."""
+    """Answer with `ClientsSettled` once each stands at its channel's head, or after a time."""
 
     heads: dict[str, int]
     within_s: float
 
 
-Told = Begin | Cut | Settle
+Instruction = Begin | CutAll | Settle
 
 
 class Report(msgspec.Struct, frozen=True, tag=True):
@@ -65,20 +65,20 @@ class WasCut(msgspec.Struct, frozen=True, tag=True):
     """Each client has noticed; the report before this one shows it."""
 
 
-class Settled(msgspec.Struct, frozen=True, tag=True):
+class ClientsSettled(msgspec.Struct, frozen=True, tag=True):
     """What each client applied."""
 
     tracks: list[Track]
 
 
-Tells = Report | WasCut | Settled
+Tells = Report | WasCut | ClientsSettled
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-TOLD: Final = msgspec.msgpack.Decoder(Told)
+TOLD: Final = msgspec.msgpack.Decoder(Instruction)
 TELLS: Final = msgspec.msgpack.Decoder(Tells)
 
 
-def framed(message: Told | Tells) -> bytes:
+def framed(message: Instruction | Tells) -> bytes:
     """A message as it goes over the pipe."""
     body = _ENCODER.encode(message)
     return _HEAD.pack(len(body)) + body

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Final
 
-from deploy.load.clients.exchange import Connection, fetch
+from deploy.load.clients.exchange import OutgoingConnection, fetch
 from deploy.load.measured.timeline import Tally
 
 _EVERY_S: Final = 0.1
@@ -21,7 +21,9 @@ async def probe(address: tuple[str, int], tally: Tally) -> None:
         began = time.monotonic()
         try:
             async with asyncio.timeout(_WITHIN_S):
-                _, connection = await loop.create_connection(lambda: Connection(address), *address)
+                _, connection = await loop.create_connection(
+                    lambda: OutgoingConnection(address), *address
+                )
                 try:
                     await fetch(connection, request)
                 finally:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from deploy.load.clients.exchange import Connection, fetch
+from deploy.load.clients.exchange import OutgoingConnection, fetch
 from deploy.load.measured.timeline import Tally
 from deploy.load.measured.way import Times
 from deploy.load.plan import LoadTestError
@@ -80,7 +80,7 @@ class Writer:
         self._chance = chance
         self._run = run
         self._clock = clock
-        self._free: list[Connection] = []
+        self._free: list[OutgoingConnection] = []
         self._lives: set[asyncio.Task[None]] = set()
 
     @property
@@ -182,12 +182,12 @@ class Writer:
             self._free.append(connection)
         return answer
 
-    async def _connection(self) -> Connection:
+    async def _connection(self) -> OutgoingConnection:
         while self._free:
             connection = self._free.pop()
             if connection.is_free:
                 return connection
         loop = asyncio.get_running_loop()
         address = self._door.core
-        _, made = await loop.create_connection(lambda: Connection(address), *address)
+        _, made = await loop.create_connection(lambda: OutgoingConnection(address), *address)
         return made

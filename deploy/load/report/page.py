@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.load.measured.timeline import Second
-from deploy.load.report.chart import Chart, Series, draw, legend
+from deploy.load.report.chart import Chart, ChartSeries, draw, legend
 from deploy.load.report.text import failures, generator_share, machine, storm_figures
 from deploy.load.run import LoadResult
 
@@ -124,34 +124,35 @@ def _charts(outcome: LoadResult) -> list[str]:
     times = [second.at for second in seconds]
     marks = [(mark.at, mark.name) for mark in outcome.timeline.marks]
 
-    def chart(title: str, unit: str, series: list[Series], **more: bool | str) -> str:
+    def chart(title: str, unit: str, series: list[ChartSeries], **more: bool | str) -> str:
         drawn = Chart(title, unit, times, series, marks, **more)  # type: ignore[arg-type]
         return f"<section><h2>{escape(title)}</h2>{draw(drawn)}<p>{legend(drawn)}</p></section>"
 
     def names(field: str) -> list[str]:
         return sorted({name for second in seconds for name in getattr(second, field)})
 
-    def counted(what: str) -> Series:
-        return Series(what, [float(second.counts.get(what, 0)) for second in seconds])
+    def counted(what: str) -> ChartSeries:
+        return ChartSeries(what, [float(second.counts.get(what, 0)) for second in seconds])
 
     return [
         chart("From sending an order until a client has it", "ms", [
-            Series(f"p{p}", [_at(second.delivery_ms, n) for second in seconds])
+            ChartSeries(f"p{p}", [_at(second.delivery_ms, n) for second in seconds])
             for n, p in enumerate((50, 95, 99))], scale="log"),
         chart("Clients by mode", "clients", [
-            Series(mode, [float(second.modes.get(mode, 0)) for second in seconds])
+            ChartSeries(mode, [float(second.modes.get(mode, 0)) for second in seconds])
             for mode in _MODES], stacked=True),
         chart("Reconnects and syncs", "per s", [counted("opened"), counted("synced"),
             counted("refused"), counted("failed")]),
         chart("Events", "per s", [counted("committed"), counted("delivered")]),
         chart("p99 of other requests", "ms", [
-            Series("commands", [_at(second.command_ms, 2) for second in seconds]),
-            Series("health", [_at(second.health_ms, 2) for second in seconds]),
-            Series("syncs", [_at(second.sync_ms, 2) for second in seconds])], scale="log"),
+            ChartSeries("commands", [_at(second.command_ms, 2) for second in seconds]),
+            ChartSeries("health", [_at(second.health_ms, 2) for second in seconds]),
+            ChartSeries("syncs", [_at(second.sync_ms, 2) for second in seconds])], scale="log"),
         chart("CPU", "% of a core", [
-            Series(name, [second.cpu.get(name) for second in seconds]) for name in names("cpu")]),
+            ChartSeries(name, [second.cpu.get(name) for second in seconds])
+            for name in names("cpu")]),
         chart("Memory", "MiB", [
-            Series(name, [second.memory.get(name) for second in seconds])
+            ChartSeries(name, [second.memory.get(name) for second in seconds])
             for name in names("memory")]),
     ]  # fmt: skip
 

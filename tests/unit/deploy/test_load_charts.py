@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.load.measured.timeline import Tally, Timeline, percentiles
-from deploy.load.report.chart import Chart, Series, draw, legend
+from deploy.load.report.chart import Chart, ChartSeries, draw, legend
 
 VALUES = st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=30)
 
@@ -20,7 +20,7 @@ def test_whatever_the_values_the_chart_is_sound_xml_without_a_nonsense_number(
     values: list[float | None], stacked: bool, scale: str
 ) -> None:
     times = [float(n) for n in range(len(values))]
-    series = [Series("<a & b>", values), Series("b", values)]
+    series = [ChartSeries("<a & b>", values), ChartSeries("b", values)]
     marks = [(times[-1], "kill <all>")]
     chart = Chart("T", "ms", times, series, marks, scale, stacked)  # type: ignore[arg-type]
     for text in (draw(chart), f"<p>{legend(chart)}</p>"):
@@ -30,7 +30,7 @@ def test_whatever_the_values_the_chart_is_sound_xml_without_a_nonsense_number(
 
 
 def test_higher_values_are_drawn_higher() -> None:
-    chart = Chart("T", "ms", [0.0, 1.0], [Series("a", [1.0, 9.0])])
+    chart = Chart("T", "ms", [0.0, 1.0], [ChartSeries("a", [1.0, 9.0])])
     root = ET.fromstring(draw(chart))
     (path,) = (e.get("d", "") for e in root.iter() if e.get("class") == "line0")
     first, last = (float(point.split()[1]) for point in path[1:].split("L"))
