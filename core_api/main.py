@@ -124,7 +124,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     digests = DigestFiller(pool)
     tokens = token_keys(settings.token_keys, settings.token_kid)
     revoked = Revoked(pool, time.time, time.monotonic)
-    metrics.watch_revocations(lambda: revoked.age_s)
+    metrics.revocations_age.set_function(lambda: revoked.age_s)
     provider = provider_of(settings, metrics.provider_read)
     sign_in = SignIn(tokens, provider and provider[0], revoked.check)
     watch = OpsWatch(
@@ -168,7 +168,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lock_turns,
         settings.open_limits,
     )
-    metrics.watch_locks(lambda: orders.waiting_for_lock + edits.waiting_for_lock)
+    metrics.locked_writes.set_function(lambda: orders.waiting_for_lock + edits.waiting_for_lock)
     ending = Ending(
         writing,
         edits.rules,

@@ -18,7 +18,7 @@ from core_api.dashboard.processes import ProcessKind
 from core_api.dashboard.sampler import PERIOD_S, ReadRound
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from server_common.limits import OPS_POINTS
 from server_common.logs import get_logger
 
@@ -46,15 +46,6 @@ ON CONFLICT (at) DO NOTHING
 
 _READ: Final = """
 SELECT point FROM ops_points WHERE at > now() - make_interval(secs => $1) ORDER BY at DESC LIMIT $2
-"""
-
-_TRIM: Final = """
-DELETE FROM ops_points WHERE at IN (
-    SELECT at FROM ops_points
-    WHERE at < now() - make_interval(secs => $1)
-      AND at >= now() - make_interval(secs => $3) ORDER BY at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
 """
 
 
@@ -98,7 +89,7 @@ async def charted_day(pool: Pool) -> list[Point]:
     return [one.point for one in await read_day(pool)]
 
 
-trim_points: Final = trim_by(_TRIM)
+trim_points: Final = trim_by_age("ops_points", "at", "at")
 """Deletes old points."""
 
 

@@ -26,6 +26,7 @@ from core_api.dashboard.waiting import Overview
 from core_api.errors import UnavailableError
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound
+from core_api.postgres.patience import keep_looking
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
@@ -136,12 +137,11 @@ class OpsWatch:
 
 async def keep_counting(pool: Pool, metrics: CoreMetrics) -> None:
     """Keep the gauge of devices by mode, for as long as Core runs."""
-    while True:
-        try:
-            metrics.devices_seen(await count_modes(pool, SEEN_WITHIN_S))
-        except UnavailableError as error:
-            _log.warning("devices_not_counted", reason=str(error))
-        await asyncio.sleep(_COUNT_EVERY_S)
+
+    async def count() -> None:
+        metrics.devices_seen(await count_modes(pool, SEEN_WITHIN_S))
+
+    await keep_looking(count, _COUNT_EVERY_S, "devices_not_counted")
 
 
 async def _overview(pool: Pool) -> tuple[Overview | None, str]:

@@ -16,6 +16,7 @@ from core_api.devices.presence import SILENT_S, offline_value
 from core_api.devices.registrations import find_kept
 from core_api.devices.work import DeviceTransaction
 from core_api.errors import ConflictError, LockedError, UnavailableError
+from core_api.postgres.patience import keep_looking
 from core_api.postgres.pool import Pool, transaction
 from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.logs import get_logger
@@ -96,12 +97,8 @@ class Watching:
 
     async def keep_looking(self) -> None:
         """Look for silent devices, again and again."""
-        while True:
-            try:
-                await self.look()
-            except _WAIT as error:
-                _log.warning("looking_for_silent_devices_failed", reason=str(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+        waits = "looking_for_silent_devices_failed"
+        await keep_looking(self.look, LOOK_EVERY_S, waits, _WAIT)
 
     async def look(self) -> int:
         """Find the devices that are silent for too long. Returns how many went offline. Those of a

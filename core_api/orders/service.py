@@ -22,11 +22,10 @@ from core_api.access.callers import Caller
 from core_api.errors import (
     BadRequestError,
     ConflictError,
-    ImpossibleTransitionError,
     NotFoundError,
     NotTakingOrdersError,
+    RefusedStepError,
     SoldOutError,
-    StaleVersionError,
 )
 from core_api.orders import permissions as access
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
@@ -304,7 +303,7 @@ class OrderService:
             return again(found.kept, found.epoch, hashed)
         try:
             write = log_write_of(decide(order), found.views, caller.subject)
-        except (ImpossibleTransitionError, StaleVersionError) as refusal:
+        except RefusedStepError as refusal:
             refusal.order, refusal.epoch = visible(caller, refusal.order), found.epoch
             raise
         body = answer_body(caller, write)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from core_api.errors import TooManyRevocationsError
 from core_api.postgres.pool import Pool, mapped_errors, transaction
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from server_common.limits import REVOCATIONS
 from server_common.revocations.records import Revocation, RevocationKind, key_of
 
@@ -46,14 +46,6 @@ SELECT id, kind, name, before FROM revocations WHERE told_at IS NULL ORDER BY id
 _TOLD: Final = "UPDATE revocations SET told_at = now() WHERE id = ANY($1::bigint[])"
 _LIST: Final = """
 SELECT kind, name, before, until, made_by, made_at FROM revocations ORDER BY id DESC LIMIT $1
-"""
-_TRIM: Final = """
-DELETE FROM revocations WHERE (kind, name) IN (
-    SELECT kind, name FROM revocations
-    WHERE until < now() - make_interval(secs => $1)
-      AND until >= now() - make_interval(secs => $3) ORDER BY until LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
 """
 
 
@@ -156,7 +148,7 @@ async def list_newest(pool: Pool, most: int) -> list[Listed]:
     return [Listed(*row) for row in rows]
 
 
-trim_revocations: Final = trim_by(_TRIM)
+trim_revocations: Final = trim_by_age("revocations", "kind, name", "until")
 """Forgets those whose last token expired long ago."""
 
 

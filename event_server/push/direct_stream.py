@@ -8,6 +8,7 @@ place at the transport.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -26,32 +27,17 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+@dataclass(slots=True, eq=False)
 class Serving:
-    """What all connections of one server have in common.
+    """What all connections of one server have in common."""
 
-    Args:
-        edge: answers.
-        config: uvicorn's.
-        server_state: uvicorn's.
-        app_state: uvicorn's, for the application.
-        loop: which all run on.
-    """
-
-    __slots__ = ("app_state", "config", "edge", "loop", "server_state")
-
-    def __init__(
-        self,
-        edge: Edge,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self.edge = edge
-        self.config = config
-        self.server_state = server_state
-        self.app_state = app_state
-        self.loop = loop
+    edge: Edge
+    """What answers."""
+    config: Config
+    server_state: ServerState
+    app_state: dict[str, Any]
+    """For the application; it is uvicorn's, as are the two before."""
+    loop: asyncio.AbstractEventLoop
 
 
 class DirectStream(EdgeStream, asyncio.Protocol):

@@ -25,7 +25,7 @@ from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool, open_pool
 from core_api.push import guests as guests_module
 from core_api.push import sender as sender_module
-from core_api.push.due_guests import DueGuests
+from core_api.push.due_guests import DueGuest, DueGuests
 from core_api.push.guests import GuestPhones, trim_guest_phones
 from core_api.push.metrics import PushMetrics
 from core_api.push.sender import PushSender
@@ -130,7 +130,7 @@ async def room(shared_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     pool.terminate()
 
 
-def sender(room: Room, poster: Poster) -> PushSender:
+def sender(room: Room, poster: Poster) -> PushSender[DueGuest]:
     """A sender over the database of these tests."""
     metrics = PushMetrics(CollectorRegistry())
     return PushSender("guests", room.due(), poster, KEYS, metrics, utc_now)
