@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self, TypedDict, TypeVar
 
 import httpx
 
@@ -49,6 +49,17 @@ from client_sdk.transport.socket_transport import SocketTransport
 
 Handler = Callable[[Change], Awaitable[None] | None]
 S = TypeVar("S")
+
+
+class ClientOptions(TypedDict, total=False):
+    """What each client of this package takes beside address, token and channels: `OrderClient`."""
+
+    cursors: CursorStore | None
+    device: str | None
+    settings: Settings | None
+    transport: httpx.AsyncBaseTransport | None
+    uniform: Callable[[float, float], float]
+    clock: Callable[[], float]
 
 
 class OrderClient:
