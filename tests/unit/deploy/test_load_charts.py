@@ -28,10 +28,10 @@ def test_whatever_the_values_the_chart_is_sound_xml_without_a_nonsense_number(
     series = [Series("<a & b>", values), Series("b", values)]
     marks = [(times[-1], "kill <all>")]
     chart = Chart("T", "ms", times, series, marks, scale, stacked)  # type: ignore[arg-type]
-    for text in (draw(chart), f"<p>{legend(chart)}</p>"):
-        ET.fromstring(text)
-        assert "nan" not in text
-        assert "inf" not in text
+    for drawn in (draw(chart), f"<p>{legend(chart)}</p>"):
+        ET.fromstring(drawn)
+        assert "nan" not in drawn
+        assert "inf" not in drawn
 
 
 def test_higher_values_are_drawn_higher() -> None:
