@@ -13,9 +13,9 @@ const ARROWS = {
 /** By the place of the key: with a Korean keyboard, N types ㅜ. */
 const KEYS = {
   KeyN: (desk) => desk.board.moveToNew(),
-  KeyS: (desk) => desk.toggleSound(),
-  KeyH: (desk) => desk.openHistory(),
-  KeyU: (desk) => desk.undoLast(),
+  KeyS: (desk) => desk.bell.toggle(),
+  KeyH: (desk) => desk.history.open(),
+  KeyU: (desk) => desk.undo.undoLast(),
 };
 
 /** Listens for keys. @param desk the Desk that they are for */

@@ -35,11 +35,11 @@ function leave(why) {
 
 const doing = {
   language: switchLanguage,
-  sound: () => desk?.toggleSound(),
-  hush: () => desk?.hush(),
-  kitchen: () => desk?.togglePanel(),
-  printers: () => desk?.openPrinters(),
-  history: () => desk?.openHistory(),
+  sound: () => desk?.bell.toggle(),
+  hush: () => desk?.bell.hush(),
+  kitchen: () => desk?.panel.toggle(),
+  printers: () => desk?.printers.open(),
+  history: () => desk?.history.open(),
   help: showHelp,
   "sign-out": () => leave(null),
 };
