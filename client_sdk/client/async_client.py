@@ -21,12 +21,12 @@ from client_sdk.client.delivery import Deliveries
 from client_sdk.client.handler_retry import RetryPolicy, handler_failed
 from client_sdk.client.order_book import OrderBook
 from client_sdk.client.receipts import ReceiptSender, SeenSender
-from client_sdk.client.runner import Runner, Token
+from client_sdk.client.runner import Runner, Token, error_of
 from client_sdk.contract.channel import carries_documents, parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceReport, check_device
 from client_sdk.contract.errors import ChannelError
-from client_sdk.errors import ClientError, ClosedError, HandlerError, UnauthorizedError
+from client_sdk.errors import ClientError, ClosedError, HandlerError
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
     CheckDigest,
@@ -250,7 +250,7 @@ class OrderClient:
                 if delivery is not None:
                     return delivery
                 if self._finished is not None:
-                    raise _error_of(self._finished[0])
+                    raise error_of(self._finished[0])
                 await self._news.wait()
         finally:
             self._taking = False
@@ -345,13 +345,3 @@ class OrderClient:
         if self._shown != before:
             changed, self._status_changed = self._status_changed, asyncio.Event()
             changed.set()
-
-
-def _error_of(cause: Failure | Exception | None) -> Exception:
-    if isinstance(cause, Exception):
-        return cause
-    if cause is None:
-        return ClosedError("the client is closed")
-    if cause.kind == "unauthorized":
-        return UnauthorizedError(cause.detail)
-    return cause.cause or ClientError(cause.detail)

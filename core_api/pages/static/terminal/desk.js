@@ -108,11 +108,6 @@ export class Desk {
     return this.#renewal.takeLink(token);
   }
 
-  /** Whoever signs out is told nothing any more. */
-  signOut() {
-    this.panel.endPushes();
-  }
-
   close() {
     this.#closing.abort();
     this.#reach.keep(new Set());

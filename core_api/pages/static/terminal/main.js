@@ -27,7 +27,8 @@ function open(followed) {
 // is asked for another: what was not sent waits for it.
 function leave(why) {
   if (why === null && desk?.pending && !confirm(t("leaving"))) return;
-  if (why === null) desk?.signOut();
+  // Whoever signs out is told nothing any more.
+  if (why === null) desk?.panel.endPushes();
   desk?.close();
   signOut(why === null, desk?.token);
   reloadWith(why);
