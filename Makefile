@@ -174,10 +174,9 @@ format: $(READY) ## Bring everything into form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## Write docs/settings.md, docs/asyncapi.json and the page of the runbook anew
+docs: $(READY) ## Write docs/settings.md and docs/asyncapi.json anew
 	@$(BIN)/python -m deploy.settings_table
 	@$(BIN)/python -m deploy.asyncapi
-	@$(BIN)/python -m deploy.runbook
 
 lists: $(READY) ## Write the lists that the JavaScript holds anew from the Python contract
 	@$(BIN)/python -m deploy.contract_lists

@@ -12,7 +12,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,7 @@ _LOGGING: Final = (
 
 
 class KafkaServerError(YabamError):
-    """Kafka cannot be had or does not start; the text says why and what to do."""
+    """Kafka cannot be had, or has ended; the text says why and what to do."""
 
 
 def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
@@ -156,7 +155,9 @@ class KafkaServer:
         """Start it and return once it answers.
 
         Raises:
-            KafkaServerError: the port is taken, or it does not start.
+            KafkaServerError: its storage cannot be made.
+            PortTakenError: something else listens there.
+            ProcessError: it does not start.
         """
         check_free(self._port, f'make kafka KAFKA_ARGS="--port {self._port + 100}"')
         self._data.mkdir(parents=True, exist_ok=True)
@@ -165,8 +166,8 @@ class KafkaServer:
         )
         if not (self._data / "log" / "meta.properties").exists():
             self._format()
-        self.process.start()
-        self._wait_until_it_answers()
+        # A combined node opens its client port only once it serves.
+        self.process.start_and_wait(_ANSWERS_WITHIN_S, lambda: answers(self._port))
 
     def stop(self) -> None:
         """SIGTERM: flush and leave."""
@@ -236,17 +237,3 @@ class KafkaServer:
                 f"Kafka's storage could not be formatted in {self._data}:\n"
                 f"{done.stdout[-1000:]}{done.stderr[-1000:]}"
             )
-
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + _ANSWERS_WITHIN_S
-        while time.monotonic() < deadline:
-            if self.process.exit_status is not None:
-                raise KafkaServerError(f"Kafka ended at its start:\n{self.process.log_tail()}")
-            # A combined node opens its client port only once it serves.
-            if answers(self._port):
-                return
-            time.sleep(0.05)
-        self.process.kill()
-        raise KafkaServerError(
-            f"Kafka did not answer within {_ANSWERS_WITHIN_S:g} s:\n{self.process.log_tail()}"
-        )

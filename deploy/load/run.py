@@ -253,7 +253,7 @@ class LoadTest:
             heads = await ledger.heads(sorted(channels))
             tracks = await self._clients.settled(heads, _SETTLE_S)
             logs = await ledger.logs(heads)
-        verdict = judge(tracks, heads, logs, writer.written.by_channel)
+        verdict = judge(tracks, heads, logs, writer.written)
         for channel, why in self._clients.gave_up:
             verdict.gave_up += 1
             verdict.note(f"a client of {channel} gave up: {why}")

@@ -26,7 +26,6 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.load.clients.follower import Follower, Person, World
 from deploy.load.clients.messages import (
-    HEAD_SIZE,
     TOLD,
     Begin,
     ClientsSettled,
@@ -34,7 +33,7 @@ from deploy.load.clients.messages import (
     Settle,
     WasCut,
     framed,
-    length_of,
+    read_frame,
 )
 from deploy.load.clients.notes import Notes
 from deploy.load.plan import channel_of, place_of
@@ -121,8 +120,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     crowd: Crowd | None = None
     async with asyncio.TaskGroup() as group:
         tasks: list[asyncio.Task[None]] = []
-        while head := await _head(reader):
-            told = TOLD.decode(await reader.readexactly(length_of(head)))
+        while frame := await _frame(reader):
+            told = TOLD.decode(frame)
             if isinstance(told, Begin):
                 crowd = Crowd(told, notes)
                 tasks += [
@@ -144,9 +143,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         crowd.close()
 
 
-async def _head(reader: asyncio.StreamReader) -> bytes:
+async def _frame(reader: asyncio.StreamReader) -> bytes:
     try:
-        return await reader.readexactly(HEAD_SIZE)
+        return await read_frame(reader)
     except (asyncio.IncompleteReadError, ConnectionError):
         return b""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 import httptools
@@ -151,11 +152,15 @@ async def connect(address: tuple[str, int], source: str | None) -> OutgoingConne
     return made
 
 
+Done = Callable[[int, dict[str, str], bytes, str | None], None]
+"""Takes status, headers and body of an answer, and what was wrong; None: it is whole."""
+
+
 class Whole:
     """An answer that is collected and handed over at once.
 
     Args:
-        done: gets the status (0: none), the headers, the body and what was wrong.
+        done: gets it; the status is 0 where there is none.
         most: a longer body is cut off.
     """
 
@@ -180,15 +185,6 @@ class Whole:
     def ended(self, trouble: str | None) -> None:
         """Hand it over."""
         self._done(self._status, self._headers, bytes(self._body), trouble)
-
-
-class Done(Protocol):
-    """Takes a whole answer."""
-
-    def __call__(
-        self, status: int, headers: dict[str, str], body: bytes, trouble: str | None
-    ) -> None:
-        """It is there; `trouble` None: it is whole."""
 
 
 async def fetch(

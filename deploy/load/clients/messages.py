@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from typing import Final
 
@@ -84,10 +85,11 @@ def framed(message: Instruction | Tells) -> bytes:
     return _HEAD.pack(len(body)) + body
 
 
-HEAD_SIZE: Final = _HEAD.size
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    """The next message as it came, to be decoded by `TOLD` or `TELLS`.
 
-
-def length_of(head: bytes) -> int:
-    """How long the message is whose first `HEAD_SIZE` bytes these are."""
-    length: int = _HEAD.unpack(head)[0]
-    return length
+    Raises:
+        asyncio.IncompleteReadError, ConnectionError: there is none any more.
+    """
+    (length,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
+    return await reader.readexactly(length)

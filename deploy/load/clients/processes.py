@@ -15,7 +15,6 @@ from typing import Final, Self
 import msgspec
 
 from deploy.load.clients.messages import (
-    HEAD_SIZE,
     TELLS,
     Begin,
     ClientsSettled,
@@ -25,7 +24,7 @@ from deploy.load.clients.messages import (
     Settle,
     WasCut,
     framed,
-    length_of,
+    read_frame,
 )
 from deploy.load.measured.proof import Track
 from deploy.load.measured.timeline import Tally
@@ -214,8 +213,7 @@ class _ClientProcess:
     async def _read(self) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                head = await self._reader.readexactly(HEAD_SIZE)
-                told = TELLS.decode(await self._reader.readexactly(length_of(head)))
+                told = TELLS.decode(await read_frame(self._reader))
                 if isinstance(told, Report):
                     self.modes = told.modes
                     self._hear(told)

@@ -19,7 +19,7 @@ from client_sdk.printer_media.lines import Line
 
 
 def job(name: str, seq: int, **more: object) -> Job:
-    made = Job(name, seq, 1, "queued", 0, False, "", "en", 24, "text", [Line(name)])
+    made = Job(name, seq, 1, "queued", "en", 24, "text", [Line(name)])
     return replace(made, **more)
 
 
