@@ -77,9 +77,22 @@ async def spending(spent: Spent, seconds: float) -> dict[str, float]:
 
 
 async def cost_at(
-    steps_per_s: float, stack: Stack, spent: Spent, seconds: float, run: str
+    steps_per_s: float,
+    stack: Stack,
+    spent: Spent,
+    idle: dict[str, float],
+    seconds: float,
+    run: str,
 ) -> tuple[Cost, int]:
     """Place orders, measure in the middle, and let all of them end.
+
+    Args:
+        steps_per_s: how many steps are due a second.
+        stack: the installation.
+        spent: what its processes have spent.
+        idle: what they spend without orders, by `spending`.
+        seconds: how long to measure.
+        run: begins each order's reference.
 
     Returns:
         The cost, and how many steps there were in all.
@@ -98,7 +111,6 @@ async def cost_at(
     writer = Writer(
         door, steps_per_s / STEPS_OF_AN_ORDER, times, Tally(), random.Random(7), run, time.monotonic
     )  # fmt: skip
-    idle = await spending(spent, seconds)
     placing = asyncio.create_task(writer.place_for(LIFE_S + seconds))
     await asyncio.sleep(LIFE_S)
     before, began = len(times.answered), time.monotonic()
@@ -130,8 +142,10 @@ async def measured(
     await asyncio.sleep(SETTLES_S)
     steps = delivered = 0
     for number in range(rounds):
+        idle = await spending(spent, seconds)
         for rate in rates:
-            cost, taken = await cost_at(rate, stack, spent, seconds, f"{number}-{rate:g}-")
+            run = f"{number}-{rate:g}-"
+            cost, taken = await cost_at(rate, stack, spent, idle, seconds, run)
             found[rate].append(cost)
             steps += taken
     deadline = time.monotonic() + WITHIN_S
@@ -166,9 +180,11 @@ def table(found: dict[float, list[Cost]]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.steps", description=__doc__)
-    parser.add_argument("--rates", type=float, nargs="+", default=[10.0, 60.0, 500.0])
-    parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--rates", type=float, nargs="+", default=list(TARGETS_MS), help="steps a second"
+    )
+    parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     meter = QuietMeter()
     with installation(SETTINGS) as (stack, spent):
