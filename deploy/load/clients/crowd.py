@@ -42,6 +42,10 @@ _REPORT_EVERY_S: Final = 0.05
 _TURNS_TO_NOTICE: Final = 3
 """Of the event loop, until each client has been told of its connections' end."""
 _TOKEN_LIFETIME_S: Final = 86_400
+_FREEZE_EVERY: Final = 500
+"""After so many more clients those that are there are taken out of the collector's sight: they stay
+to the end. A collection that walks them all would stop this process for tens of milliseconds, which
+would count as the time that events take."""
 
 
 class Crowd:
@@ -70,11 +74,11 @@ class Crowd:
                 await asyncio.sleep(due - time.monotonic())
             elif len(self._followers) % 50 == 0:
                 await asyncio.sleep(0)
+            if len(self._followers) % _FREEZE_EVERY == 0:
+                gc.freeze()
             follower = Follower(self._person(number), self._world)
             self._followers.append(follower)
             follower.start()
-        # They stay to the end. A collection that walks them all would stop this process for tens
-        # of milliseconds, which would count as the time that events take.
         gc.freeze()
 
     def cut(self) -> None:

@@ -7,6 +7,7 @@ code that reads it. RFC 9112; one request at a time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import Final, Protocol, cast
@@ -144,12 +145,24 @@ async def connect(address: tuple[str, int], source: str | None) -> OutgoingConne
         # A port that is chosen before the kernel knows where to must be free of all that has been.
         begun.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         begun.bind((source, 0))
-        await loop.sock_connect(begun, address)
+        with contextlib.suppress(BlockingIOError):
+            begun.connect(address)
+        if not _is_connected(begun):
+            await loop.sock_connect(begun, address)
         _, made = await loop.create_connection(lambda: OutgoingConnection(address), sock=begun)
     except BaseException:
         begun.close()
         raise
     return made
+
+
+def _is_connected(begun: socket.socket) -> bool:
+    """On one machine the kernel has mostly connected it by now; then no loop has to wait for it."""
+    try:
+        begun.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 Done = Callable[[int, dict[str, str], bytes, str | None], None]
