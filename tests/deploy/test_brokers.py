@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.kafka.class_archive import ensure_class_archive
-from deploy.kafka.server import KafkaServer, class_archive, ensure_libs
+from deploy.kafka.server import KafkaServer, Member, class_archive, ensure_libs
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import PortTakenError
 
@@ -102,6 +102,30 @@ def test_an_archive_of_classes_that_does_not_fit_is_of_no_harm(
     server = KafkaServer(tmp_path / "kafka", other_libs)
     server.start()
     server.kill()
+
+
+def settings_in(path: Path) -> dict[str, str]:
+    lines = [line.partition("=") for line in path.read_text().splitlines()]
+    return {name: value for name, is_setting, value in lines if is_setting}
+
+
+@pytest.mark.kafka
+def test_a_folder_is_as_kafkas_tool_makes_it_and_no_other_nodes(
+    other_libs: Path, tmp_path: Path
+) -> None:
+    nodes = [
+        KafkaServer(tmp_path / f"node-{number}", other_libs, member=Member(number, {number: 1}))
+        for number in (1, 2, 3)
+    ]
+    for node in nodes:
+        node.prepare()
+    by_tool, *copies = [settings_in(node.log_folder / "meta.properties") for node in nodes]
+    for number, found in enumerate(copies, 2):
+        own = {"node.id": str(number), "directory.id": found["directory.id"]}
+        assert found == by_tool | own
+    assert len({one["directory.id"] for one in (by_tool, *copies)}) == 3
+    files = [sorted(path.name for path in node.log_folder.iterdir()) for node in nodes]
+    assert files[1:] == [files[0]] * 2
 
 
 @pytest.mark.kafka
