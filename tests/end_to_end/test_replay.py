@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 
 from client_sdk import OrderProducer
@@ -44,8 +46,8 @@ pytestmark = [
 def extra_settings() -> dict[str, str]:
     return {
         # Streams that end all the time, as well as the ones that we cut.
-        "YABAM_EVENTS_LIFETIME_MIN_S": "1",
-        "YABAM_EVENTS_LIFETIME_MAX_S": "4",
+        "YABAM_EVENTS_LIFETIME_MIN_S": "0.5",
+        "YABAM_EVENTS_LIFETIME_MAX_S": "2",
         "YABAM_STREAM_URL": "http://127.0.0.1:{proxy}/v1/stream",
     }
 
@@ -95,6 +97,16 @@ async def ordered(core_url: str, token: str, planned: list[Planned]) -> int:
     return summary.orders
 
 
+async def ended_by_their_lifetime(stack: Installation) -> int:
+    """How many streams the event server has ended because their time was over."""
+    headers = {"authorization": f"Bearer {stack.token('ops')}"}
+    async with httpx.AsyncClient(base_url=stack.events_url, headers=headers) as http:
+        metrics = (await http.get("/metrics")).text
+    ended = re.search(r'^yabam_events_streams_ended_total{reason="timeout"} (\S+)$', metrics, re.M)
+    assert ended is not None, metrics
+    return int(float(ended[1]))
+
+
 def given(followers: Sequence[Follower]) -> int:
     return sum(len(follower.seqs) for follower in followers)
 
@@ -122,6 +134,7 @@ async def test_no_event_of_2000_orders_is_lost_doubled_or_out_of_order(
         proven = await prove(stack.addresses.database, followers, within_s=30)
         assert proven > ORDERS * 5
         assert proxy.cuts > 20
+        assert await ended_by_their_lifetime(stack) > len(followers)
     finally:
         cutting.cancel()
         for follower in followers:
