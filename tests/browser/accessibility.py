@@ -14,7 +14,9 @@ SIDEWAYS: Final = "document.documentElement.scrollWidth - document.documentEleme
 
 async def violations(page: Page) -> list[str]:
     """Each rule with the elements that break it."""
-    await page.evaluate(f"globalThis.axe === undefined && (() => {{ {_AXE} }})()")
+    # Half a megabyte: sent once to each document that is looked at, not with each question.
+    if await page.evaluate("globalThis.axe === undefined"):
+        await page.evaluate(f"(() => {{ {_AXE} }})()")
     found: dict[str, Any] = await page.evaluate("axe.run({ resultTypes: ['violations'] })")
     return [
         f"{one['id']}: {', '.join(str(node['target']) for node in one['nodes'])}"
