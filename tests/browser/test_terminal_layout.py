@@ -100,16 +100,13 @@ def meal(number: int) -> dict[str, Any]:
 
 async def fill(store: Store, count: int) -> None:
     """Place so many orders; of a hundred, some are on their way."""
-
-    async def to_its_step(number: int) -> None:
+    for number in range(count):
         order = await store.place(**meal(number))
         steps = () if count < 100 else (
             (), (), (), ("accepted",), ("accepted", "preparing"), ("accepted", "ready"),
         )[number % 6]  # fmt: skip
         for to in steps:
             order = await store.step(order, to)
-
-    await several_at_once(to_its_step, range(count))
 
 
 async def expect_readable(page: Page) -> None:

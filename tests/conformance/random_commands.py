@@ -25,9 +25,9 @@ _STEPS: Final = ("accepted", "rejected", "preparing", "ready", "served", "paid",
 _NOTES: Final = ("", "hot", "김밥\u2028", "no \x1f nuts")
 
 
-def command_case(seed: str) -> Json:
-    """A schedule for the queue of commands."""
-    return _Play(seed).case()
+def command_play(seed: str) -> tuple[Json, Json]:
+    """A schedule for the queue of commands, and what the Python queue said to it meanwhile."""
+    return _Play(seed).played()
 
 
 class _Play:
