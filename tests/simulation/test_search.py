@@ -252,7 +252,8 @@ class Reader(pickle.Unpickler):
 
     def __init__(self, data: bytes, shared: list[object]) -> None:
         super().__init__(BytesIO(data))
-        self.persistent_load = shared.__getitem__
+        # No method of ours: it is called thirty times for each machine.
+        self.persistent_load = shared.__getitem__  # type: ignore[method-assign]
 
 
 def _explore(*first: Node) -> list[Node]:
