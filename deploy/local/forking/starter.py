@@ -53,9 +53,11 @@ class ForkServers:
 
     Args:
         modules: what may be run, as by `python -m`.
+        from_first: whether the first process of a kind is forked, too: for those who start more.
     """
 
-    def __init__(self, modules: Sequence[str] = (CLI,)) -> None:
+    def __init__(self, modules: Sequence[str] = (CLI,), *, from_first: bool = False) -> None:
+        self._from_first = from_first
         self._ours = tuple([sys.executable, "-m", module] for module in modules)
         self._once = _read_once(os.environ)
         self._folder = Path.cwd()
@@ -94,7 +96,7 @@ class ForkServers:
             with self._lock:
                 self._asked[kind] += 1
                 server = None
-                if kind in self._servers or self._asked[kind] > 1:
+                if self._from_first or kind in self._servers or self._asked[kind] > 1:
                     server = self._serving(kind, whole)
                 # What cannot be loaded is better told by the process itself.
                 if server is not None and server.loads():
