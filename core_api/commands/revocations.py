@@ -22,7 +22,7 @@ from core_api.revocations.statements import (
     revoke,
 )
 from server_common.limits import REVOCATIONS_BY_COMMAND
-from server_common.revocations.records import Kind
+from server_common.revocations.records import RevocationKind
 
 _POOL: Final = ("yabam-token", 30.0)
 _BY: Final = "yabam token revoke"
@@ -30,7 +30,7 @@ _MOST: Final = 1000
 
 
 class _Asked(NamedTuple):
-    kind: Kind
+    kind: RevocationKind
     name: str
     expires_at: datetime | None
     """When the token expires, if that is known."""
@@ -39,7 +39,12 @@ class _Asked(NamedTuple):
 
 
 def revoke_named(options: Namespace) -> None:
-    """Revoke a token, a session, or all that a subject was given until now."""
+    """Revoke a token, a session, or all that a subject was given until now.
+
+    Raises:
+        UsageError: that is no token, name or lifetime.
+        CoreError: the database refused or failed.
+    """
     asked = _asked(options)
     wanted = on_database(with_pool(*_POOL, lambda pool: _revoke(pool, asked)))
     say(

@@ -12,10 +12,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from core_api.dashboard.alerts import Spells
-from core_api.dashboard.figures import History
+from core_api.dashboard.figures import RoundHistory
 from core_api.dashboard.points import Point, StoredPoints, stored_of, to_store
-from core_api.dashboard.processes import Kind
-from core_api.dashboard.sampler import PERIOD_S, Look
+from core_api.dashboard.processes import ProcessKind
+from core_api.dashboard.sampler import PERIOD_S, ReadRound
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.postgres.trim_around_damage import trim_by_age
@@ -107,14 +107,14 @@ class DayKeeper:
         self,
         pool: Pool,
         owner: str,
-        looking: Callable[[], AbstractAsyncContextManager[Look]],
-        kinds: MutableMapping[str, Kind],
+        looking: Callable[[], AbstractAsyncContextManager[ReadRound]],
+        kinds: MutableMapping[str, ProcessKind],
     ) -> None:
         self._pool = pool
         self._owner = owner
         self._looking = looking
         self._kinds = kinds
-        self._history: History | None = None
+        self._history: RoundHistory | None = None
 
     async def run(self) -> None:
         """Go on for ever."""
@@ -145,9 +145,9 @@ class DayKeeper:
         await store(self._pool, self._owner, to_store(figures, self._kinds))
 
 
-def _over_a_minute() -> History:
+def _over_a_minute() -> RoundHistory:
     window_s = _EVERY_S + 2 * PERIOD_S
-    return History(Spells(), window_s, window_s)
+    return RoundHistory(Spells(), window_s, window_s)
 
 
 def moments(points: list[StoredPoints]) -> list[tuple[int, list[str]]]:

@@ -19,8 +19,8 @@ from core_api.dashboard.day import DayKeeper, moments, read_day
 from core_api.dashboard.figures import Round
 from core_api.dashboard.overview import count_modes, read_overview
 from core_api.dashboard.points import kinds_of
-from core_api.dashboard.processes import Kind, ProcessReading
-from core_api.dashboard.sampler import Look, Moments, Sampler
+from core_api.dashboard.processes import ProcessKind, ProcessReading
+from core_api.dashboard.sampler import Moments, ReadRound, Sampler
 from core_api.dashboard.scrape import ANSWER_WITHIN_S, Scraper, reading_of
 from core_api.dashboard.waiting import Overview
 from core_api.errors import UnavailableError
@@ -72,7 +72,7 @@ class OpsWatch:
         # read them all with it.
         self._asked = ((cores, tokens), (nodes, node_tokens))
         self._registry = registry
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, ProcessKind] = {}
 
     def sampler(
         self, grafana: str, most_viewers: int, uniform: Callable[[float, float], float]
@@ -97,7 +97,7 @@ class OpsWatch:
         return DayKeeper(self._pool, owner, self._looking, self._kinds)
 
     @asynccontextmanager
-    async def _looking(self) -> AsyncIterator[Look]:
+    async def _looking(self) -> AsyncIterator[ReadRound]:
         if not self._kinds:
             await self._past()
         limits = httpx.Limits(max_connections=50)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
 from core_api.http.probes import refusal_by
-from core_api.ingest.applier import Applier, OrderCommands
+from core_api.ingest.applier import Applier, WritePath
 from core_api.ingest.consumer import GROUP, Ingest
 from core_api.ingest.dead_letters import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
@@ -53,7 +53,7 @@ class Devices(Protocol):
 
 async def run_ingest(
     *,
-    commands: OrderCommands,
+    commands: WritePath,
     devices: Callable[[CollectorRegistry], Devices],
     check: Callable[[], Awaitable[None]],
     kafka: Kafka,

@@ -49,7 +49,7 @@ from core_api.orders.lifecycle import (
 )
 from core_api.orders.locked_rows import held_by_others
 from core_api.orders.reading import OrderRead, read_order
-from core_api.orders.writes import KeyClaim, Write, WriteOutcome, WriteResult
+from core_api.orders.writes import KeyClaim, OrderWrite, WriteOutcome, WriteResult
 from core_api.orders.writing import OrderWriter
 from core_api.postgres.lock_queues import LockQueues
 from core_api.postgres.pool import Pool
@@ -101,7 +101,7 @@ class OrderService:
         self._new_id = new_id
         self._committed = committed
         by = pool if writing is None else writing
-        self._writes: LockQueues[Write, WriteResult | Exception] = LockQueues(
+        self._writes: LockQueues[OrderWrite, WriteResult | Exception] = LockQueues(
             OrderWriter(by, open_limits).write_each,
             lambda writes: held_by_others(by, writes),
             lock_turns,
@@ -349,7 +349,7 @@ class OrderService:
     ) -> WriteResult:
         check_size(rows)
         shard = partition_of(rows.change.after.store_id, self._partitions)
-        result = await self._writes.ask(Write(rows, shard, claim, rules))
+        result = await self._writes.ask(OrderWrite(rows, shard, claim, rules))
         if isinstance(result, Exception):
             raise result
         if (scope := result.outcome.scope) is not None:

@@ -7,15 +7,15 @@ from typing import Final, get_args
 from client_sdk.printer_media.lines import LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES, LineStyle
 from core_api.documents.definitions import Definition
 from core_api.documents.schemas import DAY_S, NAME, by_id, closed_object, whole_object
-from core_api.printing.jobs import MOST_DETAIL, State
+from core_api.printing.jobs import MOST_DETAIL, JobState
 from core_api.printing.routing import (
     MOST_COPIES,
     MOST_PRINTERS,
     PRINTED_STATUSES,
     PRINTING,
-    Kind,
     Language,
     Media,
+    TicketKind,
 )
 
 _ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}
@@ -73,7 +73,7 @@ PRINT_DEFINITION: Final = Definition(
         {
             "order": _ID,
             "version": _COUNT,
-            "kind": {"enum": list(get_args(Kind))},
+            "kind": {"enum": list(get_args(TicketKind))},
             "copy": _COPIES,
             "copies": _COPIES,
             "seq": _COUNT,
@@ -95,7 +95,7 @@ PRINT_DEFINITION: Final = Definition(
                 ),
                 "maxItems": MOST_LINES,
             },
-            "state": {"enum": list(get_args(State))},
+            "state": {"enum": list(get_args(JobState))},
             "attempts": _COUNT,
             "repeat": {"type": "boolean"},
             "waits": {"type": "boolean"},

@@ -20,7 +20,7 @@ from server_common.devices.mqtt_topics import StarCall
 if TYPE_CHECKING:
     from server_common.devices.identity import Identity
 
-Mode = Literal["trigger", "full"]
+StarMode = Literal["trigger", "full"]
 """`trigger`: the printer polls when it is called; `full`: it takes its jobs over MQTT."""
 LOOK_EVERY_S: Final = 0.5
 WAITING_EVERY_S: Final = 5.0
@@ -80,7 +80,7 @@ class StarPrinters:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def keep(self, identity: Identity, mac: str, mode: Mode = "trigger") -> bool:
+    async def keep(self, identity: Identity, mac: str, mode: StarMode = "trigger") -> bool:
         """Note the MAC address of a registered printer, and how it is told to take its jobs. False:
         another printer has the address, or the registration has ended meanwhile.
 

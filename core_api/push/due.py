@@ -14,7 +14,7 @@ from typing import Final
 
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.browsers import DueBrowser
-from core_api.push.messages import Told
+from core_api.push.messages import PushMessage
 from core_api.push.rules import PAUSE_S
 from core_api.push.subscribers import STANDING, Statements, Subscribers
 from core_api.revocations.watching import Revoked
@@ -188,9 +188,9 @@ class Due(DueBrowser):
         return self.store_id, self.device, self.fence
 
     @property
-    def told(self) -> Told:
+    def told(self) -> PushMessage:
         """What it is told."""
-        return Told(self.store_id, self.count, self.language)
+        return PushMessage(self.store_id, self.count, self.language)
 
     @property
     def topic(self) -> str:

@@ -26,7 +26,7 @@ from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
 from core_api.restore.guard import LifetimeGuard
-from core_api.restore.main import Log
+from core_api.restore.main import RelayLog
 from core_api.revocations.telling import Teller
 from server_common.kafka.connection import chain_of
 from server_common.ops.process import observed
@@ -72,7 +72,7 @@ async def run_relay(
         Outbox(pool, relay_id, settings.relay_lease_s),
         publisher,
         LifetimeGuard(
-            Log(pool, kafka, topic, settings.relay_lease_s),
+            RelayLog(pool, kafka, topic, settings.relay_lease_s),
             partitions,
             metrics.epochs.inc,
             metrics.promotions.inc,

@@ -15,7 +15,7 @@ from core_api.errors import TooManyRevocationsError
 from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.postgres.trim_around_damage import trim_by_age
 from server_common.limits import REVOCATIONS
-from server_common.revocations.records import Kind, Revocation, key_of
+from server_common.revocations.records import Revocation, RevocationKind, key_of
 
 PAGE: Final = 5000
 
@@ -53,7 +53,7 @@ SELECT kind, name, before, until, made_by, made_at FROM revocations ORDER BY id 
 class NewRevocation:
     """What somebody wants revoked."""
 
-    kind: Kind
+    kind: RevocationKind
     name: str
     """The token's `jti`, the session's `sid`, or the subject."""
     before: int
@@ -152,5 +152,5 @@ trim_revocations: Final = trim_by_age("revocations", "kind, name", "until")
 """Forgets those whose last token expired long ago."""
 
 
-def _revocation(kind: Kind, name: str, before: int) -> Revocation:
+def _revocation(kind: RevocationKind, name: str, before: int) -> Revocation:
     return Revocation(kind, key_of(kind, name), before)

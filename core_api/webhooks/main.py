@@ -18,7 +18,7 @@ from core_api.webhooks.addresses import Networks
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
 from core_api.webhooks.registrations import read_standing
-from core_api.webhooks.sender import Sender
+from core_api.webhooks.sender import WebhookSender
 from core_api.webhooks.signing import webhook_keys
 from server_common.errors import SettingsError
 from server_common.ops.process import observed
@@ -62,7 +62,7 @@ async def run_webhooks(
     if keys is None:
         raise SettingsError("YABAM_WEBHOOKS_KEYS names no key: no webhook could be signed")
     poster = Poster(Networks(settings.webhooks_networks))
-    sender = Sender(pool, poster, keys, metrics, lambda: datetime.now(UTC))
+    sender = WebhookSender(pool, poster, keys, metrics, lambda: datetime.now(UTC))
     hints = Hints(pool, settings.session_url, sender.wake)
     try:
         async with observed(

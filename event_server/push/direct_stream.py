@@ -1,8 +1,8 @@
 """A connection whose first request opens a stream: one object is its protocol and its subscriber.
 
 Nearly every connection is one. It holds nothing that only other requests need: whatever else its
-client sends, and whatever comes after its stream, is left to a `Connection`, which takes its place
-at the transport.
+client sends, and whatever comes after its stream, is left to an `EdgeConnection`, which takes its
+place at the transport.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from uvicorn.server import ServerState
 from client_sdk.contract.socket import STREAM_PATH
 from event_server.push.requests import Asked
 from event_server.push.stream_requests import Block
-from event_server.push.subscriber import EdgeStream, Written
+from event_server.push.subscriber import BeingWritten, EdgeStream
 from event_server.streams.request_rules import parse_request
 
 if TYPE_CHECKING:
-    from event_server.push.protocol import Connection, Edge
+    from event_server.push.protocol import Edge, EdgeConnection
 
 log = structlog.get_logger()
 
@@ -112,12 +112,12 @@ class DirectStream(EdgeStream, asyncio.Protocol):
 
     # The stream -----------------------------------------------------------------------------
 
-    def too_slow(self, stream: Written) -> None:
+    def too_slow(self, stream: BeingWritten) -> None:
         """End the stream: its client reads too slowly."""
         edge = self._serving.edge
         edge.streams.slow(stream, edge.monotonic())
 
-    def finish(self, stream: Written) -> None:
+    def finish(self, stream: BeingWritten) -> None:
         """Finish the response: its last byte has left."""
         if self._is_open:
             owner = self._owner if self._owner is not self else self._give_way()
@@ -148,7 +148,7 @@ class DirectStream(EdgeStream, asyncio.Protocol):
             log.exception("request_failed", path=STREAM_PATH)
             self.transport.abort()
 
-    def _give_way(self) -> Connection:
+    def _give_way(self) -> EdgeConnection:
         """Let a connection that can do everything take this one's place."""
         serving = self._serving
         stream = self if self._is_open else None

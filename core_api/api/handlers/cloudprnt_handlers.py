@@ -41,7 +41,7 @@ from core_api.printing.cloudprnt import (
 )
 from core_api.printing.jobs import Job
 from core_api.printing.star.jobs import StarJobs
-from core_api.printing.star_printers import Mode, StarPrinters
+from core_api.printing.star_printers import StarMode, StarPrinters
 from server_common.devices.identity import parse_user
 from server_common.limits import CLOUDPRNT_POLL_BYTES
 
@@ -74,14 +74,14 @@ class CloudPrnt:
         verify: Verify,
         stars: StarPrinters,
         broker: tuple[str, int] | None,
-        mode: Mode,
+        mode: StarMode,
     ) -> None:
         self._jobs = jobs
         self._gate = gate
         self._verify = verify
         self._stars = stars
         self._broker = broker
-        self._mode: Mode = mode
+        self._mode: StarMode = mode
 
     def routes(self) -> list[Route]:
         """The routes. They stand in no table of ours: the vendor has described them."""
@@ -100,6 +100,7 @@ class CloudPrnt:
 
         Raises:
             BadRequestError: it is no poll.
+            UnauthorizedError: no printer has this secret, or user name and password.
         """
         printer, media = await self._printer_of(request)
         body = await read_request_body(request, CLOUDPRNT_POLL_BYTES)
@@ -111,7 +112,11 @@ class CloudPrnt:
         return json_answer(answer)
 
     async def job(self, request: Request) -> Response:
-        """GET: the job in the media type that the printer asks for."""
+        """GET: the job in the media type that the printer asks for.
+
+        Raises:
+            UnauthorizedError: no printer has this secret, or user name and password.
+        """
         printer, media = await self._printer_of(request)
         wanted = request.query_params.get("type")
         return await self._gate.bounded(
@@ -125,7 +130,11 @@ class CloudPrnt:
         )
 
     async def confirm(self, request: Request) -> Response:
-        """DELETE: what became of the job."""
+        """DELETE: what became of the job.
+
+        Raises:
+            UnauthorizedError: no printer has this secret, or user name and password.
+        """
         printer, _ = await self._printer_of(request)
         query = request.query_params
         step, detail = outcome_of(query.get("code", ""))
@@ -135,7 +144,11 @@ class CloudPrnt:
         return Response(status_code=200, headers=NO_STORE)
 
     async def setting(self, request: Request) -> Response:
-        """GET cloudprnt-setting.json: which versions of the protocol are spoken here."""
+        """GET cloudprnt-setting.json: which versions of the protocol are spoken here.
+
+        Raises:
+            UnauthorizedError: no printer has this secret, or user name and password.
+        """
         await self._printer_of(request)
         user, password = _named(request)
         mac = mac_of(request.query_params.get("mac"))

@@ -16,7 +16,7 @@ from core_api.access.tokens import TokenKeys
 from core_api.api.answers import done, json_answer
 from core_api.api.gate import Gate
 from core_api.api.request_parts import JsonBody, device_id_of, store_of
-from core_api.devices.commands.lifecycle import Commands, NewCommand
+from core_api.devices.commands.lifecycle import CommandLifecycle, NewCommand
 from core_api.devices.permissions import check_keeps, check_sees
 from core_api.devices.registrations import (
     NewDevice,
@@ -82,7 +82,7 @@ class DevicesApi:
     def __init__(
         self,
         registrations: Registrations,
-        commands: Commands,
+        commands: CommandLifecycle,
         log: DeviceLog,
         pool: Pool,
         tokens: TokenKeys,
@@ -158,7 +158,11 @@ class DevicesApi:
         return Response(picture.content, 200, headers, picture.media_type)
 
     async def token(self, request: Request) -> Response:
-        """POST /v1/devices/token: an access token for a device's user name and password."""
+        """POST /v1/devices/token: an access token for a device's user name and password.
+
+        Raises:
+            UnauthorizedError: no device has them now.
+        """
         login = await LOGIN.read(request)
         identity = await self._gate.bounded(lambda: self._identity_of(login))
         caller = _caller(identity)

@@ -58,13 +58,22 @@ class OpsApi:
         self._gate = gate
 
     async def day(self, request: Request) -> Response:
-        """GET /v1/ops/day."""
+        """GET /v1/ops/day.
+
+        Raises:
+            ForbiddenError: the caller is not of role ops.
+        """
         self._caller(request)
         points = await self._gate.bounded(lambda: charted_day(self._pool))
         return json_answer(Day(points))
 
     async def acknowledge(self, request: Request) -> Response:
-        """POST /v1/ops/acknowledgements."""
+        """POST /v1/ops/acknowledgements.
+
+        Raises:
+            ForbiddenError: the caller is not of role ops.
+            NotFoundError: there is no such alert now.
+        """
         caller = self._caller(request)
         wanted = await ACKNOWLEDGEMENT.read(request)
         with self._gate.admit():

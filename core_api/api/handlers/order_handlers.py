@@ -179,6 +179,7 @@ class CoreApi:
 
         Raises:
             ForbiddenError: the caller is no owner.
+            BadRequestError: the request names no device.
         """
         caller = self._gate.caller_of(request)
         device = _device_named(request).device

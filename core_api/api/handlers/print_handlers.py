@@ -17,7 +17,7 @@ from core_api.api.answers import json_answer
 from core_api.api.gate import Gate
 from core_api.api.request_parts import JsonBody
 from core_api.errors import BadRequestError, ForbiddenError
-from core_api.printing.jobs import MOST_DETAIL, State, Step
+from core_api.printing.jobs import MOST_DETAIL, JobState, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import HELD_S
@@ -60,7 +60,7 @@ class PrintStep(Struct, frozen=True, forbid_unknown_fields=True):
 class PrintState(Struct, frozen=True):
     """A job after a step."""
 
-    state: State
+    state: JobState
     attempts: int
     repeat: bool
     """Whether the paper must say that it may have been printed before."""
@@ -88,7 +88,12 @@ class PrintApi:
         self._gate = gate
 
     async def hold(self, request: Request) -> Response:
-        """POST /v1/stores/{id}/devices/{device}/printer."""
+        """POST /v1/stores/{id}/devices/{device}/printer.
+
+        Raises:
+            BadRequestError: the path names no device.
+            ForbiddenError: the caller may not print there.
+        """
         caller = self._gate.caller_of(request)
         printer = _printer_of(request)
         _check(caller, printer, "take")
@@ -100,7 +105,8 @@ class PrintApi:
         """POST /v1/stores/{id}/devices/{device}/prints/{print}.
 
         Raises:
-            BadRequestError: that is no name of a print job.
+            BadRequestError: the path names no device, or no print job.
+            ForbiddenError: the caller may not take such a step there.
         """
         caller = self._gate.caller_of(request)
         printer = _printer_of(request)

@@ -130,7 +130,11 @@ class StateApi:
         return encoded_answer(await self.settle(request))
 
     async def client(self, request: Request) -> Response:
-        """GET /v1/edits: how far a client's edits are settled; its sessions go on."""
+        """GET /v1/edits: how far a client's edits are settled; its sessions go on.
+
+        Raises:
+            BadRequestError: the query names no client.
+        """
         caller = self._gate.caller_of(request)
         client = _parameter(request, "client")
         subject = f"{caller.role}:{caller.subject}"
@@ -149,6 +153,8 @@ class StateApi:
 
         Raises:
             NotFoundError: there is no such document, or its history does not go back so far.
+            BadRequestError: the query names no document, or a version that is none.
+            ForbiddenError: the caller may not follow its channel.
         """
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
@@ -169,7 +175,12 @@ class StateApi:
         return Response(body, media_type=JSON, headers=NO_STORE if version is None else _KEPT)
 
     async def events(self, request: Request) -> Response:
-        """GET /v1/documents/events: a document's history."""
+        """GET /v1/documents/events: a document's history.
+
+        Raises:
+            BadRequestError: the query names no document, or a position that is none.
+            ForbiddenError: the caller may not follow its channel.
+        """
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
         after = parse_position(request.query_params.get("after", "0"))
@@ -190,7 +201,11 @@ class StateApi:
         return json_answer(page)
 
     async def order_events(self, request: Request) -> Response:
-        """GET /v1/orders/{id}/events: an order's history."""
+        """GET /v1/orders/{id}/events: an order's history.
+
+        Raises:
+            BadRequestError: `after` is no version.
+        """
         caller = self._gate.caller_of(request)
         after = _number(request, "after", _MOST_VERSION) or 0
         with self._gate.admit():

@@ -33,7 +33,7 @@ from core_api.errors import (
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.postgres.trim_around_damage import trim_by_age
-from core_api.system_edits.in_transaction import Change, change_documents
+from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result
 from server_common.errors import DeviceMessageError
@@ -117,7 +117,7 @@ class DeviceCommands(Struct, frozen=True):
     """The newest first, at most `LISTED`."""
 
 
-class Commands:
+class CommandLifecycle:
     """Commands that people send to devices.
 
     Args:
@@ -192,7 +192,7 @@ class Commands:
         return made, True
 
 
-def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> Change:
+def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> SystemChange:
     """What makes the command's document say the same as the command."""
     value: Value = {
         "name": command.name,
@@ -202,12 +202,12 @@ def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> 
         "expires_at": rfc3339(command.expires_at),
         "by": command.by,
     }
-    return Change(channel, f"command.{command.id}", lambda _old, _now: value, ends_at)
+    return SystemChange(channel, f"command.{command.id}", lambda _old, _now: value, ends_at)
 
 
 async def take_result(
     connection: Connection, identity: Identity, result: Result
-) -> list[Change] | None:
+) -> list[SystemChange] | None:
     """Note a device's answer in the caller's transaction.
 
     Returns:

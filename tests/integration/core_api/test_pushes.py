@@ -34,7 +34,7 @@ from core_api.webhooks.addresses import Networks
 from core_api.webhooks.posting import Poster
 from core_api.wiring import utc_now
 from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_AT_ONCE_OWNER, PUSHES_OF_STORE
-from server_common.revocations.records import Kind
+from server_common.revocations.records import RevocationKind
 from tests.integration.core_api.push_parts import KEYS, Shop, holder, telling
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.push_service import PushService
@@ -43,10 +43,10 @@ from tests.webhook_receiver import status
 pytestmark = pytest.mark.xdist_group("webhooks")
 
 ANN = holder()
-REVOKED: dict[Kind, str] = {"token": "t-ann-1", "session": "s-ann-1", "subject": "ann"}
+REVOKED: dict[RevocationKind, str] = {"token": "t-ann-1", "session": "s-ann-1", "subject": "ann"}
 
 
-async def sign_out(shop: Shop, kind: Kind) -> None:
+async def sign_out(shop: Shop, kind: RevocationKind) -> None:
     """Ann is signed out: everywhere, or on her device 1."""
     before = int(time.time()) if kind == "subject" else 0
     await revoke(shop.pool, NewRevocation(kind, REVOKED[kind], before, None, "ops-1"))
@@ -474,7 +474,7 @@ async def test_a_browser_that_is_removed_is_told_nothing(shop: Shop, service: Pu
 
 @pytest.mark.parametrize("kind", REVOKED)
 async def test_a_browser_hears_nothing_once_its_owner_s_token_was_revoked(
-    shop: Shop, service: PushService, kind: Kind
+    shop: Shop, service: PushService, kind: RevocationKind
 ) -> None:
     store = new_store()
     for number, owner in (("1", "ann"), ("2", "bea")):
@@ -494,7 +494,7 @@ async def test_a_browser_hears_nothing_once_its_owner_s_token_was_revoked(
 
 @pytest.mark.parametrize("kind", REVOKED)
 async def test_a_browser_of_a_revoked_token_is_forgotten_though_no_order_waits(
-    shop: Shop, service: PushService, kind: Kind
+    shop: Shop, service: PushService, kind: RevocationKind
 ) -> None:
     store = new_store()
     for number, owner in (("1", "ann"), ("2", "bea")):
