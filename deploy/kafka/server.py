@@ -13,7 +13,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ def _new_directory_id() -> str:
 
 
 class KafkaServerError(YabamError):
-    """Kafka cannot be had or does not start; the text says why and what to do."""
+    """Kafka cannot be had, or has ended; the text says why and what to do."""
 
 
 def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
@@ -168,12 +167,14 @@ class KafkaServer:
         """Start it and return once it answers.
 
         Raises:
-            KafkaServerError: the port is taken, or it does not start.
+            KafkaServerError: its storage cannot be made.
+            PortTakenError: something else listens there.
+            ProcessError: it does not start.
         """
         check_free(self._port, f'make kafka KAFKA_ARGS="--port {self._port + 100}"')
         self.prepare()
-        self.process.start()
-        self._wait_until_it_answers()
+        # A combined node opens its client port only once it serves.
+        self.process.start_and_wait(_ANSWERS_WITHIN_S, lambda: answers(self._port))
 
     def prepare(self) -> None:
         """Write its settings, and make its folder if it is new.
@@ -284,17 +285,3 @@ class KafkaServer:
             name, is_setting, _ = line.partition("=")
             lines.append(f"{name}={own[name]}" if is_setting and name in own else line)
         return "\n".join([*lines, ""])
-
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + _ANSWERS_WITHIN_S
-        while time.monotonic() < deadline:
-            if self.process.exit_status is not None:
-                raise KafkaServerError(f"Kafka ended at its start:\n{self.process.log_tail()}")
-            # A combined node opens its client port only once it serves.
-            if answers(self._port):
-                return
-            time.sleep(0.05)
-        self.process.kill()
-        raise KafkaServerError(
-            f"Kafka did not answer within {_ANSWERS_WITHIN_S:g} s:\n{self.process.log_tail()}"
-        )
