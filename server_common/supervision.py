@@ -117,6 +117,13 @@ class Supervisor:
             await self._sleep(task.pause_s)
 
 
+async def until_left(run: Work, left: asyncio.Event) -> None:
+    """Run until that returns, as it was told to stop; say so, and wait to be cancelled."""
+    await run()
+    left.set()
+    await asyncio.Event().wait()
+
+
 def is_being_cancelled() -> bool:
     """Whether somebody cancels the task that runs.
 

@@ -8,20 +8,23 @@ import httpx
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
-from core_api.http.probes import ops_app
-from server_common.ops.server import OpsServer
+from core_api.http.probes import refusal_by
+from server_common.ops.server import OpsServer, ops_app
 from server_common.sockets import bind
 
 
-def nobody(_token: str) -> None:
+def nobody(_token: str) -> Caller:
     raise UnauthorizedError("no such token")
 
 
 async def test_a_server_that_is_killed_from_inside_goes_on_says_so_and_can_be_stopped() -> None:
     listener = bind("127.0.0.1", 0, "none")
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/healthz"
-    server = OpsServer(ops_app(CollectorRegistry(), nobody, lambda: True, lambda: None), listener)  # type: ignore[arg-type]
+    server = OpsServer(
+        ops_app(CollectorRegistry(), refusal_by(nobody), lambda: True, lambda: None), listener
+    )
     with capture_logs() as logs:
         server.start()
         async with httpx.AsyncClient() as client, asyncio.timeout(20):
@@ -39,7 +42,7 @@ async def test_a_server_that_is_killed_from_inside_goes_on_says_so_and_can_be_st
 
 
 async def test_a_refusal_is_the_problem_that_every_other_server_answers() -> None:
-    app = ops_app(CollectorRegistry(), nobody, lambda: True, lambda: "no Kafka")  # type: ignore[arg-type]
+    app = ops_app(CollectorRegistry(), refusal_by(nobody), lambda: True, lambda: "no Kafka")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
         without = await client.get("/metrics")
