@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from server_common.kafka.settings import KafkaAccessSettings
+from server_common.limits import RINGS_BYTES, SLOW_CLIENT_BYTES
 from server_common.settings.groups import (
     DeviceTopicSettings,
     EventsTopicSettings,
@@ -91,7 +92,7 @@ class EventSettings(
         256, ge=1, le=100_000, description="How many events are kept per channel"
     )
     events_ring_bytes: int = Field(
-        128 * 1024 * 1024,
+        RINGS_BYTES,
         ge=64 * 1024,
         description="How many bytes of events are kept in all; over it the oldest go early",
     )
@@ -121,7 +122,7 @@ class EventSettings(
         20_000, ge=1, description="How many streams may be open at once; beyond it they get 503"
     )
     events_buffer_bytes: int = Field(
-        256 * 1024,
+        SLOW_CLIENT_BYTES,
         ge=1024,
         description="How much may wait in memory for one slow client before its stream is ended",
     )

@@ -19,7 +19,7 @@ from core_api.http.probes import ops_app
 from server_common.devices.identity import DeviceKeys
 from server_common.mqtt.broker import Broker, parse_address
 from server_common.ops.server import OpsServer
-from server_common.supervision import Supervisor
+from server_common.supervision import counted_by
 from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def run_broker_admin(
         metrics,
         time.monotonic,
     )
-    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    tasks = counted_by(metrics.restarts)
     app = ops_app(
         registry,
         verify,
@@ -67,7 +67,7 @@ async def run_broker_admin(
         lambda: tasks.trouble or admin.trouble,
     )
     certificate = watched(settings.certificate, registry)
-    server = OpsServer(app, listener, certificate)
+    server = OpsServer(app, listener, certificate, counted_by(metrics.restarts))
     server.start()
     if certificate is not None:
         tasks.start("certificate", certificate.keep, essential=False)

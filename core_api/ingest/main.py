@@ -21,7 +21,7 @@ from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
 from server_common.kafka.connection import Kafka, chain_of
 from server_common.ops.server import OpsServer
-from server_common.supervision import Supervisor
+from server_common.supervision import counted_by
 from server_common.tls.metrics import watched
 
 _DRAIN_S: Final = 5.0
@@ -107,7 +107,7 @@ async def run_ingest(
     )
     of_devices = devices(registry)
     left, devices_left = asyncio.Event(), asyncio.Event()
-    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    tasks = counted_by(metrics.restarts)
     app = ops_app(
         registry,
         verify,
@@ -115,7 +115,7 @@ async def run_ingest(
         lambda: tasks.trouble or ingest.trouble or of_devices.trouble,
     )
     certificate = watched(tls, registry, chain_of(kafka))
-    server = OpsServer(app, listener, certificate)
+    server = OpsServer(app, listener, certificate, counted_by(metrics.restarts))
     server.start()
     if certificate is not None:
         tasks.start("certificate", certificate.keep, essential=False)

@@ -30,7 +30,7 @@ from core_api.restore.main import Log
 from core_api.revocations.telling import Teller
 from server_common.kafka.connection import chain_of
 from server_common.ops.server import OpsServer
-from server_common.supervision import Supervisor
+from server_common.supervision import counted_by
 from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ async def run_relay(
         lambda: int(time.time() * 1000),
     )
     left = asyncio.Event()
-    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    tasks = counted_by(metrics.restarts)
     app = ops_app(registry, verify, lambda: relay.healthy, lambda: tasks.trouble or relay.trouble)
     certificate = watched(settings.certificate, registry, chain_of(settings.cluster))
-    server = OpsServer(app, listener, certificate)
+    server = OpsServer(app, listener, certificate, counted_by(metrics.restarts))
     server.start()
     if certificate is not None:
         tasks.start("certificate", certificate.keep, essential=False)

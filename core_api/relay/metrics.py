@@ -11,7 +11,6 @@ from server_common.ops.metrics import MetricFactory
 
 CHANGES: Final = ("claimed", "released", "lost")
 FAILURES: Final = ("kafka", "postgres", "settings")
-TASKS: Final = ("relay", "hints", "reach", "commands", "revocations", "certificate")
 
 
 class RelayMetrics:
@@ -50,7 +49,7 @@ class RelayMetrics:
         self.restarts = metrics.counter(
             "yabam_relay_task_restarts",
             "Background tasks that ended and were started again",
-            task=TASKS,
+            task=(),
         )
         self.batch = metrics.histogram(
             "yabam_relay_batch_events",

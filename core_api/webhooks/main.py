@@ -23,7 +23,7 @@ from core_api.webhooks.signing import webhook_keys
 from server_common.errors import SettingsError
 from server_common.logs import get_logger
 from server_common.ops.server import OpsServer
-from server_common.supervision import Supervisor
+from server_common.supervision import counted_by
 from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def run_webhooks(
         raise SettingsError("YABAM_WEBHOOKS_KEYS names no key: no webhook could be signed")
     poster = Poster(Networks(settings.webhooks_networks))
     sender = Sender(pool, poster, keys, metrics, lambda: datetime.now(UTC))
-    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    tasks = counted_by(metrics.restarts)
     app = ops_app(
         registry,
         verify,
@@ -76,7 +76,7 @@ async def run_webhooks(
         lambda: tasks.trouble or sender.trouble,
     )
     certificate = watched(settings.certificate, registry)
-    server = OpsServer(app, listener, certificate)
+    server = OpsServer(app, listener, certificate, counted_by(metrics.restarts))
     server.start()
     if certificate is not None:
         tasks.start("certificate", certificate.keep, essential=False)

@@ -30,7 +30,7 @@ from server_common.kafka.connection import chain_of
 from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, parse_address
 from server_common.ops.server import OpsServer
-from server_common.supervision import Supervisor
+from server_common.supervision import counted_by
 from server_common.tls.metrics import watched
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def run_gateway(
         Up(one, sink, metrics, clock, lambda: time.time_ns() // 1_000_000)
         for one in _ways_up(settings, broker, name)
     )
-    tasks = Supervisor(lambda task: metrics.restarts.labels(task).inc())
+    tasks = counted_by(metrics.restarts)
     certificate = watched(settings.certificate, registry, chain_of(settings.cluster))
     server = OpsServer(
         probes_app(
@@ -90,6 +90,7 @@ async def run_gateway(
         ),
         listener,
         certificate,
+        counted_by(metrics.restarts),
     )
     server.start()
     if certificate is not None:

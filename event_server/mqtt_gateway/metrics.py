@@ -97,5 +97,4 @@ class GatewayMetrics:
         for reason in REASONS:
             self.dead_letters.labels(reason)
         for task in TASKS:
-            self.restarts.labels(task)
             self.sessions.labels(task)

@@ -220,7 +220,8 @@ TABLE: Final[tuple[Limit, ...]] = (
     # What goes through Kafka to the event servers, and from them to clients.
     Limit("largest event", limits.EVENT_LINE, "bytes", "follows from `order`", "cannot be"),
     Limit("publication", limits.PUBLICATION_BYTES, "bytes", "relay", "the next publication"),
-    Limit("producer's request", limits.PRODUCER_REQUEST_BYTES, "bytes", "relay", "it is set aside"),
+    Limit("record of an event", limits.EVENT_RECORD_BYTES, "bytes", "relay", "it is set aside"),
+    Limit("producer's request", limits.PRODUCER_REQUEST_BYTES, "bytes", "gateway", "cannot be"),
     Limit(
         "topic: max.message.bytes", limits.TOPIC_MESSAGE_BYTES, "bytes", "Kafka",
         "Kafka refuses it",
@@ -234,12 +235,12 @@ TABLE: Final[tuple[Limit, ...]] = (
         "whoever reads Kafka", "it is left out: a dead letter, or `sync-required`",
     ),
     Limit(
-        "rings in all", 128 * limits.MIB, "bytes", "event server",
+        "rings in all", limits.RINGS_BYTES, "bytes", "event server",
         "the oldest go; who is behind them syncs", "events_ring_bytes",
     ),
     Limit(
-        "what waits for one slow client", 256 * limits.KIB, "bytes", "event server", "`bye: slow`",
-        "events_buffer_bytes",
+        "what waits for one slow client", limits.SLOW_CLIENT_BYTES, "bytes", "event server",
+        "`bye: slow`", "events_buffer_bytes",
     ),
     Limit(
         "message from a socket", MAX_INBOUND_BYTES, "bytes", "event server",

@@ -101,7 +101,10 @@ def test_an_archive_of_classes_that_does_not_fit_is_of_no_harm(
     class_archive(other_libs).write_bytes(b"of another Java")
     server = KafkaServer(tmp_path / "kafka", other_libs)
     server.start()
-    server.kill()
+    try:
+        assert server.process.running
+    finally:
+        server.kill()
 
 
 @pytest.mark.kafka

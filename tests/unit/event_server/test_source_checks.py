@@ -58,18 +58,22 @@ async def test_a_silent_partition_whose_end_is_where_we_are_is_the_relays_silenc
     owed: dict[TopicPartition, int] = {}
     for _ in range(3):
         await check(Brokers(end=7), 7, 60.0, owed)
+        assert owed == {PART: 7}
 
 
 async def test_records_that_came_this_moment_are_given_time_until_the_next_check() -> None:
     owed: dict[TopicPartition, int] = {}
     await check(Brokers(end=9), 7, 4.0, owed)
+    assert owed == {PART: 9}
     await check(Brokers(end=9), 9, 5.0, owed)
+    assert owed == {PART: 9}
 
 
 async def test_what_is_passed_over_without_a_record_is_not_owed() -> None:
     owed: dict[TopicPartition, int] = {}
     await check(Brokers(end=9, position=9), 7, 4.0, owed)
     await check(Brokers(end=9, position=9), 7, 5.0, owed)
+    assert owed == {PART: 9}
 
 
 async def test_records_that_do_not_come_end_the_session() -> None:
