@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
