@@ -28,7 +28,7 @@ class Part(NamedTuple):
     line: int
     asserts: bool
     uses: frozenset[str]
-    """The last names of what it calls, or, of a variable, of what it is made of."""
+    """The last names of what it calls, tables that it looks into, or, of a variable, of what it is made of."""
 
 
 class Module(NamedTuple):
@@ -61,6 +61,8 @@ def part_of(name: str, node: ast.stmt) -> Part:
             uses.add(called.id)
         elif isinstance(called, ast.Attribute):
             uses.add(called.attr)
+        elif isinstance(one, ast.Subscript) and isinstance(one.value, ast.Name):
+            uses.add(one.value.id)  # a table of functions
         elif isinstance(one, ast.Name) and not isinstance(node, _FUNCTIONS):
             uses.add(one.id)
         elif isinstance(one, ast.Assert) or waits_with_an_end(one):
@@ -184,12 +186,14 @@ class Page:
         ("await until(lambda: True)", True),
         ("Page().shows()", True),
         ("indirect()", True),
+        ("CHECKS[1](2)", True),
         ("raise AssertionError('no')", True),
     ],
 )
 def test_what_counts_as_an_assertion(body: str, asserts: bool) -> None:
     text = (
         "from tests.helpers import Page, holds, prepares, until\n"
+        "CHECKS = {1: holds}\n"
         "def indirect():\n    holds(2)\n"
         f"async def test_it():\n    {body}\n"
     )
