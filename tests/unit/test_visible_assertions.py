@@ -28,7 +28,7 @@ class Part(NamedTuple):
     line: int
     asserts: bool
     uses: frozenset[str]
-    """The last names of what it calls, tables that it looks into, or, of a variable, of what it is made of."""
+    """The last names of what it calls and looks into, or, of a variable, of what it is made of."""
 
 
 class Module(NamedTuple):

@@ -37,11 +37,9 @@ async def a_relay_that_lives(bootstrap: str, topic: str) -> AsyncIterator[None]:
 
     async def write(producer: AIOKafkaProducer) -> None:
         while True:
-            value, headers = watermark_record(time.time(), EPOCH)
+            headers = watermark_record(time.time(), EPOCH)
             for partition in range(PARTITIONS):
-                await producer.send_and_wait(
-                    topic, value, b"", partition=partition, headers=headers
-                )
+                await producer.send_and_wait(topic, None, b"", partition=partition, headers=headers)
             await asyncio.sleep(_WATERMARKS_EVERY_S)
 
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
