@@ -81,13 +81,15 @@ test-fast: $(READY) ## Run the tests of pure rules only
 pictures: $(READY) ## Take the pictures in docs/images anew (PAGES="terminal sign-in table ops")
 	@$(BIN)/python -m tests.browser.pictures $(PAGES)
 
-bench: $(READY) ## Compare what a push costs with sse-starlette, Nchan, Durable Streams, Mercure, Centrifugo and C (BENCH_ARGS=…)
+bench: $(READY) ## Measure steps of orders, and what a push costs beside sse-starlette, Nchan, Durable Streams, Mercure, Centrifugo and C (BENCH_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.bench.firehose
 	@$(BIN)/python -m tests.bench.fanout $(BENCH_ARGS)
 	@$(BIN)/python -m tests.bench.fanout.workers
 	@$(BIN)/python -m tests.bench.fanout.many
 	@$(BIN)/python -m tests.bench.fanout.slow
+	@$(BIN)/python -m tests.bench.idle
+	@$(BIN)/python -m tests.bench.steps
 	@$(BIN)/python -m tests.bench.fanout.report
 
 bench-quick: $(READY) ## Show in two minutes whether an operation has become dearer (QUICK_ARGS=--keep)
@@ -174,10 +176,9 @@ format: $(READY) ## Bring everything into form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## Write docs/settings.md, docs/asyncapi.json and the page of the runbook anew
+docs: $(READY) ## Write docs/settings.md and docs/asyncapi.json anew
 	@$(BIN)/python -m deploy.settings_table
 	@$(BIN)/python -m deploy.asyncapi
-	@$(BIN)/python -m deploy.runbook
 
 lists: $(READY) ## Write the lists that the JavaScript holds anew from the Python contract
 	@$(BIN)/python -m deploy.contract_lists

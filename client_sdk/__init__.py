@@ -8,105 +8,61 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from client_sdk.buffered.client import BufferedClient, LiveTransport
-    from client_sdk.buffered.machine import BufferedStart
-    from client_sdk.buffered.messages import BufferedSettings, StartResult, StartState
-    from client_sdk.checkpoint import Checkpoint
-    from client_sdk.client.async_client import OrderClient
-    from client_sdk.client.blocking_client import BlockingOrderClient
-    from client_sdk.client.cursor_stores import (
-        CursorStore,
-        FileCursors,
-        MemoryCursors,
-        SqliteCursors,
+    from client_sdk.buffered.client import BufferedClient as BufferedClient
+    from client_sdk.buffered.client import LiveTransport as LiveTransport
+    from client_sdk.buffered.machine import BufferedStart as BufferedStart
+    from client_sdk.buffered.messages import BufferedSettings as BufferedSettings
+    from client_sdk.buffered.messages import StartResult as StartResult
+    from client_sdk.buffered.messages import StartState as StartState
+    from client_sdk.checkpoint import Checkpoint as Checkpoint
+    from client_sdk.client.async_client import OrderClient as OrderClient
+    from client_sdk.client.blocking_client import BlockingOrderClient as BlockingOrderClient
+    from client_sdk.client.cursor_stores import CursorStore as CursorStore
+    from client_sdk.client.cursor_stores import FileCursors as FileCursors
+    from client_sdk.client.cursor_stores import MemoryCursors as MemoryCursors
+    from client_sdk.client.cursor_stores import SqliteCursors as SqliteCursors
+    from client_sdk.client.handler_retry import RetryPolicy as RetryPolicy
+    from client_sdk.client.order_book import BookChange as BookChange
+    from client_sdk.client.order_book import MergeResult as MergeResult
+    from client_sdk.client.order_book import OrderBook as OrderBook
+    from client_sdk.client.producer import OrderProducer as OrderProducer
+    from client_sdk.contract.order import Guest as Guest
+    from client_sdk.contract.order import Item as Item
+    from client_sdk.contract.order import Order as Order
+    from client_sdk.contract.order import OrderEvent as OrderEvent
+    from client_sdk.errors import BufferedStartError as BufferedStartError
+    from client_sdk.errors import ChannelError as ChannelError
+    from client_sdk.errors import ClientError as ClientError
+    from client_sdk.errors import ClosedError as ClosedError
+    from client_sdk.errors import ContractError as ContractError
+    from client_sdk.errors import CursorStoreError as CursorStoreError
+    from client_sdk.errors import HandlerError as HandlerError
+    from client_sdk.errors import RefusedError as RefusedError
+    from client_sdk.errors import StateError as StateError
+    from client_sdk.errors import StateStoreError as StateStoreError
+    from client_sdk.errors import UnauthorizedError as UnauthorizedError
+    from client_sdk.errors import UnreachableError as UnreachableError
+    from client_sdk.errors import YabamError as YabamError
+    from client_sdk.machine.messages import State as State
+    from client_sdk.machine.sequencing import Change as Change
+    from client_sdk.machine.sequencing import Reset as Reset
+    from client_sdk.machine.status import Status as Status
+    from client_sdk.settings import Settings as Settings
+    from client_sdk.shared_state.blocking_yabam_client import (
+        BlockingYabamClient as BlockingYabamClient,
     )
-    from client_sdk.client.handler_retry import RetryPolicy
-    from client_sdk.client.order_book import BookChange, MergeResult, OrderBook
-    from client_sdk.client.producer import OrderProducer
-    from client_sdk.contract.order import Guest, Item, Order, OrderEvent
-    from client_sdk.errors import (
-        BufferedStartError,
-        ChannelError,
-        ClientError,
-        ClosedError,
-        ContractError,
-        CursorStoreError,
-        HandlerError,
-        RefusedError,
-        StateError,
-        StateStoreError,
-        UnauthorizedError,
-        UnreachableError,
-        YabamError,
-    )
-    from client_sdk.machine.messages import State
-    from client_sdk.machine.sequencing import Change, Reset
-    from client_sdk.machine.status import Status
-    from client_sdk.settings import Settings
-    from client_sdk.shared_state.blocking_yabam_client import BlockingYabamClient
-    from client_sdk.shared_state.edit_batch import EditHandle
-    from client_sdk.shared_state.order_commands import CommandHandle, OrderCommands
-    from client_sdk.shared_state.shared_state import Meta, SharedDocument, SharedState
-    from client_sdk.shared_state.yabam_client import YabamClient
-    from client_sdk.state.orders.commands import CommandOutcome
-    from client_sdk.state.orders.view import ShownOrder
-    from client_sdk.state.store import MemoryState, SqliteState, StateStore
-
-__all__ = [
-    "BlockingOrderClient",
-    "BlockingYabamClient",
-    "BookChange",
-    "BufferedClient",
-    "BufferedSettings",
-    "BufferedStart",
-    "BufferedStartError",
-    "Change",
-    "ChannelError",
-    "Checkpoint",
-    "ClientError",
-    "ClosedError",
-    "CommandHandle",
-    "CommandOutcome",
-    "ContractError",
-    "CursorStore",
-    "CursorStoreError",
-    "EditHandle",
-    "FileCursors",
-    "Guest",
-    "HandlerError",
-    "Item",
-    "LiveTransport",
-    "MemoryCursors",
-    "MemoryState",
-    "MergeResult",
-    "Meta",
-    "Order",
-    "OrderBook",
-    "OrderClient",
-    "OrderCommands",
-    "OrderEvent",
-    "OrderProducer",
-    "RefusedError",
-    "Reset",
-    "RetryPolicy",
-    "Settings",
-    "SharedDocument",
-    "SharedState",
-    "ShownOrder",
-    "SqliteCursors",
-    "SqliteState",
-    "StartResult",
-    "StartState",
-    "State",
-    "StateError",
-    "StateStore",
-    "StateStoreError",
-    "Status",
-    "UnauthorizedError",
-    "UnreachableError",
-    "YabamClient",
-    "YabamError",
-]
+    from client_sdk.shared_state.edit_batch import EditHandle as EditHandle
+    from client_sdk.shared_state.order_commands import CommandHandle as CommandHandle
+    from client_sdk.shared_state.order_commands import OrderCommands as OrderCommands
+    from client_sdk.shared_state.shared_state import Meta as Meta
+    from client_sdk.shared_state.shared_state import SharedDocument as SharedDocument
+    from client_sdk.shared_state.shared_state import SharedState as SharedState
+    from client_sdk.shared_state.yabam_client import YabamClient as YabamClient
+    from client_sdk.state.orders.commands import CommandOutcome as CommandOutcome
+    from client_sdk.state.orders.view import ShownOrder as ShownOrder
+    from client_sdk.state.store import MemoryState as MemoryState
+    from client_sdk.state.store import SqliteState as SqliteState
+    from client_sdk.state.store import StateStore as StateStore
 
 _NAMES: Final = {
     "client_sdk.buffered.client": ["BufferedClient", "LiveTransport"],
@@ -156,9 +112,14 @@ _NAMES: Final = {
 _MODULES: Final = {name: module for module, names in _NAMES.items() for name in names}
 
 if not TYPE_CHECKING:  # else a name that does not exist would pass as one that does
+    __all__ = sorted(_MODULES)
 
     def __getattr__(name: str) -> Any:
-        """A public name, from its module."""
+        """A public name, from its module.
+
+        Raises:
+            AttributeError: there is no such name.
+        """
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(import_module(_MODULES[name]), name)
@@ -166,4 +127,4 @@ if not TYPE_CHECKING:  # else a name that does not exist would pass as one that 
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULES})

@@ -17,15 +17,13 @@ from __future__ import annotations
 
 import msgspec
 
-from client_sdk.contract.errors import (
-    ChannelError,
-    ContractError,
-    CursorError,
-    FrameError,
-    StateError,
-    TicketError,
-    YabamError,
-)
+from client_sdk.contract.errors import ChannelError as ChannelError
+from client_sdk.contract.errors import ContractError as ContractError
+from client_sdk.contract.errors import CursorError as CursorError
+from client_sdk.contract.errors import FrameError as FrameError
+from client_sdk.contract.errors import StateError as StateError
+from client_sdk.contract.errors import TicketError as TicketError
+from client_sdk.contract.errors import YabamError as YabamError
 from client_sdk.contract.order import Order, decode_order
 from client_sdk.contract.problem import Problem
 
@@ -83,23 +81,3 @@ class BufferedStartError(ClientError):
 
 class ClosedError(ClientError):
     """The client is closed: make a new one."""
-
-
-__all__ = [
-    "BufferedStartError",
-    "ChannelError",
-    "ClientError",
-    "ClosedError",
-    "ContractError",
-    "CursorError",
-    "CursorStoreError",
-    "FrameError",
-    "HandlerError",
-    "RefusedError",
-    "StateError",
-    "StateStoreError",
-    "TicketError",
-    "UnauthorizedError",
-    "UnreachableError",
-    "YabamError",
-]

@@ -1,36 +1,4 @@
-"""What Core refuses, and why: each error is one row of the problem table.
-
-YabamError
-└── CoreError                 `.slug` names the problem (contract.problem.TITLES)
-    ├── BadRequestError       the request is malformed (bad-request, bad-json, bad-cursor, …)
-    ├── InvalidError          the body breaks a rule (invalid)
-    ├── UnauthorizedError     no valid token (unauthorized)
-    │   └── PartyLeftError    a guest's token, of a party that has left its table (party-left)
-    ├── ProviderError         what an OpenID provider answers is of no use
-    ├── ForbiddenError        the token does not permit it (forbidden)
-    ├── NotFoundError         no such order, or not for this caller (not-found)
-    ├── ImpossibleTransitionError  carries the order as it stands (impossible-transition)
-    ├── StaleVersionError     carries the order as it stands (stale-version)
-    ├── IdempotencyMismatchError   the key was used for another request
-    ├── TooManyRevocationsError    the list of what is revoked is full (too-many-revocations)
-    ├── TooManyWebhooksError  there is no room for more webhooks (too-many-webhooks)
-    ├── TooManyOpenError      there is no room for more open orders (too-many-open)
-    ├── TooManyDevicesError   the store has as many devices as it may have (too-many-devices)
-    ├── TooManyCommandsError  the device has too many commands without an answer (too-many-commands)
-    ├── TooManyDocumentsError the channel has as many documents as it may have (too-many-documents)
-    ├── TooManyClientsError   the subject has as many clients of edits as it may (too-many-clients)
-    ├── EditGapError          an edit's number leaves out some that are not settled (edit-gap)
-    ├── ClientTakenError      the client of the edits belongs to another subject (client-taken)
-    ├── EditMismatchError     an edit's number came with another content before (edit-mismatch)
-    ├── SoldOutError          the order names what the store has sold out (sold-out)
-    ├── NotTakingOrdersError  the store takes no orders now (not-taking-orders)
-    ├── ConflictError         other writers came first too often (conflict)
-    ├── OverloadedError       refused early; try again after `.retry_after` (overloaded)
-    └── UnavailableError      Postgres cannot be reached (unavailable)
-        ├── ProviderKeysUnknownError   the keys of the OpenID provider are not read yet
-        ├── LockedError       somebody holds a lock in it for too long
-        └── UnreadableRowError     Postgres cannot give one of the rows asked for
-"""
+"""What Core refuses, and why: each error is one row of the problem table."""
 
 from __future__ import annotations
 
@@ -86,10 +54,8 @@ class NotFoundError(CoreError):
     slug = "not-found"
 
 
-class ImpossibleTransitionError(CoreError):
-    """The order cannot take this step from where it is."""
-
-    slug = "impossible-transition"
+class RefusedStepError(CoreError):
+    """A command does not fit the order as it stands, which the answer shows."""
 
     def __init__(self, detail: str, order: Order) -> None:
         super().__init__(detail)
@@ -98,16 +64,16 @@ class ImpossibleTransitionError(CoreError):
         """The log that the order is of, where it was read from one."""
 
 
-class StaleVersionError(CoreError):
+class ImpossibleTransitionError(RefusedStepError):
+    """The order cannot take this step from where it is."""
+
+    slug = "impossible-transition"
+
+
+class StaleVersionError(RefusedStepError):
     """The order is not at the version that the command was made on."""
 
     slug = "stale-version"
-
-    def __init__(self, detail: str, order: Order) -> None:
-        super().__init__(detail)
-        self.order = order
-        self.epoch: str | None = None
-        """As of `ImpossibleTransitionError`."""
 
 
 class IdempotencyMismatchError(CoreError):
@@ -204,24 +170,24 @@ class ConflictError(CoreError):
     slug = "conflict"
 
 
-class OverloadedError(CoreError):
+class TooMuchError(CoreError):
     """A bound is reached; nothing was done. Try again after `retry_after` seconds."""
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class OverloadedError(TooMuchError):
+    """All together ask for more than this Core takes on at once."""
 
     slug = "overloaded"
 
-    def __init__(self, detail: str, retry_after: float) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
 
-
-class RateLimitedError(CoreError):
-    """This caller asks too often; nothing was done. Try again after `retry_after` seconds."""
+class RateLimitedError(TooMuchError):
+    """This caller asks too often."""
 
     slug = "too-many-requests"
-
-    def __init__(self, detail: str, retry_after: float) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
 
 
 class UnavailableError(CoreError):

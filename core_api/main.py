@@ -29,7 +29,7 @@ from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import OpsWatch, keep_counting
 from core_api.devices.commands.expiring import Expiring
-from core_api.devices.commands.lifecycle import Commands
+from core_api.devices.commands.lifecycle import CommandLifecycle
 from core_api.devices.metrics import CommandMetrics
 from core_api.devices.registrations import Registrations
 from core_api.edits.metrics import EditMetrics
@@ -73,7 +73,7 @@ from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.missing_digests import DigestFiller
 from core_api.sync.reading import read_moved
-from core_api.sync.replica import Replica
+from core_api.sync.replica import StandbyReplica
 from core_api.sync.service import FetchSync
 from core_api.sync.stream_grants import StreamGrants
 from core_api.system_edits.ending import Ending
@@ -124,7 +124,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     digests = DigestFiller(pool)
     tokens = token_keys(settings.token_keys, settings.token_kid)
     revoked = Revoked(pool, time.time, time.monotonic)
-    metrics.watch_revocations(lambda: revoked.age_s)
+    metrics.revocations_age.set_function(lambda: revoked.age_s)
     provider = provider_of(settings, metrics.provider_read)
     sign_in = SignIn(tokens, provider and provider[0], revoked.check)
     watch = OpsWatch(
@@ -168,7 +168,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         lock_turns,
         settings.open_limits,
     )
-    metrics.watch_locks(lambda: orders.waiting_for_lock + edits.waiting_for_lock)
+    metrics.locked_writes.set_function(lambda: orders.waiting_for_lock + edits.waiting_for_lock)
     ending = Ending(
         writing,
         edits.rules,
@@ -193,7 +193,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         Parties(pool).check,
     )
     registrations = Registrations(writing, edits.rules, settings.device_keys, announced)
-    device_commands = Commands(writing, edits.rules, lambda: str(new_order_id()), announced)
+    device_commands = CommandLifecycle(writing, edits.rules, lambda: str(new_order_id()), announced)
     networks = Networks(settings.webhooks_networks)
     subscriptions = Subscriptions(
         writing,
@@ -227,7 +227,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             digests.unknown,
             LargeAnswers(time.monotonic),
             metrics.unreadable_met,
-            Replica(replica, time.monotonic, metrics.replica_asked) if replica else None,
+            StandbyReplica(replica, time.monotonic, metrics.replica_asked) if replica else None,
         ),
         devices,
         Reached(pool, MOST_DEVICES),

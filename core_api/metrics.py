@@ -85,7 +85,7 @@ class CoreMetrics:
             "Background tasks that failed and were started again: a bug",
             task=(),
         )
-        self._aside = metrics.gauge(
+        self.locked_writes = metrics.gauge(
             "yabam_core_locked_writes_count",
             "Writes that wait because somebody holds their store or order locked in the database",
         )
@@ -97,7 +97,7 @@ class CoreMetrics:
             "Readings of the OpenID provider's keys, by outcome",
             outcome=("read", "failed"),
         )
-        self._revocations = metrics.gauge(
+        self.revocations_age = metrics.gauge(
             "yabam_core_revocations_age_seconds",
             "How old is what this Core knows of revoked tokens",
         )
@@ -125,10 +125,6 @@ class CoreMetrics:
         for mode in get_args(DeviceMode):
             self.devices.labels(mode).set(modes.get(mode, 0))
 
-    def diverged(self, channels: int) -> None:
-        """Count the channels whose orders had another digest at a client."""
-        self.divergences.inc(channels)
-
     def unreadable_met(self, _channel: str, what: str) -> None:
         """Count that a sync met what Postgres cannot give."""
         self.unreadable.labels(what).inc()
@@ -137,18 +133,10 @@ class CoreMetrics:
         """Count a reading of the provider's keys."""
         self.provider_reads.labels("read" if succeeded else "failed").inc()
 
-    def watch_revocations(self, age_s: Callable[[], float]) -> None:
-        """Read the age of what is known of revocations from this function."""
-        self._revocations.set_function(age_s)
-
     def watch_connections(self, are_open: Callable[[], int], given_way: Callable[[], int]) -> None:
         """Read the connections that are open, and how many have given way, from these functions."""
         self._connections.set_function(are_open)
         self.registry.register(_GivenWay(given_way))
-
-    def watch_locks(self, aside: Callable[[], int]) -> None:
-        """Read the number of writes that wait for a lock from this function."""
-        self._aside.set_function(aside)
 
     def task_runs(self, name: str) -> None:
         """Register a background task of this name."""

@@ -13,12 +13,11 @@ from client_sdk.contract.problem import Problem, problem
 from core_api.errors import (
     CoreError,
     EditGapError,
-    ImpossibleTransitionError,
-    OverloadedError,
     ProviderKeysUnknownError,
-    RateLimitedError,
+    RefusedStepError,
     SoldOutError,
     StaleVersionError,
+    TooMuchError,
     UnavailableError,
 )
 from server_common.http.problem_answers import http_error_handler, respond
@@ -45,9 +44,9 @@ def of_core_error(error: CoreError) -> Problem:
     order = retry_after = None
     settled = error.settled if isinstance(error, EditGapError) else None
     items = error.items if isinstance(error, SoldOutError) else None
-    if isinstance(error, StaleVersionError | ImpossibleTransitionError):
+    if isinstance(error, RefusedStepError):
         order = msgspec.json.encode(error.order)
-    if isinstance(error, OverloadedError | RateLimitedError | UnavailableError):
+    if isinstance(error, TooMuchError | UnavailableError):
         retry_after = error.retry_after
     return problem(
         error.slug, str(error), order=order, retry_after=retry_after, settled=settled, items=items
@@ -61,13 +60,11 @@ async def on_core_error(_request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, StaleVersionError):
         headers["etag"] = f'"{error.order.version}"'
-    if isinstance(error, StaleVersionError | ImpossibleTransitionError) and error.epoch:
+    if isinstance(error, RefusedStepError) and error.epoch:
         headers[EPOCH_HEADER] = error.epoch
     if isinstance(error, UnavailableError):
-        if isinstance(error, ProviderKeysUnknownError):
-            return respond(problem("unavailable", f"{error.told}: try again", retry_after=1))
-        log.warning("database_unavailable", reason=str(error))
+        if not isinstance(error, ProviderKeysUnknownError):
+            log.warning("database_unavailable", reason=str(error))
         # The reason may name hosts; the client needs only to know that it should come again.
-        generic = problem("unavailable", f"{error.told}: try again", retry_after=1)
-        return respond(generic)
+        return respond(problem("unavailable", f"{error.told}: try again", retry_after=1))
     return respond(of_core_error(error), headers)

@@ -42,25 +42,20 @@ def _network(text: str) -> str:
 class DocumentSettings(PartitionSettings):
     """What documents there are."""
 
-    definitions: list[str] = Field(
-        ["demonstration"],
-        description="Which definitions of documents hold: names of entry points in the group "
-        "`yabam.definitions`, as JSON",
-    )
+    definitions: list[str] = Field(["demonstration"])
+    """Which definitions of documents hold: names of entry points in the group `yabam.definitions`,
+    as JSON."""
 
 
 class DatabaseSettings(FromEnvironment):
     """What every process of Core needs: the database."""
 
-    database_url: DatabaseUrl = Field(
-        description="Postgres: postgresql://user:password@host:port/database; of several hosts "
-        "(host:port,host:port), the one that is the primary"
-    )
-    session_database_url: DatabaseUrl | None = Field(
-        None,
-        description="Postgres itself, where YABAM_DATABASE_URL is a pooler in transaction mode: "
-        "for what needs a session of its own",
-    )
+    database_url: DatabaseUrl
+    """Postgres: postgresql://user:password@host:port/database; of several hosts
+    (host:port,host:port), the one that is the primary."""
+    session_database_url: DatabaseUrl | None = None
+    """Postgres itself, where YABAM_DATABASE_URL is a pooler in transaction mode: for what needs a
+    session of its own."""
 
     @property
     def session_url(self) -> str:
@@ -76,29 +71,27 @@ class DatabaseSettings(FromEnvironment):
 class TokenSettings(FromEnvironment):
     """What makes and verifies access tokens."""
 
-    token_keys: dict[str, str] = Field(
-        description='Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}'
-    )
-    token_kid: str = Field(description="The token key that signs")
+    token_keys: dict[str, str]
+    """Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}."""
+    token_kid: str
+    """The token key that signs."""
 
 
 class OpenOrderSettings(FromEnvironment):
     """How much may be open at once; beyond it an order is refused with 409 `too-many-open`."""
 
-    open_table_orders: int = Field(
-        OPEN_TABLE_ORDERS, ge=1, description="Orders of one table that may be open at once"
-    )
-    open_table_bytes: int = Field(OPEN_TABLE_BYTES, ge=1, description="Their bytes as JSON")
-    open_subject_orders: int = Field(
-        OPEN_SUBJECT_ORDERS,
-        ge=1,
-        description="Orders of one token's subject in one store that may be open at once",
-    )
-    open_subject_bytes: int = Field(OPEN_SUBJECT_BYTES, ge=1, description="Their bytes as JSON")
-    open_store_orders: int = Field(
-        OPEN_STORE_ORDERS, ge=1, description="Orders of one store that may be open at once"
-    )
-    open_store_bytes: int = Field(OPEN_STORE_BYTES, ge=1, description="Their bytes as JSON")
+    open_table_orders: int = Field(OPEN_TABLE_ORDERS, ge=1)
+    """Orders of one table that may be open at once."""
+    open_table_bytes: int = Field(OPEN_TABLE_BYTES, ge=1)
+    """Their bytes as JSON."""
+    open_subject_orders: int = Field(OPEN_SUBJECT_ORDERS, ge=1)
+    """Orders of one token's subject in one store that may be open at once."""
+    open_subject_bytes: int = Field(OPEN_SUBJECT_BYTES, ge=1)
+    """Their bytes as JSON."""
+    open_store_orders: int = Field(OPEN_STORE_ORDERS, ge=1)
+    """Orders of one store that may be open at once."""
+    open_store_bytes: int = Field(OPEN_STORE_BYTES, ge=1)
+    """Their bytes as JSON."""
 
     @property
     def open_limits(self) -> OpenLimits:
@@ -116,44 +109,33 @@ class OpenOrderSettings(FromEnvironment):
 class SendingSettings(FromEnvironment):
     """What registers and signs webhooks."""
 
-    webhooks_keys: dict[str, str] = Field(
-        {},
-        description="Keys that webhooks' secrets are derived with, as JSON "
-        '{"kid": "secret of 32 bytes or more"}; without one no webhook can be registered',
-    )
-    webhooks_kid: str = Field(
-        "", description="The key of webhooks for new secrets; without it, the only one"
-    )
-    webhooks_networks: list[Annotated[str, AfterValidator(_network)]] = Field(
-        [],
-        description="Networks of your own that webhooks may be sent to, beside the Internet, as "
-        'JSON such as ["10.1.0.0/16"]; to these also by http',
-    )
+    webhooks_keys: dict[str, str] = Field({})
+    """Keys that webhooks' secrets are derived with, as JSON {"kid": "secret of 32 bytes or more"};
+    without one no webhook can be registered."""
+    webhooks_kid: str = ""
+    """The key of webhooks for new secrets; without it, the only one."""
+    webhooks_networks: list[Annotated[str, AfterValidator(_network)]] = Field([])
+    """Networks of your own that webhooks may be sent to, beside the Internet, as JSON such as
+    ["10.1.0.0/16"]; to these also by http."""
 
 
 class PushSettings(FromEnvironment):
     """What tells owners' phones of new orders."""
 
-    push_key: str = Field(
-        "",
-        description="The key by which push services know this installation: 32 random bytes in "
-        "base64url; without it no phone is told of orders",
-    )
-    push_contact: str = Field(
-        "",
-        description="How push services reach whoever operates this: mailto:… or https://…; needed "
-        "with YABAM_PUSH_KEY",
-    )
+    push_key: str = ""
+    """The key by which push services know this installation: 32 random bytes in base64url; without
+    it no phone is told of orders."""
+    push_contact: str = ""
+    """How push services reach whoever operates this: mailto:… or https://…; needed with
+    YABAM_PUSH_KEY."""
 
 
 class KafkaSettings(KafkaAccessSettings, EventsTopicSettings, SideTopicSettings):
     """Where Kafka is and what its topics are called."""
 
-    inbound_topic: str = Field("orders.inbound", description="The topic that producers write")
-    alerts_topic: str = Field(
-        "store-alerts",
-        description="Topic for receipt alerts: orders that nobody has received or accepted",
-    )
-    inbound_dlq_topic: str = Field(
-        "orders.inbound.dlq", description="Where commands go that cannot be applied"
-    )
+    inbound_topic: str = "orders.inbound"
+    """The topic that producers write."""
+    alerts_topic: str = "store-alerts"
+    """Topic for receipt alerts: orders that nobody has received or accepted."""
+    inbound_dlq_topic: str = "orders.inbound.dlq"
+    """Where commands go that cannot be applied."""

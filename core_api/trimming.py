@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from core_api.dashboard.acknowledgements import ACKNOWLEDGEMENTS_KEPT_S, trim_acknowledgements
@@ -13,6 +14,7 @@ from core_api.edits.metrics import EditMetrics
 from core_api.metrics import CoreMetrics
 from core_api.pairing.codes import trim_pairings
 from core_api.postgres.pool import Pool
+from core_api.postgres.trim_around_damage import Trim
 from core_api.printing.statements import trim_jobs
 from core_api.push.guests import KEPT_S as GUESTS_KEPT_S
 from core_api.push.guests import trim_guest_phones
@@ -53,28 +55,29 @@ def trimming(
     """
     left = metrics.not_trimmed.inc
     kept_s = settings.log_retention_s
+    aged: Mapping[str, tuple[Trim, float]] = {
+        "trim-empty": (trim_empty, _EMPTY_KEPT_S),
+        "trim-pairings": (trim_pairings, _PAIRINGS_KEPT_S),
+        "trim-guest-phones": (trim_guest_phones, GUESTS_KEPT_S),
+        "trim-pushes": (trim_pushes, KEPT_S),
+        "trim-prints": (trim_jobs, _PRINTED_KEPT_S),
+        "trim-commands": (trim_commands, kept_s),
+        "trim-keys": (trim_keys, settings.key_retention_s),
+        "trim-devices": (trim_devices, kept_s),
+        "trim-ops-day": (trim_points, DAY_S),
+        "trim-acknowledgements": (trim_acknowledgements, ACKNOWLEDGEMENTS_KEPT_S),
+        "trim-reached": (trim_reached, kept_s),
+        "trim-revocations": (trim_revocations, _REVOCATIONS_KEPT_S),
+    }
+    clients_s, entries = clients_kept_s(definitions), edit_metrics.trimmed.inc
     return {
+        **{
+            name: partial(keep_trimming, trim, pool, age_s, left)
+            for name, (trim, age_s) in aged.items()
+        },
         "trim-clients": lambda: keep_trimming(
-            trim_clients, pool, clients_kept_s(definitions), left, _CLIENTS_AT_ONCE
+            trim_clients, pool, clients_s, left, _CLIENTS_AT_ONCE
         ),
-        "trim-empty": lambda: keep_trimming(trim_empty, pool, _EMPTY_KEPT_S, left),
-        "trim-pairings": lambda: keep_trimming(trim_pairings, pool, _PAIRINGS_KEPT_S, left),
-        "trim-guest-phones": lambda: keep_trimming(trim_guest_phones, pool, GUESTS_KEPT_S, left),
-        "trim-pushes": lambda: keep_trimming(trim_pushes, pool, KEPT_S, left),
-        "trim-prints": lambda: keep_trimming(trim_jobs, pool, _PRINTED_KEPT_S, left),
-        "trim-history": lambda: keep_trimming_history(
-            pool, definitions, edit_metrics.trimmed.inc, left
-        ),
-        "trim-commands": lambda: keep_trimming(trim_commands, pool, kept_s, left),
-        "trim-keys": lambda: keep_trimming(trim_keys, pool, settings.key_retention_s, left),
-        "trim-devices": lambda: keep_trimming(trim_devices, pool, kept_s, left),
-        "trim-ops-day": lambda: keep_trimming(trim_points, pool, DAY_S, left),
-        "trim-acknowledgements": lambda: keep_trimming(
-            trim_acknowledgements, pool, ACKNOWLEDGEMENTS_KEPT_S, left
-        ),
-        "trim-reached": lambda: keep_trimming(trim_reached, pool, kept_s, left),
-        "trim-revocations": lambda: keep_trimming(
-            trim_revocations, pool, _REVOCATIONS_KEPT_S, left
-        ),
+        "trim-history": lambda: keep_trimming_history(pool, definitions, entries, left),
         "trim-log": lambda: keep_trimming_log(pool, kept_s, left),
     }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import signal
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -53,14 +51,6 @@ def definitions_of(names: Sequence[str]) -> Definitions:
         DefinitionError: one is wrong, or two say different things of one document.
     """
     return load_definitions(entry_points(group=GROUP), names, _ALWAYS_DEFINED)
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 async def open_pools(

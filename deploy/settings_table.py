@@ -67,7 +67,8 @@ def render() -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     default = "**needed**" if field.is_required() else _shown(field.default)
-    return f"| `YABAM_{name.upper()}` | {default} | {field.description} |\n"
+    meaning = " ".join((field.description or "").split()).removesuffix(".")
+    return f"| `YABAM_{name.upper()}` | {default} | {meaning} |\n"
 
 
 def _limit_row(limit: Limit) -> str:

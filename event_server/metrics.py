@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from client_sdk.contract.stream import ByeReason
 from event_server.sockets.talk import Talk
-from event_server.streams.health import State
+from event_server.streams.health import HealthState
 from event_server.streams.latency import PushLatency
 from event_server.streams.registry import Streams
 from server_common.tls.certificate import ServerCertificate
@@ -188,7 +188,7 @@ class EventMetrics(Collector):
 
     def _health_now(self) -> Iterator[Family]:
         now = self._monotonic()
-        state: State = self._streams.health.state(now)
+        state: HealthState = self._streams.health.state(now)
         ready = state == "ok" and self._streams.health.trouble() is None
         yield _gauge("ready_state", "1 if streams are served", int(ready))
         yield _counters(
@@ -201,7 +201,7 @@ class EventMetrics(Collector):
         states = GaugeMetricFamily(
             "yabam_events_health_state", "1 for the state that the server is in", labels=["state"]
         )
-        for name in get_args(State):
+        for name in get_args(HealthState):
             states.add_metric([name], int(state == name))
         yield states
         lag = self._streams.hub.lag(now)

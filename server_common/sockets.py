@@ -61,6 +61,14 @@ def allow_open_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
 @contextlib.contextmanager
 def at_stop_signals(stop: Callable[[int], object]) -> Iterator[None]:
     """Call `stop` with the signal's number at SIGTERM and SIGINT, on the running event loop.

@@ -135,6 +135,13 @@ def counted_by(restarts: Counter) -> Supervisor:
     return Supervisor(lambda task: restarts.labels(task).inc(), runs=restarts.labels)
 
 
+async def until_left(run: Work, left: asyncio.Event) -> None:
+    """Run until that returns, as it was told to stop; say so, and wait to be cancelled."""
+    await run()
+    left.set()
+    await asyncio.Event().wait()
+
+
 def is_being_cancelled() -> bool:
     """Whether somebody cancels the task that runs.
 

@@ -53,7 +53,7 @@ class KafkaCluster:
         """Start those that do not run, and return once all answer.
 
         Raises:
-            KafkaServerError: one does not start.
+            ProcessError: one does not start.
         """
         # None serves before more than half of them can talk to each other.
         self._each([node.start for node in self.nodes if not node.process.running])

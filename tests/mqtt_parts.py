@@ -19,9 +19,9 @@ from core_api.broker_admin.registrations import PAGE, Registered
 from core_api.broker_admin.rights import ADMIN_USER, GATEWAY_USER
 from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import DeviceKeys, Identity
-from server_common.devices.mqtt_topics import Kind, accepted_topic, commands_topic, up_topic
+from server_common.devices.mqtt_topics import MessageKind, accepted_topic, commands_topic, up_topic
 from server_common.mqtt.broker import Broker, MqttError
-from server_common.mqtt.connection import Connection, Incoming, Will
+from server_common.mqtt.connection import BrokerConnection, Incoming, Will
 
 DEVICE_KEYS = DeviceKeys({"k1": b"d" * 32}, "k1")
 READERS = ("terminal-*",)
@@ -116,7 +116,7 @@ class Device:
 
     def __init__(self, broker: Broker, client_id: str, will: Will | None = None) -> None:
         self.heard: list[Incoming] = []
-        self.connection = Connection(broker, client_id, self._hear, will=will)
+        self.connection = BrokerConnection(broker, client_id, self._hear, will=will)
 
     def on(self, topic: str) -> list[Any]:
         """What it has heard on a topic, as JSON; None: the topic was cleared."""
@@ -162,12 +162,12 @@ class KeepingDevice:
         self._broker = broker
         self._store, self._name = identity.store, identity.device
         self.said = 0
-        self.waiting: dict[int, tuple[Kind, bytes]] = {}
+        self.waiting: dict[int, tuple[MessageKind, bytes]] = {}
         """What Core has not named yet, by its number."""
         self.done: set[str] = set()
         """The commands that it has carried out."""
 
-    def say(self, kind: Kind, **fields: Any) -> None:
+    def say(self, kind: MessageKind, **fields: Any) -> None:
         """Something happened that counts."""
         self.said += 1
         message = {"boot": 1, "n": self.said, **fields}
@@ -211,7 +211,7 @@ class KeepingDevice:
         status = {"connection": connection, "online": True, "boot": 1, "at": at}
         return json.dumps(status).encode()
 
-    async def _publish(self, one: Device, kind: Kind, payload: bytes) -> None:
+    async def _publish(self, one: Device, kind: MessageKind, payload: bytes) -> None:
         topic = up_topic(self._store, self._name, kind)
         async with asyncio.timeout(_STATUS_EVERY_S):
             await one.connection.publish(topic, payload, retain=kind == "status")

@@ -76,6 +76,11 @@ async def migrated_database(server: EmbeddedPostgres) -> str:
     return url
 
 
+async def copied_database(server: EmbeddedPostgres, url: str) -> str:
+    """Make a copy of a database of the server to which nobody is connected; its URL."""
+    return await _create(server, f"TEMPLATE {url.rpartition('/')[2]} STRATEGY FILE_COPY")
+
+
 async def ensure_template(server: EmbeddedPostgres) -> None:
     """Make the server's `TEMPLATE`, unless it is there: migrated, with an epoch that began nowhere.
 

@@ -6,12 +6,13 @@ import asyncio
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from tests.children import end
+from deploy.local.process import Process
+from tests.forked import FORKED
 from tests.integration.core_service import an_order
 
 DEVICE = "kitchen-1"
@@ -25,18 +26,19 @@ class Child:
 
     arguments: list[str]
     log: Path
-    environment: Mapping[str, str] | None = None
-    process: asyncio.subprocess.Process | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    process: Process | None = None
 
     async def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, *self.arguments, stdout=log, stderr=log, env=self.environment
-            )
+        command = [sys.executable, *self.arguments]
+        self.process = Process(
+            self.log.stem, command, self.environment, self.log, None, starter=FORKED
+        )
+        await asyncio.to_thread(self.process.start)
 
     async def kill(self) -> None:
         if self.process is not None:
-            await end(self.process)
+            await asyncio.to_thread(self.process.kill)
 
     async def again(self) -> None:
         await self.kill()

@@ -13,7 +13,7 @@ from collections import deque
 from typing import Any
 
 from server_common.mqtt.broker import Broker
-from server_common.mqtt.connection import Connection, Incoming, Will
+from server_common.mqtt.connection import BrokerConnection, Incoming, Will
 from tests.star_printer import MAC, StarPrinter
 
 TOKENS_REMEMBERED = 10
@@ -48,7 +48,7 @@ class FullMqttPrinter:
         self._ca_file = ca_file
         self._tokens: deque[str] = deque(maxlen=TOKENS_REMEMBERED)
         self._heard: asyncio.Queue[Incoming] = asyncio.Queue()
-        self._connection: Connection | None = None
+        self._connection: BrokerConnection | None = None
 
     async def run(self) -> None:
         """Print what comes until cancelled, or until the connection is lost."""
@@ -62,7 +62,7 @@ class FullMqttPrinter:
             self._ca_file, "3.1.1",
         )  # fmt: skip
         will = Will(_up("client-will"), _will(is_cut=True), retain=False)
-        connection = Connection(broker, login["clientId"], self._heard.put_nowait, will=will)
+        connection = BrokerConnection(broker, login["clientId"], self._heard.put_nowait, will=will)
         try:
             await connection.open()
             await connection.subscribe([f"star/cloudprnt/to-device/{MAC}/#"])
@@ -105,7 +105,7 @@ class FullMqttPrinter:
         assert self._connection is not None
         await self._tell_result(self._connection, token, self.printer.code)
 
-    async def _obey(self, connection: Connection, message: Incoming) -> None:
+    async def _obey(self, connection: BrokerConnection, message: Incoming) -> None:
         self.heard.append(message)
         told = json.loads(message.payload)
         method = told["title"]
@@ -125,7 +125,7 @@ class FullMqttPrinter:
         assert request == "Encodings", request
         return {"request": request, "result": self.names}
 
-    async def _print(self, connection: Connection, job: dict[str, Any]) -> None:
+    async def _print(self, connection: BrokerConnection, job: dict[str, Any]) -> None:
         token = job["jobToken"]
         assert job["jobType"] == "raw"
         (media,) = job["mediaTypes"]
@@ -150,7 +150,7 @@ class FullMqttPrinter:
             self.printer.printing = False
             await self._say_how_it_is(connection)
 
-    async def _tell_result(self, connection: Connection, token: str, code: str) -> None:
+    async def _tell_result(self, connection: BrokerConnection, token: str, code: str) -> None:
         if self.loses_results:
             self.loses_results -= 1
             return
@@ -160,13 +160,13 @@ class FullMqttPrinter:
                 statusCode=code.replace(" ", "%20"),
             )  # fmt: skip
 
-    async def _say_how_it_is(self, connection: Connection, **more: Any) -> None:
+    async def _say_how_it_is(self, connection: BrokerConnection, **more: Any) -> None:
         await self._say(
             connection, "client-status", statusCode=self.printer.code.replace(" ", "%20"),
             printingInProgress=self.printer.printing, **more,
         )  # fmt: skip
 
-    async def _say(self, connection: Connection, title: str, **fields: Any) -> None:
+    async def _say(self, connection: BrokerConnection, title: str, **fields: Any) -> None:
         payload = {"title": title, "printerMAC": MAC, **fields}
         await connection.publish(_up(title), json.dumps(payload).encode())
 

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from server_common.mqtt.broker import Broker
-from server_common.mqtt.connection import Connection, Incoming
+from server_common.mqtt.connection import BrokerConnection, Incoming
 
 MAC = "00:11:62:1d:9a:b7"
 
@@ -139,7 +139,9 @@ class TriggeredPrinter:
             where["hostName"], where["portNumber"], login["username"], login["password"],
             self._ca_file, "3.1.1",
         )  # fmt: skip
-        connection = Connection(broker, login["clientId"], lambda message: self._hear(message))
+        connection = BrokerConnection(
+            broker, login["clientId"], lambda message: self._hear(message)
+        )
         self._connection = connection
         try:
             await connection.open()

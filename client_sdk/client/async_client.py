@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self, TypedDict, TypeVar
 
 import httpx
 
@@ -21,12 +21,12 @@ from client_sdk.client.delivery import Deliveries
 from client_sdk.client.handler_retry import RetryPolicy, handler_failed
 from client_sdk.client.order_book import OrderBook
 from client_sdk.client.receipts import ReceiptSender, SeenSender
-from client_sdk.client.runner import Runner, Token
+from client_sdk.client.runner import Runner, Token, error_of
 from client_sdk.contract.channel import carries_documents, parse_channel
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.device import DeviceReport, check_device
 from client_sdk.contract.errors import ChannelError
-from client_sdk.errors import ClientError, ClosedError, HandlerError, UnauthorizedError
+from client_sdk.errors import ClientError, ClosedError, HandlerError
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
     CheckDigest,
@@ -49,6 +49,17 @@ from client_sdk.transport.socket_transport import SocketTransport
 
 Handler = Callable[[Change], Awaitable[None] | None]
 S = TypeVar("S")
+
+
+class ClientOptions(TypedDict, total=False):
+    """What each client of this package takes beside address, token and channels: `OrderClient`."""
+
+    cursors: CursorStore | None
+    device: str | None
+    settings: Settings | None
+    transport: httpx.AsyncBaseTransport | None
+    uniform: Callable[[float, float], float]
+    clock: Callable[[], float]
 
 
 class OrderClient:
@@ -144,6 +155,7 @@ class OrderClient:
         self._shown_orders.seen(order_id)
 
     async def __aenter__(self) -> Self:
+        """Begin at the stored cursor. Raises ClosedError (entered before), CursorStoreError."""
         if self._runner is not None or self._http.is_closed:
             raise ClosedError("a client can be entered once: make a new one")
         try:
@@ -239,7 +251,7 @@ class OrderClient:
                 if delivery is not None:
                     return delivery
                 if self._finished is not None:
-                    raise _error_of(self._finished[0])
+                    raise error_of(self._finished[0])
                 await self._news.wait()
         finally:
             self._taking = False
@@ -334,13 +346,3 @@ class OrderClient:
         if self._shown != before:
             changed, self._status_changed = self._status_changed, asyncio.Event()
             changed.set()
-
-
-def _error_of(cause: Failure | Exception | None) -> Exception:
-    if isinstance(cause, Exception):
-        return cause
-    if cause is None:
-        return ClosedError("the client is closed")
-    if cause.kind == "unauthorized":
-        return UnauthorizedError(cause.detail)
-    return cause.cause or ClientError(cause.detail)

@@ -11,20 +11,16 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, Self, TypeVar
-
-import httpx
+from typing import Any, Self, TypeVar, Unpack
 
 from client_sdk.checkpoint import Checkpoint
-from client_sdk.client.async_client import OrderClient
-from client_sdk.client.cursor_stores import CursorStore
+from client_sdk.client.async_client import ClientOptions, OrderClient
 from client_sdk.client.handler_retry import RetryPolicy
 from client_sdk.client.order_book import OrderBook
 from client_sdk.client.runner import Token
 from client_sdk.errors import ClosedError
 from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Status
-from client_sdk.settings import Settings
 
 R = TypeVar("R")
 
@@ -41,22 +37,10 @@ class BlockingOrderClient:
         base_url: str,
         token: Token,
         channels: Sequence[str],
-        *,
-        cursors: CursorStore | None = None,
-        device: str | None = None,
-        settings: Settings | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        **options: Unpack[ClientOptions],
     ) -> None:
         self._loop = LoopThread()
-        self._client = OrderClient(
-            base_url,
-            token,
-            channels,
-            cursors=cursors,
-            device=device,
-            settings=settings,
-            transport=transport,
-        )
+        self._client = OrderClient(base_url, token, channels, **options)
         self.orders: OrderBook = self._client.orders
         """The open orders, as of the current change."""
 

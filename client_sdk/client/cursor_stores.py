@@ -12,7 +12,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -64,32 +64,55 @@ class MemoryCursors:
         self.checkpoint = checkpoint
 
 
-class FileCursors:
-    """Keeps the checkpoint in a file, replaced as a whole and synced to the disk.
+class _InThreads(ABC):
+    """A store that reads and writes in threads, one at a time.
 
-    Args:
-        path: the file; its folder must exist.
+    A write is skipped that a newer one has overtaken: a cancelled save leaves its thread running,
+    which must not write its older checkpoint over the next one.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._writing = _Latest()
+        self._asked = 0
+        self._written = 0
+        self._lock = threading.Lock()
 
     async def load(self) -> Checkpoint | None:
         """The last checkpoint saved.
 
         Raises:
-            CursorStoreError: the file is damaged or not ours.
+            CursorStoreError: what stands there is damaged or not ours.
         """
         return await asyncio.to_thread(self._load)
 
     async def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the file.
+        """Keep the checkpoint.
 
         Raises:
             CursorStoreError: it cannot be written.
         """
-        await self._writing.run(lambda: self._save(checkpoint))
+        self._asked += 1
+        await asyncio.to_thread(self._save_newest, self._asked, checkpoint)
+
+    def _save_newest(self, number: int, checkpoint: Checkpoint) -> None:
+        with self._lock:
+            if number > self._written:
+                self._save(checkpoint)
+                self._written = number
+
+    @abstractmethod
+    def _load(self) -> Checkpoint | None: ...
+
+    @abstractmethod
+    def _save(self, checkpoint: Checkpoint) -> None: ...
+
+
+class FileCursors(_InThreads):
+    """Keeps the checkpoint in a file, replaced as a whole and synced to the disk.
+
+    Args:
+        path: the file; its folder must exist.
+    """
 
     def _load(self) -> Checkpoint | None:
         try:
@@ -120,7 +143,7 @@ class FileCursors:
             raise CursorStoreError(f"cannot write {self._path}: {error.strerror}") from error
 
 
-class SqliteCursors:
+class SqliteCursors(_InThreads):
     """Keeps checkpoints in a table of an SQLite database, one row per name.
 
     Args:
@@ -129,25 +152,8 @@ class SqliteCursors:
     """
 
     def __init__(self, path: str | Path, name: str = "default") -> None:
-        self._path = Path(path)
+        super().__init__(path)
         self._name = name
-        self._writing = _Latest()
-
-    async def load(self) -> Checkpoint | None:
-        """The last checkpoint saved.
-
-        Raises:
-            CursorStoreError: the database is damaged or not one.
-        """
-        return await asyncio.to_thread(self._load)
-
-    async def save(self, checkpoint: Checkpoint) -> None:
-        """Keep the checkpoint.
-
-        Raises:
-            CursorStoreError: it cannot be written.
-        """
-        await self._writing.run(lambda: self._save(checkpoint))
 
     @staticmethod
     def prepare(connection: sqlite3.Connection) -> None:
@@ -184,30 +190,6 @@ class SqliteCursors:
                 self.put(connection, self._name, checkpoint)
         except sqlite3.Error as error:
             raise CursorStoreError(f"cannot write {self._path}: {error}") from error
-
-
-class _Latest:
-    """Runs writes in threads, one at a time, and skips a write that a newer one has overtaken.
-
-    A cancelled save leaves its thread running: it must not write its older checkpoint over the next
-    one.
-    """
-
-    def __init__(self) -> None:
-        self._asked = 0
-        self._written = 0
-        self._lock = threading.Lock()
-
-    async def run(self, write: Callable[[], None]) -> None:
-        """Return once this write, or a newer one, is done."""
-        self._asked += 1
-        await asyncio.to_thread(self._write, self._asked, write)
-
-    def _write(self, number: int, write: Callable[[], None]) -> None:
-        with self._lock:
-            if number > self._written:
-                write()
-                self._written = number
 
 
 def _head(body: bytes) -> bytes:

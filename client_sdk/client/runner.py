@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Protocol
 
-from client_sdk.errors import ClientError, UnauthorizedError
+from client_sdk.errors import ClientError, ClosedError, UnauthorizedError
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
     CancelSync,
@@ -193,3 +193,14 @@ class Runner:
 def _is_plain(function: Callable[[], object]) -> bool:
     method = getattr(type(function), "__call__", None)  # noqa: B004
     return not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(method))
+
+
+def error_of(cause: Failure | Exception | None) -> Exception:
+    """What the consumer is told of the end; None: the client was closed."""
+    if isinstance(cause, Exception):
+        return cause
+    if cause is None:
+        return ClosedError("the client is closed")
+    if cause.kind == "unauthorized":
+        return UnauthorizedError(cause.detail)
+    return cause.cause or ClientError(cause.detail)

@@ -200,22 +200,15 @@ def _add_webhooks(actions: Commands) -> None:
 
 
 def _add_pushes(actions: Commands) -> None:
-    for name, told, run, place in (
-        ("list", "show those of a store", "list_all", "STORE"),
-        (
-            "remove",
-            "tell one nothing any more",
-            "remove",
-            "STORE/NAME, of a guest STORE/TABLE/NAME",
-        ),
-    ):
-        parser = actions.add(name, told, f"client_sdk.commands.pushes:{run}")
-        add_connection(parser)
-        parser.add_argument("place", metavar=place)
-        if name == "list":
-            parser.add_argument(
-                "--guests", action="store_true", help="guests' phones, told of what is ready"
-            )
+    listing = actions.add("list", "show those of a store", "client_sdk.commands.pushes:list_all")
+    add_connection(listing)
+    listing.add_argument("place", metavar="STORE")
+    listing.add_argument(
+        "--guests", action="store_true", help="guests' phones, told of what is ready"
+    )
+    remove = actions.add("remove", "tell one nothing any more", "client_sdk.commands.pushes:remove")
+    add_connection(remove)
+    remove.add_argument("place", metavar="STORE/NAME, of a guest STORE/TABLE/NAME")
 
 
 def _add_printer(commands: Commands) -> None:

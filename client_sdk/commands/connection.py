@@ -10,13 +10,13 @@ import stat
 import sys
 from argparse import Namespace
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from client_sdk.client.producer import OrderProducer
-from client_sdk.command_line.output import tell
+from client_sdk.command_line.output import json_line, say, tell
 from client_sdk.commands.texts import lamp_of, summary_of
 from client_sdk.contract.errors import UsageError
 from client_sdk.errors import ClientError, RefusedError
@@ -72,15 +72,40 @@ async def check_host(options: Namespace) -> None:
 
 
 @contextlib.asynccontextmanager
-async def core_of(options: Namespace) -> AsyncIterator[EditsApi]:
-    """Core's doors, for the time of one command.
+async def core_of(options: Namespace) -> AsyncIterator[tuple[EditsApi, str]]:
+    """Core's doors, for the time of one command, and the token to use there.
 
     Raises:
-        UsageError: there is no such host.
+        UsageError: there is no token, or no such host.
     """
+    token = token_of(options)
     await check_host(options)
     async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
-        yield EditsApi(http)
+        yield EditsApi(http), token
+
+
+async def show_all(options: Namespace, path: str, name: str) -> None:
+    """Print each entry of the list of this name in Core's answer."""
+    async with core_of(options) as (api, token):
+        answer = await api.read(path, {}, token)
+    for one in answer.get(name, []):
+        say(options, json_line(one), one)
+
+
+async def show_answer(
+    options: Namespace, method: str, path: str, body: dict[str, Any] | None = None
+) -> None:
+    """Send a request, and print what Core answers."""
+    async with core_of(options) as (api, token):
+        answer = await api.request(method, path, token, body)
+    say(options, json_line(answer), answer)
+
+
+async def remove_one(options: Namespace, path: str, name: str) -> None:
+    """Let Core remove what has this path, and say by its name that it is removed."""
+    async with core_of(options) as (api, token):
+        await api.request("DELETE", path, token)
+    say(options, f"removed {name}", {"removed": name})
 
 
 @contextlib.asynccontextmanager

@@ -7,48 +7,51 @@ from argparse import Namespace
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
 from client_sdk.command_line.output import json_line, say
-from client_sdk.commands.connection import core_of, token_of
+from client_sdk.commands.connection import (
+    core_of,
+    remove_one,
+    show_all,
+    show_answer,
+    token_of,
+)
+from client_sdk.commands.state import object_of
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError, UsageError
-from client_sdk.contract.json_decoding import decode
 from client_sdk.errors import ClientError
 from client_sdk.shared_state.yabam_client import YabamClient
 
 _LOOK_EVERY_S: Final = 0.2
-_value: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 async def list_all(options: Namespace) -> None:
     """Show the devices of a store."""
-    token = token_of(options)
-    async with core_of(options) as api:
-        answer = await api.read(f"/v1/stores/{quote(options.place, '')}/devices", {}, token)
-    for device in answer.get("registered", []):
-        say(options, json_line(device), device)
+    await show_all(options, f"/v1/stores/{quote(options.place, '')}/devices", "registered")
 
 
 async def register(options: Namespace) -> None:
-    """Register a device, or give it another password."""
-    token = token_of(options)
+    """Register a device, or give it another password.
+
+    Raises:
+        UsageError: an argument is malformed, or there is no token or no such host.
+        ClientError: Core refuses it, or cannot be reached.
+    """
     body: dict[str, Any] = {"rotate": options.rotate}
     if options.table is not None:
         body["table"] = options.table
     if options.media is not None:
         body["media"] = options.media
-    async with core_of(options) as api:
-        made = await api.request("PUT", _path(options), token, body)
-    say(options, json_line(made), made)
+    await show_answer(options, "PUT", _path(options), body)
 
 
 async def remove(options: Namespace) -> None:
-    """End a registration."""
-    token = token_of(options)
-    async with core_of(options) as api:
-        await api.request("DELETE", _path(options), token)
-    say(options, f"removed {options.place}", {"removed": options.place})
+    """End a registration.
+
+    Raises:
+        UsageError: an argument is malformed, or there is no token or no such host.
+        ClientError: Core refuses it, or cannot be reached.
+    """
+    await remove_one(options, _path(options), options.place)
 
 
 async def command(options: Namespace) -> None:
@@ -56,17 +59,17 @@ async def command(options: Namespace) -> None:
 
     Raises:
         ClientError: it failed, or nobody answered in time.
+        UsageError: an argument is malformed, or there is no token or no such host.
     """
-    token = token_of(options)
     body = {
         "name": options.name,
-        "arguments": _object(options.arguments),
+        "arguments": object_of(options.arguments),
         "expires_in_s": options.expires,
     }
     if options.id is not None:
         body["id"] = options.id
     path = f"{_path(options)}/commands"
-    async with core_of(options) as api:
+    async with core_of(options) as (api, token):
         asked = await api.request("POST", path, token, body)
         while asked.get("state") == "sent" and not options.no_wait:
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -82,6 +85,7 @@ async def watch(options: Namespace) -> None:
 
     Raises:
         ClientError: the client failed.
+        UsageError: there is no token, or that is no device.
     """
     token = token_of(options)
     channel = str(_device(options))
@@ -109,10 +113,3 @@ def _device(options: Namespace) -> Channel:
 def _path(options: Namespace) -> str:
     channel = _device(options)
     return f"/v1/stores/{channel.root}/devices/{channel.part}"
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        return decode(_value, text)
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{text[:80]!r} is no JSON object: {error}") from error

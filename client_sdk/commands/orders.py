@@ -7,21 +7,22 @@ from argparse import Namespace
 from datetime import datetime
 from typing import Final
 
-import httpx
-
 from client_sdk.command_line.output import json_line, say
-from client_sdk.commands.connection import check_host, producer_of, token_of
+from client_sdk.commands.connection import core_of, producer_of
 from client_sdk.commands.texts import summary_of, whole
 from client_sdk.contract.errors import UsageError
 from client_sdk.contract.order import Guest, Item
-from client_sdk.shared_state.edits_api import EditsApi
-from client_sdk.transport.http_bodies import no_cookies
 
 _ITEM: Final = re.compile(r"(?P<name>.+):(?P<quantity>[0-9]+):(?P<price>[0-9]+)")
 
 
 async def place(options: Namespace) -> None:
-    """Place an order."""
+    """Place an order.
+
+    Raises:
+        UsageError: an item is malformed, or there is no token or no such host.
+        ClientError: Core refuses it, or cannot be reached.
+    """
     items = [_item(text) for text in options.item]
     async with producer_of(options) as producer:
         order = await producer.place(
@@ -51,12 +52,10 @@ async def show(options: Namespace) -> None:
 
 async def history(options: Namespace) -> None:
     """Print the events of an order, each as JSON."""
-    token = token_of(options)
-    await check_host(options)
-    async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
+    async with core_of(options) as (api, token):
         path, after, has_more = f"/v1/orders/{options.id}/events", options.after, True
         while has_more:
-            answer = await EditsApi(http).read(path, {"after": str(after)}, token)
+            answer = await api.read(path, {"after": str(after)}, token)
             for event in answer.get("events", []):
                 say(options, json_line(event), event)
                 after = event["version"]

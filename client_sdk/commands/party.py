@@ -18,7 +18,12 @@ PARTY = "party"
 
 
 async def leave(options: Namespace) -> None:
-    """The party at a table has left: end its guests' tokens, and clear what they shared."""
+    """The party at a table has left: end its guests' tokens, and clear what they shared.
+
+    Raises:
+        UsageError: that is no table, or there is no token or no such host.
+        ClientError: Core has not answered, or others have changed it at the same moment.
+    """
     token, channel = token_of(options), _channel(options.place)
     await check_host(options)
     async with YabamClient(options.core, token, [channel]) as client:

@@ -8,18 +8,13 @@ from __future__ import annotations
 from argparse import Namespace
 from urllib.parse import quote
 
-from client_sdk.command_line.output import json_line, say
-from client_sdk.commands.connection import core_of, token_of
+from client_sdk.commands.connection import remove_one, show_all
 from client_sdk.contract.errors import UsageError
 
 
 async def list_all(options: Namespace) -> None:
     """Show the devices of a store that are told."""
-    token = token_of(options)
-    async with core_of(options) as api:
-        answer = await api.read(_path(options.place, guests=options.guests), {}, token)
-    for push in answer.get("pushes", []):
-        say(options, json_line(push), push)
+    await show_all(options, _path(options.place, guests=options.guests), "pushes")
 
 
 async def remove(options: Namespace) -> None:
@@ -33,11 +28,8 @@ async def remove(options: Namespace) -> None:
         raise UsageError(
             f"{options.place[:80]!r} is no device: write STORE/NAME, of a guest STORE/TABLE/NAME"
         )
-    token = token_of(options)
     path = "/".join((_path(store, guests=len(names) == 2), *(quote(name, "") for name in names)))
-    async with core_of(options) as api:
-        await api.request("DELETE", path, token)
-    say(options, f"removed {options.place}", {"removed": options.place})
+    await remove_one(options, path, options.place)
 
 
 def _path(store: str, *, guests: bool) -> str:

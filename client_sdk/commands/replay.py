@@ -8,8 +8,8 @@ from argparse import Namespace
 from client_sdk.command_line.output import say, tell
 from client_sdk.commands.connection import producer_of
 from client_sdk.contract.errors import UsageError
-from client_sdk.replay.plan import ReplayError, ReplaySpeed
-from client_sdk.replay.runner import replay_file
+from client_sdk.replay import runner
+from client_sdk.replay.plan import ReplayError, ReplaySpeed, plan, read_orders
 
 
 async def replay(options: Namespace) -> None:
@@ -23,17 +23,9 @@ async def replay(options: Namespace) -> None:
     except ReplayError as error:
         raise UsageError(str(error)) from error
     async with producer_of(options) as producer:
-        summary = await replay_file(
-            options.path,
-            producer,
-            stores=options.stores,
-            tables=options.tables,
-            pace=pace,
-            limit=options.limit,
-            seed=options.seed,
-            concurrency=options.concurrency,
-            progress=_tell_progress,
-        )
+        orders = read_orders(runner.read_lines(options.path))[: options.limit]
+        planned = plan(orders, options.stores, options.tables, options.seed)
+        summary = await runner.replay(planned, producer, pace, options.concurrency, _tell_progress)
     if sys.stderr.isatty():
         print(file=sys.stderr)
     say(options, str(summary), summary)

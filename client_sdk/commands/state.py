@@ -8,12 +8,12 @@ from argparse import Namespace
 from contextlib import suppress
 from typing import Any, Final
 
-import httpx
 import msgspec
 
 from client_sdk.command_line.output import json_line, say, tell
 from client_sdk.commands.connection import (
     check_host,
+    core_of,
     show_lamp,
     token_of,
     told_to_wait,
@@ -25,11 +25,9 @@ from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.errors import ClientError, UnreachableError
 from client_sdk.shared_state.edit_batch import EditHandle
-from client_sdk.shared_state.edits_api import EditsApi
 from client_sdk.shared_state.shared_state import SharedDocument
 from client_sdk.shared_state.yabam_client import YabamClient
 from client_sdk.state.store import SqliteState
-from client_sdk.transport.http_bodies import no_cookies
 
 _BLIND: Final = (
     "● nothing is known here of this document, so Core takes the edit as made beside all others, "
@@ -62,8 +60,13 @@ async def get(options: Namespace) -> None:
 
 
 async def edit(options: Namespace) -> None:
-    """Change a document, and tell how the edit was settled."""
-    token, value = token_of(options), _object(options.value)
+    """Change a document, and tell how the edit was settled.
+
+    Raises:
+        UsageError: the value is no JSON object, or there is no token or no such host.
+        ClientError: Core has not answered, or refuses it.
+    """
+    token, value = token_of(options), object_of(options.value)
     store = None if options.queue is None else SqliteState(options.queue)
     if store is None:
         await check_host(options)  # without a network, no host is known
@@ -121,10 +124,7 @@ async def watch(options: Namespace) -> None:
 
 async def history(options: Namespace) -> None:
     """Print the events of a document, each as JSON."""
-    token = token_of(options)
-    await check_host(options)
-    async with httpx.AsyncClient(base_url=options.core, cookies=no_cookies()) as http:
-        api = EditsApi(http)
+    async with core_of(options) as (api, token):
         more: str | None = str(options.after)
         while more is not None:
             page = await api.history((options.channel, options.key), more, 100, token)
@@ -268,7 +268,12 @@ def _shown(document: SharedDocument) -> dict[str, Any]:
     }
 
 
-def _object(text: str) -> dict[str, Any]:
+def object_of(text: str) -> dict[str, Any]:
+    """The JSON object that an argument is.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
         return decode(_value, text)
     except msgspec.DecodeError as error:

@@ -24,7 +24,7 @@ ChannelKind = Literal["store", "table", "public", "team", "party", "device", "br
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ChannelSpec:
     """One kind of channel."""
 
     ids: tuple[str, ...]
@@ -41,15 +41,15 @@ class Kind:
         return f"{kind}:{'/'.join(f'{{{name}}}' for name in self.ids)}" if self.ids else kind
 
 
-KINDS: Final[dict[ChannelKind, Kind]] = {
-    "store": Kind(("store",), "orders"),
-    "table": Kind(("store", "table"), "orders"),
-    "public": Kind(("store",), "documents"),
-    "team": Kind(("store",), "documents"),
-    "party": Kind(("store", "table"), "documents"),
-    "device": Kind(("store", "device"), "documents"),
-    "brand": Kind(("brand",), "documents"),
-    "global": Kind((), "documents"),
+KINDS: Final[dict[ChannelKind, ChannelSpec]] = {
+    "store": ChannelSpec(("store",), "orders"),
+    "table": ChannelSpec(("store", "table"), "orders"),
+    "public": ChannelSpec(("store",), "documents"),
+    "team": ChannelSpec(("store",), "documents"),
+    "party": ChannelSpec(("store", "table"), "documents"),
+    "device": ChannelSpec(("store", "device"), "documents"),
+    "brand": ChannelSpec(("brand",), "documents"),
+    "global": ChannelSpec((), "documents"),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -21,3 +23,8 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) ->
     except (UnicodeDecodeError, RecursionError) as error:
         # msgspec lets these two through as they are.
         raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
+
+
+def reader(kind: type[T]) -> Callable[[bytes | str | msgspec.Raw], T]:
+    """A function that reads a value of this type from its JSON; it raises as `decode`."""
+    return partial(decode, msgspec.json.Decoder(kind))

@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.digest import content_hash
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import decode, reader
 
 OrderStatus = Literal[
     "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"
@@ -136,7 +136,7 @@ class EventContent(Struct, frozen=True):
     data: msgspec.Raw
 
 
-_order_decoder: Final = msgspec.json.Decoder(Order)
+decode_order: Final = reader(Order)
 _event_decoder: Final = msgspec.json.Decoder(OrderEvent)
 _content_decoder: Final = msgspec.json.Decoder(EventContent)
 
@@ -159,8 +159,3 @@ def decode_event(data: bytes | str) -> OrderEvent:
     event = decode(_event_decoder, data)
     event.data.__dict__["_event"] = data
     return event
-
-
-def decode_order(data: bytes | str) -> Order:
-    """Read an order from its JSON; raises as `decode_event`."""
-    return decode(_order_decoder, data)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct
 
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.sync import Epoch, Milliseconds
 
 HELLO: Final = "hello"
@@ -59,27 +58,7 @@ class Bye(Struct, frozen=True):
     reconnect_after_ms: Milliseconds
 
 
-_hello: Final = msgspec.json.Decoder(Hello)
-_heartbeat: Final = msgspec.json.Decoder(Heartbeat)
-_sync_required: Final = msgspec.json.Decoder(SyncRequired)
-_bye: Final = msgspec.json.Decoder(Bye)
-
-
-def decode_hello(data: bytes) -> Hello:
-    """Read a hello; raises as `decode`."""
-    return decode(_hello, data)
-
-
-def decode_heartbeat(data: bytes) -> Heartbeat:
-    """Read a heartbeat; raises as `decode`."""
-    return decode(_heartbeat, data)
-
-
-def decode_sync_required(data: bytes) -> SyncRequired:
-    """Read a sync-required; raises as `decode`."""
-    return decode(_sync_required, data)
-
-
-def decode_bye(data: bytes) -> Bye:
-    """Read a bye; raises as `decode`."""
-    return decode(_bye, data)
+decode_hello: Final = reader(Hello)
+decode_heartbeat: Final = reader(Heartbeat)
+decode_sync_required: Final = reader(SyncRequired)
+decode_bye: Final = reader(Bye)

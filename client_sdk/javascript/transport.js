@@ -9,7 +9,7 @@ import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract/contract_lists.js";
 import { Assembly } from "./machine/snapshot_pages.js";
 import { readProblem, refusal, shortened, slugOf } from "./transport/http_failures.js";
 import { failure, parsed } from "./machine/messages.js";
-import { readStream, readText } from "./transport/http_bodies.js";
+import { ask, readStream, readText } from "./transport/http_bodies.js";
 import { Socket, socketUrl } from "./transport/socket.js";
 import { checkMixedSync } from "./contract/state/document.js";
 
@@ -98,9 +98,7 @@ export class Transport {
     const query = new URLSearchParams(channels.map((channel) => ["channel", channel]));
     query.set("orders", "1");
     try {
-      const response = await fetch(`${this.#core}/v1/sync?${query}`, {
-        cache: "no-store",
-        credentials: "omit",
+      const response = await ask(`${this.#core}/v1/sync?${query}`, {
         headers: { authorization: `Bearer ${token}` },
         signal: AbortSignal.timeout(CHECK_MS),
       });
@@ -138,10 +136,8 @@ export class Transport {
   /** The answer and its length in bytes. */
   async #ask(query, signal, headers = {}) {
     const authorization = await this.#authorization();
-    const response = await fetch(`${this.#core}/v1/sync?${query}`, {
+    const response = await ask(`${this.#core}/v1/sync?${query}`, {
       signal,
-      cache: "no-store",
-      credentials: "omit",
       headers: { authorization, ...headers },
     });
     if (response.status !== 200) throw await refused(response, "unauthorized");
@@ -178,10 +174,8 @@ export class Transport {
         put({ type: "StreamEnded", generation, failure: why });
         return;
       }
-      const response = await fetch(url, {
+      const response = await ask(url, {
         signal,
-        cache: "no-store",
-        credentials: "omit",
         headers: { accept: "text/event-stream" },
       });
       if (response.status !== 200) throw await refused(response, "ticket");
@@ -214,10 +208,8 @@ export class Transport {
 
   async #tell(path, body) {
     try {
-      const response = await fetch(`${this.#core}${path}`, {
+      const response = await ask(`${this.#core}${path}`, {
         method: "POST",
-        cache: "no-store",
-        credentials: "omit",
         headers: {
           authorization: await this.#authorization(),
           "content-type": "application/json",
@@ -257,12 +249,10 @@ export class Transport {
     };
     if (version !== null) headers["if-match"] = `"${version}"`;
     if (updatedAt !== null) headers["yabam-if-updated-at"] = updatedAt;
-    const response = await fetch(this.#core + path, {
+    const response = await ask(this.#core + path, {
       method: "POST",
       headers,
       body: JSON.stringify(body),
-      cache: "no-store",
-      credentials: "omit",
       signal: AbortSignal.timeout(timeout),
     });
     const { ok, status, statusText } = response;

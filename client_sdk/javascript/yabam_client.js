@@ -64,6 +64,7 @@ export class YabamClient {
   orders = /** @type {import("./types.js").Order[]} */ ([]);
   /** What a page shows of the client itself, as Client.status; null: nothing is known yet. */
   status = /** @type {import("./types.js").Status | null} */ (null);
+  #client = /** @type {Client | null} */ (null);
   #tab;
   #tabs;
   #callbacks = /** @type {Set<{call: () => void}>} */ (new Set());
@@ -91,25 +92,24 @@ export class YabamClient {
     // Nobody's edits may come into another's queue, not even for a moment.
     if (!subject) throw new TypeError("say whom the token names: subject");
     const api = new EditsApi(core, (refused) => transport.refused(refused));
-    let client = /** @type {Client | null} */ (null);
     this.#tab = new TabState({
       ...{ name, subject, resolvers, calls, openStore, newClient, api, transport, uniform, clock },
       channels: channels.filter(carriesDocuments),
       followed: channels,
-      book: () => client?.book ?? null,
-      log: () => client?.log ?? null,
+      book: () => this.#client?.book ?? null,
+      log: () => this.#client?.log ?? null,
       settings: { ...SETTINGS, ...settings },
-      coreTime: () => client?.coreTime ?? null,
-      differs: (channel) => client?.differs(channel),
+      coreTime: () => this.#client?.coreTime ?? null,
+      differs: (channel) => this.#client?.differs(channel),
     });
     const documents = this.#tab;
     /** @param {any} news */
     const changed = (news) => this.#tabs.tell({ ...news, status: adding(news.status) });
     /** @param {any} saved */
     const lead = (saved) => {
-      client = new Client({ channels, transport, saved, settings, changed, clock, uniform, documents });
+      this.#client = new Client({ channels, transport, saved, settings, changed, clock, uniform, documents });
       documents.lead().catch((error) => reportError(error));
-      return client;
+      return this.#client;
     };
     /** @param {import("./types.js").News} news */
     const told = (news) => {
@@ -153,6 +153,15 @@ export class YabamClient {
    */
   seen(orderId) {
     this.#shown.seen(orderId);
+  }
+
+  /**
+   * The value of Yabam-Device for a device of this name: what a transport's `about` gives.
+   *
+   * @param {string} device
+   */
+  report(device) {
+    return this.#client?.report(device) ?? `${device}; mode=starting; pending=0`;
   }
 
   /** Leaves; another tab goes on. Edits that are not settled wait in the store. */

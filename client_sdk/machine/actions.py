@@ -27,7 +27,7 @@ from client_sdk.machine.messages import (
     State,
 )
 from client_sdk.machine.sequencing import Positions
-from client_sdk.machine.sync_state import Counters, SyncState, Taken
+from client_sdk.machine.sync_state import Counters, SyncState, TakenAnswer
 from client_sdk.machine.tracks import NEVER, Pressure, StreamTrack, SyncTrack
 from client_sdk.machine.transport_choice import TransportChoice, Via
 from client_sdk.settings import Settings
@@ -239,7 +239,7 @@ class Actions:
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    def put_out(self, taken: Taken, now: float) -> None:
+    def put_out(self, taken: TakenAnswer, now: float) -> None:
         """Hand out what an answer brought."""
         if taken.epoch_changed:
             self.drop_stream()

@@ -46,7 +46,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Taken:
+class TakenAnswer:
     """What an answer brought."""
 
     commands: list[Deliver | Fill | CheckDigest | DeliverDocument | CheckDocuments] = field(
@@ -121,9 +121,9 @@ class SyncState:
         self.positions.move(channel, None)
         return True
 
-    def take(self, response: SyncResponse) -> Taken:
+    def take(self, response: SyncResponse) -> TakenAnswer:
         """Apply the answer to the last question."""
-        taken = Taken()
+        taken = TakenAnswer()
         if response.epoch != self.epoch:
             taken.epoch_changed = self.epoch is not None
             self._begin_epoch(response.epoch)
@@ -138,9 +138,9 @@ class SyncState:
             taken.fault = "the answer says that there is more, and brings nothing"
         return taken
 
-    def fill(self, response: SyncResponse) -> Taken:
+    def fill(self, response: SyncResponse) -> TakenAnswer:
         """Apply the orders that the book lacks after a restart."""
-        taken = Taken()
+        taken = TakenAnswer()
         if response.epoch != self.epoch:
             # They come with the reset that the next answer must bring.
             self._unfilled.clear()
@@ -161,7 +161,7 @@ class SyncState:
         for channel in self.positions.all:
             self.positions.move(channel, None)
 
-    def _take_channel(self, answer: ChannelSync | DocumentSync, taken: Taken) -> None:
+    def _take_channel(self, answer: ChannelSync | DocumentSync, taken: TakenAnswer) -> None:
         asked = self._asked[answer.channel]
         if answer.reset is None and asked is not None and answer.head < asked:
             taken.fault = f"the answer is older than what is known of {answer.channel}"
@@ -177,7 +177,7 @@ class SyncState:
             self._checked[answer.channel] = check
             taken.commands += _checks(answer)
 
-    def _deliver(self, answer: ChannelSync | DocumentSync, taken: Taken) -> tuple[bool, bool]:
+    def _deliver(self, answer: ChannelSync | DocumentSync, taken: TakenAnswer) -> tuple[bool, bool]:
         """Put out the channel's changes. Returns whether it begins anew, and whether the answer is
         sound."""
         epoch, anew = self.epoch or "", False

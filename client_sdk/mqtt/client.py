@@ -148,6 +148,7 @@ class BufferedOrderClient:
             UnauthorizedError: Core refuses the token, a new one too.
             CursorStoreError: the cursor cannot be read or saved.
             ClosedError: the client was closed before.
+            ClientError: the client failed; it says why.
         """
         if self._closed.is_set():
             raise ClosedError("the client is closed")

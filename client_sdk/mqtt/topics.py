@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import MAX_SEQ, Channel
 from client_sdk.contract.errors import ChannelError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 
 PREFIX: Final = "yabam/v1"
 
@@ -25,7 +24,7 @@ class Mark(Struct, frozen=True):
     """The seqs of the last events of its channels; one that was long quiet may be left out."""
 
 
-_decoder: Final = msgspec.json.Decoder(Mark)
+decode_mark: Final = reader(Mark)
 
 
 def topic_of(channel: Channel) -> str:
@@ -49,12 +48,3 @@ def marks_topic(store: str) -> str:
 def own_topic(store: str, device: str, what: str) -> str:
     """The topic to which a device publishes its messages of a kind."""
     return f"{PREFIX}/{store}/devices/{device}/{what}"
-
-
-def decode_mark(data: bytes) -> Mark:
-    """Read a mark from its JSON.
-
-    Raises:
-        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not a mark.
-    """
-    return decode(_decoder, data)

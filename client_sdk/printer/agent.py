@@ -19,7 +19,7 @@ from client_sdk.errors import UnreachableError, YabamError
 from client_sdk.printer.connections import Address
 from client_sdk.printer.errors import HeldError, PrinterError
 from client_sdk.printer.journal import Journal, JournalEntry
-from client_sdk.printer.printing import Ticket, print_ticket, state_of
+from client_sdk.printer.printing import PaperTicket, print_ticket, state_of
 from client_sdk.printer.source import Job, JobSource, Taken
 from client_sdk.printer_media.lines import marked_repeat
 
@@ -220,6 +220,6 @@ def _name_of(job: Job) -> str:
     return f"{job.id}{_AT}{job.made_at}" if job.made_at else job.id
 
 
-def _ticket(job: Job, taken: Taken, number: int) -> Ticket:
+def _ticket(job: Job, taken: Taken, number: int) -> PaperTicket:
     lines = marked_repeat(job.lines, job.language, job.columns) if taken.repeat else job.lines
-    return Ticket(lines, job.columns, job.media, number)
+    return PaperTicket(lines, job.columns, job.media, number)

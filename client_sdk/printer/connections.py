@@ -19,7 +19,7 @@ _CHUNK: Final = 4096
 _LOOK_EVERY_S: Final = 0.05
 
 
-class Connection(Protocol):
+class PrinterConnection(Protocol):
     """An open connection to a printer."""
 
     async def write(self, data: bytes) -> None:
@@ -38,7 +38,7 @@ class Address(Protocol):
     is_terminal: bool
     """Whether it takes plain text, and what is shown there is printed."""
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> PrinterConnection:
         """Connect; raises PrinterError."""
 
 
@@ -51,7 +51,7 @@ class SocketAddress:
         self._host = host
         self._port = port
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> PrinterConnection:
         """Connect; raises PrinterError."""
         try:
             async with asyncio.timeout(_CONNECT_S):
@@ -101,7 +101,7 @@ class FileAddress:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> PrinterConnection:
         """Open the file; raises PrinterError."""
         try:
             number = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY)
@@ -157,7 +157,7 @@ class TerminalAddress:
     def __init__(self, show: Callable[[str], None] | None = None) -> None:
         self._show = show or _print
 
-    async def connect(self) -> Connection:
+    async def connect(self) -> PrinterConnection:
         """Return the terminal; it is always there."""
         return _Terminal(self._show)
 

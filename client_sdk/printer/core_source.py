@@ -16,7 +16,7 @@ from client_sdk import UnauthorizedError, UnreachableError, YabamClient
 from client_sdk.contract.errors import FrameError
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.printer.errors import AgentError, HeldError
-from client_sdk.printer.journal import Outcome
+from client_sdk.printer.journal import PrintOutcome
 from client_sdk.printer.source import Job, Taken, job_of_document
 from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
 
@@ -166,7 +166,7 @@ class CoreSource:
         except msgspec.DecodeError as error:
             raise UnreachableError(f"Core's answer is malformed: {error}") from error
 
-    async def tell(self, job: str, attempt: int, outcome: Outcome, detail: str) -> None:
+    async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
         """Say what became of an attempt; raises as `JobSource.tell`."""
         body = {
             "step": outcome,

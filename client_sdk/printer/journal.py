@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from client_sdk.printer.errors import AgentError
 
-Outcome = Literal["done", "fail", "doubt"]
+PrintOutcome = Literal["done", "fail", "doubt"]
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS agent (name TEXT NOT NULL);
@@ -39,7 +39,7 @@ class JournalEntry(Struct, frozen=True):
     job: str
     """The name under which it was begun."""
     attempt: int
-    outcome: Outcome | None
+    outcome: PrintOutcome | None
     """None: it was begun, and its end is not known."""
     detail: str
 
@@ -88,7 +88,7 @@ class Journal:
         assert entry is not None  # noqa: S101 - it was just written
         return entry
 
-    def end(self, entry: JournalEntry, outcome: Outcome, detail: str) -> None:
+    def end(self, entry: JournalEntry, outcome: PrintOutcome, detail: str) -> None:
         """Note how the attempt ended."""
         self._connection.execute(
             "UPDATE attempt SET outcome = ?, detail = ? WHERE number = ?",

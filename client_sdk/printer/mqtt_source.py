@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from client_sdk.errors import UnreachableError
 from client_sdk.mqtt.connection import MqttConnection
 from client_sdk.printer.errors import AgentError, HeldError
-from client_sdk.printer.journal import Outcome
+from client_sdk.printer.journal import PrintOutcome
 from client_sdk.printer.source import Job, Taken, job_of_document
 
 _OWN: Final = ("commands", "accepted")
@@ -29,7 +29,7 @@ _ANSWER_S: Final = 5.0
 _TRIES: Final = 3
 _MOST_SETTLED: Final = 1000
 _MOST_DETAIL: Final = 200
-_WORDS: Final[dict[Outcome, str]] = {"done": "done", "fail": "failed", "doubt": "doubtful"}
+_WORDS: Final[dict[PrintOutcome, str]] = {"done": "done", "fail": "failed", "doubt": "doubtful"}
 _EARLIER: Final = "earlier"
 _UNREADABLE: Final = "this agent cannot read the job: it needs a newer one"
 _UNKNOWN: Final = "unknown-command"
@@ -155,7 +155,7 @@ class MqttSource:
         self._printing = job.id
         return Taken(now.state, now.attempts, now.repeat)
 
-    async def tell(self, job: str, attempt: int, outcome: Outcome, detail: str) -> None:
+    async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
         """Say what became of an attempt; raises as `JobSource.tell`."""
         self._printing = None
         # What is refused has gone on by others; there is nothing more to say.

@@ -9,10 +9,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from client_sdk.printer.connections import Address, Connection
+from client_sdk.printer.connections import Address, PrinterConnection
 from client_sdk.printer.errors import PrinterError
 from client_sdk.printer.escpos_bytes import process_id, ticket_bytes
-from client_sdk.printer.journal import Outcome
+from client_sdk.printer.journal import PrintOutcome
 from client_sdk.printer.replies import (
     DLE_EOT,
     OFFLINE_CAUSE,
@@ -42,11 +42,11 @@ Tell = Callable[[Sequence[str]], None]
 class Word(Struct, frozen=True):
     """What became of a ticket."""
 
-    outcome: Outcome
+    outcome: PrintOutcome
     detail: str = ""
 
 
-class Ticket(Struct, frozen=True):
+class PaperTicket(Struct, frozen=True):
     """What is to be printed."""
 
     lines: Sequence[Line]
@@ -56,7 +56,7 @@ class Ticket(Struct, frozen=True):
     """Identifies the attempt in the printer's confirmation."""
 
 
-class State(Struct, frozen=True):
+class PrinterState(Struct, frozen=True):
     """A printer's state before a ticket."""
 
     troubles: list[str]
@@ -64,14 +64,14 @@ class State(Struct, frozen=True):
     warnings: list[str]
 
 
-async def state_of(address: Address) -> State:
+async def state_of(address: Address) -> PrinterState:
     """Ask for the printer's state.
 
     Raises:
         PrinterError: it cannot be reached, or does not answer.
     """
     if address.is_terminal:
-        return State([], [])
+        return PrinterState([], [])
     connection = await address.connect()
     try:
         return await _Talk(connection).state()
@@ -80,7 +80,7 @@ async def state_of(address: Address) -> State:
 
 
 async def print_ticket(
-    address: Address, ticket: Ticket, tell: Tell, clock: Callable[[], float] = time.monotonic
+    address: Address, ticket: PaperTicket, tell: Tell, clock: Callable[[], float] = time.monotonic
 ) -> Word:
     """Print a ticket, and wait until the printer says that it has.
 
@@ -107,7 +107,7 @@ async def print_ticket(
 
 
 async def _print(
-    connection: Connection, ticket: Ticket, tell: Tell, clock: Callable[[], float]
+    connection: PrinterConnection, ticket: PaperTicket, tell: Tell, clock: Callable[[], float]
 ) -> Word:
     process = process_id(ticket.number)
     data = await asyncio.to_thread(
@@ -149,7 +149,7 @@ def _word(reply: Reply, process: str) -> Word | None:
 class _Talk:
     """Questions and answers on one connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: PrinterConnection) -> None:
         self._connection = connection
         self._replies = Replies()
         self._left: list[Reply] = []
@@ -161,13 +161,13 @@ class _Talk:
             return left
         return self._replies.feed(await self._connection.read(within_s))
 
-    async def state(self) -> State:
+    async def state(self) -> PrinterState:
         """How the printer is; raises PrinterError if it says nothing."""
         status = await self._ask(PRINTER_STATUS)
         if status is None:
             raise PrinterError(MUTE)
         offline, paper = await self._ask(OFFLINE_CAUSE), await self._ask(PAPER_SENSOR)
-        return State(troubles_of(status, offline, paper), warnings_of(paper))
+        return PrinterState(troubles_of(status, offline, paper), warnings_of(paper))
 
     async def troubles(self) -> list[str]:
         """What troubles it while it prints. Answers to what was asked before are kept."""

@@ -8,27 +8,27 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from client_sdk.printer.journal import Outcome
+from client_sdk.printer.journal import PrintOutcome
 from client_sdk.printer_media.lines import Line
 
 
 class Job(Struct, frozen=True):
-    """A print job as this agent knows it; Core may know more by now."""
+    """A print job as this agent knows it; Core may know more by now, and a newer one says more."""
 
     id: str
     seq: int
     copy: int
     state: str
     """queued, sent, done, failed or doubtful, or one that only a newer Core knows."""
-    attempts: int
-    waits: bool
-    """Whether it waits for a person."""
-    agent: str
-    """The agent that took it last."""
     language: str
     columns: int
     media: str
     lines: list[Line]
+    attempts: int = 0
+    waits: bool = False
+    """Whether it waits for a person."""
+    agent: str = ""
+    """The agent that took it last."""
     made_at: str = ""
     """When the order's event happened. A restore of the database can give the id to another
     event; no other one has this time, too."""
@@ -71,45 +71,15 @@ class JobSource(Protocol):
     async def take(self, job: Job) -> Taken | None:
         """Take a job; None: it cannot be had any more. Raises as `hold`."""
 
-    async def tell(self, job: str, attempt: int, outcome: Outcome, detail: str) -> None:
+    async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
         """Say what became of an attempt; raises UnreachableError, AgentError."""
-
-
-class _Value(Struct, frozen=True):
-    """What an agent needs of a job's document; a newer Core may say more."""
-
-    seq: int
-    copy: int
-    state: str
-    language: str
-    columns: int
-    media: str
-    lines: list[Line]
-    attempts: int = 0
-    waits: bool = False
-    agent: str = ""
-    made_at: str = ""
 
 
 def job_of_document(name: str, value: Any) -> Job | None:
     """The job of a document; None: it is gone, or nothing that can be printed."""
-    if value is None:
+    if not isinstance(value, dict):
         return None
     try:
-        one = msgspec.convert(value, _Value)
+        return msgspec.convert(value | {"id": name}, Job)
     except msgspec.ValidationError:
         return None
-    return Job(
-        name,
-        one.seq,
-        one.copy,
-        one.state,
-        one.attempts,
-        one.waits,
-        one.agent,
-        one.language,
-        one.columns,
-        one.media,
-        one.lines,
-        one.made_at,
-    )

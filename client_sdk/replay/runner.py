@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from client_sdk.client.producer import OrderProducer
-from client_sdk.replay.plan import Planned, ReplayError, ReplaySpeed, plan, read_orders
+from client_sdk.replay.plan import Planned, ReplayError, ReplaySpeed
 
 CURRENCY: Final = "GBP"
 _PROGRESS_EVERY: Final = 50
@@ -32,39 +32,6 @@ class Summary:
             f"{self.orders} orders, {self.events} events in {self.seconds:.1f} s "
             f"({rate:.0f} events/s)"
         )
-
-
-async def replay_file(
-    path: Path,
-    producer: OrderProducer,
-    *,
-    stores: int,
-    tables: int,
-    pace: ReplaySpeed,
-    limit: int | None,
-    seed: int,
-    concurrency: int,
-    progress: Callable[[str], None],
-) -> Summary:
-    """Replay the orders of a file. Returns how many orders and events were written.
-
-    Args:
-        path: the recorded orders.
-        producer: writes them.
-        stores: how many stores they are spread over.
-        tables: how many tables each store has.
-        pace: how fast.
-        limit: the most orders; None: all.
-        seed: of the random choice of stores, tables and steps.
-        concurrency: the most orders under way.
-        progress: called with a line of text now and then.
-
-    Raises:
-        ReplayError: the file cannot be read.
-        RefusedError, UnauthorizedError, UnreachableError: as `OrderProducer`.
-    """
-    planned = plan(read_orders(read_lines(path))[:limit], stores, tables, seed)
-    return await replay(planned, producer, pace, concurrency, progress)
 
 
 async def replay(

@@ -22,7 +22,7 @@ from client_sdk.shared_state.shared_state import (
     NewValue,
     SharedDocument,
     SharedState,
-    Snapshot,
+    StateValues,
     open_batch,
 )
 
@@ -228,11 +228,11 @@ class BlockingState:
         """`with client.state.batch(): …`: the edits in it are kept and sent together."""
         return _BlockingBatching(self._threads, Batch(self._engine, atomic=atomic))
 
-    def export(self) -> Snapshot:
+    def export(self) -> StateValues:
         """The values of all documents that are followed, as they are shown."""
         return self._threads.look(self._state.export)
 
-    def restore(self, snapshot: Snapshot) -> list[BlockingEdit]:
+    def restore(self, snapshot: StateValues) -> list[BlockingEdit]:
         """Make the documents what the snapshot says, by edits."""
         handles = self._threads.loop.call(self._state.restore(snapshot))
         return [BlockingEdit(self._threads, handle) for handle in handles]

@@ -5,21 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import httpx
+from typing import Any, Unpack
 
 from client_sdk.client.blocking_client import BlockingOrderClient, LoopThread
-from client_sdk.client.cursor_stores import CursorStore
 from client_sdk.client.runner import Token
 from client_sdk.errors import ClosedError
-from client_sdk.settings import Settings
 from client_sdk.shared_state.blocking_commands import BlockingCommands
 from client_sdk.shared_state.blocking_state import BlockingState, Threads
-from client_sdk.shared_state.yabam_client import YabamClient
+from client_sdk.shared_state.yabam_client import YabamClient, YabamOptions
 from client_sdk.state.conflicts import Resolver
-from client_sdk.state.store import StateStore
-from client_sdk.state.view import Calls
 
 
 class BlockingYabamClient(BlockingOrderClient):
@@ -35,14 +29,8 @@ class BlockingYabamClient(BlockingOrderClient):
         token: Token,
         channels: Sequence[str],
         *,
-        state: StateStore | None = None,
-        subject: str | None = None,
         resolvers: Mapping[str, Resolver] | None = None,
-        calls: Mapping[str, Calls] | None = None,
-        cursors: CursorStore | None = None,
-        device: str | None = None,
-        settings: Settings | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        **options: Unpack[YabamOptions],
     ) -> None:
         self._loop = LoopThread()
         self._threads = Threads(self._loop)
@@ -50,14 +38,8 @@ class BlockingYabamClient(BlockingOrderClient):
             base_url,
             token,
             channels,
-            state=state,
-            subject=subject,
             resolvers={key: _in_thread(one) for key, one in (resolvers or {}).items()},
-            calls=calls,
-            cursors=cursors,
-            device=device,
-            settings=settings,
-            transport=transport,
+            **options,
         )
         self._client = self._yabam
         self.orders = self._client.orders

@@ -130,7 +130,8 @@ class OrderCommands:
         items: Sequence[Item] | None = None,
         note: str | None = None,
     ) -> CommandHandle:
-        """Replace an order's items, its note, or both; arguments and errors as `transition`."""
+        """Replace an order's items, its note, or both; `order` is as in `transition`. Raises as
+        `place`."""
         body: dict[str, Any] = {} if items is None else {"items": list(items)}
         body |= {} if note is None else {"note": note}
         return await self._make(self._wish("change", order, _plain(body)))

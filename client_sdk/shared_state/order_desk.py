@@ -14,7 +14,7 @@ from client_sdk.machine.sequencing import Change, Reset
 from client_sdk.shared_state.edits_api import Done, NotTaken
 from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.orders.answered_orders import channels_of
-from client_sdk.state.orders.command_queue import CommandQueue, Settlement
+from client_sdk.state.orders.command_queue import CommandQueue, CommandSettlement
 from client_sdk.state.orders.commands import (
     CommandOutcome,
     CommandRequest,
@@ -192,7 +192,7 @@ class OrderDesk:
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    async def _settle(self, settlement: Settlement, epoch: str | None = None) -> None:
+    async def _settle(self, settlement: CommandSettlement, epoch: str | None = None) -> None:
         await self._writer.commit(settlement.writes)
         order = settlement.order
         # Where no channel brings it, or it was brought already, the answer says nothing more.

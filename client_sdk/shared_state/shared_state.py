@@ -29,7 +29,7 @@ from client_sdk.state.records import OpenConflict
 
 NewValue = Value | Callable[[Value | None], Value]
 """A value, or a function that makes it of the one that is shown."""
-Snapshot = dict[str, dict[str, Value]]
+StateValues = dict[str, dict[str, Value]]
 """Values by channel and key."""
 
 _batch: ContextVar[Batch | None] = ContextVar("yabam_batch", default=None)
@@ -272,9 +272,9 @@ class SharedState:
         """
         return _Batching(self._engine, atomic=atomic)
 
-    def export(self) -> Snapshot:
+    def export(self) -> StateValues:
         """The values of all documents that are followed, as they are shown."""
-        snapshot: Snapshot = {}
+        snapshot: StateValues = {}
         for channel, documents in self._engine.replica.channels.items():
             pending = {e.edit.key for e in self._engine.replica.queue.entries}
             for key in sorted({one.key for one in documents.all} | pending):
@@ -283,7 +283,7 @@ class SharedState:
                     snapshot.setdefault(channel, {})[key] = value
         return snapshot
 
-    async def restore(self, snapshot: Snapshot) -> list[EditHandle]:
+    async def restore(self, snapshot: StateValues) -> list[EditHandle]:
         """Make the documents what the snapshot says, by edits; others stay as they are.
 
         Raises:

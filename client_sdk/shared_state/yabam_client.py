@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import random
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import ClassVar, Self, Unpack
 
-import httpx
-
-from client_sdk.client.async_client import OrderClient
-from client_sdk.client.cursor_stores import CursorStore
+from client_sdk.client.async_client import ClientOptions, OrderClient
 from client_sdk.client.runner import Token
 from client_sdk.contract.channel import carries_documents
 from client_sdk.contract.state.document import Document
 from client_sdk.errors import ClosedError, StateStoreError
 from client_sdk.machine.messages import CheckDocuments, Deliver, DeliverDocument, Diverged
 from client_sdk.machine.sequencing import Change
-from client_sdk.settings import Settings
 from client_sdk.shared_state.edits_api import EditsApi
 from client_sdk.shared_state.engine import Engine
 from client_sdk.shared_state.order_commands import OrderCommands
@@ -29,13 +23,22 @@ from client_sdk.shared_state.shared_state import SharedState
 from client_sdk.shared_state.store_writer import StoreWriter
 from client_sdk.state.conflicts import Resolver
 from client_sdk.state.orders.command_queue import CommandQueue
-from client_sdk.state.orders.commands import Command, decode_command
+from client_sdk.state.orders.commands import QueuedCommand, decode_command
 from client_sdk.state.private import PrivateDocuments
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import Stored, entry_of
 from client_sdk.state.replica import Replica
 from client_sdk.state.store import MemoryState, StateStore, subject_of
 from client_sdk.state.view import Calls
+
+
+class YabamOptions(ClientOptions, total=False):
+    """What `YabamClient` takes as well, in both its forms."""
+
+    state: StateStore | None
+    subject: str | None
+    calls: Mapping[str, Calls] | None
+    new_client: Callable[[], str]
 
 
 class YabamClient(OrderClient):
@@ -67,25 +70,10 @@ class YabamClient(OrderClient):
         subject: str | None = None,
         resolvers: Mapping[str, Resolver] | None = None,
         calls: Mapping[str, Calls] | None = None,
-        cursors: CursorStore | None = None,
-        device: str | None = None,
-        settings: Settings | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
-        uniform: Callable[[float, float], float] = random.uniform,
-        clock: Callable[[], float] = time.monotonic,
         new_client: Callable[[], str] = lambda: uuid.uuid4().hex,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        super().__init__(
-            base_url,
-            token,
-            channels,
-            cursors=cursors,
-            device=device,
-            settings=settings,
-            transport=transport,
-            uniform=uniform,
-            clock=clock,
-        )
+        super().__init__(base_url, token, channels, **options)
         self._store = state or MemoryState()
         self._subject = subject
         self._resolvers = resolvers or {}
@@ -119,6 +107,13 @@ class YabamClient(OrderClient):
         return OrderCommands(self._engine.desk)
 
     async def __aenter__(self) -> Self:
+        """Open the store, and begin to follow where the stored cursor ends.
+
+        Raises:
+            ClosedError: it was entered before, or is closed.
+            StateStoreError: the store cannot be read, or is not this client's.
+            CursorStoreError: the cursor cannot be read.
+        """
         if self._engine is not None or self._http.is_closed:
             raise ClosedError("a client can be entered once: make a new one")
         subject = self._subject or subject_of(await self._first_token())
@@ -223,7 +218,7 @@ class YabamClient(OrderClient):
 
 
 def _queue_of(
-    stored: Stored, new_client: Callable[[], str], commands: Sequence[Command] = ()
+    stored: Stored, new_client: Callable[[], str], commands: Sequence[QueuedCommand] = ()
 ) -> EditQueue:
     entries = [entry_of(row) for row in stored.entries]
     # The counters follow a command, so it may be there without them.

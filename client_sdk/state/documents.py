@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from client_sdk.contract.digest import EMPTY, format_content_digest
@@ -17,7 +17,7 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
-from client_sdk.contract.state.values import same
+from client_sdk.contract.state.values import Value, same
 from client_sdk.machine.sequencing import DocumentReset
 
 
@@ -95,15 +95,7 @@ class Documents:
         before = self._version(event.key)
         if event.version <= before:
             return False
-        document = Document(
-            event.channel,
-            event.key,
-            event.version,
-            event.schema,
-            event.occurred_at,
-            event.by,
-            event.data,
-        )
+        document = _document_of(event, event.data)
         if event.data is UNSET:
             made = self._from_diff(event)
             if made is None:
@@ -261,15 +253,7 @@ class Documents:
             return None
         if value is not MISSING and type(value) is not dict:
             return None
-        return Document(
-            event.channel,
-            event.key,
-            event.version,
-            event.schema,
-            event.occurred_at,
-            event.by,
-            None if value is MISSING else value,
-        )
+        return _document_of(event, None if value is MISSING else value)
 
     def _know(self, document: Document) -> None:
         self._newest[document.key] = document
@@ -277,6 +261,12 @@ class Documents:
         wanted = self.wanted.get(document.key)
         if document.key in self.wanted and (wanted is None or wanted <= document.version):
             del self.wanted[document.key]
+
+
+def _document_of(event: DocumentEvent, value: Value | UnsetType | None) -> Document:
+    return Document(
+        event.channel, event.key, event.version, event.schema, event.occurred_at, event.by, value
+    )
 
 
 def _is_same(one: Document | None, other: Document | None) -> bool:

@@ -77,7 +77,11 @@ class Replica:
     # ── what is shown ────────────────────────────────────────────────────────
 
     def view(self, name: DocumentName) -> View:
-        """The document as it is shown now."""
+        """The document as it is shown now.
+
+        Raises:
+            StateError: its channel is not followed.
+        """
         documents = self._documents(name)
         composed, pending = self._compose(name), self._pending(name)
         waiting = [one for one in self.waiting.values() if one.document == name]
@@ -127,7 +131,11 @@ class Replica:
         self._shown(name)
 
     def missing(self, name: DocumentName, version: int | None) -> None:
-        """Core has no such version, or, if the newest was asked for, no such document."""
+        """Core has no such version, or, if the newest was asked for, no such document.
+
+        Raises:
+            StateError: its channel is not followed.
+        """
         documents = self._documents(name)
         if name[1] not in documents.wanted or documents.wanted[name[1]] != version:
             return
@@ -289,7 +297,7 @@ class Replica:
 
     def _is_unsure(self, name: DocumentName) -> bool:
         """Whether any newer version may contain an edit that is shown, and nobody here knows."""
-        is_certain = self._is_one_log(self._documents(name))
+        is_certain = self._is_one_log(self.channels[name[0]])
         return any(one.is_unsure or not is_certain for one in self._pending(name))
 
     def _contains(self, channel: str, found: Sequence[Document | DocumentEvent]) -> None:
@@ -305,7 +313,7 @@ class Replica:
         self._shown(name)
 
     def _remember(self, name: DocumentName) -> None:
-        documents = self._documents(name)
+        documents = self.channels[name[0]]
         if documents.epoch == self.queue.epoch:
             # After a start, what is kept counts as of the queue's log: its version is a base there.
             self._effects.writes += document_kept(documents, name)

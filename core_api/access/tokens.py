@@ -23,7 +23,6 @@ from server_common.access.access_tokens import (
     EXPIRED,
     TokenError,
     TokenVerifier,
-    bearer_token,
 )
 from server_common.errors import SettingsError
 from server_common.revocations.records import key_of
@@ -93,17 +92,6 @@ class TokenKeys:
         if caller.brand is not None:
             claims["brand"] = caller.brand
         return jwt.encode(claims, self._signing_key, ALGORITHM, {"kid": self._signing_kid})
-
-    def caller_of(self, authorization: str) -> Caller:
-        """Who calls, by the header Authorization.
-
-        Raises:
-            UnauthorizedError: there is no token, or `verify` refuses it.
-        """
-        try:
-            return self.verify(bearer_token(authorization))
-        except TokenError as error:
-            raise UnauthorizedError(str(error)) from error
 
     def verify(self, token: str) -> Caller:
         """Who holds the token.

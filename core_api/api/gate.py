@@ -124,6 +124,21 @@ class Gate:
         """
         return self._limits.commands.admit()
 
+    async def serve(self, caller: Caller, work: Callable[[], Awaitable[A]]) -> A:
+        """What the work gives, begun once there is a place for it and the caller is known to stay.
+
+        Raises:
+            CoreError: as `admit`, `check_stay` and `within_deadline` raise, and the work.
+        """
+        with self.admit():
+            await self.check_stay(caller)
+            return await self.within_deadline(work())
+
+    async def bounded(self, work: Callable[[], Awaitable[A]]) -> A:
+        """As `serve`, without asking whether the caller stays."""
+        with self.admit():
+            return await self.within_deadline(work())
+
     async def within_deadline(self, work: Awaitable[A]) -> A:
         """What the work gives.
 

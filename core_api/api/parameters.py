@@ -43,6 +43,14 @@ def _number(kind: str, least: int, most: float) -> dict[str, Any]:
     return {"type": kind, "minimum": least, "maximum": most}
 
 
+def _query(name: str, schema: dict[str, Any], description: str) -> Parameter:
+    return Parameter(name, "query", schema, description)
+
+
+def _header(name: str, pattern: str, description: str) -> Parameter:
+    return Parameter(name, "header", _text(pattern), description)
+
+
 ORDER_ID: Final = Parameter("id", "path", _text(ORDER_ID_PATTERN, format="uuid"), "The order's id")
 STORE_ID: Final = Parameter("id", "path", _text(ID_PATTERN), "The store")
 PRINT_ID: Final = Parameter("print", "path", _text(ID_PATTERN), "The print job")
@@ -50,57 +58,37 @@ DEVICE_ID: Final = Parameter("device", "path", _text(ID_PATTERN), "The registere
 TABLE_ID: Final = Parameter("table", "path", _text(ID_PATTERN), "The table")
 BROWSER_ID: Final = Parameter("device", "path", _text(ID_PATTERN), "The browser's own name")
 WEBHOOK_ID: Final = Parameter("webhook", "path", _text(ID_PATTERN), "The webhook")
-END_OLD: Final = Parameter(
+END_OLD: Final = _query(
     "end_old",
-    "query",
     {"type": "string", "enum": ["true", "false"]},
     "Whether the secrets before sign no longer, because one has leaked",
 )
-CLIENT: Final = Parameter("client", "query", _text(ID_PATTERN), "The client's id")
-DOCUMENT_CHANNEL: Final = Parameter(
-    "channel", "query", _text(CHANNEL_PATTERN), "The document's channel"
+CLIENT: Final = _query("client", _text(ID_PATTERN), "The client's id")
+DOCUMENT_CHANNEL: Final = _query("channel", _text(CHANNEL_PATTERN), "The document's channel")
+DOCUMENT_KEY: Final = _query("key", _text(ID_PATTERN), "The document's key")
+VERSION: Final = _query("version", _number("integer", 0, 2**31 - 1), "As it was at this version")
+AFTER: Final = _query("after", _number("integer", 0, 2**31 - 1), "What comes behind this version")
+AFTER_ENTRY: Final = _query(
+    "after", {"type": "string"}, "What comes behind this version; or the `next` of a page"
 )
-DOCUMENT_KEY: Final = Parameter("key", "query", _text(ID_PATTERN), "The document's key")
-VERSION: Final = Parameter(
-    "version", "query", _number("integer", 0, 2**31 - 1), "As it was at this version"
+ENTRIES: Final = _query(
+    "limit", _number("integer", 1, HISTORY_ENTRIES), "The most entries in the answer"
 )
-AFTER: Final = Parameter(
-    "after", "query", _number("integer", 0, 2**31 - 1), "What comes behind this version"
+KEY: Final = _header("Idempotency-Key", KEY_PATTERN, "The same key and body get the same answer")
+IF_MATCH: Final = _header(
+    "If-Match", ETAG_PATTERN, "The version that the decision rests on, as its ETag gave it"
 )
-AFTER_ENTRY: Final = Parameter(
-    "after",
-    "query",
-    {"type": "string"},
-    "What comes behind this version; or the `next` of a page",
+IF_UPDATED_AT: Final = _header(
+    UPDATED_AT, TIME_PATTERN, "When that version was made: the order's updated_at as Core gave it"
 )
-ENTRIES: Final = Parameter(
-    "limit", "query", _number("integer", 1, HISTORY_ENTRIES), "The most entries in the answer"
-)
-KEY: Final = Parameter(
-    "Idempotency-Key", "header", _text(KEY_PATTERN), "The same key and body get the same answer"
-)
-IF_MATCH: Final = Parameter(
-    "If-Match",
-    "header",
-    _text(ETAG_PATTERN),
-    "The version that the decision rests on, as its ETag gave it",
-)
-IF_UPDATED_AT: Final = Parameter(
-    UPDATED_AT,
-    "header",
-    _text(TIME_PATTERN),
-    "When that version was made: the order's updated_at as Core gave it",
-)
-DEVICE: Final = Parameter(
+DEVICE: Final = _header(
     HEADER.title(),
-    "header",
-    _text(FORM),
+    FORM,
     "Which device asks, how it received events before, and how many wait there for its user",
 )
 SYNC: Final = (
-    Parameter(
+    _query(
         "channel",
-        "query",
         {
             "type": "array",
             "items": _text(CHANNEL_PATTERN),
@@ -110,26 +98,21 @@ SYNC: Final = (
         },
         "The channels to sync; without it, those of lastEventId",
     ),
-    Parameter(
+    _query(
         "lastEventId",
-        "query",
         {"type": "string"},
         "A seq, an event id or a cursor; without it, the channels start anew",
     ),
-    Parameter("epoch", "query", _text(EPOCH_PATTERN), "The epoch of the cursor"),
-    Parameter("limit", "query", _number("integer", 1, MAX_LIMIT), "The most events in the answer"),
-    Parameter(
-        "wait", "query", _number("number", 0, MAX_WAIT_S), "Seconds to wait for something new"
-    ),
-    Parameter(
+    _query("epoch", _text(EPOCH_PATTERN), "The epoch of the cursor"),
+    _query("limit", _number("integer", 1, MAX_LIMIT), "The most events in the answer"),
+    _query("wait", _number("number", 0, MAX_WAIT_S), "Seconds to wait for something new"),
+    _query(
         "orders",
-        "query",
         _number("integer", 1, MAX_ORDERS),
         "The most orders in one page of a snapshot; without it, snapshots come whole",
     ),
-    Parameter(
+    _query(
         "page",
-        "query",
         {"type": "string"},
         "The `next` of a snapshot, to get its next page; takes no other parameter but orders",
     ),

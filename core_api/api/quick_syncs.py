@@ -24,7 +24,7 @@ from core_api.api.request_parts import device_of
 from core_api.errors import UnavailableError
 from core_api.http.plain_requests import PlainRequest, PlainRequests
 from core_api.http.quick_answers import Asker
-from core_api.sync.quick.reads import Outcome, QuickAnswer
+from core_api.sync.quick.reads import QuickAnswer, QuickOutcome
 from core_api.sync.request import SyncRequest, parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
 from server_common.http.query_string import parse_query
@@ -96,7 +96,7 @@ class QuickSyncs:
         if not self._fetch.ask(caller, wanted, named, told):
             told(None)
 
-    def _told(self, asked: _Asked, outcome: Outcome) -> None:
+    def _told(self, asked: _Asked, outcome: QuickOutcome) -> None:
         asker, began, caller, report, wanted = asked
         if outcome is None:
             work = partial(self._general, caller, report, wanted)

@@ -16,7 +16,7 @@ from client_sdk.contract.errors import DeviceError
 from core_api.broker_admin.control import BrokerControl
 from core_api.broker_admin.registrations import PAGE, Registered, RegisteredDevices
 from core_api.broker_admin.rights import (
-    Command,
+    ControlCommand,
     Wanted,
     allowed_to,
     device_commands,
@@ -136,7 +136,7 @@ class BrokerAdmin:
             # It may be as it should be already, if only its media have changed: the broker is
             # asked, because a role that is made anew disconnects its holder.
             present = await control.present_of(sorted(users | before))
-            commands: list[Command] = []
+            commands: list[ControlCommand] = []
             for user in sorted(before - users):
                 commands += removal_commands(user, present)
             if one is not None:
@@ -173,7 +173,7 @@ class BrokerAdmin:
         )
         return Wanted(registered.identity, password, allowed)
 
-    async def _do(self, control: BrokerControl, commands: Sequence[Command]) -> None:
+    async def _do(self, control: BrokerControl, commands: Sequence[ControlCommand]) -> None:
         await control.run(commands)
         self._metrics.commands.inc(len(commands))
         self.turned_at = self._clock()

@@ -10,10 +10,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from core_api.broker_admin.rights import Allowed, Command, Present, role_of
+from core_api.broker_admin.rights import Allowed, ControlCommand, Present, role_of
 from core_api.errors import UnavailableError
 from server_common.mqtt.broker import Broker, MqttError
-from server_common.mqtt.connection import Connection, Incoming
+from server_common.mqtt.connection import BrokerConnection, Incoming
 
 _COMMANDS: Final = "$CONTROL/dynamic-security/v1"
 _ANSWERS: Final = f"{_COMMANDS}/response"
@@ -50,7 +50,7 @@ class BrokerControl:
 
     def __init__(self, broker: Broker) -> None:
         name = f"{broker.user}-{secrets.token_hex(4)}"
-        self._connection = Connection(broker, name, self._heard)
+        self._connection = BrokerConnection(broker, name, self._heard)
         self._waiting: dict[str, asyncio.Future[_Answer]] = {}
         self._turn = asyncio.Lock()
 
@@ -72,7 +72,7 @@ class BrokerControl:
         """Disconnect."""
         await self._connection.close()
 
-    async def run(self, commands: Sequence[Command]) -> list[Any]:
+    async def run(self, commands: Sequence[ControlCommand]) -> list[Any]:
         """Do all of these in order; the data of each answer.
 
         Raises:
@@ -116,7 +116,7 @@ class BrokerControl:
             if len(page) < _PAGE:
                 return found
 
-    async def _ask(self, commands: Sequence[Command]) -> list[_Answer]:
+    async def _ask(self, commands: Sequence[ControlCommand]) -> list[_Answer]:
         loop = asyncio.get_running_loop()
         names = [secrets.token_hex(8) for _ in commands]
         waits = [self._waiting.setdefault(name, loop.create_future()) for name in names]
@@ -165,6 +165,6 @@ def _allowed(acls: Sequence[dict[str, Any]]) -> frozenset[Allowed]:
     )
 
 
-def _is_no_fault(command: Command, error: str) -> bool:
+def _is_no_fault(command: ControlCommand, error: str) -> bool:
     """Whether the broker only says that what is asked for, or is to be deleted, is not there."""
     return command["command"].startswith(("delete", "get")) and error.endswith("not found")

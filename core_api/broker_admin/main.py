@@ -15,12 +15,10 @@ from core_api.broker_admin.admin import BrokerAdmin
 from core_api.broker_admin.metrics import AdminMetrics
 from core_api.broker_admin.registrations import StoredRegistrations
 from core_api.broker_admin.rights import ADMIN_USER
-from core_api.http.probes import ops_app
+from core_api.http.probes import refusal_by
 from server_common.devices.identity import DeviceKeys
 from server_common.mqtt.broker import Broker, parse_address
-from server_common.ops.server import OpsServer
-from server_common.supervision import counted_by
-from server_common.tls.metrics import watched
+from server_common.ops.process import observed
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -59,21 +57,14 @@ async def run_broker_admin(
         metrics,
         time.monotonic,
     )
-    tasks = counted_by(metrics.restarts)
-    app = ops_app(
+    async with observed(
+        listener,
         registry,
-        verify,
+        metrics.restarts,
+        refusal_by(verify),
         lambda: time.monotonic() - admin.turned_at < _ALIVE_WITHIN_S,
-        lambda: tasks.trouble or admin.trouble,
-    )
-    certificate = watched(settings.certificate, registry)
-    server = OpsServer(app, listener, certificate, counted_by(metrics.restarts))
-    server.start()
-    if certificate is not None:
-        tasks.start("certificate", certificate.keep, essential=False)
-    tasks.start("admin", admin.run)
-    try:
+        lambda: admin.trouble,
+        settings.certificate,
+    ) as tasks:
+        tasks.start("admin", admin.run)
         await stop.wait()
-    finally:
-        await tasks.stop()
-        await server.stop()

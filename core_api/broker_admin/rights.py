@@ -31,15 +31,15 @@ GATEWAY_USER: Final = "yabam-gateway"
 _ROLE: Final = "device:"
 _GATEWAY_ROLE: Final = "yabam-gateway"
 
-Kind = Literal["publishClientSend", "subscribeLiteral", "subscribePattern"]
-Command = dict[str, Any]
+AclType = Literal["publishClientSend", "subscribeLiteral", "subscribePattern"]
+ControlCommand = dict[str, Any]
 """One command of Mosquitto's dynamic security."""
 
 
 class Allowed(Struct, frozen=True, order=True):
     """One thing that a role permits; all else is denied."""
 
-    kind: Kind
+    kind: AclType
     topic: str
 
 
@@ -121,7 +121,7 @@ def role_of(user: str) -> str:
     return f"{_ROLE}{user}"
 
 
-def gateway_commands(password: str, present: Present) -> list[Command]:
+def gateway_commands(password: str, present: Present) -> list[ControlCommand]:
     """What gives the gateway its user, its password and its role."""
     commands = _role_commands(_GATEWAY_ROLE, allowed_to_gateway(), present)
     # The broker tells no password, so the name of the text says which one it has.
@@ -142,7 +142,7 @@ def gateway_commands(password: str, present: Present) -> list[Command]:
     return commands
 
 
-def device_commands(wanted: Wanted, present: Present) -> list[Command]:
+def device_commands(wanted: Wanted, present: Present) -> list[ControlCommand]:
     """What gives a device its user, its client id and its role; nothing if it has them."""
     user = wanted.identity.user
     role = role_of(user)
@@ -164,9 +164,9 @@ def device_commands(wanted: Wanted, present: Present) -> list[Command]:
     return commands
 
 
-def removal_commands(user: str, present: Present) -> list[Command]:
+def removal_commands(user: str, present: Present) -> list[ControlCommand]:
     """What ends a device's user, its session and its role."""
-    commands: list[Command] = []
+    commands: list[ControlCommand] = []
     if user in present.clients:
         commands.append({"command": "deleteClient", "username": user})
     if role_of(user) in present.roles:
@@ -181,10 +181,12 @@ def strangers(wanted: Collection[str], present: Present) -> list[str]:
     return sorted(known - set(wanted))
 
 
-def _role_commands(role: str, allowed: frozenset[Allowed], present: Present) -> list[Command]:
+def _role_commands(
+    role: str, allowed: frozenset[Allowed], present: Present
+) -> list[ControlCommand]:
     if present.roles.get(role) == allowed:
         return []
-    commands: list[Command] = []
+    commands: list[ControlCommand] = []
     if role in present.roles:
         commands.append({"command": "deleteRole", "rolename": role})
     acls = [

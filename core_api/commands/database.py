@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Final, TypeVar
 
 import asyncpg
@@ -14,8 +14,9 @@ from client_sdk.command_line.output import say
 from client_sdk.contract.channel import event_id
 from core_api.errors import CoreError
 from core_api.postgres import migrate
+from core_api.postgres.pool import Pool, open_pool
 from core_api.processes.state_migration import migrate_state
-from core_api.relay.set_aside import list_all, retry
+from core_api.relay.set_aside import statements
 from core_api.restore.main import begin_epoch, look_for_restore
 from core_api.setting_groups import DatabaseSettings
 from core_api.settings import RestoreSettings, StateSettings
@@ -24,6 +25,7 @@ from server_common.settings.loader import load
 A = TypeVar("A")
 
 _SIGNS_SHOWN: Final = 10
+_MOST_LISTED: Final = 1000
 
 
 def upgrade(options: Namespace) -> None:
@@ -82,7 +84,7 @@ def migrate_documents(options: Namespace) -> int:
 
 def list_set_aside(options: Namespace) -> None:
     """Show the events that Kafka has refused."""
-    for one in on_database(list_all(database_url())):
+    for one in _of_set_aside(lambda pool: statements.list_set_aside(pool, _MOST_LISTED)):
         events = list(map(event_id, one.channels, one.seqs))
         told = f"{one.id}  {one.at:%Y-%m-%dT%H:%M:%SZ}  {','.join(events)}  {one.reason}"
         say(options, told, {"id": one.id, "at": one.at, "events": events, "reason": one.reason})
@@ -90,13 +92,32 @@ def list_set_aside(options: Namespace) -> None:
 
 def retry_set_aside(options: Namespace) -> None:
     """Put events that Kafka has refused back into the outbox."""
-    count = on_database(retry(database_url(), options.id))
+    count = _of_set_aside(lambda pool: statements.retry_set_aside(pool, options.id))
     say(options, f"{count} put back into the outbox", {"put_back": count})
 
 
 def database_url() -> str:
     """Where the database itself is, by the settings."""
     return load(DatabaseSettings).session_url
+
+
+def _of_set_aside(work: Callable[[Pool], Awaitable[A]]) -> A:
+    return on_database(with_pool("yabam-set-aside", 60.0, work))
+
+
+async def with_pool(name: str, command_timeout_s: float, work: Callable[[Pool], Awaitable[A]]) -> A:
+    """What the work gives, on a connection of its own.
+
+    Args:
+        name: what it calls itself at the database.
+        command_timeout_s: a statement is given up after this time.
+        work: is given the connection.
+    """
+    pool = await open_pool(database_url(), size=1, command_timeout_s=command_timeout_s, name=name)
+    try:
+        return await work(pool)
+    finally:
+        pool.terminate()
 
 
 def on_database(work: Coroutine[None, None, A]) -> A:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import jwt
 
@@ -13,9 +12,9 @@ from client_sdk.command_line.output import say
 from client_sdk.contract.errors import UsageError
 from client_sdk.contract.text import MAX_SUBJECT, is_subject, shown
 from core_api.access.tokens import token_name
-from core_api.commands.database import database_url, on_database
+from core_api.commands.database import on_database, with_pool
 from core_api.commands.tokens import lifetime_of
-from core_api.postgres.pool import Pool, open_pool
+from core_api.postgres.pool import Pool
 from core_api.revocations.statements import (
     NewRevocation,
     database_now,
@@ -23,16 +22,15 @@ from core_api.revocations.statements import (
     revoke,
 )
 from server_common.limits import REVOCATIONS_BY_COMMAND
-from server_common.revocations.records import Kind
+from server_common.revocations.records import RevocationKind
 
-A = TypeVar("A")
-
+_POOL: Final = ("yabam-token", 30.0)
 _BY: Final = "yabam token revoke"
 _MOST: Final = 1000
 
 
 class _Asked(NamedTuple):
-    kind: Kind
+    kind: RevocationKind
     name: str
     expires_at: datetime | None
     """When the token expires, if that is known."""
@@ -41,9 +39,14 @@ class _Asked(NamedTuple):
 
 
 def revoke_named(options: Namespace) -> None:
-    """Revoke a token, a session, or all that a subject was given until now."""
+    """Revoke a token, a session, or all that a subject was given until now.
+
+    Raises:
+        UsageError: that is no token, name or lifetime.
+        CoreError: the database refused or failed.
+    """
     asked = _asked(options)
-    wanted = on_database(_with_pool(lambda pool: _revoke(pool, asked)))
+    wanted = on_database(with_pool(*_POOL, lambda pool: _revoke(pool, asked)))
     say(
         options,
         f"revoked: {wanted.kind} {wanted.name}",
@@ -53,7 +56,7 @@ def revoke_named(options: Namespace) -> None:
 
 def list_revoked(options: Namespace) -> None:
     """Show what was revoked."""
-    for one in on_database(_with_pool(lambda pool: list_newest(pool, _MOST))):
+    for one in on_database(with_pool(*_POOL, lambda pool: list_newest(pool, _MOST))):
         until = f"{one.until:%Y-%m-%dT%H:%M:%SZ}" if one.until else "for ever"
         told = f"{one.made_at:%Y-%m-%dT%H:%M:%SZ}  {one.kind}  {one.name}  until {until}"
         say(
@@ -107,11 +110,3 @@ def _name(text: str) -> str:
     if not is_subject(text):
         raise UsageError(f"{shown(text)} is no name: 1 to {MAX_SUBJECT} characters")
     return text
-
-
-async def _with_pool(work: Callable[[Pool], Awaitable[A]]) -> A:
-    pool = await open_pool(database_url(), size=1, command_timeout_s=30.0, name="yabam-token")
-    try:
-        return await work(pool)
-    finally:
-        pool.terminate()

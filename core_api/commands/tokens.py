@@ -23,7 +23,12 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def token(options: Namespace) -> None:
-    """Print a token."""
+    """Print a token.
+
+    Raises:
+        UsageError: it is nobody who can have a token, or no lifetime.
+        SettingsError: there are no keys to sign with.
+    """
     usual = _VISIT if options.table else _LONG
     caller, lifetime_s = _holder(options), lifetime_of(options.lifetime or usual)
     settings = signing_settings()

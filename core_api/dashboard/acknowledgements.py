@@ -7,7 +7,7 @@ from typing import Final
 from core_api.dashboard.waiting import Acknowledged
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from server_common.logs import get_logger
 
 _log = get_logger()
@@ -30,15 +30,6 @@ SELECT subject, extract(epoch FROM at)::float8 AS at_s FROM ops_acknowledgements
 _READ: Final = """
 SELECT alert, subject, extract(epoch FROM at)::float8 AS at_s FROM ops_acknowledgements
 WHERE at > now() - make_interval(secs => $1) ORDER BY at DESC LIMIT 1000
-"""
-
-_TRIM: Final = """
-DELETE FROM ops_acknowledgements WHERE alert IN (
-    SELECT alert FROM ops_acknowledgements
-    WHERE at < now() - make_interval(secs => $1)
-      AND at >= now() - make_interval(secs => $3) ORDER BY at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
 """
 
 
@@ -75,5 +66,5 @@ async def read_acknowledgements(pool: Pool) -> dict[str, Acknowledged]:
     return {row["alert"]: Acknowledged(row["subject"], round(row["at_s"] * 1000)) for row in rows}
 
 
-trim_acknowledgements: Final = trim_by(_TRIM)
+trim_acknowledgements: Final = trim_by_age("ops_acknowledgements", "alert", "at")
 """Deletes those that are old."""

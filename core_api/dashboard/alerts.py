@@ -14,7 +14,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from core_api.dashboard.processes import Kind, Node
+from core_api.dashboard.processes import Node, ProcessKind
 from core_api.dashboard.waiting import Acknowledged, LateStore, Overview
 from core_api.webhooks.subscriptions import Standing
 
@@ -32,19 +32,19 @@ MAX_ALERT_CHARS: Final = 400
 _EFFECTS: Final[Sequence[Effect]] = (
     "stopped", "late", "commands", "stores", "weaker", "watch",
 )  # fmt: skip
-_OF_THE_LAST: Final[Mapping[Kind, Effect]] = {
+_OF_THE_LAST: Final[Mapping[ProcessKind, Effect]] = {
     "events": "late",
     "relay": "late",
     "ingest": "commands",
 }
 """What it means that no process of a kind works."""
-_NOT_READY_ENTRY: Final[Mapping[Kind, str]] = {
+_NOT_READY_ENTRY: Final[Mapping[ProcessKind, str]] = {
     "core": "core-refuses",
     "events": "no-event-server-is-ready",
     "relay": "the-outbox-grows",
     "ingest": "ingest-is-behind",
 }
-_FIGURES: Final[Mapping[Kind, str]] = {
+_FIGURES: Final[Mapping[ProcessKind, str]] = {
     "events": "connections",
     "relay": "events",
 }
@@ -67,7 +67,7 @@ class Alert(Struct, frozen=True):
     """The tile that it colours; empty: none."""
     node: str = ""
     """The process's name."""
-    kind: Kind = "unknown"
+    kind: ProcessKind = "unknown"
     is_last: bool = False
     """Whether no other process of its kind is ready."""
     detail: str = ""
@@ -76,7 +76,7 @@ class Alert(Struct, frozen=True):
     acknowledged: Acknowledged | None = None
 
 
-class Verdict(Struct, frozen=True):
+class AlertVerdict(Struct, frozen=True):
     """How it is, in one line."""
 
     level: Literal["red", "amber", "green"]
@@ -180,7 +180,7 @@ def late_stores(overview: Overview) -> list[LateStore]:
     ]
 
 
-def verdict_of(alerts: Sequence[Alert], late: Sequence[LateStore]) -> Verdict:
+def verdict_of(alerts: Sequence[Alert], late: Sequence[LateStore]) -> AlertVerdict:
     """How it is, by the worst of what is wrong.
 
     Args:
@@ -193,10 +193,10 @@ def verdict_of(alerts: Sequence[Alert], late: Sequence[LateStore]) -> Verdict:
     worst = alerts[0] if alerts else None
     stores_first = _EFFECTS.index("stores")
     if late and (worst is None or _EFFECTS.index(worst.effect) > stores_first):
-        return Verdict("red", "stores", _STORES_ENTRY, None, *counts)
+        return AlertVerdict("red", "stores", _STORES_ENTRY, None, *counts)
     if worst is None:
-        return Verdict("green", "well", "", None, *counts)
-    return Verdict(worst.level, worst.effect, worst.runbook, worst, *counts)
+        return AlertVerdict("green", "well", "", None, *counts)
+    return AlertVerdict(worst.level, worst.effect, worst.runbook, worst, *counts)
 
 
 def _of_the_database(signs: Signs) -> Iterator[Alert]:

@@ -12,13 +12,13 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from core_api.dashboard.alerts import Spells
-from core_api.dashboard.figures import History
+from core_api.dashboard.figures import RoundHistory
 from core_api.dashboard.points import Point, StoredPoints, stored_of, to_store
-from core_api.dashboard.processes import Kind
-from core_api.dashboard.sampler import PERIOD_S, Look
+from core_api.dashboard.processes import ProcessKind
+from core_api.dashboard.sampler import PERIOD_S, ReadRound
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from server_common.limits import OPS_POINTS
 from server_common.logs import get_logger
 
@@ -46,15 +46,6 @@ ON CONFLICT (at) DO NOTHING
 
 _READ: Final = """
 SELECT point FROM ops_points WHERE at > now() - make_interval(secs => $1) ORDER BY at DESC LIMIT $2
-"""
-
-_TRIM: Final = """
-DELETE FROM ops_points WHERE at IN (
-    SELECT at FROM ops_points
-    WHERE at < now() - make_interval(secs => $1)
-      AND at >= now() - make_interval(secs => $3) ORDER BY at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
 """
 
 
@@ -98,7 +89,7 @@ async def charted_day(pool: Pool) -> list[Point]:
     return [one.point for one in await read_day(pool)]
 
 
-trim_points: Final = trim_by(_TRIM)
+trim_points: Final = trim_by_age("ops_points", "at", "at")
 """Deletes old points."""
 
 
@@ -116,14 +107,14 @@ class DayKeeper:
         self,
         pool: Pool,
         owner: str,
-        looking: Callable[[], AbstractAsyncContextManager[Look]],
-        kinds: MutableMapping[str, Kind],
+        looking: Callable[[], AbstractAsyncContextManager[ReadRound]],
+        kinds: MutableMapping[str, ProcessKind],
     ) -> None:
         self._pool = pool
         self._owner = owner
         self._looking = looking
         self._kinds = kinds
-        self._history: History | None = None
+        self._history: RoundHistory | None = None
 
     async def run(self) -> None:
         """Go on for ever."""
@@ -154,9 +145,9 @@ class DayKeeper:
         await store(self._pool, self._owner, to_store(figures, self._kinds))
 
 
-def _over_a_minute() -> History:
+def _over_a_minute() -> RoundHistory:
     window_s = _EVERY_S + 2 * PERIOD_S
-    return History(Spells(), window_s, window_s)
+    return RoundHistory(Spells(), window_s, window_s)
 
 
 def moments(points: list[StoredPoints]) -> list[tuple[int, list[str]]]:

@@ -17,9 +17,9 @@ from msgspec import Struct
 
 from core_api.dashboard.alerts import (
     Alert,
+    AlertVerdict,
     Signs,
     Spells,
-    Verdict,
     alerts_of,
     dated,
     late_stores,
@@ -65,7 +65,7 @@ class Figures(Struct, frozen=True):
     """Why Postgres does not answer; empty: it does."""
     alerts: list[Alert]
     """What is wrong, the worst first; stores that must be phoned stand in `late`."""
-    verdict: Verdict
+    verdict: AlertVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Round:
     database: str
 
 
-class History:
+class RoundHistory:
     """The rounds of the window, and what follows from them.
 
     Args:

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from core_api.dashboard.figures import Figures
-from core_api.dashboard.processes import Kind
+from core_api.dashboard.processes import ProcessKind
 from server_common.limits import OPS_POINT_BYTES
 
-_KINDS: Final = frozenset(get_args(Kind))
+_KINDS: Final = frozenset(get_args(ProcessKind))
 
 
 class Point(Struct, frozen=True):
@@ -57,7 +57,7 @@ def point_of(figures: Figures) -> Point:
     )
 
 
-def to_store(figures: Figures, kinds: Mapping[str, Kind]) -> str:
+def to_store(figures: Figures, kinds: Mapping[str, ProcessKind]) -> str:
     """The JSON of what is kept of these figures, at most `OPS_POINT_BYTES`.
 
     With more addresses than that has room for, all of them are left out.
@@ -86,10 +86,10 @@ def stored_of(texts: Iterable[str]) -> list[StoredPoints]:
     return found
 
 
-def kinds_of(points: Iterable[StoredPoints]) -> dict[str, Kind]:
+def kinds_of(points: Iterable[StoredPoints]) -> dict[str, ProcessKind]:
     """Which kind of process was last behind each address, by the newest of the points."""
     return {
-        address: cast(Kind, kind)
+        address: cast(ProcessKind, kind)
         for one in points
         for address, kind in one.kinds.items()
         if kind in _KINDS

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 Series: TypeAlias = Mapping[tuple[str, ...], float]
 """One metric's values by the values of its labels, in the order of the labels' names."""
-Kind = Literal["core", "events", "relay", "ingest", "unknown"]
-State = Literal["ready", "not-ready", "down"]
+ProcessKind = Literal["core", "events", "relay", "ingest", "unknown"]
+ProcessState = Literal["ready", "not-ready", "down"]
 
 
 class BusyChannel(Struct, frozen=True):
@@ -29,9 +29,9 @@ class ProcessReading:
 
     node: str
     """The address that was asked."""
-    kind: Kind
+    kind: ProcessKind
     """Of one that is down: what it was before; unknown: it never answered."""
-    state: State
+    state: ProcessState
     detail: str
     """Why it is not ready, or down."""
     values: Mapping[str, Series]
@@ -50,14 +50,14 @@ class Node(Struct, frozen=True):
 
     node: str
     name: str
-    kind: Kind
-    state: State
+    kind: ProcessKind
+    state: ProcessState
     detail: str
     figures: dict[str, float]
     """What tells how this kind is: streams, lag, shards, records behind."""
 
 
-_SHOWN: Final[Mapping[Kind, Mapping[str, str]]] = {
+_SHOWN: Final[Mapping[ProcessKind, Mapping[str, str]]] = {
     "core": {
         "waiting": "yabam_core_waiting_requests",
         "under_way": "yabam_core_under_way_requests",

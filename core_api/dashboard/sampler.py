@@ -16,7 +16,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from core_api.dashboard.alerts import Spells
-from core_api.dashboard.figures import Figures, History, Round
+from core_api.dashboard.figures import Figures, Round, RoundHistory
 from core_api.dashboard.points import Point, point_of
 from core_api.overload import Bound
 from server_common.logs import get_logger
@@ -29,7 +29,7 @@ LINGER_S: Final = 60.0
 """How long it goes on without viewers, in seconds: those whose stream ended come back at once."""
 _MOST_POINTS: Final = 150
 
-Look = Callable[[], Awaitable[Round]]
+ReadRound = Callable[[], Awaitable[Round]]
 Moments = Sequence[tuple[int, Sequence[str]]]
 """What was wrong at moments before, as `Spells` takes it."""
 
@@ -69,7 +69,7 @@ class Sampler:
 
     def __init__(
         self,
-        looking: Callable[[], AbstractAsyncContextManager[Look]],
+        looking: Callable[[], AbstractAsyncContextManager[ReadRound]],
         past: Callable[[], Awaitable[Moments]],
         nodes: int,
         grafana: str,
@@ -162,12 +162,12 @@ class Sampler:
                 self._rest_soon = loop.call_later(self._linger_s, self._rest)
 
     async def _sample(self) -> None:
-        history: History | None = None
+        history: RoundHistory | None = None
         while True:
             try:
                 async with self._looking() as look:
                     if history is None:
-                        history = History(Spells(await self._past()))
+                        history = RoundHistory(Spells(await self._past()))
                     await self._look_on(look, history)
             except (Exception, asyncio.CancelledError):
                 if is_being_cancelled():
@@ -176,7 +176,7 @@ class Sampler:
                 _log.exception("ops_look_failed")
             await asyncio.sleep(self._period_s)
 
-    async def _look_on(self, look: Look, history: History) -> None:
+    async def _look_on(self, look: ReadRound, history: RoundHistory) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + self._period_s

@@ -21,14 +21,14 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from client_sdk.contract.problem import decode_problem
-from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading, Series
+from core_api.dashboard.processes import BusyChannel, ProcessKind, ProcessReading, Series
 
 ANSWER_WITHIN_S: Final = 1.5
 MOST_BYTES: Final = 2 << 20
 """The longest answer that is read."""
 MOST_NODES: Final = 100
 """How many processes one scraper asks."""
-_KINDS: Final[tuple[Kind, ...]] = ("events", "relay", "ingest", "core")
+_KINDS: Final[tuple[ProcessKind, ...]] = ("events", "relay", "ingest", "core")
 
 
 Addresses = Callable[[str, int], Awaitable[Iterable[str]]]
@@ -68,7 +68,7 @@ class Scraper:
         nodes: Iterable[str],
         token: Callable[[], str],
         client: httpx.AsyncClient,
-        kinds: MutableMapping[str, Kind],
+        kinds: MutableMapping[str, ProcessKind],
         addresses: Addresses | None = None,
     ) -> None:
         self._nodes = [node.rstrip("/") for node in nodes]
@@ -189,7 +189,7 @@ def values_of(families: Iterable[Metric]) -> dict[str, Series]:
     return dict(found)
 
 
-def kind_of(values: Iterable[str]) -> Kind:
+def kind_of(values: Iterable[str]) -> ProcessKind:
     """Which of our processes has these metrics."""
     for kind in _KINDS:
         if any(name.startswith(f"yabam_{kind}_") for name in values):

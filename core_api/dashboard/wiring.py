@@ -19,13 +19,14 @@ from core_api.dashboard.day import DayKeeper, moments, read_day
 from core_api.dashboard.figures import Round
 from core_api.dashboard.overview import count_modes, read_overview
 from core_api.dashboard.points import kinds_of
-from core_api.dashboard.processes import Kind, ProcessReading
-from core_api.dashboard.sampler import Look, Moments, Sampler
+from core_api.dashboard.processes import ProcessKind, ProcessReading
+from core_api.dashboard.sampler import Moments, ReadRound, Sampler
 from core_api.dashboard.scrape import ANSWER_WITHIN_S, Scraper, reading_of
 from core_api.dashboard.waiting import Overview
 from core_api.errors import UnavailableError
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound
+from core_api.postgres.patience import keep_looking
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class OpsWatch:
         # read them all with it.
         self._asked = ((cores, tokens), (nodes, node_tokens))
         self._registry = registry
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, ProcessKind] = {}
 
     def sampler(
         self, grafana: str, most_viewers: int, uniform: Callable[[float, float], float]
@@ -96,7 +97,7 @@ class OpsWatch:
         return DayKeeper(self._pool, owner, self._looking, self._kinds)
 
     @asynccontextmanager
-    async def _looking(self) -> AsyncIterator[Look]:
+    async def _looking(self) -> AsyncIterator[ReadRound]:
         if not self._kinds:
             await self._past()
         limits = httpx.Limits(max_connections=50)
@@ -136,12 +137,11 @@ class OpsWatch:
 
 async def keep_counting(pool: Pool, metrics: CoreMetrics) -> None:
     """Keep the gauge of devices by mode, for as long as Core runs."""
-    while True:
-        try:
-            metrics.devices_seen(await count_modes(pool, SEEN_WITHIN_S))
-        except UnavailableError as error:
-            _log.warning("devices_not_counted", reason=str(error))
-        await asyncio.sleep(_COUNT_EVERY_S)
+
+    async def count() -> None:
+        metrics.devices_seen(await count_modes(pool, SEEN_WITHIN_S))
+
+    await keep_looking(count, _COUNT_EVERY_S, "devices_not_counted")
 
 
 async def _overview(pool: Pool) -> tuple[Overview | None, str]:

@@ -20,14 +20,14 @@ from core_api.devices.measurements import Measured, Measurements, without_fracti
 from core_api.devices.presence import heard, status_value
 from core_api.devices.registrations import Registration, find_kept
 from core_api.devices.times import rfc3339
-from core_api.devices.work import Work
+from core_api.devices.work import DeviceTransaction
 from core_api.documents.refusals import CallRefusedError, RefusedEditError
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import TooManyDocumentsError
 from core_api.postgres.pool import Pool, transaction
 from core_api.receipts.devices import Sighting, applied_for_certain
-from core_api.system_edits.in_transaction import Change, change_documents
+from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import (
     Event,
@@ -43,7 +43,7 @@ from server_common.devices.messages import (
 )
 from server_common.errors import DeviceMessageError
 
-Outcome = Literal["applied", "repeated"]
+AppliedOutcome = Literal["applied", "repeated"]
 
 
 class Printed(NamedTuple):
@@ -57,7 +57,7 @@ class Printed(NamedTuple):
 class Applied(NamedTuple):
     """What a message has led to."""
 
-    outcome: Outcome
+    outcome: AppliedOutcome
     job: PrintAnswer | None = None
     """What its printer is told; of a message that comes again it is not known any more."""
 
@@ -72,8 +72,8 @@ BELL: Final = "bell"
 class _Found(NamedTuple):
     """What is to become of a message in its transaction."""
 
-    outcome: Outcome
-    changes: Sequence[Change] = ()
+    outcome: AppliedOutcome
+    changes: Sequence[SystemChange] = ()
     printed: Printed | None = None
 
 
@@ -121,7 +121,7 @@ class DeviceMessages:
         try:
             async with transaction(self._pool) as connection:
                 device = await admitted(connection, message)
-                work = Work(connection, device, partition)
+                work = DeviceTransaction(connection, device, partition)
                 found = await self._changes(work, message, payload)
                 channels = await change_documents(connection, found.changes, self._rules)
                 if isinstance(payload, Received):
@@ -136,7 +136,7 @@ class DeviceMessages:
             await self._sighted(sightings)
         return Applied(found.outcome, None if printed is None else printed.answer)
 
-    async def _changes(self, work: Work, message: Inbound, payload: Payload) -> _Found:
+    async def _changes(self, work: DeviceTransaction, message: Inbound, payload: Payload) -> _Found:
         if isinstance(payload, Status):
             return await self._status(work, payload)
         await work.is_still_there()
@@ -150,17 +150,17 @@ class DeviceMessages:
             return await _pictured(work, payload, message.at_ms)
         return _Found("applied")
 
-    async def _status(self, work: Work, status: Status) -> _Found:
+    async def _status(self, work: DeviceTransaction, status: Status) -> _Found:
         after = heard(await work.presence(), status)
         if after is None:
             return _Found("repeated")
         await work.keep_presence(after)
-        change = Change(
+        change = SystemChange(
             work.channel, "status", lambda current, now: status_value(current, status, now)
         )
         return _Found("applied", [change])
 
-    async def _answered(self, work: Work, result: Result) -> _Found:
+    async def _answered(self, work: DeviceTransaction, result: Result) -> _Found:
         identity = work.device.identity
         changes = await take_result(work.connection, identity, result)
         if changes is not None:
@@ -170,19 +170,19 @@ class DeviceMessages:
             return _Found("applied", printed=printed)
         raise DeviceMessageError(f"no command {result.id} was sent to it", "unknown-command")
 
-    def _happened(self, work: Work, event: Event, at_ms: int) -> list[Change]:
+    def _happened(self, work: DeviceTransaction, event: Event, at_ms: int) -> list[SystemChange]:
         value: Value = {
             "boot": event.boot,
             "n": event.n,
             "data": without_fractions(event.data),
             "at": _time(at_ms, work.device.now),
         }
-        changes = [Change(work.channel, f"event.{event.name}", lambda _old, _now: value)]
+        changes = [SystemChange(work.channel, f"event.{event.name}", lambda _old, _now: value)]
         if event.name == BELL and work.device.table is not None:
             changes += self._rung(work.device, event.data)
         return changes
 
-    def _rung(self, device: Registration, data: dict[str, Any]) -> list[Change]:
+    def _rung(self, device: Registration, data: dict[str, Any]) -> list[SystemChange]:
         """The press of a table's bell is the call `ring`, where there is such a document."""
         definition = self._rules.definitions.of("party", BELL)
         ring = None if definition is None else definition.calls.get("ring")
@@ -196,7 +196,7 @@ class DeviceMessages:
             except CallRefusedError as error:
                 raise DeviceMessageError(str(error), "invalid") from error
 
-        return [Change(Channel("party", device.identity.store, device.table), BELL, rung)]
+        return [SystemChange(Channel("party", device.identity.store, device.table), BELL, rung)]
 
 
 async def admitted(connection: Connection, message: Inbound) -> Registration:
@@ -214,7 +214,7 @@ async def admitted(connection: Connection, message: Inbound) -> Registration:
     return found
 
 
-async def _sightings(work: Work, received: Received) -> list[Sighting]:
+async def _sightings(work: DeviceTransaction, received: Received) -> list[Sighting]:
     name = f"store:{work.channel.root}"
     seq = _applied(received.cursor, name)
     if seq is None:
@@ -224,7 +224,7 @@ async def _sightings(work: Work, received: Received) -> list[Sighting]:
     return [Sighting(one.store, f"device:{one.device}", one.user, "live", None, applied)]
 
 
-async def _pictured(work: Work, snapshot: Snapshot, at_ms: int) -> _Found:
+async def _pictured(work: DeviceTransaction, snapshot: Snapshot, at_ms: int) -> _Found:
     picture = snapshot.picture()
     digest = hashlib.sha256(picture).hexdigest()
     at = min(work.device.now, datetime.fromtimestamp(at_ms / 1000, UTC))
@@ -236,7 +236,7 @@ async def _pictured(work: Work, snapshot: Snapshot, at_ms: int) -> _Found:
         "sha256": digest,
         "at": rfc3339(at),
     }
-    return _Found("applied", [Change(work.channel, "snapshot", lambda _old, _now: value)])
+    return _Found("applied", [SystemChange(work.channel, "snapshot", lambda _old, _now: value)])
 
 
 def _time(at_ms: int, now: datetime) -> str:

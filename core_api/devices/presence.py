@@ -19,7 +19,7 @@ SILENT_S: Final = 150.0
 """A device that renews its status each minute has missed two of them by then."""
 
 
-class Presence(Struct, frozen=True):
+class DevicePresence(Struct, frozen=True):
     """The newest that is known of a device's connection."""
 
     connection: str
@@ -29,15 +29,15 @@ class Presence(Struct, frozen=True):
     online: bool
 
 
-def heard(before: Presence | None, status: Status) -> Presence | None:
+def heard(before: DevicePresence | None, status: Status) -> DevicePresence | None:
     """What is known after a status; None: it is older than what is known, or the same."""
-    said = Presence(status.connection, status.boot, status.at, status.online)
+    said = DevicePresence(status.connection, status.boot, status.at, status.online)
     if before is None:
         return said
     if status.connection == before.connection and not status.online:
         # A will was written when its connection began, so its time says nothing.
         newest = max(status.order, (before.boot, before.at))
-        return Presence(before.connection, *newest, online=False) if before.online else None
+        return DevicePresence(before.connection, *newest, online=False) if before.online else None
     return said if status.order > (before.boot, before.at) else None
 
 

@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from server_common.limits import DEVICE_BOOTS, DEVICE_MISSING
 
-Outcome = Literal["applied", "repeated", "too-old"]
+MessageOutcome = Literal["applied", "repeated", "too-old"]
 
 
-class Received(Struct, frozen=True):
+class ReceivedNumbers(Struct, frozen=True):
     """The numbers of one boot that have come: all above `floor` up to `newest`, except
     `missing`."""
 
@@ -27,7 +27,7 @@ class Received(Struct, frozen=True):
     """In their order, at most `DEVICE_MISSING`."""
 
 
-def take(received: Received, n: int) -> tuple[Outcome, Received]:
+def take(received: ReceivedNumbers, n: int) -> tuple[MessageOutcome, ReceivedNumbers]:
     """Judge a message by its number. Returns the verdict, and the numbers that have come with
     it."""
     if n <= received.floor:
@@ -36,17 +36,17 @@ def take(received: Received, n: int) -> tuple[Outcome, Received]:
         if n not in received.missing:
             return "repeated", received
         rest = tuple(one for one in received.missing if one != n)
-        return "applied", Received(received.floor, received.newest, rest)
+        return "applied", ReceivedNumbers(received.floor, received.newest, rest)
     first = max(received.newest + 1, n - DEVICE_MISSING)
     missing = (*received.missing, *range(first, n))
     forgotten = missing[:-DEVICE_MISSING]
     floor = max(received.floor, *forgotten, first - 1 if first > received.newest + 1 else 0)
-    return "applied", Received(floor, n, tuple(one for one in missing if one > floor))
+    return "applied", ReceivedNumbers(floor, n, tuple(one for one in missing if one > floor))
 
 
 def take_of_boot(
-    boots: Mapping[int, Received], boot: int, n: int
-) -> tuple[Outcome, Received, frozenset[int]]:
+    boots: Mapping[int, ReceivedNumbers], boot: int, n: int
+) -> tuple[MessageOutcome, ReceivedNumbers, frozenset[int]]:
     """Judge a message by its boot and its number.
 
     Args:
@@ -59,7 +59,7 @@ def take_of_boot(
     """
     known = boots.get(boot)
     if known is None and len(boots) >= DEVICE_BOOTS and boot < min(boots):
-        return "too-old", Received(), frozenset()
-    outcome, received = take(known or Received(), n)
+        return "too-old", ReceivedNumbers(), frozenset()
+    outcome, received = take(known or ReceivedNumbers(), n)
     oldest_first = sorted({*boots, boot})
     return outcome, received, frozenset(oldest_first[:-DEVICE_BOOTS])

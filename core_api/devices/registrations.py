@@ -19,7 +19,7 @@ from core_api.edits.reading import Connection
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors, transaction
-from core_api.system_edits.in_transaction import Change, change_documents
+from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.devices.identity import DeviceKeys, Identity
 from server_common.limits import STORE_DEVICE_NAMES, STORE_DEVICES
 
@@ -206,7 +206,7 @@ class Registrations:
             for statement in (*_FORGET, _FORGET_PICTURE, _END_COMMANDS):
                 await connection.execute(statement, store_id, device_id)
             keys = [key for (key,) in await connection.fetch(_KEYS, str(channel))]
-            changes = [Change(channel, key, lambda _value, _now: None) for key in keys]
+            changes = [SystemChange(channel, key, lambda _value, _now: None) for key in keys]
             defined = self._rules.definitions
             channels = await change_documents(
                 connection,
@@ -261,7 +261,7 @@ class Registrations:
         """Forget what the generation before has counted; it is not there any more."""
         for statement in _FORGET:
             await connection.fetch(statement, channel.root, channel.part)
-        gone = Change(channel, "status", offline_value)
+        gone = SystemChange(channel, "status", offline_value)
         channels = await change_documents(connection, [gone], self._rules)
         await connection.fetch(_FORGET_MAC, channel.root, channel.part)
         return channels

@@ -14,10 +14,11 @@ from client_sdk.contract.channel import Channel
 from core_api.devices.measurements import Measured, Measurements, Of, telemetry_value
 from core_api.devices.presence import SILENT_S, offline_value
 from core_api.devices.registrations import find_kept
-from core_api.devices.work import Work
+from core_api.devices.work import DeviceTransaction
 from core_api.errors import ConflictError, LockedError, UnavailableError
+from core_api.postgres.patience import keep_looking
 from core_api.postgres.pool import Pool, transaction
-from core_api.system_edits.in_transaction import Change, change_documents
+from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
@@ -96,12 +97,8 @@ class Watching:
 
     async def keep_looking(self) -> None:
         """Look for silent devices, again and again."""
-        while True:
-            try:
-                await self.look()
-            except _WAIT as error:
-                _log.warning("looking_for_silent_devices_failed", reason=str(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+        waits = "looking_for_silent_devices_failed"
+        await keep_looking(self.look, LOOK_EVERY_S, waits, _WAIT)
 
     async def look(self) -> int:
         """Find the devices that are silent for too long. Returns how many went offline. Those of a
@@ -128,7 +125,7 @@ class Watching:
                 if row is None:
                     return False
                 channel = Channel("device", *row)
-                change = Change(channel, "status", offline_value)
+                change = SystemChange(channel, "status", offline_value)
                 channels = await change_documents(connection, [change], self._rules)
         except Exception as error:
             is_held = isinstance(error, LockedError)
@@ -156,8 +153,8 @@ class Watching:
                 self._metrics.dropped.inc(len(names))
                 return
             partition = max(ours.values(), key=lambda one: one.at_ms).partition
-            await Work(connection, device, partition).is_still_there()
-            change = Change(
+            await DeviceTransaction(connection, device, partition).is_still_there()
+            change = SystemChange(
                 device.identity.channel,
                 "telemetry",
                 lambda current, now: telemetry_value(current, ours, now),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from core_api.devices.presence import Presence
-from core_api.devices.received import Received as Numbers
+from core_api.devices.presence import DevicePresence
+from core_api.devices.received import ReceivedNumbers as Numbers
 from core_api.devices.received import take_of_boot
 from core_api.devices.registrations import Registration
 from core_api.edits.reading import Connection
@@ -54,7 +54,7 @@ RETURNING at
 _HEAD: Final = "SELECT head FROM channel_heads WHERE channel = $1"
 
 
-class Work:
+class DeviceTransaction:
     """A device in a transaction.
 
     Args:
@@ -94,12 +94,12 @@ class Work:
                 await self.connection.fetch(_FORGET_BOOTS, *self._place, sorted(forgotten))
         return outcome == "applied"
 
-    async def presence(self) -> Presence | None:
+    async def presence(self) -> DevicePresence | None:
         """What is known of its connection; the row is locked."""
         rows = await self.connection.fetch(_READ_PRESENCE, *self._place)
-        return Presence(*rows[0]) if rows else None
+        return DevicePresence(*rows[0]) if rows else None
 
-    async def keep_presence(self, presence: Presence) -> None:
+    async def keep_presence(self, presence: DevicePresence) -> None:
         """Note what is known of its connection."""
         await self.connection.fetch(
             _WRITE_PRESENCE, *self._place, presence.connection, presence.boot, presence.at,

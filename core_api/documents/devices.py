@@ -9,24 +9,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from core_api.documents.definitions import Definition
+from core_api.documents.schemas import DAY_S, by_id, whole_object
 from server_common.devices.messages import MEDIA_TYPES
 from server_common.limits import DEVICE_MEASUREMENTS, DEVICE_TROUBLES, SNAPSHOT_BYTES
 
-_DAY_S: Final = 86_400
 _SCOPE: Final = frozenset({"device"})
 _WORD: Final = {"type": "string", "maxLength": 64}
 _TEXT: Final = {"type": "string", "maxLength": 500}
 _TIME: Final = {"type": "string", "maxLength": 40}
-_ID: Final = {"pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}
-
-
-def _object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": sorted(properties.keys() - set(optional)),
-        "additionalProperties": False,
-    }
 
 
 def _of_core(key: str, schema: dict[str, Any], days: int, **more: Any) -> Definition:
@@ -37,15 +27,15 @@ def _of_core(key: str, schema: dict[str, Any], days: int, **more: Any) -> Defini
         strategy="last",
         writers=frozenset(),
         schema=schema,
-        history_s=days * _DAY_S,
-        max_age_s=_DAY_S,
+        history_s=days * DAY_S,
+        max_age_s=DAY_S,
         **more,
     )
 
 
 STATUS: Final = _of_core(
     "status",
-    _object(
+    whole_object(
         {
             "online": {"type": "boolean"},
             "connection": _WORD,
@@ -64,22 +54,20 @@ STATUS: Final = _of_core(
 
 TELEMETRY: Final = _of_core(
     "telemetry",
-    {
-        "type": "object",
-        "propertyNames": _ID,
-        "additionalProperties": _object(
+    by_id(
+        whole_object(
             {"value": {"type": ["integer", "string", "boolean"]}, "unit": _WORD, "at": _TIME},
             "unit",
         ),
-        "maxProperties": DEVICE_MEASUREMENTS,
-    },
+        DEVICE_MEASUREMENTS,
+    ),
     1,
 )
 """The newest of each measurement, by its name."""
 
 SNAPSHOT: Final = _of_core(
     "snapshot",
-    _object(
+    whole_object(
         {
             "media_type": {"enum": list(MEDIA_TYPES)},
             "bytes": {"type": "integer", "minimum": 1, "maximum": SNAPSHOT_BYTES},
@@ -93,7 +81,7 @@ SNAPSHOT: Final = _of_core(
 
 EVENT: Final = _of_core(
     "event",
-    _object(
+    whole_object(
         {
             "boot": {"type": "integer", "minimum": 0},
             "n": {"type": "integer", "minimum": 1},
@@ -108,7 +96,7 @@ EVENT: Final = _of_core(
 
 COMMAND: Final = _of_core(
     "command",
-    _object(
+    whole_object(
         {
             "name": {"type": "string", "minLength": 1, "maxLength": 64},
             "arguments": {"type": "object"},

@@ -26,7 +26,7 @@ REFUSALS: Final[tuple[RefusalSlug, ...]] = get_args(RefusalSlug)
 """Each problem that an edit can be refused with by its document's rules."""
 
 
-class Refusal(Struct, frozen=True):
+class EditRefusal(Struct, frozen=True):
     """Why an edit is refused; nothing is changed by it."""
 
     slug: RefusalSlug
@@ -41,7 +41,7 @@ class Refusal(Struct, frozen=True):
 class RefusedEditError(YabamError):
     """Carries a refusal from the rule that found it to `settling.settle`."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: EditRefusal) -> None:
         super().__init__(refusal.detail)
         self.refusal = refusal
 
@@ -58,4 +58,4 @@ def refuse(
     Raises:
         RefusedEditError: always.
     """
-    raise RefusedEditError(Refusal(slug, detail, pointer, conflict))
+    raise RefusedEditError(EditRefusal(slug, detail, pointer, conflict))

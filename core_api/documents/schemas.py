@@ -1,4 +1,4 @@
-"""What the schemas of the demonstration's documents are made of. Pure."""
+"""What the schemas of documents are made of. Pure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ def closed_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     }
 
 
-def by_id(entry: dict[str, Any], most: int) -> dict[str, Any]:
+def whole_object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
+    """The schema of an object that has all of these properties, but for those that need not be."""
+    return closed_object(properties, *sorted(properties.keys() - set(optional)))
+
+
+def by_id(entry: dict[str, Any], most: int, ids: dict[str, Any] = ID) -> dict[str, Any]:
     """The schema of entries by their ids, so that each is merged by itself."""
     return {
         "type": "object",
-        "propertyNames": ID,
+        "propertyNames": ids,
         "additionalProperties": entry,
         "maxProperties": most,
     }

@@ -36,7 +36,7 @@ from core_api.documents.checks import check_admission
 from core_api.documents.definitions import Definition
 from core_api.documents.kept_versions import Head, History, Touched
 from core_api.documents.new_version import Version, next_version, version_time
-from core_api.documents.refusals import Refusal, RefusedEditError, refuse
+from core_api.documents.refusals import EditRefusal, RefusedEditError, refuse
 from core_api.documents.strategies import (
     STRATEGIES,
     Decision,
@@ -60,7 +60,7 @@ class Settlement(Struct, frozen=True):
     """What settled it, if it was concurrent: a strategy's name, `add` or `call`."""
     aside: tuple[str, ...] = ()
     """The JSON Pointers at which something of it was put aside."""
-    refusal: Refusal | None = None
+    refusal: EditRefusal | None = None
     result: OwnResult | None = None
     """What an edit that is made on this one needs of it; None: it was refused."""
 

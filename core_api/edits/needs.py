@@ -10,12 +10,12 @@ import msgspec
 from client_sdk.contract.state.edit import Edit, OwnEdit
 from core_api.documents.basis import OwnResult
 from core_api.edits.requests import EditRequest
-from core_api.edits.what_was_read import DocumentName, KeptAnswer, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownState
 
 _result_decoder: Final = msgspec.json.Decoder(OwnResult)
 
 
-def answers_needed(requests: Sequence[EditRequest], state: State) -> list[tuple[str, int]]:
+def answers_needed(requests: Sequence[EditRequest], state: KnownState) -> list[tuple[str, int]]:
     """The earlier edits whose answers are needed: those sent again, or that an edit is made on."""
     needed = set()
     for request in requests:
@@ -30,7 +30,7 @@ def answers_needed(requests: Sequence[EditRequest], state: State) -> list[tuple[
 
 def histories_needed(
     requests: Sequence[EditRequest],
-    state: State,
+    state: KnownState,
     answers: Mapping[tuple[str, int], KeptAnswer],
 ) -> dict[DocumentName, int]:
     """The documents whose history is needed, each with the lowest version that an edit is made on.
@@ -55,7 +55,7 @@ def histories_needed(
     return lowest
 
 
-def work_of(requests: Sequence[EditRequest], state: State) -> int:
+def work_of(requests: Sequence[EditRequest], state: KnownState) -> int:
     """About how many bytes of documents settling these requests goes through."""
     return sum(
         state.sizes.get((edit.channel, edit.key), 0)
@@ -79,7 +79,7 @@ def _base_of(
     return result.version if result.plain else result.base
 
 
-def _settled(state: State, client: str) -> int:
+def _settled(state: KnownState, client: str) -> int:
     known = state.clients.get(client)
     return 0 if known is None else known.settled
 

@@ -10,7 +10,7 @@ from client_sdk.contract.state.edit import EditOutcome
 from core_api.documents.definitions import Definitions
 from core_api.documents.kept_versions import History
 from core_api.edits.rows import PlanRows
-from core_api.edits.what_was_read import DocumentName, KeptAnswer, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownState
 from core_api.errors import CoreError
 
 
@@ -45,7 +45,7 @@ class Plan:
 class Known:
     """What was read."""
 
-    state: State
+    state: KnownState
     answers: Mapping[tuple[str, int], KeptAnswer]
     histories: Mapping[DocumentName, History]
 

@@ -18,7 +18,7 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.kept_versions import Head, History, Kept, is_end
-from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, Room, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, KnownState, Room
 from core_api.parties.rules import PARTY
 from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
@@ -132,7 +132,7 @@ class Savepoint:
 
 async def read_state(
     connection: Connection, names: Sequence[DocumentName], clients: Sequence[str]
-) -> State:
+) -> KnownState:
     """The documents and the clients as they are.
 
     Raises:
@@ -179,7 +179,7 @@ def _state_of(
     names: Sequence[DocumentName],
     clients: Sequence[str],
     channels: Sequence[str],
-) -> State:
+) -> KnownState:
     heads: dict[DocumentName, Head] = {}
     sizes: dict[DocumentName, int] = {}
     known: dict[str, KnownClient] = {}
@@ -197,7 +197,7 @@ def _state_of(
             rooms[channels[number_of - 1]] = Room(number, more)
         else:
             epoch = text
-    return State(rows[0][2], heads, known, rooms, epoch, sizes)
+    return KnownState(rows[0][2], heads, known, rooms, epoch, sizes)
 
 
 async def unreadable_documents(

@@ -31,7 +31,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class KnownState:
     """What was read at one moment."""
 
     now: datetime

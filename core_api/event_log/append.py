@@ -84,7 +84,7 @@ RULES_CHANGED: Final = ("channel_heads", "head")
 fails if a store's rules are not those that were read."""
 
 NO_ROOM: Final = (("channel_heads", "open_orders"), ("channel_heads", "open_bytes"))
-"""Those by which it fails if more would be open than `Room` says."""
+"""Those by which it fails if more would be open than `OpenRoom` says."""
 
 _ONCE_DONE: Final = "(SELECT count(*) FROM {}) >= 0"
 _MORE: Final = "h.{column} + excluded.{column}"
@@ -99,7 +99,7 @@ _MOST: Final = "CASE WHEN {channel} LIKE 'table:%' THEN {table} ELSE {store} END
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class OpenRoom:
     """How much may be open in the channel of a table, and in that of a store."""
 
     table_orders: int
@@ -108,7 +108,7 @@ class Room:
     store_bytes: int
 
 
-def append_orders(after: Sequence[str], room: Room | None) -> str:
+def append_orders(after: Sequence[str], room: OpenRoom | None) -> str:
     """The terms that append the events of orders, each in the shard of its store.
 
     Args:
@@ -143,7 +143,7 @@ def once_done(terms: Sequence[str]) -> str:
     return " AND ".join(_ONCE_DONE.format(term) for term in terms)
 
 
-def _open_counts(room: Room | None) -> dict[str, str]:
+def _open_counts(room: OpenRoom | None) -> dict[str, str]:
     """The SQL of how much a channel gets, and of how much it has then."""
     if room is None:
         return {

@@ -37,7 +37,7 @@ _LEAVE_S: Final = 1.0
 """How long a client may take to leave, by TLS or by reading the last of an answer, once closed."""
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """One connection.
 
     Args:

@@ -1,33 +1,22 @@
-"""Health, readiness and metrics of Core's processes that have no HTTP of their own."""
+"""Who may see the numbers of Core's processes: whoever has a token of role ops."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 from starlette.requests import Request
 
 from client_sdk.contract.problem import Problem, problem
 from core_api.access.callers import Caller
 from core_api.errors import CoreError, ForbiddenError, UnauthorizedError
 from server_common.access.access_tokens import TokenError, bearer_token
-from server_common.ops import server as ops_server
 
 
-def ops_app(
-    registry: CollectorRegistry,
-    verify: Callable[[str], Caller],
-    healthy: Callable[[], bool],
-    trouble: Callable[[], str | None],
-) -> Starlette:
-    """The application.
+def refusal_by(verify: Callable[[str], Caller]) -> Callable[[Request], Problem | None]:
+    """Says why a request may not see them; None: it may.
 
     Args:
-        registry: the numbers to show.
         verify: who holds a token; raises `UnauthorizedError`.
-        healthy: whether the process should live on.
-        trouble: why it cannot work now; None if it can.
     """
 
     def refusal(request: Request) -> Problem | None:
@@ -37,7 +26,7 @@ def ops_app(
             return problem(error.slug, str(error))
         return None
 
-    return ops_server.ops_app(registry, refusal, healthy, trouble)
+    return refusal
 
 
 def check_ops(request: Request, verify: Callable[[str], Caller]) -> None:

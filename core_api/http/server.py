@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from core_api.http.connection import Connection
+from core_api.http.connection import HttpConnection
 from core_api.http.open_connections import OpenConnections, most_for
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from server_common.http.read_timeout import ReadTimeout
@@ -81,7 +81,7 @@ class CoreHttpServer(uvicorn.Server):
                 http=cast(
                     type[asyncio.Protocol],
                     partial(
-                        Connection,
+                        HttpConnection,
                         ReadTimeout(request_timeout_s),
                         quick,
                         AnswerHeads(),

@@ -42,7 +42,7 @@ KEYS_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""
 
 
-class OrderCommands(Protocol):
+class WritePath(Protocol):
     """The write path (`core_api/orders/service.py`)."""
 
     async def place(
@@ -96,7 +96,7 @@ class Applier:
 
     def __init__(
         self,
-        commands: OrderCommands,
+        commands: WritePath,
         dead_letters: DeadLetters,
         sleep: Callable[[float], Awaitable[None]],
         metrics: IngestMetrics,

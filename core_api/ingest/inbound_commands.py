@@ -121,12 +121,12 @@ class ChangeCommand(_OrderCommand, frozen=True, tag="change"):
     body: ChangeOrder
 
 
-Command = PlaceCommand | TransitionCommand | ChangeCommand
+InboundCommand = PlaceCommand | TransitionCommand | ChangeCommand
 
-_decoder: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)
+_decoder: Final[msgspec.json.Decoder[InboundCommand]] = msgspec.json.Decoder(InboundCommand)
 
 
-def decode_command(value: bytes | None) -> Command:
+def decode_command(value: bytes | None) -> InboundCommand:
     """Read a command.
 
     Raises:

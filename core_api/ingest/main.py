@@ -12,17 +12,16 @@ from typing import Final, Protocol
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
-from core_api.http.probes import ops_app
-from core_api.ingest.applier import Applier, OrderCommands
+from core_api.http.probes import refusal_by
+from core_api.ingest.applier import Applier, WritePath
 from core_api.ingest.consumer import GROUP, Ingest
 from core_api.ingest.dead_letters import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
 from server_common.kafka.connection import Kafka, chain_of
-from server_common.ops.server import OpsServer
-from server_common.supervision import counted_by
-from server_common.tls.metrics import watched
+from server_common.ops.process import observed
+from server_common.supervision import until_left
 
 _DRAIN_S: Final = 5.0
 
@@ -54,7 +53,7 @@ class Devices(Protocol):
 
 async def run_ingest(
     *,
-    commands: OrderCommands,
+    commands: WritePath,
     devices: Callable[[CollectorRegistry], Devices],
     check: Callable[[], Awaitable[None]],
     kafka: Kafka,
@@ -107,44 +106,33 @@ async def run_ingest(
     )
     of_devices = devices(registry)
     left, devices_left = asyncio.Event(), asyncio.Event()
-    tasks = counted_by(metrics.restarts)
-    app = ops_app(
-        registry,
-        verify,
-        lambda: ingest.healthy and of_devices.healthy,
-        lambda: tasks.trouble or ingest.trouble or of_devices.trouble,
-    )
-    certificate = watched(tls, registry, chain_of(kafka))
-    server = OpsServer(app, listener, certificate, counted_by(metrics.restarts))
-    server.start()
-    if certificate is not None:
-        tasks.start("certificate", certificate.keep, essential=False)
-    tasks.start("ingest", lambda: _until_left(ingest.run, left))
-    tasks.start("devices", lambda: _until_left(of_devices.run, devices_left))
-    for name, work in of_devices.tasks.items():
-        tasks.start(name, work, essential=False)
-    if receipts is not None:
-        tasks.start("receipts", receipts, essential=False)
-    if hint is not None:
-        tasks.start("hints", hint, essential=False)
     try:
-        await stop.wait()
-        ingest.stop()
-        of_devices.stop()
-        # What is still being tried by then is not committed: it will be delivered again.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DRAIN_S):
-                await left.wait()
-                await devices_left.wait()
+        async with observed(
+            listener,
+            registry,
+            metrics.restarts,
+            refusal_by(verify),
+            lambda: ingest.healthy and of_devices.healthy,
+            lambda: ingest.trouble or of_devices.trouble,
+            tls,
+            chain_of(kafka),
+        ) as tasks:
+            tasks.start("ingest", lambda: until_left(ingest.run, left))
+            tasks.start("devices", lambda: until_left(of_devices.run, devices_left))
+            for name, work in of_devices.tasks.items():
+                tasks.start(name, work, essential=False)
+            if receipts is not None:
+                tasks.start("receipts", receipts, essential=False)
+            if hint is not None:
+                tasks.start("hints", hint, essential=False)
+            await stop.wait()
+            ingest.stop()
+            of_devices.stop()
+            # What is still being tried by then is not committed: it will be delivered again.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_S):
+                    await left.wait()
+                    await devices_left.wait()
     finally:
-        await tasks.stop()
         await publisher.close()
         await of_devices.close()
-        await server.stop()
-
-
-async def _until_left(run: Callable[[], Awaitable[None]], left: asyncio.Event) -> None:
-    """Ingest until told to stop; then wait to be cancelled."""
-    await run()
-    left.set()
-    await asyncio.Event().wait()

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from core_api.errors import UnavailableError
 from core_api.kafka.messages import Message, PublishResult
 from core_api.kafka.topics import BrokerError
 from server_common.kafka_records.events import partition_of
@@ -119,19 +118,3 @@ class Alerts(Generic[A]):
                 _log.error("alerts_refused", partition=partition, reason=refused.reason)
         if told:
             await self._note(told)
-
-
-async def keep_looking(look: Callable[[], Awaitable[None]], every_s: float, waits: str) -> None:
-    """Look for ever; what is not there now is tried again with the next look.
-
-    Args:
-        look: looks once; raises `UnavailableError` where Postgres or Kafka does not answer.
-        every_s: seconds between two looks.
-        waits: the name of the line in the log that says that it could not look.
-    """
-    while True:
-        try:
-            await look()
-        except UnavailableError as error:
-            _log.warning(waits, reason=str(error))
-        await asyncio.sleep(every_s)

@@ -26,7 +26,7 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 
-from core_api.kafka.messages import Message, PublishResult, Refused
+from core_api.kafka.messages import Message, PublishResult, RefusedMessages
 from core_api.kafka.topics import BrokerError
 from server_common.kafka.clients import start_client
 from server_common.kafka.connection import Kafka, client_arguments
@@ -158,7 +158,9 @@ def result_of(partition: int, error: BaseException | None, count: int) -> Publis
         return PublishResult({partition: count})
     _log.warning("batch_failed", partition=partition, messages=count, reason=repr(error))
     if lies_in_the_records(error):
-        return PublishResult(refused={partition: Refused(count, f"Kafka refuses it: {error!r}")})
+        return PublishResult(
+            refused={partition: RefusedMessages(count, f"Kafka refuses it: {error!r}")}
+        )
     raise BrokerError(f"Kafka has not stored the records of partition {partition}: {error!r}")
 
 

@@ -23,7 +23,7 @@ class Message(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedMessages:
     """Messages that Kafka refuses because of what they contain, however often they are sent."""
 
     count: int
@@ -37,4 +37,4 @@ class PublishResult:
 
     stored: dict[int, int] = field(default_factory=dict)
     """How many are known to be stored: always the first ones."""
-    refused: dict[int, Refused] = field(default_factory=dict)
+    refused: dict[int, RefusedMessages] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from client_sdk.contract.order import Order
 from core_api.access.callers import Caller
 from core_api.errors import IdempotencyMismatchError
 from core_api.orders.channel_entries import LogWrite
-from core_api.orders.idempotency import Idempotency, Kept
+from core_api.orders.idempotency import Idempotency, KeptResponse
 from core_api.orders.lifecycle import table_view
 from core_api.orders.writes import KeyClaim
 
@@ -58,7 +58,7 @@ def claim_of(
     return KeyClaim(idempotency.subject, idempotency.key, request_hash, status, body)
 
 
-def again(kept: Kept, epoch: str, request_hash: bytes) -> Written:
+def again(kept: KeptResponse, epoch: str, request_hash: bytes) -> Written:
     """The kept answer, if the request has this hash.
 
     Args:

@@ -27,7 +27,7 @@ _LONGEST_KNOWN: Final = 2048
 """In characters: together with `_MOST_KNOWN` at most 8 MiB for most scripts."""
 
 
-class Entry(Struct, frozen=True):
+class ChannelEntry(Struct, frozen=True):
     """What one channel gets: its event's JSON without id and seq, and its digest's change."""
 
     channel: str
@@ -55,7 +55,7 @@ class LogWrite(Struct, frozen=True):
     owner_bytes: int
     """The length of `owner_view` in UTF-8."""
     table_view: str | None
-    entries: tuple[Entry, ...]
+    entries: tuple[ChannelEntry, ...]
     """The store's, and its table's if it has one."""
     opened: int
     """How many open orders there are more: 1, 0 or -1."""
@@ -93,7 +93,7 @@ def log_write_of(
     was_open = change.before is not None and change.before.is_open
     before_bytes = len(before.owner.encode()) if before is not None and was_open else 0
     entries = [
-        Entry(
+        ChannelEntry(
             str(Channel("store", order.store_id)),
             _body(change, owner, by),
             delta,
@@ -109,7 +109,7 @@ def log_write_of(
         old = before.table if before else None
         before_bytes = len(old.encode()) if old is not None and was_open else 0
         entries.append(
-            Entry(
+            ChannelEntry(
                 str(Channel("table", order.store_id, order.table_id)),
                 _body(change, table),
                 delta,

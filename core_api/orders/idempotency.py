@@ -32,7 +32,7 @@ class Idempotency:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptResponse:
     """The answer that an idempotency key has kept."""
 
     request_hash: bytes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from core_api.orders.writes import Write
+from core_api.orders.writes import OrderWrite
 from core_api.postgres.pool import Pool, mapped_errors
 
 # It waits for no lock, and releases its own at its end.
@@ -24,7 +24,7 @@ SELECT
 """
 
 
-async def held_by_others(pool: Pool, writes: Sequence[Write]) -> list[str | None]:
+async def held_by_others(pool: Pool, writes: Sequence[OrderWrite]) -> list[str | None]:
     """What of each write is locked: its store's name, its order's id; None: neither.
 
     Raises:
@@ -42,7 +42,7 @@ async def held_by_others(pool: Pool, writes: Sequence[Write]) -> list[str | None
 
 
 def _held(
-    write: Write, locked_channels: frozenset[str], locked_orders: frozenset[str]
+    write: OrderWrite, locked_channels: frozenset[str], locked_orders: frozenset[str]
 ) -> str | None:
     if any(entry.channel in locked_channels for entry in write.rows.entries):
         return write.store_id

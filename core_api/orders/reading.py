@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from core_api.orders.channel_entries import Views
-from core_api.orders.idempotency import Kept
+from core_api.orders.idempotency import KeptResponse
 from core_api.postgres.pool import Pool, mapped_errors
 
 # Two probes of primary keys, no lock: the order as it stands, and the key's answer if it has one.
@@ -26,7 +26,7 @@ class OrderRead:
 
     views: Views | None
     """None: there was no such order."""
-    kept: Kept | None
+    kept: KeptResponse | None
     """The answer of an idempotency key; None: it had none yet."""
     epoch: str
     """The log that the order's version is of."""
@@ -51,5 +51,5 @@ async def read_order(
     views = None if row["owner_view"] is None else Views(row["owner_view"], row["table_view"])
     kept = None
     if row["request_hash"] is not None:
-        kept = Kept(row["request_hash"], row["status"], str(row["order_id"]), row["body"])
+        kept = KeptResponse(row["request_hash"], row["status"], str(row["order_id"]), row["body"])
     return OrderRead(views, kept, row["epoch"])

@@ -22,11 +22,10 @@ from core_api.access.callers import Caller
 from core_api.errors import (
     BadRequestError,
     ConflictError,
-    ImpossibleTransitionError,
     NotFoundError,
     NotTakingOrdersError,
+    RefusedStepError,
     SoldOutError,
-    StaleVersionError,
 )
 from core_api.orders import permissions as access
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits, check_size, too_many_open
@@ -50,7 +49,7 @@ from core_api.orders.lifecycle import (
 )
 from core_api.orders.locked_rows import held_by_others
 from core_api.orders.reading import OrderRead, read_order
-from core_api.orders.writes import KeyClaim, Write, WriteOutcome, WriteResult
+from core_api.orders.writes import KeyClaim, OrderWrite, WriteOutcome, WriteResult
 from core_api.orders.writing import OrderWriter
 from core_api.postgres.lock_queues import LockQueues
 from core_api.postgres.pool import Pool
@@ -102,7 +101,7 @@ class OrderService:
         self._new_id = new_id
         self._committed = committed
         by = pool if writing is None else writing
-        self._writes: LockQueues[Write, WriteResult | Exception] = LockQueues(
+        self._writes: LockQueues[OrderWrite, WriteResult | Exception] = LockQueues(
             OrderWriter(by, open_limits).write_each,
             lambda writes: held_by_others(by, writes),
             lock_turns,
@@ -304,7 +303,7 @@ class OrderService:
             return again(found.kept, found.epoch, hashed)
         try:
             write = log_write_of(decide(order), found.views, caller.subject)
-        except (ImpossibleTransitionError, StaleVersionError) as refusal:
+        except RefusedStepError as refusal:
             refusal.order, refusal.epoch = visible(caller, refusal.order), found.epoch
             raise
         body = answer_body(caller, write)
@@ -350,7 +349,7 @@ class OrderService:
     ) -> WriteResult:
         check_size(rows)
         shard = partition_of(rows.change.after.store_id, self._partitions)
-        result = await self._writes.ask(Write(rows, shard, claim, rules))
+        result = await self._writes.ask(OrderWrite(rows, shard, claim, rules))
         if isinstance(result, Exception):
             raise result
         if (scope := result.outcome.scope) is not None:

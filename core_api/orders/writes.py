@@ -59,7 +59,7 @@ class KeyClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class OrderWrite:
     """One command of a batch."""
 
     rows: LogWrite

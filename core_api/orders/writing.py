@@ -22,10 +22,10 @@ import asyncpg
 from core_api.errors import UnavailableError
 from core_api.event_log.append import NO_ROOM, RULES_CHANGED
 from core_api.orders.admission import DEFAULT_OPEN_LIMITS, OpenLimits
-from core_api.orders.channel_entries import Entry
+from core_api.orders.channel_entries import ChannelEntry
 from core_api.orders.missing_counts import count_open
-from core_api.orders.writes import Write, WriteOutcome, WriteResult
-from core_api.orders.writing_statement import ITEM_COLUMNS, Kind, writing_statement
+from core_api.orders.writes import OrderWrite, WriteOutcome, WriteResult
+from core_api.orders.writing_statement import ITEM_COLUMNS, BatchKind, writing_statement
 from core_api.postgres.pool import Pool, mapped_errors
 
 MAX_CLASHES: Final = 4
@@ -55,7 +55,7 @@ class OrderWriter:
         self._in_detail = 0
 
     async def write_each(
-        self, writes: Sequence[Write]
+        self, writes: Sequence[OrderWrite]
     ) -> tuple[None, list[WriteResult | Exception]]:
         """Write commands, all in one transaction; if Postgres refuses it, each in one of its own,
         so that one harms only itself. No two may share an order or an idempotency key.
@@ -83,7 +83,7 @@ class OrderWriter:
                 outcomes.append(error)  # of this one alone: others of the batch are written by now
         return None, outcomes
 
-    async def _write_batch(self, writes: Sequence[Write]) -> list[WriteResult]:
+    async def _write_batch(self, writes: Sequence[OrderWrite]) -> list[WriteResult]:
         kind = _kind_of(writes)
         arguments = _arguments(writes, kind)
         if not self._in_detail:
@@ -97,7 +97,7 @@ class OrderWriter:
         return await self._run(kind, arguments, room_is_certain=False)
 
     async def _run(
-        self, kind: Kind, arguments: Sequence[Sequence[object]], *, room_is_certain: bool
+        self, kind: BatchKind, arguments: Sequence[Sequence[object]], *, room_is_certain: bool
     ) -> list[WriteResult]:
         statement = writing_statement(kind, self._limits, room_is_certain)
         rows = await _fetch(self._pool, statement, arguments)
@@ -111,7 +111,7 @@ class OrderWriter:
         return outcomes
 
     async def _write_unless_outdated(
-        self, writes: Sequence[Write]
+        self, writes: Sequence[OrderWrite]
     ) -> list[WriteResult | Exception]:
         """Write those of a batch whose store's rules are still those that they were decided on."""
         stores = sorted({write.store_id for write in writes if write.rules is not None})
@@ -149,24 +149,24 @@ def _place_of(error: asyncpg.PostgresError) -> tuple[str | None, str | None]:
     return error.table_name, error.column_name
 
 
-def _kind_of(writes: Sequence[Write]) -> Kind:
+def _kind_of(writes: Sequence[OrderWrite]) -> BatchKind:
     changes = [write.rows.change for write in writes]
     if all(change.before is None for change in changes):
-        return Kind.PLACED
+        return BatchKind.PLACED
     if all(
         change.before is not None and change.before.items == change.after.items
         for change in changes
     ):
-        return Kind.STEPPED
-    return Kind.MIXED
+        return BatchKind.STEPPED
+    return BatchKind.MIXED
 
 
-def _arguments(writes: Sequence[Write], kind: Kind) -> list[Sequence[object]]:
+def _arguments(writes: Sequence[OrderWrite], kind: BatchKind) -> list[Sequence[object]]:
     # Each id is read once, though several rows name it.
     numbered = [(write, UUID(write.order_id)) for write in writes]
     rows = [_order_row(write, n) for write, n in numbered]
     columns = [_column(values) for values in zip(*rows, strict=True)]
-    if kind is Kind.STEPPED:
+    if kind is BatchKind.STEPPED:
         return columns
     items = [row for write, n in numbered for row in _item_rows(write, n)]
     return columns + ([*zip(*items, strict=True)] if items else [()] * ITEM_COLUMNS)
@@ -177,7 +177,7 @@ def _column(values: Sequence[object]) -> Sequence[object]:
     return values if any(value is not None for value in values) else ()
 
 
-def _order_row(write: Write, order_id: UUID) -> tuple[object, ...]:
+def _order_row(write: OrderWrite, order_id: UUID) -> tuple[object, ...]:
     change, claim = write.rows.change, write.claim
     before, order = change.before, change.after
     entry, *others = write.rows.entries
@@ -196,12 +196,12 @@ def _order_row(write: Write, order_id: UUID) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _event_columns(entry: Entry) -> tuple[object, ...]:
+def _event_columns(entry: ChannelEntry) -> tuple[object, ...]:
     content = asyncpg.BitString.frombytes(entry.content_delta.to_bytes(16, "big"))
     return entry.channel, entry.body, content, entry.open_bytes
 
 
-def _item_rows(write: Write, order_id: UUID) -> list[tuple[object, ...]]:
+def _item_rows(write: OrderWrite, order_id: UUID) -> list[tuple[object, ...]]:
     before, order = write.rows.change.before, write.rows.change.after
     if before is not None and before.items == order.items:
         return []

@@ -14,11 +14,11 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-from core_api.event_log.append import Room, append_orders, once_done
+from core_api.event_log.append import OpenRoom, append_orders, once_done
 from core_api.orders.admission import OpenLimits
 
 
-class Kind(Enum):
+class BatchKind(Enum):
     """What the commands of a batch are."""
 
     PLACED = "placed"
@@ -207,11 +207,11 @@ class _Form:
 
 
 _FORMS: Final = {
-    Kind.PLACED: _Form(
+    BatchKind.PLACED: _Form(
         "asked", _INSERTED + _ITEMS.format(after=once_done(["inserted"])), ("items",)
     ),
-    Kind.STEPPED: _Form("current", _UPDATED, ("updated",)),
-    Kind.MIXED: _Form(
+    BatchKind.STEPPED: _Form("current", _UPDATED, ("updated",)),
+    BatchKind.MIXED: _Form(
         "current",
         _INSERTED + _UPDATED + _EMPTIED + _ITEMS.format(after=once_done(["emptied", "inserted"])),
         ("items", "updated"),
@@ -220,7 +220,7 @@ _FORMS: Final = {
 
 
 @cache
-def writing_statement(kind: Kind, limits: OpenLimits, room_is_certain: bool) -> str:
+def writing_statement(kind: BatchKind, limits: OpenLimits, room_is_certain: bool) -> str:
     """The statement that writes commands.
 
     Args:
@@ -249,9 +249,9 @@ def writing_statement(kind: Kind, limits: OpenLimits, room_is_certain: bool) -> 
     )
 
 
-def _room_of(limits: OpenLimits) -> Room:
+def _room_of(limits: OpenLimits) -> OpenRoom:
     # Where the whole store has no more than one subject may have, no subject has.
-    return Room(
+    return OpenRoom(
         limits.table_orders,
         limits.table_bytes,
         min(limits.store_orders, limits.subject_orders),

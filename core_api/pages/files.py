@@ -15,6 +15,7 @@ from typing import Final
 import brotli
 
 import client_sdk.contract
+from core_api.pages import runbook
 from core_api.pages.joining import JoiningError, joined
 from core_api.pages.shortening import shortened
 
@@ -89,7 +90,9 @@ class File:
         return hashlib.sha256(self.body).hexdigest()[:20]
 
 
-def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
+def read_files(
+    folders: Mapping[str, Path] = FOLDERS, made: Mapping[str, str] | None = None
+) -> dict[str, File]:
     """All files whose kind we serve, by their path.
 
     A page holds its styles and its scripts, with all that they import: it is there after one
@@ -98,6 +101,7 @@ def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
 
     Args:
         folders: where they are, by what their paths begin with.
+        made: pages that stand in no file, by their paths.
 
     Raises:
         JoiningError: the scripts of a page cannot be joined, or do not fit into it.
@@ -110,6 +114,7 @@ def read_files(folders: Mapping[str, Path] = FOLDERS) -> dict[str, File]:
         if path.suffix in _MEDIA_TYPES
     }
     pages = {path: _text(body) for path, body in found.items() if path.endswith(".html")}
+    pages |= made or {}
     texts = {path: _text(body) for path, body in found.items() if path.endswith((".js", ".css"))}
     files = {path: _file(path, body) for path, body in found.items() if path not in pages}
     for page in pages.values():
@@ -130,7 +135,7 @@ def own_files() -> Mapping[str, File]:
     Raises:
         JoiningError, ShorteningError: as `read_files`.
     """
-    return read_files()
+    return read_files(made={runbook.PATH: runbook.own_runbook()})
 
 
 def parse_address(path: str) -> tuple[str, str | None]:

@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from core_api.errors import NotFoundError
+from core_api.pages import runbook
 from core_api.pages.files import CODINGS, PREFIX, File, parse_address
 
 START: Final = "/terminal"
@@ -26,7 +27,7 @@ PAGES: Final = {
     "/terminal": "terminal/index.html",
     "/table": "table/index.html",
     "/ops": "ops/index.html",
-    "/runbook": "ops/runbook.html",
+    "/runbook": runbook.PATH,
     # A worker rules over pages below its own address, so it stands as high as they do.
     "/terminal-worker.js": "terminal/offline/worker.js",
 }

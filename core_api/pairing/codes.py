@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from server_common.logs import get_logger
 
 _log = get_logger()
@@ -44,15 +44,6 @@ WHERE store_id = $1 AND tries_left > 0 AND ends_at > now()
 RETURNING code, subject, brand, token, session, signed_in_at, token_ends_at, tries_left
 """
 _USE: Final = "DELETE FROM pairings WHERE store_id = $1 AND code = $2 RETURNING store_id"
-
-_TRIM: Final = """
-DELETE FROM pairings WHERE store_id IN (
-    SELECT store_id FROM pairings
-    WHERE ends_at < now() - make_interval(secs => $1)
-      AND ends_at >= now() - make_interval(secs => $3) ORDER BY ends_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-"""
 
 NO_CODE: Final = "this store has no such code now: let its terminal show a new one"
 
@@ -144,7 +135,7 @@ class Pairings:
                 raise UnauthorizedError(NO_CODE)
 
 
-trim_pairings: Final = trim_by(_TRIM)
+trim_pairings: Final = trim_by_age("pairings", "store_id", "ends_at")
 """Deletes codes that ended long ago."""
 
 

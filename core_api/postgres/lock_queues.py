@@ -57,7 +57,7 @@ _ASIDE: Final = _StepAside()
 
 @dataclass(slots=True)
 class _Queue(Generic[W, A]):
-    batcher: QueryBatcher[W, None, A | _StepAside]
+    batcher: QueryBatcher[W, None, A]
     waiting: int = 0
 
 
@@ -133,8 +133,6 @@ class LockQueues(Generic[W, A]):
             self._aside -= 1
             if not queue.waiting and self._queues.get(key) is queue:
                 del self._queues[key]
-        if isinstance(answer, _StepAside):
-            raise TypeError("what waits in a queue is not told to step aside")
         return answer
 
     def _open(self, key: str) -> _Queue[W, A]:
@@ -175,13 +173,13 @@ class LockQueues(Generic[W, A]):
         chosen = {id(write) for write in going}
         return None, [next(answers) if id(write) in chosen else _ASIDE for write in writes]
 
-    async def _write_patiently(self, writes: Sequence[W]) -> tuple[None, list[A | _StepAside]]:
+    async def _write_patiently(self, writes: Sequence[W]) -> tuple[None, list[A]]:
         """Write a queue's batch: again and again, each time when it is the queue's turn."""
         until = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             async with self._turns:
                 try:
-                    return None, [*(await self._write(writes))[1]]
+                    return await self._write(writes)
                 except LockedError as error:
                     if asyncio.get_running_loop().time() >= until:
                         raise LockedError(str(error), _WAITS) from error

@@ -19,7 +19,7 @@ _CHECK_WITHIN_S: Final = 2.0
 
 # asyncpg's classes are generic for type checkers only.
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+_Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _STATEMENTS_KEPT: Final = 100
 """How many prepared statements a connection keeps: more than there are."""
@@ -132,7 +132,7 @@ class Primary:
     def __init__(self, database_url: str) -> None:
         self._urls = hosts_of(database_url)
 
-    async def connect(self, *_: Any, **arguments: Any) -> Connection:
+    async def connect(self, *_: Any, **arguments: Any) -> _Connection:
         """A new connection; the host that was the primary last is asked first.
 
         Args:
@@ -147,7 +147,7 @@ class Primary:
         for url in urls:
             try:
                 async with asyncio.timeout(patience):
-                    connection: Connection = await asyncpg.connect(
+                    connection: _Connection = await asyncpg.connect(
                         url, target_session_attrs=SessionAttribute.primary, **arguments
                     )
             except Exception as error:

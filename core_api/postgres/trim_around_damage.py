@@ -43,9 +43,23 @@ class Trim(Protocol):
         """
 
 
-def trim_by(statement: str) -> Trim:
-    """What runs a deleting statement with the age, the number of rows and the greatest age as $1
-    to $3."""
+def trim_by_age(table: str, key: str, time: str, where: str = "true") -> Trim:
+    """What deletes old rows of a table; those that somebody holds locked are left for later.
+
+    Args:
+        table: its name.
+        key: the columns of its primary key.
+        time: the column whose age counts; an index of it is walked.
+        where: which rows alone.
+    """
+    statement = f"""
+    DELETE FROM {table} WHERE ({key}) IN (
+        SELECT {key} FROM {table}
+        WHERE {where} AND {time} < now() - make_interval(secs => $1)
+          AND {time} >= now() - make_interval(secs => $3)
+        ORDER BY {time} LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+    """  # noqa: S608  (all parts are ours)
 
     async def trim(
         pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S

@@ -27,6 +27,9 @@ def unreadable_rows() -> Iterator[None]:
 
     Errors of class 58 are among it: a block that the disk does not give any more is told so. Where
     it is the whole database, asking for less fails in the same way.
+
+    Raises:
+        UnreadableRowError: the block met such a row.
     """
     try:
         yield

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 from client_sdk.printer_media.lines import LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES, LineStyle
 from core_api.documents.definitions import Definition
-from core_api.printing.jobs import MOST_DETAIL, State
+from core_api.documents.schemas import DAY_S, NAME, by_id, closed_object, whole_object
+from core_api.printing.jobs import MOST_DETAIL, JobState
 from core_api.printing.routing import (
     MOST_COPIES,
     MOST_PRINTERS,
     PRINTED_STATUSES,
     PRINTING,
-    Kind,
     Language,
     Media,
+    TicketKind,
 )
 
-_DAY_S: Final = 86_400
 _ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}
-_NAME: Final = {"type": "string", "minLength": 1, "maxLength": 200}
 _TEXT: Final = {"type": "string", "maxLength": 300}
 _COLUMNS: Final = {"type": "integer", "minimum": LEAST_COLUMNS, "maximum": MOST_COLUMNS}
 _COUNT: Final = {"type": "integer", "minimum": 0}
-_AGE: Final = {"type": "integer", "minimum": 30, "maximum": _DAY_S}
+_AGE: Final = {"type": "integer", "minimum": 30, "maximum": DAY_S}
 _COPIES: Final = {"type": "integer", "minimum": 1, "maximum": MOST_COPIES}
 
 
-def _object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": sorted(properties.keys() - set(optional)),
-        "additionalProperties": False,
-    }
-
-
-def _by_id(entry: dict[str, Any], most: int) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "propertyNames": _ID,
-        "additionalProperties": entry,
-        "maxProperties": most,
-    }
-
-
-_PRINTER: Final = _object(
+_PRINTER: Final = closed_object(
     {
         "statuses": {
             "type": "array",
@@ -60,12 +41,7 @@ _PRINTER: Final = _object(
         "max_age_s": _AGE,
         "media": {"enum": list(get_args(Media))},
     },
-    "stations",
-    "copies",
-    "language",
-    "columns",
-    "max_age_s",
-    "media",
+    "statuses",
 )
 
 PRINTING_DEFINITION: Final = Definition(
@@ -73,17 +49,16 @@ PRINTING_DEFINITION: Final = Definition(
     scopes=frozenset({"team"}),
     strategy="merge",
     writers=frozenset({"owner"}),
-    schema=_object(
+    schema=closed_object(
         {
-            "printers": _by_id(_PRINTER, MOST_PRINTERS),
-            "stations": _by_id({"type": "array", "items": _NAME, "maxItems": 500}, 50),
+            "printers": by_id(_PRINTER, MOST_PRINTERS, _ID),
+            "stations": by_id({"type": "array", "items": NAME, "maxItems": 500}, 50, _ID),
             "time_zone": {"type": "string", "pattern": "^[A-Za-z0-9_+/-]{1,64}$"},
         },
-        "stations",
-        "time_zone",
+        "printers",
     ),
-    history_s=365 * _DAY_S,
-    max_age_s=7 * _DAY_S,
+    history_s=365 * DAY_S,
+    max_age_s=7 * DAY_S,
 )
 """Which printer prints what of which status."""
 
@@ -94,11 +69,11 @@ PRINT_DEFINITION: Final = Definition(
     scopes=frozenset({"device"}),
     strategy="last",
     writers=frozenset(),
-    schema=_object(
+    schema=whole_object(
         {
             "order": _ID,
             "version": _COUNT,
-            "kind": {"enum": list(get_args(Kind))},
+            "kind": {"enum": list(get_args(TicketKind))},
             "copy": _COPIES,
             "copies": _COPIES,
             "seq": _COUNT,
@@ -110,7 +85,7 @@ PRINT_DEFINITION: Final = Definition(
             "media": {"enum": list(get_args(Media))},
             "lines": {
                 "type": "array",
-                "items": _object(
+                "items": whole_object(
                     {
                         "text": {"type": "string", "maxLength": MOST_COLUMNS},
                         "style": {"enum": list(get_args(LineStyle))},
@@ -120,7 +95,7 @@ PRINT_DEFINITION: Final = Definition(
                 ),
                 "maxItems": MOST_LINES,
             },
-            "state": {"enum": list(get_args(State))},
+            "state": {"enum": list(get_args(JobState))},
             "attempts": _COUNT,
             "repeat": {"type": "boolean"},
             "waits": {"type": "boolean"},
@@ -128,8 +103,8 @@ PRINT_DEFINITION: Final = Definition(
             "detail": {"type": "string", "maxLength": MOST_DETAIL},
         }
     ),
-    history_s=7 * _DAY_S,
-    max_age_s=_DAY_S,
+    history_s=7 * DAY_S,
+    max_age_s=DAY_S,
 )
 """`print.{id}`: one ticket, and what became of it."""
 

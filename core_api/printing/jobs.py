@@ -28,11 +28,11 @@ from msgspec.structs import replace
 
 from client_sdk.contract.errors import YabamError
 from client_sdk.printer_media.lines import Line
-from core_api.printing.routing import Kind, Language, Media
+from core_api.printing.routing import Language, Media, TicketKind
 
-State = Literal["queued", "sent", "done", "failed", "doubtful"]
+JobState = Literal["queued", "sent", "done", "failed", "doubtful"]
 Step = Literal["take", "done", "fail", "doubt", "again", "drop"]
-Names = Literal["dated", "plain"]
+JobNames = Literal["dated", "plain"]
 """How new jobs are named; jobs of either kind are known by whatever name they have."""
 
 PREFIX: Final = "print."
@@ -60,7 +60,7 @@ class Job(Struct, frozen=True):
     order: str
     version: int
     """Of the order."""
-    kind: Kind
+    kind: TicketKind
     copy: int
     """1 to `copies`."""
     copies: int
@@ -74,7 +74,7 @@ class Job(Struct, frozen=True):
     columns: int
     media: Media
     lines: list[Line]
-    state: State = "queued"
+    state: JobState = "queued"
     attempts: int = 0
     repeat: bool = False
     """Whether it may have been printed before, so that the paper must say so."""
@@ -220,7 +220,7 @@ def _again(job: Job, agent: str, now: datetime) -> Job:
 
 
 def _troubled(job: Job, step: Step, detail: str) -> Job:
-    state: State = "failed" if step == "fail" else "doubtful"
+    state: JobState = "failed" if step == "fail" else "doubtful"
     if job.state == state:
         return job
     if job.state != "sent":

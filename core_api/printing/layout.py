@@ -22,7 +22,7 @@ from client_sdk.printer_media.lines import (
     spread,
     wrapped,
 )
-from core_api.printing.routing import Language, Printer, Ticket
+from core_api.printing.routing import ChangeTicket, Language, Printer
 
 _TEXTS: Final[dict[Language, dict[str, str]]] = {
     "ko": {
@@ -60,7 +60,7 @@ _NUMBER_CHARS: Final = 6
 
 
 def lines_of(
-    ticket: Ticket, order: Order, printer: Printer, copy: int, at: datetime, time_zone: str
+    ticket: ChangeTicket, order: Order, printer: Printer, copy: int, at: datetime, time_zone: str
 ) -> list[Line]:
     """The ticket's lines.
 

@@ -24,9 +24,9 @@ from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, transaction
 from core_api.printing.definitions import PRINT_DEFINITION
-from core_api.printing.jobs import PREFIX, Job, Names, ends_at
+from core_api.printing.jobs import PREFIX, Job, JobNames, ends_at
 from core_api.printing.metrics import PrintMetrics
-from core_api.printing.planning import Planned, plan_jobs
+from core_api.printing.planning import PlannedJobs, plan_jobs
 from core_api.printing.routing import printing_of
 from core_api.printing.statements import (
     enter_printers,
@@ -76,13 +76,13 @@ class JobMaker:
         rules: Rules,
         committed: Callable[[Sequence[str]], None],
         metrics: PrintMetrics,
-        names: Names = "dated",
+        names: JobNames = "dated",
     ) -> None:
         self._pool = pool
         self._rules = rules
         self._committed = committed
         self._metrics = metrics
-        self._names: Names = names
+        self._names: JobNames = names
         self._stores: frozenset[str] = frozenset()
         self._since = datetime(2000, 1, 1, tzinfo=UTC)
         self._news = asyncio.Event()
@@ -157,7 +157,9 @@ class JobMaker:
         self._tell(channel, planned, made)
         return made
 
-    async def _plan(self, connection: Connection, store_id: str, device_id: str) -> Planned | None:
+    async def _plan(
+        self, connection: Connection, store_id: str, device_id: str
+    ) -> PlannedJobs | None:
         locked = await lock_printer(connection, store_id, device_id)
         if locked is None:
             return None
@@ -168,11 +170,11 @@ class JobMaker:
         if not events:
             return None
         if printer is None:
-            return Planned(events[-1].seq)
+            return PlannedJobs(events[-1].seq)
         room = max(0, PRINT_JOBS - locked.jobs)
         return plan_jobs(events, printing, printer, locked.seq, room, self._names)
 
-    async def _write(self, connection: Connection, channel: Channel, planned: Planned) -> int:
+    async def _write(self, connection: Connection, channel: Channel, planned: PlannedJobs) -> int:
         if not planned.jobs:
             return 0
         now: datetime = (await connection.fetch("SELECT now()"))[0][0]
@@ -191,7 +193,7 @@ class JobMaker:
             return None
         return SystemEdit(channel, PREFIX + job.id, Head(), made, ends_at(job, now))
 
-    def _tell(self, channel: Channel, planned: Planned, made: int) -> None:
+    def _tell(self, channel: Channel, planned: PlannedJobs, made: int) -> None:
         for seq in planned.unreadable:
             self._metrics.not_made.inc()
             _log.error("print_job_not_made", printer=str(channel), seq=seq, reason="unreadable")

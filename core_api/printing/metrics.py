@@ -6,7 +6,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
-from core_api.printing.jobs import State
+from core_api.printing.jobs import JobState
 from server_common.ops.metrics import MetricFactory
 
 
@@ -27,7 +27,7 @@ class PrintMetrics:
         self.settled = metrics.counter(
             "yabam_core_stepped_prints",
             "Steps of print jobs, by the state that each led to",
-            state=get_args(State),
+            state=get_args(JobState),
         )
         self.waiting = metrics.gauge(
             "yabam_core_waiting_printers",

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.order import Order
-from core_api.printing.jobs import Job, Names, name_of, plain_name_of
+from core_api.printing.jobs import Job, JobNames, name_of, plain_name_of
 from core_api.printing.layout import lines_of
 from core_api.printing.routing import Printer, Printing, ticket_of
 
@@ -33,7 +33,7 @@ _event_decoder = msgspec.json.Decoder(_Event)
 
 
 @dataclass(slots=True)
-class Planned:
+class PlannedJobs:
     """What was made of some events."""
 
     seq: int
@@ -49,8 +49,8 @@ def plan_jobs(
     printer: Printer,
     seq: int,
     room: int,
-    names: Names = "dated",
-) -> Planned:
+    names: JobNames = "dated",
+) -> PlannedJobs:
     """Make the jobs of one printer.
 
     Args:
@@ -61,7 +61,7 @@ def plan_jobs(
         room: so many jobs there may be; the events behind that wait.
         names: how they are named.
     """
-    planned = Planned(seq)
+    planned = PlannedJobs(seq)
     for event in events:
         try:
             now = _event_decoder.decode("{" + event.body)
@@ -85,7 +85,7 @@ def _jobs(
     before: Order | None,
     event: _Event,
     seq: int,
-    names: Names,
+    names: JobNames,
 ) -> list[Job]:
     order = event.data
     ticket = ticket_of(printing, printer, before, order)

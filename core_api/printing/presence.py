@@ -6,7 +6,6 @@ holds it any more.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -20,7 +19,7 @@ from core_api.documents.new_version import Version, next_version
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.edits.writing import ensure_rows
-from core_api.errors import UnavailableError
+from core_api.postgres.patience import keep_looking
 from core_api.postgres.pool import Pool, mapped_errors, transaction
 from core_api.printing.statements import lock_document, read_value, take_silent
 from core_api.system_edits.changes import SystemEdit
@@ -69,12 +68,7 @@ class PrinterPresence:
 
     async def run(self) -> None:
         """Find out which printers are silent, for ever."""
-        while True:
-            try:
-                await self.round()
-            except UnavailableError as error:
-                _log.warning("finding_silent_printers_failed", reason=str(error))
-            await asyncio.sleep(EVERY_S)
+        await keep_looking(self.round, EVERY_S, "finding_silent_printers_failed")
 
     async def round(self) -> int:
         """Note of all printers that nobody holds any more that they are offline. Returns how many.

@@ -18,7 +18,7 @@ from msgspec import Struct
 from client_sdk.contract.order import ENDED_EARLY, STATUSES, Item, Order
 from core_api.store_rules.rules import same_name
 
-Kind = Literal["order", "change", "cancel", "back"]
+TicketKind = Literal["order", "change", "cancel", "back"]
 Language = Literal["ko", "en"]
 Media = Literal["picture", "text"]
 
@@ -60,10 +60,10 @@ class Printing(Struct, frozen=True):
     """An IANA name: the times on paper are the kitchen's."""
 
 
-class Ticket(Struct, frozen=True):
+class ChangeTicket(Struct, frozen=True):
     """What is to be printed of one change."""
 
-    kind: Kind
+    kind: TicketKind
     items: list[Item]
     """Those that this printer prints, as they are now."""
     before: list[Item]
@@ -77,7 +77,7 @@ def printing_of(value: Mapping[str, Any] | None) -> Printing:
 
 def ticket_of(
     printing: Printing, printer: Printer, before: Order | None, after: Order
-) -> Ticket | None:
+) -> ChangeTicket | None:
     """What the printer prints of a change; None: nothing.
 
     Args:
@@ -90,22 +90,22 @@ def ticket_of(
     had = [] if before is None else _printed(printing, printer, before.items)
     if after.status not in _RANK:
         is_known = before is not None and _has_reached(printer, before.status)
-        return Ticket("cancel", had, had) if is_known and had and not after.is_open else None
+        return ChangeTicket("cancel", had, had) if is_known and had and not after.is_open else None
     if not _has_reached(printer, after.status):
         # Taken back to before the printer's first status: what was printed does not hold any more.
         is_known = before is not None and _has_reached(printer, before.status)
-        return Ticket("cancel", had, had) if is_known and had else None
+        return ChangeTicket("cancel", had, had) if is_known and had else None
     if before is None:
         is_new = after.version == 1 or after.status in printer.statuses
-        return Ticket("order", items, []) if is_new and items else None
+        return ChangeTicket("order", items, []) if is_new and items else None
     if not _has_reached(printer, before.status) or _passes(printer, before.status, after.status):
-        return Ticket("order", items, []) if items else None
+        return ChangeTicket("order", items, []) if items else None
     if _passes(printer, after.status, before.status):
         # It is ordered still, but the last ticket comes again when the order gets there again.
-        return Ticket("back", had, had) if had else None
+        return ChangeTicket("back", had, had) if had else None
     if (items, before.note) == (had, after.note) or not (items or had):
         return None
-    return Ticket("change", items, had)
+    return ChangeTicket("change", items, had)
 
 
 def _has_reached(printer: Printer, status: str) -> bool:

@@ -8,23 +8,19 @@ another one follows, and an extra report changes nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
 from client_sdk.contract.channel import Channel
-from core_api.errors import UnavailableError
+from core_api.postgres.patience import keep_looking
 from core_api.postgres.pool import Pool, mapped_errors
 from server_common.devices.messages import Ring
 from server_common.devices.mqtt_topics import StarCall
-from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from server_common.devices.identity import Identity
 
-_log = get_logger()
-
-Mode = Literal["trigger", "full"]
+StarMode = Literal["trigger", "full"]
 """`trigger`: the printer polls when it is called; `full`: it takes its jobs over MQTT."""
 LOOK_EVERY_S: Final = 0.5
 WAITING_EVERY_S: Final = 5.0
@@ -84,7 +80,7 @@ class StarPrinters:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def keep(self, identity: Identity, mac: str, mode: Mode = "trigger") -> bool:
+    async def keep(self, identity: Identity, mac: str, mode: StarMode = "trigger") -> bool:
         """Note the MAC address of a registered printer, and how it is told to take its jobs. False:
         another printer has the address, or the registration has ended meanwhile.
 
@@ -144,12 +140,7 @@ class Ringing:
 
     async def run(self) -> None:
         """Call those whose time has come, again and again."""
-        while True:
-            try:
-                await self.round()
-            except UnavailableError as error:
-                _log.warning("calling_printers_failed", reason=str(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+        await keep_looking(self.round, LOOK_EVERY_S, "calling_printers_failed")
 
     async def round(self) -> int:
         """Call those whose time has come. Returns how many.

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from core_api.edits.reading import Connection
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from core_api.printing.planning import LogEvent
 from core_api.system_edits.locked_rows import LockedRow
 
@@ -178,17 +178,6 @@ WHERE p.store_id = $1 AND p.device_id = $2 AND p.waiting_since IS NOT NULL
 _WAITING: Final = """
 SELECT count(*) FROM printers
 WHERE waiting_since < now() - make_interval(secs => $1) AND seq IS NOT NULL
-"""
-
-# A job's name comes once only, so nobody needs to know that there was one.
-_TRIM: Final = """
-DELETE FROM documents WHERE (channel, key) IN (
-    SELECT channel, key FROM documents
-    WHERE value IS NULL AND key LIKE 'print.%'
-      AND updated_at < now() - make_interval(secs => $1)
-      AND updated_at >= now() - make_interval(secs => $3)
-    ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
-)
 """
 
 
@@ -364,5 +353,8 @@ async def printers_waiting(pool: Pool, longer_than_s: float) -> int:
     return count
 
 
-trim_jobs: Final = trim_by(_TRIM)
+# A job's name comes once only, so nobody needs to know that there was one.
+trim_jobs: Final = trim_by_age(
+    "documents", "channel, key", "updated_at", "value IS NULL AND key LIKE 'print.%'"
+)
 """Forgets jobs that are long gone."""

@@ -6,13 +6,10 @@ import socket
 from argparse import Namespace
 
 from core_api.broker_admin.main import run_broker_admin
-from core_api.postgres.pool import open_pool
-from core_api.processes.starting import Place, start
+from core_api.processes.starting import Place, connected, start
 from core_api.settings import BrokerAdminSettings
-from core_api.wiring import stop_signal, token_keys
-from server_common.logs import get_logger
-
-log = get_logger()
+from core_api.wiring import token_keys
+from server_common.sockets import stop_signal
 
 
 def broker_admin(_options: Namespace) -> None:
@@ -27,14 +24,7 @@ def broker_admin(_options: Namespace) -> None:
 
 async def run_broker_admin_process(settings: BrokerAdminSettings, listener: socket.socket) -> None:
     """`yabam mqtt-admin`: keep the broker's users and roles until SIGTERM or SIGINT."""
-    pool = await open_pool(
-        settings.database_url,
-        size=2,
-        command_timeout_s=10.0,
-        name="yabam-mqtt-admin",
-        is_pooled=settings.is_pooled,
-    )
-    try:
+    async with connected(settings, "yabam-mqtt-admin", 2, 10.0, "broker_admin_stopped") as pool:
         await run_broker_admin(
             settings,
             pool=pool,
@@ -42,6 +32,3 @@ async def run_broker_admin_process(settings: BrokerAdminSettings, listener: sock
             listener=listener,
             stop=stop_signal(),
         )
-    finally:
-        pool.terminate()
-        log.info("broker_admin_stopped")

@@ -23,11 +23,11 @@ from core_api.wiring import (
     definitions_of,
     new_order_id,
     open_pools,
-    stop_signal,
     token_keys,
     utc_now,
 )
 from server_common.logs import get_logger
+from server_common.sockets import stop_signal
 
 log = get_logger()
 

@@ -7,14 +7,11 @@ import secrets
 import socket
 from argparse import Namespace
 
-from core_api.postgres.pool import open_pool
-from core_api.processes.starting import Place, start
+from core_api.processes.starting import Place, connected, start
 from core_api.relay.main import run_relay
 from core_api.settings import RelaySettings
-from core_api.wiring import stop_signal, token_keys
-from server_common.logs import get_logger
-
-log = get_logger()
+from core_api.wiring import token_keys
+from server_common.sockets import stop_signal
 
 
 def relay(_options: Namespace) -> None:
@@ -29,14 +26,7 @@ def relay(_options: Namespace) -> None:
 
 async def run_relay_process(settings: RelaySettings, listener: socket.socket) -> None:
     """`yabam relay`: publish until SIGTERM or SIGINT."""
-    pool = await open_pool(
-        settings.database_url,
-        size=4,
-        command_timeout_s=10.0,
-        name="yabam-relay",
-        is_pooled=settings.is_pooled,
-    )
-    try:
+    async with connected(settings, "yabam-relay", 4, 10.0, "relay_stopped") as pool:
         await run_relay(
             settings,
             pool=pool,
@@ -45,6 +35,3 @@ async def run_relay_process(settings: RelaySettings, listener: socket.socket) ->
             listener=listener,
             stop=stop_signal(),
         )
-    finally:
-        pool.terminate()
-        log.info("relay_stopped")

@@ -8,8 +8,8 @@ from argparse import Namespace
 
 from prometheus_client import CollectorRegistry
 
-from core_api.postgres.pool import Pool, open_pool
-from core_api.processes.starting import Place, start
+from core_api.postgres.pool import Pool
+from core_api.processes.starting import Place, connected, start
 from core_api.push.due import DueOwners
 from core_api.push.due_guests import DueGuests
 from core_api.push.messages import PushKeys, push_keys
@@ -20,10 +20,8 @@ from core_api.settings import WebhooksSettings
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.main import Tasks, run_webhooks
 from core_api.webhooks.posting import Poster
-from core_api.wiring import stop_signal, token_keys, utc_now
-from server_common.logs import get_logger
-
-log = get_logger()
+from core_api.wiring import token_keys, utc_now
+from server_common.sockets import stop_signal
 
 
 def webhooks(_options: Namespace) -> None:
@@ -45,26 +43,18 @@ async def run_webhooks_process(settings: WebhooksSettings, listener: socket.sock
     keys = push_keys(settings.push_key, settings.push_contact)
     # A poster of its own, so that neither waits for a connection of the other.
     poster = Poster(Networks(settings.webhooks_networks))
-    pool = await open_pool(
-        settings.database_url,
-        size=8,
-        command_timeout_s=5.0,
-        name="yabam-webhooks",
-        is_pooled=settings.is_pooled,
-    )
-    try:
-        await run_webhooks(
-            settings,
-            pool=pool,
-            verify=token_keys(settings.token_keys, settings.token_kid).verify,
-            listener=listener,
-            stop=stop_signal(),
-            beside=lambda registry: _pushes(registry, settings, pool, poster, keys),
-        )
-    finally:
-        await poster.close()
-        pool.terminate()
-        log.info("webhooks_stopped")
+    async with connected(settings, "yabam-webhooks", 8, 5.0, "webhooks_stopped") as pool:
+        try:
+            await run_webhooks(
+                settings,
+                pool=pool,
+                verify=token_keys(settings.token_keys, settings.token_kid).verify,
+                listener=listener,
+                stop=stop_signal(),
+                beside=lambda registry: _pushes(registry, settings, pool, poster, keys),
+            )
+        finally:
+            await poster.close()
 
 
 def _pushes(

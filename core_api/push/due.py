@@ -8,16 +8,15 @@ was signed out is told nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from core_api.postgres.pool import Pool, any_error_mapped
-from core_api.push.messages import Told
-from core_api.push.registrations import read_standing
-from core_api.push.rules import PAUSE_S, Next
-from core_api.push.signed_out import SignedOut
-from core_api.push.subscriptions import Standing
+from core_api.push.browsers import DueBrowser
+from core_api.push.messages import PushMessage
+from core_api.push.rules import PAUSE_S
+from core_api.push.subscribers import STANDING, Statements, Subscribers
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
 from server_common.limits import (
@@ -26,7 +25,6 @@ from server_common.limits import (
     PUSHES_AT_ONCE_OWNER,
 )
 from server_common.logs import get_logger
-from server_common.revocations.holders import Holder
 
 _log = get_logger()
 
@@ -107,12 +105,12 @@ RETURNING p.store_id, p.device, p.fence, e.epoch, f.upto, p.endpoint, p.origin, 
             AND o.status NOT IN ('rejected', 'paid', 'cancelled') LIMIT $9
     ) AS c)::int AS count
 """  # noqa: S608  (both parts are ours)
-_DONE: Final = """
+_DONE: Final = f"""
 UPDATE push_subscriptions SET seq = $4, epoch = $5, tries = 0, failing_since = NULL,
-    failure = NULL, pushed_at = now(), due_at = now() + make_interval(secs => $6),
+    failure = NULL, pushed_at = now(), due_at = now() + make_interval(secs => {PAUSE_S}),
     held_until = now()
 WHERE store_id = $1 AND device = $2 AND fence = $3
-"""
+"""  # noqa: S608  (a number of ours)
 _FAIL: Final = """
 UPDATE push_subscriptions SET tries = tries + 1, failing_since = coalesce(failing_since, now()),
     failure = $4, due_at = now() + make_interval(secs => $5), held_until = now()
@@ -167,121 +165,40 @@ WHERE p.store_id = r.store_id AND p.device = r.device AND p.fence = r.fence
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A browser of one store that is to be told now; this process holds it."""
+_STATEMENTS: Final = Statements(
+    done=_DONE,
+    fail=_FAIL,
+    end=_END,
+    holders=_HOLDERS,
+    end_holders=_END_HOLDERS,
+    standing=STANDING.format(table="push_subscriptions"),
+)
 
-    store_id: str
-    device: str
-    fence: int
-    epoch: str
-    upto: int
-    """The newest order that it is told of, by its place in the store's log."""
-    endpoint: str
-    origin: str
-    """Of the endpoint: its push service."""
-    subject: str
-    """Of the token that subscribed: its owner."""
-    p256dh: str
-    auth: str
-    language: str
-    tries: int
-    """How many attempts have failed since the last that succeeded."""
-    token: str
-    session: str
-    made_at: int
-    failing_s: float
-    """For how long."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due(DueBrowser):
+    """A browser of one store that is to be told now."""
+
     count: int
     """Orders of the store that are `placed`, up to `PUSH_ORDERS_COUNTED`."""
-
-    @property
-    def holder(self) -> Holder:
-        """Its owner, as revocations name it."""
-        return Holder(self.token, self.session, self.subject, self.made_at)
-
-    @property
-    def told(self) -> Told:
-        """What it is told."""
-        return Told(self.store_id, self.count, self.language)
-
-    @property
-    def topic(self) -> str:
-        """What a later message stands in the place of."""
-        return self.store_id
 
     @property
     def key(self) -> tuple[str, str, int]:
         """What each statement on it begins with."""
         return self.store_id, self.device, self.fence
 
+    @property
+    def told(self) -> PushMessage:
+        """What it is told."""
+        return PushMessage(self.store_id, self.count, self.language)
 
-async def take_due(
-    pool: Pool, held: Iterable[Due], most: int, after_s: float, *, failing: bool
-) -> list[Due]:
-    """Take browsers that are to be told now, whose orders have waited for the longest first.
-
-    Args:
-        pool: the database.
-        held: those that this process holds already.
-        most: how many it may take.
-        after_s: how long an order may be without a device that has it, in seconds.
-        failing: whether those whose last attempt failed, or the others.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    at_service, of_owner = Counter[str](), Counter[str]()
-    for one in held:
-        at_service[one.origin] += 1
-        of_owner[one.subject] += 1
-    with any_error_mapped():
-        rows = await pool.fetch(
-            _TAKE,
-            list(at_service),
-            list(at_service.values()),
-            failing,
-            PUSHES_AT_ONCE_EACH,
-            most,
-            HOLD_S,
-            LONGEST_RETRY_AFTER_S,
-            after_s,
-            PUSH_ORDERS_COUNTED,
-            list(of_owner),
-            list(of_owner.values()),
-            PUSHES_AT_ONCE_OWNER,
-        )
-    return [Due(**row) for row in rows]
+    @property
+    def topic(self) -> str:
+        """What a later message stands in the place of."""
+        return self.store_id
 
 
-async def note_told(pool: Pool, due: Due) -> None:
-    """Note that its push service has taken the message. Raises UnavailableError."""
-    with any_error_mapped():
-        await pool.execute(_DONE, *due.key, due.upto, due.epoch, PAUSE_S)
-
-
-async def settle(pool: Pool) -> None:
-    """Let nothing be left of what browsers were to be told of orders that wait no more.
-
-    Their push services count as failing no longer, and their marks move up to the newest event.
-
-    Raises:
-        UnavailableError: Postgres does not answer.
-    """
-    with any_error_mapped():
-        await pool.execute(_SETTLE, MARK_LAG, HOLD_S)
-
-
-async def note_failed(pool: Pool, due: Due, failure: str, after: Next) -> None:
-    """Note that an attempt has failed, or forget the browser. Raises UnavailableError."""
-    with any_error_mapped():
-        if after.ending is None:
-            await pool.execute(_FAIL, *due.key, failure, after.wait_s)
-        else:
-            await pool.execute(_END, *due.key)
-
-
-class DueOwners:
+class DueOwners(Subscribers[Due]):
     """Which owners' browsers are to be told now, and what became of it.
 
     Args:
@@ -291,31 +208,44 @@ class DueOwners:
     """
 
     def __init__(self, pool: Pool, revoked: Revoked, after_s: float) -> None:
-        self._pool = pool
+        super().__init__(pool, revoked, _STATEMENTS)
         self._after_s = after_s
-        self._signed_out = SignedOut(pool, revoked, holders=_HOLDERS, end=_END_HOLDERS)
 
-    async def take(self, held: Sequence[Due], most: int, *, failing: bool) -> list[Due]:
-        """As `take_due`, without those whose owner was signed out. Raises UnavailableError."""
-        taken = await take_due(self._pool, held, most, self._after_s, failing=failing)
-        ended = await self._signed_out.end_of(taken)
-        for one in ended:
-            _log.info("push_revoked", store=one.store_id, device=one.device)
-        return [one for one in taken if one not in ended]
+    async def _take(self, held: Sequence[Due], most: int, failing: bool) -> list[Due]:
+        at_service, of_owner = Counter[str](), Counter[str]()
+        for one in held:
+            at_service[one.origin] += 1
+            of_owner[one.subject] += 1
+        with any_error_mapped():
+            rows = await self._pool.fetch(
+                _TAKE,
+                list(at_service),
+                list(at_service.values()),
+                failing,
+                PUSHES_AT_ONCE_EACH,
+                most,
+                HOLD_S,
+                LONGEST_RETRY_AFTER_S,
+                self._after_s,
+                PUSH_ORDERS_COUNTED,
+                list(of_owner),
+                list(of_owner.values()),
+                PUSHES_AT_ONCE_OWNER,
+            )
+        return [Due(**row) for row in rows]
 
-    async def note_told(self, due: Due) -> None:
-        """As `note_told`. Raises UnavailableError."""
-        await note_told(self._pool, due)
-
-    async def note_failed(self, due: Due, failure: str, after: Next) -> None:
-        """As `note_failed`. Raises UnavailableError."""
-        await note_failed(self._pool, due, failure, after)
+    def _log_revoked(self, one: Due) -> None:
+        _log.info("push_revoked", store=one.store_id, device=one.device)
 
     async def settle(self) -> None:
-        """As `settle`, and forget those whose owner was signed out. Raises UnavailableError."""
-        await settle(self._pool)
-        await self._signed_out.settle()
+        """Let nothing be left of what browsers were to be told of orders that wait no more.
 
-    async def standing(self) -> Standing:
-        """As `read_standing`. Raises UnavailableError."""
-        return await read_standing(self._pool)
+        Their push services count as failing no longer, and their marks move up to the newest event.
+        Those whose owner was signed out are forgotten.
+
+        Raises:
+            UnavailableError: Postgres does not answer.
+        """
+        with any_error_mapped():
+            await self._pool.execute(_SETTLE, MARK_LAG, HOLD_S)
+        await super().settle()

@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from core_api.postgres.pool import Pool, any_error_mapped
+from core_api.push.browsers import DueBrowser
 from core_api.push.guests import LEFT
 from core_api.push.messages import Ready
-from core_api.push.rules import Next
-from core_api.push.signed_out import SignedOut
-from core_api.push.subscriptions import LATE_AFTER_S, Standing
+from core_api.push.subscribers import STANDING, Statements, Subscribers
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
 from server_common.limits import PUSH_ORDERS_NAMED, PUSHES_AT_ONCE_EACH
 from server_common.logs import get_logger
-from server_common.revocations.holders import Holder
 
 _log = get_logger()
 
@@ -103,42 +101,23 @@ DELETE FROM guest_pushes g USING unnest($1::text[], $2::text[], $3::text[], $4::
 WHERE g.store_id = r.store_id AND g.table_id = r.table_id AND g.device = r.device
   AND g.fence = r.fence AND g.token = r.token AND g.session = r.session
 """
-_STANDING: Final = """
-SELECT count(*) AS subscriptions,
-    count(*) FILTER (WHERE failing_since < now() - make_interval(secs => $1)) AS late
-FROM guest_pushes
-"""
+_STATEMENTS: Final = Statements(
+    done=_DONE,
+    fail=_FAIL,
+    end=_END,
+    holders=_HOLDERS,
+    end_holders=_END_HOLDERS,
+    standing=STANDING.format(table="guest_pushes"),
+)
 
 
-@dataclass(frozen=True, slots=True)
-class DueGuest:
-    """A phone of a table that is to be told now; this process holds it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueGuest(DueBrowser):
+    """A phone of a table that is to be told now."""
 
-    store_id: str
     table_id: str
-    device: str
-    fence: int
-    epoch: str
-    upto: int
-    """The newest order that it is told of, by its place in the table's log."""
-    endpoint: str
-    origin: str
-    p256dh: str
-    auth: str
-    language: str
-    tries: int
-    failing_s: float
-    token: str
-    session: str
-    subject: str
-    made_at: int
     numbers: list[str]
     """Those of the orders that are ready, as the page shows them, the newest first."""
-
-    @property
-    def holder(self) -> Holder:
-        """Its guest, as revocations name it."""
-        return Holder(self.token, self.session, self.subject, self.made_at)
 
     @property
     def key(self) -> tuple[str, str, str, int]:
@@ -156,7 +135,7 @@ class DueGuest:
         return f"{self.store_id}/{self.table_id}"
 
 
-class DueGuests:
+class DueGuests(Subscribers[DueGuest]):
     """Which guests' phones are to be told now, and what became of it.
 
     Args:
@@ -165,20 +144,9 @@ class DueGuests:
     """
 
     def __init__(self, pool: Pool, revoked: Revoked) -> None:
-        self._pool = pool
-        self._signed_out = SignedOut(pool, revoked, holders=_HOLDERS, end=_END_HOLDERS)
+        super().__init__(pool, revoked, _STATEMENTS)
 
-    async def take(self, held: Sequence[DueGuest], most: int, *, failing: bool) -> list[DueGuest]:
-        """Take phones whose orders have been ready for the longest first.
-
-        Args:
-            held: those that this process holds already.
-            most: how many it may take.
-            failing: whether those whose last attempt failed, or the others.
-
-        Raises:
-            UnavailableError: Postgres does not answer.
-        """
+    async def _take(self, held: Sequence[DueGuest], most: int, failing: bool) -> list[DueGuest]:
         busy = Counter(one.origin for one in held)
         with any_error_mapped():
             rows = await self._pool.fetch(
@@ -192,26 +160,10 @@ class DueGuests:
                 LONGEST_RETRY_AFTER_S,
                 PUSH_ORDERS_NAMED,
             )
-        taken = [DueGuest(**row) for row in rows]
-        ended = await self._signed_out.end_of(taken)
-        for one in ended:
-            _log.info(
-                "guest_push_revoked", store=one.store_id, table=one.table_id, device=one.device
-            )
-        return [one for one in taken if one not in ended]
+        return [DueGuest(**row) for row in rows]
 
-    async def note_told(self, due: DueGuest) -> None:
-        """Note that its push service has taken the message. Raises UnavailableError."""
-        with any_error_mapped():
-            await self._pool.execute(_DONE, *due.key, due.upto, due.epoch)
-
-    async def note_failed(self, due: DueGuest, failure: str, after: Next) -> None:
-        """Note that an attempt has failed, or forget the phone. Raises UnavailableError."""
-        with any_error_mapped():
-            if after.ending is None:
-                await self._pool.execute(_FAIL, *due.key, failure, after.wait_s)
-            else:
-                await self._pool.execute(_END, *due.key)
+    def _log_revoked(self, one: DueGuest) -> None:
+        _log.info("guest_push_revoked", store=one.store_id, table=one.table_id, device=one.device)
 
     async def settle(self) -> None:
         """Forget the phones of parties that have left, and of guests whose token was revoked.
@@ -221,10 +173,4 @@ class DueGuests:
         """
         with any_error_mapped():
             await self._pool.execute(_FORGET)
-        await self._signed_out.settle()
-
-    async def standing(self) -> Standing:
-        """How all of them stand now. Raises UnavailableError."""
-        with any_error_mapped():
-            row = await self._pool.fetchrow(_STANDING, LATE_AFTER_S)
-        return Standing(**row) if row else Standing(0, 0)
+        await super().settle()

@@ -13,7 +13,7 @@ from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors, transaction
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from core_api.push.messages import check_browser_key
 from core_api.push.registrations import ORDER
 from core_api.push.subscriptions import GuestPush, Subscribe
@@ -71,14 +71,6 @@ _LIST: Final = """
 SELECT table_id AS "table", device, split_part(origin, '://', 2) AS service, language, renewed_at,
     failing_since, failure
 FROM guest_pushes WHERE store_id = $1 AND expires_at > now() ORDER BY table_id, device
-"""
-_TRIM: Final = """
-DELETE FROM guest_pushes WHERE (store_id, table_id, device) IN (
-    SELECT store_id, table_id, device FROM guest_pushes
-    WHERE renewed_at < now() - make_interval(secs => $1)
-      AND renewed_at >= now() - make_interval(secs => $3) ORDER BY renewed_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
 """
 
 
@@ -194,5 +186,5 @@ def _check_room(found: Mapping[str, int]) -> None:
             raise TooManyDevicesError(f"there may be {most} {told}")
 
 
-trim_guest_phones: Final = trim_by(_TRIM)
+trim_guest_phones: Final = trim_by_age("guest_pushes", "store_id, table_id, device", "renewed_at")
 """Forgets phones that have not subscribed again for long."""

@@ -42,7 +42,7 @@ _TEXT_BYTES: Final = PUSH_MESSAGE_BYTES - _OVERHEAD_BYTES
 _TOPIC_BYTES: Final = 15
 
 
-class Told(Struct, frozen=True):
+class PushMessage(Struct, frozen=True):
     """What a browser is told; `terminal/offline/worker.js` makes a notification of it."""
 
     store: str

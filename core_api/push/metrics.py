@@ -8,9 +8,9 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry
 
-from core_api.push.rules import Ending
+from core_api.push.rules import PushEnding
 from core_api.push.subscriptions import Standing
-from core_api.webhooks.rules import Kind
+from core_api.webhooks.rules import OutcomeKind
 from server_common.ops.metrics import MetricFactory
 
 Whose = Literal["owners", "guests"]
@@ -33,12 +33,12 @@ class PushMetrics:
         self.attempts = metrics.counter(
             "yabam_pushes_attempts",
             "Requests to push services, by what they came to",
-            outcome=get_args(Kind),
+            outcome=get_args(OutcomeKind),
         )
         self.ended = metrics.counter(
             "yabam_pushes_ended",
             "Browsers that are told nothing any more, by why",
-            why=get_args(Ending),
+            why=get_args(PushEnding),
         )
         self.bugs = metrics.counter(
             "yabam_pushes_bugs", "Browsers that were left for a while because our own code failed"

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
-from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors, transaction
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.trim_around_damage import trim_by_age
 from core_api.push.messages import PushKeys, check_browser_key
-from core_api.push.subscriptions import LATE_AFTER_S, Push, Standing, Subscribe
+from core_api.push.subscriptions import Push, Subscribe
 from core_api.webhooks.addresses import Networks, check_url, origin_of
 from server_common.limits import PUSHES, PUSHES_OF_STORE
 from server_common.revocations.holders import Holder
@@ -52,19 +52,6 @@ SELECT device, split_part(origin, '://', 2) AS service, subject, language, renew
 FROM push_subscriptions WHERE store_id = $1 ORDER BY device
 """
 _REMOVE: Final = "DELETE FROM push_subscriptions WHERE store_id = $1 AND device = $2"
-_TRIM: Final = """
-DELETE FROM push_subscriptions WHERE (store_id, device) IN (
-    SELECT store_id, device FROM push_subscriptions
-    WHERE renewed_at < now() - make_interval(secs => $1)
-      AND renewed_at >= now() - make_interval(secs => $3) ORDER BY renewed_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-"""
-_STANDING: Final = """
-SELECT count(*) AS subscriptions,
-    count(*) FILTER (WHERE failing_since < now() - make_interval(secs => $1)) AS late
-FROM push_subscriptions
-"""
 
 
 class PushSubscriptions:
@@ -160,12 +147,5 @@ def _check_room(found: dict[str, int]) -> None:
             raise TooManyDevicesError(f"there may be {most} {told}: remove one that is not used")
 
 
-async def read_standing(pool: Pool) -> Standing:
-    """How all subscriptions stand now. Raises UnavailableError."""
-    with any_error_mapped():
-        row = await pool.fetchrow(_STANDING, LATE_AFTER_S)
-    return Standing(**row) if row else Standing(0, 0)
-
-
-trim_pushes: Final = trim_by(_TRIM)
+trim_pushes: Final = trim_by_age("push_subscriptions", "store_id, device", "renewed_at")
 """Forgets browsers whose page was not opened for long."""

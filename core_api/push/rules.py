@@ -8,12 +8,12 @@ from typing import Final, Literal
 
 from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError
-from core_api.webhooks.rules import Outcome, after_failure
+from core_api.webhooks.rules import DeliveryOutcome, after_failure
 
 PAUSE_S: Final = 30.0
 """Between two messages to a browser of one store: a rush is a message, not a hundred."""
 _GONE: Final = frozenset({404, 410})
-Ending = Literal["gone", "given-up"]
+PushEnding = Literal["gone", "given-up"]
 
 
 def check_subscribes(caller: Caller, store_id: str) -> None:
@@ -41,12 +41,12 @@ class Next:
     """What follows from an attempt that failed."""
 
     wait_s: float
-    ending: Ending | None
+    ending: PushEnding | None
     """Why the subscription ends; None: it is tried again."""
 
 
 def next_of(
-    tries: int, failing_s: float, outcome: Outcome, uniform: Callable[[float, float], float]
+    tries: int, failing_s: float, outcome: DeliveryOutcome, uniform: Callable[[float, float], float]
 ) -> Next:
     """What follows from an attempt that failed.
 

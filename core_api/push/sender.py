@@ -12,15 +12,14 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
-
-from msgspec import Struct
+from typing import Final, Generic, TypeVar
 
 from core_api.errors import UnavailableError
+from core_api.push.browsers import DueBrowser
 from core_api.push.messages import PushKeys, headers, message
 from core_api.push.metrics import PushMetrics, Whose
-from core_api.push.rules import Next, next_of
-from core_api.push.subscriptions import Standing
+from core_api.push.rules import next_of
+from core_api.push.subscribers import Subscribers
 from core_api.sending_tasks import SendingTasks
 from core_api.webhooks.posting import Poster
 from server_common.limits import PUSHES_AT_ONCE
@@ -28,75 +27,14 @@ from server_common.logs import get_logger
 
 _log = get_logger()
 
+D = TypeVar("D", bound=DueBrowser)
+
 EVERY_S: Final = 1.0
 _COUNT_EVERY: Final = 5
 """Looks between two times that all subscriptions are settled and counted."""
 
 
-class Due(Protocol):
-    """A browser that is to be told now; this process holds it."""
-
-    @property
-    def store_id(self) -> str:
-        """The store that it is told of."""
-
-    @property
-    def device(self) -> str:
-        """Its name."""
-
-    @property
-    def endpoint(self) -> str:
-        """Where its push service takes messages for it."""
-
-    @property
-    def origin(self) -> str:
-        """Of the endpoint: its push service."""
-
-    @property
-    def p256dh(self) -> str:
-        """Its public key."""
-
-    @property
-    def auth(self) -> str:
-        """Its secret."""
-
-    @property
-    def tries(self) -> int:
-        """How many attempts have failed since the last that succeeded."""
-
-    @property
-    def failing_s(self) -> float:
-        """For how long."""
-
-    @property
-    def told(self) -> Struct:
-        """What it is told."""
-
-    @property
-    def topic(self) -> str:
-        """What a later message stands in the place of."""
-
-
-class Subscribers(Protocol):
-    """Those who are told of one kind of thing. Each method may raise UnavailableError."""
-
-    async def take(self, held: Sequence[Any], most: int, *, failing: bool) -> Sequence[Any]:
-        """At most so many that are due, each a `Due`, beside those that it holds already."""
-
-    async def note_told(self, due: Any) -> None:
-        """Its push service has taken the message."""
-
-    async def note_failed(self, due: Any, failure: str, after: Next) -> None:
-        """An attempt has failed, with what follows."""
-
-    async def settle(self) -> None:
-        """Let nothing be left of what was to be told, and need not be any more."""
-
-    async def standing(self) -> Standing:
-        """How all of them stand."""
-
-
-class PushSender:
+class PushSender(Generic[D]):
     """Sends pushes to one kind of subscribers, with connections that no other kind waits for.
 
     Args:
@@ -111,7 +49,7 @@ class PushSender:
     def __init__(
         self,
         whose: Whose,
-        subscribers: Subscribers,
+        subscribers: Subscribers[D],
         poster: Poster,
         keys: PushKeys,
         metrics: PushMetrics,
@@ -123,9 +61,7 @@ class PushSender:
         self._keys = keys
         self._metrics = metrics
         self._clock = clock
-        self._tasks: SendingTasks[Due] = SendingTasks(
-            PUSHES_AT_ONCE, metrics.under_way, lambda: None
-        )
+        self._tasks: SendingTasks[D] = SendingTasks(PUSHES_AT_ONCE, metrics.under_way, lambda: None)
 
     async def run(self) -> None:
         """Send for ever."""
@@ -149,10 +85,10 @@ class PushSender:
         """Look once, and begin to tell whoever is to be told. Raises UnavailableError."""
         await self._tasks.fill(self._take, self._tell)
 
-    async def _take(self, most: int, failing: bool) -> Sequence[Due]:
+    async def _take(self, most: int, failing: bool) -> Sequence[D]:
         return await self._subscribers.take(self._tasks.held, most, failing=failing)
 
-    async def _tell(self, due: Due) -> None:
+    async def _tell(self, due: D) -> None:
         try:
             await self._send(due)
         except UnavailableError as error:
@@ -163,7 +99,7 @@ class PushSender:
             self._metrics.bugs.inc()
             _log.exception("push_failed", store=due.store_id, device=due.device)
 
-    async def _send(self, due: Due) -> None:
+    async def _send(self, due: D) -> None:
         now = self._clock()
         body = message(due.told, due.p256dh, due.auth, secrets.token_bytes)
         outcome = await self._poster.post(

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from core_api.postgres.pool import Pool, any_error_mapped
+from core_api.push.browsers import DueBrowser
 from core_api.revocations.watching import Revoked
 from server_common.revocations.holders import Holder
+
+D = TypeVar("D", bound=DueBrowser)
 
 AGAIN: Final = 12
 """Settlements after a revocation that compare all once more. A request that was let in just before
 may write after the first comparison, and Cores learn of a revocation a second or two later; of this
 list it is forgotten an hour after the token's end, while a browser is told for a month."""
-
-
-class Held(Protocol):
-    """A browser that is to be told, as this process has just taken it."""
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """By what the statement that forgets it finds it."""
-
-    @property
-    def holder(self) -> Holder:
-        """Whose token subscribed it."""
-
-
-D = TypeVar("D", bound=Held)
 
 
 class SignedOut:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from core_api.kafka.alerts import Alerts, keep_looking
+from core_api.kafka.alerts import Alerts
 from core_api.kafka.messages import Message
+from core_api.postgres.patience import keep_looking
 from core_api.receipts.metrics import KINDS, AlarmMetrics
 from core_api.receipts.statements import Unreached, find_unreached, mark_told, untold
 from server_common.logs import get_logger

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from client_sdk.contract.channel import Channel
 from core_api.errors import NotFoundError
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from core_api.receipts.holders import (
     SEEN_WITHIN_S,
     Holder,
@@ -65,15 +65,6 @@ LEFT JOIN documents d ON d.channel = 'device:' || p.store_id || '/' || p.device_
 LEFT JOIN orders_reached r
     ON r.order_id = ($2::text)::uuid AND r.device = p.device_id AND r.how = 'printed'
 WHERE p.store_id = $1 AND (d.key IS NOT NULL OR r.at IS NOT NULL)
-"""
-
-_TRIM: Final = """
-DELETE FROM orders_reached WHERE (order_id, device, how) IN (
-    SELECT order_id, device, how FROM orders_reached
-    WHERE at < now() - make_interval(secs => $1)
-      AND at >= now() - make_interval(secs => $3) ORDER BY at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
 """
 
 
@@ -151,5 +142,5 @@ async def note_printed(connection: Connection, order_id: str, device_id: str) ->
     await connection.fetch(_PRINTED, order_id, device_id)
 
 
-trim_reached: Final = trim_by(_TRIM)
+trim_reached: Final = trim_by_age("orders_reached", "order_id, device, how", "at")
 """Forgets what was shown or printed long ago."""

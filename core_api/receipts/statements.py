@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from core_api.receipts.devices import Device, Sighting
 
 # A device that does not say its epoch goes on from a cursor of the current one. A receipt says what
@@ -47,15 +47,6 @@ SELECT d.device, d.subject, d.mode, d.seen_at,
     coalesce(h.head, 0) AS head
 FROM devices d CROSS JOIN epoch e LEFT JOIN channel_heads h ON h.channel = $2
 WHERE d.store_id = $1 ORDER BY d.seen_at DESC, d.device LIMIT $3
-"""
-
-_TRIM: Final = """
-DELETE FROM devices WHERE (store_id, device) IN (
-    SELECT store_id, device FROM devices
-    WHERE seen_at < now() - make_interval(secs => $1)
-      AND seen_at >= now() - make_interval(secs => $3) ORDER BY seen_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
 """
 
 # All times are by the database's clock: an order's `created_at` is by Core's, which may be wrong.
@@ -156,7 +147,7 @@ async def list_devices(pool: Pool, store_id: str, limit: int) -> list[Device]:
     ]
 
 
-trim_devices: Final = trim_by(_TRIM)
+trim_devices: Final = trim_by_age("devices", "store_id, device", "seen_at")
 """Deletes devices that were not seen for long."""
 
 

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from core_api.access.callers import Caller
 from core_api.devices.commands.alarm import CommandAlarm
 from core_api.devices.metrics import CommandAlarmMetrics
-from core_api.http.probes import ops_app
+from core_api.http.probes import refusal_by
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import alerts_topic, events_topic, revocations_topic
 from core_api.postgres.commit_hints import Hints
@@ -26,12 +26,11 @@ from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
 from core_api.restore.guard import LifetimeGuard
-from core_api.restore.main import Log
+from core_api.restore.main import RelayLog
 from core_api.revocations.telling import Teller
 from server_common.kafka.connection import chain_of
-from server_common.ops.server import OpsServer
-from server_common.supervision import counted_by
-from server_common.tls.metrics import watched
+from server_common.ops.process import observed
+from server_common.supervision import until_left
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -73,7 +72,7 @@ async def run_relay(
         Outbox(pool, relay_id, settings.relay_lease_s),
         publisher,
         LifetimeGuard(
-            Log(pool, kafka, topic, settings.relay_lease_s),
+            RelayLog(pool, kafka, topic, settings.relay_lease_s),
             partitions,
             metrics.epochs.inc,
             metrics.promotions.inc,
@@ -109,31 +108,23 @@ async def run_relay(
         lambda: int(time.time() * 1000),
     )
     left = asyncio.Event()
-    tasks = counted_by(metrics.restarts)
-    app = ops_app(registry, verify, lambda: relay.healthy, lambda: tasks.trouble or relay.trouble)
-    certificate = watched(settings.certificate, registry, chain_of(settings.cluster))
-    server = OpsServer(app, listener, certificate, counted_by(metrics.restarts))
-    server.start()
-    if certificate is not None:
-        tasks.start("certificate", certificate.keep, essential=False)
-    tasks.start("relay", lambda: _until_left(relay, left))
-    tasks.start("hints", hints.listen, essential=False)
-    tasks.start("reach", reach.run)
-    tasks.start("commands", commands.run)
-    tasks.start("revocations", revocations.run)
-    try:
+    async with observed(
+        listener,
+        registry,
+        metrics.restarts,
+        refusal_by(verify),
+        lambda: relay.healthy,
+        lambda: relay.trouble,
+        settings.certificate,
+        chain_of(kafka),
+    ) as tasks:
+        tasks.start("relay", lambda: until_left(relay.run, left))
+        tasks.start("hints", hints.listen, essential=False)
+        tasks.start("reach", reach.run)
+        tasks.start("commands", commands.run)
+        tasks.start("revocations", revocations.run)
         await stop.wait()
         relay.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LEAVE_WITHIN_S):
                 await left.wait()
-    finally:
-        await tasks.stop()
-        await server.stop()
-
-
-async def _until_left(relay: Relay, left: asyncio.Event) -> None:
-    """Relay until told to stop; then wait to be cancelled."""
-    await relay.run()
-    left.set()
-    await asyncio.Event().wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -87,12 +86,7 @@ class RelayMetrics:
             "yabam_relay_watermark_age_seconds",
             "Since the oldest last watermark of the shards owned; over 5 s streams degrade",
         )
-
         self.shards = metrics.gauge(
             "yabam_relay_shards_count",
             "Shards that there are; the relays together must own so many",
         )
-
-    def watch_watermark(self, age_s: Callable[[], float]) -> None:
-        """Ask `age_s` for the watermark's age whenever the numbers are read."""
-        self.watermark_age.set_function(age_s)

@@ -65,6 +65,7 @@ class Outbox:
 
         Raises:
             UnreadableRowError: Postgres cannot give one of the rows.
+            UnavailableError: Postgres does not answer, or was promoted and is not judged yet.
         """
         with any_error_mapped(), unreadable_rows():
             rows = await self._pool.fetch(
@@ -93,7 +94,11 @@ class Outbox:
 
     async def name_first(self, fence: Mapping[int, int], fault: str) -> OutboxReading | None:
         """The first row of one shard without its event, which cannot be read: `fault` says why.
-        None: the lease does not hold, or there is no row."""
+        None: the lease does not hold, or there is no row.
+
+        Raises:
+            UnavailableError: as for `read`.
+        """
         with any_error_mapped():
             row = await self._pool.fetchrow(
                 FIRST, self._relay_id, list(fence), list(fence.values())

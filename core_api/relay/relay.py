@@ -116,7 +116,7 @@ class Relay:
         self._asking_kafka = False
         self._cycled_at = clock()
         self._failing: str | None = "start"
-        metrics.watch_watermark(self._watermark_age)
+        metrics.watermark_age.set_function(self._watermark_age)
         metrics.shards.set(partitions)
 
     @property

@@ -73,7 +73,7 @@ class Lineage:
     crash. None: not known, as in a standby."""
 
 
-class Identity(NamedTuple):
+class EventIdentity(NamedTuple):
     """What tells an event from any that another log has in its place."""
 
     name: str
@@ -88,7 +88,7 @@ class LastPublished:
     """The newest event of a channel that was published in the present epoch."""
 
     seq: int
-    event: Identity
+    event: EventIdentity
 
 
 class _Event(Struct, frozen=True):
@@ -99,11 +99,11 @@ class _Event(Struct, frozen=True):
     occurred_at: datetime | None = None
 
     @property
-    def identity(self) -> Identity | None:
+    def identity(self) -> EventIdentity | None:
         if self.order_id is not None:
-            return Identity(self.order_id, self.order_version)
+            return EventIdentity(self.order_id, self.order_version)
         if self.key is not None and self.occurred_at is not None:
-            return Identity(self.key, self.version, self.occurred_at)
+            return EventIdentity(self.key, self.version, self.occurred_at)
         return None
 
 
@@ -246,6 +246,6 @@ def published_signs(
             )
 
 
-def _told(event: Identity) -> str:
+def _told(event: EventIdentity) -> str:
     at = "" if event.at is None else f" of {event.at.isoformat()}"
     return f"version {event.version} of {event.name}{at}"

@@ -19,9 +19,9 @@ from typing import Final, TypeAlias
 import asyncpg
 
 from core_api.errors import UnavailableError
-from core_api.restore.detection import Identity, LastPublished, Lineage, Witness
+from core_api.restore.detection import EventIdentity, LastPublished, Lineage, Witness
 
-Connection: TypeAlias = (
+PostgresConnection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 )
 
@@ -91,12 +91,12 @@ class StoredLineage:
 
     head: int
     floor: int
-    event: Identity | None
+    event: EventIdentity | None
     """The event in that place; None: there is none."""
 
 
 async def start_epoch(
-    connection: Connection,
+    connection: PostgresConnection,
     following: Callable[[str], str],
     judged: str | None = None,
     moved: Lineage | None = None,
@@ -124,12 +124,12 @@ async def start_epoch(
     return epoch
 
 
-async def read_lineage(connection: Connection) -> Lineage:
+async def read_lineage(connection: PostgresConnection) -> Lineage:
     """The database's epoch, and its identity then and now."""
     return _lineage(await connection.fetchrow(_LINEAGE))
 
 
-async def leave_witness(connection: Connection, good_for_s: float) -> Lineage:
+async def leave_witness(connection: PostgresConnection, good_for_s: float) -> Lineage:
     """`read_lineage`, and note in the database that it was looked at, if it is the one that its
     epoch began in.
 
@@ -144,7 +144,7 @@ async def leave_witness(connection: Connection, good_for_s: float) -> Lineage:
     return _lineage(await connection.fetchrow(_WITNESS, good_for_s))
 
 
-async def adopt(connection: Connection, lineage: Lineage) -> bool:
+async def adopt(connection: PostgresConnection, lineage: Lineage) -> bool:
     """Let the epoch go on in the database that it has moved to; whether this is that one, and
     nobody was first."""
     return (
@@ -154,7 +154,7 @@ async def adopt(connection: Connection, lineage: Lineage) -> bool:
 
 
 async def read_stored(
-    connection: Connection, published: Mapping[str, LastPublished], identity: str
+    connection: PostgresConnection, published: Mapping[str, LastPublished], identity: str
 ) -> dict[str, StoredLineage]:
     """What the database of this identity has at the newest published event of each channel.
 
@@ -180,7 +180,9 @@ def _lineage(row: asyncpg.Record | None) -> Lineage:
     return Lineage(epoch, born_in, identity, witness, now, is_cut, flushed)
 
 
-def _identity(order: str | None, key: str | None, version: int, at: datetime) -> Identity | None:
+def _identity(
+    order: str | None, key: str | None, version: int, at: datetime
+) -> EventIdentity | None:
     if order is not None:
-        return Identity(order, version)
-    return None if key is None else Identity(key, version, at)
+        return EventIdentity(order, version)
+    return None if key is None else EventIdentity(key, version, at)

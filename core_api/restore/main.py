@@ -13,7 +13,7 @@ from core_api.ids import next_epoch
 from core_api.postgres.pool import Primary, any_error_mapped
 from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
 from core_api.restore.lineage import (
-    Connection,
+    PostgresConnection,
     StoredLineage,
     adopt,
     leave_witness,
@@ -68,7 +68,7 @@ async def look_for_restore(settings: RestoreSettings) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class RelayLog:
     """The database and the topic of a relay: what its `LifetimeGuard` looks at.
 
     Args:
@@ -126,7 +126,7 @@ async def _read_tail(settings: RestoreSettings) -> PublishedTail:
 
 
 @contextlib.asynccontextmanager
-async def _connected(database_url: str) -> AsyncIterator[Connection]:
+async def _connected(database_url: str) -> AsyncIterator[PostgresConnection]:
     connection = await Primary(database_url).connect()
     try:
         yield connection
@@ -135,7 +135,7 @@ async def _connected(database_url: str) -> AsyncIterator[Connection]:
 
 
 @contextlib.asynccontextmanager
-async def _of(pool: Pool) -> AsyncIterator[Connection]:
+async def _of(pool: Pool) -> AsyncIterator[PostgresConnection]:
     with any_error_mapped():
         async with pool.acquire() as connection:
             yield connection

@@ -5,7 +5,6 @@ It walks over all documents, so that what must be kept for long cannot hide what
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -14,7 +13,7 @@ from client_sdk.contract.state.patch import diff
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.definitions import Definitions
 from core_api.edits.what_was_read import DocumentName
-from core_api.errors import UnavailableError
+from core_api.postgres.patience import keep_looking
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.trim_around_damage import UNDELETABLE
 from core_api.postgres.unreadable_rows import unreadable_rows
@@ -88,12 +87,11 @@ async def keep_trimming_history(
         trimmed: called with how many entries went.
         left: called for each document whose history cannot be deleted.
     """
-    while True:
-        try:
-            trimmed(await trim_history(pool, definitions, left=left))
-        except UnavailableError as error:
-            _log.warning("trim_failed", reason=str(error))
-        await asyncio.sleep(EVERY_S)
+
+    async def look() -> None:
+        trimmed(await trim_history(pool, definitions, left=left))
+
+    await keep_looking(look, EVERY_S, "trim_failed")
 
 
 async def trim_history(

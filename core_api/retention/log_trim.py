@@ -10,7 +10,7 @@ from typing import Final
 
 from core_api.documents.definitions import Definitions
 from core_api.postgres.pool import Pool, mapped_errors
-from core_api.postgres.trim_around_damage import ALL_TIME_S, UNDELETABLE, trim_by
+from core_api.postgres.trim_around_damage import ALL_TIME_S, UNDELETABLE, trim_by_age
 from core_api.postgres.unreadable_rows import unreadable_rows
 from server_common.logs import get_logger
 
@@ -62,28 +62,6 @@ SELECT DISTINCT channel FROM (
 _BATCH: Final = 200
 """Events deleted at once: an order whose channel's row is locked waits for so many deletes."""
 
-# A range scan over the index on created_at.
-_TRIM_KEYS: Final = """
-DELETE FROM idempotency_keys WHERE (subject, key) IN (
-    SELECT subject, key FROM idempotency_keys
-    WHERE created_at < now() - make_interval(secs => $1)
-      AND created_at >= now() - make_interval(secs => $3) ORDER BY created_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-"""
-
-
-# Rows that were made to be locked by an edit which then was refused or lost. An edit that still
-# comes makes them anew.
-_TRIM_EMPTY: Final = """
-DELETE FROM documents WHERE (channel, key) IN (
-    SELECT channel, key FROM documents
-    WHERE version = 0 AND updated_at < now() - make_interval(secs => $1)
-      AND updated_at >= now() - make_interval(secs => $3)
-    ORDER BY updated_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-"""
 
 # The client's row is locked as by its edits, so none of them meets it half forgotten.
 _TRIM_CLIENTS: Final = """
@@ -186,11 +164,13 @@ async def trim_log(
     return (row[0], row[1], row[2]) if row else (0, 0, ())
 
 
-trim_keys: Final = trim_by(_TRIM_KEYS)
+trim_keys: Final = trim_by_age("idempotency_keys", "subject, key", "created_at")
 """Deletes old idempotency keys."""
 
 
-trim_empty: Final = trim_by(_TRIM_EMPTY)
+# Rows that were made to be locked by an edit which then was refused or lost. An edit that still
+# comes makes them anew.
+trim_empty: Final = trim_by_age("documents", "channel, key", "updated_at", "version = 0")
 """Deletes old rows of documents that never were."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from core_api.errors import UnavailableError
+from core_api.postgres.patience import keep_looking
 from core_api.postgres.pool import Pool, check_database
 from core_api.postgres.trim_around_damage import Trim, trim_around
 from core_api.retention.log_trim import trim_log_round
@@ -52,12 +53,11 @@ async def keep_trimming_log(pool: Pool, older_than_s: float, left: Callable[[], 
         older_than_s: the age in seconds.
         left: called for each channel of which an event cannot be deleted.
     """
-    while True:
-        try:
-            await trim_log_round(pool, older_than_s, left=lambda _channel: left())
-        except UnavailableError as error:
-            _log.warning("trim_failed", reason=str(error))
-        await asyncio.sleep(_TRIM_EVERY_S)
+    await keep_looking(
+        lambda: trim_log_round(pool, older_than_s, left=lambda _channel: left()),
+        _TRIM_EVERY_S,
+        "trim_failed",
+    )
 
 
 async def keep_trimming(
@@ -76,9 +76,6 @@ async def keep_trimming(
         left: called for each short span of time in which a row cannot be deleted.
         batch: how many rows at once.
     """
-    while True:
-        try:
-            await trim_around(trim, pool, older_than_s, batch, left)
-        except UnavailableError as error:
-            _log.warning("trim_failed", reason=str(error))
-        await asyncio.sleep(_TRIM_EVERY_S)
+    await keep_looking(
+        lambda: trim_around(trim, pool, older_than_s, batch, left), _TRIM_EVERY_S, "trim_failed"
+    )

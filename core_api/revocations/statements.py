@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 
 from core_api.errors import TooManyRevocationsError
 from core_api.postgres.pool import Pool, mapped_errors, transaction
-from core_api.postgres.trim_around_damage import trim_by
+from core_api.postgres.trim_around_damage import trim_by_age
 from server_common.limits import REVOCATIONS
-from server_common.revocations.records import Kind, Revocation, key_of
+from server_common.revocations.records import Revocation, RevocationKind, key_of
 
 PAGE: Final = 5000
 
@@ -47,21 +47,13 @@ _TOLD: Final = "UPDATE revocations SET told_at = now() WHERE id = ANY($1::bigint
 _LIST: Final = """
 SELECT kind, name, before, until, made_by, made_at FROM revocations ORDER BY id DESC LIMIT $1
 """
-_TRIM: Final = """
-DELETE FROM revocations WHERE (kind, name) IN (
-    SELECT kind, name FROM revocations
-    WHERE until < now() - make_interval(secs => $1)
-      AND until >= now() - make_interval(secs => $3) ORDER BY until LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class NewRevocation:
     """What somebody wants revoked."""
 
-    kind: Kind
+    kind: RevocationKind
     name: str
     """The token's `jti`, the session's `sid`, or the subject."""
     before: int
@@ -156,9 +148,9 @@ async def list_newest(pool: Pool, most: int) -> list[Listed]:
     return [Listed(*row) for row in rows]
 
 
-trim_revocations: Final = trim_by(_TRIM)
+trim_revocations: Final = trim_by_age("revocations", "kind, name", "until")
 """Forgets those whose last token expired long ago."""
 
 
-def _revocation(kind: Kind, name: str, before: int) -> Revocation:
+def _revocation(kind: RevocationKind, name: str, before: int) -> Revocation:
     return Revocation(kind, key_of(kind, name), before)

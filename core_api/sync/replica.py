@@ -28,7 +28,7 @@ _RESTS_S: Final = 5.0
 _PAGES_PER_QUERY: Final = 1000
 
 
-class Replica:
+class StandbyReplica:
     """Reads pages from a standby.
 
     Args:

@@ -23,9 +23,9 @@ from core_api.sync.damaged_rows import (
 )
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.queries import Moment, Page, PageQuery
-from core_api.sync.quick.reads import Outcome, QuickReads, is_for_quick_reads
+from core_api.sync.quick.reads import QuickOutcome, QuickReads, is_for_quick_reads
 from core_api.sync.reading import read_pages
-from core_api.sync.replica import Replica
+from core_api.sync.replica import StandbyReplica
 from core_api.sync.request import SnapshotPage, SyncRequest
 from core_api.sync.rules import (
     ChannelAnswer,
@@ -91,7 +91,7 @@ class FetchSync:
         content_unknown: Callable[[Channel], None],
         large: LargeAnswers,
         unreadable: Callable[[str, Unreadable], None] = lambda _channel, _what: None,
-        replica: Replica | None = None,
+        replica: StandbyReplica | None = None,
     ) -> None:
         self._pool = pool
         self._long_polls = long_polls
@@ -153,7 +153,7 @@ class FetchSync:
         caller: Caller,
         request: SyncRequest,
         device: str | None,
-        tell: Callable[[Outcome], None],
+        tell: Callable[[QuickOutcome], None],
     ) -> bool:
         """Begin to answer a request that goes on from its cursors.
 

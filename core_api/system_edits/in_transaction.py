@@ -16,7 +16,7 @@ from core_api.documents.new_version import Version, ended, next_version
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection, read_state
 from core_api.edits.rows import shown_bytes
-from core_api.edits.what_was_read import Room, State
+from core_api.edits.what_was_read import KnownState, Room
 from core_api.edits.writing import ensure_rows
 from core_api.errors import ConflictError, TooManyDocumentsError
 from core_api.system_edits.changes import SystemEdit
@@ -33,7 +33,7 @@ ORDER BY d.channel, d.key FOR NO KEY UPDATE OF d
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SystemChange:
     """What is to become of one document."""
 
     channel: Channel
@@ -44,7 +44,7 @@ class Change:
 
 
 async def change_documents(
-    connection: Connection, changes: Sequence[Change], rules: Rules
+    connection: Connection, changes: Sequence[SystemChange], rules: Rules
 ) -> list[str]:
     """Write these changes, each of another document. Their rows stay locked until the transaction
     of the connection ends.
@@ -70,7 +70,7 @@ async def change_documents(
     return sorted({str(edit.channel) for edit in edits})
 
 
-def _edits(changes: Sequence[Change], state: State, rules: Rules) -> list[SystemEdit]:
+def _edits(changes: Sequence[SystemChange], state: KnownState, rules: Rules) -> list[SystemEdit]:
     rooms = dict(state.rooms)
     edits = []
     for change in changes:
@@ -84,7 +84,7 @@ def _edits(changes: Sequence[Change], state: State, rules: Rules) -> list[System
     return edits
 
 
-def _version(change: Change, head: Head, now: datetime, rules: Rules) -> Version | None:
+def _version(change: SystemChange, head: Head, now: datetime, rules: Rules) -> Version | None:
     definition = rules.definitions.of(change.channel.kind, change.key)
     assert definition is not None, change.key  # noqa: S101 - Core names what it defines itself
     current = definition.migrate(head.value, head.schema_version)

@@ -11,26 +11,21 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
-from core_api.errors import UnavailableError
-from core_api.http.probes import ops_app
+from core_api.http.probes import refusal_by
 from core_api.postgres.commit_hints import Hints
+from core_api.postgres.patience import keep_looking
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
 from core_api.webhooks.registrations import read_standing
-from core_api.webhooks.sender import Sender
+from core_api.webhooks.sender import WebhookSender
 from core_api.webhooks.signing import webhook_keys
 from server_common.errors import SettingsError
-from server_common.logs import get_logger
-from server_common.ops.server import OpsServer
-from server_common.supervision import counted_by
-from server_common.tls.metrics import watched
+from server_common.ops.process import observed
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
     from core_api.settings import WebhooksSettings
-
-_log = get_logger()
 
 _ALIVE_WITHIN_S: Final = 60.0
 _COUNT_EVERY_S: Final = 5.0
@@ -67,37 +62,31 @@ async def run_webhooks(
     if keys is None:
         raise SettingsError("YABAM_WEBHOOKS_KEYS names no key: no webhook could be signed")
     poster = Poster(Networks(settings.webhooks_networks))
-    sender = Sender(pool, poster, keys, metrics, lambda: datetime.now(UTC))
-    tasks = counted_by(metrics.restarts)
-    app = ops_app(
-        registry,
-        verify,
-        lambda: (datetime.now(UTC) - sender.turned_at).total_seconds() < _ALIVE_WITHIN_S,
-        lambda: tasks.trouble or sender.trouble,
-    )
-    certificate = watched(settings.certificate, registry)
-    server = OpsServer(app, listener, certificate, counted_by(metrics.restarts))
-    server.start()
-    if certificate is not None:
-        tasks.start("certificate", certificate.keep, essential=False)
-    tasks.start("send", sender.run)
-    tasks.start("hints", Hints(pool, settings.session_url, sender.wake).listen, essential=False)
-    tasks.start("count", lambda: _keep_counting(pool, metrics), essential=False)
-    for name, work in beside(registry).items():
-        tasks.start(name, work, essential=False)
+    sender = WebhookSender(pool, poster, keys, metrics, lambda: datetime.now(UTC))
+    hints = Hints(pool, settings.session_url, sender.wake)
     try:
-        await stop.wait()
-        await sender.drain()
+        async with observed(
+            listener,
+            registry,
+            metrics.restarts,
+            refusal_by(verify),
+            lambda: (datetime.now(UTC) - sender.turned_at).total_seconds() < _ALIVE_WITHIN_S,
+            lambda: sender.trouble,
+            settings.certificate,
+        ) as tasks:
+            tasks.start("send", sender.run)
+            tasks.start("hints", hints.listen, essential=False)
+            tasks.start("count", lambda: _keep_counting(pool, metrics), essential=False)
+            for name, work in beside(registry).items():
+                tasks.start(name, work, essential=False)
+            await stop.wait()
+            await sender.drain()
     finally:
-        await tasks.stop()
         await poster.close()
-        await server.stop()
 
 
 async def _keep_counting(pool: Pool, metrics: WebhookMetrics) -> None:
-    while True:
-        try:
-            metrics.stands(await read_standing(pool))
-        except UnavailableError as error:
-            _log.warning("webhooks_not_counted", reason=str(error))
-        await asyncio.sleep(_COUNT_EVERY_S)
+    async def count() -> None:
+        metrics.stands(await read_standing(pool))
+
+    await keep_looking(count, _COUNT_EVERY_S, "webhooks_not_counted")

@@ -67,7 +67,7 @@ class LogPage:
     """Whether the database cannot give the first event."""
 
 
-class Step(NamedTuple):
+class LaneStep(NamedTuple):
     """One step of a lane."""
 
     seq: int
@@ -76,7 +76,7 @@ class Step(NamedTuple):
     """What is sent first; None: nothing, the event is not wanted."""
 
 
-def steps_of(channel: str, epoch: str, seq: int, page: LogPage) -> list[Step]:
+def steps_of(channel: str, epoch: str, seq: int, page: LogPage) -> list[LaneStep]:
     """The next steps of a lane, in order.
 
     Args:
@@ -104,22 +104,22 @@ def steps_of(channel: str, epoch: str, seq: int, page: LogPage) -> list[Step]:
     return steps
 
 
-def _step(channel: str, row: LogRow, page: LogPage) -> Step:
+def _step(channel: str, row: LogRow, page: LogPage) -> LaneStep:
     if row.body is None:
-        return Step(row.seq, None)
+        return LaneStep(row.seq, None)
     data = event_json(channel, row.seq, row.body)
     try:
         _any.decode(data)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return _gap(channel, row.seq - 1, row.seq, "unreadable", page)
     message_id = f"{_id_of(page.epoch, channel, row.seq)}/{_microseconds(row.occurred_at)}"
-    return Step(row.seq, _message(message_id, row.type, row.occurred_at, page.epoch, data))
+    return LaneStep(row.seq, _message(message_id, row.type, row.occurred_at, page.epoch, data))
 
 
-def _gap(channel: str, after: int, until: int, reason: Reason, page: LogPage) -> Step:
+def _gap(channel: str, after: int, until: int, reason: Reason, page: LogPage) -> LaneStep:
     data = msgspec.json.encode(Gap(channel, after, until, reason)).decode()
     message_id = f"{_id_of(page.epoch, channel, until)}/{reason}"
-    return Step(until, _message(message_id, GAP, page.at, page.epoch, data))
+    return LaneStep(until, _message(message_id, GAP, page.at, page.epoch, data))
 
 
 def _id_of(epoch: str, channel: str, seq: int) -> str:

@@ -8,7 +8,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
-from core_api.webhooks.rules import Kind
+from core_api.webhooks.rules import OutcomeKind
 from core_api.webhooks.subscriptions import Standing
 from server_common.ops.metrics import MetricFactory
 
@@ -30,7 +30,7 @@ class WebhookMetrics:
         self.attempts = metrics.counter(
             "yabam_webhooks_attempts",
             "Requests to receivers, by what they came to",
-            outcome=get_args(Kind),
+            outcome=get_args(OutcomeKind),
         )
         self.set_aside = metrics.counter(
             "yabam_webhooks_set_aside",

@@ -21,7 +21,7 @@ import httpcore
 import httpx
 
 from core_api.webhooks.addresses import Networks
-from core_api.webhooks.rules import Outcome, outcome_of
+from core_api.webhooks.rules import DeliveryOutcome, outcome_of
 from server_common.limits import WEBHOOK_ANSWER_BYTES, WEBHOOK_HEAD_BYTES, WEBHOOKS_AT_ONCE
 
 ANSWER_WITHIN_S: Final = 10.0
@@ -181,7 +181,7 @@ class Poster:
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], now: datetime
-    ) -> Outcome:
+    ) -> DeliveryOutcome:
         """Send one request. Returns what it has come to.
 
         Args:
@@ -194,11 +194,11 @@ class Poster:
             async with asyncio.timeout(self._within_s) as limit:
                 return await self._post(url, body, {**_HEADERS, **headers}, now, limit)
         except TimeoutError:
-            return Outcome("unreachable", f"it did not answer within {self._within_s:g} s")
+            return DeliveryOutcome("unreachable", f"it did not answer within {self._within_s:g} s")
         except NotPermittedError as error:
-            return Outcome("unreachable", str(error))
+            return DeliveryOutcome("unreachable", str(error))
         except (OSError, *_FAILED) as error:
-            return Outcome("unreachable", f"it cannot be reached: {_told(error)}")
+            return DeliveryOutcome("unreachable", f"it cannot be reached: {_told(error)}")
 
     async def _post(
         self,
@@ -207,7 +207,7 @@ class Poster:
         headers: dict[str, str],
         now: datetime,
         limit: asyncio.Timeout,
-    ) -> Outcome:
+    ) -> DeliveryOutcome:
         target = _url_of(url)
         async with self._pools[target.scheme.decode()].stream(
             "POST", target, headers=list(headers.items()), content=body

@@ -30,8 +30,8 @@ from core_api.webhooks.subscriptions import (
     NewSecret,
     SetAside,
     Standing,
-    State,
     Webhook,
+    WebhookState,
     distinct,
 )
 from server_common.limits import (
@@ -188,7 +188,7 @@ class Subscriptions:
         found = await self.get(webhook_id)
         return NewSecret(keys.secret(webhook_id, old + 1, keys.newest), found)
 
-    async def set_state(self, webhook_id: str, state: State, *, is_ops: bool) -> Webhook:
+    async def set_state(self, webhook_id: str, state: WebhookState, *, is_ops: bool) -> Webhook:
         """Disable it, or let it go on, with the stores that are parked.
 
         Raises:

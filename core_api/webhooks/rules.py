@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 from server_common.backoff import next_wait
 
-Kind = Literal["delivered", "gone", "refused", "busy", "unreachable"]
+OutcomeKind = Literal["delivered", "gone", "refused", "busy", "unreachable"]
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 900.0
@@ -33,10 +33,10 @@ _BUSY: Final = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """What an attempt has come to."""
 
-    kind: Kind
+    kind: OutcomeKind
     detail: str = ""
     """Of a failure, for the person who looks."""
     retry_after_s: float = 0.0
@@ -45,7 +45,7 @@ class Outcome:
     """Of its answer; None: it gave none."""
 
 
-def outcome_of(status: int, retry_after: str | None, now: datetime) -> Outcome:
+def outcome_of(status: int, retry_after: str | None, now: datetime) -> DeliveryOutcome:
     """What the receiver's answer means.
 
     Args:
@@ -54,15 +54,15 @@ def outcome_of(status: int, retry_after: str | None, now: datetime) -> Outcome:
         now: for a header that names a time.
     """
     if 200 <= status < 300:
-        return Outcome("delivered", status=status)
+        return DeliveryOutcome("delivered", status=status)
     detail = f"it answered {status}"
     if status == _GONE:
-        return Outcome("gone", detail, status=status)
+        return DeliveryOutcome("gone", detail, status=status)
     if status in _BUSY:
-        return Outcome("busy", detail, _seconds(retry_after, now), status)
+        return DeliveryOutcome("busy", detail, _seconds(retry_after, now), status)
     if 300 <= status < 400:
-        return Outcome("refused", f"{detail}: redirects are not followed", status=status)
-    return Outcome("refused", detail, status=status)
+        return DeliveryOutcome("refused", f"{detail}: redirects are not followed", status=status)
+    return DeliveryOutcome("refused", detail, status=status)
 
 
 def _seconds(text: str | None, now: datetime) -> float:
@@ -88,7 +88,7 @@ class After:
 
 
 def after_failure(
-    tries: int, failing_s: float, outcome: Outcome, uniform: Callable[[float, float], float]
+    tries: int, failing_s: float, outcome: DeliveryOutcome, uniform: Callable[[float, float], float]
 ) -> After:
     """What follows from a failure.
 
@@ -105,6 +105,6 @@ def after_failure(
     return After(wait, failing_s >= PARKED_AFTER_S)
 
 
-def asks_for_the_next(failing_s: float, outcome: Outcome) -> bool:
+def asks_for_the_next(failing_s: float, outcome: DeliveryOutcome) -> bool:
     """Whether the event behind is tried now, to see if it is this event that is refused."""
     return outcome.kind == "refused" and failing_s >= SET_ASIDE_AFTER_S

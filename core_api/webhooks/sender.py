@@ -31,10 +31,10 @@ from core_api.webhooks.lanes import (
     release_lane,
     set_aside,
 )
-from core_api.webhooks.messages import LogPage, Step, WebhookMessage, steps_of
+from core_api.webhooks.messages import LaneStep, LogPage, WebhookMessage, steps_of
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
-from core_api.webhooks.rules import Outcome, after_failure, asks_for_the_next
+from core_api.webhooks.rules import DeliveryOutcome, after_failure, asks_for_the_next
 from core_api.webhooks.signing import WebhookKeys, signed_headers
 from core_api.webhooks.taking import Taker
 from server_common.errors import SettingsError
@@ -61,7 +61,7 @@ _MOVED: Final = (
 )
 
 
-class Sender:
+class WebhookSender:
     """Sends webhooks; any number of processes may do so side by side.
 
     Args:
@@ -203,7 +203,9 @@ class _Visit:
                 break
         await release_lane(self._pool, self._lane)
 
-    async def _walk(self, steps: list[Step], page: LogPage, is_over: Callable[[], bool]) -> bool:
+    async def _walk(
+        self, steps: list[LaneStep], page: LogPage, is_over: Callable[[], bool]
+    ) -> bool:
         """Take the steps of a page. False: the lane is no longer held."""
         for step, behind in zip(steps, [*steps[1:], None], strict=True):
             if step.message is None:
@@ -223,7 +225,7 @@ class _Visit:
                 break
         return True
 
-    async def _failed(self, outcome: Outcome) -> bool:
+    async def _failed(self, outcome: DeliveryOutcome) -> bool:
         """Note a failure; the lane is no longer held."""
         lane = self._lane
         if outcome.kind == "gone":
@@ -243,7 +245,7 @@ class _Visit:
         return False
 
     async def _set_aside(
-        self, step: Step, steps: list[Step], outcome: Outcome, page: LogPage
+        self, step: LaneStep, steps: list[LaneStep], outcome: DeliveryOutcome, page: LogPage
     ) -> bool:
         """Leave an event out if the receiver takes the one behind it. False: it stays."""
         lane = self._lane
@@ -266,7 +268,7 @@ class _Visit:
         await self._moved(behind.seq, page, has_delivered=True)
         return True
 
-    async def _behind(self, seq: int, steps: list[Step], page: LogPage) -> Step | None:
+    async def _behind(self, seq: int, steps: list[LaneStep], page: LogPage) -> LaneStep | None:
         """The next step with something to send, within a few pages."""
         for _ in range(_PAGES):
             found = next((step for step in steps if step.seq > seq and step.message), None)
@@ -278,13 +280,13 @@ class _Visit:
             )
         return None
 
-    async def _send(self, message: WebhookMessage) -> Outcome:
+    async def _send(self, message: WebhookMessage) -> DeliveryOutcome:
         lane, now = self._lane, self._clock()
         try:
             secret = self._keys.secret(lane.webhook_id, lane.generation, lane.kid)
         except SettingsError as error:
             _log.error("webhook_not_signed", webhook=lane.webhook_id, reason=str(error))
-            outcome = Outcome("unreachable", "its secret cannot be made: rotate it")
+            outcome = DeliveryOutcome("unreachable", "its secret cannot be made: rotate it")
         else:
             headers = signed_headers(message, now, [secret, *self._old_secrets])
             outcome = await self._poster.post(lane.url, message.body.encode(), headers, now)

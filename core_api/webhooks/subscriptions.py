@@ -15,7 +15,7 @@ from server_common.limits import WEBHOOK_STORES, WEBHOOK_TYPES, WEBHOOK_URL_BYTE
 
 LATE_AFTER_S: Final = 300.0
 """A webhook is late once its receiver has failed for so long."""
-State = Literal["active", "disabled", "ended"]
+WebhookState = Literal["active", "disabled", "ended"]
 """`ended`: its receiver has answered 410."""
 LaneState = Literal["current", "late", "parked"]
 
@@ -78,7 +78,7 @@ class Webhook(Struct, frozen=True):
     url: str
     stores: list[str]
     types: list[str]
-    state: State
+    state: WebhookState
     made_by: str
     made_at: datetime
     late: int

@@ -10,7 +10,7 @@ from client_sdk.contract import socket as wire
 from client_sdk.contract import stream
 from client_sdk.contract.state.document import CHANGED, DocumentEvent
 from core_api.devices.commands.alarm import UnansweredAlert
-from core_api.ingest.inbound_commands import Command
+from core_api.ingest.inbound_commands import InboundCommand
 from core_api.receipts.alarm import OrderAlert
 from core_api.settings import IngestSettings
 from deploy.asyncapi import messages as forms
@@ -151,7 +151,7 @@ _KAFKA: Final = (
     ),
     _topic(
         "ordersInbound", "inbound_topic", "Commands of producers",
-        Message("OrderCommand", "A command", Command, direction="receive"),
+        Message("OrderCommand", "A command", InboundCommand, direction="receive"),
     ),
     _topic(
         "ordersInboundDeadLetters", "inbound_dlq_topic", "Commands that can never be applied",

@@ -129,72 +129,32 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
         "YABAM_TOKEN_KID": _KID,
         "YABAM_TICKET_KEYS": _ring(_KID, secret()),
         "YABAM_TICKET_KID": _KID,
-        **_nodes_ring(secret()),
-        **_devices_ring(secret()),
-        **_webhooks_ring(secret()),
-        **_push_key(secret()),
-        **_mqtt_passwords(secret(), secret()),
-        **_kafka_passwords({}, secret),
     }
-    values |= _gateway_token(values)
+    values |= _missing(values, secret)
     head = "# Secrets of this installation. Keep a copy where you keep secrets, never in git.\n"
     return head + _lines(values)
 
 
 def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, str]:
-    """What an installation lacks that was made before there was such a ring."""
+    """What an installation lacks that was made before there was such a ring; a new one, all."""
     added: dict[str, str] = {}
     if "YABAM_NODE_TOKEN_KEYS" not in known:
-        added |= _nodes_ring(secret())
-    if "YABAM_DEVICES_KEYS" not in known:
-        added |= _devices_ring(secret())
-    if "YABAM_WEBHOOKS_KEYS" not in known:
-        added |= _webhooks_ring(secret())
+        # What event servers, relay and ingest verify by, and Core signs with for them alone.
+        ring = _ring(_NODES_KID, secret())
+        added["YABAM_NODE_TOKEN_KEYS"] = added["YABAM_OPS_NODES_KEY"] = ring
+        added["YABAM_NODE_TOKEN_KID"] = _NODES_KID
+    for derived_with in ("YABAM_DEVICES_KEYS", "YABAM_WEBHOOKS_KEYS"):
+        if derived_with not in known:
+            added[derived_with] = _ring(_KID, secret())
     if "YABAM_PUSH_KEY" not in known:
-        added |= _push_key(secret())
+        added["YABAM_PUSH_KEY"] = secret()
     if "YABAM_MQTT_PASSWORD" not in known:
-        added |= _mqtt_passwords(secret(), secret()) | _gateway_token(known)
-    return added | _kafka_passwords(known, secret)
-
-
-def _devices_ring(secret: str) -> dict[str, str]:
-    """What the passwords of devices are derived with."""
-    return {"YABAM_DEVICES_KEYS": _ring(_KID, secret)}
-
-
-def _webhooks_ring(secret: str) -> dict[str, str]:
-    """What the secrets of webhooks are derived with."""
-    return {"YABAM_WEBHOOKS_KEYS": _ring(_KID, secret)}
-
-
-def _push_key(secret: str) -> dict[str, str]:
-    """What push services know the installation by."""
-    return {"YABAM_PUSH_KEY": secret}
-
-
-def _mqtt_passwords(gateway: str, admin: str) -> dict[str, str]:
-    """What the gateway and the broker's admin sign in with."""
-    return {"YABAM_MQTT_PASSWORD": gateway, "YABAM_MQTT_ADMIN_PASSWORD": admin}
-
-
-def _kafka_passwords(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, str]:
-    """What each process signs in with at Kafka, as far as it is missing."""
+        added["YABAM_MQTT_PASSWORD"] = secret()
+        added["YABAM_MQTT_ADMIN_PASSWORD"] = secret()
+        # What the gateway reads Core's documents with, for a year.
+        added["YABAM_GATEWAY_TOKEN"] = _ops_token(known, "YABAM_TOKEN", "mqtt-gateway")
     names = [f"KAFKA_{account.upper()}_PASSWORD" for account in _KAFKA_ACCOUNTS]
-    return {name: secret() for name in names if name not in known}
-
-
-def _gateway_token(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the gateway reads Core's documents with, for a year."""
-    return {"YABAM_GATEWAY_TOKEN": _ops_token(environment, "YABAM_TOKEN", "mqtt-gateway")}
-
-
-def _nodes_ring(secret: str) -> dict[str, str]:
-    """What event servers, relay and ingest verify by, and Core signs with for them alone."""
-    return {
-        "YABAM_NODE_TOKEN_KEYS": _ring(_NODES_KID, secret),
-        "YABAM_NODE_TOKEN_KID": _NODES_KID,
-        "YABAM_OPS_NODES_KEY": _ring(_NODES_KID, secret),
-    }
+    return added | {name: secret() for name in names if name not in known}
 
 
 def _ring(kid: str, secret: str) -> str:

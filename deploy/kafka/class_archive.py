@@ -18,7 +18,7 @@ def ensure_class_archive(libs: Path, say: Callable[[str], None]) -> None:
     """Make the archive for the jars in this folder, unless it is there.
 
     Raises:
-        KafkaServerError: Kafka does not start.
+        ProcessError: Kafka does not start.
     """
     archive = class_archive(libs)
     if archive.exists():

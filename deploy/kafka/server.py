@@ -8,11 +8,12 @@ joins several.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
 import subprocess
-import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from deploy.local.process import Process
 _HERE: Final = Path(__file__).parent
 _ANSWERS_WITHIN_S: Final = 60.0
 _CLUSTER_ID: Final = "eWFiYW0tbG9jYWwta2Fma2E"
+_META: Final = "meta.properties"
+"""Says whose a folder of Kafka's is."""
 # One node serves one machine: a serial collector and the first compiler tier start fastest.
 _JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xss512k")
 _LOGGING: Final = (
@@ -35,8 +38,16 @@ _LOGGING: Final = (
 )
 
 
+def _new_directory_id() -> str:
+    """What Kafka knows a folder by; no two have the same."""
+    while True:
+        made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not made.startswith("-"):  # its tools would take it for an option
+            return made
+
+
 class KafkaServerError(YabamError):
-    """Kafka cannot be had or does not start; the text says why and what to do."""
+    """Kafka cannot be had, or has ended; the text says why and what to do."""
 
 
 def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
@@ -156,17 +167,27 @@ class KafkaServer:
         """Start it and return once it answers.
 
         Raises:
-            KafkaServerError: the port is taken, or it does not start.
+            KafkaServerError: its storage cannot be made.
+            PortTakenError: something else listens there.
+            ProcessError: it does not start.
         """
         check_free(self._port, f'make kafka KAFKA_ARGS="--port {self._port + 100}"')
+        self.prepare()
+        # A combined node opens its client port only once it serves.
+        self.process.start_and_wait(_ANSWERS_WITHIN_S, lambda: answers(self._port))
+
+    def prepare(self) -> None:
+        """Write its settings, and make its folder if it is new.
+
+        Raises:
+            KafkaServerError: Kafka's tool cannot make it.
+        """
         self._data.mkdir(parents=True, exist_ok=True)
         self._properties_path.write_text(
             "".join(f"{key}={value}\n" for key, value in self._properties().items())
         )
-        if not (self._data / "log" / "meta.properties").exists():
+        if not (self.log_folder / _META).exists():
             self._format()
-        self.process.start()
-        self._wait_until_it_answers()
 
     def stop(self) -> None:
         """SIGTERM: flush and leave."""
@@ -226,6 +247,19 @@ class KafkaServer:
         } | self._settings
 
     def _format(self) -> None:
+        """Make its folder as Kafka's own tool makes it.
+
+        The tool is a JVM of its own. What it makes differs from node to node only in what `_own`
+        knows, so the first folder of these jars is kept, and later ones are copies.
+        """
+        kept = self._libs.with_name(f"formatted-{self._libs.name.rpartition('-')[2]}")
+        if kept.exists():
+            shutil.copytree(
+                kept, self.log_folder, ignore=shutil.ignore_patterns(_META), dirs_exist_ok=True
+            )
+            # Last: with it the folder is whole.
+            (self.log_folder / _META).write_text(self._own((kept / _META).read_text()))
+            return
         done = subprocess.run(
             [*self._java(), "kafka.tools.StorageTool", "format",
              "-t", _CLUSTER_ID, "-c", str(self._properties_path)],
@@ -236,17 +270,18 @@ class KafkaServer:
                 f"Kafka's storage could not be formatted in {self._data}:\n"
                 f"{done.stdout[-1000:]}{done.stderr[-1000:]}"
             )
+        partial = kept.with_name(f"{kept.name}.partial-{uuid.uuid4().hex}")
+        shutil.copytree(self.log_folder, partial)
+        try:
+            partial.rename(kept)
+        except OSError:  # another process was first
+            shutil.rmtree(partial, ignore_errors=True)
 
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + _ANSWERS_WITHIN_S
-        while time.monotonic() < deadline:
-            if self.process.exit_status is not None:
-                raise KafkaServerError(f"Kafka ended at its start:\n{self.process.log_tail()}")
-            # A combined node opens its client port only once it serves.
-            if answers(self._port):
-                return
-            time.sleep(0.05)
-        self.process.kill()
-        raise KafkaServerError(
-            f"Kafka did not answer within {_ANSWERS_WITHIN_S:g} s:\n{self.process.log_tail()}"
-        )
+    def _own(self, meta: str) -> str:
+        """The text of a folder's `meta.properties`, for this node's folder."""
+        own = {"node.id": str(self.number), "directory.id": _new_directory_id()}
+        lines = []
+        for line in meta.splitlines():
+            name, is_setting, _ = line.partition("=")
+            lines.append(f"{name}={own[name]}" if is_setting and name in own else line)
+        return "\n".join([*lines, ""])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import uvloop
 
 from client_sdk.contract.errors import YabamError
-from deploy.load.plan import Plan, read_plan
+from deploy.load.plan import LoadPlan, read_plan
 from deploy.load.report.page import page
 from deploy.load.report.text import failures, text, write_json
 from deploy.load.run import LoadTest
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 @contextlib.contextmanager
-def _site(plan: Plan) -> Iterator[Site]:
+def _site(plan: LoadPlan) -> Iterator[Site]:
     if plan.core is not None and plan.keys is not None:
         yield GivenSite(plan.core, plan.keys)
     else:

@@ -35,7 +35,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadPlan:
     """One load test; times in seconds."""
 
     clients: int
@@ -88,14 +88,14 @@ def channel_of(client: int, stores: int, prefix: str) -> str:
     return f"store:{store}" if table is None else f"table:{store}/{table}"
 
 
-def read_plan(arguments: Sequence[str]) -> Plan:
+def read_plan(arguments: Sequence[str]) -> LoadPlan:
     """Read the command line.
 
     Raises:
         LoadTestError: the numbers do not fit together; the text says which and why.
     """
     options = _parser().parse_args(arguments)
-    plan = Plan(
+    plan = LoadPlan(
         clients=options.clients,
         stores=options.stores or max(1, options.clients // 10),
         orders_per_s=options.orders,
@@ -157,7 +157,7 @@ def _faults(text: str) -> tuple[FaultName, ...]:
     return tuple(cast("FaultName", name) for name in names)
 
 
-def _check(plan: Plan) -> None:
+def _check(plan: LoadPlan) -> None:
     least, most = plan.lifetime_s
     if plan.clients < 1 or plan.orders_per_s <= 0 or plan.duration_s <= 0 or plan.ramp_s < 0:
         raise LoadTestError("--clients, --orders and --duration must be above 0, --ramp not below")
@@ -179,7 +179,7 @@ def _check(plan: Plan) -> None:
         raise LoadTestError("--keys goes with --core only")
 
 
-def _check_given(plan: Plan, core: str) -> None:
+def _check_given(plan: LoadPlan, core: str) -> None:
     host = urlsplit(core).hostname or ""
     if not core.startswith("http://") or not _is_loopback(host):
         raise LoadTestError(

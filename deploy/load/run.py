@@ -20,11 +20,11 @@ from deploy.load.clients.processes import ClientProcesses, processes_for
 from deploy.load.clients.writer import Door, Writer
 from deploy.load.measured.kafka_log import stored_steps
 from deploy.load.measured.ledger import Ledger
-from deploy.load.measured.proof import Verdict, judge
-from deploy.load.measured.timeline import Mark, Second, Tally, Timeline
+from deploy.load.measured.proof import ProofVerdict, judge
+from deploy.load.measured.timeline import Second, Tally, Timeline, TimelineMark
 from deploy.load.measured.usage import Usage
 from deploy.load.measured.way import Part, Times, parts
-from deploy.load.plan import FaultName, LoadTestError, Plan, channel_of
+from deploy.load.plan import FaultName, LoadPlan, LoadTestError, channel_of
 from deploy.load.site import Site, address_of
 
 _SETTLE_S: Final = 90.0
@@ -49,10 +49,10 @@ class Fault:
 class LoadResult:
     """All that a load test found."""
 
-    plan: Plan
+    plan: LoadPlan
     timeline: Timeline
     tally: Tally
-    verdict: Verdict = field(default_factory=Verdict)
+    verdict: ProofVerdict = field(default_factory=ProofVerdict)
     faults: list[Fault] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     """Thresholds that were not kept."""
@@ -75,7 +75,7 @@ class LoadTest:
         say: is given a line of progress every second.
     """
 
-    def __init__(self, plan: Plan, site: Site, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: LoadPlan, site: Site, say: Callable[[str], None]) -> None:
         self._plan = plan
         self._site = site
         self._say = say
@@ -215,7 +215,7 @@ class LoadTest:
         for name, after in zip(self._plan.faults, self._plan.fault_times, strict=True):
             await asyncio.sleep(max(0.0, began + after - self._now))
             start = self._now
-            self._outcome.timeline.marks.append(Mark(start, name))
+            self._outcome.timeline.marks.append(TimelineMark(start, name))
             if name == "cut-all":
                 await self._clients.cut()
             else:
@@ -253,7 +253,7 @@ class LoadTest:
             heads = await ledger.heads(sorted(channels))
             tracks = await self._clients.settled(heads, _SETTLE_S)
             logs = await ledger.logs(heads)
-        verdict = judge(tracks, heads, logs, writer.written.by_channel)
+        verdict = judge(tracks, heads, logs, writer.written)
         for channel, why in self._clients.gave_up:
             verdict.gave_up += 1
             verdict.note(f"a client of {channel} gave up: {why}")

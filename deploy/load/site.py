@@ -17,7 +17,7 @@ import psutil
 
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.load.clients.processes import workers_for
-from deploy.load.plan import FaultName, LoadTestError, Plan
+from deploy.load.plan import FaultName, LoadPlan, LoadTestError
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import Process
 from deploy.local.stack import Addresses, Keys, Stack, free_ports, load_keys
@@ -99,7 +99,11 @@ class OwnSite(Site):
 
 
 class GivenSite(Site):
-    """A system that runs already."""
+    """A system that runs already.
+
+    Raises:
+        LoadTestError: the file of the keys cannot be read.
+    """
 
     def __init__(self, core_url: str, keys: Path) -> None:
         self.core_url = core_url.rstrip("/")
@@ -122,7 +126,7 @@ class GivenSite(Site):
 
 
 @contextlib.contextmanager
-def own_site(plan: Plan, say: Callable[[str], None]) -> Iterator[Site]:
+def own_site(plan: LoadPlan, say: Callable[[str], None]) -> Iterator[Site]:
     """Start a system, and stop it at the end; its logs stay in `out/load-test`.
 
     Raises:
@@ -160,18 +164,18 @@ def own_site(plan: Plan, say: Callable[[str], None]) -> Iterator[Site]:
         yield OwnSite(stack, postgres, kafka, (bootstrap, settings["YABAM_EVENTS_TOPIC"]))
 
 
-def _streams(plan: Plan) -> int:
+def _streams(plan: LoadPlan) -> int:
     """How many streams there may be: after a cut, a new one may come before the old one is seen to
     be gone."""
     return plan.clients + plan.clients // 10
 
 
-def _event_workers(plan: Plan) -> int:
+def _event_workers(plan: LoadPlan) -> int:
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     return workers_for(_streams(plan), files)
 
 
-def _settings(plan: Plan) -> dict[str, str]:
+def _settings(plan: LoadPlan) -> dict[str, str]:
     least, most = plan.lifetime_s
     return {
         "YABAM_EVENTS_LIFETIME_MIN_S": f"{least:g}",

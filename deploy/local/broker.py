@@ -13,7 +13,6 @@ import ctypes
 import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +29,7 @@ _OTHERS_JOIN_WITHIN_MS: Final = 20
 
 
 class EmbeddedBrokerError(YabamError):
-    """The embedded broker does not start; the text says why."""
+    """librdkafka gives no broker; the text says why."""
 
 
 class EmbeddedBroker:
@@ -60,19 +59,11 @@ class EmbeddedBroker:
         """Start it and return once it answers.
 
         Raises:
-            EmbeddedBrokerError: it does not.
+            ProcessError: it does not.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._address.unlink(missing_ok=True)
-        self.process.start()
-        deadline = time.monotonic() + _READY_WITHIN_S
-        while not self._address.exists():
-            if self.process.exit_status is not None or time.monotonic() > deadline:
-                self.process.kill()
-                raise EmbeddedBrokerError(
-                    f"the embedded broker does not start:\n{self.process.log_tail()}"
-                )
-            time.sleep(0.02)
+        self.process.start_and_wait(_READY_WITHIN_S, self._address.exists)
 
     def stop(self) -> None:
         """Stop it; its log is gone."""
@@ -84,7 +75,11 @@ class EmbeddedBroker:
 
 
 def serve(address: Path) -> None:
-    """Run a broker until SIGTERM or SIGINT."""
+    """Run a broker until SIGTERM or SIGINT.
+
+    Raises:
+        EmbeddedBrokerError: librdkafka starts none.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     partial = address.with_suffix(".partial")
     partial.write_text(_run_broker())

@@ -18,7 +18,7 @@ from deploy.local.process import Process
 from deploy.local.stack import Stack
 from deploy.mqtt.server import PROGRAMS, MosquittoServer
 from server_common.mqtt.broker import Broker, MqttError, parse_address
-from server_common.mqtt.connection import Connection
+from server_common.mqtt.connection import BrokerConnection
 
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
 _ADMIN_SETTING: Final = "YABAM_MQTT_ADMIN_PASSWORD"
@@ -129,7 +129,7 @@ def _broker_of(address: str, environment: Mapping[str, str], has_admin: bool) ->
 
 def _try(broker: Broker) -> None:
     async def once() -> None:
-        connection = Connection(broker, f"make-run-{secrets.token_hex(4)}")
+        connection = BrokerConnection(broker, f"make-run-{secrets.token_hex(4)}")
         try:
             await connection.open()
         finally:

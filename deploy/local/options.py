@@ -55,51 +55,24 @@ class Options:
         self.data: Path = self._given.data
         self.mqtt: str | None = self._given.mqtt
         self.restaurant: bool = not self._given.no_restaurant
-
-    @property
-    def core_port(self) -> int:
+        self.core_port = self._of(_CORE)
         """Where Core listens."""
-        return self._of(_CORE)
-
-    @property
-    def events_port(self) -> int:
+        self.events_port = self._of(_EVENTS)
         """Where the event server listens."""
-        return self._of(_EVENTS)
-
-    @property
-    def relay_port(self) -> int:
+        self.relay_port = self._of(_RELAY)
         """Where the relay's health and metrics are."""
-        return self._of(_RELAY)
-
-    @property
-    def ingest_port(self) -> int:
+        self.ingest_port = self._of(_INGEST)
         """Where ingest's are."""
-        return self._of(_INGEST)
-
-    @property
-    def gateway_port(self) -> int:
+        self.gateway_port = self._of(_GATEWAY)
         """Where the gateway's are."""
-        return self._of(_GATEWAY)
-
-    @property
-    def admin_port(self) -> int:
+        self.admin_port = self._of(_ADMIN)
         """Where those of the broker's admin are."""
-        return self._of(_ADMIN)
-
-    @property
-    def webhooks_port(self) -> int:
+        self.webhooks_port = self._of(_WEBHOOKS)
         """Where those of the sender of webhooks are."""
-        return self._of(_WEBHOOKS)
-
-    @property
-    def broker_port(self) -> int:
+        self.broker_port = self._of(_BROKER)
         """Where a broker that is started here listens without TLS."""
-        return self._of(_BROKER)
-
-    @property
-    def broker_tls_port(self) -> int:
+        self.broker_tls_port = self._of(_BROKER_TLS)
         """Where it listens with TLS."""
-        return self._of(_BROKER_TLS)
 
     def check_ports(self, *, gateway: bool, broker: bool) -> None:
         """See that all ports can be had before anything is started.

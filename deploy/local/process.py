@@ -162,15 +162,29 @@ class Process:
             self._starter, self._command, environment, self.log, self._stop_signal, self._user
         ).result()
 
-    def wait_ready(self, timeout_s: float) -> None:
-        """Return once it says that it is ready.
+    def start_and_wait(self, timeout_s: float, answers: Callable[[], bool]) -> None:
+        """Start it and return once it answers; one that does not in time is killed.
+
+        Raises:
+            ProcessError: it ended instead, or does not answer within `timeout_s`.
+        """
+        self.start()
+        try:
+            self.wait_ready(timeout_s, answers)
+        except ProcessError:
+            self.kill()
+            raise
+
+    def wait_ready(self, timeout_s: float, answers: Callable[[], bool] | None = None) -> None:
+        """Return once it says that it is ready, or `answers`.
 
         Raises:
             ProcessError: it died, or was not ready within `timeout_s`.
         """
+        answers = answers or self.is_ready
         deadline = time.monotonic() + timeout_s
         while True:
-            ready = self.is_ready()
+            ready = answers()
             # What answers in the place of one that has ended is somebody else.
             if self.exit_status is not None:
                 raise ProcessError(f"{self.name} ended at its start:\n{self.log_tail()}")

@@ -17,7 +17,7 @@ from typing import Final, Literal
 from deploy.local.ports import free_port
 from deploy.local.process import Process, ProcessError, Starter, execute
 
-Kind = Literal["core", "relay", "ingest", "events"]
+StackProcess = Literal["core", "relay", "ingest", "events"]
 
 _CORE: Final = {"PYTHONMALLOC": "malloc"}
 """How Core is run wherever it runs; `core_api/heap_trim.py` says why."""
@@ -143,7 +143,7 @@ class Stack:
         """
         run_once(self._process(name, arguments, None))
 
-    def add(self, kind: Kind, port: int) -> Process:
+    def add(self, kind: StackProcess, port: int) -> Process:
         """One more process of a kind, which listens on `port`; from now on one of `processes`."""
         names = [process.name.partition("-")[0] for process in self.processes]
         name = f"{kind}-{names.count(kind) + 1}"

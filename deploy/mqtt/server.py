@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shutil
-import time
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +29,7 @@ PROGRAMS: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 
 class MosquittoError(YabamError):
-    """Mosquitto cannot be had or does not start; the text says why and what to do."""
+    """Mosquitto cannot be had, or has ended; the text says why and what to do."""
 
 
 class MosquittoServer:
@@ -40,6 +39,9 @@ class MosquittoServer:
         data: its folder; made when it is new.
         port: where it listens without TLS on 127.0.0.1; 0 picks a free one and keeps it.
         tls_port: where it listens with TLS; 0 picks a free one and keeps it.
+
+    Raises:
+        MosquittoError: mosquitto is not installed.
     """
 
     def __init__(self, data: Path, port: int = 0, tls_port: int = 0) -> None:
@@ -93,7 +95,7 @@ class MosquittoServer:
         """Start it and return once it answers.
 
         Raises:
-            MosquittoError: it does not start.
+            ProcessError: it does not start.
             PortTakenError: something else listens there.
             CertificateError: its certificate cannot be made.
         """
@@ -106,8 +108,9 @@ class MosquittoServer:
             rights.touch(mode=0o600)
             rights.write_text(first_state(self.password_of_admin))
         (self._data / "mosquitto.conf").write_text(self._configuration(rights))
-        self.process.start()
-        self._wait_until_it_answers()
+        self.process.start_and_wait(
+            _ANSWERS_WITHIN_S, lambda: answers(self.port) and answers(self.tls_port)
+        )
 
     def stop(self) -> None:
         """SIGTERM."""
@@ -154,18 +157,6 @@ class MosquittoServer:
             "tls_version tlsv1.2",
         ]
         return "".join(f"{line}\n" for line in lines)
-
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + _ANSWERS_WITHIN_S
-        while time.monotonic() < deadline:
-            if self.process.exit_status is not None:
-                tail = self.process.log_tail()
-                raise MosquittoError(f"Mosquitto ended at its start:\n{tail}")
-            if answers(self.port) and answers(self.tls_port):
-                return
-            time.sleep(0.02)
-        self.process.kill()
-        raise MosquittoError(f"Mosquitto does not answer:\n{self.process.log_tail()}")
 
 
 def plugin() -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import socket
 from argparse import Namespace
 
@@ -13,7 +11,7 @@ from event_server.mqtt_gateway.main import run_gateway
 from event_server.settings import GatewaySettings
 from server_common.logs import configure
 from server_common.settings.loader import load
-from server_common.sockets import bind
+from server_common.sockets import bind, stop_signal
 
 
 def gateway(_options: Namespace) -> None:
@@ -29,7 +27,4 @@ def gateway(_options: Namespace) -> None:
 
 
 async def _until_signal(settings: GatewaySettings, listener: socket.socket) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_gateway(settings, listener, stop)
+    await run_gateway(settings, listener, stop_signal())

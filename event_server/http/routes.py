@@ -152,7 +152,11 @@ class EventApi:
         )
 
     async def top_channels(self, request: Request) -> Response:
-        """GET /v1/channels/top?limit=…, for ops."""
+        """GET /v1/channels/top?limit=…, for ops.
+
+        Raises:
+            StreamRefusedError: the caller is not ops, or the limit is no number from 1 to the most.
+        """
         self._tokens.check(request.headers.get("authorization", ""))
         top = await busiest(self._streams.hub, _limit(request.query_params.get("limit", "10")))
         return Response(msgspec.json.encode(top), media_type="application/json", headers=_NO_STORE)

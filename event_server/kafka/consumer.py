@@ -1,9 +1,11 @@
 """Kafka in: reads the partitions of this server without a consumer group.
 
 Reading goes in sessions. A session finds the topic, starts each partition a replay window back, and
-reads on for as long as it can prove that nothing is left out. Whatever ends that proof (the brokers
-are gone, the log was cut or replaced, the topic does not fit the settings any more) ends the
-session: everything read before is forgotten, the streams end, and the next session warms up again.
+reads on for as long as it can prove that nothing is left out. Whatever ends that proof (the log was
+cut or replaced, the topic does not fit the settings any more, the brokers are gone for good) ends
+the session: everything read before is forgotten, the streams end, and the next session warms up
+again. Brokers that are slow or away for some seconds end none: each record proves that it follows
+the one before (`continuity.py`), and the watermark's lag ends the streams when it must.
 
 Works with Apache Kafka and with brokers that have no index by time (librdkafka's mock broker):
 those are read from the beginning.
@@ -18,11 +20,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from client_sdk.contract.channel import parse_channel
 from event_server.errors import LogReplacedError, SourceError, SourceLostError
 from event_server.kafka.record_reader import RecordReader
+from event_server.kafka.session_check import CHECK_EVERY_S, SessionCheck
 from event_server.kafka.warm_up import ReadRange
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
@@ -42,14 +45,9 @@ log = get_logger()
 _REQUEST_TIMEOUT_MS: Final = 5_000
 _RECORDS_AT_ONCE: Final = 500
 _NEWEST_WITHIN_S: Final = 5.0
-_CHECK_EVERY_S: Final = 1.0
 _TOPIC_POLL_S: Final = (0.05, 1.0)
 _BACK_OFF_S: Final = (0.1, 5.0)
 _STOP_WITHIN_S: Final = 5.0
-_UNANSWERED_S: Final = 15.0
-"""Seconds to wait for what a broker owes while other partitions still deliver, or while nobody
-follows this server because it is not warm yet. A session that is given up sooner would have to warm
-up from the start, again and again, and so would keep busy brokers busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,13 +244,19 @@ class KafkaSource:
     async def _follow(
         self, consumer: AIOKafkaConsumer, reader: RecordReader, starts: Mapping[TopicPartition, int]
     ) -> None:
-        now = self._monotonic()
-        positions = dict(starts)
-        heard = dict.fromkeys(starts, now)
-        owed: dict[TopicPartition, int] = {}
-        next_check = now + _CHECK_EVERY_S
+        check = SessionCheck(consumer, starts, self._where.silence_s, self._monotonic())
+        try:
+            await self._read_on(consumer, reader, check)
+        finally:
+            await check.close()
+
+    async def _read_on(
+        self, consumer: AIOKafkaConsumer, reader: RecordReader, check: SessionCheck
+    ) -> None:
+        positions, heard = check.positions, check.heard
+        next_check = self._monotonic() + CHECK_EVERY_S
         while True:
-            batches = await self._next(consumer, positions, round(_CHECK_EVERY_S * 1000))
+            batches = await self._next(consumer, positions, round(CHECK_EVERY_S * 1000))
             now = self._monotonic()
             for tp, records in batches.items():
                 warm = self._hub.warm
@@ -274,8 +278,9 @@ class KafkaSource:
                     log.info("warm", covered_since=self._hub.rings.covered_since)
             self._latency.settle(self._monotonic())
             if now >= next_check:
-                next_check = now + _CHECK_EVERY_S
-                await self._check(consumer, positions, heard, owed, now)
+                next_check = now + CHECK_EVERY_S
+                self._check_partitions(consumer)
+                await check.look(now)
             await asyncio.sleep(0)  # a full buffer must not keep the streams from being written
 
     async def _next(
@@ -285,43 +290,6 @@ class KafkaSource:
             return positions
 
         return await get_many(consumer, at, timeout_ms=timeout_ms, max_records=_RECORDS_AT_ONCE)
-
-    async def _check(
-        self,
-        consumer: AIOKafkaConsumer,
-        positions: Mapping[TopicPartition, int],
-        heard: Mapping[TopicPartition, float],
-        owed: dict[TopicPartition, int],
-        now: float,
-    ) -> None:
-        """Compare the session with the brokers. `owed`: the ends that the last check found.
-
-        Raises:
-            LogReplacedError: the log ends before what was read already.
-            SourceLostError: there are records that do not come, or nobody answers.
-        """
-        self._check_partitions(consumer)
-        for tp, position in positions.items():
-            if (consumer.highwater(tp) or position) < position:
-                raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
-        silent = [tp for tp, at in heard.items() if now - at > self._where.silence_s]
-        overdue = {tp for tp in silent if now - heard[tp] > _UNANSWERED_S}
-        # If no record is missing either, the relay is silent, and the watermark shows that.
-        try:
-            ends = await consumer.end_offsets(silent) if silent else {}
-        except KafkaTimeoutError:
-            if overdue or (self._hub.warm and len(silent) == len(heard)):
-                raise
-            return
-        for tp, end in ends.items():
-            if end < positions[tp]:
-                raise LogReplacedError(f"partition {tp.partition} ends before {positions[tp]}")
-            # The mark of a transaction has an offset, and is passed over without a record.
-            is_late = self._hub.warm or tp in overdue
-            if is_late and positions[tp] < owed.get(tp, 0) > await consumer.position(tp):
-                raise SourceLostError(f"records of partition {tp.partition} do not arrive")
-        owed.clear()
-        owed.update(ends)
 
     def _skip(self, kind: str, reason: str) -> None:
         self._skipped(kind)

@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
-
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import UnknownTopicOrPartitionError
 
 from client_sdk.contract.errors import RecordError
-from event_server.kafka.side_topics import again_and_again
+from event_server.kafka.side_topics import again_and_again, read_topic
 from event_server.metrics import REVOCATIONS
 from event_server.streams.signed_out import SignedOut
-from server_common.kafka.clients import start_client, stop_consumer
-from server_common.kafka.connection import Kafka, client_arguments
+from server_common.kafka.connection import Kafka
 from server_common.logs import get_logger
 from server_common.revocations.records import decode_revocation
 
 _log = get_logger()
-
-_REQUEST_TIMEOUT_MS: Final = 5_000
-_STOP_PATIENCE_S: Final = 2.0
 
 
 class RevocationReader:
@@ -52,24 +44,9 @@ class RevocationReader:
 
     async def run(self) -> None:
         """Read, for ever."""
-        await again_and_again(REVOCATIONS, self._read)
-
-    async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(
-            **client_arguments(self._kafka),
-            group_id=None,
-            auto_offset_reset="earliest",
-            request_timeout_ms=_REQUEST_TIMEOUT_MS,
+        await again_and_again(
+            REVOCATIONS, lambda: read_topic(self._kafka, self._topic, "earliest", self._take)
         )
-        try:
-            await start_client(consumer)
-            if self._topic not in await consumer.topics():
-                raise UnknownTopicOrPartitionError(f"there is no topic {self._topic} yet")
-            consumer.subscribe([self._topic])
-            async for record in consumer:
-                self._take(record.value)
-        finally:
-            await stop_consumer(consumer, _STOP_PATIENCE_S)
 
     def _take(self, value: bytes | None) -> None:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
@@ -89,21 +89,42 @@ class SideTopics:
             await producer.stop()
 
     async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(
-            **client_arguments(self._kafka),
-            group_id=None,
-            auto_offset_reset="latest",
-            request_timeout_ms=_REQUEST_TIMEOUT_MS,
-        )
-        try:
-            await start_client(consumer)
-            if self._messages not in await consumer.topics():
-                raise UnknownTopicOrPartitionError(f"there is no topic {self._messages} yet")
-            consumer.subscribe([self._messages])
-            async for record in consumer:
-                self._talk.take(record.value)
-        finally:
-            await stop_consumer(consumer, _STOP_PATIENCE_S)
+        await read_topic(self._kafka, self._messages, "latest", self._talk.take)
+
+
+async def read_topic(
+    kafka: Kafka,
+    topic: str,
+    begin: Literal["earliest", "latest"],
+    take: Callable[[bytes | None], object],
+) -> None:
+    """Read a topic, for ever, by a client of its own.
+
+    Args:
+        kafka: the cluster.
+        topic: what to read.
+        begin: with its first record, or with what comes from now on.
+        take: called with the value of each record.
+
+    Raises:
+        UnknownTopicOrPartitionError: there is no such topic yet.
+        KafkaError, OSError, TimeoutError: Kafka does not give it.
+    """
+    consumer = AIOKafkaConsumer(
+        **client_arguments(kafka),
+        group_id=None,
+        auto_offset_reset=begin,
+        request_timeout_ms=_REQUEST_TIMEOUT_MS,
+    )
+    try:
+        await start_client(consumer)
+        if topic not in await consumer.topics():
+            raise UnknownTopicOrPartitionError(f"there is no topic {topic} yet")
+        consumer.subscribe([topic])
+        async for record in consumer:
+            take(record.value)
+    finally:
+        await stop_consumer(consumer, _STOP_PATIENCE_S)
 
 
 async def again_and_again(task: str, session: Callable[[], Awaitable[None]]) -> None:

@@ -19,7 +19,7 @@ _TIMEOUT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
+class DocumentsSnapshot:
     """A channel's documents, all of them, at one moment."""
 
     epoch: str
@@ -49,7 +49,7 @@ class CoreDocuments:
         """Close the connections to Core."""
         await self._http.aclose()
 
-    async def all_of(self, channel: str) -> Documents:
+    async def all_of(self, channel: str) -> DocumentsSnapshot:
         """All documents of a channel.
 
         Raises:
@@ -63,7 +63,7 @@ class CoreDocuments:
         found = next((one for one in answer.documents if one.channel == channel), None)
         if found is None or found.snapshot is None:
             raise CoreLostError(f"Core's answer has no snapshot of {channel}")
-        return Documents(
+        return DocumentsSnapshot(
             answer.epoch,
             found.head,
             [of_snapshot(answer.epoch, one) for one in found.snapshot.documents],

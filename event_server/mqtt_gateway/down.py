@@ -33,7 +33,7 @@ from server_common.errors import DeviceMessageError
 from server_common.kafka.connection import Kafka
 from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, MqttError
-from server_common.mqtt.connection import Connection, Incoming
+from server_common.mqtt.connection import BrokerConnection, Incoming
 
 if TYPE_CHECKING:
     from aiokafka import TopicPartition
@@ -152,7 +152,7 @@ class DownSession:
         self._partitions = Partitions(
             settings.kafka, settings.events, settings.outbound, settings.group, metrics, clock
         )
-        self._connection = Connection(
+        self._connection = BrokerConnection(
             settings.broker, f"{settings.client_id}-down", self._heard, unanswered=_UNANSWERED
         )
         self._outlet = Outlet(self._connection, self._partitions.membership, clock, metrics)

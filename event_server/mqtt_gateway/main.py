@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
+from starlette.requests import Request
 
+from client_sdk.contract.problem import Problem, problem
+from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
 from event_server.mqtt_gateway.core import CoreDocuments
 from event_server.mqtt_gateway.down import Down, DownSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
-from event_server.mqtt_gateway.probes import probes_app
 from event_server.mqtt_gateway.rules.incoming import (
     FILTERS,
     STAR_FILTER,
@@ -29,9 +31,7 @@ from event_server.mqtt_gateway.up import Up, UpSettings
 from server_common.kafka.connection import chain_of
 from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, parse_address
-from server_common.ops.server import OpsServer
-from server_common.supervision import counted_by
-from server_common.tls.metrics import watched
+from server_common.ops.process import observed
 
 if TYPE_CHECKING:
     from event_server.settings import GatewaySettings
@@ -79,36 +79,37 @@ async def run_gateway(
         Up(one, sink, metrics, clock, lambda: time.time_ns() // 1_000_000)
         for one in _ways_up(settings, broker, name)
     )
-    tasks = counted_by(metrics.restarts)
-    certificate = watched(settings.certificate, registry, chain_of(settings.cluster))
-    server = OpsServer(
-        probes_app(
-            registry,
-            OpsTokens(settings.token_keys, time.time),
-            lambda: clock() - down.turned_at < _ALIVE_WITHIN_S,
-            lambda: tasks.trouble or down.trouble or up.trouble or sink.trouble,
-        ),
-        listener,
-        certificate,
-        counted_by(metrics.restarts),
-    )
-    server.start()
-    if certificate is not None:
-        tasks.start("certificate", certificate.keep, essential=False)
-    log.info("gateway_begins", broker=broker.address, name=name)
-    tasks.start("sink", sink.open_and_wait)
-    tasks.start("down", down.run)
-    tasks.start("up", up.run)
-    tasks.start("telemetry", telemetry.run, essential=False)
-    # A broker that was set up for an earlier release does not permit it.
-    tasks.start("star", star.run, essential=False)
+    tokens = OpsTokens(settings.token_keys, time.time)
+
+    def refusal(request: Request) -> Problem | None:
+        try:
+            tokens.check(request.headers.get("authorization", ""))
+        except StreamRefusedError as error:
+            return problem(error.slug, str(error))
+        return None
+
     try:
-        await stop.wait()
+        async with observed(
+            listener,
+            registry,
+            metrics.restarts,
+            refusal,
+            lambda: clock() - down.turned_at < _ALIVE_WITHIN_S,
+            lambda: down.trouble or up.trouble or sink.trouble,
+            settings.certificate,
+            chain_of(settings.cluster),
+        ) as tasks:
+            log.info("gateway_begins", broker=broker.address, name=name)
+            tasks.start("sink", sink.open_and_wait)
+            tasks.start("down", down.run)
+            tasks.start("up", up.run)
+            tasks.start("telemetry", telemetry.run, essential=False)
+            # A broker that was set up for an earlier release does not permit it.
+            tasks.start("star", star.run, essential=False)
+            await stop.wait()
     finally:
-        await tasks.stop()
         await sink.close()
         await core.close()
-        await server.stop()
         log.info("gateway_stopped")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from server_common.devices.messages import REASONS
+from server_common.ops.metrics import MetricFactory
 
 TASKS: Final = ("down", "up", "telemetry", "star", "sink", "certificate")
 PUBLISHED: Final = ("orders", "state", "commands", "accepted", "marks")
@@ -18,83 +19,59 @@ class GatewayMetrics:
     """The gateway's numbers, in a registry of the caller's."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.published = Counter(
+        metrics = MetricFactory(registry)
+        self.published = metrics.counter(
             "yabam_mqtt_published",
             "Messages that the broker has acknowledged (marks: that were sent), by what they are",
-            ["what"],
-            registry=registry,
+            what=PUBLISHED,
         )
-        self.refused_by_broker = Counter(
+        self.refused_by_broker = metrics.counter(
             "yabam_mqtt_refused_by_broker",
             "Publications that the broker does not permit; they are passed over",
-            registry=registry,
         )
-        self.skipped = Counter(
+        self.skipped = metrics.counter(
             "yabam_mqtt_records_skipped",
             "Records of the log from which nothing was published, by reason",
-            ["reason"],
-            registry=registry,
+            reason=SKIPS,
         )
-        self.taken = Counter(
+        self.taken = metrics.counter(
             "yabam_mqtt_taken",
             "Messages of devices that are stored in Kafka, by kind",
-            ["kind"],
-            registry=registry,
+            kind=TAKEN,
         )
-        self.dead_letters = Counter(
+        self.dead_letters = metrics.counter(
             "yabam_mqtt_dead_letters",
             "Messages of devices in the dead letter topic, by reason",
-            ["reason"],
-            registry=registry,
+            reason=REASONS,
         )
-        self.flooded = Counter(
+        self.flooded = metrics.counter(
             "yabam_mqtt_flooded",
             "Messages of devices that said more than a device may; a device sends results and "
             "events again",
-            registry=registry,
         )
-        self.retries = Counter(
+        self.retries = metrics.counter(
             "yabam_mqtt_retries",
             "Tries that failed because Kafka or Core did not answer",
-            registry=registry,
         )
-        self.sessions = Counter(
+        self.sessions = metrics.counter(
             "yabam_mqtt_sessions",
             "Sessions at the broker that were begun, by task",
-            ["task"],
-            registry=registry,
+            task=TASKS,
         )
-        self.restarts = Counter(
+        self.restarts = metrics.counter(
             "yabam_mqtt_task_restarts",
             "Background tasks that ended and were started again",
-            ["task"],
-            registry=registry,
+            task=(),
         )
-        self.held = Gauge(
+        self.held = metrics.gauge(
             "yabam_mqtt_held_records",
             "Records that were read and that the broker has not acknowledged yet",
-            registry=registry,
         )
-        self.behind = Gauge(
+        self.behind = metrics.gauge(
             "yabam_mqtt_behind_records",
             "Records in the topics that were not read yet, over the partitions read here",
-            registry=registry,
         )
-        self.partitions = Gauge(
-            "yabam_mqtt_partitions", "Partitions of the events topic read here", registry=registry
+        self.partitions = metrics.gauge(
+            "yabam_mqtt_partitions", "Partitions of the events topic read here"
         )
-        self.devices = Gauge(
-            "yabam_mqtt_devices_online", "Devices that were heard of late", registry=registry
-        )
-        # Every series is there from the start, at 0: what appears with its first fault raises no
-        # alert.
-        for what in PUBLISHED:
-            self.published.labels(what)
-        for reason in SKIPS:
-            self.skipped.labels(reason)
-        for kind in TAKEN:
-            self.taken.labels(kind)
-        for reason in REASONS:
-            self.dead_letters.labels(reason)
-        for task in TASKS:
-            self.sessions.labels(task)
+        self.devices = metrics.gauge("yabam_mqtt_devices_online", "Devices that were heard of late")

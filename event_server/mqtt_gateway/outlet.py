@@ -13,7 +13,7 @@ from event_server.mqtt_gateway.rules.publications import Changed, Publication, s
 
 if TYPE_CHECKING:
     from event_server.mqtt_gateway.metrics import GatewayMetrics
-    from server_common.mqtt.connection import Connection
+    from server_common.mqtt.connection import BrokerConnection
 
 _MOST_KNOWN: Final = 100_000
 
@@ -55,7 +55,7 @@ class Outlet:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: BrokerConnection,
         membership: Membership,
         clock: Callable[[], float],
         metrics: GatewayMetrics,

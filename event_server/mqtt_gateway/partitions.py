@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from event_server.errors import OwnershipLostError
 from event_server.mqtt_gateway.group_reader import GroupReader
 from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S, Membership
-from event_server.mqtt_gateway.rules.progress import Held, Progress
+from event_server.mqtt_gateway.rules.progress import HeldRecord, Progress
 from server_common.kafka.connection import Kafka
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.kafka_records.events import partition_of
@@ -155,7 +155,7 @@ class Partitions:
         self,
         tp: TopicPartition,
         records: Sequence[ReadRecord],
-        take: Callable[[TopicPartition, ReadRecord, Held | None], None],
+        take: Callable[[TopicPartition, ReadRecord, HeldRecord | None], None],
     ) -> None:
         """Hand on those records that are ours still, each with what holds its offset back; None:
         it was published before. What `take` raises leaves the record undealt with."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from event_server.mqtt_gateway.outlet import Outlet
     from event_server.mqtt_gateway.refresher import Refresher
     from event_server.mqtt_gateway.rules.heads import Heads
-    from event_server.mqtt_gateway.rules.progress import Held, Progress
+    from event_server.mqtt_gateway.rules.progress import HeldRecord, Progress
     from server_common.kafka.raw_records import Record
 
 log = get_logger()
@@ -82,7 +82,7 @@ class RecordPublisher:
         self._metrics = metrics
         self._clock = clock
 
-    def take(self, tp: TopicPartition, record: ReadRecord, held: Held | None) -> None:
+    def take(self, tp: TopicPartition, record: ReadRecord, held: HeldRecord | None) -> None:
         """Publish what the record says; one that cannot be read is passed over.
 
         Args:
@@ -105,7 +105,7 @@ class RecordPublisher:
             self._metrics.skipped.labels("malformed").inc()
             log.warning("record_skipped", topic=tp.topic, offset=record.offset, reason=str(error))
 
-    def _take_answer(self, tp: TopicPartition, record: Record, held: Held | None) -> None:
+    def _take_answer(self, tp: TopicPartition, record: Record, held: HeldRecord | None) -> None:
         if held is not None:
             message = decode_outbound(record.value)
             if isinstance(message, Ring):
@@ -117,7 +117,7 @@ class RecordPublisher:
             else:
                 self._publish(tp, held, "accepted", accepted_of(message, self._heads.epoch))
 
-    def _take_of_log(self, tp: TopicPartition, record: Record, held: Held | None) -> None:
+    def _take_of_log(self, tp: TopicPartition, record: Record, held: HeldRecord | None) -> None:
         read = decode_record(record.value, record.headers)
         before = self._heads.epoch
         if not self._heads.admit(read.epoch):
@@ -142,7 +142,7 @@ class RecordPublisher:
             if store is not None:
                 self._heads.note(store, name, seq, now)
 
-    def _publish_document(self, tp: TopicPartition, held: Held, changed: Changed) -> None:
+    def _publish_document(self, tp: TopicPartition, held: HeldRecord, changed: Changed) -> None:
         if changed.value is UNSET:
             self._progress.add(held)
             self._refresher.want_value(changed, partial(self._progress.finish, tp, held))
@@ -152,13 +152,15 @@ class RecordPublisher:
             what = "state" if changed.channel.kind == "public" else "commands"
             self._publish(tp, held, what, publication)
 
-    def _publish(self, tp: TopicPartition, held: Held, what: str, publication: Publication) -> None:
+    def _publish(
+        self, tp: TopicPartition, held: HeldRecord, what: str, publication: Publication
+    ) -> None:
         sent = self._outlet.send(what, publication)
         self._progress.add(held)
         sent.add_done_callback(partial(self._acknowledged, tp, held, publication.topic))
 
     def _acknowledged(
-        self, tp: TopicPartition, held: Held, topic: str, sent: asyncio.Future[None]
+        self, tp: TopicPartition, held: HeldRecord, topic: str, sent: asyncio.Future[None]
     ) -> None:
         error = None if sent.cancelled() else sent.exception()
         if isinstance(error, MqttRefusedError):

@@ -26,7 +26,7 @@ from server_common.logs import get_logger
 from server_common.mqtt.broker import MqttRefusedError
 
 if TYPE_CHECKING:
-    from event_server.mqtt_gateway.core import Documents
+    from event_server.mqtt_gateway.core import DocumentsSnapshot
     from event_server.mqtt_gateway.metrics import GatewayMetrics
     from event_server.mqtt_gateway.outlet import Outlet
     from event_server.mqtt_gateway.rules.presence import Presence
@@ -41,7 +41,7 @@ _OWNERSHIP_POLL_S: Final = 0.1
 class DocumentSource(Protocol):
     """Core, as far as it is asked here."""
 
-    async def all_of(self, channel: str) -> Documents:
+    async def all_of(self, channel: str) -> DocumentsSnapshot:
         """All documents of a channel; raises `CoreLostError`."""
 
     async def whole(self, changed: Changed) -> Changed | None:

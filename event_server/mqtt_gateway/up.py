@@ -22,7 +22,7 @@ from server_common.devices.messages import dead_letter, encode
 from server_common.errors import DeviceMessageError
 from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, MqttError
-from server_common.mqtt.connection import Connection, Incoming
+from server_common.mqtt.connection import BrokerConnection, Incoming
 
 if TYPE_CHECKING:
     from event_server.mqtt_gateway.metrics import GatewayMetrics
@@ -116,7 +116,7 @@ class Up:
             news.set()
 
         settings = self._settings
-        connection = Connection(
+        connection = BrokerConnection(
             settings.broker, settings.client_id, received, unanswered=UNANSWERED
         )
         storing: set[asyncio.Task[None]] = set()
@@ -135,7 +135,7 @@ class Up:
 
     async def _work(
         self,
-        connection: Connection,
+        connection: BrokerConnection,
         waiting: deque[Incoming],
         news: asyncio.Event,
         storing: set[asyncio.Task[None]],
@@ -151,7 +151,9 @@ class Up:
                 storing.add(task)
                 task.add_done_callback(storing.discard)
 
-    async def _begin(self, connection: Connection, message: Incoming) -> asyncio.Task[None] | None:
+    async def _begin(
+        self, connection: BrokerConnection, message: Incoming
+    ) -> asyncio.Task[None] | None:
         """Hand a message to Kafka, in its turn; the rest is done by the task."""
         try:
             inbound = take(message.topic, message.payload, self._now_ms())
@@ -170,7 +172,7 @@ class Up:
         return asyncio.create_task(finish())
 
     async def _begin_dead_letter(
-        self, connection: Connection, message: Incoming, error: DeviceMessageError
+        self, connection: BrokerConnection, message: Incoming, error: DeviceMessageError
     ) -> asyncio.Task[None]:
         letter = dead_letter(
             error.reason, str(error), message.topic, self._now_ms(), message.payload

@@ -1,13 +1,14 @@
 """A connection whose first request opens a stream: one object is its protocol and its subscriber.
 
 Nearly every connection is one. It holds nothing that only other requests need: whatever else its
-client sends, and whatever comes after its stream, is left to a `Connection`, which takes its place
-at the transport.
+client sends, and whatever comes after its stream, is left to an `EdgeConnection`, which takes its
+place at the transport.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -17,41 +18,26 @@ from uvicorn.server import ServerState
 from client_sdk.contract.socket import STREAM_PATH
 from event_server.push.requests import Asked
 from event_server.push.stream_requests import Block
-from event_server.push.subscriber import EdgeStream, Written
+from event_server.push.subscriber import BeingWritten, EdgeStream
 from event_server.streams.request_rules import parse_request
 
 if TYPE_CHECKING:
-    from event_server.push.protocol import Connection, Edge
+    from event_server.push.protocol import Edge, EdgeConnection
 
 log = structlog.get_logger()
 
 
+@dataclass(slots=True, eq=False)
 class Serving:
-    """What all connections of one server have in common.
+    """What all connections of one server have in common."""
 
-    Args:
-        edge: answers.
-        config: uvicorn's.
-        server_state: uvicorn's.
-        app_state: uvicorn's, for the application.
-        loop: which all run on.
-    """
-
-    __slots__ = ("app_state", "config", "edge", "loop", "server_state")
-
-    def __init__(
-        self,
-        edge: Edge,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self.edge = edge
-        self.config = config
-        self.server_state = server_state
-        self.app_state = app_state
-        self.loop = loop
+    edge: Edge
+    """What answers."""
+    config: Config
+    server_state: ServerState
+    app_state: dict[str, Any]
+    """For the application; it is uvicorn's, as are the two before."""
+    loop: asyncio.AbstractEventLoop
 
 
 class DirectStream(EdgeStream, asyncio.Protocol):
@@ -126,12 +112,12 @@ class DirectStream(EdgeStream, asyncio.Protocol):
 
     # The stream -----------------------------------------------------------------------------
 
-    def too_slow(self, stream: Written) -> None:
+    def too_slow(self, stream: BeingWritten) -> None:
         """End the stream: its client reads too slowly."""
         edge = self._serving.edge
         edge.streams.slow(stream, edge.monotonic())
 
-    def finish(self, stream: Written) -> None:
+    def finish(self, stream: BeingWritten) -> None:
         """Finish the response: its last byte has left."""
         if self._is_open:
             owner = self._owner if self._owner is not self else self._give_way()
@@ -162,7 +148,7 @@ class DirectStream(EdgeStream, asyncio.Protocol):
             log.exception("request_failed", path=STREAM_PATH)
             self.transport.abort()
 
-    def _give_way(self) -> Connection:
+    def _give_way(self) -> EdgeConnection:
         """Let a connection that can do everything take this one's place."""
         serving = self._serving
         stream = self if self._is_open else None

@@ -2,7 +2,8 @@
 
 A stream's bytes go straight to the transport, encoded once for all. Every other request goes on to
 the ASGI application, on the same connection if the client likes. A connection begins as a
-`DirectStream`, which is all that an open stream needs; for anything else a `Connection` takes over.
+`DirectStream`, which is all that an open stream needs; for anything else an `EdgeConnection` takes
+over.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from event_server.metrics import EventMetrics
 from event_server.problems import of_refusal
 from event_server.push.direct_stream import DirectStream, Serving
 from event_server.push.requests import Asked, Requests
-from event_server.push.response_heads import Heads
+from event_server.push.response_heads import ResponseHeads
 from event_server.push.socket import EdgeSocket
 from event_server.push.stream_requests import StreamRequests
-from event_server.push.subscriber import EdgeStream, Written
+from event_server.push.subscriber import BeingWritten, EdgeStream
 from event_server.replay.frames import joined
 from event_server.sockets.handshake import Origins, check_subprotocol, check_upgrade
 from event_server.sockets.messages import SharedMessages
@@ -64,7 +65,7 @@ class Edge:
         self.streams = streams
         self.metrics = metrics
         self.talk = talk
-        self.heads = Heads(cors_origins)
+        self.heads = ResponseHeads(cors_origins)
         self.origins = Origins(cors_origins)
         self.messages = SharedMessages(joined)
         self.buffer_bytes = buffer_bytes
@@ -92,8 +93,8 @@ class Edge:
         serving: Serving,
         transport: asyncio.Transport,
         timed: TimedConnection,
-        stream: Written | None,
-    ) -> Connection:
+        stream: BeingWritten | None,
+    ) -> EdgeConnection:
         """What takes over from a `DirectStream`.
 
         Args:
@@ -102,10 +103,10 @@ class Edge:
             timed: by what the read timeout knows the connection.
             stream: what is open on it.
         """
-        return Connection(self, serving, transport, timed, stream)
+        return EdgeConnection(self, serving, transport, timed, stream)
 
 
-class Connection(Requests):
+class EdgeConnection(Requests):
     """One connection, which serves one stream or application request after the other.
 
     Args:
@@ -124,7 +125,7 @@ class Connection(Requests):
         serving: Serving,
         transport: asyncio.Transport,
         timed: TimedConnection,
-        stream: Written | None,
+        stream: BeingWritten | None,
     ) -> None:
         super().__init__(
             serving.config,
@@ -253,11 +254,11 @@ class Connection(Requests):
         if early := self.take_waiting():
             socket.take(early)
 
-    def too_slow(self, stream: Written) -> None:
+    def too_slow(self, stream: BeingWritten) -> None:
         """End the stream: its client reads too slowly."""
         self._edge.streams.slow(stream, self._edge.monotonic())
 
-    def finish(self, stream: Written) -> None:
+    def finish(self, stream: BeingWritten) -> None:
         """Finish the response: the stream's last byte has left."""
         if self._stream is not stream:
             return

@@ -21,7 +21,7 @@ _CLOSE: Final = b"connection: close\r\n"
 _STREAM: Final = b"".join(b"%b: %b\r\n" % (k.encode(), v.encode()) for k, v in STREAM_HEADERS)
 
 
-class Heads:
+class ResponseHeads:
     """Makes heads.
 
     Args:

@@ -21,17 +21,17 @@ class Owner(Protocol):
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
 
-    def too_slow(self, stream: Written) -> None:
+    def too_slow(self, stream: BeingWritten) -> None:
         """End the stream: its client reads too slowly."""
 
-    def finish(self, stream: Written) -> None:
+    def finish(self, stream: BeingWritten) -> None:
         """Finish the response: the last byte has left."""
 
     def wait(self, data: bytes) -> None:
         """Keep bytes for later: they are the next request."""
 
 
-class Written(Protocol):
+class BeingWritten(Protocol):
     """What is being written to a connection: a stream, or a WebSocket."""
 
     keep: bool

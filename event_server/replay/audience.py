@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from event_server.replay.coverage import Claim
-from event_server.replay.ring import MARGIN_S, Ring
+from event_server.replay.ring import MARGIN_S, EventRing
 
 
 class Subscriber(Protocol):
@@ -103,7 +103,7 @@ class Audience:
         return reached, ahead, missed
 
 
-def head_of(ring: Ring | None, audience: Audience | None) -> int | None:
+def head_of(ring: EventRing | None, audience: Audience | None) -> int | None:
     """The channel's newest seq that has arrived; None: it is not known any more."""
     return live_head(audience) if ring is None else ring.head
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from event_server.replay.ring import MARGIN_S, Ring
+from event_server.replay.ring import MARGIN_S, EventRing
 
 
 class Claim(NamedTuple):
@@ -24,7 +24,9 @@ class Claim(NamedTuple):
     """When the ticket's sync read the log."""
 
 
-def covers(claim: Claim, ring: Ring | None, live_head: int | None, watermark: float | None) -> bool:
+def covers(
+    claim: Claim, ring: EventRing | None, live_head: int | None, watermark: float | None
+) -> bool:
     """Whether all events after the claimed position are in the ring or yet to come.
 
     Args:

@@ -28,7 +28,7 @@ from event_server.replay.database_clock import rfc3339
 
 Wire = Callable[[bytes], bytes]
 
-Event = tuple[str, str, bytes]
+UnencodedEvent = tuple[str, str, bytes]
 """An event that is not encoded yet: its id, its type and its line of JSON."""
 
 
@@ -62,7 +62,7 @@ class Frames:
         self._opening_of: tuple[str, str, str] | None = None
         self._opening = b""
 
-    def event(self, event: Event) -> bytes:
+    def event(self, event: UnencodedEvent) -> bytes:
         """An event of an order or of a document.
 
         Raises:

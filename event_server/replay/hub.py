@@ -35,7 +35,7 @@ from event_server.replay.audience import (
 )
 from event_server.replay.coverage import Claim, covers, is_disproved
 from event_server.replay.database_clock import DatabaseClock, Watermark
-from event_server.replay.frames import Event, Frames
+from event_server.replay.frames import Frames, UnencodedEvent
 from event_server.replay.ring import Rings
 
 
@@ -144,7 +144,7 @@ class Hub:
         self.clock.observe(watermark, now)
         return set_back
 
-    def publish(self, channel: str, seq: int, event: Event, time: float) -> None:
+    def publish(self, channel: str, seq: int, event: UnencodedEvent, time: float) -> None:
         """Take one event of one channel, in the order of its partition.
 
         It is encoded only if somebody follows the channel, now or in time for a replay.

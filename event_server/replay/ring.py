@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from event_server.replay.frames import Event
+from event_server.replay.frames import UnencodedEvent
 
 EVENT_OVERHEAD: Final = 280
 """The bytes that one kept event costs beside its line (tuples, float, id, list slots, headers)."""
@@ -25,10 +25,10 @@ MARGIN_S: Final = 1.0
 came a moment after the record's time. Coverage is claimed from this much later."""
 
 
-class Ring(Struct, eq=False, gc=False):  # nothing in it leads back to it
+class EventRing(Struct, eq=False, gc=False):  # nothing in it leads back to it
     """One channel's run of (record time, event), the newest at `head`."""
 
-    entries: list[tuple[float, Event]] = []
+    entries: list[tuple[float, UnencodedEvent]] = []
     head: int = 0
     marked: int = -1
     """The second under which the ring was last noted for expiry."""
@@ -38,7 +38,7 @@ class Ring(Struct, eq=False, gc=False):  # nothing in it leads back to it
         """The oldest seq that is kept."""
         return self.head - len(self.entries) + 1
 
-    def after(self, seq: int) -> list[Event]:
+    def after(self, seq: int) -> list[UnencodedEvent]:
         """The events from `seq` + 1 up to the head."""
         return [event for _, event in self.entries[seq + 1 - self.floor :]]
 
@@ -54,9 +54,9 @@ class Rings:
     def __init__(self, max_events: int, max_bytes: int) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._rings: dict[str, Ring] = {}
+        self._rings: dict[str, EventRing] = {}
         # The dictionary's own method, because every event of the topic asks.
-        self.get: Callable[[str], Ring | None] = self._rings.get
+        self.get: Callable[[str], EventRing | None] = self._rings.get
         """The channel's ring; None: nothing was committed in it since `covered_since`."""
         self._by_second: dict[int, list[str]] = {}
         self.covered_since = math.inf
@@ -70,7 +70,7 @@ class Rings:
     def __len__(self) -> int:
         return len(self._rings)
 
-    def append(self, channel: str, seq: int, event: Event, time: float) -> None:
+    def append(self, channel: str, seq: int, event: UnencodedEvent, time: float) -> None:
         """Keep an event; a seq that does not follow the head starts the channel's ring anew.
 
         Args:
@@ -81,7 +81,7 @@ class Rings:
         """
         ring = self._rings.get(channel)
         if ring is None:
-            ring = self._rings[channel] = Ring()
+            ring = self._rings[channel] = EventRing()
         elif seq != ring.head + 1:
             self._drop(ring, len(ring.entries))
         elif len(ring.entries) >= self._max_events:
@@ -110,7 +110,7 @@ class Rings:
         """Keep only that an event was there: the ring begins behind it."""
         ring = self._rings.get(channel)
         if ring is None:
-            ring = self._rings[channel] = Ring()
+            ring = self._rings[channel] = EventRing()
         self._drop(ring, len(ring.entries))
         ring.head = seq
         second = max(int(time), ring.marked)
@@ -174,7 +174,7 @@ class Rings:
         self.evicted_before = max(self.evicted_before, end + MARGIN_S)
         self.covered_since = max(self.covered_since, self.evicted_before)
 
-    def _drop(self, ring: Ring, count: int) -> None:
+    def _drop(self, ring: EventRing, count: int) -> None:
         gone = sum(len(event[2]) for _, event in ring.entries[:count])
         self.bytes -= gone + EVENT_OVERHEAD * count
         self.events -= count

@@ -7,7 +7,7 @@ from typing import Literal
 
 from event_server.replay.hub import Hub
 
-State = Literal["ok", "warming", "degraded", "draining"]
+HealthState = Literal["ok", "warming", "degraded", "draining"]
 
 
 class Health:
@@ -26,7 +26,7 @@ class Health:
         """Why streams cannot be begun although the state may be ok; None: they can. Open streams
         go on: a part that has failed once starts anew, and the state tells when it matters."""
 
-    def state(self, now: float) -> State:
+    def state(self, now: float) -> HealthState:
         """The state at `now` (monotonic seconds)."""
         if self.draining:
             return "draining"

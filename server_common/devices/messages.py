@@ -18,7 +18,7 @@ from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from server_common.devices.identity import MAX_GENERATION
-from server_common.devices.mqtt_topics import MAC_PATTERN, Kind, StarCall
+from server_common.devices.mqtt_topics import MAC_PATTERN, MessageKind, StarCall
 from server_common.errors import DeviceMessageError
 from server_common.limits import (
     DEVICE_DEAD_BYTES,
@@ -41,7 +41,7 @@ REASONS: Final = (
     "unreadable",
 )
 """Why a message is in the dead letter topic, or was refused."""
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
 MEDIA_TYPES: Final = ("image/jpeg", "image/png")
 
 EVENT_NAME_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,58}"
@@ -63,7 +63,7 @@ class Inbound(Struct, frozen=True, omit_defaults=True):
 
     store: _Id
     device: _Id
-    kind: Kind
+    kind: MessageKind
     at_ms: _Time
     """When the gateway took it, by its clock: milliseconds since the Unix epoch."""
     payload: msgspec.Raw
@@ -243,7 +243,7 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
 _inbound: Final = msgspec.json.Decoder(Inbound)
 _outbound: Final = msgspec.json.Decoder(Outbound)
 _ring: Final = msgspec.json.Decoder(Ring)
-_payloads: Final[dict[Kind, msgspec.json.Decoder[Any]]] = {
+_payloads: Final[dict[MessageKind, msgspec.json.Decoder[Any]]] = {
     "result": msgspec.json.Decoder(Result),
     "event": msgspec.json.Decoder(dict[str, Any]),
     "received": msgspec.json.Decoder(Received),
@@ -281,7 +281,7 @@ def decode_outbound(value: bytes | None) -> Outbound | Ring:
             raise error from None
 
 
-def payload_of(kind: Kind, payload: bytes | msgspec.Raw) -> Payload:
+def payload_of(kind: MessageKind, payload: bytes | msgspec.Raw) -> Payload:
     """Read what a device sent.
 
     The gateway calls it too, so that a malformed message is refused where it arrives.

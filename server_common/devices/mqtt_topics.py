@@ -9,7 +9,7 @@ from client_sdk.contract.errors import DeviceError
 from client_sdk.contract.text import ID_PATTERN, shown
 
 PREFIX: Final = "yabam/v1"
-Kind = Literal["result", "event", "received", "status", "telemetry", "snapshot"]
+MessageKind = Literal["result", "event", "received", "status", "telemetry", "snapshot"]
 """The kinds of messages that a device may publish."""
 STAR_PREFIX: Final = "star/cloudprnt/to-device"
 """Where Star printers are called, as their vendor's protocol guide says."""
@@ -22,7 +22,7 @@ StarCall = Literal["request-post", "request-client-status", "order-client-action
 """What a Star printer is told."""
 MAC_PATTERN: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 
-_WORDS: Final[dict[Kind, str]] = {
+_WORDS: Final[dict[MessageKind, str]] = {
     "result": "results",
     "event": "events",
     "received": "received",
@@ -47,7 +47,7 @@ class UpTopic(NamedTuple):
 
     store: str
     device: str
-    kind: Kind
+    kind: MessageKind
     name: str | None
     """What is measured; only telemetry has one."""
 
@@ -62,7 +62,7 @@ def accepted_topic(store: str, device: str) -> str:
     return f"{PREFIX}/{store}/devices/{device}/accepted"
 
 
-def up_topic(store: str, device: str, kind: Kind, name: str | None = None) -> str:
+def up_topic(store: str, device: str, kind: MessageKind, name: str | None = None) -> str:
     """The topic to which a device publishes messages of this kind; telemetry needs a name."""
     topic = f"{PREFIX}/{store}/devices/{device}/{_WORDS[kind]}"
     return topic if name is None else f"{topic}/{name}"
@@ -100,4 +100,4 @@ def parse_up_topic(topic: str) -> UpTopic:
     kind = None if match is None else _KINDS[match[3]]
     if match is None or (kind == "telemetry") != (match[4] is not None):
         raise DeviceError(f"{shown(topic)} is no topic that a device may publish to")
-    return UpTopic(match[1], match[2], cast("Kind", kind), match[4])
+    return UpTopic(match[1], match[2], cast("MessageKind", kind), match[4])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server_common.errors import SettingsError
@@ -27,32 +27,37 @@ class KafkaAccessSettings(BaseSettings):
     """Who a process is at Kafka, and by which transport."""
 
     model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
+        env_prefix="YABAM_",
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
-    kafka: str = Field(description="Kafka: host:port[,host:port]")
-    kafka_tls: bool = Field(False, description="Whether Kafka is spoken to by TLS: true or false")
-    kafka_ca_file: str = Field(
-        "",
-        description="File of the authorities (PEM) that sign the brokers' certificates; without "
-        "it, the usual ones",
-    )
-    kafka_cert_file: str = Field(
-        "", description="File of this process's certificate chain (PEM), for brokers that ask"
-    )
-    kafka_key_file: str = Field("", description="File of the certificate's private key (PEM)")
-    kafka_key_password: str = Field("", description="The password of that file, if it has one")
-    kafka_sasl: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
-        "",
-        description="By what this process proves its account at Kafka: PLAIN, SCRAM-SHA-256, "
-        "SCRAM-SHA-512 or OAUTHBEARER; empty: it has none",
-    )
-    kafka_user: str = Field("", description="The account; with OAUTHBEARER, the client's id")
-    kafka_password: str = Field("", description="Its password; with OAUTHBEARER, its secret")
-    kafka_token_url: str = Field(
-        "", description="With OAUTHBEARER: where tokens are given for client credentials (https)"
-    )
-    kafka_token_scope: str = Field("", description="With OAUTHBEARER: the scope that is asked for")
+    kafka: str
+    """Kafka: host:port[,host:port]."""
+    kafka_tls: bool = False
+    """Whether Kafka is spoken to by TLS: true or false."""
+    kafka_ca_file: str = ""
+    """File of the authorities (PEM) that sign the brokers' certificates; without it, the usual
+    ones."""
+    kafka_cert_file: str = ""
+    """File of this process's certificate chain (PEM), for brokers that ask."""
+    kafka_key_file: str = ""
+    """File of the certificate's private key (PEM)."""
+    kafka_key_password: str = ""
+    """The password of that file, if it has one."""
+    kafka_sasl: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = ""
+    """By what this process proves its account at Kafka: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or
+    OAUTHBEARER; empty: it has none."""
+    kafka_user: str = ""
+    """The account; with OAUTHBEARER, the client's id."""
+    kafka_password: str = ""
+    """Its password; with OAUTHBEARER, its secret."""
+    kafka_token_url: str = ""
+    """With OAUTHBEARER: where tokens are given for client credentials (https)."""
+    kafka_token_scope: str = ""
+    """With OAUTHBEARER: the scope that is asked for."""
 
     @field_validator("kafka_token_url")
     @classmethod

@@ -77,7 +77,7 @@ class OmittedRecord(Struct, frozen=True):
     ids: tuple[str, ...]
 
 
-Record = OrderRecord | WatermarkRecord | OmittedRecord
+LogRecord = OrderRecord | WatermarkRecord | OmittedRecord
 
 
 def encode_order_record(record: OrderRecord) -> tuple[bytes, list[tuple[str, bytes]]]:
@@ -135,7 +135,7 @@ def parse_sent(raw: bytes) -> tuple[bytes, int]:
     return match[1], int(match[2])
 
 
-def decode_record(value: bytes | None, headers: Headers) -> Record:
+def decode_record(value: bytes | None, headers: Headers) -> LogRecord:
     """Read a record of `order-events`.
 
     The JSON lines are not parsed: what is inside is the client's to check.

@@ -51,7 +51,7 @@ class Will:
     retain: bool = True
 
 
-class Connection:
+class BrokerConnection:
     """A connection to a broker; the broker forgets its subscriptions when it ends.
 
     Args:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from client_sdk.contract.errors import RecordError
 from client_sdk.contract.json_decoding import decode
 
-Kind = Literal["token", "session", "subject"]
+RevocationKind = Literal["token", "session", "subject"]
 MAX_RECORD_BYTES: Final = 4096
 _HASH_BYTES: Final = 18
 
@@ -23,7 +23,7 @@ _HASH_BYTES: Final = 18
 class Revocation(Struct, frozen=True):
     """One token, one session, or all that a subject was given until a moment."""
 
-    kind: Kind
+    kind: RevocationKind
     key: str
     """What `key_of` makes of its name."""
     before: int = 0
@@ -33,7 +33,7 @@ class Revocation(Struct, frozen=True):
 _decoder: Final = msgspec.json.Decoder(Revocation)
 
 
-def key_of(kind: Kind, name: str) -> str:
+def key_of(kind: RevocationKind, name: str) -> str:
     """What a revoked name is compared by: a hash; of a subject the subject itself."""
     if kind == "subject":
         return name

@@ -26,25 +26,28 @@ class FromEnvironment(BaseSettings):
     """What is read from the variables that begin with YABAM_."""
 
     model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
+        env_prefix="YABAM_",
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
 
 class PartitionSettings(FromEnvironment):
     """How the events are shared out."""
 
-    partitions: int = Field(4, ge=1, le=10_000, description="Partitions of the events topic")
+    partitions: int = Field(4, ge=1, le=10_000)
+    """Partitions of the events topic."""
 
 
 class StreamNodeSettings(PartitionSettings):
     """Which event server carries which partitions."""
 
-    stream_nodes: dict[str, list[int]] = Field(
-        {},
-        description="Where event servers share out the partitions: the stream URL of each with the "
-        'partitions that it carries, as JSON such as {"https://a/v1/stream": [0, 1]}; at Core it '
-        "goes before YABAM_STREAM_URL",
-    )
+    stream_nodes: dict[str, list[int]] = Field({})
+    """Where event servers share out the partitions: the stream URL of each with the partitions that
+    it carries, as JSON such as {"https://a/v1/stream": [0, 1]}; at Core it goes before
+    YABAM_STREAM_URL."""
 
     @field_validator("stream_nodes")
     @classmethod
@@ -57,37 +60,27 @@ class StreamNodeSettings(PartitionSettings):
 class EventsTopicSettings(FromEnvironment):
     """What the topic of the events is called."""
 
-    events_topic: str = Field(
-        "order-events", description="The topic that the relay writes and event servers read"
-    )
+    events_topic: str = "order-events"
+    """The topic that the relay writes and event servers read."""
 
 
 class SideTopicSettings(FromEnvironment):
     """What the topics beside it are called, by which Core and event servers tell each other."""
 
-    messages_topic: str = Field(
-        "channel-messages",
-        description="The topic of the short messages between sockets; nothing in it is kept",
-    )
-    receipts_topic: str = Field(
-        "device-receipts",
-        description="The topic of what devices have received, from event servers to Core",
-    )
-    revocations_topic: str = Field(
-        "token-revocations",
-        description="The topic by which event servers learn which tokens are revoked",
-    )
+    messages_topic: str = "channel-messages"
+    """The topic of the short messages between sockets; nothing in it is kept."""
+    receipts_topic: str = "device-receipts"
+    """The topic of what devices have received, from event servers to Core."""
+    revocations_topic: str = "token-revocations"
+    """The topic by which event servers learn which tokens are revoked."""
 
 
 class DeviceTopicSettings(FromEnvironment):
     """What the topics of devices are called."""
 
-    devices_inbound_topic: str = Field(
-        "devices.inbound", description="The topic that brings what devices say"
-    )
-    devices_outbound_topic: str = Field(
-        "devices.outbound", description="The topic that tells devices what was kept"
-    )
-    devices_dlq_topic: str = Field(
-        "devices.dead-letter", description="Where messages of devices go that cannot be applied"
-    )
+    devices_inbound_topic: str = "devices.inbound"
+    """The topic that brings what devices say."""
+    devices_outbound_topic: str = "devices.outbound"
+    """The topic that tells devices what was kept."""
+    devices_dlq_topic: str = "devices.dead-letter"
+    """Where messages of devices go that cannot be applied."""

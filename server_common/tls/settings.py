@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server_common.tls.validity import Validity
@@ -19,15 +19,18 @@ class ServerTlsSettings(BaseSettings):
     """Who a process is to those who connect to it."""
 
     model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
+        env_prefix="YABAM_",
+        extra="ignore",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
 
-    tls_cert: str = Field(
-        "",
-        description="File of this process's certificate chain (PEM); with it its port speaks TLS "
-        "and nothing else",
-    )
-    tls_key: str = Field("", description="File of the certificate's private key (PEM)")
+    tls_cert: str = ""
+    """File of this process's certificate chain (PEM); with it its port speaks TLS and nothing
+    else."""
+    tls_key: str = ""
+    """File of the certificate's private key (PEM)."""
 
     @property
     def certificate(self) -> tuple[str, str] | None:

@@ -30,7 +30,7 @@ import asyncpg
 from core_api.orders.admission import OpenLimits
 from core_api.orders.channel_entries import LogWrite, Views, log_write_of
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Target, Transition, place, transition
-from core_api.orders.writes import KeyClaim, Write
+from core_api.orders.writes import KeyClaim, OrderWrite
 from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import Pool, open_pool
 from deploy.local.postgres import EmbeddedPostgres
@@ -48,7 +48,7 @@ _NEXT: Final[dict[str, Target]] = {
     "preparing": "ready",
 }
 
-WriteEach: TypeAlias = Callable[[Sequence[Write]], Awaitable[tuple[None, list[Any]]]]
+WriteEach: TypeAlias = Callable[[Sequence[OrderWrite]], Awaitable[tuple[None, list[Any]]]]
 
 
 class Load:
@@ -58,20 +58,20 @@ class Load:
         self._chance = random.Random(5)
         self._steppable: list[LogWrite] = []
 
-    def orders(self, count: int) -> list[Write]:
+    def orders(self, count: int) -> list[OrderWrite]:
         """New orders with two items, of random stores and tables."""
         return [self._order() for _ in range(count)]
 
-    def steps(self, count: int) -> list[Write]:
+    def steps(self, count: int) -> list[OrderWrite]:
         """The next steps of orders that were written; fewer if there are not so many."""
         taken, self._steppable = self._steppable[:count], self._steppable[count:]
         return [self._step(rows) for rows in taken]
 
-    def written(self, writes: Sequence[Write]) -> None:
+    def written(self, writes: Sequence[OrderWrite]) -> None:
         """These stand in the database."""
         self._steppable += [w.rows for w in writes if w.rows.change.after.status in _NEXT]
 
-    def _order(self) -> Write:
+    def _order(self) -> OrderWrite:
         chance = self._chance
         items = [NewItem("Gimbap", 2, 3500), NewItem("Tteokbokki", 1, 5000)]
         store, table = str(chance.randrange(_STORES)), str(chance.randrange(_TABLES))
@@ -80,16 +80,16 @@ class Load:
         made = place(command, order_id=str(uuid.uuid4()), placed_by=subject, now=datetime.now(UTC))
         return _write(log_write_of(made, None, subject), subject, 201, 0)
 
-    def _step(self, before: LogWrite) -> Write:
+    def _step(self, before: LogWrite) -> OrderWrite:
         order = before.change.after
         change = transition(order, Transition(_NEXT[order.status]), now=datetime.now(UTC))
         views = Views(before.owner_view, before.table_view)
         return _write(log_write_of(change, views, "owner"), "owner", 200, None)
 
 
-def _write(rows: LogWrite, subject: str, status: int, rules: int | None) -> Write:
+def _write(rows: LogWrite, subject: str, status: int, rules: int | None) -> OrderWrite:
     claim = KeyClaim(subject, str(uuid.uuid4()), bytes(32), status, rows.owner_view)
-    return Write(rows, int(rows.change.after.store_id) % _SHARDS, claim, rules)
+    return OrderWrite(rows, int(rows.change.after.store_id) % _SHARDS, claim, rules)
 
 
 def _writer(pool: Pool) -> WriteEach:

@@ -19,9 +19,9 @@ from starlette.routing import Route
 
 from core_api.api.handlers.ops_handlers import Day
 from core_api.dashboard.alerts import Spells
-from core_api.dashboard.figures import Figures, History, Round
+from core_api.dashboard.figures import Figures, Round, RoundHistory
 from core_api.dashboard.points import Point
-from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading, Series
+from core_api.dashboard.processes import BusyChannel, ProcessKind, ProcessReading, Series
 from core_api.dashboard.sampler import Welcome
 from core_api.dashboard.waiting import Acknowledged, Contact, LateStore, Overview, Waiting
 from core_api.pages.files import own_files
@@ -37,7 +37,7 @@ _PUSHES: Final = "yabam_events_push_seconds_bucket"
 
 
 def process(
-    name: str, kind: Kind, down: str = "", unready: str = "", **values: float
+    name: str, kind: ProcessKind, down: str = "", unready: str = "", **values: float
 ) -> ProcessReading:
     """A process's reading; `down` and `unready` say why it is so."""
     series: dict[str, Series] = {metric: {(): value} for metric, value in values.items()}
@@ -60,7 +60,7 @@ def figures_of(
     overview = Overview(
         at, outbox, {"live": 181, "polling": 6, "offline": 2}, late or [], acknowledged or {}
     )
-    history = History(Spells())
+    history = RoundHistory(Spells())
     pushes = {("0.025",): 0.0, ("0.1",): 0.0, ("+Inf",): 0.0}
     first = [_pushed(one, pushes) for one in readings]
     history.figures(Round(0.0, at_ms - minutes * 60_000, first, overview, ""))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs
@@ -23,41 +25,51 @@ _NEVER_MS: Final = 10**9
 _PATIENCE: Final = "PATIENCE_MS = 4_000;"
 
 
+@cache
+def files_of(title: str, patience_ms: int) -> Mapping[str, File]:
+    """The files of a release whose script and other files say this title, made once for all tests.
+
+    Args:
+        title: the terminal's.
+        patience_ms: so long the worker waits for a page that it has a copy of.
+    """
+    with tempfile.TemporaryDirectory(prefix="yabam-release-") as name:
+        folder = Path(name)
+        for part in ("terminal", "table", "ops", "shared"):
+            shutil.copytree(FOLDERS[""] / part, folder / part)
+        _change(folder / "terminal/offline/worker.js", _PATIENCE, f"PATIENCE_MS = {patience_ms};")
+        _change(folder / "terminal/texts.js", '"Store terminal"', f'"{title}"')
+        named = '"short_name": "Yabam"', f'"short_name": "{title}"'
+        _change(folder / "terminal/app.webmanifest", *named)
+        with (folder / "shared/icon.svg").open("a") as icon:
+            icon.write(f"<!-- {title} -->\n")
+        return read_files({**FOLDERS, "": folder})
+
+
+def _change(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
 class Releases:
     """What answers at one address while Cores of several releases come and go.
 
     Args:
-        folder: an empty one, for their files.
         patience_ms: so long the worker waits for a page that it has a copy of.
     """
 
-    def __init__(self, folder: Path, patience_ms: int = _NEVER_MS) -> None:
-        self._folder = folder
-        self._files: dict[str, dict[str, File]] = {}
+    def __init__(self, patience_ms: int = _NEVER_MS) -> None:
+        self._patience_ms = patience_ms
+        self._files: dict[str, Mapping[str, File]] = {}
         self._apps: dict[str, ASGIApp] = {}
         self._now = ""
         self._instead: ASGIApp | None = None
         self._held: dict[str, asyncio.Event] = {}
-        for name in ("terminal", "table", "ops", "shared"):
-            shutil.copytree(FOLDERS[""] / name, folder / name)
-        worker = folder / "terminal/offline/worker.js"
-        assert _PATIENCE in worker.read_text()
-        worker.write_text(worker.read_text().replace(_PATIENCE, f"PATIENCE_MS = {patience_ms};"))
 
     def release(self, title: str) -> None:
         """From now on Core is of another release, whose script and other files say so."""
-        texts = (FOLDERS[""] / "terminal/texts.js").read_text()
-        (self._folder / "terminal/texts.js").write_text(
-            texts.replace('"Store terminal"', f'"{title}"')
-        )
-        icon = (FOLDERS[""] / "shared/icon.svg").read_text()
-        (self._folder / "shared/icon.svg").write_text(f"{icon}<!-- {title} -->\n")
-        manifest = (FOLDERS[""] / "terminal/app.webmanifest").read_text()
-        (self._folder / "terminal/app.webmanifest").write_text(
-            manifest.replace('"short_name": "Yabam"', f'"short_name": "{title}"')
-        )
-        files = read_files({**FOLDERS, "": self._folder})
-        self._files[title] = files
+        files = self._files[title] = files_of(title, self._patience_ms)
         self._apps[title] = Starlette(routes=Pages(files, []).routes())
         self._now, self._instead = title, None
 

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
@@ -45,6 +45,7 @@ _OF_ITS_OWN: Final = (
     "Chrome currently does not support the Push API in incognito mode",
 )
 """How that begins which a browser says of its own."""
+_AT_ONCE: Final = 8
 _stores = count(1)
 PAGES_GROUP: Final = pytest.mark.xdist_group("browser-pages")
 PAGES: Final = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.slow, PAGES_GROUP]
@@ -229,6 +230,17 @@ class Store:
         answer.raise_for_status()
         (channel,) = answer.json()["channels"]
         return list(channel["snapshot"]["orders"])
+
+
+async def several_at_once(work: Callable[[int], Awaitable[object]], numbers: Iterable[int]) -> None:
+    """Do the work for each of these numbers, for a few of them at the same time."""
+    left = iter(numbers)
+
+    async def one_after_the_other() -> None:
+        for number in left:
+            await work(number)
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(_AT_ONCE)))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from core_api.dashboard.figures import Figures
 from core_api.dashboard.waiting import Contact, LateStore
-from tests.browser.accessibility import SIDEWAYS, violations
+from tests.browser.accessibility import SCHEMES, SIDEWAYS, shots, violations_in
 from tests.browser.ops_desk import (
     NOW_MS,
     OpsDesk,
@@ -252,27 +252,26 @@ class TestLooks:
             mark = await verdict(page).evaluate("(e) => getComputedStyle(e, '::before').content")
             assert mark == '"✓ "'
 
-    @pytest.mark.parametrize("scheme", ["light", "dark"])
-    @pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
+    @pytest.mark.parametrize("locale", SCHEMES)
     async def test_axe_finds_nothing_wrong(
-        self, desk: OpsDesk, browser: Browser, locale: str, scheme: Any
+        self, desk: OpsDesk, browser: Browser, locale: str
     ) -> None:
+        schemes = SCHEMES[locale]
         desk.grafana = "https://grafana.example"
         async with looking(desk, browser, SIZES[1280], locale) as page:
-            await page.emulate_media(color_scheme=scheme)
-            found = {"well": await violations(page)}
+            found = {"well": await violations_in(page, schemes)}
             desk.show(with_faults())
             await expect(page.locator("#late tbody tr")).to_have_count(3)
-            found["faults"] = await violations(page)
-            await page.screenshot(path=SHOTS / f"ops-axe-{locale}-{scheme}.png", full_page=True)
+            found["faults"] = await violations_in(page, schemes)
+            await shots(page, f"ops-axe-{locale}", schemes, full_page=True)
             await page.set_viewport_size({"width": 360, "height": 740})
-            found["phone"] = await violations(page)
+            found["phone"] = await violations_in(page, schemes)
             desk.go_away()
             await expect(page.locator("#ops")).to_have_class("stale")
-            found["stale"] = await violations(page)
+            found["stale"] = await violations_in(page, schemes)
             await page.goto(f"{desk.url}/runbook#kafka")
-            found["runbook"] = await violations(page)
-        assert found == {state: [] for state in found}
+            found["runbook"] = await violations_in(page, schemes)
+        assert found == {state: {"light": [], "dark": []} for state in found}
 
 
 def unreceived(store: str) -> LateStore:

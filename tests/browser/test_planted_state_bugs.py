@@ -14,7 +14,7 @@ from playwright.async_api import Page
 from tests.browser.module_page import MODULE, TESTS, ModulePage, chromium, served
 from tests.conformance import cases, subject
 from tests.conformance.cases import Json
-from tests.conformance.random_state import state_case
+from tests.conformance.random_state import state_play
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("differential")]
 
@@ -140,8 +140,8 @@ async def page() -> AsyncIterator[Page]:
 @pytest.fixture(scope="module")
 def right() -> list[tuple[Json, Json]]:
     """The cases, each with what Python says to it."""
-    made = [*cases.cases("state"), *(state_case(f"planted {n}") for n in range(CASES))]
-    return [(case, subject.answer("state", case)) for case in made]
+    given = [(case, subject.answer("state", case)) for case in cases.cases("state")]
+    return given + [state_play(f"planted {n}") for n in range(CASES)]
 
 
 @pytest.mark.parametrize(("file", "good", "bad"), PLANTED.values(), ids=list(PLANTED))

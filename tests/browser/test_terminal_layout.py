@@ -10,7 +10,16 @@ from typing import Any, Final
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.restaurant import PAGES, Store, card, device, opened, shot, still
+from tests.browser.restaurant import (
+    PAGES,
+    Store,
+    card,
+    device,
+    opened,
+    several_at_once,
+    shot,
+    still,
+)
 
 pytestmark = PAGES
 
@@ -181,18 +190,23 @@ async def test_the_search_shows_its_whole_hint(store: Store, browser: Browser, w
 async def test_the_oldest_and_the_newest_are_one_press_away(
     store: Store, browser: Browser, size: str
 ) -> None:
-    orders = [await store.place(**meal(number)) for number in range(120)]
+    async def place(number: int) -> dict[str, Any]:
+        return await store.place(**meal(number))
+
+    oldest = await place(0)
+    await several_at_once(place, range(1, 119))
+    newest = await place(119)
     async with device(browser, SCREENS[size], touch=True) as owner:
         terminal = await opened(owner, store.terminal_url)
         await expect(terminal.locator(".card")).to_have_count(120)
         new = terminal.locator('.column[data-column="new"]')
         await expect(new.locator(".below")).to_contain_text("more below")
         await new.get_by_role("button", name="To the newest").click()
-        await expect(card(terminal, orders[-1])).to_be_in_viewport(ratio=0.9)
+        await expect(card(terminal, newest)).to_be_in_viewport(ratio=0.9)
         await expect(new.locator(".below")).to_be_hidden()
         await expect(new.locator(".above")).to_contain_text("more above")
         await new.get_by_role("button", name="To the oldest").click()
-        await expect(card(terminal, orders[0])).to_be_in_viewport(ratio=0.9)
+        await expect(card(terminal, oldest)).to_be_in_viewport(ratio=0.9)
 
 
 @pytest.mark.parametrize("size", SCREENS)

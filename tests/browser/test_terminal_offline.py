@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -90,9 +89,9 @@ async def test_it_opens_without_a_network_and_sends_what_was_pressed_when_there_
 
 
 async def test_a_new_release_is_there_at_the_next_start_and_is_the_copy_from_then_on(
-    browser: Browser, tmp_path: Path
+    browser: Browser,
 ) -> None:
-    releases = Releases(tmp_path)
+    releases = Releases()
     releases.release("The first")
     async with running(releases) as url, device(browser, workers="allow") as owner:
         terminal = await owner.new_page()
@@ -113,9 +112,9 @@ async def test_a_new_release_is_there_at_the_next_start_and_is_the_copy_from_the
 
 
 async def test_a_page_that_comes_late_is_shown_from_its_copy_and_is_the_copy_of_the_next_start(
-    browser: Browser, tmp_path: Path
+    browser: Browser,
 ) -> None:
-    releases = Releases(tmp_path, patience_ms=1)
+    releases = Releases(patience_ms=1)
     releases.release("The first")
     async with running(releases) as url, device(browser, workers="allow") as owner:
         terminal = await owner.new_page()
@@ -133,9 +132,9 @@ async def test_a_page_that_comes_late_is_shown_from_its_copy_and_is_the_copy_of_
 
 
 async def test_pages_of_two_releases_that_come_at_once_leave_one_copy_with_all_its_files(
-    browser: Browser, tmp_path: Path
+    browser: Browser,
 ) -> None:
-    releases = Releases(tmp_path)
+    releases = Releases()
     releases.release("The first")
     async with running(releases) as url, device(browser, workers="allow") as owner:
         first, second, third = [await owner.new_page() for _ in range(3)]
@@ -169,9 +168,9 @@ async def leads_to_login(scope: Scope, receive: Receive, send: Send) -> None:
     ids=["a page", "a redirect", "401", "403"],
 )
 async def test_a_sign_in_that_a_proxy_wants_is_shown_and_never_kept(
-    proxy: ASGIApp, browser: Browser, tmp_path: Path
+    proxy: ASGIApp, browser: Browser
 ) -> None:
-    releases = Releases(tmp_path)
+    releases = Releases()
     releases.release("The first")
     async with running(releases) as url, device(browser, workers="allow") as owner:
         terminal = await owner.new_page()
@@ -185,10 +184,8 @@ async def test_a_sign_in_that_a_proxy_wants_is_shown_and_never_kept(
         await expect(terminal.locator("#sign-in h1")).to_have_text("The first")
 
 
-async def test_a_page_to_which_a_redirect_leads_opens_without_a_network(
-    browser: Browser, tmp_path: Path
-) -> None:
-    releases = Releases(tmp_path)
+async def test_a_page_to_which_a_redirect_leads_opens_without_a_network(browser: Browser) -> None:
+    releases = Releases()
     releases.release("The first")
 
     async def led(scope: Scope, receive: Receive, send: Send) -> None:
@@ -210,10 +207,8 @@ async def test_a_page_to_which_a_redirect_leads_opens_without_a_network(
         await expect(title).to_have_text("The first")
 
 
-async def test_the_menu_is_the_copy_while_a_proxy_finds_no_core(
-    browser: Browser, tmp_path: Path
-) -> None:
-    releases = Releases(tmp_path)
+async def test_the_menu_is_the_copy_while_a_proxy_finds_no_core(browser: Browser) -> None:
+    releases = Releases()
     releases.release("The first")
     async with running(releases) as url, device(browser, workers="allow") as owner:
         terminal = await owner.new_page()

@@ -17,7 +17,7 @@ from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
-from core_api.push.messages import Told
+from core_api.push.messages import PushMessage
 from tests.browser.restaurant import PAGES, Site, Store, device, opened, shot, still
 from tests.push_service import Browser as PushedBrowser
 
@@ -254,7 +254,11 @@ async def test_a_push_is_a_notification_with_the_number_of_orders_in_the_place_o
                 };
             }"""
         )
-        for told in (Told("12", 1, "en"), Told("12", 3, "en"), Told("12", 3, "ko")):
+        for told in (
+            PushMessage("12", 1, "en"),
+            PushMessage("12", 3, "en"),
+            PushMessage("12", 3, "ko"),
+        ):
             await push(terminal, told)
         async with asyncio.timeout(20):
             while len(shown := await worker.evaluate("shown")) < 3:  # noqa: ASYNC110

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from playwright.async_api import Browser, expect
 
-from tests.browser.restaurant import PAGES, Store, card, device, opened, shot, still
+from tests.browser.restaurant import (
+    PAGES,
+    Store,
+    card,
+    device,
+    opened,
+    several_at_once,
+    shot,
+    still,
+)
 
 pytestmark = PAGES
 
@@ -88,9 +99,14 @@ async def test_an_order_of_this_morning_is_found_and_taken_back(
 ) -> None:
     async with device(browser, (1280, 800)) as owner:
         # Their end is what no terminal has seen, as that of a tablet that was bought today.
-        orders = [await store.place(table_id=str(table)) for table in range(1, 41)]
-        for order in orders:
+        orders: list[dict[str, Any]] = []
+
+        async def place_and_reject(table: int) -> None:
+            order = await store.place(table_id=str(table))
             await store.step(order, "rejected", reason="Too busy")
+            orders.append(order)
+
+        await several_at_once(place_and_reject, range(1, 41))
         terminal = await opened(owner, store.terminal_url)
         await expect(terminal.locator(".card")).to_have_count(0)
         await terminal.keyboard.press("h")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import brotli
 import httpx
@@ -13,8 +13,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from core_api.pages.files import own_files
-from tests.browser.accessibility import violations
-from tests.browser.restaurant import PAGES, SOON_MS, Store, card, device, opened, shot
+from tests.browser.accessibility import SCHEMES, shots, violations_in
+from tests.browser.restaurant import PAGES, SOON_MS, Store, card, device, opened
 from tests.serving import Listener
 
 pytestmark = PAGES
@@ -138,10 +138,9 @@ async def test_the_terminal_is_seen_before_its_scripts_have_come(
         await other.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("locale", ["ko-KR", "en-US"])
+@pytest.mark.parametrize("locale", SCHEMES)
 async def test_axe_finds_nothing_wrong_in_what_is_seen_before_the_scripts_have_come(
-    store: Store, browser: Browser, locale: str, scheme: Any
+    store: Store, browser: Browser, locale: str
 ) -> None:
     page = own_files()["terminal/index.html"].body
     shell = page.index(b"//! terminal/texts.js")
@@ -149,14 +148,14 @@ async def test_axe_finds_nothing_wrong_in_what_is_seen_before_the_scripts_have_c
     async with slow_line(SlowLine(page, shell)) as url, device(browser, locale=locale) as owner:
         for state, link in (("board", f"{url}#token={store.owner}"), ("sign-in", url)):
             opening = await owner.new_page()
-            await opening.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             await opening.goto(link, wait_until="commit")
             await opening.evaluate(_PAINTED)
             await expect(opening.locator("#opening-mode")).not_to_be_empty()
-            found[state] = await violations(opening)
-            await shot(opening, f"terminal-opening-{state}-{locale}-{scheme}")
+            found[state] = await violations_in(opening, SCHEMES[locale])
+            await shots(opening, f"terminal-opening-{state}-{locale}", SCHEMES[locale])
             await opening.close()
-    assert found == {"board": [], "sign-in": []}
+    nothing: dict[str, list[str]] = {"light": [], "dark": []}
+    assert found == {"board": nothing, "sign-in": nothing}
 
 
 async def test_core_is_asked_before_the_board_has_come_and_its_answer_is_on_the_board(

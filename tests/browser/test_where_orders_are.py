@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import httpx
@@ -48,6 +49,17 @@ async def test_an_order_on_the_screen_counts_as_seen(store: Store, browser: Brow
     async with device(browser) as owner:
         await opened(owner, store.terminal_url)
         await until_it_is(store, await store.place(), "seen")
+
+
+async def test_core_is_told_how_the_terminal_receives_what_it_tells_of(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        async with terminal.expect_request("**/v1/receipts") as telling:
+            await store.place()
+        headers = await (await telling.value).all_headers()
+    assert re.fullmatch(r"terminal-[0-9a-f]{12}; mode=live; pending=0", headers["yabam-device"])
 
 
 async def test_an_order_that_nobody_can_see_is_only_received(

@@ -43,6 +43,7 @@ from tests.chaos.proof import Ledger
 from tests.chaos.wire import FaultProxy
 from tests.drilled_postgres import DrilledPostgres
 from tests.kafka_cluster import KafkaCluster
+from tests.parts import FETCH_WAIT
 
 DATABASE: Final = "yabam"
 _STARTED_WITHIN_S: Final = 240.0
@@ -283,8 +284,7 @@ class Site:
             kafka = f"{LOOPBACK}:{self.kafka_wire.port}"
             events_kafka = f"{LOOPBACK}:{self.events_kafka_wire.port}"
         else:
-            # The embedded broker answers a waiting fetch only when its time is up.
-            settings["YABAM_EVENTS_FETCH_WAIT_MS"] = "10"
+            settings |= FETCH_WAIT
         stack = Stack(
             Addresses(database_through(self.database_wire), kafka, ports=self._ports),
             _KEYS,

@@ -172,13 +172,15 @@ class FaultProxy:
         try:
             while True:
                 data = await reader.read(_CHUNK)
-                due = asyncio.get_running_loop().time() + self.latency_s
-                putting = asyncio.ensure_future(queue.put((due, data)))
-                await asyncio.wait({putting, sending}, return_when=asyncio.FIRST_COMPLETED)
-                if sending.done():
-                    putting.cancel()
-                    break
-                if not data:
+                chunk = asyncio.get_running_loop().time() + self.latency_s, data
+                if queue.full():
+                    putting = asyncio.ensure_future(queue.put(chunk))
+                    await asyncio.wait({putting, sending}, return_when=asyncio.FIRST_COMPLETED)
+                    if sending.done():
+                        putting.cancel()
+                elif not sending.done():
+                    queue.put_nowait(chunk)
+                if sending.done() or not data:
                     break
             await sending
         finally:

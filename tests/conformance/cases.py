@@ -87,6 +87,11 @@ def filled(of: str, case: Json) -> Json:
     return case
 
 
+def as_told(value: Json) -> Json:
+    """The value as it looks after a journey as JSON: tuples are lists."""
+    return json.loads(json.dumps(value))
+
+
 def order(short: Json) -> Json:
     """An order."""
     return ORDER | short

@@ -22,7 +22,7 @@ from client_sdk.contract.errors import StateError
 from client_sdk.contract.order import Order, decode_order
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.text import time_text
-from client_sdk.state.orders.command_queue import CommandQueue, Settlement
+from client_sdk.state.orders.command_queue import CommandQueue, CommandSettlement
 from client_sdk.state.orders.commands import (
     CommandRequest,
     CommandWish,
@@ -160,7 +160,7 @@ class CommandsSubject:
         found = None if stands is None else decode_order(json.dumps(order(stands)))
         return self._settle(self.queue.refused(problem, found), step)
 
-    def _settle(self, settlement: Settlement, step: Json) -> Json:
+    def _settle(self, settlement: CommandSettlement, step: Json) -> Json:
         self._store.write(settlement.writes)
         order = settlement.order
         listed = order is not None and order.id in self._listed

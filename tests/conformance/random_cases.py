@@ -21,9 +21,9 @@ _KINDS: Final = ("unreachable", "busy", "unauthorized", "token", "ticket", "refu
 _PAUSES: Final = (0.0, 0.01, 0.3, 0.9, 1.0, 5.0, 14.0, 31.0, 70.0, -3.0)
 
 
-def machine_case(seed: str) -> Json:
-    """A schedule for the machine."""
-    return _Play(seed).case()
+def machine_play(seed: str) -> tuple[Json, Json]:
+    """A schedule for the machine, and what the Python machine said to it while it was made."""
+    return _Play(seed).played()
 
 
 class _Play:
@@ -52,18 +52,20 @@ class _Play:
     def _positions(self) -> Mapping[str, int | None]:
         return self._subject.machine.positions.all
 
-    def case(self) -> Json:
-        steps = []
+    def played(self) -> tuple[Json, Json]:
+        steps, said = [], []
         for n in range(INPUTS):
             told = {"type": "Start"} if n == 0 else self._something()
             step = cases.filled("machine", {"steps": [{"now": self._now, "input": told}]})["steps"][
                 0
             ]
             steps.append(step)
-            for command in self._subject.step(step["input"], self._now)["commands"]:
+            said.append(self._subject.step(step["input"], self._now))
+            for command in said[-1]["commands"]:
                 self._notice(command)
             self._pass_time()
-        return self._case | {"steps": steps}
+        answer = {"steps": said, "end": self._subject.end()}
+        return self._case | {"steps": steps}, cases.as_told(answer)
 
     def _notice(self, command: Json) -> None:
         match command["type"]:

@@ -15,7 +15,7 @@ import msgspec
 
 from client_sdk.contract.order import Order
 from core_api.errors import CoreError
-from tests.conformance.cases import Json
+from tests.conformance.cases import Json, as_told
 from tests.conformance.commands_subject import CommandsSubject
 from tests.unit.client_sdk.state.order_core import NOW, OrderCore
 
@@ -25,9 +25,9 @@ _STEPS: Final = ("accepted", "rejected", "preparing", "ready", "served", "paid",
 _NOTES: Final = ("", "hot", "김밥\u2028", "no \x1f nuts")
 
 
-def command_case(seed: str) -> Json:
-    """A schedule for the queue of commands."""
-    return _Play(seed).case()
+def command_play(seed: str) -> tuple[Json, Json]:
+    """A schedule for the queue of commands, and what the Python queue said to it meanwhile."""
+    return _Play(seed).played()
 
 
 class _Play:
@@ -37,12 +37,13 @@ class _Play:
         self._core = OrderCore()
         self._subject = CommandsSubject()
         self._steps: list[Json] = []
+        self._said: list[Json] = []
         self._request: Any = None
         self._now = NOW
         self._log = "A"
 
-    def case(self) -> Json:
-        """The whole schedule."""
+    def played(self) -> tuple[Json, Json]:
+        """The whole schedule, and what was said to each of its steps."""
         self._tell({"follow": self._log})
         for _ in range(2):
             self._core.placed(STORE)
@@ -53,11 +54,12 @@ class _Play:
         )  # fmt: skip
         while len(self._steps) < INPUTS:
             self._random.choice(moves)()
-        return {"name": self._seed, "steps": self._steps}
+        return {"name": self._seed, "steps": self._steps}, as_told(self._said)
 
     def _tell(self, step: Json) -> Json:
         self._steps.append(step)
-        return self._subject.step(step)["result"]
+        self._said.append(self._subject.step(step))
+        return self._said[-1]["result"]
 
     def _make(self) -> None:
         random = self._random

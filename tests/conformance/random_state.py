@@ -14,7 +14,7 @@ import msgspec
 
 from client_sdk.contract.state.document import Document
 from client_sdk.machine.sequencing import DocumentReset
-from tests.conformance.cases import Json
+from tests.conformance.cases import Json, as_told
 from tests.conformance.state_subject import StateSubject
 from tests.unit.client_sdk.state.core_model import CoreModel
 
@@ -26,9 +26,9 @@ _TEXTS: Final = ("", "김밥", "a" * 30, "\u2028\x1f", "🍜")
 _LARGE: Final = 90
 
 
-def state_case(seed: str) -> Json:
-    """A schedule for the replica."""
-    return _Play(seed).case()
+def state_play(seed: str) -> tuple[Json, Json]:
+    """A schedule for the replica, and what the Python replica said to it while it was made."""
+    return _Play(seed).played()
 
 
 def patch_case(seed: str) -> Json:
@@ -121,12 +121,13 @@ class _Play:
             "steps": [],
         }
         self._subject = StateSubject(self._case)
+        self._said: list[Json] = []
         self._answers: list[tuple[int, int, Json]] = []
         self._seq: int | None = None
         self._epoch = ""
 
-    def case(self) -> Json:
-        """The schedule."""
+    def played(self) -> tuple[Json, Json]:
+        """The schedule, and what was said to each of its steps."""
         acts = [
             *[self._edit] * 6, *[self._send] * 5, *[self._hear] * 5, *[self._event] * 8,
             *[self._load] * 4, *[self._write] * 3, self._lose, self._reset, self._restart,
@@ -135,11 +136,12 @@ class _Play:
         ]  # fmt: skip
         while len(self._case["steps"]) < INPUTS:
             self._random.choice(acts)()
-        return self._case
+        return self._case, as_told(self._said)
 
     def _tell(self, step: Json) -> Json:
         self._case["steps"].append(step)
-        return self._subject.step(step)
+        self._said.append(self._subject.step(step))
+        return self._said[-1]
 
     def _wishes(self, most: int) -> Json:
         random = self._random

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.kafka.class_archive import ensure_class_archive
-from deploy.kafka.server import KafkaServer, class_archive, ensure_libs
+from deploy.kafka.server import KafkaServer, Member, class_archive, ensure_libs
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import PortTakenError
+from deploy.local.ports import PortTakenError, free_port
 
 BUILD = Path("build/kafka")
+META = "meta.properties"
 
 
 @pytest.fixture(
@@ -86,6 +88,13 @@ async def test_apache_kafka_keeps_its_records_through_a_kill(tmp_path: Path) -> 
     assert server.process.exit_status is not None
 
 
+def contents(node: KafkaServer) -> dict[str, Any]:
+    """The files of a node's folder: the settings of the one that says whose it is, and bytes."""
+    found: dict[str, Any] = {path.name: path.read_bytes() for path in node.log_folder.iterdir()}
+    lines = [line.partition("=") for line in found[META].decode().splitlines()]
+    return found | {META: {name: value for name, is_setting, value in lines if is_setting}}
+
+
 @pytest.fixture
 def other_libs(tmp_path: Path) -> Path:
     """The same jars, for which no classes are kept yet."""
@@ -95,16 +104,26 @@ def other_libs(tmp_path: Path) -> Path:
 
 
 @pytest.mark.kafka
-def test_an_archive_of_classes_that_does_not_fit_is_of_no_harm(
+def test_a_wrong_archive_of_classes_is_of_no_harm_and_a_copied_folder_is_as_the_tools(
     other_libs: Path, tmp_path: Path
 ) -> None:
     class_archive(other_libs).write_bytes(b"of another Java")
-    server = KafkaServer(tmp_path / "kafka", other_libs)
-    server.start()
-    try:
-        assert server.process.running
-    finally:
-        server.kill()
+    first, *others = [
+        KafkaServer(tmp_path / f"node-{number}", other_libs, member=Member(number, {number: port}))
+        for number, port in enumerate((free_port(), 1, 1), 1)
+    ]
+    first.prepare()
+    made = contents(first)
+    first.start()
+    first.kill()
+    ids = {made[META]["directory.id"]}
+    for node in others:
+        node.prepare()
+        copied = contents(node)
+        own = {"node.id": str(node.number), "directory.id": copied[META]["directory.id"]}
+        assert copied == made | {META: made[META] | own}
+        ids.add(own["directory.id"])
+    assert len(ids) == 3
 
 
 @pytest.mark.kafka

@@ -13,7 +13,7 @@ from deploy.local.ports import LOOPBACK, answers, free_port
 from deploy.mqtt.certificates import ensure_certificates
 from deploy.mqtt.rights import first_state
 from server_common.mqtt.broker import Broker, MqttError, MqttRefusedError
-from server_common.mqtt.connection import Connection
+from server_common.mqtt.connection import BrokerConnection
 from tests.deploy.ruled_mosquitto import ruled_mosquitto
 from tests.mqtt_parts import until
 
@@ -39,7 +39,7 @@ def ca_file(tmp_path: Path, port: int) -> Iterator[Path]:
 
 
 async def opened(broker: Broker) -> None:
-    connection = Connection(broker, "one")
+    connection = BrokerConnection(broker, "one")
     try:
         await connection.open()
     finally:

@@ -110,6 +110,12 @@ def test_what_is_installed_is_what_was_asked_for_and_answers(installed: tuple[st
     if extra:
         assert others > OF_THE_SDK
         assert "core" in commands
+        shown = run(
+            programs / "python",
+            "-c",
+            "from core_api.pages.runbook import own_runbook; print(own_runbook())",
+        )
+        assert '<h2 id="core-fails">' in shown
     else:
         assert others == OF_THE_SDK
         run(

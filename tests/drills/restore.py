@@ -31,6 +31,7 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
+from deploy.local.process import Starter, execute
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from tests.drilled_postgres import DrilledPostgres
 from tests.end_to_end.followers import Follower, orders_of
@@ -86,9 +87,17 @@ class Drill:
         folder: data, archive and logs; other users must be able to pass into it.
         kafka: started by who calls.
         orders: how many are placed in each of the three parts.
+        starter: makes the processes.
     """
 
-    def __init__(self, folder: Path, kafka: KafkaServer | EmbeddedBroker, orders: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kafka: KafkaServer | EmbeddedBroker,
+        orders: int,
+        *,
+        starter: Starter = execute,
+    ) -> None:
         self._folder = folder
         self._archive = folder / "archive"
         self._orders = orders
@@ -102,6 +111,7 @@ class Drill:
             _KEYS,
             folder,
             {"YABAM_RELAY_LEASE_S": "2"},
+            starter=starter,
         )
         owner = Caller("owner", "owner", frozenset({"1"}))
         self._token = token_keys({"local": _KEYS.token}, "local").sign(owner, 3600)

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.local.broker import EmbeddedBroker
 from tests.drills.restore import Drill
+from tests.forked import FORKED
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 
@@ -34,7 +35,7 @@ def broker(folder: Path) -> Iterator[EmbeddedBroker]:
 async def test_a_recovery_to_a_point_in_time_keeps_what_came_before_and_tells_every_client(
     folder: Path, broker: EmbeddedBroker
 ) -> None:
-    report = await Drill(folder, broker, orders=5).run()
+    report = await Drill(folder, broker, orders=5, starter=FORKED).run()
     assert report.wrong == []
     assert (report.kept, report.lost) == (10, 5)
     assert any("began in the database" in sign for sign in report.signs)

@@ -20,6 +20,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from deploy.mqtt.server import MosquittoServer
 from tests.drilled_postgres import DrilledPostgres
+from tests.forked import FORKED
 from tests.parts import migrated_database
 
 BUILD = Path("build/kafka")
@@ -71,7 +72,11 @@ class Installation(Stack):
         """Where clients look for the event server when a test puts a proxy there."""
         extra = {name: value.format(proxy=self.stream_port) for name, value in extra.items()}
         super().__init__(
-            Addresses(database, kafka, ports=free_ports()), self.keys, folder, topics | extra
+            Addresses(database, kafka, ports=free_ports()),
+            self.keys,
+            folder,
+            topics | extra,
+            starter=FORKED,
         )
 
     def token(self, role: Role, *stores: str) -> str:

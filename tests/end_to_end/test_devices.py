@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from client_sdk.shared_state.shared_state import SharedDocument
 from client_sdk.shared_state.yabam_client import YabamClient
 from server_common.devices.messages import Inbound, Outbound, decode_outbound, encode
-from server_common.devices.mqtt_topics import Kind
+from server_common.devices.mqtt_topics import MessageKind
 from tests.end_to_end.conftest import Installation
 
 pytestmark = [
@@ -53,7 +53,7 @@ class Gateway:
         await self._producer.stop()
         await self._consumer.stop()
 
-    async def say(self, kind: Kind, **payload: Any) -> None:
+    async def say(self, kind: MessageKind, **payload: Any) -> None:
         raw = msgspec.Raw(json.dumps(payload).encode())
         message = Inbound(STORE, BELL, kind, time.time_ns() // 1_000_000, raw)
         await self._producer.send_and_wait(self._inbound, encode(message), message.key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,20 @@ from tests.end_to_end.conftest import Installation, create_database
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka-load"), pytest.mark.slow]
 _WITHIN_S = 150
+
+
+@pytest.fixture(scope="module")
+def running(
+    kafka: KafkaServer, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """A system that runs already. Each load test has stores of its own, and breaks nothing."""
+    folder = tmp_path_factory.mktemp("running")
+    made = Installation(create_database(postgres), kafka.bootstrap, folder, {})
+    try:
+        made.start()
+        yield made
+    finally:
+        made.kill()
 
 
 async def load_test(
@@ -82,11 +97,11 @@ async def test_clients_and_streams_are_divided_where_a_process_may_open_few_file
 
 
 async def test_a_process_of_clients_that_dies_ends_it_with_a_plain_word(
-    stack: Installation, tmp_path: Path
+    running: Installation, tmp_path: Path
 ) -> None:
     async with child(
-        sys.executable, "-m", "deploy.load", "--out", str(tmp_path), "--core", stack.core_url,
-        "--keys", str(stack.folder / "keys.json"), "--clients", "4", "--stores", "2",
+        sys.executable, "-m", "deploy.load", "--out", str(tmp_path), "--core", running.core_url,
+        "--keys", str(running.folder / "keys.json"), "--clients", "4", "--stores", "2",
         "--ramp", "0", "--duration", "60",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     ) as process:  # fmt: skip
@@ -102,10 +117,10 @@ async def test_a_process_of_clients_that_dies_ends_it_with_a_plain_word(
     assert "Traceback" not in printed.decode()
 
 
-async def test_it_loads_a_system_that_runs_already(stack: Installation, tmp_path: Path) -> None:
+async def test_it_loads_a_system_that_runs_already(running: Installation, tmp_path: Path) -> None:
     status, printed, report = await load_test(
-        tmp_path, "--core", stack.core_url, "--keys",
-        str(stack.folder / "keys.json"), "--clients", "20", "--stores", "2", "--orders", "5",
+        tmp_path, "--core", running.core_url, "--keys",
+        str(running.folder / "keys.json"), "--clients", "20", "--stores", "2", "--orders", "5",
         "--ramp", "0", "--duration", "3",
     )  # fmt: skip
     assert status == 0, printed
@@ -114,12 +129,12 @@ async def test_it_loads_a_system_that_runs_already(stack: Installation, tmp_path
 
 
 async def test_a_wrong_key_is_named_and_nothing_is_loaded(
-    stack: Installation, tmp_path: Path
+    running: Installation, tmp_path: Path
 ) -> None:
     keys = tmp_path / "other.json"
     keys.write_text('{"token": "another secret of thirty-two bytes or more"}')
     status, printed, _ = await load_test(
-        tmp_path, "--core", stack.core_url, "--keys", str(keys), "--clients", "2",
+        tmp_path, "--core", running.core_url, "--keys", str(keys), "--clients", "2",
         "--ramp", "0", "--duration", "1",
     )  # fmt: skip
     assert status == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -57,7 +56,7 @@ async def kitchen(
                     *("--journal", str(tmp_path / "journal")),
                 ],
                 tmp_path / "agent.log",
-                {**os.environ, "YABAM_DEVICE_PASSWORD": password},
+                {"YABAM_DEVICE_PASSWORD": password},
             ),
         )
         await made.route(http)

@@ -14,8 +14,10 @@ import pytest
 
 from client_sdk import Item, OrderProducer
 from deploy.local.postgres import EmbeddedPostgres, binaries
+from deploy.local.process import Process
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.followers import Follower, heads, orders_of
+from tests.forked import FORKED
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka")]
 
@@ -53,16 +55,14 @@ def in_place(_postgres: EmbeddedPostgres, database: str, dumped: Path) -> None:
     run(str(binaries() / "pg_restore"), "--clean", "--if-exists", "-d", database, str(dumped))
 
 
-def yabam(stack: Installation, *arguments: str) -> tuple[int, str]:
-    """Run the command line as an operator does."""
-    done = subprocess.run(
-        [sys.executable, "-m", "client_sdk.cli", *arguments],
-        env=stack.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + done.stderr
+def yabam(stack: Installation, *arguments: str) -> tuple[int | None, str]:
+    """Run the command line as an operator does; its exit status, and what it said."""
+    log = stack.folder / "log" / "operator.log"
+    log.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "client_sdk.cli", *arguments]
+    process = Process("yabam", command, stack.environment, log, None, starter=FORKED)
+    process.start()
+    return process.wait(timeout_s=60), log.read_text()
 
 
 async def place(producer: OrderProducer, count: int) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any, Final
 
 import hypothesis
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
@@ -29,6 +30,13 @@ def token_of(role: Role | None) -> str | None:
     return token(role, *(() if role == "ops" else ("*",)))
 
 
+def one_session() -> requests.Session:
+    """Connections for many requests; nothing is looked up in the environment for each of them."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 def fuzz_api(core_url: str, role: Role | None, examples: int, seed: int) -> Counter[int]:
     """Put every operation to the test, with so many requests each; the statuses that came."""
     document = schemathesis.openapi.from_url(f"{core_url}/openapi.json")
@@ -38,16 +46,18 @@ def fuzz_api(core_url: str, role: Role | None, examples: int, seed: int) -> Coun
     headers = {} if who is None else {"authorization": f"Bearer {who}"}
     statuses: Counter[int] = Counter()
     operations: list[Any] = list(document.get_all_operations())
-    for result in operations:
-        operation = result.ok()
-        # A stream lasts for a minute or more, whatever was asked.
-        if "text/event-stream" not in str(operation.definition.raw["responses"]):
-            _put(operation, headers, checks, examples, seed, statuses)
+    with one_session() as session:
+        for result in operations:
+            operation = result.ok()
+            # A stream lasts for a minute or more, whatever was asked.
+            if "text/event-stream" not in str(operation.definition.raw["responses"]):
+                _put(operation, session, headers, checks, examples, seed, statuses)
     return statuses
 
 
 def _put(
     operation: Any,
+    session: requests.Session,
     headers: dict[str, str],
     checks: list[Any],
     examples: int,
@@ -69,7 +79,7 @@ def _put(
     )
     @given(case=cases)
     def answers(case: Any) -> None:
-        response = case.call(headers=headers)
+        response = case.call(session=session, headers=headers)
         case.validate_response(response, checks=checks)
         statuses[response.status_code] += 1
         assert not (headers == {} and operation.definition.raw.get("security") != []

@@ -13,8 +13,8 @@ from event_server.kafka.warm_up import ReadRange
 from event_server.replay.frames import Frames, as_chunk, as_text, joined
 from server_common.kafka_records.events import (
     Headers,
+    LogRecord,
     OrderRecord,
-    Record,
     decode_record,
     split_ids,
 )
@@ -73,7 +73,7 @@ def record(data: bytes) -> None:
     ]
     with suppress(RecordError):
         found = decode_record(value or None, headers)
-        assert isinstance(found, Record)
+        assert isinstance(found, LogRecord)
         if isinstance(found, OrderRecord):
             assert len(found.ids) == len(found.lines)
             split_ids(found.ids)

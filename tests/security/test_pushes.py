@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from core_api.push.messages import PushKeys, Ready, Told, headers, message
+from core_api.push.messages import PushKeys, PushMessage, Ready, headers, message
 from tests.integration.core_service import CoreService, bearer, new_store, token
 from tests.push_service import Browser, encoded
 from tests.security.routes import TABLE, a_subscription, guest_push_calls, push_calls
@@ -86,13 +86,13 @@ def test_t45_a_push_tells_the_phone_a_number_and_its_push_service_nothing() -> N
     service = "https://push.example/a"
     phone, another = Browser(service), Browser(service)
     wanted = phone.subscription
-    body = message(Told("seoul-4711", 2, "ko"), wanted.p256dh, wanted.auth, os.urandom)
+    body = message(PushMessage("seoul-4711", 2, "ko"), wanted.p256dh, wanted.auth, os.urandom)
     assert json.loads(phone.decrypt(body)) == {"store": "seoul-4711", "count": 2, "language": "ko"}
     keys = PushKeys(encoded(b"k" * 32), "mailto:ops@example.com")
     sent = headers(keys, service, "seoul-4711", datetime(2026, 11, 22, tzinfo=UTC))
     assert "4711" not in str(sent)
     assert b"4711" not in body
-    longer = message(Told("s" * 64, 1000, "en"), wanted.p256dh, wanted.auth, os.urandom)
+    longer = message(PushMessage("s" * 64, 1000, "en"), wanted.p256dh, wanted.auth, os.urandom)
     assert len(longer) == len(body)
     with pytest.raises(InvalidTag):
         another.decrypt(body)
@@ -169,6 +169,6 @@ def test_t46_a_push_tells_a_guest_s_phone_numbers_of_orders_and_its_push_service
     wanted = phone.subscription
     body = message(Ready(["4711"], "ko"), wanted.p256dh, wanted.auth, os.urandom)
     assert json.loads(phone.decrypt(body)) == {"ready": ["4711"], "language": "ko"}
-    owners = message(Told("s" * 64, 1000, "en"), wanted.p256dh, wanted.auth, os.urandom)
+    owners = message(PushMessage("s" * 64, 1000, "en"), wanted.p256dh, wanted.auth, os.urandom)
     longest = message(Ready(["\U0001f35c" * 24] * 3, "ko"), wanted.p256dh, wanted.auth, os.urandom)
     assert len(body) == len(owners) == len(longest)

@@ -19,7 +19,7 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Stack, free_ports
-from server_common.revocations.records import Kind
+from server_common.revocations.records import RevocationKind
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
 from tests.openid.provider import AUDIENCE, OpenIdProvider
 from tests.parts import migrated_database
@@ -28,7 +28,7 @@ from tests.security.installation import TOGETHER, installed
 pytestmark = TOGETHER
 WITHIN_S = 30.0
 """Far more than a working system takes, so that a busy machine fails no test."""
-KINDS: Final[tuple[Kind, ...]] = ("token", "session", "subject")
+KINDS: Final[tuple[RevocationKind, ...]] = ("token", "session", "subject")
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ async def test_t39_a_provider_s_token_that_is_revoked_ends_streams_and_sockets_o
     second_events: str,
     http: httpx.AsyncClient,
     provider: OpenIdProvider,
-    kind: Kind,
+    kind: RevocationKind,
 ) -> None:
     store, other = new_store(), token("owner", "*")
     who = await provider.token(f"shop-{kind}")

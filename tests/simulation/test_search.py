@@ -11,6 +11,9 @@ import pickle
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
+from io import BytesIO
+from types import FunctionType
 from typing import Final
 
 import pytest
@@ -226,6 +229,33 @@ def _start(position: int | None, kind: type[Machine]) -> Node:
     return node
 
 
+_UNCHANGING: Final = (Settings, Enum, type, FunctionType)
+
+
+class Writer(pickle.Pickler):
+    """Pickles a node; what never changes is not in it but in `shared`."""
+
+    def __init__(self, file: BytesIO, node: Node, shared: list[object]) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self._path = node.path
+        self._shared = shared
+
+    def persistent_id(self, part: object) -> int | None:
+        if not isinstance(part, _UNCHANGING) and part is not self._path:
+            return None
+        self._shared.append(part)
+        return len(self._shared) - 1
+
+
+class Reader(pickle.Unpickler):
+    """Reads what a `Writer` has written."""
+
+    def __init__(self, data: bytes, shared: list[object]) -> None:
+        super().__init__(BytesIO(data))
+        # No method of ours: it is called thirty times for each machine.
+        self.persistent_load = shared.__getitem__  # type: ignore[method-assign]
+
+
 def _explore(*first: Node) -> list[Node]:
     """All that these come to; a state that several come to is searched once."""
     seen = {_key(node) for node in first}
@@ -233,9 +263,11 @@ def _explore(*first: Node) -> list[Node]:
     while waiting:
         node = waiting.popleft()
         # A pickle is read many times faster than the machine is copied.
-        kept = pickle.dumps(node)
+        file, shared = BytesIO(), list[object]()
+        Writer(file, node, shared).dump(node)
+        kept = file.getvalue()
         for signal, after in inputs(node):
-            following: Node = pickle.loads(kept)
+            following: Node = Reader(kept, shared).load()
             following.take(signal, after)
             key = _key(following)
             if key not in seen:

@@ -1,26 +1,23 @@
 """What a public function raises, and what its many arguments are, is said in its docstring.
 
-Held here is what can be read from the function itself: an error that it raises and does not catch
-is named, or one above it is; and who takes five arguments or more explains them.
+Held here is what can be read from the function and its private helpers: an error that they raise
+and do not catch is named, or one above it is; and who takes five arguments or more explains them.
 """
 
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
+from tests.unit.product_modules import PACKAGES, parsed
+from tests.unit.raised_errors import Function, RaisedErrors
+
 pytestmark = pytest.mark.xdist_group("docstrings")
 
-ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("client_sdk", "core_api", "deploy", "event_server", "server_common")
 MANY: Final = 5
-Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def public_functions(tree: ast.Module) -> Iterator[tuple[Function, str]]:
@@ -35,66 +32,8 @@ def public_functions(tree: ast.Module) -> Iterator[tuple[Function, str]]:
                 yield child, within + child.name
 
 
-def bases_of(trees: list[ast.Module]) -> dict[str, set[str]]:
-    """The names above each class."""
-    return {
-        node.name: {ast.unparse(base).split(".")[-1] for base in node.bases}
-        for tree in trees
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-    }
-
-
-def raised_in(function: Function) -> Iterator[str]:
-    """The errors that a function itself raises and does not catch."""
-    caught = {
-        name
-        for node in ast.walk(function)
-        if isinstance(node, ast.ExceptHandler) and node.type is not None
-        for name in re.findall(r"\w+", ast.unparse(node.type))
-    }
-    for node in ast.walk(function):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            name = ast.unparse(node.exc.func).split(".")[-1]
-            if name.endswith("Error") and name not in caught | {"AssertionError"}:
-                yield name
-
-
-def is_named(error: str, text: str, bases: dict[str, set[str]]) -> bool:
-    above, todo = set[str](), [error]
-    while todo:
-        name = todo.pop()
-        above.add(name)
-        todo += bases.get(name, set()) - above
-    return any(name in text for name in above - {"Exception"})
-
-
-@cache
-def parsed() -> Mapping[Path, ast.Module]:
-    """All modules, once they are looked at: each worker of the tests imports this one."""
-    return {
-        path.relative_to(ROOT): ast.parse(path.read_text())
-        for package in PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-        if "versions" not in path.parts
-    }
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_a_public_function_names_what_it_raises(package: str) -> None:
-    found, bases = [], bases_of(list(parsed().values()))
-    for path, tree in parsed().items():
-        if path.parts[0] == package:
-            for function, name in public_functions(tree):
-                text = ast.get_docstring(function) or ""
-                if "raises as" in text.lower():
-                    continue  # the docstring that it names says it
-                found += [
-                    f"{path}: {name}: {error}"
-                    for error in raised_in(function)
-                    if not is_named(error, text, bases)
-                ]
-    assert not found
+def test_a_public_function_names_what_it_raises() -> None:
+    assert not [f"{path}: {name}: {error}" for path, name, error in RaisedErrors(parsed()).unsaid()]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -11,7 +11,7 @@ import pytest
 from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.order import CLOSED_STATUSES, STATUSES, OrderStatus
 from core_api.dashboard.alerts import Cause, Effect
-from core_api.dashboard.processes import Kind, State
+from core_api.dashboard.processes import ProcessKind, ProcessState
 from core_api.orders.lifecycle import NEXT
 from core_api.receipts.metrics import KINDS
 from deploy.contract_lists import TARGET, render
@@ -75,8 +75,8 @@ def test_a_status_stands_in_a_column_and_a_closed_one_in_the_last(status: str) -
     + [f"verdict_{effect}" for effect in get_args(Effect)]
     + [f"alert_{cause}" for cause in get_args(Cause)]
     + ["alert_down_last", "alert_not-ready_last"]
-    + [f"state_{state}" for state in get_args(State)]
-    + [f"kind_{kind}" for kind in (*get_args(Kind), *KINDS)],
+    + [f"state_{state}" for state in get_args(ProcessState)]
+    + [f"kind_{kind}" for kind in (*get_args(ProcessKind), *KINDS)],
 )
 def test_the_ops_page_has_a_text_for_all_that_core_may_tell_it_in_both_languages(
     name: str,

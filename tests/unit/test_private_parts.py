@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.producer.sender import Sender
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatch
@@ -121,6 +122,11 @@ async def test_aiokafkas_consumer_has_the_client_by_which_a_broker_is_asked_once
     assert callable(consumer._client.close)
     assert callable(consumer._client.cluster.leader_for_partition)
     consumer._closed = True  # it was never started
+
+
+def test_aiokafkas_consumer_has_the_task_that_fetches() -> None:
+    assert "self._fetcher = Fetcher(" in source(AIOKafkaConsumer)
+    assert isinstance(Fetcher.error_future, property)
 
 
 def test_aiokafka_has_what_reads_a_brokers_answer_closely() -> None:

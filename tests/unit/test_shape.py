@@ -16,6 +16,9 @@ import event_server.settings
 from deploy.settings_table import PROCESSES, TARGET, render
 from tests.unit.rooms import JAVASCRIPT, ROOMS
 
+# Each worker that had some of these tests would read and parse all modules for itself.
+pytestmark = pytest.mark.xdist_group("shape")
+
 ROOT = Path(__file__).parents[2]
 SERVERS = ("core_api", "event_server")
 CONTRACT = ("client_sdk.contract",)

@@ -21,6 +21,7 @@ FOR_PROGRAMS: Final = {
     "by_table",
     "discard",
     "pageEvent",
+    "publish",
 }
 PAGES: Final = ("sdk.md", "browser-client.md", "front-end.md", "state.md")
 BY_LIBRARIES: Final = {

@@ -8,11 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import MAX_SEQ
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.state.digest import document_hash
 from client_sdk.contract.state.values import Value
 
@@ -87,19 +86,5 @@ class DocumentEvent(Struct, frozen=True, omit_defaults=True):
         return self.id.rpartition("@")[0]
 
 
-_document_decoder: Final = msgspec.json.Decoder(Document)
-_event_decoder: Final = msgspec.json.Decoder(DocumentEvent)
-
-
-def decode_document(data: bytes | str) -> Document:
-    """Read a document from its JSON.
-
-    Raises:
-        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not a document.
-    """
-    return decode(_document_decoder, data)
-
-
-def decode_document_event(data: bytes | str) -> DocumentEvent:
-    """Read a document's event from its JSON; raises as `decode_document`."""
-    return decode(_event_decoder, data)
+decode_document: Final = reader(Document)
+decode_document_event: Final = reader(DocumentEvent)

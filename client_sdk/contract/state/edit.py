@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER, canonical
 from client_sdk.contract.errors import PointerError, StateError, StateValueError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import decode, reader
 from client_sdk.contract.limits import MAX_EDIT_BYTES, MAX_EDITS, MAX_METADATA_BYTES
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.operations import Operation, decode_operation, encode_operation
@@ -259,13 +259,4 @@ def _wire(edit: Edit) -> _WireEdit:
     )
 
 
-_outcome_decoder: Final = msgspec.json.Decoder(EditOutcome)
-
-
-def decode_outcome(data: bytes | str | msgspec.Raw) -> EditOutcome:
-    """Read one outcome.
-
-    Raises:
-        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an outcome.
-    """
-    return decode(_outcome_decoder, data)
+decode_outcome: Final = reader(EditOutcome)

@@ -14,7 +14,7 @@ import { ContractError, checkOrder, isEpoch } from "../contract/contract.js";
 import { MAX_EDITS_ANSWER_BYTES } from "../contract/contract_lists.js";
 import { readProblem, retryAfter, shortened, slugOf } from "../transport/http_failures.js";
 import { parsed } from "../machine/messages.js";
-import { readText } from "../transport/http_bodies.js";
+import { ask, readText } from "../transport/http_bodies.js";
 import { checkDocument } from "../contract/state/document.js";
 import { checkOutcome } from "../contract/state/edit.js";
 
@@ -118,14 +118,7 @@ export class EditsApi {
     if (body !== null) headers["content-type"] = "application/json";
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
-      const response = await fetch(this.#core + path, {
-        method,
-        headers,
-        body,
-        cache: "no-store",
-        credentials: "omit",
-        signal,
-      });
+      const response = await ask(this.#core + path, { method, headers, body, signal });
       const [text] = await readText(response, MAX_EDITS_ANSWER_BYTES);
       if (response.status === 401) this.#refused(token);
       return [200, 201].includes(response.status) ? read(parsed(text), response.headers) : refused(response, text);

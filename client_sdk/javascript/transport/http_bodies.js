@@ -1,4 +1,4 @@
-// The bodies of answers, read within bounds: a text of so many bytes at most, and a stream's events.
+// Requests, and the bodies of answers, read within bounds: a text of so many bytes at most, and a stream's events.
 //
 // As client_sdk/transport/http_bodies.py.
 
@@ -8,6 +8,14 @@ import { inputOf } from "../machine/messages.js";
 
 const END_FOLLOWS_WITHIN_MS = 1_000;
 const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
+
+/**
+ * What one of our servers answers: past every cache, and without cookies.
+ *
+ * @param {string | URL} url
+ * @param {RequestInit} options
+ */
+export const ask = (url, options) => fetch(url, { cache: "no-store", credentials: "omit", ...options });
 
 /**
  * Hands a stream's events to `put` as the machine's inputs, until it ends.

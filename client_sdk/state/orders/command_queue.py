@@ -3,9 +3,9 @@
 Commands go out one at a time, in order. One that was made on another is sent once that is answered,
 at the version that it left; if that was refused, so is this. A refusal never holds up the rest.
 
-What changes the queue is first made as a `Settlement`, and comes to hold when that is kept: so
-nobody is told of a refusal that a crash could forget, after which the same command might be taken.
-Nothing else may change the queue meanwhile.
+What changes the queue is first made as a `CommandSettlement`, and comes to hold when that is kept:
+so nobody is told of a refusal that a crash could forget, after which the same command might be
+taken. Nothing else may change the queue meanwhile.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from client_sdk.state.orders.commands import (
     MAX_COMMAND_AGE_S,
     MAX_COMMANDS,
     MAX_SENT_AGE_S,
-    Command,
     CommandOutcome,
     CommandRequest,
     CommandWish,
+    QueuedCommand,
     check_body,
     encode_command,
     request_of,
@@ -39,13 +39,13 @@ from client_sdk.state.records import DropCommand, PutCommand, Write
 
 
 @dataclass(slots=True)
-class Settlement:
+class CommandSettlement:
     """What comes of an answer, once it is kept."""
 
-    entries: list[Command]
+    entries: list[QueuedCommand]
     """What is not answered then."""
     writes: list[Write] = field(default_factory=list)
-    outcomes: list[tuple[Command, CommandOutcome]] = field(default_factory=list)
+    outcomes: list[tuple[QueuedCommand, CommandOutcome]] = field(default_factory=list)
     order: Order | None = None
     """The order as Core says it stands; where `repeated`, as it stood then."""
     repeated: bool = False
@@ -62,7 +62,7 @@ class CommandQueue:
     """
 
     def __init__(
-        self, entries: Iterable[Command] = (), followed: Iterable[str] = (), log: str = ""
+        self, entries: Iterable[QueuedCommand] = (), followed: Iterable[str] = (), log: str = ""
     ) -> None:
         self.own = OwnCommands(list(entries))
         self.answered = AnsweredOrders(self.own, followed, log)
@@ -86,7 +86,7 @@ class CommandQueue:
 
     def prepare(
         self, wish: CommandWish, place: int, client: str, made_at: datetime | None
-    ) -> Command:
+    ) -> QueuedCommand:
         """Make a command; it waits only when it is accepted.
 
         Raises:
@@ -98,7 +98,7 @@ class CommandQueue:
         check_body(wish.kind, wish.body)
         # No other queue has this client id, and no place is used twice.
         key = f"{client}-{place}"
-        command = Command(id=place, key=key, kind=wish.kind, body=wish.body, made_at=made_at)
+        command = QueuedCommand(id=place, key=key, kind=wish.kind, body=wish.body, made_at=made_at)
         if wish.order is None:
             return command
         order_id = self.id_of(wish.order)
@@ -116,14 +116,14 @@ class CommandQueue:
             raise StateError("the command before this one was refused: look again")
         return replace(command, version=end[0], updated_at=end[1])
 
-    def accept(self, command: Command) -> None:
+    def accept(self, command: QueuedCommand) -> None:
         """It is kept: it waits from now on."""
         self.own.entries.append(command)
         self.own.errors.pop(command.shown_as, None)
 
     # ── requests and answers ─────────────────────────────────────────────────
 
-    def before_sending(self, now: datetime) -> Settlement | None:
+    def before_sending(self, now: datetime) -> CommandSettlement | None:
         """What is to be kept before the first command goes out; None: nothing.
 
         Args:
@@ -139,7 +139,7 @@ class CommandQueue:
             return self._refused(first, problem("too-late", _TOO_OLD))
         sent = replace(first, made_at=made_at, sent_at=now)
         entries = [sent, *self.own.entries[1:]]
-        return Settlement(entries, [PutCommand(sent.id, encode_command(sent))])
+        return CommandSettlement(entries, [PutCommand(sent.id, encode_command(sent))])
 
     def request(self) -> CommandRequest | None:
         """What to send now; None: nothing, or one is under way."""
@@ -154,7 +154,7 @@ class CommandQueue:
         if self._flight is request:
             self._flight = None
 
-    def applied(self, order: Order, *, repeated: bool = False) -> Settlement:
+    def applied(self, order: Order, *, repeated: bool = False) -> CommandSettlement:
         """What follows when Core has done the first command; `settle` carries it out.
 
         Args:
@@ -162,7 +162,7 @@ class CommandQueue:
             repeated: it was done at an earlier try.
         """
         first, *rest = self.own.entries
-        settlement = Settlement([], [DropCommand(first.id)], order=order, repeated=repeated)
+        settlement = CommandSettlement([], [DropCommand(first.id)], order=order, repeated=repeated)
         settlement.outcomes.append((first, CommandOutcome("applied", order)))
         for entry in rest:
             later = entry
@@ -175,7 +175,7 @@ class CommandQueue:
             settlement.entries.append(later)
         return settlement
 
-    def refused(self, problem: Problem, order: Order | None) -> Settlement:
+    def refused(self, problem: Problem, order: Order | None) -> CommandSettlement:
         """What follows when Core has refused the first command; `settle` carries it out.
 
         A step that was refused because the order has changed is tried again if the order's status
@@ -192,11 +192,13 @@ class CommandQueue:
         if problem.slug == "stale-version" and may_follow and is_as_seen and order is not None:
             again = _based_on(order, first)
             entries = [again, *self.own.entries[1:]]
-            return Settlement(entries, [PutCommand(again.id, encode_command(again))], order=order)
+            return CommandSettlement(
+                entries, [PutCommand(again.id, encode_command(again))], order=order
+            )
         return self._refused(first, problem, order)
 
     def settle(
-        self, settlement: Settlement, *, keep: bool, listed: bool, epoch: str | None = None
+        self, settlement: CommandSettlement, *, keep: bool, listed: bool, epoch: str | None = None
     ) -> None:
         """It is kept: it holds from now on.
 
@@ -218,8 +220,10 @@ class CommandQueue:
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    def _refused(self, first: Command, why: Problem, order: Order | None = None) -> Settlement:
-        settlement = Settlement([], order=order)
+    def _refused(
+        self, first: QueuedCommand, why: Problem, order: Order | None = None
+    ) -> CommandSettlement:
+        settlement = CommandSettlement([], order=order)
         gone = {first.id}
         settlement.outcomes.append((first, CommandOutcome("refused", order, why)))
         for entry in self.own.entries[1:]:
@@ -232,7 +236,7 @@ class CommandQueue:
         settlement.writes += [DropCommand(place) for place in sorted(gone)]
         return settlement
 
-    def _remember(self, command: Command, outcome: CommandOutcome) -> None:
+    def _remember(self, command: QueuedCommand, outcome: CommandOutcome) -> None:
         own, order = self.own, outcome.order
         if outcome.outcome == "applied" and order is not None:
             put(self._ends, command.id, (order.version, order.updated_at))
@@ -255,5 +259,5 @@ _NOBODY_KNOWS = (
 )
 
 
-def _based_on(order: Order, command: Command) -> Command:
+def _based_on(order: Order, command: QueuedCommand) -> QueuedCommand:
     return replace(command, version=order.version, updated_at=order.updated_at)

@@ -20,7 +20,7 @@ from client_sdk.contract.order import STATUSES, Guest, Item, Order
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.text import shown
 
-Kind = Literal["place", "transition", "change"]
+CommandKind = Literal["place", "transition", "change"]
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
 """The most that the body of a command may have, as JSON in UTF-8: Core takes no more."""
@@ -39,7 +39,7 @@ UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class CommandWish:
     """What a program asks for."""
 
-    kind: Kind
+    kind: CommandKind
     body: dict[str, Any]
     """The request's body, as Core takes it."""
     order: str | None = None
@@ -54,14 +54,14 @@ class CommandWish:
     """This client's newest own command in what was seen; None: there was none in it."""
 
 
-class Command(Struct, frozen=True, kw_only=True):
+class QueuedCommand(Struct, frozen=True, kw_only=True):
     """A command that Core has not answered, as it is kept."""
 
     id: int
     """Its place in the queue, among the edits."""
     key: str
     """Its Idempotency-Key. An order that is not placed yet is shown under that of its command."""
-    kind: Kind
+    kind: CommandKind
     body: dict[str, Any]
     order: str | None = None
     """The order; the key of the command that places it, while that is not answered."""
@@ -110,20 +110,20 @@ class CommandOutcome:
     """Why it was refused."""
 
 
-_decoder: Final = msgspec.json.Decoder(Command)
-_PATHS: Final[dict[Kind, tuple[Literal["POST", "PATCH"], str]]] = {
+_decoder: Final = msgspec.json.Decoder(QueuedCommand)
+_PATHS: Final[dict[CommandKind, tuple[Literal["POST", "PATCH"], str]]] = {
     "place": ("POST", "/v1/orders"),
     "transition": ("POST", "/v1/orders/{}/transitions"),
     "change": ("PATCH", "/v1/orders/{}"),
 }
 
 
-def encode_command(command: Command) -> bytes:
+def encode_command(command: QueuedCommand) -> bytes:
     """The command as it is kept."""
     return msgspec.json.encode(command)
 
 
-def decode_command(data: bytes) -> Command:
+def decode_command(data: bytes) -> QueuedCommand:
     """The command that was kept.
 
     Raises:
@@ -134,7 +134,7 @@ def decode_command(data: bytes) -> Command:
     return command
 
 
-def check_body(kind: Kind, body: dict[str, Any]) -> None:
+def check_body(kind: CommandKind, body: dict[str, Any]) -> None:
     """Whether Core could take the body, as far as it can be shown; the rest Core says.
 
     Raises:
@@ -166,7 +166,7 @@ def guest_of(body: dict[str, Any]) -> Guest | None:
     return msgspec.convert(body.get("guest"), Guest | None)
 
 
-def new_order(command: Command) -> Order:
+def new_order(command: QueuedCommand) -> Order:
     """The order that a command will place, as it is shown until Core has it: at version 0."""
     body, items = command.body, items_of(command.body) or []
     made_at = command.made_at or UNKNOWN_TIME
@@ -195,7 +195,7 @@ def total_of(items: list[Item]) -> int:
     return sum(item.quantity * item.unit_price for item in items)
 
 
-def request_of(command: Command) -> CommandRequest:
+def request_of(command: QueuedCommand) -> CommandRequest:
     """The command as it is sent; what it was made on is answered."""
     method, path = _PATHS[command.kind]
     body = msgspec.json.encode(command.body)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from client_sdk.contract.order import CLOSED_STATUSES, Order
 from client_sdk.state.conflicts import EditError
-from client_sdk.state.orders.commands import Command, items_of, new_order, total_of
+from client_sdk.state.orders.commands import QueuedCommand, items_of, new_order, total_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ShownOrder:
 class OwnCommands:
     """What this client knows of orders beside Core's log."""
 
-    entries: list[Command] = field(default_factory=list)
+    entries: list[QueuedCommand] = field(default_factory=list)
     """What is not answered, in order."""
     known: dict[str, Order] = field(default_factory=dict)
     """Orders as Core's answers gave them, until its log has brought them here."""
@@ -87,7 +87,7 @@ def shown_order(core: Order | None, order_id: str, own: OwnCommands) -> ShownOrd
 
 
 def _composed(
-    order: Order | None, commands: Sequence[Command]
+    order: Order | None, commands: Sequence[QueuedCommand]
 ) -> tuple[Order | None, int, int | None]:
     left_out, after = 0, None
     for command in commands:
@@ -99,7 +99,7 @@ def _composed(
     return order, left_out, after
 
 
-def _after(order: Order | None, command: Command) -> Order | None:
+def _after(order: Order | None, command: QueuedCommand) -> Order | None:
     """The order after the command; None: it does not fit what is there by now."""
     if command.kind == "place":
         return new_order(command)

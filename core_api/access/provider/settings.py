@@ -5,55 +5,39 @@ from __future__ import annotations
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client_sdk.contract.state.pointer import parse_pointer
 from core_api.access.provider.address import Provider, is_safe_url
 from core_api.access.provider.claims import ClaimRules, ProviderRole
 from core_api.access.provider.tokens import ProviderRules
+from server_common.settings.groups import FromEnvironment
 
 
-class ProviderSettings(BaseSettings):
+class ProviderSettings(FromEnvironment):
     """Whose access tokens Core takes beside its own."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_", extra="ignore", frozen=True, allow_inf_nan=False
-    )
-
-    oidc_issuer: str = Field(
-        "",
-        description="The OpenID provider whose access tokens Core takes beside its own: the claim "
-        "`iss`, as the provider writes it; empty: none",
-    )
-    oidc_audience: str = Field(
-        "", description="What the provider's tokens must have among their `aud`"
-    )
-    oidc_jwks_url: str = Field(
-        "",
-        description="Where the provider's public keys are (https); without it, where the "
-        "provider's /.well-known/openid-configuration says",
-    )
-    oidc_ca_file: str = Field(
-        "",
-        description="File of the authorities (PEM) that sign the provider's certificate; without "
-        "it, the usual ones",
-    )
-    oidc_roles: dict[str, ProviderRole] = Field(
-        {},
-        description="What the values of the role claim stand for, as JSON such as "
-        '{"shop-owner": "owner", "order-service": "producer", "platform": "ops"}; also "brand". '
-        "Of several that a token has, the first here counts",
-    )
-    oidc_role_claim: str = Field(
-        "/roles",
-        description="Where the role claim stands in the token, as a JSON Pointer such as "
-        "/realm_access/roles or /scope: a text of words, or a list of texts",
-    )
-    oidc_stores_claim: str = Field(
-        "/stores",
-        description="Where the stores of owners and producers stand, likewise; `*` is every store",
-    )
-    oidc_brand_claim: str = Field("/brand", description="Where the brand stands: a text")
+    oidc_issuer: str = ""
+    """The OpenID provider whose access tokens Core takes beside its own: the claim `iss`, as the
+    provider writes it; empty: none."""
+    oidc_audience: str = ""
+    """What the provider's tokens must have among their `aud`."""
+    oidc_jwks_url: str = ""
+    """Where the provider's public keys are (https); without it, where the provider's
+    /.well-known/openid-configuration says."""
+    oidc_ca_file: str = ""
+    """File of the authorities (PEM) that sign the provider's certificate; without it, the usual
+    ones."""
+    oidc_roles: dict[str, ProviderRole] = Field({})
+    """What the values of the role claim stand for, as JSON such as {"shop-owner": "owner",
+    "order-service": "producer", "platform": "ops"}; also "brand". Of several that a token has, the
+    first here counts."""
+    oidc_role_claim: str = "/roles"
+    """Where the role claim stands in the token, as a JSON Pointer such as /realm_access/roles or
+    /scope: a text of words, or a list of texts."""
+    oidc_stores_claim: str = "/stores"
+    """Where the stores of owners and producers stand, likewise; `*` is every store."""
+    oidc_brand_claim: str = "/brand"
+    """Where the brand stands: a text."""
 
     @field_validator("oidc_issuer", "oidc_jwks_url")
     @classmethod

@@ -22,8 +22,8 @@ from client_sdk.contract.channel import Channel
 from client_sdk.printer_media.fonts import has_font
 from client_sdk.printer_media.picture import png_of
 from core_api.access.callers import Caller
+from core_api.api.answers import NO_STORE, json_answer
 from core_api.api.gate import Gate
-from core_api.api.operations import JSON
 from core_api.errors import BadRequestError, UnauthorizedError
 from core_api.http.bodies import read_request_body
 from core_api.printing.cloudprnt import (
@@ -41,15 +41,14 @@ from core_api.printing.cloudprnt import (
 )
 from core_api.printing.jobs import Job
 from core_api.printing.star.jobs import StarJobs
-from core_api.printing.star_printers import Mode, StarPrinters
+from core_api.printing.star_printers import StarMode, StarPrinters
 from server_common.devices.identity import parse_user
 from server_common.limits import CLOUDPRNT_POLL_BYTES
 
 PATH: Final = "/cloudprnt/{secret}/{last}"
 SETTING_PATH: Final = f"/cloudprnt/{{secret}}/{SETTING}"
 _MOST_SECRET: Final = 300
-_NO_STORE: Final = {"cache-control": "no-store"}
-_GONE: Final = Response(status_code=404, headers=_NO_STORE)
+_GONE: Final = Response(status_code=404, headers=NO_STORE)
 _poll: Final = msgspec.json.Decoder(Poll)
 
 Verify = Callable[[str, str], Awaitable[tuple[Channel, list[str]] | None]]
@@ -75,14 +74,14 @@ class CloudPrnt:
         verify: Verify,
         stars: StarPrinters,
         broker: tuple[str, int] | None,
-        mode: Mode,
+        mode: StarMode,
     ) -> None:
         self._jobs = jobs
         self._gate = gate
         self._verify = verify
         self._stars = stars
         self._broker = broker
-        self._mode: Mode = mode
+        self._mode: StarMode = mode
 
     def routes(self) -> list[Route]:
         """The routes. They stand in no table of ours: the vendor has described them."""
@@ -101,6 +100,7 @@ class CloudPrnt:
 
         Raises:
             BadRequestError: it is no poll.
+            UnauthorizedError: no printer has this secret, or user name and password.
         """
         printer, media = await self._printer_of(request)
         body = await read_request_body(request, CLOUDPRNT_POLL_BYTES)
@@ -108,38 +108,47 @@ class CloudPrnt:
             poll = _poll.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequestError(f"no poll of CloudPRNT: {error}", "bad-json") from error
-        with self._gate.admit():
-            answer = await self._gate.within_deadline(self._polled(printer, media, poll))
-        return Response(msgspec.json.encode(answer), media_type=JSON, headers=_NO_STORE)
+        answer = await self._gate.bounded(lambda: self._polled(printer, media, poll))
+        return json_answer(answer)
 
     async def job(self, request: Request) -> Response:
-        """GET: the job in the media type that the printer asks for."""
+        """GET: the job in the media type that the printer asks for.
+
+        Raises:
+            UnauthorizedError: no printer has this secret, or user name and password.
+        """
         printer, media = await self._printer_of(request)
         wanted = request.query_params.get("type")
-        with self._gate.admit():
-            return await self._gate.within_deadline(
-                self._fetched(
-                    printer,
-                    media,
-                    request.query_params.get("token"),
-                    wanted,
-                    request.headers.get("x-star-accept-codepages", ""),
-                )
+        return await self._gate.bounded(
+            lambda: self._fetched(
+                printer,
+                media,
+                request.query_params.get("token"),
+                wanted,
+                request.headers.get("x-star-accept-codepages", ""),
             )
+        )
 
     async def confirm(self, request: Request) -> Response:
-        """DELETE: what became of the job."""
+        """DELETE: what became of the job.
+
+        Raises:
+            UnauthorizedError: no printer has this secret, or user name and password.
+        """
         printer, _ = await self._printer_of(request)
         query = request.query_params
         step, detail = outcome_of(query.get("code", ""))
-        with self._gate.admit():
-            await self._gate.within_deadline(
-                self._jobs.confirmed(printer, query.get("token"), step, detail)
-            )
-        return Response(status_code=200, headers=_NO_STORE)
+        await self._gate.bounded(
+            lambda: self._jobs.confirmed(printer, query.get("token"), step, detail)
+        )
+        return Response(status_code=200, headers=NO_STORE)
 
     async def setting(self, request: Request) -> Response:
-        """GET cloudprnt-setting.json: which versions of the protocol are spoken here."""
+        """GET cloudprnt-setting.json: which versions of the protocol are spoken here.
+
+        Raises:
+            UnauthorizedError: no printer has this secret, or user name and password.
+        """
         await self._printer_of(request)
         user, password = _named(request)
         mac = mac_of(request.query_params.get("mac"))
@@ -151,7 +160,7 @@ class CloudPrnt:
                 if await self._gate.within_deadline(kept):
                     polls = self._mode == "trigger"
                     answer = broker_answer(*self._broker, user, password, polls=polls)
-        return Response(msgspec.json.encode(answer), media_type=JSON, headers=_NO_STORE)
+        return json_answer(answer)
 
     async def _polled(self, printer: Channel, media: list[str], poll: Poll) -> dict[str, object]:
         job = await self._jobs.reported(printer, poll)
@@ -171,7 +180,7 @@ class CloudPrnt:
         can = self._media(job, media)
         media_type = wanted.partition(";")[0].strip().lower() if wanted else can[0]
         if media_type not in self._media(job, []):
-            return Response(status_code=415, headers=_NO_STORE)
+            return Response(status_code=415, headers=NO_STORE)
         job = await self._jobs.take(printer, job)
         if job is None:
             return _GONE
@@ -180,7 +189,7 @@ class CloudPrnt:
             body: bytes | None = await to_thread.run_sync(png_of, lines_to_print(job), job.columns)
         else:
             body = text_body(job, media_type, codepages)
-        headers = _NO_STORE | {"content-type": media_type}
+        headers = NO_STORE | {"content-type": media_type}
         return Response(body, headers=headers)
 
     def _media(self, job: Job, named: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,10 +13,10 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import DeviceError, StateValueError
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
+from core_api.api.answers import done, json_answer
 from core_api.api.gate import Gate
-from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, device_id_of, store_of
-from core_api.devices.commands.lifecycle import Commands, NewCommand
+from core_api.devices.commands.lifecycle import CommandLifecycle, NewCommand
 from core_api.devices.permissions import check_keeps, check_sees
 from core_api.devices.registrations import (
     NewDevice,
@@ -35,7 +35,6 @@ from server_common.limits import DEVICE_COMMAND_BYTES
 
 TOKEN_S: Final = 3600
 """A device's access token is good for so long: it outlives a removed registration by no more."""
-_NO_STORE: Final = {"cache-control": "no-store"}
 _PICTURE: Final = {"cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
 
 REGISTER: Final = JsonBody(RegisterDevice)
@@ -83,7 +82,7 @@ class DevicesApi:
     def __init__(
         self,
         registrations: Registrations,
-        commands: Commands,
+        commands: CommandLifecycle,
         log: DeviceLog,
         pool: Pool,
         tokens: TokenKeys,
@@ -104,32 +103,28 @@ class DevicesApi:
         with self._gate.admit():
             seen = await self._gate.within_deadline(self._log.of_store(store_id))
             registered = await self._gate.within_deadline(self._registrations.list(store_id))
-        return _json(Devices(seen, registered))
+        return json_answer(Devices(seen, registered))
 
     async def put(self, request: Request) -> Response:
         """PUT /v1/stores/{id}/devices/{device}: register it, or change its registration."""
         caller, store_id, device_id = self._kept(request)
         wanted = await REGISTER.read(request)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            found, password, is_new = await self._gate.within_deadline(
-                self._registrations.put(store_id, device_id, wanted)
-            )
-        return _json(self._new(found, password), 201 if is_new else 200)
+        found, password, is_new = await self._gate.serve(
+            caller, lambda: self._registrations.put(store_id, device_id, wanted)
+        )
+        return json_answer(self._new(found, password), 201 if is_new else 200)
 
     async def get(self, request: Request) -> Response:
         """GET /v1/stores/{id}/devices/{device}."""
         store_id, device_id = self._seen(request)
-        with self._gate.admit():
-            found = await self._gate.within_deadline(self._registrations.get(store_id, device_id))
-        return _json(found)
+        found = await self._gate.bounded(lambda: self._registrations.get(store_id, device_id))
+        return json_answer(found)
 
     async def remove(self, request: Request) -> Response:
         """DELETE /v1/stores/{id}/devices/{device}."""
         store_id, device_id = self._kept(request)[1:]
-        with self._gate.admit():
-            await self._gate.within_deadline(self._registrations.remove(store_id, device_id))
-        return Response(status_code=204, headers=_NO_STORE)
+        await self._gate.bounded(lambda: self._registrations.remove(store_id, device_id))
+        return done()
 
     async def ask(self, request: Request) -> Response:
         """POST /v1/stores/{id}/devices/{device}/commands.
@@ -147,33 +142,32 @@ class DevicesApi:
                 )
             except StateValueError as error:
                 raise InvalidError(f"arguments{error.pointer}: {error}") from error
-        return _json(command, 201 if is_new else 200)
+        return json_answer(command, 201 if is_new else 200)
 
     async def commands(self, request: Request) -> Response:
         """GET /v1/stores/{id}/devices/{device}/commands: the newest first."""
         store_id, device_id = self._seen(request)
-        with self._gate.admit():
-            found = await self._gate.within_deadline(self._commands.list(store_id, device_id))
-        return _json(found)
+        found = await self._gate.bounded(lambda: self._commands.list(store_id, device_id))
+        return json_answer(found)
 
     async def snapshot(self, request: Request) -> Response:
         """GET /v1/stores/{id}/devices/{device}/snapshot: its newest picture."""
         store_id, device_id = self._seen(request)
-        with self._gate.admit():
-            picture = await self._gate.within_deadline(
-                read_snapshot(self._pool, store_id, device_id)
-            )
+        picture = await self._gate.bounded(lambda: read_snapshot(self._pool, store_id, device_id))
         headers = _PICTURE | {"etag": f'"{picture.sha256}"'}
         return Response(picture.content, 200, headers, picture.media_type)
 
     async def token(self, request: Request) -> Response:
-        """POST /v1/devices/token: an access token for a device's user name and password."""
+        """POST /v1/devices/token: an access token for a device's user name and password.
+
+        Raises:
+            UnauthorizedError: no device has them now.
+        """
         login = await LOGIN.read(request)
-        with self._gate.admit():
-            identity = await self._gate.within_deadline(self._identity_of(login))
+        identity = await self._gate.bounded(lambda: self._identity_of(login))
         caller = _caller(identity)
         self._gate.charge(caller, 1)
-        return _json(DeviceToken(self._tokens.sign(caller, TOKEN_S), TOKEN_S))
+        return json_answer(DeviceToken(self._tokens.sign(caller, TOKEN_S), TOKEN_S))
 
     async def _identity_of(self, login: DeviceLogin) -> Identity:
         try:
@@ -210,7 +204,3 @@ def _caller(identity: Identity) -> Caller:
         "device",
         device=Channel("device", identity.store, identity.device),
     )
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, _NO_STORE, JSON)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from client_sdk.contract.text import shown
 from core_api.access.callers import Caller
+from core_api.api.answers import json_answer
 from core_api.api.gate import Gate
-from core_api.api.operations import JSON, Handler
+from core_api.api.operations import Handler
 from core_api.api.request_parts import JsonBody
 from core_api.dashboard.acknowledgements import acknowledge
 from core_api.dashboard.alerts import MAX_ALERT_CHARS
@@ -22,8 +22,6 @@ from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.waiting import Acknowledged
 from core_api.errors import ForbiddenError, NotFoundError
 from core_api.postgres.pool import Pool
-
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 
 class Day(Struct, frozen=True):
@@ -60,19 +58,27 @@ class OpsApi:
         self._gate = gate
 
     async def day(self, request: Request) -> Response:
-        """GET /v1/ops/day."""
+        """GET /v1/ops/day.
+
+        Raises:
+            ForbiddenError: the caller is not of role ops.
+        """
         self._caller(request)
-        with self._gate.admit():
-            points = await self._gate.within_deadline(charted_day(self._pool))
-        return _answer(Day(points))
+        points = await self._gate.bounded(lambda: charted_day(self._pool))
+        return json_answer(Day(points))
 
     async def acknowledge(self, request: Request) -> Response:
-        """POST /v1/ops/acknowledgements."""
+        """POST /v1/ops/acknowledgements.
+
+        Raises:
+            ForbiddenError: the caller is not of role ops.
+            NotFoundError: there is no such alert now.
+        """
         caller = self._caller(request)
         wanted = await ACKNOWLEDGEMENT.read(request)
         with self._gate.admit():
             await self._gate.check_stay(caller)
-            return _answer(
+            return json_answer(
                 await self._gate.within_deadline(self._acknowledge(caller, wanted.alert))
             )
 
@@ -96,7 +102,3 @@ class OpsApi:
         if caller.role != "ops":
             raise ForbiddenError("a token of role ops is needed")
         return caller
-
-
-def _answer(value: object) -> Response:
-    return Response(msgspec.json.encode(value), media_type=JSON, headers=_NO_STORE)

@@ -25,6 +25,7 @@ from client_sdk.contract.errors import CursorError
 from client_sdk.contract.limits import MAX_SYNC_BODY_BYTES
 from client_sdk.contract.order import EPOCH_HEADER
 from core_api.access.callers import Caller
+from core_api.api.answers import NO_STORE, encoded_answer, json_answer
 from core_api.api.batch import MAX_BATCH_BYTES, Batch, place_all
 from core_api.api.gate import Gate
 from core_api.api.handlers.ops_handlers import OpsApi
@@ -55,8 +56,6 @@ from core_api.receipts.reached import Reached
 from core_api.sync.request import SyncBody, SyncRequest, parse_sync, request_of
 from core_api.sync.service import FetchSync
 from server_common.http.query_string import parse_query
-
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 C = TypeVar("C")
 
@@ -147,11 +146,11 @@ class CoreApi:
         body = await self.get_sync(
             headers.get("authorization", ""), headers.get(HEADER), request.scope["query_string"]
         )
-        return Response(body, media_type=JSON, headers=_NO_STORE)
+        return encoded_answer(body)
 
     async def sync_body(self, request: Request) -> Response:
         """POST /v1/sync."""
-        return Response(await self.post_sync(request), media_type=JSON, headers=_NO_STORE)
+        return encoded_answer(await self.post_sync(request))
 
     async def post_receipts(self, request: Request) -> bytes:
         """The answer's body of POST /v1/receipts. It waits for nothing: they are stored soon.
@@ -173,33 +172,31 @@ class CoreApi:
 
     async def receipts(self, request: Request) -> Response:
         """POST /v1/receipts."""
-        return Response(await self.post_receipts(request), media_type=JSON, headers=_NO_STORE)
+        return encoded_answer(await self.post_receipts(request))
 
     async def seen(self, request: Request) -> Response:
         """POST /v1/orders/seen: a device has shown these orders to a person.
 
         Raises:
             ForbiddenError: the caller is no owner.
+            BadRequestError: the request names no device.
         """
         caller = self._gate.caller_of(request)
         device = _device_named(request).device
         if caller.role != "owner":
             raise ForbiddenError("only devices of an owner say what they have shown")
         orders = [str(one) for one in (await SEEN.read(request)).orders]
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            taken = await self._gate.within_deadline(
-                self._reached.saw(caller.stores, device, orders)
-            )
-        return Response(msgspec.json.encode(SeenTaken(taken)), media_type=JSON, headers=_NO_STORE)
+        taken = await self._gate.serve(
+            caller, lambda: self._reached.saw(caller.stores, device, orders)
+        )
+        return json_answer(SeenTaken(taken))
 
     async def order_devices(self, request: Request) -> Response:
         """GET /v1/orders/{id}/devices: which devices have the order."""
         caller = self._gate.caller_of(request)
         order_id = request.path_params["id"]
-        with self._gate.admit():
-            found = await self._gate.within_deadline(self._holders(caller, order_id))
-        return Response(msgspec.json.encode(found), media_type=JSON, headers=_NO_STORE)
+        found = await self._gate.bounded(lambda: self._holders(caller, order_id))
+        return json_answer(found)
 
     async def place(self, request: Request) -> Response:
         """POST /v1/orders."""
@@ -220,7 +217,7 @@ class CoreApi:
         with self._gate.admit():
             await self._gate.check_stay(caller)
             results = await self._gate.within_deadline(place_all(self._commands, caller, batch))
-            return Response(msgspec.json.encode(results), media_type=JSON, headers=_NO_STORE)
+            return json_answer(results)
 
     async def transition(self, request: Request) -> Response:
         """POST /v1/orders/{id}/transitions."""
@@ -259,12 +256,12 @@ class CoreApi:
 
     async def healthz(self, _request: Request) -> Response:
         """GET /healthz: the process runs."""
-        return Response(b'{"status":"ok"}', media_type=JSON, headers=_NO_STORE)
+        return encoded_answer(b'{"status":"ok"}')
 
     async def readyz(self, _request: Request) -> Response:
         """GET /readyz: the process can serve."""
         await self._ready()
-        return Response(b'{"status":"ready"}', media_type=JSON, headers=_NO_STORE)
+        return encoded_answer(b'{"status":"ready"}')
 
     async def show_metrics(self, request: Request) -> Response:
         """GET /metrics, for ops.
@@ -309,7 +306,7 @@ class CoreApi:
         epoch: str,
         heads: Mapping[str, int],
     ) -> None:
-        self.metrics.diverged(note_divergence(caller, report, wanted.after))
+        self.metrics.divergences.inc(note_divergence(caller, report, wanted.after))
         epoch = wanted.epoch or epoch
         self._devices.saw(sightings_of(caller, report, wanted.after, epoch, heads))
 
@@ -323,7 +320,7 @@ def _device_named(request: Request) -> DeviceReport:
 
 def _answer(written: Written, headers: dict[str, str] | None = None) -> Response:
     names = {"etag": f'"{written.version}"', EPOCH_HEADER: written.epoch}
-    headers = _NO_STORE | names | (headers or {})
+    headers = NO_STORE | names | (headers or {})
     if written.replayed:
         headers["idempotency-replayed"] = "true"
     return Response(written.body, written.status, headers, JSON)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,17 +13,16 @@ from client_sdk.contract.errors import ChannelError
 from client_sdk.contract.text import TEXT_PATTERN, is_id, shown, whole
 from core_api.access.callers import Caller
 from core_api.access.reach import may_follow
+from core_api.api.answers import json_answer
 from core_api.api.gate import Gate
-from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody
 from core_api.errors import BadRequestError, ForbiddenError
-from core_api.printing.jobs import MOST_DETAIL, State, Step
+from core_api.printing.jobs import MOST_DETAIL, JobState, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import HELD_S
 from server_common.limits import DEVICE_TROUBLES, PRINT_STEP_BYTES
 
-_NO_STORE: Final = {"cache-control": "no-store"}
 _PERSONS_STEPS: Final = ("again", "drop")
 Agent = Annotated[str, Meta(pattern=NAME_FORM)]
 Detail = Annotated[str, Meta(max_length=MOST_DETAIL, pattern=whole(TEXT_PATTERN))]
@@ -62,7 +60,7 @@ class PrintStep(Struct, frozen=True, forbid_unknown_fields=True):
 class PrintState(Struct, frozen=True):
     """A job after a step."""
 
-    state: State
+    state: JobState
     attempts: int
     repeat: bool
     """Whether the paper must say that it may have been printed before."""
@@ -90,21 +88,25 @@ class PrintApi:
         self._gate = gate
 
     async def hold(self, request: Request) -> Response:
-        """POST /v1/stores/{id}/devices/{device}/printer."""
+        """POST /v1/stores/{id}/devices/{device}/printer.
+
+        Raises:
+            BadRequestError: the path names no device.
+            ForbiddenError: the caller may not print there.
+        """
         caller = self._gate.caller_of(request)
         printer = _printer_of(request)
         _check(caller, printer, "take")
         body = await HOLD.read(request)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            await self._gate.within_deadline(self._hold(printer, body))
-        return _answer(Held(0.0 if body.leaving else HELD_S))
+        await self._gate.serve(caller, lambda: self._hold(printer, body))
+        return json_answer(Held(0.0 if body.leaving else HELD_S))
 
     async def step(self, request: Request) -> Response:
         """POST /v1/stores/{id}/devices/{device}/prints/{print}.
 
         Raises:
-            BadRequestError: that is no name of a print job.
+            BadRequestError: the path names no device, or no print job.
+            ForbiddenError: the caller may not take such a step there.
         """
         caller = self._gate.caller_of(request)
         printer = _printer_of(request)
@@ -113,20 +115,19 @@ class PrintApi:
             raise BadRequestError(f"{shown(job_id)} is no print job")
         body = await STEP.read(request)
         _check(caller, printer, body.step)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            job = await self._gate.within_deadline(
-                self._prints.step(
-                    printer.root,
-                    printer.part or "",
-                    job_id,
-                    body.step,
-                    body.agent,
-                    body.attempt,
-                    body.detail,
-                )
-            )
-        return _answer(PrintState(job.state, job.attempts, job.repeat, job.waits, job.detail))
+        job = await self._gate.serve(
+            caller,
+            lambda: self._prints.step(
+                printer.root,
+                printer.part or "",
+                job_id,
+                body.step,
+                body.agent,
+                body.attempt,
+                body.detail,
+            ),
+        )
+        return json_answer(PrintState(job.state, job.attempts, job.repeat, job.waits, job.detail))
 
     async def _hold(self, printer: Channel, body: HoldPrinter) -> None:
         store, device = printer.root, printer.part or ""
@@ -155,7 +156,3 @@ def _check(caller: Caller, printer: Channel, step: Step) -> None:
     roles = ("owner",) if step in _PERSONS_STEPS else ("owner", "device")
     if caller.role not in roles or not may_follow(caller, printer):
         raise ForbiddenError(f"this token does not permit that on {printer}")
-
-
-def _answer(value: Struct) -> Response:
-    return Response(msgspec.json.encode(value), media_type=JSON, headers=_NO_STORE)

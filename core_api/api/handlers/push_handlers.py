@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from core_api.api.answers import done, json_answer
 from core_api.api.gate import Gate
-from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, device_id_of, store_of, table_of
 from core_api.errors import ForbiddenError
 from core_api.push.guests import GuestPhones, check_guest
@@ -19,7 +18,6 @@ from core_api.push.subscriptions import GuestPushes, Pushes, PushKey, Subscribe
 from server_common.logs import get_logger
 
 _log = get_logger()
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 SUBSCRIBE: Final = JsonBody(Subscribe)
 
@@ -46,16 +44,15 @@ class PushApi:
         """
         if self._gate.caller_of(request).role not in ("owner", "table"):
             raise ForbiddenError("only owners and guests are told of orders")
-        return _json(PushKey(self._subscriptions.key))
+        return json_answer(PushKey(self._subscriptions.key))
 
     async def list(self, request: Request) -> Response:
         """GET /v1/stores/{id}/pushes: which browsers are told."""
         caller = self._gate.caller_of(request)
         store_id = store_of(request)
         check_sees(caller, store_id)
-        with self._gate.admit():
-            found = await self._gate.within_deadline(self._subscriptions.list(store_id))
-        return _json(Pushes(found))
+        found = await self._gate.bounded(lambda: self._subscriptions.list(store_id))
+        return json_answer(Pushes(found))
 
     async def put(self, request: Request) -> Response:
         """PUT /v1/stores/{id}/pushes/{device}: tell a browser, or go on."""
@@ -63,43 +60,37 @@ class PushApi:
         store_id, device = store_of(request), device_id_of(request)
         check_subscribes(caller, store_id)
         wanted = await SUBSCRIBE.read(request)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            await self._gate.within_deadline(
-                self._subscriptions.put(store_id, device, wanted, caller.holder)
-            )
+        await self._gate.serve(
+            caller, lambda: self._subscriptions.put(store_id, device, wanted, caller.holder)
+        )
         _log.info("push_subscribed", store=store_id, device=device, by=caller.subject)
-        return Response(status_code=204, headers=_NO_STORE)
+        return done()
 
     async def remove(self, request: Request) -> Response:
         """DELETE /v1/stores/{id}/pushes/{device}: tell a browser nothing any more."""
         caller = self._gate.caller_of(request)
         store_id, device = store_of(request), device_id_of(request)
         check_subscribes(caller, store_id)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            await self._gate.within_deadline(self._subscriptions.remove(store_id, device))
+        await self._gate.serve(caller, lambda: self._subscriptions.remove(store_id, device))
         _log.info("push_removed", store=store_id, device=device, by=caller.subject)
-        return Response(status_code=204, headers=_NO_STORE)
+        return done()
 
     async def list_guests(self, request: Request) -> Response:
         """GET /v1/stores/{id}/guest-pushes: which guests' phones are told."""
         caller = self._gate.caller_of(request)
         store_id = store_of(request)
         check_sees(caller, store_id)
-        with self._gate.admit():
-            found = await self._gate.within_deadline(self._guests.list(store_id))
-        return _json(GuestPushes(found))
+        found = await self._gate.bounded(lambda: self._guests.list(store_id))
+        return json_answer(GuestPushes(found))
 
     async def remove_of_guest(self, request: Request) -> Response:
         """DELETE /v1/stores/{id}/guest-pushes/{table}/{device}: tell a guest's phone nothing."""
         caller = self._gate.caller_of(request)
         table, device = table_of(request), device_id_of(request)
         check_subscribes(caller, table.root)
-        with self._gate.admit():
-            await self._gate.within_deadline(self._guests.remove_from(table, device))
+        await self._gate.bounded(lambda: self._guests.remove_from(table, device))
         _log.info("guest_push_removed", table=str(table), device=device, by=caller.subject)
-        return Response(status_code=204, headers=_NO_STORE)
+        return done()
 
     async def put_guest(self, request: Request) -> Response:
         """PUT /v1/guest-pushes/{device}: tell a guest's phone, or go on."""
@@ -108,23 +99,15 @@ class PushApi:
         table = check_guest(caller)
         self._subscriptions.check_sends()
         wanted = await SUBSCRIBE.read(request)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            await self._gate.within_deadline(self._guests.put(caller, device, wanted))
+        await self._gate.serve(caller, lambda: self._guests.put(caller, device, wanted))
         _log.info("guest_push_subscribed", table=str(table), device=device)
-        return Response(status_code=204, headers=_NO_STORE)
+        return done()
 
     async def remove_guest(self, request: Request) -> Response:
         """DELETE /v1/guest-pushes/{device}: tell a guest's phone nothing any more."""
         caller = self._gate.caller_of(request)
         device = device_id_of(request)
         table = check_guest(caller)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            await self._gate.within_deadline(self._guests.remove(caller, device))
+        await self._gate.serve(caller, lambda: self._guests.remove(caller, device))
         _log.info("guest_push_removed", table=str(table), device=device)
-        return Response(status_code=204, headers=_NO_STORE)
-
-
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), 200, _NO_STORE, JSON)
+        return done()

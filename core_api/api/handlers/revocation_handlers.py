@@ -19,7 +19,7 @@ from core_api.postgres.pool import Pool
 from core_api.revocations.statements import NewRevocation, revoke
 from core_api.revocations.watching import Revoked
 from server_common.logs import get_logger
-from server_common.revocations.records import Kind
+from server_common.revocations.records import RevocationKind
 
 _log = get_logger()
 
@@ -32,7 +32,7 @@ _SKEW_S: Final = 60
 class Revoke(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/revocations`. Times are seconds since 1970."""
 
-    kind: Kind
+    kind: RevocationKind
     name: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
     """The token's `jti`, the session's `sid`, or the subject as Core shows it."""
     before: Annotated[int, Meta(ge=0, le=_LATEST_S)] | None = None

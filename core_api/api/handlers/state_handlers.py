@@ -26,6 +26,7 @@ from client_sdk.contract.state.edit import (
 from client_sdk.contract.text import is_id, number_of, shown
 from core_api.access.callers import Caller
 from core_api.access.reach import check_follow
+from core_api.api.answers import NO_STORE, encoded_answer, json_answer
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
 from core_api.edits.history_reading import parse_position, read_document, read_entries, read_version
@@ -38,7 +39,6 @@ from core_api.postgres.pool import Pool
 from core_api.system_edits.session_renewals import hear_of
 from server_common.limits import HISTORY_ENTRIES
 
-_NO_STORE: Final = {"cache-control": "no-store"}
 _KEPT: Final = {"cache-control": "private, max-age=86400, immutable"}
 _MOST_VERSION: Final = 2**31 - 1
 
@@ -122,17 +122,19 @@ class StateApi:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
         self._gate.charge(caller, len(batch.edits) - 1)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            answer = await self._gate.within_deadline(self._edits.apply(caller, batch, len(body)))
+        answer = await self._gate.serve(caller, lambda: self._edits.apply(caller, batch, len(body)))
         return msgspec.json.encode(Settled(answer.settled, list(answer.outcomes)))
 
     async def edit(self, request: Request) -> Response:
         """POST /v1/edits."""
-        return Response(await self.settle(request), media_type=JSON, headers=_NO_STORE)
+        return encoded_answer(await self.settle(request))
 
     async def client(self, request: Request) -> Response:
-        """GET /v1/edits: how far a client's edits are settled; its sessions go on."""
+        """GET /v1/edits: how far a client's edits are settled; its sessions go on.
+
+        Raises:
+            BadRequestError: the query names no client.
+        """
         caller = self._gate.caller_of(request)
         client = _parameter(request, "client")
         subject = f"{caller.role}:{caller.subject}"
@@ -144,13 +146,15 @@ class StateApi:
                 hear_of(self._pool, self._edits.definitions, client, subject)
             )
         settled = 0 if known is None or known.subject != subject else known.settled
-        return _json(ClientState(client, settled, epoch))
+        return json_answer(ClientState(client, settled, epoch))
 
     async def document(self, request: Request) -> Response:
         """GET /v1/documents: a document as it stands, or as it was.
 
         Raises:
             NotFoundError: there is no such document, or its history does not go back so far.
+            BadRequestError: the query names no document, or a version that is none.
+            ForbiddenError: the caller may not follow its channel.
         """
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
@@ -168,10 +172,15 @@ class StateApi:
                 f"there is no document {key} in {channel}"
                 + ("" if version is None else f" at version {version}, or it is kept no longer")
             )
-        return Response(body, media_type=JSON, headers=_NO_STORE if version is None else _KEPT)
+        return Response(body, media_type=JSON, headers=NO_STORE if version is None else _KEPT)
 
     async def events(self, request: Request) -> Response:
-        """GET /v1/documents/events: a document's history."""
+        """GET /v1/documents/events: a document's history.
+
+        Raises:
+            BadRequestError: the query names no document, or a position that is none.
+            ForbiddenError: the caller may not follow its channel.
+        """
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
         after = parse_position(request.query_params.get("after", "0"))
@@ -189,10 +198,14 @@ class StateApi:
                 )
             )
             await self._gate.check_stay(caller)
-        return _json(page)
+        return json_answer(page)
 
     async def order_events(self, request: Request) -> Response:
-        """GET /v1/orders/{id}/events: an order's history."""
+        """GET /v1/orders/{id}/events: an order's history.
+
+        Raises:
+            BadRequestError: `after` is no version.
+        """
         caller = self._gate.caller_of(request)
         after = _number(request, "after", _MOST_VERSION) or 0
         with self._gate.admit():
@@ -200,16 +213,12 @@ class StateApi:
                 self._history.of(caller, request.path_params["id"], after)
             )
             await self._gate.check_stay(caller)
-        return _json(page)
+        return json_answer(page)
 
     async def definitions(self, request: Request) -> Response:
         """GET /v1/definitions: which documents there may be."""
         self._gate.caller_of(request)
-        return Response(self._definitions, media_type=JSON, headers=_NO_STORE)
-
-
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type=JSON, headers=_NO_STORE)
+        return encoded_answer(self._definitions)
 
 
 def _sees_a_party(caller: Caller, channel: str) -> bool:

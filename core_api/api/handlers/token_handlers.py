@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Final
 
-import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,15 +13,14 @@ from starlette.responses import Response
 from client_sdk.contract.text import is_id
 from core_api.access.renewals import lifetime_beside, successor
 from core_api.access.tokens import TokenKeys, new_name
+from core_api.api.answers import json_answer
 from core_api.api.gate import Gate
-from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, store_of
 from core_api.errors import ForbiddenError, UnauthorizedError
 from core_api.pairing.codes import DIGITS, LIFE_S, NO_CODE, Pairings
 from server_common.logs import get_logger
 
 _log = get_logger()
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 
 class OwnerToken(Struct, frozen=True):
@@ -79,7 +77,7 @@ class TokensApi:
         """POST /v1/tokens/renewals: the caller's next token, with the same rights."""
         caller = self._gate.caller_of(request)
         after, lifetime_s = successor(caller, self._now(), self._most_s)
-        return _json(OwnerToken(self._tokens.sign(after, lifetime_s), lifetime_s))
+        return json_answer(OwnerToken(self._tokens.sign(after, lifetime_s), lifetime_s))
 
     async def offer(self, request: Request) -> Response:
         """POST /v1/stores/{id}/pairings: a code by which one new tablet is let in.
@@ -93,9 +91,8 @@ class TokensApi:
             raise ForbiddenError("only an owner of the store lets a new tablet in")
         now = self._now()
         ends_at = int(now) + lifetime_beside(caller, now, self._most_s)
-        with self._gate.admit():
-            code = await self._gate.within_deadline(self._pairings.offer(store_id, caller, ends_at))
-        return _json(Pairing(code, LIFE_S), 201)
+        code = await self._gate.bounded(lambda: self._pairings.offer(store_id, caller, ends_at))
+        return json_answer(Pairing(code, LIFE_S), 201)
 
     async def pair(self, request: Request) -> Response:
         """POST /v1/tokens/pairings: a token for the tablet that shows the code.
@@ -120,8 +117,4 @@ class TokensApi:
         tablet = replace(offered.caller, token="", session="", sid=new_name())
         self._gate.charge(tablet, 1)
         _log.info("tablet_paired", store=wanted.store, subject=tablet.subject, sid=tablet.sid)
-        return _json(OwnerToken(self._tokens.sign(tablet, lifetime_s), lifetime_s))
-
-
-def _json(value: Struct, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, _NO_STORE, JSON)
+        return json_answer(OwnerToken(self._tokens.sign(tablet, lifetime_s), lifetime_s))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from core_api.access.callers import EVERY_STORE, Caller
+from core_api.api.answers import done, json_answer
 from core_api.api.gate import Gate
-from core_api.api.operations import JSON
 from core_api.api.request_parts import JsonBody, webhook_id_of
 from core_api.errors import BadRequestError, ForbiddenError
 from core_api.webhooks.permissions import check_keeps, check_lists, check_registers, check_sees
@@ -19,8 +18,6 @@ from core_api.webhooks.subscriptions import AddWebhook, Replay, SetState, Webhoo
 from server_common.logs import get_logger
 
 log = get_logger()
-
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 ADD: Final = JsonBody(AddWebhook)
 SET_STATE: Final = JsonBody(SetState)
@@ -44,20 +41,19 @@ class WebhooksApi:
         caller = self._gate.caller_of(request)
         wanted = await ADD.read(request)
         check_registers(caller, wanted.stores)
-        with self._gate.admit():
-            await self._gate.check_stay(caller)
-            made = await self._gate.within_deadline(self._subscriptions.add(wanted, caller.subject))
+        made = await self._gate.serve(
+            caller, lambda: self._subscriptions.add(wanted, caller.subject)
+        )
         log.info("webhook_added", webhook=made.webhook.id, by=caller.subject)
-        return _json(made, 201)
+        return json_answer(made, 201)
 
     async def list(self, request: Request) -> Response:
         """GET /v1/webhooks: those of the caller's stores."""
         caller = self._caller_of(request)
         sees_all = caller.role == "ops" or EVERY_STORE in caller.stores
         stores = None if sees_all else sorted(caller.stores)
-        with self._gate.admit():
-            found = await self._gate.within_deadline(self._subscriptions.list(stores))
-        return _json(Webhooks(found))
+        found = await self._gate.bounded(lambda: self._subscriptions.list(stores))
+        return json_answer(Webhooks(found))
 
     async def get(self, request: Request) -> Response:
         """GET /v1/webhooks/{webhook}: how far each of its stores is."""
@@ -65,7 +61,7 @@ class WebhooksApi:
         with self._gate.admit():
             found = await self._found(request)
         check_sees(caller, found.id, found.stores)
-        return _json(found)
+        return json_answer(found)
 
     async def remove(self, request: Request) -> Response:
         """DELETE /v1/webhooks/{webhook}."""
@@ -78,7 +74,7 @@ class WebhooksApi:
             check_keeps(caller, webhook_id, stores)
             await self._gate.within_deadline(self._subscriptions.remove(webhook_id))
         log.info("webhook_removed", webhook=webhook_id, by=caller.subject)
-        return Response(status_code=204, headers=_NO_STORE)
+        return done()
 
     async def rotate(self, request: Request) -> Response:
         """POST /v1/webhooks/{webhook}/secrets.
@@ -96,7 +92,7 @@ class WebhooksApi:
                 self._subscriptions.rotate(found.id, ends_old=ends_old == "true")
             )
         log.info("webhook_rotated", webhook=found.id, by=caller.subject)
-        return _json(made, 201)
+        return json_answer(made, 201)
 
     async def replay(self, request: Request) -> Response:
         """POST /v1/webhooks/{webhook}/replays."""
@@ -108,7 +104,7 @@ class WebhooksApi:
                 self._subscriptions.replay(found.id, wanted.cursor)
             )
         log.info("webhook_replayed", webhook=found.id, cursor=wanted.cursor, by=caller.subject)
-        return _json(now)
+        return json_answer(now)
 
     async def set_state(self, request: Request) -> Response:
         """PUT /v1/webhooks/{webhook}/state: ops disable, owners and ops resume.
@@ -129,7 +125,7 @@ class WebhooksApi:
                 self._subscriptions.set_state(found.id, wanted.state, is_ops=is_ops)
             )
         log.info("webhook_state_set", webhook=found.id, state=wanted.state, by=caller.subject)
-        return _json(now)
+        return json_answer(now)
 
     def _caller_of(self, request: Request) -> Caller:
         caller = self._gate.caller_of(request)
@@ -144,7 +140,3 @@ class WebhooksApi:
 
     async def _found(self, request: Request) -> Webhook:
         return await self._gate.within_deadline(self._subscriptions.get(webhook_id_of(request)))
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, _NO_STORE, JSON)

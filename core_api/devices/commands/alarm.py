@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from core_api.devices.times import rfc3339
-from core_api.kafka.alerts import Alerts, keep_looking
+from core_api.kafka.alerts import Alerts
 from core_api.kafka.messages import Message
+from core_api.postgres.patience import keep_looking
 from core_api.postgres.pool import Pool, mapped_errors
 from server_common.logs import get_logger
 

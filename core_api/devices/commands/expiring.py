@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from core_api.devices.commands.lifecycle import ExpiringError, expire_one
 from core_api.errors import ConflictError, UnavailableError
-from core_api.postgres.patience import despite_locks
+from core_api.postgres.patience import despite_locks, keep_looking
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
@@ -47,12 +46,8 @@ class Expiring:
 
     async def run(self) -> None:
         """Look every second, for ever."""
-        while True:
-            try:
-                await self.round()
-            except (ConflictError, UnavailableError) as error:
-                _log.warning("expiring_commands_failed", reason=str(error))
-            await asyncio.sleep(EVERY_S)
+        absent = (ConflictError, UnavailableError)
+        await keep_looking(self.round, EVERY_S, "expiring_commands_failed", absent)
 
     async def round(self) -> int:
         """Let all commands expire whose time has come. Returns how many did.

@@ -32,8 +32,8 @@ from core_api.errors import (
 )
 from core_api.postgres.patience import despite_locks
 from core_api.postgres.pool import Pool, mapped_errors, transaction
-from core_api.postgres.trim_around_damage import trim_by
-from core_api.system_edits.in_transaction import Change, change_documents
+from core_api.postgres.trim_around_damage import trim_by_age
+from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result
 from server_common.errors import DeviceMessageError
@@ -80,15 +80,6 @@ UPDATE device_commands SET state = 'expired' WHERE (store_id, device_id, id) IN 
 ) RETURNING store_id, device_id, id, name, arguments, state, detail, asked_by, created_at,
     expires_at, now()
 """
-_TRIM: Final = """
-DELETE FROM device_commands WHERE (store_id, device_id, id) IN (
-    SELECT store_id, device_id, id FROM device_commands
-    WHERE created_at < now() - make_interval(secs => $1) AND state <> 'sent'
-      AND created_at >= now() - make_interval(secs => $3)
-    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
-)
-"""
-
 _Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=whole(TEXT_PATTERN))]
 
 
@@ -126,7 +117,7 @@ class DeviceCommands(Struct, frozen=True):
     """The newest first, at most `LISTED`."""
 
 
-class Commands:
+class CommandLifecycle:
     """Commands that people send to devices.
 
     Args:
@@ -201,7 +192,7 @@ class Commands:
         return made, True
 
 
-def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> Change:
+def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> SystemChange:
     """What makes the command's document say the same as the command."""
     value: Value = {
         "name": command.name,
@@ -211,12 +202,12 @@ def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> 
         "expires_at": rfc3339(command.expires_at),
         "by": command.by,
     }
-    return Change(channel, f"command.{command.id}", lambda _old, _now: value, ends_at)
+    return SystemChange(channel, f"command.{command.id}", lambda _old, _now: value, ends_at)
 
 
 async def take_result(
     connection: Connection, identity: Identity, result: Result
-) -> list[Change] | None:
+) -> list[SystemChange] | None:
     """Note a device's answer in the caller's transaction.
 
     Returns:
@@ -283,7 +274,9 @@ async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | 
             raise ExpiringError(name) from error
 
 
-trim_commands: Final = trim_by(_TRIM)
+trim_commands: Final = trim_by_age(
+    "device_commands", "store_id, device_id, id", "created_at", "state <> 'sent'"
+)
 """Deletes old commands."""
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Integer, Text, text
+from sqlalchemy import BigInteger, Column, Integer, Text
 
-from core_api.postgres.tables.metadata import NOW
+from core_api.postgres.tables.metadata import TIME, optional, required
 
 
 def delivery_columns(seq: str, decided: str) -> tuple[Column[Any], ...]:
@@ -17,20 +17,14 @@ def delivery_columns(seq: str, decided: str) -> tuple[Column[Any], ...]:
         decided: what somebody decides on when the fence is raised.
     """
     return (
-        Column("epoch", Text, nullable=False, comment="of the log that seq is of"),
-        Column("seq", BigInteger, nullable=False, comment=seq),
-        Column("tries", Integer, nullable=False, server_default=text("0")),
-        Column(
-            "failing_since", DateTime(timezone=True), comment="null: the last attempt succeeded"
-        ),
-        Column("failure", Text, comment="what the last attempt came to"),
-        Column("due_at", DateTime(timezone=True), nullable=False, server_default=NOW),
-        Column("held_until", DateTime(timezone=True), nullable=False, server_default=NOW),
-        Column(
-            "fence",
-            BigInteger,
-            nullable=False,
-            server_default=text("0"),
-            comment=f"one up whenever somebody else decides on {decided}",
+        required("epoch", Text, "of the log that seq is of"),
+        required("seq", BigInteger, seq),
+        required("tries", Integer, default="0"),
+        optional("failing_since", TIME, "null: the last attempt succeeded"),
+        optional("failure", Text, "what the last attempt came to"),
+        required("due_at", TIME, default="now()"),
+        required("held_until", TIME, default="now()"),
+        required(
+            "fence", BigInteger, f"one up whenever somebody else decides on {decided}", default="0"
         ),
     )

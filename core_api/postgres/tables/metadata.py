@@ -5,11 +5,12 @@ JSON that is only passed through is `text`: Postgres need not parse it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import MetaData, text
+from sqlalchemy import Column, DateTime, MetaData, text
+from sqlalchemy.types import TypeEngine
 
-NOW: Final = text("now()")
+TIME: Final = DateTime(timezone=True)
 
 metadata = MetaData(
     naming_convention={
@@ -19,3 +20,23 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+Type = TypeEngine[Any] | type[TypeEngine[Any]]
+
+
+def key(name: str, type_: Type, comment: str | None = None) -> Column[Any]:
+    """A column of the primary key."""
+    return Column(name, type_, primary_key=True, comment=comment)
+
+
+def required(
+    name: str, type_: Type, comment: str | None = None, *, default: str | None = None
+) -> Column[Any]:
+    """A column that is never null; the default is in SQL."""
+    made_of = None if default is None else text(default)
+    return Column(name, type_, nullable=False, server_default=made_of, comment=comment)
+
+
+def optional(name: str, type_: Type, comment: str | None = None) -> Column[Any]:
+    """A column that may be null."""
+    return Column(name, type_, comment=comment)

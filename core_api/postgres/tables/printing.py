@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Table, Text, UniqueConstraint
 
-from core_api.postgres.tables.metadata import metadata
+from core_api.postgres.tables.metadata import TIME, key, metadata, optional, required
 
 printers = Table(
     "printers",
     metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("device_id", Text, primary_key=True),
-    Column(
+    key("store_id", Text),
+    key("device_id", Text),
+    optional(
         "seq",
         BigInteger,
-        comment="of the store's log: its jobs are made up to here; null: it prints nothing",
+        "of the store's log: its jobs are made up to here; null: it prints nothing",
     ),
-    Column(
-        "waiting_since",
-        DateTime(timezone=True),
-        comment="since when a job of it is not printed; null: none waits",
-    ),
-    Column("agent", Text, comment="which agent holds it"),
-    Column("held_until", DateTime(timezone=True)),
+    optional("waiting_since", TIME, "since when a job of it is not printed; null: none waits"),
+    optional("agent", Text, "which agent holds it"),
+    optional("held_until", TIME),
     postgresql_with={"fillfactor": "50"},
     comment="The printers that stores print on",
 )
@@ -30,20 +26,15 @@ printers = Table(
 star_printers = Table(
     "star_printers",
     metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("device_id", Text, primary_key=True),
-    Column("mac", Text, nullable=False),
-    Column(
-        "rung_at",
-        DateTime(timezone=True),
-        comment="when it was called last; null: it is to be called now",
-    ),
-    Column(
+    key("store_id", Text),
+    key("device_id", Text),
+    required("mac", Text),
+    optional("rung_at", TIME, "when it was called last; null: it is to be called now"),
+    required(
         "mode",
         Text,
-        nullable=False,
-        server_default=text("'trigger'"),
-        comment="trigger: it polls when it is called; full: it takes its jobs over MQTT",
+        "trigger: it polls when it is called; full: it takes its jobs over MQTT",
+        default="'trigger'",
     ),
     UniqueConstraint("mac", name="uq_star_printers_mac"),
     postgresql_with={"fillfactor": "50"},

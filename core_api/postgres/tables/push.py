@@ -2,56 +2,42 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    DateTime,
-    Index,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Index, Table, Text
 
 from core_api.postgres.tables.delivery import delivery_columns
-from core_api.postgres.tables.metadata import NOW, metadata
-
-_EMPTY = text("''")
+from core_api.postgres.tables.metadata import TIME, key, metadata, optional, required
 
 push_subscriptions = Table(
     "push_subscriptions",
     metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("device", Text, primary_key=True, comment="the browser's own name"),
-    Column("endpoint", Text, nullable=False, comment="where its push service takes messages"),
-    Column("origin", Text, nullable=False, comment="of the endpoint"),
-    Column("p256dh", Text, nullable=False, comment="its public key"),
-    Column("auth", Text, nullable=False, comment="what else only it and its page know"),
-    Column("language", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column(
+    key("store_id", Text),
+    key("device", Text, "the browser's own name"),
+    required("endpoint", Text, "where its push service takes messages"),
+    required("origin", Text, "of the endpoint"),
+    required("p256dh", Text, "its public key"),
+    required("auth", Text, "what else only it and its page know"),
+    required("language", Text),
+    required("subject", Text),
+    required(
         "token",
         Text,
-        nullable=False,
-        server_default=_EMPTY,
-        comment="the key by which the owner's token can be revoked; empty: not known",
+        "the key by which the owner's token can be revoked; empty: not known",
+        default="''",
     ),
-    Column(
+    required(
         "session",
         Text,
-        nullable=False,
-        server_default=_EMPTY,
-        comment="the key by which its session can be revoked; empty: it has none, or not known",
+        "the key by which its session can be revoked; empty: it has none, or not known",
+        default="''",
     ),
-    Column(
+    required(
         "made_at",
         BigInteger,
-        nullable=False,
-        server_default=text("0"),
-        comment="when its owner signed in, in seconds since 1970; 0: before renewed_at",
+        "when its owner signed in, in seconds since 1970; 0: before renewed_at",
+        default="0",
     ),
-    Column("renewed_at", DateTime(timezone=True), nullable=False, server_default=NOW),
-    Column("pushed_at", DateTime(timezone=True)),
+    required("renewed_at", TIME, default="now()"),
+    optional("pushed_at", TIME),
     *delivery_columns("it was told of all orders up to here", "it"),
     CheckConstraint("seq >= 0", name="seq"),
     Index("ix_push_subscriptions_renewed_at", "renewed_at"),
@@ -61,44 +47,36 @@ push_subscriptions = Table(
 guest_pushes = Table(
     "guest_pushes",
     metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("table_id", Text, primary_key=True),
-    Column("device", Text, primary_key=True, comment="the phone's own name"),
-    Column("endpoint", Text, nullable=False, comment="where its push service takes messages"),
-    Column("origin", Text, nullable=False, comment="of the endpoint"),
-    Column("p256dh", Text, nullable=False, comment="its public key"),
-    Column("auth", Text, nullable=False, comment="what else only it and its page know"),
-    Column("language", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column(
-        "issued_at",
-        BigInteger,
-        nullable=False,
-        comment="when the guest's token was made, in seconds since 1970",
-    ),
-    Column("expires_at", DateTime(timezone=True), nullable=False, comment="when that token ends"),
-    Column(
+    key("store_id", Text),
+    key("table_id", Text),
+    key("device", Text, "the phone's own name"),
+    required("endpoint", Text, "where its push service takes messages"),
+    required("origin", Text, "of the endpoint"),
+    required("p256dh", Text, "its public key"),
+    required("auth", Text, "what else only it and its page know"),
+    required("language", Text),
+    required("subject", Text),
+    required("issued_at", BigInteger, "when the guest's token was made, in seconds since 1970"),
+    required("expires_at", TIME, "when that token ends"),
+    required(
         "token",
         Text,
-        nullable=False,
-        server_default=_EMPTY,
-        comment="the key by which the guest's token can be revoked; empty: not known",
+        "the key by which the guest's token can be revoked; empty: not known",
+        default="''",
     ),
-    Column(
+    required(
         "session",
         Text,
-        nullable=False,
-        server_default=_EMPTY,
-        comment="the key by which its session can be revoked; empty: it has none",
+        "the key by which its session can be revoked; empty: it has none",
+        default="''",
     ),
-    Column(
+    required(
         "signed_in_at",
         BigInteger,
-        nullable=False,
-        server_default=text("0"),
-        comment="when its guest signed in, in seconds since 1970; 0: when the token was made",
+        "when its guest signed in, in seconds since 1970; 0: when the token was made",
+        default="0",
     ),
-    Column("renewed_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    required("renewed_at", TIME, default="now()"),
     *delivery_columns("it was told of all orders up to here", "it"),
     CheckConstraint("seq >= 0", name="seq"),
     Index("ix_guest_pushes_renewed_at", "renewed_at"),

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, DateTime, Index, Table, Text, Uuid
+from sqlalchemy import BigInteger, Index, Table, Text, Uuid
 
-from core_api.postgres.tables.metadata import metadata
+from core_api.postgres.tables.metadata import TIME, key, metadata, optional, required
 
 devices = Table(
     "devices",
     metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("device", Text, primary_key=True),
-    Column("subject", Text, nullable=False),
-    Column("mode", Text, nullable=False),
-    Column("epoch", Text, nullable=False),
-    Column("applied", BigInteger, nullable=False, comment="the last seq of the store's channel"),
-    Column("seen_at", DateTime(timezone=True), nullable=False),
+    key("store_id", Text),
+    key("device", Text),
+    required("subject", Text),
+    required("mode", Text),
+    required("epoch", Text),
+    required("applied", BigInteger, "the last seq of the store's channel"),
+    required("seen_at", TIME),
     Index("ix_devices_seen_at", "seen_at"),
     comment="What each device of an owner had applied at its last sync",
 )
@@ -23,10 +23,10 @@ devices = Table(
 orders_reached = Table(
     "orders_reached",
     metadata,
-    Column("order_id", Uuid, primary_key=True),
-    Column("device", Text, primary_key=True),
-    Column("how", Text, primary_key=True, comment="seen or printed"),
-    Column("at", DateTime(timezone=True), nullable=False),
+    key("order_id", Uuid),
+    key("device", Text),
+    key("how", Text, "seen or printed"),
+    required("at", TIME),
     Index("ix_orders_reached_at", "at"),
     comment="Where an order was shown to a person, or came out on paper",
 )
@@ -34,14 +34,10 @@ orders_reached = Table(
 unreached = Table(
     "unreached",
     metadata,
-    Column("order_id", Uuid, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("store_id", Text, nullable=False),
-    Column("placed_at", DateTime(timezone=True), nullable=False),
-    Column(
-        "told_at",
-        DateTime(timezone=True),
-        comment="when its record was published; null: not yet",
-    ),
+    key("order_id", Uuid),
+    key("kind", Text),
+    required("store_id", Text),
+    required("placed_at", TIME),
+    optional("told_at", TIME, "when its record was published; null: not yet"),
     comment="Orders that nobody has received or accepted in time",
 )

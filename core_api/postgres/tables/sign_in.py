@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     Identity,
     Index,
     LargeBinary,
@@ -16,21 +15,21 @@ from sqlalchemy import (
     text,
 )
 
-from core_api.postgres.tables.metadata import NOW, metadata
+from core_api.postgres.tables.metadata import TIME, key, metadata, optional, required
 
 pairings = Table(
     "pairings",
     metadata,
-    Column("store_id", Text, primary_key=True),
-    Column("code", LargeBinary, nullable=False, comment="its SHA-256"),
-    Column("subject", Text, nullable=False),
-    Column("brand", Text),
-    Column("token", Text, nullable=False, comment="a hash of the offering token's name"),
-    Column("session", Text, nullable=False, comment="a hash of its session's; or empty"),
-    Column("signed_in_at", BigInteger, nullable=False, comment="seconds since 1970"),
-    Column("token_ends_at", BigInteger, nullable=False, comment="seconds since 1970"),
-    Column("tries_left", SmallInteger, nullable=False),
-    Column("ends_at", DateTime(timezone=True), nullable=False),
+    key("store_id", Text),
+    required("code", LargeBinary, "its SHA-256"),
+    required("subject", Text),
+    optional("brand", Text),
+    required("token", Text, "a hash of the offering token's name"),
+    required("session", Text, "a hash of its session's; or empty"),
+    required("signed_in_at", BigInteger, "seconds since 1970"),
+    required("token_ends_at", BigInteger, "seconds since 1970"),
+    required("tries_left", SmallInteger),
+    required("ends_at", TIME),
     Index("ix_pairings_ends_at", "ends_at"),
     comment="The code by which a new tablet of the store takes over a sign-in; the last one",
 )
@@ -38,8 +37,8 @@ pairings = Table(
 revocations = Table(
     "revocations",
     metadata,
-    Column("kind", Text, primary_key=True, comment="token, session or subject"),
-    Column("name", Text, primary_key=True, comment="its jti, its sid, or the subject"),
+    key("kind", Text, "token, session or subject"),
+    key("name", Text, "its jti, its sid, or the subject"),
     Column(
         "id",
         BigInteger,
@@ -47,22 +46,13 @@ revocations = Table(
         nullable=False,
         comment="higher after each change of the row, in the order of the commits",
     ),
-    Column(
-        "before",
-        BigInteger,
-        nullable=False,
-        comment="of a subject: its tokens of this second since 1970 and earlier",
+    required(
+        "before", BigInteger, "of a subject: its tokens of this second since 1970 and earlier"
     ),
-    Column(
-        "until",
-        DateTime(timezone=True),
-        comment="when the last such token has expired; null: not known",
-    ),
-    Column("made_by", Text, nullable=False),
-    Column("made_at", DateTime(timezone=True), nullable=False, server_default=NOW),
-    Column(
-        "told_at", DateTime(timezone=True), comment="when event servers were told; null: not yet"
-    ),
+    optional("until", TIME, "when the last such token has expired; null: not known"),
+    required("made_by", Text),
+    required("made_at", TIME, default="now()"),
+    optional("told_at", TIME, "when event servers were told; null: not yet"),
     CheckConstraint("kind IN ('token', 'session', 'subject')", name="kind"),
     Index("ix_revocations_id", "id", unique=True),
     Index("ix_revocations_untold", "id", postgresql_where=text("told_at IS NULL")),

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    DateTime,
-    ForeignKey,
-    Index,
-    Integer,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from core_api.postgres.tables.delivery import delivery_columns
-from core_api.postgres.tables.metadata import NOW, metadata
+from core_api.postgres.tables.metadata import TIME, key, metadata, optional, required
 
 webhooks = Table(
     "webhooks",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("url", Text, nullable=False),
-    Column("types", ARRAY(Text), nullable=False, comment="which events; empty: all"),
-    Column("generation", Integer, nullable=False, comment="of the secret"),
-    Column("kid", Text, nullable=False, comment="the key that the secret comes from"),
-    Column("state", Text, nullable=False, server_default=text("'active'")),
-    Column("made_by", Text, nullable=False),
-    Column("made_at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    key("id", Text),
+    required("url", Text),
+    required("types", ARRAY(Text), "which events; empty: all"),
+    required("generation", Integer, "of the secret"),
+    required("kid", Text, "the key that the secret comes from"),
+    required("state", Text, default="'active'"),
+    required("made_by", Text),
+    required("made_at", TIME, default="now()"),
     CheckConstraint("state IN ('active', 'disabled', 'ended')", name="state"),
     CheckConstraint("generation >= 1", name="generation"),
     Index("ix_webhooks_made_by", "made_by"),
@@ -40,9 +29,9 @@ webhook_old_secrets = Table(
     "webhook_old_secrets",
     metadata,
     Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
-    Column("generation", Integer, primary_key=True),
-    Column("kid", Text, nullable=False, comment="the key that the secret comes from"),
-    Column("until", DateTime(timezone=True), nullable=False, comment="until when it signs, too"),
+    key("generation", Integer),
+    required("kid", Text, "the key that the secret comes from"),
+    required("until", TIME, "until when it signs, too"),
     comment="The secrets of webhooks that were rotated and still sign",
 )
 
@@ -50,10 +39,10 @@ webhook_lanes = Table(
     "webhook_lanes",
     metadata,
     Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
-    Column("store_id", Text, primary_key=True),
+    key("store_id", Text),
     *delivery_columns("the last event that needs no sending", "the lane"),
-    Column("parked_at", DateTime(timezone=True)),
-    Column("delivered_at", DateTime(timezone=True)),
+    optional("parked_at", TIME),
+    optional("delivered_at", TIME),
     CheckConstraint("seq >= 0", name="seq"),
     Index("ix_webhook_lanes_store_id", "store_id"),
     # Each event delivered updates this row in place.
@@ -65,10 +54,10 @@ webhook_set_aside = Table(
     "webhook_set_aside",
     metadata,
     Column("webhook_id", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
-    Column("store_id", Text, primary_key=True),
-    Column("epoch", Text, primary_key=True),
-    Column("seq", BigInteger, primary_key=True),
-    Column("failure", Text, nullable=False),
-    Column("at", DateTime(timezone=True), nullable=False, server_default=NOW),
+    key("store_id", Text),
+    key("epoch", Text),
+    key("seq", BigInteger),
+    required("failure", Text),
+    required("at", TIME, default="now()"),
     comment="Events that a receiver refused for an hour while it took others",
 )

@@ -41,7 +41,7 @@ class QuickAnswer(NamedTuple):
     heads: dict[str, int]
 
 
-Outcome: TypeAlias = QuickAnswer | Exception | None
+QuickOutcome: TypeAlias = QuickAnswer | Exception | None
 """The answer; or why there is none; or None: `FetchSync.answer` has to be asked."""
 
 Encode: TypeAlias = Callable[[Caller, SyncRequest, str | None, Moment, list[ChannelAnswer]], bytes]
@@ -70,7 +70,7 @@ class _Asking:
         caller: Caller,
         request: SyncRequest,
         device: str | None,
-        tell: Callable[[Outcome], None],
+        tell: Callable[[QuickOutcome], None],
     ) -> None:
         self._reads = reads
         self.caller = caller
@@ -135,7 +135,7 @@ class QuickReads:
         caller: Caller,
         request: SyncRequest,
         device: str | None,
-        tell: Callable[[Outcome], None],
+        tell: Callable[[QuickOutcome], None],
     ) -> None:
         """Begin to answer a request.
 
@@ -195,7 +195,7 @@ class QuickReads:
             self._bound.leave()
         after_ms = self._pace.after_ms(self._bound.share)
         for asking in some:
-            outcome: Outcome
+            outcome: QuickOutcome
             try:
                 if asking.trouble is None and asking.moment is not moment:
                     beginning = beginning_of(asking.moment)
@@ -208,7 +208,7 @@ class QuickReads:
             except Exception:
                 log.exception("sync_cannot_be_answered")  # the others still are
 
-    def _outcome_of(self, asking: _Asking, beginning: bytes, after_ms: int) -> Outcome:
+    def _outcome_of(self, asking: _Asking, beginning: bytes, after_ms: int) -> QuickOutcome:
         if asking.trouble is not None:
             return self._of_trouble(asking.trouble)
         request, moment, pages = asking.request, asking.moment, asking.pages
@@ -233,7 +233,7 @@ class QuickReads:
         heads = {answer.wire.channel: answer.wire.head for answer in channels}
         return QuickAnswer(body, moment.epoch, heads)
 
-    def _of_trouble(self, error: Exception) -> Outcome:
+    def _of_trouble(self, error: Exception) -> QuickOutcome:
         if isinstance(error, UnreadableRowError):
             return None  # what Postgres can give is read around it
         if isinstance(error, TimeoutError):

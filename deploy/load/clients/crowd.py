@@ -26,15 +26,14 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.load.clients.follower import Follower, Person, World
 from deploy.load.clients.messages import (
-    HEAD_SIZE,
     TOLD,
     Begin,
-    Cut,
+    ClientsSettled,
+    CutAll,
     Settle,
-    Settled,
     WasCut,
     framed,
-    length_of,
+    read_frame,
 )
 from deploy.load.clients.notes import Notes
 from deploy.load.plan import channel_of, place_of
@@ -43,6 +42,10 @@ _REPORT_EVERY_S: Final = 0.05
 _TURNS_TO_NOTICE: Final = 3
 """Of the event loop, until each client has been told of its connections' end."""
 _TOKEN_LIFETIME_S: Final = 86_400
+_FREEZE_EVERY: Final = 500
+"""After so many more clients those that are there are taken out of the collector's sight: they stay
+to the end. A collection that walks them all would stop this process for tens of milliseconds, which
+would count as the time that events take."""
 
 
 class Crowd:
@@ -71,11 +74,11 @@ class Crowd:
                 await asyncio.sleep(due - time.monotonic())
             elif len(self._followers) % 50 == 0:
                 await asyncio.sleep(0)
+            if len(self._followers) % _FREEZE_EVERY == 0:
+                gc.freeze()
             follower = Follower(self._person(number), self._world)
             self._followers.append(follower)
             follower.start()
-        # They stay to the end. A collection that walks them all would stop this process for tens
-        # of milliseconds, which would count as the time that events take.
         gc.freeze()
 
     def cut(self) -> None:
@@ -83,7 +86,7 @@ class Crowd:
         for follower in self._followers:
             follower.cut()
 
-    async def settle(self, settle: Settle) -> Settled:
+    async def settle(self, settle: Settle) -> ClientsSettled:
         """Once every client is at its channel's head, or has had time enough."""
         deadline = time.monotonic() + settle.within_s
         tracks = [follower.track for follower in self._followers]
@@ -91,7 +94,7 @@ class Crowd:
             head = settle.heads[track.channel]
             while track.seq < head and time.monotonic() < deadline:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
-        return Settled(tracks)
+        return ClientsSettled(tracks)
 
     def close(self) -> None:
         """All leave."""
@@ -121,8 +124,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     crowd: Crowd | None = None
     async with asyncio.TaskGroup() as group:
         tasks: list[asyncio.Task[None]] = []
-        while head := await _head(reader):
-            told = TOLD.decode(await reader.readexactly(length_of(head)))
+        while frame := await _frame(reader):
+            told = TOLD.decode(frame)
             if isinstance(told, Begin):
                 crowd = Crowd(told, notes)
                 tasks += [
@@ -131,7 +134,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 ]
             elif crowd is None:
                 raise ValueError(f"{told!r} came before the clients were told to begin")
-            elif isinstance(told, Cut):
+            elif isinstance(told, CutAll):
                 crowd.cut()
                 for _ in range(_TURNS_TO_NOTICE):
                     await asyncio.sleep(0)
@@ -144,9 +147,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         crowd.close()
 
 
-async def _head(reader: asyncio.StreamReader) -> bytes:
+async def _frame(reader: asyncio.StreamReader) -> bytes:
     try:
-        return await reader.readexactly(HEAD_SIZE)
+        return await read_frame(reader)
     except (asyncio.IncompleteReadError, ConnectionError):
         return b""
 

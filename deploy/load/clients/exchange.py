@@ -7,7 +7,9 @@ code that reads it. RFC 9112; one request at a time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 import httptools
@@ -30,7 +32,7 @@ class Answer(Protocol):
         """The answer is whole, or (`trouble`) it broke off; the last that is told."""
 
 
-class Connection(asyncio.Protocol):
+class OutgoingConnection(asyncio.Protocol):
     """A connection to one server.
 
     Args:
@@ -127,7 +129,7 @@ class Connection(asyncio.Protocol):
             answer.ended(trouble)
 
 
-async def connect(address: tuple[str, int], source: str | None) -> Connection:
+async def connect(address: tuple[str, int], source: str | None) -> OutgoingConnection:
     """A new connection, from this address of ours; None: from any.
 
     Raises:
@@ -135,7 +137,7 @@ async def connect(address: tuple[str, int], source: str | None) -> Connection:
     """
     loop = asyncio.get_running_loop()
     if source is None:
-        _, made = await loop.create_connection(lambda: Connection(address), *address)
+        _, made = await loop.create_connection(lambda: OutgoingConnection(address), *address)
         return made
     begun = socket.socket()
     try:
@@ -143,19 +145,35 @@ async def connect(address: tuple[str, int], source: str | None) -> Connection:
         # A port that is chosen before the kernel knows where to must be free of all that has been.
         begun.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         begun.bind((source, 0))
-        await loop.sock_connect(begun, address)
-        _, made = await loop.create_connection(lambda: Connection(address), sock=begun)
+        with contextlib.suppress(BlockingIOError):
+            begun.connect(address)
+        if not _is_connected(begun):
+            await loop.sock_connect(begun, address)
+        _, made = await loop.create_connection(lambda: OutgoingConnection(address), sock=begun)
     except BaseException:
         begun.close()
         raise
     return made
 
 
+def _is_connected(begun: socket.socket) -> bool:
+    """On one machine the kernel has mostly connected it by now; then no loop has to wait for it."""
+    try:
+        begun.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+Done = Callable[[int, dict[str, str], bytes, str | None], None]
+"""Takes status, headers and body of an answer, and what was wrong; None: it is whole."""
+
+
 class Whole:
     """An answer that is collected and handed over at once.
 
     Args:
-        done: gets the status (0: none), the headers, the body and what was wrong.
+        done: gets it; the status is 0 where there is none.
         most: a longer body is cut off.
     """
 
@@ -182,16 +200,9 @@ class Whole:
         self._done(self._status, self._headers, bytes(self._body), trouble)
 
 
-class Done(Protocol):
-    """Takes a whole answer."""
-
-    def __call__(
-        self, status: int, headers: dict[str, str], body: bytes, trouble: str | None
-    ) -> None:
-        """It is there; `trouble` None: it is whole."""
-
-
-async def fetch(connection: Connection, request: bytes) -> tuple[int, dict[str, str], bytes]:
+async def fetch(
+    connection: OutgoingConnection, request: bytes
+) -> tuple[int, dict[str, str], bytes]:
     """Ask, and wait for the whole answer.
 
     Raises:

@@ -39,7 +39,7 @@ from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Mode, mode_of
 from client_sdk.settings import Settings
 from deploy.load.clients.answers import StreamAnswer, sync_input
-from deploy.load.clients.exchange import Connection, Whole, connect
+from deploy.load.clients.exchange import OutgoingConnection, Whole, connect
 from deploy.load.clients.notes import Notes
 from deploy.load.measured.proof import Fact, Track
 
@@ -89,7 +89,7 @@ class Follower:
         self._world = world
         self._machine = Machine({person.channel: None}, None, world.settings, world.uniform)
         self._loop = asyncio.get_running_loop()
-        self._connections: dict[str, Connection] = {}
+        self._connections: dict[str, OutgoingConnection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -245,7 +245,9 @@ class Follower:
 
     # ── connections ──────────────────────────────────────────────────────────
 
-    async def _connection(self, name: str, address: tuple[str, int]) -> Connection | Failure:
+    async def _connection(
+        self, name: str, address: tuple[str, int]
+    ) -> OutgoingConnection | Failure:
         """The connection in use, if it is still good, or a new one."""
         known = self._connections.get(name)
         if known is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from typing import Final
 
@@ -34,18 +35,18 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     ramp_s: float
 
 
-class Cut(msgspec.Struct, frozen=True, tag=True):
+class CutAll(msgspec.Struct, frozen=True, tag=True):
     """Reset every connection of every client, and answer with `WasCut`."""
 
 
 class Settle(msgspec.Struct, frozen=True, tag=True):
-    """Answer with `Settled` once each client stands at its channel's head, or after a time."""
+    """Answer with `ClientsSettled` once each stands at its channel's head, or after a time."""
 
     heads: dict[str, int]
     within_s: float
 
 
-Told = Begin | Cut | Settle
+Instruction = Begin | CutAll | Settle
 
 
 class Report(msgspec.Struct, frozen=True, tag=True):
@@ -65,29 +66,30 @@ class WasCut(msgspec.Struct, frozen=True, tag=True):
     """Each client has noticed; the report before this one shows it."""
 
 
-class Settled(msgspec.Struct, frozen=True, tag=True):
+class ClientsSettled(msgspec.Struct, frozen=True, tag=True):
     """What each client applied."""
 
     tracks: list[Track]
 
 
-Tells = Report | WasCut | Settled
+Tells = Report | WasCut | ClientsSettled
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-TOLD: Final = msgspec.msgpack.Decoder(Told)
+TOLD: Final = msgspec.msgpack.Decoder(Instruction)
 TELLS: Final = msgspec.msgpack.Decoder(Tells)
 
 
-def framed(message: Told | Tells) -> bytes:
+def framed(message: Instruction | Tells) -> bytes:
     """A message as it goes over the pipe."""
     body = _ENCODER.encode(message)
     return _HEAD.pack(len(body)) + body
 
 
-HEAD_SIZE: Final = _HEAD.size
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    """The next message as it came, to be decoded by `TOLD` or `TELLS`.
 
-
-def length_of(head: bytes) -> int:
-    """How long the message is whose first `HEAD_SIZE` bytes these are."""
-    length: int = _HEAD.unpack(head)[0]
-    return length
+    Raises:
+        asyncio.IncompleteReadError, ConnectionError: there is none any more.
+    """
+    (length,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
+    return await reader.readexactly(length)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Final
 
-from deploy.load.clients.exchange import Connection, fetch
+from deploy.load.clients.exchange import connect, fetch
 from deploy.load.measured.timeline import Tally
 
 _EVERY_S: Final = 0.1
@@ -16,12 +16,11 @@ _WITHIN_S: Final = 10.0
 async def probe(address: tuple[str, int], tally: Tally) -> None:
     """Ask a server for its health, each time over a new connection, until cancelled."""
     request = f"GET /healthz HTTP/1.1\r\nhost: {address[0]}\r\n\r\n".encode()
-    loop = asyncio.get_running_loop()
     while True:
         began = time.monotonic()
         try:
             async with asyncio.timeout(_WITHIN_S):
-                _, connection = await loop.create_connection(lambda: Connection(address), *address)
+                connection = await connect(address, None)
                 try:
                     await fetch(connection, request)
                 finally:

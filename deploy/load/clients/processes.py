@@ -15,17 +15,16 @@ from typing import Final, Self
 import msgspec
 
 from deploy.load.clients.messages import (
-    HEAD_SIZE,
     TELLS,
     Begin,
-    Cut,
+    ClientsSettled,
+    CutAll,
+    Instruction,
     Report,
     Settle,
-    Settled,
-    Told,
     WasCut,
     framed,
-    length_of,
+    read_frame,
 )
 from deploy.load.measured.proof import Track
 from deploy.load.measured.timeline import Tally
@@ -108,7 +107,7 @@ class ClientProcesses:
 
     async def cut(self) -> None:
         """Reset all connections of all clients; they have noticed then."""
-        await asyncio.gather(*(process.ask(Cut()) for process in self._processes))
+        await asyncio.gather(*(process.ask(CutAll()) for process in self._processes))
 
     async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
         """What each client applied, once all are at their heads or have had time enough."""
@@ -162,7 +161,7 @@ class _ClientProcess:
         self._reader, self._writer = streams
         self._hear = hear
         self._lose = lose
-        self._answers: asyncio.Queue[WasCut | Settled] = asyncio.Queue()
+        self._answers: asyncio.Queue[WasCut | ClientsSettled] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -182,11 +181,11 @@ class _ClientProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(self, message: Told) -> WasCut | Settled:
+    async def ask(self, message: Instruction) -> WasCut | ClientsSettled:
         await self.tell(message)
         return await self._answers.get()
 
-    async def tell(self, message: Told) -> None:
+    async def tell(self, message: Instruction) -> None:
         with suppress(ConnectionError):  # it is gone: who reads from it says so
             self._writer.write(framed(message))
             await self._writer.drain()
@@ -197,7 +196,7 @@ class _ClientProcess:
         channels = {channel_of(number, begin.stores, begin.prefix) for number in numbers}
         mine = {channel: heads[channel] for channel in channels}
         settled = await self.ask(Settle(mine, within_s))
-        assert isinstance(settled, Settled)  # noqa: S101
+        assert isinstance(settled, ClientsSettled)  # noqa: S101
         return settled.tracks
 
     async def end(self) -> None:
@@ -214,8 +213,7 @@ class _ClientProcess:
     async def _read(self) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
-                head = await self._reader.readexactly(HEAD_SIZE)
-                told = TELLS.decode(await self._reader.readexactly(length_of(head)))
+                told = TELLS.decode(await read_frame(self._reader))
                 if isinstance(told, Report):
                     self.modes = told.modes
                     self._hear(told)

@@ -12,10 +12,10 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from deploy.load.clients.exchange import Connection, fetch
+from deploy.load.clients.exchange import OutgoingConnection, connect, fetch
 from deploy.load.measured.timeline import Tally
 from deploy.load.measured.way import Times
 from deploy.load.plan import LoadTestError
@@ -42,13 +42,6 @@ class Door:
     """The stores and tables that order."""
 
 
-@dataclass(slots=True)
-class Written:
-    """What Core said that it stored: per store's channel the orders and versions."""
-
-    by_channel: dict[str, list[tuple[str, int]]] = field(default_factory=lambda: defaultdict(list))
-
-
 class Writer:
     """Places orders and takes them through their life.
 
@@ -72,7 +65,8 @@ class Writer:
         run: str,
         clock: Callable[[], float],
     ) -> None:
-        self.written = Written()
+        self.written: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        """What Core said that it stored: per store's channel the orders and versions."""
         self._door = door
         self._every_s = 1 / orders_per_s
         self._times = times
@@ -80,7 +74,7 @@ class Writer:
         self._chance = chance
         self._run = run
         self._clock = clock
-        self._free: list[Connection] = []
+        self._free: list[OutgoingConnection] = []
         self._lives: set[asyncio.Task[None]] = set()
 
     @property
@@ -122,14 +116,14 @@ class Writer:
         }  # fmt: skip
         channel = f"store:{store}"
         order = await self._command("/v1/orders", body, store, (reference, 1), due)
-        self.written.by_channel[channel].append((order["id"], 1))
+        self.written[channel].append((order["id"], 1))
         path = f"/v1/orders/{order['id']}/transitions"
         for version, step in enumerate(STEPS, 2):
             pause = self._chance.uniform(*BETWEEN_STEPS_S)
             due = self._clock() + pause
             await asyncio.sleep(pause)
             await self._command(path, {"to": step}, store, (reference, version), due)
-            self.written.by_channel[channel].append((order["id"], version))
+            self.written[channel].append((order["id"], version))
 
     async def _command(
         self, path: str, body: dict[str, object], store: str, what: tuple[str, int], due: float
@@ -182,12 +176,9 @@ class Writer:
             self._free.append(connection)
         return answer
 
-    async def _connection(self) -> Connection:
+    async def _connection(self) -> OutgoingConnection:
         while self._free:
             connection = self._free.pop()
             if connection.is_free:
                 return connection
-        loop = asyncio.get_running_loop()
-        address = self._door.core
-        _, made = await loop.create_connection(lambda: Connection(address), *address)
-        return made
+        return await connect(self._door.core, None)

@@ -10,20 +10,20 @@ from aiokafka.errors import KafkaError
 
 from client_sdk.contract.errors import RecordError
 from client_sdk.contract.order import decode_event
-from deploy.load.measured.way import Step, Stored
+from deploy.load.measured.way import OrderStep, StoredTimes
 from deploy.load.plan import LoadTestError
 from server_common.kafka_records.events import OrderRecord, decode_record
 
 _WAIT_MS: Final = 1_000
 
 
-async def stored_steps(bootstrap: str, topic: str) -> dict[Step, Stored]:
+async def stored_steps(bootstrap: str, topic: str) -> dict[OrderStep, StoredTimes]:
     """What stands in the topic of orders' steps that have a reference.
 
     Raises:
         LoadTestError: Kafka does not give it.
     """
-    found: dict[Step, Stored] = {}
+    found: dict[OrderStep, StoredTimes] = {}
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest"
     )
@@ -49,7 +49,7 @@ async def stored_steps(bootstrap: str, topic: str) -> dict[Step, Stored]:
 
 def _steps(
     timestamp_ms: int, value: bytes | None, headers: tuple[tuple[str, bytes], ...]
-) -> dict[Step, Stored]:
+) -> dict[OrderStep, StoredTimes]:
     try:
         record = decode_record(value, headers)
     except RecordError:
@@ -60,4 +60,4 @@ def _steps(
     if event.data.reference is None:
         return {}
     begun = datetime.fromisoformat(record.occurred_at).timestamp()
-    return {(event.data.reference, event.order_version): Stored(begun, timestamp_ms / 1000)}
+    return {(event.data.reference, event.order_version): StoredTimes(begun, timestamp_ms / 1000)}

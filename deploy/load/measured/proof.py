@@ -75,7 +75,7 @@ class Track(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class Verdict:
+class ProofVerdict:
     """What is wrong; all zero if nothing is."""
 
     checked: int = 0
@@ -134,7 +134,7 @@ def judge(
     heads: Mapping[str, int],
     logs: Mapping[str, Log],
     acknowledged: Mapping[str, Sequence[tuple[str, int]]],
-) -> Verdict:
+) -> ProofVerdict:
     """Hold everything against everything.
 
     Args:
@@ -143,7 +143,7 @@ def judge(
         logs: of each channel.
         acknowledged: per channel the orders and versions that Core said it stored.
     """
-    verdict = Verdict()
+    verdict = ProofVerdict()
     for track in tracks:
         _judge_track(track, heads[track.channel], logs[track.channel], verdict)
     for channel, written in acknowledged.items():
@@ -155,7 +155,7 @@ def judge(
     return verdict
 
 
-def _judge_track(track: Track, head: int, log: Log, verdict: Verdict) -> None:
+def _judge_track(track: Track, head: int, log: Log, verdict: ProofVerdict) -> None:
     verdict.resets += len(track.resets)
     verdict.doubled += track.doubled
     verdict.out_of_order += track.out_of_order

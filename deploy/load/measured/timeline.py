@@ -41,7 +41,7 @@ class Second:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TimelineMark:
     """Something that was done to the system."""
 
     at: float
@@ -105,7 +105,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self.seconds: list[Second] = []
-        self.marks: list[Mark] = []
+        self.marks: list[TimelineMark] = []
 
     def worst(self, field: str, start: float, end: float) -> float | None:
         """The greatest p99 (ms) of a latency within a time; None if there was none."""

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from deploy.load.measured.timeline import percentiles
 
-Step = tuple[str, int]
+OrderStep = tuple[str, int]
 """An order's reference, and its version."""
 
 NAMES: Final = (
@@ -25,7 +25,7 @@ NAMES: Final = (
 )
 
 
-class Stored(NamedTuple):
+class StoredTimes(NamedTuple):
     """What Kafka's record tells of a step, in seconds since the Unix epoch."""
 
     begun: float
@@ -36,10 +36,10 @@ class Stored(NamedTuple):
 class Times:
     """What the load test itself knows, in seconds by the monotonic clock."""
 
-    due: dict[Step, float] = field(default_factory=dict)
-    sent: dict[Step, float] = field(default_factory=dict)
-    answered: dict[Step, float] = field(default_factory=dict)
-    seen: list[tuple[Step, float]] = field(default_factory=list)
+    due: dict[OrderStep, float] = field(default_factory=dict)
+    sent: dict[OrderStep, float] = field(default_factory=dict)
+    answered: dict[OrderStep, float] = field(default_factory=dict)
+    seen: list[tuple[OrderStep, float]] = field(default_factory=list)
     """By each client."""
 
 
@@ -54,7 +54,7 @@ class Part:
 
 def parts(
     times: Times,
-    stored: Mapping[Step, Stored],
+    stored: Mapping[OrderStep, StoredTimes],
     unix_at_0: float,
     troubled: Sequence[tuple[float, float]],
 ) -> list[Part]:
@@ -69,7 +69,7 @@ def parts(
     """
     found = [array("d") for _ in NAMES]
     calm = {
-        step: Stored(at.begun - unix_at_0, at.read - unix_at_0)
+        step: StoredTimes(at.begun - unix_at_0, at.read - unix_at_0)
         for step, at in stored.items()
         if step in times.sent
         and not any(start <= times.due[step] <= end for start, end in troubled)
@@ -88,7 +88,9 @@ def parts(
     ]
 
 
-def _from_read(seen: Iterable[tuple[Step, float]], calm: Mapping[Step, Stored]) -> Iterable[float]:
+def _from_read(
+    seen: Iterable[tuple[OrderStep, float]], calm: Mapping[OrderStep, StoredTimes]
+) -> Iterable[float]:
     for step, at in seen:
         if (stored := calm.get(step)) is not None:
             yield at - stored.read

@@ -18,7 +18,7 @@ _DECADES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ChartSeries:
     """One line: a value for each time, None where there is none."""
 
     name: str
@@ -35,7 +35,7 @@ class Chart:
     title: str
     unit: str
     times: Sequence[float]
-    series: Sequence[Series]
+    series: Sequence[ChartSeries]
     marks: Sequence[tuple[float, str]] = ()
     scale: Literal["linear", "log"] = "linear"
     stacked: bool = False

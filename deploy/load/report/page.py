@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import Final
 
-from deploy.load.measured.timeline import Second
-from deploy.load.report.chart import Chart, Series, draw, legend
-from deploy.load.report.text import failures, generator_share, machine, storm_figures
+from deploy.load.report.chart import Chart, ChartSeries, draw, legend
+from deploy.load.report.text import Table, failures, generator_share, machine, tables
 from deploy.load.run import LoadResult
 
 _STYLE: Final = Path(__file__).with_name("page.css")
@@ -26,9 +24,7 @@ def page(outcome: LoadResult) -> str:
     )
     plan = outcome.plan
     title = f"{plan.clients:,} clients, {plan.orders_per_s:g} orders a second"
-    parts = [_verdict(outcome), _latencies(outcome), _way(outcome), _faults(outcome)]
-    parts += _charts(outcome)
-    parts.append(_processes(outcome))
+    parts = [_verdict(outcome), *map(_table, tables(outcome)), *_charts(outcome)]
     about = (
         f"{plan.stores:,} stores, {plan.duration_s:g} s after a ramp of {plan.ramp_s:g} s, streams "
         f"of {plan.lifetime_s[0]:g} to {plan.lifetime_s[1]:g} s, seed {plan.seed}; {machine()}"
@@ -70,53 +66,11 @@ def _figures(*pairs: tuple[str, str]) -> str:
     return f'<div class="figures">{cells}</div>'
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in rows)
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
-
-
-def _latencies(outcome: LoadResult) -> str:
-    tally = outcome.tally
-    rows = [
-        (name, f"{tally.size(kind):,}", *(f"{value:,.1f}" for value in tally.whole(kind)))
-        for kind, name in (
-            ("delivery", "From sending an order until a client has it"),
-            ("command", "A command, until it is stored"),
-            ("sync", "Fetch Sync, connecting included"),
-            ("health", "Health of Core and event server, connecting included"),
-        )
-    ]
-    head = ("Milliseconds", "count", "p50", "p95", "p99")
-    return f"<section><h2>Latency</h2>{_table(head, rows)}</section>"
-
-
-def _way(outcome: LoadResult) -> str:
-    if not outcome.way:
-        return ""
-    rows = [(part.name, f"{part.p50:,.1f}", f"{part.p99:,.1f}") for part in outcome.way]
-    table = _table(("A step in calm, milliseconds", "p50", "p99"), rows)
-    return f"<section><h2>Where the time goes</h2>{table}</section>"
-
-
-def _faults(outcome: LoadResult) -> str:
-    if not outcome.faults:
-        return ""
-    rows = []
-    for fault in outcome.faults:
-        worst = storm_figures(outcome, fault)
-        again = None if fault.live_again is None else fault.live_again - fault.ended
-        rows.append((
-            fault.name, f"{fault.began:.0f}", f"{fault.ended - fault.began:.1f}",
-            f"{fault.least_live:,}", "not" if again is None else f"{again:.1f}",
-            *("–" if value is None else f"{value:,.0f}" for value in worst.values()),
-        ))  # fmt: skip
-    head = (
-        "Fault", "at, s", "lasted, s", "least live", "all live after, s", "commands p99, ms",
-        "health p99, ms", "sync p99, ms", "delivery p99, ms",
-    )  # fmt: skip
-    note = '<p class="soft">The p99s are those of the worst second until all were live again.</p>'
-    return f"<section><h2>Faults</h2>{_table(head, rows)}{note}</section>"
+def _table(table: Table) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in table.head)
+    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in table.rows)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f'<section><div class="wide"><table><tr>{top}</tr>{body}</table></div></section>'
 
 
 def _charts(outcome: LoadResult) -> list[str]:
@@ -124,47 +78,38 @@ def _charts(outcome: LoadResult) -> list[str]:
     times = [second.at for second in seconds]
     marks = [(mark.at, mark.name) for mark in outcome.timeline.marks]
 
-    def chart(title: str, unit: str, series: list[Series], **more: bool | str) -> str:
+    def chart(title: str, unit: str, series: list[ChartSeries], **more: bool | str) -> str:
         drawn = Chart(title, unit, times, series, marks, **more)  # type: ignore[arg-type]
         return f"<section><h2>{escape(title)}</h2>{draw(drawn)}<p>{legend(drawn)}</p></section>"
 
     def names(field: str) -> list[str]:
         return sorted({name for second in seconds for name in getattr(second, field)})
 
-    def counted(what: str) -> Series:
-        return Series(what, [float(second.counts.get(what, 0)) for second in seconds])
+    def counted(what: str) -> ChartSeries:
+        return ChartSeries(what, [float(second.counts.get(what, 0)) for second in seconds])
 
     return [
         chart("From sending an order until a client has it", "ms", [
-            Series(f"p{p}", [_at(second.delivery_ms, n) for second in seconds])
+            ChartSeries(f"p{p}", [_at(second.delivery_ms, n) for second in seconds])
             for n, p in enumerate((50, 95, 99))], scale="log"),
         chart("Clients by mode", "clients", [
-            Series(mode, [float(second.modes.get(mode, 0)) for second in seconds])
+            ChartSeries(mode, [float(second.modes.get(mode, 0)) for second in seconds])
             for mode in _MODES], stacked=True),
         chart("Reconnects and syncs", "per s", [counted("opened"), counted("synced"),
             counted("refused"), counted("failed")]),
         chart("Events", "per s", [counted("committed"), counted("delivered")]),
         chart("p99 of other requests", "ms", [
-            Series("commands", [_at(second.command_ms, 2) for second in seconds]),
-            Series("health", [_at(second.health_ms, 2) for second in seconds]),
-            Series("syncs", [_at(second.sync_ms, 2) for second in seconds])], scale="log"),
+            ChartSeries("commands", [_at(second.command_ms, 2) for second in seconds]),
+            ChartSeries("health", [_at(second.health_ms, 2) for second in seconds]),
+            ChartSeries("syncs", [_at(second.sync_ms, 2) for second in seconds])], scale="log"),
         chart("CPU", "% of a core", [
-            Series(name, [second.cpu.get(name) for second in seconds]) for name in names("cpu")]),
+            ChartSeries(name, [second.cpu.get(name) for second in seconds])
+            for name in names("cpu")]),
         chart("Memory", "MiB", [
-            Series(name, [second.memory.get(name) for second in seconds])
+            ChartSeries(name, [second.memory.get(name) for second in seconds])
             for name in names("memory")]),
     ]  # fmt: skip
 
 
 def _at(values: tuple[float, ...], place: int) -> float | None:
     return values[place] if values else None
-
-
-def _processes(outcome: LoadResult) -> str:
-    last: Second | None = outcome.timeline.seconds[-1] if outcome.timeline.seconds else None
-    rows = [
-        (name, f"{used:,.1f}", f"{last.memory.get(name, 0.0):,.0f}" if last else "–")
-        for name, used in sorted(outcome.cpu_s.items(), key=lambda item: -item[1])
-    ]
-    table = _table(("Process", "CPU seconds", "MiB at the end"), rows)
-    return f"<section><h2>Processes</h2>{table}</section>"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
+from deploy.load.measured.timeline import PERCENTILES
 from deploy.load.measured.usage import CLIENTS, GENERATOR
 from deploy.load.run import Fault, LoadResult
 
@@ -73,10 +75,61 @@ def storm_figures(outcome: LoadResult, fault: Fault) -> dict[str, float | None]:
     }
 
 
+class Table(NamedTuple):
+    """Figures of the report; the first cell of the head says what they are."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def tables(outcome: LoadResult) -> list[Table]:
+    """The tables of the report."""
+    tally, seconds = outcome.tally, outcome.timeline.seconds
+    memory = seconds[-1].memory if seconds else {}
+    latencies = [
+        (name, f"{tally.size(kind):,}", *_milliseconds(tally.whole(kind)))
+        for kind, name in (
+            ("delivery", "order sent to order seen"),
+            ("command", "command, till it is stored"),
+            ("sync", "Fetch Sync, connection included"),
+            ("health", "health of Core and event server"),
+        )
+    ]
+    found = [Table(("latency, ms", "count", "p50", "p95", "p99"), latencies)]
+    if outcome.way:
+        way = [(part.name, f"{part.p50:,.1f}", f"{part.p99:,.1f}") for part in outcome.way]
+        found.append(Table(("a step in calm, ms", "p50", "p99"), way))
+    processes = [
+        (name, f"{used:,.1f}", f"{memory.get(name, 0.0):,.0f}")
+        for name, used in sorted(outcome.cpu_s.items(), key=lambda item: -item[1])
+    ]
+    found.append(Table(("process", "CPU s", "MiB at the end"), processes))
+    if outcome.faults:
+        head = (
+            "fault (p99s, ms: of its worst second)", "at, s", "lasted, s", "least live",
+            "all live after, s", "commands", "health", "sync", "delivery",
+        )  # fmt: skip
+        found.append(Table(head, [_fault_row(outcome, fault) for fault in outcome.faults]))
+    return found
+
+
+def _milliseconds(percentiles: Sequence[float]) -> Sequence[str]:
+    return [f"{value:,.1f}" for value in percentiles] or ["–"] * len(PERCENTILES)
+
+
+def _fault_row(outcome: LoadResult, fault: Fault) -> Sequence[str]:
+    again = "not" if fault.live_again is None else f"{fault.live_again - fault.ended:.1f}"
+    worst = storm_figures(outcome, fault).values()
+    return (
+        fault.name, f"{fault.began:.0f}", f"{fault.ended - fault.began:.1f}",
+        f"{fault.least_live:,}", again,
+        *("–" if value is None else f"{value:,.0f}" for value in worst),
+    )  # fmt: skip
+
+
 def text(outcome: LoadResult) -> str:
     """The report for a terminal."""
-    plan, verdict, tally = outcome.plan, outcome.verdict, outcome.tally
-    counts = tally.counts
+    plan, verdict, counts = outcome.plan, outcome.verdict, outcome.tally.counts
     lines = [
         "",
         f"{plan.clients:,} clients of {plan.stores:,} stores, {plan.orders_per_s:g} orders/s for "
@@ -88,25 +141,10 @@ def text(outcome: LoadResult) -> str:
         f"resets {verdict.resets:,}",
         f"  clients were live for {outcome.live_share:.2%} of the time; streams opened "
         f"{counts['opened']:,}, syncs {counts['synced']:,}, refusals {counts['refused']:,}",
-        "",
-        f"  {'latency, ms':<34}{'count':>10}{'p50':>9}{'p95':>9}{'p99':>9}",
     ]
-    for kind, name in (
-        ("delivery", "order sent to order seen"),
-        ("command", "command, till it is stored"),
-        ("sync", "Fetch Sync, connection included"),
-        ("health", "health of Core and event server"),
-    ):
-        figures = "".join(f"{value:>9,.1f}" for value in tally.whole(kind))
-        lines.append(f"  {name:<34}{tally.size(kind):>10,}{figures}")
-    if outcome.way:
-        lines += ["", f"  {'a step in calm, ms':<44}{'p50':>9}{'p99':>9}"]
-        lines += [f"  {part.name:<44}{part.p50:>9,.1f}{part.p99:>9,.1f}" for part in outcome.way]
-    lines += ["", f"  {'process':<34}{'CPU s':>10}{'MiB at the end':>18}"]
-    last = outcome.timeline.seconds[-1].memory if outcome.timeline.seconds else {}
-    for name, used in sorted(outcome.cpu_s.items(), key=lambda item: -item[1]):
-        lines.append(f"  {name:<34}{used:>10,.1f}{last.get(name, 0.0):>18,.0f}")
-    lines += _faults(outcome) + [f"  {note}" for note in verdict.notes]
+    for table in tables(outcome):
+        lines += ["", *(_aligned(row, table.head) for row in (table.head, *table.rows))]
+    lines += [f"  {note}" for note in verdict.notes]
     if generator_share(outcome) > _GENERATOR_BUSY:
         lines.append(
             f"  A process of the load test itself used up to {generator_share(outcome):.0f} % of a "
@@ -115,24 +153,11 @@ def text(outcome: LoadResult) -> str:
     return "\n".join(lines)
 
 
-def _faults(outcome: LoadResult) -> list[str]:
-    if not outcome.faults:
-        return []
-    header = f"  {'fault':<18}{'at, s':>8}{'lasted':>8}{'least live':>12}{'all live after':>16}"
-    lines = ["", header + f"{'commands p99':>15}{'health p99':>13}"]
-    for fault in outcome.faults:
-        worst = storm_figures(outcome, fault)
-        again = "not" if fault.live_again is None else f"{fault.live_again - fault.ended:.1f} s"
-        lines.append(
-            f"  {fault.name:<18}{fault.began:>8.0f}{fault.ended - fault.began:>7.1f}s"
-            f"{fault.least_live:>12,}{again:>16}"
-            f"{_ms(worst['command']):>15}{_ms(worst['health']):>13}"
-        )
-    return lines
-
-
-def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f} ms"
+def _aligned(row: Sequence[str], head: Sequence[str]) -> str:
+    """A row of a table: each column is as wide as its head, and wide enough for figures."""
+    widths = [max(10, len(name) + 2) for name in head[1:]]
+    figures = (f"{cell:>{width}}" for cell, width in zip(row[1:], widths, strict=True))
+    return f"  {row[0]:<44}{''.join(figures)}"
 
 
 def as_json(outcome: LoadResult) -> dict[str, Any]:

@@ -20,14 +20,14 @@ from typing import Final, Literal
 from deploy.local.forking.server import LARGEST_REQUEST
 from deploy.local.process import Child, ProcessError, execute
 
-Kind = Literal["core", "other"]
+ServerKind = Literal["core", "other"]
 
 CLI: Final = "client_sdk.cli"
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _ONCE: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG", "TZ")
 """How those variables begin that a process reads once, before our code runs."""
 _OF_CORE: Final = {"PYTHONMALLOC": "malloc"}
-_LOADED: Final[dict[Kind, Sequence[str]]] = {
+_LOADED: Final[dict[ServerKind, Sequence[str]]] = {
     "core": ["core_api.processes.core", "core_api.pages.files:own_files"],
     "other": [
         "core_api.processes.relay",
@@ -53,14 +53,16 @@ class ForkServers:
 
     Args:
         modules: what may be run, as by `python -m`.
+        from_first: whether the first process of a kind is forked, too: for those who start more.
     """
 
-    def __init__(self, modules: Sequence[str] = (CLI,)) -> None:
+    def __init__(self, modules: Sequence[str] = (CLI,), *, from_first: bool = False) -> None:
+        self._from_first = from_first
         self._ours = tuple([sys.executable, "-m", module] for module in modules)
         self._once = _read_once(os.environ)
         self._folder = Path.cwd()
-        self._asked: Counter[Kind] = Counter()
-        self._servers: dict[Kind, _Server] = {}
+        self._asked: Counter[ServerKind] = Counter()
+        self._servers: dict[ServerKind, _Server] = {}
         self._lock = threading.Lock()
 
     def load(self) -> None:
@@ -94,14 +96,14 @@ class ForkServers:
             with self._lock:
                 self._asked[kind] += 1
                 server = None
-                if kind in self._servers or self._asked[kind] > 1:
+                if self._from_first or kind in self._servers or self._asked[kind] > 1:
                     server = self._serving(kind, whole)
                 # What cannot be loaded is better told by the process itself.
                 if server is not None and server.loads():
                     return server.fork(command[2:], whole, log, stop_signal)
         return execute(command, environment, log, stop_signal, user)
 
-    def _kind(self, once: Mapping[str, str]) -> Kind | None:
+    def _kind(self, once: Mapping[str, str]) -> ServerKind | None:
         """The server whose variables are these."""
         if sys.platform != "linux":
             return None
@@ -109,7 +111,7 @@ class ForkServers:
             return "other"
         return "core" if once == self._once | _OF_CORE else None
 
-    def _serving(self, kind: Kind, environment: Mapping[str, str]) -> _Server:
+    def _serving(self, kind: ServerKind, environment: Mapping[str, str]) -> _Server:
         """The server of this kind: a new one if there is none that runs."""
         server = self._servers.get(kind)
         if server is not None and not server.runs:

@@ -15,7 +15,7 @@ P = TypeVar("P", bound=Hashable)
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class HeldRecord:
     """A record of which something has not been acknowledged yet."""
 
     next_offset: int
@@ -26,7 +26,7 @@ class Held:
 
 @dataclass(slots=True)
 class _Partition:
-    held: deque[Held] = field(default_factory=deque)
+    held: deque[HeldRecord] = field(default_factory=deque)
     done: int | None = None
 
 
@@ -56,27 +56,27 @@ class Progress(Generic[P]):
         return self._count < self._most and self._bytes < self._most_bytes
 
     @contextmanager
-    def reading(self, partition: P, next_offset: int, size: int) -> Iterator[Held]:
+    def reading(self, partition: P, next_offset: int, size: int) -> Iterator[HeldRecord]:
         """A record is read; at the end all that is to be published of it is known. If it ends by an
         error, the record is not dealt with, nor is what follows it."""
         held = self.begin(partition, next_offset, size)
         yield held
         self.finish(partition, held)
 
-    def begin(self, partition: P, next_offset: int, size: int) -> Held:
+    def begin(self, partition: P, next_offset: int, size: int) -> HeldRecord:
         """A record was read; `finish` it once all that is to be published of it is known."""
-        held = Held(next_offset, size)
+        held = HeldRecord(next_offset, size)
         self._partitions.setdefault(partition, _Partition()).held.append(held)
         self._count += 1
         self._bytes += size
         return held
 
     @staticmethod
-    def add(held: Held) -> None:
+    def add(held: HeldRecord) -> None:
         """One more acknowledgement is awaited for the record."""
         held.missing += 1
 
-    def finish(self, partition: P, held: Held) -> None:
+    def finish(self, partition: P, held: HeldRecord) -> None:
         """One of what the record waits for has come."""
         held.missing -= 1
         known = self._partitions.get(partition)

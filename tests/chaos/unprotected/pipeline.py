@@ -83,7 +83,7 @@ TAKE_OVER: Final = Protection(
 
 READY_WHEN_READY: Final = Protection(
     "the relay says that it is ready whatever its trouble is",
-    (Patch("core_api/relay/main.py", "lambda: tasks.trouble or relay.trouble", "lambda: None"),),
+    (Patch("core_api/relay/main.py", "lambda: relay.trouble", "lambda: None"),),
 )
 
 FENCE: Final = Protection(

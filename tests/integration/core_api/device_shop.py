@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 
 from core_api.devices.applying import DeviceMessages
-from core_api.devices.commands.lifecycle import Commands, DeviceCommand, NewCommand
+from core_api.devices.commands.lifecycle import CommandLifecycle, DeviceCommand, NewCommand
 from core_api.devices.measurements import Measurements
 from core_api.devices.registrations import RegisterDevice, Registration, Registrations
 from core_api.documents.definitions import Definitions
@@ -21,7 +21,7 @@ from core_api.receipts.statements import store_sightings
 from core_api.store_rules.rules import is_obeyed
 from server_common.devices.identity import DeviceKeys
 from server_common.devices.messages import Inbound
-from server_common.devices.mqtt_topics import Kind
+from server_common.devices.mqtt_topics import MessageKind
 from tests.integration.core_api.relaying import PARTITIONS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ PNG: Final = b"\x89PNG\r\n\x1a\n"
 
 
 def said(
-    kind: Kind,
+    kind: MessageKind,
     payload: dict[str, Any],
     device: str = BELL,
     *,
@@ -60,7 +60,9 @@ class Shop:
         self._ids = itertools.count(1)
         self.measurements = Measurements(lambda: self.now)
         self.registrations = Registrations(pool, RULES, KEYS, self.told.extend)
-        self.commands = Commands(pool, RULES, lambda: f"made-{next(self._ids)}", self.told.extend)
+        self.commands = CommandLifecycle(
+            pool, RULES, lambda: f"made-{next(self._ids)}", self.told.extend
+        )
         self.messages = DeviceMessages(
             pool,
             RULES,
@@ -79,7 +81,7 @@ class Shop:
         return command
 
     async def hear(
-        self, kind: Kind, payload: dict[str, Any], device: str = BELL, **more: Any
+        self, kind: MessageKind, payload: dict[str, Any], device: str = BELL, **more: Any
     ) -> Literal["applied", "repeated"]:
         """Apply a message."""
         return (await self.messages.apply(said(kind, payload, device, **more), 0)).outcome

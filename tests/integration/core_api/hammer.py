@@ -20,7 +20,6 @@ from core_api.errors import UnavailableError
 from core_api.orders.admission import OpenLimits
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
-from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import Pool, mapped_errors, open_pool
 from core_api.wiring import new_order_id, utc_now
 
@@ -41,7 +40,7 @@ class Scheme(Protocol):
     """A way to keep a log."""
 
     async def make(self, url: str, stores: Sequence[str]) -> None:
-        """Make its tables in an empty database."""
+        """Make the tables that its database does not have yet."""
 
     def writer(self, pool: Pool) -> Write:
         """What writes for one process: an order of the store, and a step of it."""
@@ -54,12 +53,15 @@ class Scheme(Protocol):
 
 
 class Counters:
-    """Ours: a counter row per channel, locked as the last thing before the commit."""
+    """Ours: a counter row per channel, locked as the last thing before the commit.
+
+    Its database is a migrated one.
+    """
 
     log = "SELECT seq FROM channel_log WHERE channel = $1 AND seq > $2 ORDER BY seq"
 
     async def make(self, url: str, stores: Sequence[str]) -> None:
-        await upgrade(url)
+        """All tables are there."""
 
     def writer(self, pool: Pool) -> Write:
         commands = OrderService(

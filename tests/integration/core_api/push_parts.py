@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -16,7 +17,8 @@ from core_api.postgres.pool import Pool
 from core_api.push.messages import PushKeys
 from core_api.push.metrics import PushMetrics, Whose
 from core_api.push.registrations import PushSubscriptions
-from core_api.push.sender import PushSender, Subscribers
+from core_api.push.sender import PushSender
+from core_api.push.subscribers import Subscribers
 from core_api.push.subscriptions import Push, Subscribe
 from core_api.receipts.devices import receipt_of
 from core_api.receipts.statements import store_sightings
@@ -137,7 +139,10 @@ def owner_of(store: str) -> Caller:
 
 @asynccontextmanager
 async def telling(
-    whose: Whose, due: Subscribers, networks: Networks = LOOPBACK, answer_within_s: float = 30.0
+    whose: Whose,
+    due: Subscribers[Any],
+    networks: Networks = LOOPBACK,
+    answer_within_s: float = 30.0,
 ) -> AsyncIterator[PushMetrics]:
     """A sender for the time of a block."""
     metrics = PushMetrics(CollectorRegistry())

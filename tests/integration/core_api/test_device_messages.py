@@ -17,7 +17,7 @@ from core_api.devices.watching import Watching
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import open_pool
 from server_common.devices.messages import Inbound
-from server_common.devices.mqtt_topics import Kind
+from server_common.devices.mqtt_topics import MessageKind
 from server_common.errors import DeviceMessageError
 from server_common.limits import CHANNEL_DOCUMENTS
 from tests.integration.core_api.device_shop import BELL, PNG, RULES, STORE, Shop
@@ -210,7 +210,7 @@ async def test_a_held_store_holds_up_no_silent_device_and_no_measurement_of_anot
     await shop.register("bell-2")
     await shop.registrations.put("13", BELL, RegisterDevice())
     places = [(STORE, BELL), (STORE, "bell-2"), ("13", BELL)]
-    says: list[tuple[Kind, dict[str, Any], str | None]] = [
+    says: list[tuple[MessageKind, dict[str, Any], str | None]] = [
         ("status", ONLINE, None),
         ("telemetry", {"value": 1}, "heat"),
     ]

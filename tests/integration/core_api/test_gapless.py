@@ -11,7 +11,6 @@ import pytest
 
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder
 from core_api.orders.service import OrderService
-from core_api.postgres.migrate import upgrade
 from core_api.postgres.pool import open_pool
 from core_api.wiring import new_order_id, utc_now
 from deploy.local.postgres import EmbeddedPostgres
@@ -25,7 +24,7 @@ from tests.integration.core_api.hammer import (
     Sequences,
     hammer,
 )
-from tests.parts import make_database
+from tests.parts import make_database, migrated_database
 
 ONE = ["hot"]
 MANY = [f"s{n}" for n in range(20)]
@@ -43,8 +42,9 @@ def new_seed() -> int:
 @pytest.mark.parametrize("stores", [ONE, MANY], ids=["one", "many"])
 @pytest.mark.parametrize("killing", [False, True], ids=["calm", "killing"])
 async def test_seqs_have_no_gap_and_a_follower_misses_nothing(
-    database: str, stores: list[str], killing: bool
+    postgres_server: EmbeddedPostgres, stores: list[str], killing: bool
 ) -> None:
+    database = await migrated_database(postgres_server)
     outcome = await hammer(database, Counters(), stores, killing, new_seed())
     check_hammered(outcome, killing)
     assert all(seen.is_whole for seen in outcome.seen), outcome.seen
@@ -100,9 +100,9 @@ async def check_whole(url: str) -> None:
 
 
 async def test_processes_that_change_one_order_at_once_never_skip_or_double_a_version(
-    database: str,
+    postgres_server: EmbeddedPostgres,
 ) -> None:
-    await upgrade(database)
+    database = await migrated_database(postgres_server)
     pools = [await open_pool(database, size=6, command_timeout_s=10, name="writer") for _ in "abcd"]
     cores = [OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None) for pool in pools]
     for _ in range(3):

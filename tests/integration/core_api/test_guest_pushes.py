@@ -25,7 +25,7 @@ from core_api.orders.service import OrderService
 from core_api.postgres.pool import Pool, open_pool
 from core_api.push import guests as guests_module
 from core_api.push import sender as sender_module
-from core_api.push.due_guests import DueGuests
+from core_api.push.due_guests import DueGuest, DueGuests
 from core_api.push.guests import GuestPhones, trim_guest_phones
 from core_api.push.metrics import PushMetrics
 from core_api.push.sender import PushSender
@@ -39,7 +39,7 @@ from server_common.limits import (
     PUSH_ORDERS_NAMED,
     PUSHES_AT_ONCE,
 )
-from server_common.revocations.records import Kind, key_of
+from server_common.revocations.records import RevocationKind, key_of
 from tests.integration.core_api.push_parts import KEYS, owner_of, telling
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.push_service import PushService
@@ -104,10 +104,16 @@ def guest(store: str, table: str = "5", age_s: int = 60, lifetime_s: int = 3600)
     )  # fmt: skip
 
 
-REVOKED: dict[Kind, str] = {"token": "t-{}-5", "session": "s-{}-5", "subject": "guest-{}-5"}
+REVOKED: dict[RevocationKind, str] = {
+    "token": "t-{}-5",
+    "session": "s-{}-5",
+    "subject": "guest-{}-5",
+}
 
 
-async def revoked(room: Room, kind: Kind, store: str, until: datetime | None = None) -> None:
+async def revoked(
+    room: Room, kind: RevocationKind, store: str, until: datetime | None = None
+) -> None:
     """The guest at table 5 is signed out."""
     name = REVOKED[kind].format(store)
     before = int(time.time()) if kind == "subject" else 0
@@ -124,7 +130,7 @@ async def room(shared_database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     pool.terminate()
 
 
-def sender(room: Room, poster: Poster) -> PushSender:
+def sender(room: Room, poster: Poster) -> PushSender[DueGuest]:
     """A sender over the database of these tests."""
     metrics = PushMetrics(CollectorRegistry())
     return PushSender("guests", room.due(), poster, KEYS, metrics, utc_now)
@@ -233,7 +239,7 @@ async def test_a_phone_hears_nothing_once_its_guest_s_token_has_ended(
 
 @pytest.mark.parametrize("kind", REVOKED)
 async def test_a_phone_hears_nothing_once_its_guest_s_token_was_revoked(
-    room: Room, service: PushService, kind: Kind
+    room: Room, service: PushService, kind: RevocationKind
 ) -> None:
     store = new_store()
     for table in ("5", "6"):
@@ -251,7 +257,7 @@ async def test_a_phone_hears_nothing_once_its_guest_s_token_was_revoked(
 
 @pytest.mark.parametrize("kind", REVOKED)
 async def test_a_phone_of_a_revoked_token_is_forgotten_though_nothing_is_ready(
-    room: Room, service: PushService, kind: Kind
+    room: Room, service: PushService, kind: RevocationKind
 ) -> None:
     store = new_store()
     for table in ("5", "6"):

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError, UnavailableError
-from core_api.ingest.applier import OrderCommands
+from core_api.ingest.applier import WritePath
 from core_api.ingest.consumer import Ingest
 from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic
@@ -78,7 +78,7 @@ class Inbound:
     @contextlib.asynccontextmanager
     async def ingested(
         self,
-        on: OrderCommands,
+        on: WritePath,
         port: list[int] | None = None,
         check: Callable[[], Awaitable[None]] = _there,
         hint: Callable[[], Awaitable[None]] | None = None,
@@ -401,7 +401,7 @@ async def test_numbers_are_for_ops_only(pool: Pool, inbound: Inbound) -> None:
 class Faulty:
     """The write path, which fails for as long as it is told to."""
 
-    def __init__(self, inner: OrderCommands, error: Exception | None) -> None:
+    def __init__(self, inner: WritePath, error: Exception | None) -> None:
         self._inner = inner
         self.error = error
         self._tries = asyncio.Semaphore(0)

@@ -16,7 +16,7 @@ from core_api.ids import epoch_name
 from core_api.kafka.topics import ensure_topics, events_topic
 from core_api.relay.cycle import OutboxReading
 from core_api.relay.outbox import Outbox
-from core_api.restore.detection import Identity, LastPublished
+from core_api.restore.detection import EventIdentity, LastPublished
 from core_api.restore.lineage import (
     adopt,
     leave_witness,
@@ -213,7 +213,7 @@ async def test_what_is_decided_of_one_database_is_done_in_no_other(pool: Pool) -
     before = await pool.fetchrow("SELECT epoch, born_in FROM epoch")
     async with pool.acquire() as connection:
         judged = await read_lineage(connection)
-        published = {"store:12": LastPublished(1, Identity("a", 1))}
+        published = {"store:12": LastPublished(1, EventIdentity("a", 1))}
         assert (await read_stored(connection, published, here))["store:12"].head == 0
         for other in (replace(judged, identity="1/2/1"), replace(judged, born_in="1/3/1")):
             assert not await adopt(connection, other)

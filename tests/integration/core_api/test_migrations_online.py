@@ -22,9 +22,14 @@ from core_api.postgres.tables.event_log import channel_heads
 from core_api.postgres.tables.orders import orders
 from core_api.postgres.tables.relay import outbox
 from core_api.wiring import new_order_id, utc_now
+from deploy.local.postgres import EmbeddedPostgres
+from tests.parts import copied_database, migrated_database
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Move: TypeAlias = Callable[[str], Awaitable[None]]
+
+# The filled databases are made once.
+pytestmark = pytest.mark.xdist_group("migrations-online")
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))
 ORDER = PlaceOrder("1", "KRW", [NewItem("a", 1, 1)], table_id="5")
@@ -56,59 +61,109 @@ async def back(url: str) -> None:
     await migrate.downgrade(url, "0002")
 
 
+@pytest.fixture(scope="module")
+def filled(postgres_server: EmbeddedPostgres) -> Filled:
+    """Made once for the whole module."""
+    return Filled(postgres_server)
+
+
 @pytest.fixture
-async def pool(database: str) -> AsyncIterator[Pool]:
-    """Over a filled database."""
-    await migrate.upgrade(database)
-    pool = await open_pool(database, size=4, command_timeout_s=60, name="writer")
-    await OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None).place(OWNER, ORDER)
-    await pool.execute(
-        "INSERT INTO orders SELECT (json_populate_record(o, json_build_object("
-        "'id', gen_random_uuid(), 'store_id', (n % 1000)::text))).*"
-        " FROM orders o, generate_series(1, $1::int) AS n",
-        FILLED,
-    )
+def move() -> Move | None:
+    """What a test does to its database; None: it is only filled, and at revision 0002."""
+    return None
+
+
+@pytest.fixture
+async def orders_url(filled: Filled, move: Move | None) -> str:
+    """A database with many orders at where `move` begins; its URL."""
+    return await filled.copy(move)
+
+
+@pytest.fixture
+async def pool(orders_url: str) -> AsyncIterator[Pool]:
+    """Connections to it."""
+    pool = await open_pool(orders_url, size=4, command_timeout_s=60, name="writer")
     yield pool
     pool.terminate()
 
 
 @pytest.fixture
+async def holder(orders_url: str) -> AsyncIterator[Connection]:
+    """A connection to it for a transaction that stays open."""
+    connection = await asyncpg.connect(orders_url)
+    yield connection
+    connection.terminate()
+
+
+@pytest.fixture
 async def writer(database: str) -> AsyncIterator[Connection]:
-    """A connection for a transaction that stays open."""
+    """A connection to an empty database for a transaction that stays open."""
     connection = await asyncpg.connect(database)
     yield connection
     connection.terminate()
 
 
-async def start(database: str, move: Move) -> None:
-    """Bring the database to where `move` begins."""
-    if move is forward:
-        await migrate.downgrade(database, "0002")
-    else:
-        await migrate.downgrade(database, "0003")
-    await _give_columns_of_today(database)
+class Filled:
+    """Databases with many orders, one for each revision at which a test begins, to be copied."""
 
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self._server = server
+        self._made: dict[str, str] = {}
 
-async def _give_columns_of_today(database: str) -> None:
-    """Today's Core writes in this test, at a schema from before some of its columns."""
-    connection = await asyncpg.connect(database)
-    for table in (channel_heads, orders, outbox):
-        for column in table.columns:
-            defined = CreateColumn(column).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
-            await connection.execute(f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {defined}")
-    await connection.close()
+    async def copy(self, move: Move | None) -> str:
+        """A copy of the one at where `move` begins; its URL."""
+        if move is None:
+            return await self._copy_of(await self._at("0002"))
+        return await self._copy_of(await self._of_today("0002" if move is forward else "0003"))
+
+    async def _of_today(self, revision: str) -> str:
+        """At the revision, and with the columns of today: today's Core writes in it."""
+        name = f"{revision} of today"
+        if name not in self._made:
+            url = self._made[name] = await self._copy_of(await self._at(revision))
+            connection = await asyncpg.connect(url)
+            for table in (channel_heads, orders, outbox):
+                for column in table.columns:
+                    defined = CreateColumn(column).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+                    await connection.execute(
+                        f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {defined}"
+                    )
+            await connection.close()
+        return self._made[name]
+
+    async def _at(self, revision: str) -> str:
+        if revision not in self._made:
+            above = await (self._newest() if revision == "0003" else self._at("0003"))
+            url = self._made[revision] = await self._copy_of(above)
+            await migrate.downgrade(url, revision)
+        return self._made[revision]
+
+    async def _newest(self) -> str:
+        url = await migrated_database(self._server)
+        pool = await open_pool(url, size=1, command_timeout_s=60, name="filling")
+        await OrderService(pool, 4, utc_now, new_order_id, lambda _: None).place(OWNER, ORDER)
+        await pool.execute(
+            "INSERT INTO orders SELECT (json_populate_record(o, json_build_object("
+            "'id', gen_random_uuid(), 'store_id', (n % 1000)::text))).*"
+            " FROM orders o, generate_series(1, $1::int) AS n",
+            FILLED,
+        )
+        await pool.close()
+        return url
+
+    async def _copy_of(self, url: str) -> str:
+        return await copied_database(self._server, url)
 
 
 @pytest.mark.parametrize("move", [forward, back])
 async def test_orders_are_written_while_a_migration_waits_for_an_open_transaction(
-    database: str, pool: Pool, writer: Connection, move: Move
+    orders_url: str, pool: Pool, holder: Connection, move: Move
 ) -> None:
-    await start(database, move)
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
-    held = writer.transaction()
+    held = holder.transaction()
     await held.start()
-    await writer.execute("UPDATE orders SET note = 'held' WHERE store_id = '7'")
-    moving = asyncio.ensure_future(move(database))
+    await holder.execute("UPDATE orders SET note = 'held' WHERE store_id = '7'")
+    moving = asyncio.ensure_future(move(orders_url))
     await until_it_waits(pool)
     async with asyncio.timeout(STUCK_S):
         for _ in range(20):
@@ -141,11 +196,10 @@ async def until_it_waits(pool: Pool) -> None:
 
 @pytest.mark.parametrize("move", [forward, back])
 async def test_no_lock_that_a_write_waits_for_is_ever_held(
-    database: str, pool: Pool, move: Move
+    orders_url: str, pool: Pool, move: Move
 ) -> None:
-    await start(database, move)
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
-    moving = asyncio.ensure_future(move(database))
+    moving = asyncio.ensure_future(move(orders_url))
     longest, written, looks = 0.0, 0, 0
     while not moving.done():
         began = time.monotonic()
@@ -163,13 +217,12 @@ async def test_no_lock_that_a_write_waits_for_is_ever_held(
 
 @pytest.mark.parametrize("move", [forward, back])
 async def test_a_migration_that_was_cut_off_is_taken_up_again(
-    database: str, pool: Pool, writer: Connection, move: Move
+    orders_url: str, pool: Pool, holder: Connection, move: Move
 ) -> None:
-    await start(database, move)
-    held = writer.transaction()
+    held = holder.transaction()
     await held.start()
-    await writer.execute("UPDATE orders SET note = 'held' WHERE store_id = '7'")
-    moving = asyncio.ensure_future(move(database))
+    await holder.execute("UPDATE orders SET note = 'held' WHERE store_id = '7'")
+    moving = asyncio.ensure_future(move(orders_url))
     await until_it_waits(pool)
     await pool.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -181,7 +234,7 @@ async def test_a_migration_that_was_cut_off_is_taken_up_again(
     left = {row[0]: row[1] for row in await pool.fetch(_INDEXES)}
     assert left["ix_orders_open_store_new"] is False, "half an index was left"
     assert left["ix_orders_open_store"], "and the one in use with it"
-    await move(database)
+    await move(orders_url)
     defined = [row[2].partition("USING")[2] for row in await pool.fetch(_INDEXES)]
     open_ = "WHERE (status <> ALL (ARRAY['rejected'::text, 'paid'::text, 'cancelled'::text]))"
     by_id = ", id" if move is forward else ""
@@ -192,11 +245,10 @@ async def test_a_migration_that_was_cut_off_is_taken_up_again(
 
 
 async def test_two_that_migrate_at_once_do_not_wait_for_each_other_for_ever(
-    database: str, pool: Pool
+    orders_url: str, pool: Pool
 ) -> None:
-    await migrate.downgrade(database, "0002")
     async with asyncio.timeout(30):
-        await asyncio.gather(*(migrate.upgrade(database) for _ in range(3)))
+        await asyncio.gather(*(migrate.upgrade(orders_url) for _ in range(3)))
     assert await pool.fetchval("SELECT version_num FROM alembic_version") == NEWEST
 
 

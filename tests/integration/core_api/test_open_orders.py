@@ -25,7 +25,7 @@ from core_api.orders.lifecycle import (
     transition,
 )
 from core_api.orders.service import OrderService
-from core_api.orders.writes import Write, WriteOutcome
+from core_api.orders.writes import OrderWrite, WriteOutcome
 from core_api.orders.writing import OrderWriter
 from core_api.postgres.pool import Pool
 from core_api.wiring import new_order_id, utc_now
@@ -204,15 +204,15 @@ async def test_what_others_close_in_the_same_statement_gives_a_subject_no_room(p
         await assert_counted(pool)
 
 
-def new_write(by: str) -> Write:
+def new_write(by: str) -> OrderWrite:
     made = place(an_order(None), order_id=str(new_order_id()), placed_by=by, now=utc_now())
-    return Write(log_write_of(made, None), 0, None)
+    return OrderWrite(log_write_of(made, None), 0, None)
 
 
-def step_of(write: Write, status: Target) -> Write:
+def step_of(write: OrderWrite, status: Target) -> OrderWrite:
     views = Views(write.rows.owner_view, write.rows.table_view)
     changed = transition(write.rows.change.after, Transition(status), now=utc_now())
-    return Write(log_write_of(changed, views), 0, None)
+    return OrderWrite(log_write_of(changed, views), 0, None)
 
 
 async def test_a_retry_gets_its_answer_even_where_there_is_no_room_any_more(pool: Pool) -> None:

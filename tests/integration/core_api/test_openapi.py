@@ -8,11 +8,11 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.checks import CHECKS
 
+from tests.fuzz.api import one_session
 from tests.integration.core_service import CoreService, token
 
-load_all_checks()
 # What a generated request may be refused for, beside what its schema says: a channel that the token
 # does not permit, a cursor that names other channels. The document says so in words.
 _CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance",
@@ -36,6 +36,7 @@ def test_the_service_answers_as_the_document_says(operations: Any) -> None:
     headers = {"authorization": f"Bearer {token('owner', '*')}"}
     checks = [CHECKS.get_one(name) for name in _CHECKS]
     tested = 0
+    session = one_session()
     for result in operations.get_all_operations():
         operation = result.ok()
 
@@ -48,11 +49,12 @@ def test_the_service_answers_as_the_document_says(operations: Any) -> None:
         )
         @schemathesis_cases(operation)  # type: ignore[untyped-decorator]
         def answers(case: Any) -> None:
-            response = case.call(headers=headers)
+            response = case.call(session=session, headers=headers)
             case.validate_response(response, checks=checks)
 
         answers()
         tested += 1
+    session.close()
     assert tested >= 9
 
 

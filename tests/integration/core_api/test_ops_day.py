@@ -17,11 +17,11 @@ from core_api.dashboard.acknowledgements import (
 )
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.day import DAY_S, DayKeeper, claim, read_day, store, trim_points
-from core_api.dashboard.figures import History, Round
+from core_api.dashboard.figures import Round, RoundHistory
 from core_api.dashboard.overview import read_overview
 from core_api.dashboard.points import to_store
-from core_api.dashboard.processes import Kind, ProcessReading, Series
-from core_api.dashboard.sampler import Look
+from core_api.dashboard.processes import ProcessKind, ProcessReading, Series
+from core_api.dashboard.sampler import ReadRound
 from core_api.dashboard.waiting import Contact
 from core_api.postgres.pool import Pool
 
@@ -36,7 +36,7 @@ def a_round(at_s: float, streams: int, events: float = 0.0) -> Round:
 
 
 def a_point(streams: int) -> str:
-    return to_store(History(Spells()).figures(a_round(1.0, streams)), {})
+    return to_store(RoundHistory(Spells()).figures(a_round(1.0, streams)), {})
 
 
 async def streams_of(pool: Pool) -> list[int | None]:
@@ -77,7 +77,7 @@ class TestTheKeeper:
     ) -> None:
         monkeypatch.setattr(day, "PERIOD_S", 0.0)
         rounds = iter([a_round(0.0, 3, 0.0), a_round(2.0, 4, 10.0), a_round(62.0, 5, 130.0)])
-        kinds: dict[str, Kind] = {"http://e:1": "events"}
+        kinds: dict[str, ProcessKind] = {"http://e:1": "events"}
         keeper = DayKeeper(pool, "a", looking_at(rounds), kinds)
         await keeper.keep()
         await keeper.keep()
@@ -92,9 +92,9 @@ class TestTheKeeper:
         assert await read_day(pool) == []
 
 
-def looking_at(rounds: Iterator[Round]) -> Callable[[], AbstractAsyncContextManager[Look]]:
+def looking_at(rounds: Iterator[Round]) -> Callable[[], AbstractAsyncContextManager[ReadRound]]:
     @asynccontextmanager
-    async def looking() -> AsyncIterator[Look]:
+    async def looking() -> AsyncIterator[ReadRound]:
         async def look() -> Round:
             return next(rounds)
 

@@ -19,7 +19,7 @@ from core_api.printing.results import NAMELESS, PrintResults
 from core_api.receipts.reached import Reached
 from core_api.receipts.statements import store_sightings
 from server_common.devices.messages import Inbound, PrintAnswer
-from server_common.devices.mqtt_topics import Kind
+from server_common.devices.mqtt_topics import MessageKind
 from server_common.errors import DeviceMessageError
 from tests.integration.core_api.device_shop import KEYS
 from tests.integration.core_api.test_print_jobs import Store
@@ -47,7 +47,7 @@ class Kitchen:
     async def register(self) -> None:
         await self._registrations.put(self.store.id, PRINTER, RegisterDevice())
 
-    async def hear(self, kind: Kind, **fields: Any) -> Applied:
+    async def hear(self, kind: MessageKind, **fields: Any) -> Applied:
         raw = msgspec.Raw(json.dumps(fields).encode())
         return await self._messages.apply(Inbound(self.store.id, PRINTER, kind, 0, raw), 0)
 

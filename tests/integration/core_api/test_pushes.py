@@ -22,9 +22,9 @@ from core_api.errors import (
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.push import due, registrations
 from core_api.push import sender as sender_module
-from core_api.push.due import Due, DueOwners, note_failed, note_told, settle, take_due
+from core_api.push.due import Due, DueOwners
 from core_api.push.metrics import PushMetrics
-from core_api.push.registrations import PushSubscriptions, read_standing, trim_pushes
+from core_api.push.registrations import PushSubscriptions, trim_pushes
 from core_api.push.rules import Next
 from core_api.push.sender import PushSender
 from core_api.push.subscriptions import Subscribe
@@ -34,7 +34,7 @@ from core_api.webhooks.addresses import Networks
 from core_api.webhooks.posting import Poster
 from core_api.wiring import utc_now
 from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_AT_ONCE_OWNER, PUSHES_OF_STORE
-from server_common.revocations.records import Kind
+from server_common.revocations.records import RevocationKind
 from tests.integration.core_api.push_parts import KEYS, Shop, holder, telling
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.push_service import PushService
@@ -43,10 +43,10 @@ from tests.webhook_receiver import status
 pytestmark = pytest.mark.xdist_group("webhooks")
 
 ANN = holder()
-REVOKED: dict[Kind, str] = {"token": "t-ann-1", "session": "s-ann-1", "subject": "ann"}
+REVOKED: dict[RevocationKind, str] = {"token": "t-ann-1", "session": "s-ann-1", "subject": "ann"}
 
 
-async def sign_out(shop: Shop, kind: Kind) -> None:
+async def sign_out(shop: Shop, kind: RevocationKind) -> None:
     """Ann is signed out: everywhere, or on her device 1."""
     before = int(time.time()) if kind == "subject" else 0
     await revoke(shop.pool, NewRevocation(kind, REVOKED[kind], before, None, "ops-1"))
@@ -165,11 +165,12 @@ async def test_what_an_old_endpoint_answers_does_not_touch_the_one_that_came_mea
     shop: Shop, service: PushService
 ) -> None:
     store = await shop.untold(service)
-    (old,) = await take_due(shop.pool, [], 1, 0.0, failing=False)
+    owners = owners_of(shop.pool, 0.0)
+    (old,) = await owners.take([], 1, failing=False)
     await shop.subscribe(service, store)
-    await note_failed(shop.pool, old, "it answered 503", Next(60.0, None))
-    await note_failed(shop.pool, old, "it answered 410", Next(0.0, "gone"))
-    await note_told(shop.pool, old)
+    await owners.note_failed(old, "it answered 503", Next(60.0, None))
+    await owners.note_failed(old, "it answered 410", Next(0.0, "gone"))
+    await owners.note_told(old)
     new = await shop.one(store)
     assert (new.failure, new.pushed_at, await shop.mark(store)) == (None, None, 0)
 
@@ -270,7 +271,7 @@ async def test_a_mark_follows_the_log_of_a_store_whose_orders_are_accepted_at_on
         await shop.accept(store, await shop.place(store))
     await shop.accept(accepted, await shop.place(accepted))
     await shop.place(waiting, 2)
-    await settle(shop.pool)
+    await owners_of(shop.pool, 0.0).settle()
     assert (await shop.mark(accepted), await shop.mark(waiting)) == (4, 0)
     async with sending(shop.pool):
         await shop.until_told(waiting)
@@ -340,7 +341,7 @@ async def test_how_long_ago_it_could_look_is_known_also_while_it_cannot(
         failures += 1
         raise UnavailableError("no look succeeds")
 
-    monkeypatch.setattr(due, "take_due", failing)
+    monkeypatch.setattr(owners, "take", failing)
     running = asyncio.create_task(sender.run())
     try:
         now[0] = 400.0
@@ -350,7 +351,7 @@ async def test_how_long_ago_it_could_look_is_known_also_while_it_cannot(
 
         await shop.until(has_failed)
         assert since() == 300.0
-        monkeypatch.setattr(due, "take_due", take_due)
+        monkeypatch.setattr(owners, "take", DueOwners.take.__get__(owners))
         metrics.looked("guests")
 
         async def has_looked() -> bool:
@@ -473,7 +474,7 @@ async def test_a_browser_that_is_removed_is_told_nothing(shop: Shop, service: Pu
 
 @pytest.mark.parametrize("kind", REVOKED)
 async def test_a_browser_hears_nothing_once_its_owner_s_token_was_revoked(
-    shop: Shop, service: PushService, kind: Kind
+    shop: Shop, service: PushService, kind: RevocationKind
 ) -> None:
     store = new_store()
     for number, owner in (("1", "ann"), ("2", "bea")):
@@ -493,7 +494,7 @@ async def test_a_browser_hears_nothing_once_its_owner_s_token_was_revoked(
 
 @pytest.mark.parametrize("kind", REVOKED)
 async def test_a_browser_of_a_revoked_token_is_forgotten_though_no_order_waits(
-    shop: Shop, service: PushService, kind: Kind
+    shop: Shop, service: PushService, kind: RevocationKind
 ) -> None:
     store = new_store()
     for number, owner in (("1", "ann"), ("2", "bea")):
@@ -709,5 +710,5 @@ async def test_those_whose_push_service_has_failed_for_minutes_are_counted(
         "WHERE store_id = $1",
         stores[0],
     )
-    standing = await read_standing(shop.pool)
+    standing = await owners_of(shop.pool, 0.0).standing()
     assert (standing.subscriptions, standing.late) == (2, 1)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -63,6 +64,15 @@ def launch(database_url: str, bootstrap: str, topic: str, tmp_path: Path) -> Ite
     yield start
     for relay in relays:
         relay.stop()
+
+
+@pytest.fixture(scope="module")
+def mortal_kafka(kafka_libs: Path) -> Iterator[KafkaServer]:
+    """An Apache Kafka for the tests that kill it, and start it again."""
+    with tempfile.TemporaryDirectory(prefix="yabam-kafka-") as folder:
+        server = KafkaServer(Path(folder), kafka_libs)
+        yield server
+        server.kill()
 
 
 @contextlib.asynccontextmanager
@@ -176,34 +186,32 @@ async def test_a_frozen_relay_that_wakes_finds_its_shard_gone(pool: Pool) -> Non
 @pytest.mark.kafka
 @pytest.mark.parametrize("wiped", [False, True], ids=["kept", "wiped"])
 async def test_what_is_committed_while_kafka_is_down_is_published_when_it_is_back(
-    pool: Pool, database_url: str, kafka_libs: Path, topic: str, tmp_path: Path, wiped: bool
+    pool: Pool, database_url: str, mortal_kafka: KafkaServer, topic: str, wiped: bool
 ) -> None:
-    server = KafkaServer(tmp_path / "kafka", kafka_libs)
-    await asyncio.to_thread(server.start)
+    server = mortal_kafka
+    if not server.process.running:
+        await asyncio.to_thread(server.start)
     on = commands(pool)
-    try:
-        async with started(pool, database_url, server.bootstrap, topic, ttl_s=TTL_S):
-            await place(on, "0")
-            await until_empty(pool)
-            async with steady_orders(pool):
-                await asyncio.sleep(0.2)
-                server.kill()
-                await until_renewed(pool)
-                await until_owned(pool, a=4)
-            if wiped:
-                wipe_kafka(server)
-            await asyncio.to_thread(server.start)
-            await until_empty(pool, 60)
-            for number in range(8):
-                await place(on, str(number))
-            await until_empty(pool)
-            # What had been published before the data was lost is not published again: event
-            # servers say sync-required for it, and Fetch Sync has it.
-            async with followed(server.bootstrap, topic, gapless=not wiped) as seen:
-                await all_arrive(pool, seen)
-                assert len(seen.heads) == 8 * 2, "each store's channel and its table's"
-    finally:
-        server.kill()
+    async with started(pool, database_url, server.bootstrap, topic, ttl_s=TTL_S):
+        await place(on, "0")
+        await until_empty(pool)
+        async with steady_orders(pool):
+            await asyncio.sleep(0.2)
+            server.kill()
+            await until_renewed(pool)
+            await until_owned(pool, a=4)
+        if wiped:
+            wipe_kafka(server)
+        await asyncio.to_thread(server.start)
+        await until_empty(pool, 60)
+        for number in range(8):
+            await place(on, str(number))
+        await until_empty(pool)
+        # What had been published before the data was lost is not published again: event
+        # servers say sync-required for it, and Fetch Sync has it.
+        async with followed(server.bootstrap, topic, gapless=not wiped) as seen:
+            await all_arrive(pool, seen)
+            assert len(seen.heads) == 8 * 2, "each store's channel and its table's"
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen"])

@@ -23,14 +23,14 @@ from core_api.revocations.statements import (
     trim_revocations,
 )
 from core_api.revocations.watching import Revoked
-from server_common.revocations.records import Kind, Revocation, key_of
+from server_common.revocations.records import Revocation, RevocationKind, key_of
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
 
 
 def new(
-    name: str, kind: Kind = "token", before: int = 0, until: datetime | None = None
+    name: str, kind: RevocationKind = "token", before: int = 0, until: datetime | None = None
 ) -> NewRevocation:
     return NewRevocation(kind, name, before, until, "a test")
 

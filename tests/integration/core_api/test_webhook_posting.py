@@ -14,7 +14,7 @@ import pytest
 
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.posting import Poster, resolve
-from core_api.webhooks.rules import Outcome
+from core_api.webhooks.rules import DeliveryOutcome
 from server_common.limits import WEBHOOK_ANSWER_BYTES
 from tests.integration.core_api.webhook_parts import LOOPBACK
 from tests.serving import Serve, serving
@@ -33,7 +33,7 @@ async def poster(
     await made.close()
 
 
-async def posted(one: Poster, url: str) -> Outcome:
+async def posted(one: Poster, url: str) -> DeliveryOutcome:
     return await one.post(url, b"{}", {"webhook-id": "1"}, NOW)
 
 
@@ -139,7 +139,9 @@ async def test_a_redirect_is_not_followed() -> None:
 
     async with serving(serve) as port, poster() as one:
         outcome = await posted(one, f"http://127.0.0.1:{port}/")
-    assert outcome == Outcome("refused", "it answered 307: redirects are not followed", status=307)
+    assert outcome == DeliveryOutcome(
+        "refused", "it answered 307: redirects are not followed", status=307
+    )
     assert len(asked) == 1
 
 
@@ -188,7 +190,7 @@ async def test_interim_answers_without_end_are_not_read_for_long() -> None:
     async with serving(serve) as port, poster() as one:
         outcome = await posted(one, f"http://127.0.0.1:{port}/")
         await cut.wait()
-    assert outcome == Outcome("unreachable", "it cannot be reached: its answer is too long")
+    assert outcome == DeliveryOutcome("unreachable", "it cannot be reached: its answer is too long")
 
 
 async def test_an_address_that_does_not_answer_keeps_no_other_from_being_tried() -> None:

@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from core_api.postgres.pool import open_pool
 from core_api.restore.guard import LifetimeGuard
-from core_api.restore.main import Log
+from core_api.restore.main import RelayLog
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports
@@ -175,7 +175,7 @@ async def test_a_relay_that_works_sees_by_the_databases_own_log_that_it_went_bac
 ) -> None:
     """Also where nothing that was lost had been published; and two relays begin one epoch."""
     pool = await open_pool(machine.database, size=2, command_timeout_s=30, name="test")
-    log = Log(pool, "127.0.0.1:1", "order-events", 2.0)
+    log = RelayLog(pool, "127.0.0.1:1", "order-events", 2.0)
     guards = [LifetimeGuard(log, 1, lambda: None, lambda: None) for _ in range(2)]
     try:
         before = await machine.epoch()
@@ -198,7 +198,7 @@ async def test_a_relay_that_works_sees_by_the_databases_own_log_that_it_went_bac
 
 async def test_a_database_that_crashes_has_not_gone_back(machine: Machine) -> None:
     pool = await open_pool(machine.database, size=2, command_timeout_s=30, name="test")
-    log = Log(pool, "127.0.0.1:1", "order-events", 2.0)
+    log = RelayLog(pool, "127.0.0.1:1", "order-events", 2.0)
     guard = LifetimeGuard(log, 1, lambda: None, lambda: None)
     try:
         before = await machine.epoch()

@@ -14,7 +14,7 @@ from core_api.orders.channel_entries import log_write_of
 from core_api.orders.idempotency import Idempotency
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition, place
 from core_api.orders.service import OrderService
-from core_api.orders.writes import KeyClaim, Write, WriteOutcome, WriteResult
+from core_api.orders.writes import KeyClaim, OrderWrite, WriteOutcome, WriteResult
 from core_api.orders.writing import OrderWriter
 from core_api.postgres.commit_hints import CHANNEL
 from core_api.postgres.pool import Pool
@@ -117,10 +117,10 @@ async def test_an_order_costs_no_more_the_more_share_its_statement(pool: Pool) -
     assert many / 90 < 1.2 * few / 10
 
 
-def new_order(store: str) -> Write:
+def new_order(store: str) -> OrderWrite:
     command = PlaceOrder(store, "KRW", [NewItem("a", 1, 1)] * 2, table_id="1")
     made = place(command, order_id=str(new_order_id()), placed_by="pos", now=utc_now())
-    return Write(log_write_of(made, None), 0, KeyClaim("pos", store, b"", 201, "{}"), 0)
+    return OrderWrite(log_write_of(made, None), 0, KeyClaim("pos", store, b"", 201, "{}"), 0)
 
 
 async def test_an_order_notifies_nobody_within_its_transaction(

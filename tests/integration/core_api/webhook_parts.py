@@ -18,7 +18,7 @@ from core_api.webhooks.addresses import Networks
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
 from core_api.webhooks.registrations import Subscriptions
-from core_api.webhooks.sender import Sender
+from core_api.webhooks.sender import WebhookSender
 from core_api.webhooks.signing import WebhookKeys
 from core_api.webhooks.subscriptions import AddWebhook, NewSecret
 from core_api.wiring import new_order_id, utc_now
@@ -75,11 +75,11 @@ def new_store() -> str:
 @asynccontextmanager
 async def sending(
     pool: Pool, answer_within_s: float = 30.0
-) -> AsyncIterator[tuple[Sender, WebhookMetrics]]:
+) -> AsyncIterator[tuple[WebhookSender, WebhookMetrics]]:
     """A sender for the time of a block."""
     metrics = WebhookMetrics(CollectorRegistry())
     poster = Poster(LOOPBACK, answer_within_s=answer_within_s)
-    sender = Sender(pool, poster, KEYS, metrics, lambda: datetime.now(UTC))
+    sender = WebhookSender(pool, poster, KEYS, metrics, lambda: datetime.now(UTC))
     running = asyncio.create_task(sender.run())
     try:
         yield sender, metrics

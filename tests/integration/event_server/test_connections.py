@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from client_sdk.contract.sse import SseEvent, SseParser
-from event_server.push.protocol import Connection
+from event_server.push.protocol import EdgeConnection
 from event_server.push.requests import MAX_HEAD_BYTES, MAX_WAITING_BYTES
 from tests.integration.event_server.conftest import Running, Start, following, reason
 from tests.unit.event_server.parts import event
@@ -382,7 +382,7 @@ class TestTheEdge:
                 client.writer.write(request)
             await asyncio.sleep(0.1)
             (connection,) = server.server.http.server_state.connections
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, EdgeConnection)
             assert len(connection._waiting) <= MAX_WAITING_BYTES + 256 * 1024
             assert not connection.transport.is_reading()
             server.publish(f"{A}@1")
@@ -428,7 +428,7 @@ class TestTheEdge:
             client.follow(server.ticket({A: 0}))
             await client.begin()
             (connection,) = server.server.http.server_state.connections
-            assert isinstance(connection, Connection)
+            assert isinstance(connection, EdgeConnection)
             assert vars(connection) == {}
             assert connection.parser is None
             assert connection._head == []

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from deploy.kafka.server import KafkaServer
+from event_server.kafka import session_check
 from event_server.kafka.consumer import KafkaSource, Where
 from event_server.kafka.record_reader import RecordReader
 from event_server.replay.database_clock import DatabaseClock
@@ -290,9 +291,55 @@ class TestApacheKafka:
                 assert it.source.sessions == 2
                 assert it.head("1") is None
 
-    async def test_a_broker_that_hangs_ends_the_session_and_the_next_one_catches_up(
+    async def test_a_broker_that_hangs_for_some_seconds_costs_nothing_of_what_was_read(
         self, kafka_server: KafkaServer, topic: str
     ) -> None:
+        async with relay_to(kafka_server.bootstrap, topic) as relay:
+            relay.keep_marking()
+            async with reading(kafka_server.bootstrap, topic) as it:
+                await it.until_warm()
+                await relay.publish("1", 1)
+                await it.until(lambda: it.head("1") == 1)
+                covered, subscriber = it.hub.rings.covered_since, it.follow("1", 0)
+                kafka_server.process.suspend()
+                try:
+                    # Beyond silence_s and one request that is given up after 5 s.
+                    await it.until(lambda: (it.hub.lag(time.monotonic()) or 0) > 9.0)
+                    assert it.hub.warm
+                finally:
+                    kafka_server.process.resume()
+                await relay.publish("1", 2)
+                await it.until(lambda: len(subscriber.ids()) == 2)
+                assert subscriber.ids() == ["store:1@1", "store:1@2"]
+                assert (it.lost, it.source.sessions) == ([], 1)
+                assert it.hub.rings.covered_since == covered
+                await it.until(lambda: (it.hub.lag(time.monotonic()) or 9) < 1.0)
+
+    async def test_a_broker_that_comes_back_with_its_log_is_read_on(
+        self, kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # However long it takes to start on a busy machine.
+        monkeypatch.setattr(session_check, "MOST_LOOKS", 1_000)
+        async with reading(kafka_server.bootstrap, topic) as it:
+            async with relay_to(kafka_server.bootstrap, topic) as relay:
+                relay.keep_marking()
+                await it.until_warm()
+                await relay.publish("1", 1)
+                await it.until(lambda: it.head("1") == 1)
+                subscriber = it.follow("1", 0)
+                await relay.stop_marking()
+                await asyncio.to_thread(kafka_server.kill)
+            await asyncio.to_thread(kafka_server.start)
+            async with relay_to(kafka_server.bootstrap, topic) as again:
+                await again.publish("1", 2)
+                await it.until(lambda: len(subscriber.ids()) == 2)
+        assert subscriber.ids() == ["store:1@1", "store:1@2"]
+        assert (it.lost, it.source.sessions) == ([], 1)
+
+    async def test_a_broker_that_hangs_on_ends_the_session_and_the_next_one_catches_up(
+        self, kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(session_check, "MOST_LOOKS", 2)
         async with relay_to(kafka_server.bootstrap, topic) as relay:
             relay.keep_marking()
             async with reading(kafka_server.bootstrap, topic) as it:

@@ -20,7 +20,7 @@ from client_sdk.contract.channel import parse_channel
 from core_api.kafka.topics import Topic, ensure_topics, events_topic
 from deploy.mqtt.server import MosquittoServer
 from event_server.errors import CoreLostError
-from event_server.mqtt_gateway.core import Documents
+from event_server.mqtt_gateway.core import DocumentsSnapshot
 from event_server.mqtt_gateway.down import Down, DownSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, shared
@@ -56,7 +56,7 @@ class FakeCore:
         """Let Core have this document."""
         self.documents.setdefault(channel, {})[key] = (version, value)
 
-    async def all_of(self, channel: str) -> Documents:
+    async def all_of(self, channel: str) -> DocumentsSnapshot:
         """See `DocumentSource`."""
         self._check(channel)
         found = [
@@ -66,7 +66,7 @@ class FakeCore:
             )
             for key, (version, value) in self.documents.get(channel, {}).items()
         ]  # fmt: skip
-        return Documents(EPOCH, 0, found)
+        return DocumentsSnapshot(EPOCH, 0, found)
 
     async def whole(self, changed: Changed) -> Changed | None:
         """See `DocumentSource`."""

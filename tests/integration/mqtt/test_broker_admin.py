@@ -10,7 +10,7 @@ import pytest
 from deploy.mqtt.server import MosquittoServer
 from server_common.devices.mqtt_topics import STAR_WORDS
 from server_common.mqtt.broker import MqttError, MqttRefusedError
-from server_common.mqtt.connection import Connection
+from server_common.mqtt.connection import BrokerConnection
 from tests.mqtt_parts import (
     Device,
     Register,
@@ -118,7 +118,7 @@ async def test_who_knows_a_star_printers_address_neither_hears_nor_calls_it(
             assert not await may_subscribe(other, own)
             assert not await may_publish(other, call)
         with pytest.raises(MqttError):
-            await Connection(mosquitto.broker(mac, mac), mac).open()
+            await BrokerConnection(mosquitto.broker(mac, mac), mac).open()
         async with device(broker_for_gateway(mosquitto), client_id="g") as gateway:
             assert await may_publish(gateway, call)
 
@@ -159,7 +159,7 @@ async def test_nobody_takes_another_devices_client_id(
     lamp, bell = register.put(STORE, "lamp"), register.put(STORE, "bell")
     async with administered(mosquitto, register), device(broker_for(mosquitto, lamp)) as one:
         with pytest.raises(MqttRefusedError):
-            await Connection(broker_for(mosquitto, bell), lamp.user).open()
+            await BrokerConnection(broker_for(mosquitto, bell), lamp.user).open()
         assert await may_publish(one, f"yabam/v1/{STORE}/devices/lamp/events")
 
 
@@ -180,7 +180,7 @@ async def test_removal_ends_the_session_and_keeps_the_device_out(
             async with asyncio.timeout(20):
                 await one.connection.until_lost()
         with pytest.raises(MqttRefusedError):
-            await Connection(broker_for(mosquitto, lamp), lamp.user).open()
+            await BrokerConnection(broker_for(mosquitto, lamp), lamp.user).open()
 
 
 async def test_another_password_ends_the_session_of_the_one_before(
@@ -194,7 +194,7 @@ async def test_another_password_ends_the_session_of_the_one_before(
                 await one.connection.until_lost()
         await until_it_connects(mosquitto, following)
         with pytest.raises(MqttRefusedError):
-            await Connection(broker_for(mosquitto, lamp), lamp.user).open()
+            await BrokerConnection(broker_for(mosquitto, lamp), lamp.user).open()
 
 
 async def test_what_changes_of_one_device_disconnects_no_other(

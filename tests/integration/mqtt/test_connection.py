@@ -12,7 +12,7 @@ from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import Identity
 from server_common.devices.mqtt_topics import commands_topic, up_topic
 from server_common.mqtt.broker import Broker, MqttError, MqttRefusedError
-from server_common.mqtt.connection import Connection, Incoming
+from server_common.mqtt.connection import BrokerConnection, Incoming
 from tests.mqtt_parts import DEVICE_KEYS, broker_for, broker_for_gateway, device, until
 
 
@@ -45,17 +45,17 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(
     unknown = "/etc/ssl/certs/ca-certificates.crt"
     there = Broker("127.0.0.1", broker.tls_port, lamp.user, "x" * 20, unknown)
     with pytest.raises(MqttError, match="CERTIFICATE_VERIFY_FAILED"):
-        await Connection(there, lamp.user).open()
+        await BrokerConnection(there, lamp.user).open()
 
 
 async def test_a_wrong_password_is_refused(lamp: Identity, broker: MosquittoServer) -> None:
     with pytest.raises(MqttRefusedError):
-        await Connection(broker.broker(lamp.user, "wrong"), lamp.user).open()
+        await BrokerConnection(broker.broker(lamp.user, "wrong"), lamp.user).open()
 
 
 async def test_nobody_connects_without_a_password(broker: MosquittoServer) -> None:
     with pytest.raises(MqttRefusedError):
-        await Connection(broker.broker("", ""), "anybody").open()
+        await BrokerConnection(broker.broker("", ""), "anybody").open()
 
 
 async def test_a_publication_that_is_not_permitted_says_so(
@@ -105,7 +105,7 @@ async def test_the_broker_holds_back_what_is_beyond_the_unacknowledged(
 ) -> None:
     topic = up_topic(lamp.store, lamp.device, "event")
     heard: list[Incoming] = []
-    gateway = Connection(broker_for_gateway(broker), "g", heard.append, unanswered=3)
+    gateway = BrokerConnection(broker_for_gateway(broker), "g", heard.append, unanswered=3)
     try:
         await gateway.open()
         await gateway.subscribe([topic])
@@ -144,7 +144,7 @@ async def test_a_broker_that_accepts_and_says_nothing_is_given_up(
     broker.process.suspend()
     began = time.monotonic()
     with pytest.raises(MqttError):
-        await Connection(broker_for(broker, lamp), lamp.user).open()
+        await BrokerConnection(broker_for(broker, lamp), lamp.user).open()
     assert time.monotonic() - began < 60
     broker.process.resume()
 

@@ -19,7 +19,7 @@ from event_server.mqtt_gateway.sink import KafkaSink
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Outbound
 from server_common.devices.mqtt_topics import accepted_topic, commands_topic, up_topic
-from server_common.mqtt.connection import Connection, Incoming
+from server_common.mqtt.connection import BrokerConnection, Incoming
 from tests.integration.mqtt.gateways import (
     EPOCH,
     FakeCore,
@@ -335,7 +335,7 @@ async def test_the_broker_is_told_once_kafka_has_it_and_not_before(
     lamp: Identity, broker: MosquittoServer, topics: Topics
 ) -> None:
     may_store, told = asyncio.Event(), list[str]()
-    begin, acknowledge = KafkaSink.begin, Connection.acknowledge
+    begin, acknowledge = KafkaSink.begin, BrokerConnection.acknowledge
 
     async def held_back(sink: KafkaSink, topic: str, key: bytes, value: bytes) -> Any:
         stored = await begin(sink, topic, key, value)
@@ -346,14 +346,14 @@ async def test_the_broker_is_told_once_kafka_has_it_and_not_before(
 
         return later()
 
-    def noted(connection: Connection, message: Incoming) -> None:
+    def noted(connection: BrokerConnection, message: Incoming) -> None:
         told.append(message.topic)
         acknowledge(connection, message)
 
     good, bad = up_topic(lamp.store, "lamp", "event"), up_topic(lamp.store, "lamp", "result")
     with (
         mock.patch.object(KafkaSink, "begin", held_back),
-        mock.patch.object(Connection, "acknowledge", noted),
+        mock.patch.object(BrokerConnection, "acknowledge", noted),
     ):
         async with gateway(topics, broker) as carrying, device(broker_for(broker, lamp)) as one:
             await one.say(good, boot=1, n=1, name="bell")

@@ -16,7 +16,7 @@ from client_sdk.printer.source import Taken
 from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import Identity
 from server_common.devices.mqtt_topics import accepted_topic, commands_topic, up_topic
-from server_common.mqtt.connection import Connection, Incoming
+from server_common.mqtt.connection import BrokerConnection, Incoming
 from tests.mqtt_parts import (
     DEVICE_KEYS,
     Register,
@@ -36,7 +36,7 @@ class Core:
         self.results: list[dict[str, Any]] = []
         self.statuses: list[dict[str, Any]] = []
         self.reply: Callable[[dict[str, Any]], Reply] = lambda _result: {"outcome": "applied"}
-        self._connection = Connection(broker_for_gateway(server), "gateway", self._hear)
+        self._connection = BrokerConnection(broker_for_gateway(server), "gateway", self._hear)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:

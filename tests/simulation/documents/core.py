@@ -30,7 +30,7 @@ from core_api.edits.needs import answers_needed, histories_needed
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
 from core_api.edits.requests import EditRequest
-from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, Room, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, KnownState, Room
 from core_api.errors import CoreError
 from core_api.event_log.lines import event_json
 from core_api.orders.lifecycle import OrderChange
@@ -181,7 +181,7 @@ class DocumentCore:
         """What becomes of these requests, by the real planner."""
         truth = self.truth
         rooms = {name: log.room for name, log in truth.logs.items()}
-        state = State(now, truth.heads, truth.clients, rooms, self.epoch)
+        state = KnownState(now, truth.heads, truth.clients, rooms, self.epoch)
         answers = {
             name: truth.answers[name]
             for name in answers_needed(requests, state)

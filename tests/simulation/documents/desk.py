@@ -10,11 +10,11 @@ from client_sdk.errors import RefusedError
 from client_sdk.machine.messages import CheckDigest, Deliver, Fill
 from client_sdk.machine.sequencing import Reset
 from client_sdk.shared_state.edits_api import Done
-from client_sdk.state.orders.command_queue import CommandQueue, Settlement
+from client_sdk.state.orders.command_queue import CommandQueue, CommandSettlement
 from client_sdk.state.orders.commands import (
-    Command,
     CommandRequest,
     CommandWish,
+    QueuedCommand,
     decode_command,
     encode_command,
 )
@@ -130,7 +130,9 @@ class Desk:
 
         client.keep([PutCommand(command.id, encode_command(command))], kept)
 
-    def _made(self, command: Command, wish: CommandWish, on: Command | None) -> MadeCommand:
+    def _made(
+        self, command: QueuedCommand, wish: CommandWish, on: QueuedCommand | None
+    ) -> MadeCommand:
         device, mark = self._client.device, mark_of_command(command)
         one = MadeCommand(
             mark,
@@ -190,7 +192,7 @@ class Desk:
             self._settle(self.queue.refused(problem, order), epoch)
         self.queue.failed(request)
 
-    def _settle(self, settlement: Settlement, epoch: str | None = None) -> None:
+    def _settle(self, settlement: CommandSettlement, epoch: str | None = None) -> None:
         client, order = self._client, settlement.order
 
         def kept() -> None:
@@ -210,6 +212,6 @@ class Desk:
         client.keep_now(settlement.writes, kept)
 
 
-def mark_of_command(command: Command) -> str:
+def mark_of_command(command: QueuedCommand) -> str:
     """What names the command in the history."""
     return str(command.body.get("note") or command.key)

@@ -19,8 +19,8 @@ from client_sdk.shared_state.sender import Sender
 from client_sdk.state.documents import Documents
 from client_sdk.state.entries import Entry
 from client_sdk.state.orders.answered_orders import AnsweredOrders
-from client_sdk.state.orders.command_queue import CommandQueue, Settlement
-from client_sdk.state.orders.commands import Command, CommandOutcome, CommandRequest
+from client_sdk.state.orders.command_queue import CommandQueue, CommandSettlement
+from client_sdk.state.orders.commands import CommandOutcome, CommandRequest, QueuedCommand
 from client_sdk.state.queue import EditQueue
 from client_sdk.state.records import DropCommand, PutCommand, PutEntry, Write
 from client_sdk.state.replica import Replica
@@ -248,9 +248,9 @@ def _done_though_its_base_was_refused() -> AbstractContextManager[Any]:
     """What was made on a refused command goes out all the same."""
 
     def refused(
-        self: CommandQueue, first: Command, why: Problem, order: Order | None = None
-    ) -> Settlement:
-        settlement = Settlement(self.own.entries[1:], [DropCommand(first.id)], order=order)
+        self: CommandQueue, first: QueuedCommand, why: Problem, order: Order | None = None
+    ) -> CommandSettlement:
+        settlement = CommandSettlement(self.own.entries[1:], [DropCommand(first.id)], order=order)
         settlement.outcomes.append((first, CommandOutcome("refused", order, why)))
         return settlement
 
@@ -273,7 +273,12 @@ def _repeated_answers_not_shown() -> AbstractContextManager[Any]:
     """An answer that is repeated says nothing of the order."""
 
     def settle(
-        self: CommandQueue, settlement: Settlement, *, keep: bool, listed: bool, epoch: str | None
+        self: CommandQueue,
+        settlement: CommandSettlement,
+        *,
+        keep: bool,
+        listed: bool,
+        epoch: str | None,
     ) -> None:
         keep = keep and not settlement.repeated
         settled(self, settlement, keep=keep, listed=listed, epoch=epoch)

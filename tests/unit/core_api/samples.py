@@ -15,7 +15,7 @@ from core_api.api.handlers.device_handlers import DevicesApi
 from core_api.api.handlers.push_handlers import PushApi
 from core_api.api.handlers.state_handlers import StateApi
 from core_api.api.handlers.webhook_handlers import WebhooksApi
-from core_api.devices.commands.lifecycle import Commands
+from core_api.devices.commands.lifecycle import CommandLifecycle
 from core_api.devices.registrations import Registrations
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
@@ -71,7 +71,7 @@ def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None) -> DevicesApi:
     keys = DeviceKeys({"k": b"d" * 32}, "k")
     return DevicesApi(
         Registrations(pool, rules, keys, lambda _channels: None),
-        Commands(pool, rules, lambda: "made", lambda _channels: None),
+        CommandLifecycle(pool, rules, lambda: "made", lambda _channels: None),
         log,
         pool,
         tokens,

@@ -15,9 +15,9 @@ from core_api.relay.cycle import (
 from core_api.relay.held_shard import HeldShard
 from core_api.relay.pacing import WATERMARK_ACTIVE_S
 from server_common.kafka_records.events import (
+    LogRecord,
     OmittedRecord,
     OrderRecord,
-    Record,
     WatermarkRecord,
     decode_record,
     encode_sent,
@@ -45,7 +45,7 @@ def lease(*, good_for_s: float = 5.0, watermark_at: float | None = NOW) -> HeldS
     return held
 
 
-def decoded(message: Message) -> Record:
+def decoded(message: Message) -> LogRecord:
     return decode_record(message.value, [(k, v) for k, v in message.headers if v is not None])
 
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core_api.dashboard.figures import Figures, Round
-from core_api.dashboard.processes import Kind, ProcessReading
-from core_api.dashboard.sampler import Farewell, Look, Moments, Sampler, Welcome
+from core_api.dashboard.processes import ProcessKind, ProcessReading
+from core_api.dashboard.sampler import Farewell, Moments, ReadRound, Sampler, Welcome
 from core_api.errors import OverloadedError
 from core_api.overload import Bound
 
@@ -20,14 +20,14 @@ METRIC = "yabam_events_streams_open_count"
 class World:
     """What is looked at; each look waits for `turn`."""
 
-    def __init__(self, kind: Kind = "events") -> None:
+    def __init__(self, kind: ProcessKind = "events") -> None:
         self._kind = kind
         self.looks = 0
         self.open = 0
         self.turns: asyncio.Queue[int | BaseException] = asyncio.Queue()
 
     @asynccontextmanager
-    async def looking(self) -> AsyncIterator[Look]:
+    async def looking(self) -> AsyncIterator[ReadRound]:
         self.open += 1
         try:
             yield self._look
@@ -159,7 +159,7 @@ async def test_a_sampler_that_cannot_begin_to_look_tries_again() -> None:
     works, failures = world.looking, iter([RuntimeError("a bug")])
 
     @asynccontextmanager
-    async def fails_once() -> AsyncIterator[Look]:
+    async def fails_once() -> AsyncIterator[ReadRound]:
         for failure in failures:
             raise failure
         async with works() as look:

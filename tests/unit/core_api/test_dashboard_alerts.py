@@ -12,16 +12,16 @@ import pytest
 from core_api.dashboard.alerts import (
     MAX_ALERT_CHARS,
     Alert,
+    AlertVerdict,
     Signs,
     Spells,
-    Verdict,
     alerts_of,
     dated,
     late_stores,
     verdict_of,
 )
 from core_api.dashboard.overview import contact_of
-from core_api.dashboard.processes import Kind, Node, State
+from core_api.dashboard.processes import Node, ProcessKind, ProcessState
 from core_api.dashboard.waiting import Acknowledged, Contact, LateStore, Overview, Waiting
 from core_api.webhooks.subscriptions import Standing
 
@@ -30,7 +30,7 @@ MINUTE = 60_000
 KIM = Acknowledged("kim", 5 * MINUTE)
 
 
-def node(name: str, kind: Kind, state: State = "ready", detail: str = "") -> Node:
+def node(name: str, kind: ProcessKind, state: ProcessState = "ready", detail: str = "") -> Node:
     return Node(f"http://{name}", name, kind, state, detail, {})
 
 
@@ -47,11 +47,11 @@ def signs(*nodes: Node, **more: Any) -> Signs:
     return Signs(nodes or ALL, **(calm | more))
 
 
-def without(kind: Kind, state: State = "down") -> tuple[Node, ...]:
+def without(kind: ProcessKind, state: ProcessState = "down") -> tuple[Node, ...]:
     return tuple(node(one.name, one.kind, state, "why") if one.kind == kind else one for one in ALL)
 
 
-def verdict(given: Signs, late: list[LateStore] | None = None) -> Verdict:
+def verdict(given: Signs, late: list[LateStore] | None = None) -> AlertVerdict:
     return verdict_of(alerts_of(given), late or [])
 
 
@@ -61,7 +61,7 @@ def late(kind: str, store: str, waiting_s: float = 60.0) -> LateStore:
 
 class TestTheVerdict:
     def test_nothing_wrong_is_all_well(self) -> None:
-        assert verdict(signs()) == Verdict("green", "well", "", None, 0, 0)
+        assert verdict(signs()) == AlertVerdict("green", "well", "", None, 0, 0)
 
     @pytest.mark.parametrize(
         ("given", "level", "effect"),
@@ -156,8 +156,8 @@ class TestAlerts:
     def test_each_leads_to_a_heading_of_the_runbook(self) -> None:
         headings = re.findall(r"^### (.+)$", RUNBOOK.read_text(), re.MULTILINE)
         entries = {re.sub(r"[^a-z0-9 -]", "", one.lower()).replace(" ", "-") for one in headings}
-        states: list[State] = ["down", "not-ready"]
-        kinds: list[Kind] = ["core", "events", "relay", "ingest", "unknown"]
+        states: list[ProcessState] = ["down", "not-ready"]
+        kinds: list[ProcessKind] = ["core", "events", "relay", "ingest", "unknown"]
         found = [
             alert
             for kind in kinds

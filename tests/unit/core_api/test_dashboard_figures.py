@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from core_api.dashboard.alerts import Spells
-from core_api.dashboard.figures import Figures, History, Round, growth, merged, quantile
-from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading, Series
+from core_api.dashboard.figures import Figures, Round, RoundHistory, growth, merged, quantile
+from core_api.dashboard.processes import BusyChannel, ProcessKind, ProcessReading, Series
 from core_api.dashboard.waiting import LateStore, Overview, Waiting
 
 DELIVERIES = "yabam_events_deliveries_total"
@@ -17,7 +17,7 @@ PUBLISHED = "yabam_relay_published_events_total"
 EVENTS = "yabam_events_events_total"
 
 
-def reading(node: str, values: Mapping[str, float], kind: Kind = "events") -> ProcessReading:
+def reading(node: str, values: Mapping[str, float], kind: ProcessKind = "events") -> ProcessReading:
     return ProcessReading(
         node, kind, "ready", "", {name: {(): value} for name, value in values.items()}
     )
@@ -32,7 +32,7 @@ def a_round(at_s: float, *readings: ProcessReading, overview: Overview | None = 
 
 
 def after(*rounds: Round) -> Figures:
-    history = History(Spells())
+    history = RoundHistory(Spells())
     figures = [history.figures(one) for one in rounds]
     return figures[-1]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from core_api.dashboard.alerts import Spells
-from core_api.dashboard.figures import Figures, History, Round
+from core_api.dashboard.figures import Figures, Round, RoundHistory
 from core_api.dashboard.points import StoredPoints, kinds_of, point_of, stored_of, to_store
-from core_api.dashboard.processes import Kind, ProcessReading
+from core_api.dashboard.processes import ProcessKind, ProcessReading
 from server_common.limits import OPS_POINT_BYTES
 
 STREAMS = "yabam_events_streams_open_count"
@@ -16,7 +16,7 @@ STREAMS = "yabam_events_streams_open_count"
 def figures(nodes: int = 1) -> Figures:
     readings = [ProcessReading(f"http://e{n}", "events", "down", "away", {}) for n in range(nodes)]
     alive = ProcessReading("http://e", "events", "ready", "", {STREAMS: {(): 7.0}})
-    return History(Spells()).figures(Round(1.0, 1000, [*readings, alive], None, ""))
+    return RoundHistory(Spells()).figures(Round(1.0, 1000, [*readings, alive], None, ""))
 
 
 def test_a_point_has_what_was_wrong_and_which_kind_each_process_was() -> None:
@@ -28,7 +28,7 @@ def test_a_point_has_what_was_wrong_and_which_kind_each_process_was() -> None:
 
 
 def test_a_point_has_its_bound_whatever_is_wrong() -> None:
-    kinds: dict[str, Kind] = {f"http://{n:0300}": "events" for n in range(100)}
+    kinds: dict[str, ProcessKind] = {f"http://{n:0300}": "events" for n in range(100)}
     many = to_store(figures(150), kinds)
     assert len(many) <= OPS_POINT_BYTES
     (one,) = stored_of([many])

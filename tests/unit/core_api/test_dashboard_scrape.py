@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from core_api.dashboard.processes import BusyChannel, Kind, ProcessReading
+from core_api.dashboard.processes import BusyChannel, ProcessKind, ProcessReading
 from core_api.dashboard.scrape import MOST_BYTES, MOST_NODES, Scraper, reading_of
 
 METRICS = (
@@ -32,7 +32,7 @@ async def ask(
     answer: Callable[[httpx.Request], httpx.Response],
     *nodes: str,
     names: Mapping[str, list[str]] | None = None,
-    kinds: dict[str, Kind] | None = None,
+    kinds: dict[str, ProcessKind] | None = None,
 ) -> list[ProcessReading]:
     async def addresses(host: str, _port: int) -> list[str]:
         if names is None:
@@ -171,7 +171,7 @@ async def test_a_dead_process_is_of_the_kind_that_it_was_before_it_died() -> Non
             raise httpx.ConnectError("connection refused")
         return events_server()[request.url.path]
 
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, ProcessKind] = {}
     await ask(answer, "http://e:8001", kinds=kinds)
     is_dead = True
     (dead,) = await ask(answer, "http://e:8001", kinds=kinds)

@@ -10,7 +10,7 @@ import structlog
 
 from core_api.ingest.dead_letters import KafkaDeadLetters
 from core_api.ingest.inbound_commands import InboundRecord, dead_letter_headers
-from core_api.kafka.messages import Message, PublishResult, Refused
+from core_api.kafka.messages import Message, PublishResult, RefusedMessages
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError
 
@@ -36,7 +36,7 @@ class Broker:
         if not self._answers:
             return PublishResult()
         if letter.size > self._most:
-            return PublishResult(refused={partition: Refused(1, "too large")})
+            return PublishResult(refused={partition: RefusedMessages(1, "too large")})
         self.letters.append(letter)
         return PublishResult(stored={partition: 1})
 

@@ -15,7 +15,7 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
-from core_api.http.connection import Connection
+from core_api.http.connection import HttpConnection
 from tests.unit.core_api.test_quick_syncs import PLAIN, World
 
 _WAIT_S = 20.0
@@ -29,15 +29,15 @@ class Server:
 
     def __init__(self, is_quick: bool, most_open: int = 1) -> None:
         self.world = World(is_quick, most_open=most_open)
-        self.made: list[Connection] = []
-        self.lost: dict[Connection, asyncio.Event] = {}
+        self.made: list[HttpConnection] = []
+        self.lost: dict[HttpConnection, asyncio.Event] = {}
         self.port = 0
 
-    def protocol(self) -> Connection:
+    def protocol(self) -> HttpConnection:
         """A connection that says when it is gone."""
         gone = asyncio.Event()
 
-        class Told(Connection):
+        class Told(HttpConnection):
             def connection_lost(self, exc: Exception | None) -> None:
                 super().connection_lost(exc)
                 gone.set()

@@ -13,19 +13,20 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError
-from core_api.http.probes import ops_app
-from server_common.ops.server import TASK, OpsServer, _Quiet
+from core_api.http.probes import refusal_by
+from server_common.ops.server import TASK, OpsServer, _Quiet, ops_app
 from server_common.sockets import bind
 from server_common.supervision import Supervisor
 
 
-def nobody(_token: str) -> None:
+def nobody(_token: str) -> Caller:
     raise UnauthorizedError("no such token")
 
 
 def a_server(listener: socket.socket, restarted: Callable[[str], None]) -> OpsServer:
-    app = ops_app(CollectorRegistry(), nobody, lambda: True, lambda: None)  # type: ignore[arg-type]
+    app = ops_app(CollectorRegistry(), refusal_by(nobody), lambda: True, lambda: None)
     return OpsServer(app, listener, None, Supervisor(restarted))
 
 
@@ -107,7 +108,7 @@ async def test_a_server_that_waits_to_be_started_again_can_be_stopped(
 
 
 async def test_a_refusal_is_the_problem_that_every_other_server_answers() -> None:
-    app = ops_app(CollectorRegistry(), nobody, lambda: True, lambda: "no Kafka")  # type: ignore[arg-type]
+    app = ops_app(CollectorRegistry(), refusal_by(nobody), lambda: True, lambda: "no Kafka")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
         without = await client.get("/metrics")

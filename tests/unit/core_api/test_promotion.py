@@ -8,7 +8,7 @@ import pytest
 
 from core_api.restore.detection import (
     LONGEST_FAILOVER_S,
-    Identity,
+    EventIdentity,
     LastPublished,
     Lineage,
     Witness,
@@ -20,12 +20,12 @@ from core_api.restore.lineage import StoredLineage
 AT = 1_800_000_000.0
 WITNESS = Witness(AT, AT + 5, is_replicated=True)
 PROMOTED = Lineage("E2", "7/1/5", "7/2/5", WITNESS, AT + 30)
-PUBLISHED = {"store:1": LastPublished(9, Identity("a", 3))}
+PUBLISHED = {"store:1": LastPublished(9, EventIdentity("a", 3))}
 
 
 def test_a_standby_that_each_commit_waited_for_lacks_nothing() -> None:
     assert doubt_of(PROMOTED, AT + 4) is None
-    stored = {"store:1": StoredLineage(9, 0, Identity("a", 3))}
+    stored = {"store:1": StoredLineage(9, 0, EventIdentity("a", 3))}
     assert list(signs(PROMOTED, AT + 4, PUBLISHED, stored)) == []
 
 

@@ -27,7 +27,7 @@ from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.quick_syncs import _refused
 from core_api.errors import CoreError, PartyLeftError, UnauthorizedError, UnavailableError
-from core_api.http.connection import MAX_WAITING_BYTES, Connection
+from core_api.http.connection import MAX_WAITING_BYTES, HttpConnection
 from core_api.http.open_connections import OpenConnections
 from core_api.http.plain_requests import MOST_KNOWN, PlainRequests
 from core_api.http.quick_answers import AnswerHeads
@@ -127,7 +127,7 @@ class FakeTransport:
     def __init__(self) -> None:
         self.written = b""
         self.closing = self.paused = False
-        self.protocol: Connection | None = None
+        self.protocol: HttpConnection | None = None
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -214,7 +214,7 @@ class World:
         self.heads = AnswerHeads()
         self.open = OpenConnections(most_open)
 
-    def protocol(self, kind: type[Connection] = Connection) -> Connection:
+    def protocol(self, kind: type[HttpConnection] = HttpConnection) -> HttpConnection:
         """A new connection, as uvicorn makes them."""
         loop = asyncio.get_running_loop()
         return kind(
@@ -248,9 +248,14 @@ class World:
 
 
 async def settle() -> None:
-    """Let the loop turn until nothing in it can go on by itself."""
+    """Let the loop turn until nothing in it can go on by itself, or 80 times."""
+    loop: Any = asyncio.get_running_loop()
+    empty = 0
     for _ in range(80):
         await asyncio.sleep(0)
+        empty = 0 if loop._ready else empty + 1
+        if empty == 3:  # what is due by the clock comes in the next turn
+            return
 
 
 def feed(transport: FakeTransport, pieces: Sequence[bytes]) -> None:

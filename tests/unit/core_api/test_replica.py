@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from client_sdk.contract.channel import parse_channel
-from core_api.sync.replica import STALE_AFTER_S, Replica
+from core_api.sync.replica import STALE_AFTER_S, StandbyReplica
 from core_api.sync.request import SyncRequest
 
 HEAD, FLOOR, EPOCH = 10, 2, "E1"
@@ -40,7 +40,7 @@ class World:
     def __init__(self) -> None:
         self.standby, self.now, self.counted = Standby(), 100.0, list[str]()
         pool: Any = self.standby
-        self.replica = Replica(pool, lambda: self.now, self.counted.append)
+        self.replica = StandbyReplica(pool, lambda: self.now, self.counted.append)
 
     async def answers(self, after: int | None, epoch: str | None = EPOCH) -> bool:
         request = SyncRequest({parse_channel("store:1"): after}, epoch, 500, 0.0, None)

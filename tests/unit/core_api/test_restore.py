@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core_api.restore.detection import Identity, LastPublished, Lineage, newest_of, signs
+from core_api.restore.detection import EventIdentity, LastPublished, Lineage, newest_of, signs
 from core_api.restore.lineage import StoredLineage
 from server_common.kafka_records.events import OrderRecord
 
 HERE = Lineage("E2", "7/1/5", "7/1/5")
-PUBLISHED = {"store:1": LastPublished(9, Identity("a", 3))}
+PUBLISHED = {"store:1": LastPublished(9, EventIdentity("a", 3))}
 
 
 def record(seq: int, version: int, epoch: str = "E2") -> OrderRecord:
@@ -23,8 +23,8 @@ def record(seq: int, version: int, epoch: str = "E2") -> OrderRecord:
 def test_the_newest_event_of_each_channel_counts_whatever_the_order_of_the_records() -> None:
     newest = newest_of([record(8, 2), record(9, 3), record(7, 1)], "E2")
     assert newest == {
-        "store:1": LastPublished(9, Identity("a", 3)),
-        "table:1/2": LastPublished(4, Identity("a", 3)),
+        "store:1": LastPublished(9, EventIdentity("a", 3)),
+        "table:1/2": LastPublished(4, EventIdentity("a", 3)),
     }
 
 
@@ -35,8 +35,8 @@ def test_what_was_published_in_another_epoch_says_nothing() -> None:
 @pytest.mark.parametrize(
     "stored",
     [
-        StoredLineage(9, 0, Identity("a", 3)),
-        StoredLineage(12, 0, Identity("a", 3)),
+        StoredLineage(9, 0, EventIdentity("a", 3)),
+        StoredLineage(12, 0, EventIdentity("a", 3)),
         StoredLineage(12, 10, None),
     ],
     ids=["at the head", "before it", "trimmed by now"],
@@ -50,8 +50,8 @@ def test_a_database_that_has_what_was_published_shows_no_sign(stored: StoredLine
     [
         (StoredLineage(8, 0, None), "the head is 8"),
         (StoredLineage(0, 0, None), "the head is 0"),
-        (StoredLineage(9, 0, Identity("b", 3)), "version 3 of b"),
-        (StoredLineage(20, 0, Identity("a", 2)), "version 2 of a"),
+        (StoredLineage(9, 0, EventIdentity("b", 3)), "version 3 of b"),
+        (StoredLineage(20, 0, EventIdentity("a", 2)), "version 2 of a"),
     ],
     ids=["behind", "empty", "another order", "another version"],
 )
@@ -72,8 +72,8 @@ def of_document(seq: int, at: str = "2026-11-01T12:00:00.000005Z") -> OrderRecor
 
 def test_a_document_that_the_database_has_shows_no_sign() -> None:
     newest = newest_of([of_document(4)], "E2")
-    stored = {"public:1": StoredLineage(9, 0, Identity("menu", 2, AT))}
-    assert newest == {"public:1": LastPublished(4, Identity("menu", 2, AT))}
+    stored = {"public:1": StoredLineage(9, 0, EventIdentity("menu", 2, AT))}
+    assert newest == {"public:1": LastPublished(4, EventIdentity("menu", 2, AT))}
     assert list(signs(HERE, 0, newest, stored)) == []
 
 
@@ -81,10 +81,10 @@ def test_a_document_that_the_database_has_shows_no_sign() -> None:
     ("stored", "said"),
     [
         (StoredLineage(3, 0, None), "the head is 3"),
-        (StoredLineage(9, 0, Identity("menu", 3, AT)), "version 3 of menu"),
-        (StoredLineage(9, 0, Identity("bell", 2, AT)), "version 2 of bell"),
+        (StoredLineage(9, 0, EventIdentity("menu", 3, AT)), "version 3 of menu"),
+        (StoredLineage(9, 0, EventIdentity("bell", 2, AT)), "version 2 of bell"),
         (
-            StoredLineage(9, 0, Identity("menu", 2, AT + timedelta(microseconds=1))),
+            StoredLineage(9, 0, EventIdentity("menu", 2, AT + timedelta(microseconds=1))),
             "12:00:00.000006",
         ),
     ],

@@ -224,6 +224,18 @@ def test_after_load_the_first_is_forked_too(start: Start, servers: ForkServers) 
     assert type(start()._child) is ForkedChild
 
 
+def test_who_starts_many_has_the_first_forked_too(tmp_path: Path) -> None:
+    servers = ForkServers(from_first=True)
+    process = an_event_server(tmp_path, servers)
+    try:
+        process.start()
+        until_it_answers(process)
+        assert type(process._child) is ForkedChild
+    finally:
+        process.kill()
+        servers.close()
+
+
 def test_ps_shows_the_command(fork: Start) -> None:
     found = until_it_answers(fork())
     assert found.cmdline() == [*YABAM, "events"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.load.measured.proof import Fact, Log, Track, Verdict, judge
+from deploy.load.measured.proof import Fact, Log, ProofVerdict, Track, judge
 
 CHANNEL = "store:1"
 LOG = [Fact(seq, f"order-{seq % 3}", 1 + seq // 3) for seq in range(1, 11)]
@@ -22,7 +22,7 @@ def track_of(start: int, facts: Sequence[Fact]) -> Track:
     return track
 
 
-def verdict_of(*tracks: Track, acknowledged: Sequence[tuple[str, int]] = ()) -> Verdict:
+def verdict_of(*tracks: Track, acknowledged: Sequence[tuple[str, int]] = ()) -> ProofVerdict:
     return judge(tracks, {CHANNEL: len(LOG)}, {CHANNEL: Log(LOG)}, {CHANNEL: acknowledged})
 
 

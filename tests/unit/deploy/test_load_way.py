@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.load.measured.way import Part, Stored, Times, parts
+from deploy.load.measured.way import Part, StoredTimes, Times, parts
 
 UNIX = 1_800_000_000.0
 
 
-def one_step(due: float) -> tuple[Times, dict[tuple[str, int], Stored]]:
+def one_step(due: float) -> tuple[Times, dict[tuple[str, int], StoredTimes]]:
     step = ("a", 1)
     times = Times({step: due}, {step: due + 0.001}, {step: due + 0.007})
     times.seen += [(step, due + 0.010), (step, due + 0.014)]
-    return times, {step: Stored(UNIX + due + 0.003, UNIX + due + 0.008)}
+    return times, {step: StoredTimes(UNIX + due + 0.003, UNIX + due + 0.008)}
 
 
 def test_each_part_is_from_one_known_moment_to_the_next() -> None:

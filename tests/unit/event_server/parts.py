@@ -5,7 +5,7 @@ from __future__ import annotations
 from client_sdk.contract.sse import SseEvent, SseParser
 from event_server.kafka.record_reader import EVENT_PREFIXES
 from event_server.replay.database_clock import DatabaseClock
-from event_server.replay.frames import Event, Frames, as_text
+from event_server.replay.frames import Frames, UnencodedEvent, as_text
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from event_server.streams.health import Health
@@ -57,7 +57,7 @@ class FakeSubscriber:
         return [e.type for e in self.events]
 
 
-def event(channel: str, seq: int) -> Event:
+def event(channel: str, seq: int) -> UnencodedEvent:
     return f"{channel}@{seq}", "order.placed", b'{"seq":%d}' % seq
 
 

@@ -16,7 +16,7 @@ from uvicorn.server import ServerState
 
 from event_server.metrics import EventMetrics
 from event_server.push.direct_stream import DirectStream, Serving
-from event_server.push.protocol import Connection, Edge
+from event_server.push.protocol import Edge, EdgeConnection
 from event_server.push.stream_requests import MOST_KNOWN, StreamRequests, read_block
 from event_server.replay.frames import Frames, as_chunk
 from event_server.sockets.talk import Talk
@@ -129,7 +129,7 @@ class World:
         serving = Serving(self.edge, self.config, self.state, {}, self.loop)
         transport, direct = FakeTransport(), DirectStream(serving)
         direct.connection_made(cast(asyncio.Transport, transport))
-        transport.protocol = Connection(self.edge, serving, direct.transport, direct, None)
+        transport.protocol = EdgeConnection(self.edge, serving, direct.transport, direct, None)
         self.state.connections.discard(direct)
         return transport
 
@@ -292,7 +292,7 @@ def test_what_it_cannot_read_keeps_its_time() -> None:
     transport, direct = world.connect()
     (before,) = world.read_timeout._until.items()
     feed(transport, [PLAIN[:50]])
-    assert isinstance(transport.protocol, Connection)
+    assert isinstance(transport.protocol, EdgeConnection)
     assert list(world.read_timeout._until.items()) == [before]
     world.read_timeout._until.clear()
     direct.time_out()

@@ -8,7 +8,7 @@ from unittest.mock import patch
 from event_server.kafka.record_reader import RecordReader
 from event_server.kafka.warm_up import ReadRange
 from event_server.replay.database_clock import DatabaseClock
-from event_server.replay.frames import Event, Frames, as_text
+from event_server.replay.frames import Frames, UnencodedEvent, as_text
 from event_server.replay.hub import Hub
 from event_server.replay.ring import Rings
 from event_server.streams.registry import TICK_S
@@ -34,7 +34,7 @@ class CountedFrames(Frames):
         super().__init__(as_text)
         self.made: Counter[str] = Counter()
 
-    def event(self, event: Event) -> bytes:
+    def event(self, event: UnencodedEvent) -> bytes:
         self.made["order"] += 1
         return super().event(event)
 

@@ -8,8 +8,8 @@ from client_sdk.contract.errors import RecordError
 from server_common.revocations.holders import Holder, Revocations
 from server_common.revocations.records import (
     MAX_RECORD_BYTES,
-    Kind,
     Revocation,
+    RevocationKind,
     decode_revocation,
     encode_revocation,
     key_of,
@@ -85,7 +85,7 @@ def test_what_may_be_forgotten_is_forgotten_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("kind", ["token", "session"])
-def test_a_name_is_not_told_but_its_hash(kind: Kind) -> None:
+def test_a_name_is_not_told_but_its_hash(kind: RevocationKind) -> None:
     record = encode_revocation(Revocation(kind, key_of(kind, "very-secret")))
     assert b"very-secret" not in record
     assert decode_revocation(record) == Revocation(kind, key_of(kind, "very-secret"))

@@ -1,5 +1,6 @@
 // The points of the charts: those of the last minutes as they come, and the last day from the server.
 
+import { fetchCore } from "../shared/core/fetch_core.js";
 import { SPANS } from "./chart.js";
 
 const PATH = "/v1/ops/day";
@@ -46,8 +47,7 @@ export class Points {
   async ask(now) {
     if (now - (this.#day.at(-1)?.at_ms ?? 0) < STALE_MS) return;
     try {
-      const headers = { authorization: `Bearer ${this.#token}` };
-      const answer = await fetch(PATH, { headers, cache: "no-store", credentials: "omit" });
+      const answer = await fetchCore(PATH, this.#token);
       if (!answer.ok) return;
       const { points } = await answer.json();
       const first = points[0]?.at_ms ?? Infinity;

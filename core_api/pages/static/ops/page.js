@@ -1,5 +1,6 @@
 // The ops page while somebody is signed in: what the feed tells becomes a verdict, tiles and panels.
 
+import { fetchCore } from "../shared/core/fetch_core.js";
 import { byId, setText } from "../shared/dom.js";
 import { clockTime } from "../shared/format.js";
 import { t } from "../shared/language.js";
@@ -87,12 +88,7 @@ export class OpsPage {
   }
 
   async #send(alert) {
-    const answer = await fetch("/v1/ops/acknowledgements", {
-      method: "POST",
-      body: JSON.stringify({ alert }),
-      credentials: "omit",
-      headers: { "content-type": "application/json", authorization: `Bearer ${this.#token}` },
-    });
+    const answer = await fetchCore("/v1/ops/acknowledgements", this.#token, { method: "POST", json: { alert } });
     const told = await answer.json();
     if (!answer.ok) throw new Error(told.detail ?? answer.status);
     return told;

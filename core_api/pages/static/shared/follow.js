@@ -1,15 +1,8 @@
 // Follows channels for a page: one client for all its tabs, its state kept in the browser.
 
-import { Client } from "../yabam/client.js";
-import { SETTINGS } from "../yabam/contract/contract_lists.js";
-import { EditsApi } from "../yabam/shared_state/edits_api.js";
-import { IndexedStore } from "../yabam/state/indexed_store.js";
-import { SharedState, stateOf } from "../yabam/shared_state/shared_state.js";
 import { subjectOf } from "../yabam/state/subject.js";
-import { TabState } from "../yabam/shared_state/tab_state.js";
-import { Shared } from "../yabam/tabs.js";
 import { Transport } from "../yabam/transport.js";
-import { newKey } from "./outbox.js";
+import { YabamClient } from "../yabam/yabam_client.js";
 import { ofBrowser } from "./storage.js";
 
 const SAVE_AFTER_MS = 400;
@@ -17,7 +10,7 @@ const LOOK_EVERY_MS = 5_000;
 const SLEPT_MS = 10_000;
 
 /** Seconds that only go forward, and go on while the machine sleeps. */
-export function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()) {
+function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()) {
   let skipped = 0;
   let before = { wall: wall(), monotonic: monotonic() };
   return () => {
@@ -44,7 +37,7 @@ export function deviceName(kind) {
  * Notes how far this machine's clock is from Core's, which dates the orders and ends the tokens;
  * and which token Core refused.
  */
-export class PageTransport extends Transport {
+class PageTransport extends Transport {
   /** What to add to Date.now() for Core's time; null: not known yet. */
   skewMs = null;
   #credentials;
@@ -82,108 +75,71 @@ export class PageTransport extends Transport {
 /**
  * Follows the channels, from `start` on: until then nothing is told.
  *
- * @param kind terminal or table: begins the device's name
+ * @param name what the tabs of one holder share, and where the state of the orders is kept
  * @param credentials the Credentials of who is signed in
- * @param channels the names of those of orders
- * @param documents the names of those of documents
- * @param seen told ({orders, changes, status, leading}) whenever there is something new
- * @returns {name, device, transport, state, start, close}; `device` is this one's name at Core, `state` as YabamClient has it, null without documents
+ * @param channels the names of all, of orders and of documents
+ * @param device this one's name at Core; null: Core need not know what it has received
+ * @param calls as YabamClient takes them
+ * @param seen told ({orders, changes, status, leading}) whenever there is something new of orders
+ * @returns {transport, state, start, close}; `state` as YabamClient has it
  */
-export function follow({ kind, credentials, channels, documents = [], seen }) {
-  const name = `yabam.${kind}.${credentials.session.subject}.${[...channels].sort().join()}`;
-  const device = deviceName(kind);
-  let client = null;
-  let saving = null;
-
+export function follow({ name, credentials, channels, device = null, calls = {}, seen }) {
   // Another tab may lead; what this one says is said in the name of the same device.
-  const about = () => client?.report(device) ?? `${device}; mode=starting; pending=0`;
+  const about = device === null ? null : () => client.report(device);
   const transport = new PageTransport(location.origin, credentials, about);
-  const clock = awakeClock();
-  const uniform = (low, high) => low + (high - low) * Math.random();
-  const followed = [...channels, ...documents];
-  const { tab, state } = documents.length === 0 ? { tab: null, state: null } : documentsOf({
-    ...{ name, followed, transport, clock, uniform },
-    subject: subjectOf(credentials.session.token),
-    channels: documents,
-    client: () => client,
-  });
+  let newest = null;
+  let saving = null;
+  let stopListening = () => {};
 
   const save = () => {
     clearTimeout(saving);
     saving = null;
-    // A tab that does not lead any more must not keep its old state over the newer one.
-    if (shared.leading) ofBrowser.writeJson(name, client.state);
+    // A tab that does not lead must not keep its old state over the newer one.
+    if (newest !== null) ofBrowser.writeJson(name, newest);
   };
-  const changed = (news) => {
-    const { skewMs } = transport;
-    const signedOut = credentials.refused ? credentials.session.expiresAt : null;
-    shared.tell({ ...news, status: { ...news.status, skewMs, signedOut } });
-    saving ??= setTimeout(save, SAVE_AFTER_MS);
-  };
-  const lead = (saved) => {
-    client = new Client({ channels: followed, transport, saved, changed, clock, uniform, documents: tab });
-    tab?.lead().catch((error) => reportError(error));
-    return client;
-  };
-  const told = (news) => {
-    // The leading tab has the same token, unless it ends at another time.
-    const { token, expiresAt } = credentials.session;
-    if (news.status?.signedOut === expiresAt) credentials.refuse(token);
-    tab?.noteOrders();
-    seen(news);
-  };
-  const load = () => ofBrowser.readJson(name);
-  const shared = new Shared({ name, lead, load, seen: told });
-
-  let stopListening = () => {};
+  const client = new YabamClient({
+    ...{ core: location.origin, channels, name, transport, calls },
+    subject: subjectOf(credentials.session.token),
+    token: () => credentials.give(),
+    clock: awakeClock(),
+    load: () => ofBrowser.readJson(name),
+    adding: (status) => {
+      const signedOut = credentials.refused ? credentials.session.expiresAt : null;
+      return { ...status, skewMs: transport.skewMs, signedOut };
+    },
+    seen: (news) => {
+      // The leading tab has the same token, unless it ends at another time.
+      const { token, expiresAt } = credentials.session;
+      if (news.status?.signedOut === expiresAt) credentials.refuse(token);
+      newest = news.leading ? news.state : null;
+      saving ??= setTimeout(save, SAVE_AFTER_MS);
+      seen(news);
+    },
+  });
   const start = () => {
-    const wake = () => shared.wake();
+    const wake = () => client.wake();
     stopListening = onWaking(wake, save);
     credentials.onChange(() => {
       if (credentials.refused) return;
       transport.renew();
       wake();
     });
-    shared.start();
+    client.start();
   };
-  const close = () => {
+  /** Ends it; `forgets`: keeps nothing of the orders. A promise of the end of it. */
+  const close = ({ forgets = false } = {}) => {
     stopListening();
+    if (forgets) newest = null;
     save();
-    shared.close();
-    tab?.close();
+    // What still comes is not kept.
+    saving = 0;
+    return client.close();
   };
-  return { name, device, transport, state, start, close };
-}
-
-/**
- * The documents of these channels: {tab, state}; `tab` is what a Client takes as its `documents`, `state` what
- * YabamClient has under that name.
- *
- * @param name what the tabs share
- * @param subject whose edits they are
- * @param channels of documents; `followed`: all that the client follows
- * @param transport the Transport of the page
- * @param client () → the Client, in the tab that leads; else null
- */
-function documentsOf({ name, subject, channels, followed, transport, client, clock, uniform }) {
-  const api = new EditsApi(transport.core, (token) => transport.refused(token));
-  const tab = new TabState({
-    ...{ name, subject, channels, followed, api, transport, uniform, clock },
-    resolvers: {},
-    calls: {},
-    openStore: () => new IndexedStore(),
-    newClient: newKey,
-    book: () => client()?.book ?? null,
-    log: () => client()?.log ?? null,
-    settings: SETTINGS,
-    coreTime: () => client().coreTime,
-    differs: (channel) => client().differs(channel),
-  });
-  return { tab, state: stateOf(new SharedState({ tab, api, transport })) };
+  return { transport, state: client.state, start, close };
 }
 
 /** Calls `wake` when the machine slept, its clock was set or the network changed, `save` when the page may go. */
-export function onWaking(wake, save) {
+function onWaking(wake, save) {
   const controller = new AbortController();
   const { signal } = controller;
   let looked = Date.now();

@@ -30,6 +30,13 @@ const LOOK_EVERY_MS = 500;
 
 /** One owner's terminal, from signing in to signing out. */
 export class Desk {
+  // What keys and buttons of the page lead to.
+  board;
+  undo;
+  bell;
+  panel;
+  printers;
+  history;
   #credentials;
   #stores;
   #kept;
@@ -37,13 +44,7 @@ export class Desk {
   #name;
   #lamp = new Lamp(byId("lamp"));
   #touch;
-  #board;
-  #undo;
   #memory;
-  #bell;
-  #panel;
-  #printers;
-  #history;
   #actions;
   #reach;
   #outbox;
@@ -75,7 +76,7 @@ export class Desk {
     this.#openBoard();
     this.#memory = new Memory(name, () => this.#show());
     this.#memory.start(signal);
-    this.#bell = new Bell(name, () => showSound(this.#bell));
+    this.bell = new Bell(name, () => showSound(this.bell));
     this.#furnish();
     const ageing = setInterval(() => this.#look(), LOOK_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(ageing));
@@ -83,17 +84,13 @@ export class Desk {
     byId("search").addEventListener("input", ({ target }) => this.#search(target.value), { signal });
     onLanguage(() => this.#translate());
     byId("storage").hidden = !keepsNothing;
-    this.#bell.start();
+    this.bell.start();
     this.#renewal.start();
     this.#actions.start();
     this.#show();
     // What was told by now is shown at once, so all that shows it must be there.
     this.#following.listen((news) => this.#see(news));
     if (this.#credentials.refused) this.#leaveIfNew();
-  }
-
-  get board() {
-    return this.#board;
   }
 
   /** The token of who is signed in. */
@@ -111,42 +108,13 @@ export class Desk {
     return this.#renewal.takeLink(token);
   }
 
-  toggleSound() {
-    this.#bell.toggle();
-  }
-
-  hush() {
-    this.#bell.hush();
-  }
-
-  togglePanel() {
-    this.#panel.toggle();
-  }
-
-  openPrinters() {
-    this.#printers.open();
-  }
-
-  openHistory() {
-    this.#history.open();
-  }
-
-  /** Whoever signs out is told nothing any more. */
-  signOut() {
-    this.#panel.endPushes();
-  }
-
-  undoLast() {
-    this.#undo.undoLast();
-  }
-
   close() {
     this.#closing.abort();
     this.#reach.keep(new Set());
-    this.#printers.close();
-    this.#undo.close();
-    this.#history.close();
-    this.#bell.close();
+    this.printers.close();
+    this.undo.close();
+    this.history.close();
+    this.bell.close();
     this.#outbox.close();
     this.#renewal.close();
     this.#following.close();
@@ -163,13 +131,13 @@ export class Desk {
       bump: (order, line) => this.#bump(order, line),
       where: (order) => this.#reach.of(order.id),
     };
-    this.#board = new Board(byId("board"), byId("tabs"), does, this.#touch);
+    this.board = new Board(byId("board"), byId("tabs"), does, this.#touch);
     const moved = (elements) => this.#touch.moved(elements);
-    this.#undo = new Undo(byId("undo"), (id, to, from) => this.#undoStep(id, to, from), moved);
+    this.undo = new Undo(byId("undo"), (id, to, from) => this.#undoStep(id, to, from), moved);
     // Whoever touches an order has heard it.
     const touched = ({ target }) => {
       const id = target.closest?.(".card")?.dataset.press;
-      if (id !== undefined) this.#bell.touch(id);
+      if (id !== undefined) this.bell.touch(id);
     };
     for (const kind of ["pointerdown", "focusin"]) byId("board").addEventListener(kind, touched, { signal });
   }
@@ -202,12 +170,12 @@ export class Desk {
     });
     credentials.onChange(() => {
       this.#leaveIfNew();
-      if (!credentials.refused) this.#panel.renewPushes();
+      if (!credentials.refused) this.panel.renewPushes();
     });
-    this.#panel = new Panel({
+    this.panel = new Panel({
       state,
       stores: heard,
-      bell: this.#bell,
+      bell: this.bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
       told: () => this.#showPanelsWord(),
       pair: (store) => offerPairing(this.token, store),
@@ -215,14 +183,14 @@ export class Desk {
       device,
       token: () => this.token,
     });
-    this.#history = new History({
+    this.history = new History({
       stores: this.#stores,
       ask: askCore(() => credentials.give()),
       headOf: (store) => this.#status.positions?.[`store:${store}`] ?? null,
       known: (order) => this.#knownOf(order),
       recall: (order, to) => this.#recall(order, to),
     });
-    this.#printers = new Printers({
+    this.printers = new Printers({
       state,
       stores: heard,
       followed: documents,
@@ -272,7 +240,7 @@ export class Desk {
     if (reason === undefined) return;
     const current = this.#memory.get(order.id) ?? order;
     this.#actions.add(current, to, reason);
-    this.#undo.add(current, to);
+    this.undo.add(current, to);
     this.#show();
   }
 
@@ -315,7 +283,7 @@ export class Desk {
     this.#query = query;
     this.#show();
     const found = query.trim() === "" ? undefined : this.#orders().find((order) => matches(order, query));
-    if (found) this.#board.scrollTo(found.id);
+    if (found) this.board.scrollTo(found.id);
   }
 
   #answered(order) {
@@ -342,7 +310,7 @@ export class Desk {
 
   /** What this screen shows of all orders. */
   #orders() {
-    const { station } = this.#panel;
+    const { station } = this.panel;
     const here = this.#memory.orders.filter((order) => station.shows(order, this.#memory.marksOf(order)));
     return here.map((order) => this.#actions.shown(order));
   }
@@ -352,8 +320,8 @@ export class Desk {
     if (!ordersChanged && this.#known) return;
     const orders = this.#orders();
     this.#reach.keep(new Set(orders.map(({ id }) => id)));
-    const { station } = this.#panel;
-    this.#board.show(orders, {
+    const { station } = this.panel;
+    this.board.show(orders, {
       now: this.#now,
       showStore: this.#stores.length > 1,
       fresh,
@@ -362,11 +330,11 @@ export class Desk {
       bumpedOf: (order) => this.#memory.bumpedOf(order),
       matches: (order) => matches(order, this.#query),
       station,
-      waitsOf: (order) => this.#panel.waitsOf(order.store_id),
+      waitsOf: (order) => this.panel.waitsOf(order.store_id),
     });
-    this.#history.show();
+    this.history.show();
     const makes = (item) => station.makes(item);
-    this.#panel.count(orders, allDay(orders, (order) => this.#memory.bumpedOf(order), makes));
+    this.panel.count(orders, allDay(orders, (order) => this.#memory.bumpedOf(order), makes));
     const count = orders.filter((order) => order.status === "placed").length;
     document.title = count > 0 ? t("titleNew", { count }) : t("title");
     setText(byId("store-name"), this.#stores.map((id) => t("store", { store: id })).join(", "));
@@ -375,25 +343,25 @@ export class Desk {
   #showState() {
     this.#lamp.show(this.#status);
     showFault(this.#status, this.#credentials.refused);
-    showSound(this.#bell);
+    showSound(this.bell);
   }
 
   #showPanelsWord() {
-    showPaused(this.#panel.paused, () => this.#panel.resume());
-    showStation(this.#panel.chosenNames, () => this.#panel.choose([]));
+    showPaused(this.panel.paused, () => this.panel.resume());
+    showStation(this.panel.chosenNames, () => this.panel.choose([]));
     this.#show();
   }
 
   #translate() {
     this.#renewal.show();
-    this.#undo.translate();
-    this.#panel.show();
+    this.undo.translate();
+    this.panel.show();
     this.#showPanelsWord();
   }
 
   #look() {
-    this.#board.age(this.#now);
-    this.#printers.look();
+    this.board.age(this.#now);
+    this.printers.look();
     this.#showState();
     this.#ring();
   }
@@ -404,7 +372,7 @@ export class Desk {
     const placed = this.#orders().filter(({ status, sending }) => status === "placed" && !sending);
     const { expiresAt } = this.#credentials.session;
     const { refused } = this.#credentials;
-    this.#bell.ring(placed.map(({ id }) => id), {
+    this.bell.ring(placed.map(({ id }) => id), {
       changed: kinds.has("changed"),
       cancelled: kinds.has("cancelled"),
       offline: ["offline", "unsure", "failed"].includes(certainMode(this.#status, Date.now())),

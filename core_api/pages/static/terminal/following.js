@@ -1,12 +1,14 @@
 // Follows the stores of who is signed in, from the moment that this is known: the desk may come later.
 
-import { follow } from "../shared/follow.js";
+import { deviceName, follow } from "../shared/follow.js";
 import { Credentials } from "../shared/sign_in/credentials.js";
 import { documentChannels, heardStores } from "./kitchen/store.js";
 import { printerChannels } from "./printing/store_printers.js";
 
 /** What one owner's terminal follows; what is told before somebody listens waits for them. */
 export class Following {
+  /** This device's name at Core. */
+  device = deviceName("terminal");
   #follow;
   #seen = null;
   #untold = [];
@@ -22,9 +24,10 @@ export class Following {
     /** The names of its channels of documents. */
     this.documents = documentChannels(this.heard);
     this.documents.push(...printerChannels(this.heard, this.channels.length + this.documents.length));
-    const { credentials, channels, documents } = this;
+    const { credentials, channels, documents, device } = this;
+    const name = `yabam.terminal.${session.subject}.${[...channels].sort().join()}`;
     const seen = (news) => (this.#seen === null ? this.#untold.push(news) : this.#seen(news));
-    this.#follow = follow({ kind: "terminal", credentials, channels, documents, seen });
+    this.#follow = follow({ name, credentials, channels: [...channels, ...documents], device, seen });
     this.#follow.start();
   }
 
@@ -35,11 +38,6 @@ export class Following {
   /** As YabamClient has it. */
   get state() {
     return this.#follow.state;
-  }
-
-  /** This device's name at Core. */
-  get device() {
-    return this.#follow.device;
   }
 
   /** From now on `seen` is told ({orders, changes, status, leading}) of all that is new, what waited first. */

@@ -10,6 +10,14 @@ const ARROWS = {
   ArrowDown: [0, 1],
 };
 
+/** By the place of the key: with a Korean keyboard, N types ㅜ. */
+const KEYS = {
+  KeyN: (desk) => desk.board.moveToNew(),
+  KeyS: (desk) => desk.bell.toggle(),
+  KeyH: (desk) => desk.history.open(),
+  KeyU: (desk) => desk.undo.undoLast(),
+};
+
 /** Listens for keys. @param desk the Desk that they are for */
 export function listenForKeys(desk) {
   addEventListener("keydown", (event) => {
@@ -25,27 +33,14 @@ function handled(event, desk) {
     board.move(...ARROWS[event.key]);
     return true;
   }
-  // By the place of the key: with a Korean keyboard, N types ㅜ.
   const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
   if (digit && !event.repeat) {
     board.press(Number(digit));
     return true;
   }
   if (event.key === "?") return showHelp();
-  if (event.code === "KeyN") {
-    board.moveToNew();
-    return true;
-  }
-  if (event.code === "KeyS" && !event.repeat) {
-    desk.toggleSound();
-    return true;
-  }
-  if (event.code === "KeyH" && !event.repeat) {
-    desk.openHistory();
-    return true;
-  }
-  if (event.code === "KeyU" && !event.repeat) {
-    desk.undoLast();
+  if (event.code in KEYS && !event.repeat) {
+    KEYS[event.code](desk);
     return true;
   }
   if (event.key === "/") {

@@ -27,7 +27,8 @@ function open(followed) {
 // is asked for another: what was not sent waits for it.
 function leave(why) {
   if (why === null && desk?.pending && !confirm(t("leaving"))) return;
-  if (why === null) desk?.signOut();
+  // Whoever signs out is told nothing any more.
+  if (why === null) desk?.panel.endPushes();
   desk?.close();
   signOut(why === null, desk?.token);
   reloadWith(why);
@@ -35,11 +36,11 @@ function leave(why) {
 
 const doing = {
   language: switchLanguage,
-  sound: () => desk?.toggleSound(),
-  hush: () => desk?.hush(),
-  kitchen: () => desk?.togglePanel(),
-  printers: () => desk?.openPrinters(),
-  history: () => desk?.openHistory(),
+  sound: () => desk?.bell.toggle(),
+  hush: () => desk?.bell.hush(),
+  kitchen: () => desk?.panel.toggle(),
+  printers: () => desk?.printers.open(),
+  history: () => desk?.history.open(),
   help: showHelp,
   "sign-out": () => leave(null),
 };

@@ -49,7 +49,6 @@ addTexts({
   ready: ["준비 완료", "Ready"],
   done: ["마감", "Done"],
   emptyNew: ["새 주문을 기다리고 있습니다", "Waiting for the next order"],
-  emptyNewMore: ["들어오는 즉시 여기에 표시되고 알림음이 울립니다.", "It shows here and chimes as soon as it is placed."],
   emptyProgress: ["조리 중인 주문이 없습니다", "Nothing on the stove"],
   emptyReady: ["나갈 주문이 없습니다", "Nothing to serve"],
   emptyDone: ["아직 나간 주문이 없습니다", "Nothing served yet"],

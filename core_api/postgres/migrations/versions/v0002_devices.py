@@ -2,52 +2,45 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0002"
 down_revision = "0001"
 
+_TABLES = """
+CREATE TABLE devices (
+    store_id text NOT NULL,
+    device text NOT NULL,
+    subject text NOT NULL,
+    mode text NOT NULL,
+    epoch text NOT NULL,
+    applied bigint NOT NULL,
+    seen_at timestamptz NOT NULL,
+    CONSTRAINT pk_devices PRIMARY KEY (store_id, device)
+);
+COMMENT ON TABLE devices IS 'What each device of an owner had applied at its last sync';
+COMMENT ON COLUMN devices.applied IS 'the last seq of the store''s channel';
+CREATE INDEX ix_devices_seen_at ON devices (seen_at);
+CREATE TABLE unreached (
+    order_id uuid NOT NULL,
+    kind text NOT NULL,
+    store_id text NOT NULL,
+    placed_at timestamptz NOT NULL,
+    told_at timestamptz,
+    CONSTRAINT pk_unreached PRIMARY KEY (order_id, kind)
+);
+COMMENT ON TABLE unreached IS 'Orders that nobody has received or accepted in time';
+COMMENT ON COLUMN unreached.told_at IS 'when its record was published; null: not yet';
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    op.create_table(
-        "devices",
-        sa.Column("store_id", sa.Text(), nullable=False),
-        sa.Column("device", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("mode", sa.Text(), nullable=False),
-        sa.Column("epoch", sa.Text(), nullable=False),
-        sa.Column(
-            "applied",
-            sa.BigInteger(),
-            nullable=False,
-            comment="the last seq of the store's channel",
-        ),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("store_id", "device", name="pk_devices"),
-        comment="What each device of an owner had applied at its last sync",
-    )
-    op.create_index("ix_devices_seen_at", "devices", ["seen_at"])
-    op.create_table(
-        "unreached",
-        sa.Column("order_id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("store_id", sa.Text(), nullable=False),
-        sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column(
-            "told_at",
-            sa.DateTime(timezone=True),
-            nullable=True,
-            comment="when its record was published; null: not yet",
-        ),
-        sa.PrimaryKeyConstraint("order_id", "kind", name="pk_unreached"),
-        comment="Orders that nobody has received or accepted in time",
-    )
+    run(_TABLES)
 
 
 def downgrade() -> None:
     """Go back."""
-    op.drop_table("unreached")
-    op.drop_index("ix_devices_seen_at", "devices")
-    op.drop_table("devices")
+    op.execute("DROP TABLE unreached, devices")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0004"
 down_revision = "0003"
 
+_COLUMNS = """
+ALTER TABLE epoch ADD COLUMN born_in text;
+COMMENT ON COLUMN epoch.born_in IS 'the cluster, timeline and database it began in';
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    op.add_column(
-        "epoch",
-        sa.Column("born_in", sa.Text(), comment="the cluster, timeline and database it began in"),
-    )
+    run(_COLUMNS)
     op.execute(
         "UPDATE epoch SET born_in = concat_ws('/',"
         " (SELECT system_identifier FROM pg_control_system()),"

@@ -5,43 +5,37 @@ Runs while orders are written.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 from core_api.postgres.migrations.locking import alter_at_once
+from core_api.postgres.migrations.scripts import run
 
 revision = "0007"
 down_revision = "0006"
 
+_TABLES = """
+CREATE TABLE outbox_set_aside (
+    id bigint NOT NULL,
+    shard integer NOT NULL,
+    store_id text NOT NULL,
+    channels text[] NOT NULL,
+    seqs bigint[] NOT NULL,
+    committed_after timestamptz NOT NULL,
+    reason text NOT NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT pk_outbox_set_aside PRIMARY KEY (id)
+);
+COMMENT ON TABLE outbox_set_aside IS
+    'Events that Kafka will never take; their clients were told to sync';
+ALTER TABLE relay_leases ADD COLUMN renewed_at timestamptz NOT NULL DEFAULT now();
+COMMENT ON COLUMN relay_leases.renewed_at IS
+    'in the future: the clock was set back, and the lease holds no more';
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    op.create_table(
-        "outbox_set_aside",
-        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("shard", sa.Integer(), nullable=False),
-        sa.Column("store_id", sa.Text(), nullable=False),
-        sa.Column("channels", postgresql.ARRAY(sa.Text()), nullable=False),
-        sa.Column("seqs", postgresql.ARRAY(sa.BigInteger()), nullable=False),
-        sa.Column("committed_after", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column(
-            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
-        ),
-        sa.PrimaryKeyConstraint("id", name="pk_outbox_set_aside"),
-        comment="Events that Kafka will never take; their clients were told to sync",
-    )
-    op.add_column(
-        "relay_leases",
-        sa.Column(
-            "renewed_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-            comment="in the future: the clock was set back, and the lease holds no more",
-        ),
-    )
+    run(_TABLES)
     with op.get_context().autocommit_block():
         # A default that is the same for all rows is kept once; no row is written.
         alter_at_once(

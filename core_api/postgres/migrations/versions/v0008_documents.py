@@ -6,10 +6,10 @@ see to it that no order passes a closed store or what is sold out.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
 
 from core_api.postgres.migrations.locking import alter_at_once
+from core_api.postgres.migrations.scripts import run
 
 revision = "0008"
 down_revision = "0007"
@@ -18,6 +18,72 @@ _NAMED_KEY = "the key of the document that it is about; null: it is about an ord
 _RULES = "when the documents that orders of this store obey last changed, in microseconds; 0: never"
 _ORDERS = "ix_channel_log_order"
 _OPEN = "how many orders are open, or documents there are; true only while counted = head"
+
+_TABLES = """
+CREATE TABLE documents (
+    channel text NOT NULL,
+    key text NOT NULL,
+    version integer NOT NULL,
+    schema integer NOT NULL,
+    facts text NOT NULL,
+    value text,
+    made_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    ends_at timestamptz,
+    CONSTRAINT pk_documents PRIMARY KEY (channel, key),
+    CONSTRAINT ck_documents_ck_documents_version CHECK (version >= 0)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE documents IS 'The current state of each document';
+COMMENT ON COLUMN documents.facts IS 'its JSON but for the value';
+COMMENT ON COLUMN documents.value IS 'as JSON; null: there is none (any more)';
+COMMENT ON COLUMN documents.ends_at IS 'when it is deleted by itself';
+CREATE INDEX ix_documents_ends_at ON documents (ends_at) WHERE ends_at IS NOT NULL;
+CREATE INDEX ix_documents_ending_key ON documents (key) WHERE ends_at IS NOT NULL;
+CREATE INDEX ix_documents_empty ON documents (updated_at) WHERE version = 0;
+CREATE TABLE document_history (
+    channel text NOT NULL,
+    key text NOT NULL,
+    version integer NOT NULL,
+    client text NOT NULL,
+    n bigint NOT NULL,
+    took_effect boolean NOT NULL,
+    at timestamptz NOT NULL,
+    made_at timestamptz NOT NULL,
+    entry text NOT NULL,
+    diff text NOT NULL,
+    value text,
+    schema integer NOT NULL,
+    CONSTRAINT pk_document_history PRIMARY KEY (channel, key, version, client, n)
+);
+COMMENT ON TABLE document_history IS
+    'What became of each edit that made a version or was put aside';
+COMMENT ON COLUMN document_history.version IS 'what it made, or was put aside at';
+COMMENT ON COLUMN document_history.took_effect IS 'false: put aside';
+COMMENT ON COLUMN document_history.entry IS 'the history''s JSON of it';
+COMMENT ON COLUMN document_history.diff IS 'JSON Patch from the version before';
+COMMENT ON COLUMN document_history.value IS 'the whole value, at some versions';
+CREATE INDEX ix_document_history_at ON document_history USING brin (at);
+CREATE TABLE edit_clients (
+    client text NOT NULL,
+    subject text NOT NULL,
+    settled bigint NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT pk_edit_clients PRIMARY KEY (client)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE edit_clients IS 'How far the edits of each client are settled';
+COMMENT ON COLUMN edit_clients.settled IS 'its last settled number';
+CREATE INDEX ix_edit_clients_seen_at ON edit_clients (seen_at);
+CREATE TABLE edit_outcomes (
+    client text NOT NULL,
+    n bigint NOT NULL,
+    request_hash bytea NOT NULL,
+    outcome text NOT NULL,
+    result text,
+    CONSTRAINT pk_edit_outcomes PRIMARY KEY (client, n)
+);
+COMMENT ON TABLE edit_outcomes IS 'What became of each edit, kept until its client has the answer';
+COMMENT ON COLUMN edit_outcomes.result IS 'what an edit that is made on it needs';
+"""
 
 
 def upgrade() -> None:
@@ -39,110 +105,14 @@ def upgrade() -> None:
         alter_at_once("ALTER TABLE outbox_set_aside ALTER COLUMN store_id DROP NOT NULL")
         # One that a stopped build has left behind is not valid.
         op.drop_index(_ORDERS, "channel_log", postgresql_concurrently=True, if_exists=True)
-        op.create_index(
-            _ORDERS,
-            "channel_log",
-            ["order_id", "order_version"],
-            postgresql_where=sa.text("channel LIKE 'store:%'"),
-            postgresql_concurrently=True,
+        op.execute(
+            f"CREATE INDEX CONCURRENTLY {_ORDERS} ON channel_log (order_id, order_version)"
+            " WHERE channel LIKE 'store:%'"
         )
         op.execute(f"COMMENT ON COLUMN channel_heads.rules IS '{_RULES}'")
         op.execute(f"COMMENT ON COLUMN channel_heads.open_orders IS '{_OPEN}'")
         op.execute(f"COMMENT ON COLUMN channel_log.document_key IS '{_NAMED_KEY}'")
-    _create_documents()
-    _create_history()
-    _create_edits()
-
-
-def _create_documents() -> None:
-    op.create_table(
-        "documents",
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("schema", sa.Integer(), nullable=False),
-        sa.Column("facts", sa.Text(), nullable=False, comment="its JSON but for the value"),
-        sa.Column("value", sa.Text(), comment="as JSON; null: there is none (any more)"),
-        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ends_at", sa.DateTime(timezone=True), comment="when it is deleted by itself"),
-        sa.CheckConstraint("version >= 0", name="ck_documents_version"),
-        sa.PrimaryKeyConstraint("channel", "key", name="pk_documents"),
-        comment="The current state of each document",
-        postgresql_with={"fillfactor": "50"},
-    )
-    op.create_index(
-        "ix_documents_ends_at",
-        "documents",
-        ["ends_at"],
-        postgresql_where=sa.text("ends_at IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_documents_ending_key",
-        "documents",
-        ["key"],
-        postgresql_where=sa.text("ends_at IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_documents_empty",
-        "documents",
-        ["updated_at"],
-        postgresql_where=sa.text("version = 0"),
-    )
-
-
-def _create_history() -> None:
-    op.create_table(
-        "document_history",
-        sa.Column("channel", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=False),
-        sa.Column(
-            "version", sa.Integer(), nullable=False, comment="what it made, or was put aside at"
-        ),
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("n", sa.BigInteger(), nullable=False),
-        sa.Column("took_effect", sa.Boolean(), nullable=False, comment="false: put aside"),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("entry", sa.Text(), nullable=False, comment="the history's JSON of it"),
-        sa.Column("diff", sa.Text(), nullable=False, comment="JSON Patch from the version before"),
-        sa.Column("value", sa.Text(), comment="the whole value, at some versions"),
-        sa.Column("schema", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "channel", "key", "version", "client", "n", name="pk_document_history"
-        ),
-        comment="What became of each edit that made a version or was put aside",
-    )
-    op.create_index("ix_document_history_at", "document_history", ["at"], postgresql_using="brin")
-
-
-def _create_edits() -> None:
-    op.create_table(
-        "edit_clients",
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("settled", sa.BigInteger(), nullable=False, comment="its last settled number"),
-        sa.Column(
-            "seen_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
-        ),
-        sa.PrimaryKeyConstraint("client", name="pk_edit_clients"),
-        comment="How far the edits of each client are settled",
-        postgresql_with={"fillfactor": "50"},
-    )
-    op.create_index("ix_edit_clients_seen_at", "edit_clients", ["seen_at"])
-    op.create_table(
-        "edit_outcomes",
-        sa.Column("client", sa.Text(), nullable=False),
-        sa.Column("n", sa.BigInteger(), nullable=False),
-        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False),
-        sa.Column("result", sa.Text(), comment="what an edit that is made on it needs"),
-        sa.PrimaryKeyConstraint("client", "n", name="pk_edit_outcomes"),
-        comment="What became of each edit, kept until its client has the answer",
-    )
+    run(_TABLES)
 
 
 def downgrade() -> None:
@@ -168,7 +138,4 @@ def downgrade() -> None:
             "COMMENT ON COLUMN channel_heads.open_orders IS"
             " 'how many orders are open; true only while counted = head'"
         )
-    op.drop_table("edit_outcomes")
-    op.drop_table("edit_clients")
-    op.drop_table("document_history")
-    op.drop_table("documents")
+    op.execute("DROP TABLE edit_outcomes, edit_clients, document_history, documents")

@@ -5,8 +5,9 @@ Makes a table, and indexes beside what is written, so it runs while everything e
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0010"
 down_revision = "0009"
@@ -16,6 +17,24 @@ _INDEXES = (
     ("ix_documents_printed", "value IS NULL AND key LIKE 'print.%'"),
 )
 
+_TABLES = """
+CREATE TABLE printers (
+    store_id text NOT NULL,
+    device_id text NOT NULL,
+    seq bigint,
+    waiting_since timestamptz,
+    agent text,
+    held_until timestamptz,
+    CONSTRAINT pk_printers PRIMARY KEY (store_id, device_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE printers IS 'The printers that stores print on';
+COMMENT ON COLUMN printers.seq IS
+    'of the store''s log: its jobs are made up to here; null: it prints nothing';
+COMMENT ON COLUMN printers.waiting_since IS
+    'since when a job of it is not printed; null: none waits';
+COMMENT ON COLUMN printers.agent IS 'which agent holds it';
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
@@ -23,33 +42,8 @@ def upgrade() -> None:
         for name, where in _INDEXES:
             # One that a stopped build has left behind is not valid.
             op.drop_index(name, "documents", postgresql_concurrently=True, if_exists=True)
-            op.create_index(
-                name,
-                "documents",
-                ["updated_at"],
-                postgresql_where=sa.text(where),
-                postgresql_concurrently=True,
-            )
-    op.create_table(
-        "printers",
-        sa.Column("store_id", sa.Text(), nullable=False),
-        sa.Column("device_id", sa.Text(), nullable=False),
-        sa.Column(
-            "seq",
-            sa.BigInteger(),
-            comment="of the store's log: its jobs are made up to here; null: it prints nothing",
-        ),
-        sa.Column(
-            "waiting_since",
-            sa.DateTime(timezone=True),
-            comment="since when a job of it is not printed; null: none waits",
-        ),
-        sa.Column("agent", sa.Text(), comment="which agent holds it"),
-        sa.Column("held_until", sa.DateTime(timezone=True)),
-        sa.PrimaryKeyConstraint("store_id", "device_id", name="pk_printers"),
-        comment="The printers that stores print on",
-        postgresql_with={"fillfactor": "50"},
-    )
+            op.execute(f"CREATE INDEX CONCURRENTLY {name} ON documents (updated_at) WHERE {where}")
+    run(_TABLES)
 
 
 def downgrade() -> None:

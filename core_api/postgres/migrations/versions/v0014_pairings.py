@@ -5,35 +5,41 @@ Makes a table, so it runs while everything else goes on.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0014"
 down_revision = "0013"
 
+_TABLES = """
+CREATE TABLE pairings (
+    store_id text NOT NULL,
+    code bytea NOT NULL,
+    subject text NOT NULL,
+    brand text,
+    token text NOT NULL,
+    session text NOT NULL,
+    signed_in_at bigint NOT NULL,
+    token_ends_at bigint NOT NULL,
+    tries_left smallint NOT NULL,
+    ends_at timestamptz NOT NULL,
+    CONSTRAINT pk_pairings PRIMARY KEY (store_id)
+);
+COMMENT ON TABLE pairings IS
+    'The code by which a new tablet of the store takes over a sign-in; the last one';
+COMMENT ON COLUMN pairings.code IS 'its SHA-256';
+COMMENT ON COLUMN pairings.token IS 'a hash of the offering token''s name';
+COMMENT ON COLUMN pairings.session IS 'a hash of its session''s; or empty';
+COMMENT ON COLUMN pairings.signed_in_at IS 'seconds since 1970';
+COMMENT ON COLUMN pairings.token_ends_at IS 'seconds since 1970';
+CREATE INDEX ix_pairings_ends_at ON pairings (ends_at);
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    op.create_table(
-        "pairings",
-        sa.Column("store_id", sa.Text(), nullable=False),
-        sa.Column("code", sa.LargeBinary(), nullable=False, comment="its SHA-256"),
-        sa.Column("subject", sa.Text(), nullable=False),
-        sa.Column("brand", sa.Text()),
-        sa.Column(
-            "token", sa.Text(), nullable=False, comment="a hash of the offering token's name"
-        ),
-        sa.Column(
-            "session", sa.Text(), nullable=False, comment="a hash of its session's; or empty"
-        ),
-        sa.Column("signed_in_at", sa.BigInteger(), nullable=False, comment="seconds since 1970"),
-        sa.Column("token_ends_at", sa.BigInteger(), nullable=False, comment="seconds since 1970"),
-        sa.Column("tries_left", sa.SmallInteger(), nullable=False),
-        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("store_id", name="pk_pairings"),
-        comment="The code by which a new tablet of the store takes over a sign-in; the last one",
-    )
-    op.create_index("ix_pairings_ends_at", "pairings", ["ends_at"])
+    run(_TABLES)
 
 
 def downgrade() -> None:

@@ -5,62 +5,44 @@ Makes a table, so it runs while everything else goes on.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0015"
 down_revision = "0014"
 
+_TABLES = """
+CREATE TABLE revocations (
+    kind text NOT NULL,
+    name text NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    before bigint NOT NULL,
+    until timestamptz,
+    made_by text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT now(),
+    told_at timestamptz,
+    CONSTRAINT pk_revocations PRIMARY KEY (kind, name),
+    CONSTRAINT ck_revocations_kind CHECK (kind IN ('token', 'session', 'subject'))
+);
+COMMENT ON TABLE revocations IS 'Who is signed out although its token has not expired';
+COMMENT ON COLUMN revocations.kind IS 'token, session or subject';
+COMMENT ON COLUMN revocations.name IS 'its jti, its sid, or the subject';
+COMMENT ON COLUMN revocations.id IS
+    'higher after each change of the row, in the order of the commits';
+COMMENT ON COLUMN revocations.before IS
+    'of a subject: its tokens of this second since 1970 and earlier';
+COMMENT ON COLUMN revocations.until IS 'when the last such token has expired; null: not known';
+COMMENT ON COLUMN revocations.told_at IS 'when event servers were told; null: not yet';
+CREATE UNIQUE INDEX ix_revocations_id ON revocations (id);
+CREATE INDEX ix_revocations_untold ON revocations (id) WHERE told_at IS NULL;
+CREATE INDEX ix_revocations_until ON revocations (until) WHERE until IS NOT NULL;
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    op.create_table(
-        "revocations",
-        sa.Column("kind", sa.Text(), nullable=False, comment="token, session or subject"),
-        sa.Column("name", sa.Text(), nullable=False, comment="its jti, its sid, or the subject"),
-        sa.Column(
-            "id",
-            sa.BigInteger(),
-            sa.Identity(always=True),
-            nullable=False,
-            comment="higher after each change of the row, in the order of the commits",
-        ),
-        sa.Column(
-            "before",
-            sa.BigInteger(),
-            nullable=False,
-            comment="of a subject: its tokens of this second since 1970 and earlier",
-        ),
-        sa.Column(
-            "until",
-            sa.DateTime(timezone=True),
-            comment="when the last such token has expired; null: not known",
-        ),
-        sa.Column("made_by", sa.Text(), nullable=False),
-        sa.Column(
-            "made_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("now()")
-        ),
-        sa.Column(
-            "told_at",
-            sa.DateTime(timezone=True),
-            comment="when event servers were told; null: not yet",
-        ),
-        sa.PrimaryKeyConstraint("kind", "name", name="pk_revocations"),
-        sa.CheckConstraint(
-            "kind IN ('token', 'session', 'subject')", name=op.f("ck_revocations_kind")
-        ),
-        comment="Who is signed out although its token has not expired",
-    )
-    op.create_index("ix_revocations_id", "revocations", ["id"], unique=True)
-    op.create_index(
-        "ix_revocations_untold", "revocations", ["id"], postgresql_where=sa.text("told_at IS NULL")
-    )
-    op.create_index(
-        "ix_revocations_until",
-        "revocations",
-        ["until"],
-        postgresql_where=sa.text("until IS NOT NULL"),
-    )
+    run(_TABLES)
 
 
 def downgrade() -> None:

@@ -5,35 +5,33 @@ Makes a table, so it runs while everything else goes on.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0016"
 down_revision = "0015"
 
+_TABLES = """
+CREATE TABLE epoch_witness (
+    singleton integer NOT NULL DEFAULT 1,
+    at timestamptz NOT NULL,
+    until timestamptz NOT NULL,
+    replicated boolean NOT NULL,
+    CONSTRAINT pk_epoch_witness PRIMARY KEY (singleton),
+    CONSTRAINT ck_epoch_witness_singleton CHECK (singleton = 1)
+);
+COMMENT ON TABLE epoch_witness IS
+    'How far the database has come: what a promoted standby is judged by';
+COMMENT ON COLUMN epoch_witness.at IS 'when a relay looked';
+COMMENT ON COLUMN epoch_witness.until IS 'until when relays may publish on the strength of it';
+COMMENT ON COLUMN epoch_witness.replicated IS 'whether each commit waited for a standby';
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    op.create_table(
-        "epoch_witness",
-        sa.Column("singleton", sa.Integer(), server_default=sa.text("1"), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False, comment="when a relay looked"),
-        sa.Column(
-            "until",
-            sa.DateTime(timezone=True),
-            nullable=False,
-            comment="until when relays may publish on the strength of it",
-        ),
-        sa.Column(
-            "replicated",
-            sa.Boolean(),
-            nullable=False,
-            comment="whether each commit waited for a standby",
-        ),
-        sa.PrimaryKeyConstraint("singleton", name="pk_epoch_witness"),
-        sa.CheckConstraint("singleton = 1", name=op.f("ck_epoch_witness_singleton")),
-        comment="How far the database has come: what a promoted standby is judged by",
-    )
+    run(_TABLES)
 
 
 def downgrade() -> None:

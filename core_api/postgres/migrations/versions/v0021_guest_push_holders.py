@@ -6,35 +6,29 @@ before has none of them, and ends with its subject alone.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0021"
 down_revision = "0020"
 
+_COLUMNS = """
+ALTER TABLE guest_pushes ADD COLUMN token text NOT NULL DEFAULT '';
+COMMENT ON COLUMN guest_pushes.token IS
+    'the key by which the guest''s token can be revoked; empty: not known';
+ALTER TABLE guest_pushes ADD COLUMN session text NOT NULL DEFAULT '';
+COMMENT ON COLUMN guest_pushes.session IS
+    'the key by which its session can be revoked; empty: it has none';
+ALTER TABLE guest_pushes ADD COLUMN signed_in_at bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN guest_pushes.signed_in_at IS
+    'when its guest signed in, in seconds since 1970; 0: when the token was made';
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    for name, comment in (
-        ("token", "the key by which the guest's token can be revoked; empty: not known"),
-        ("session", "the key by which its session can be revoked; empty: it has none"),
-    ):
-        op.add_column(
-            "guest_pushes",
-            sa.Column(
-                name, sa.Text(), nullable=False, server_default=sa.text("''"), comment=comment
-            ),
-        )
-    op.add_column(
-        "guest_pushes",
-        sa.Column(
-            "signed_in_at",
-            sa.BigInteger(),
-            nullable=False,
-            server_default=sa.text("0"),
-            comment="when its guest signed in, in seconds since 1970; 0: when the token was made",
-        ),
-    )
+    run(_COLUMNS)
 
 
 def downgrade() -> None:

@@ -9,38 +9,29 @@ until their page starts again.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0022"
 down_revision = "0021"
 
+_COLUMNS = """
+ALTER TABLE push_subscriptions ADD COLUMN token text NOT NULL DEFAULT '';
+COMMENT ON COLUMN push_subscriptions.token IS
+    'the key by which the owner''s token can be revoked; empty: not known';
+ALTER TABLE push_subscriptions ADD COLUMN session text NOT NULL DEFAULT '';
+COMMENT ON COLUMN push_subscriptions.session IS
+    'the key by which its session can be revoked; empty: it has none, or not known';
+ALTER TABLE push_subscriptions ADD COLUMN made_at bigint NOT NULL DEFAULT 0;
+COMMENT ON COLUMN push_subscriptions.made_at IS
+    'when its owner signed in, in seconds since 1970; 0: before renewed_at';
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    for name, comment in (
-        ("token", "the key by which the owner's token can be revoked; empty: not known"),
-        (
-            "session",
-            "the key by which its session can be revoked; empty: it has none, or not known",
-        ),
-    ):
-        op.add_column(
-            "push_subscriptions",
-            sa.Column(
-                name, sa.Text(), nullable=False, server_default=sa.text("''"), comment=comment
-            ),
-        )
-    op.add_column(
-        "push_subscriptions",
-        sa.Column(
-            "made_at",
-            sa.BigInteger(),
-            nullable=False,
-            server_default=sa.text("0"),
-            comment="when its owner signed in, in seconds since 1970; 0: before renewed_at",
-        ),
-    )
+    run(_COLUMNS)
     op.execute("DELETE FROM guest_pushes WHERE token = ''")
 
 

@@ -5,25 +5,23 @@ Adds a column with a constant default, so it runs while everything else goes on.
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
+
+from core_api.postgres.migrations.scripts import run
 
 revision = "0023"
 down_revision = "0022"
 
+_COLUMNS = """
+ALTER TABLE star_printers ADD COLUMN mode text NOT NULL DEFAULT 'trigger';
+COMMENT ON COLUMN star_printers.mode IS
+    'trigger: it polls when it is called; full: it takes its jobs over MQTT';
+"""
+
 
 def upgrade() -> None:
     """Go forward."""
-    op.add_column(
-        "star_printers",
-        sa.Column(
-            "mode",
-            sa.Text(),
-            nullable=False,
-            server_default=sa.text("'trigger'"),
-            comment="trigger: it polls when it is called; full: it takes its jobs over MQTT",
-        ),
-    )
+    run(_COLUMNS)
 
 
 def downgrade() -> None:

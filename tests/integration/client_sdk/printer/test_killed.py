@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -85,8 +85,7 @@ async def test_a_second_agent_takes_over_only_when_the_first_is_gone(kitchen: Ki
         try:
             await kitchen.until(lambda: b"another agent" in second.log.read_bytes())
             assert kitchen.agent.process is not None
-            kitchen.agent.process.send_signal(signal.SIGTERM)
-            await kitchen.agent.process.wait()
+            await asyncio.to_thread(kitchen.agent.process.stop)
             await kitchen.order(http, "A-002")
             await kitchen.until(lambda: kitchen.copies("A-002") == (1, 0))
         finally:

@@ -13,13 +13,13 @@ from client_sdk.errors import UnreachableError
 from client_sdk.printer.agent import Agent
 from client_sdk.printer.connections import TerminalAddress
 from client_sdk.printer.errors import AgentError, HeldError
-from client_sdk.printer.journal import Journal, Outcome
+from client_sdk.printer.journal import Journal, PrintOutcome
 from client_sdk.printer.source import Job, Taken
 from client_sdk.printer_media.lines import Line
 
 
 def job(name: str, seq: int, **more: object) -> Job:
-    made = Job(name, seq, 1, "queued", 0, False, "", "en", 24, "text", [Line(name)])
+    made = Job(name, seq, 1, "queued", "en", 24, "text", [Line(name)])
     return replace(made, **more)
 
 
@@ -28,7 +28,7 @@ class Core:
 
     def __init__(self, *jobs: Job) -> None:
         self.all = {one.id: one for one in jobs}
-        self.told: list[tuple[str, int, Outcome]] = []
+        self.told: list[tuple[str, int, PrintOutcome]] = []
         self.held: list[tuple[list[str], bool]] = []
         self.holder: str | None = None
         self.faults: list[Exception] = []
@@ -67,7 +67,7 @@ class Core:
         self.all[job.id] = taken
         return Taken("sent", taken.attempts, now.id in self.repeat)
 
-    async def tell(self, job: str, attempt: int, outcome: Outcome, detail: str) -> None:
+    async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
         self._fail()
         self.told.append((job, attempt, outcome))
         states = {"done": "done", "fail": "failed", "doubt": "doubtful"}

@@ -12,7 +12,7 @@ import pytest
 from client_sdk.printer import printing
 from client_sdk.printer.connections import SocketAddress, TerminalAddress
 from client_sdk.printer.errors import PrinterError
-from client_sdk.printer.printing import Ticket, Word, print_ticket, state_of
+from client_sdk.printer.printing import PaperTicket, Word, print_ticket, state_of
 from client_sdk.printer_media.lines import Line
 from client_sdk.printer_media.picture import picture_of
 from tests.escpos_printer import EscPosPrinter, Paper
@@ -32,7 +32,7 @@ class Bench:
     troubles: list[list[str]] = field(default_factory=list)
 
     async def print(self, media: str = "text") -> Word:
-        ticket = Ticket(LINES, 24, media, 7)
+        ticket = PaperTicket(LINES, 24, media, 7)
         return await print_ticket(
             self.address, ticket, lambda troubles: self.troubles.append(list(troubles))
         )
@@ -97,7 +97,7 @@ async def test_a_printer_that_is_not_there_makes_it_doubtful_too() -> None:
     async with serving(EscPosPrinter(print).serve) as port:
         pass
     word = await print_ticket(
-        SocketAddress("127.0.0.1", port), Ticket(LINES, 24, "text", 1), lambda _: None
+        SocketAddress("127.0.0.1", port), PaperTicket(LINES, 24, "text", 1), lambda _: None
     )
     assert word.outcome == "doubt"
 
@@ -137,7 +137,7 @@ async def test_a_mute_printer_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_terminal_shows_text_and_that_is_its_word() -> None:
     shown: list[str] = []
     word = await print_ticket(
-        TerminalAddress(shown.append), Ticket(LINES, 24, "picture", 1), lambda _: None
+        TerminalAddress(shown.append), PaperTicket(LINES, 24, "picture", 1), lambda _: None
     )
     assert word.outcome == "done"
     assert shown == [f"{TEXT}\n"]

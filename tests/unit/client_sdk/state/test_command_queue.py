@@ -15,7 +15,7 @@ from client_sdk.contract.order import Order, decode_order
 from client_sdk.contract.problem import decode_problem
 from client_sdk.contract.text import time_text
 from client_sdk.errors import RefusedError
-from client_sdk.state.orders.command_queue import CommandQueue, Settlement
+from client_sdk.state.orders.command_queue import CommandQueue, CommandSettlement
 from client_sdk.state.orders.commands import (
     MAX_COMMAND_BYTES,
     MAX_COMMANDS,
@@ -138,7 +138,7 @@ class Desk:
         self.begin_anew(CHANNELS[1], log=log)
 
     def settle(
-        self, settlement: Settlement, *, keep: bool = True, epoch: str | None = None
+        self, settlement: CommandSettlement, *, keep: bool = True, epoch: str | None = None
     ) -> None:
         self.store.write(settlement.writes)
         order = settlement.order

@@ -13,7 +13,7 @@ from client_sdk.contract.state.document import DocumentEvent
 from client_sdk.contract.state.operations import Call, Merge, Set
 from client_sdk.machine.sequencing import DocumentReset
 from client_sdk.state.entries import Wish
-from client_sdk.state.orders.commands import Command, encode_command
+from client_sdk.state.orders.commands import QueuedCommand, encode_command
 from client_sdk.state.records import DropCommand, OpenConflict, PutCommand
 from tests.unit.client_sdk.state.core_model import NOW, CoreModel
 from tests.unit.client_sdk.state.rig import CHANNEL, Rig
@@ -720,7 +720,7 @@ def test_the_place_of_a_kept_command_is_never_given_again(rig: Rig) -> None:
         "currency": "KRW",
         "items": [{"name": "Tea", "quantity": 1, "unit_price": 1}],
     }
-    command = Command(id=place, key=f"a1-{place}", kind="place", body=body)
+    command = QueuedCommand(id=place, key=f"a1-{place}", kind="place", body=body)
     rig.store.write([PutCommand(place, encode_command(command))])
     rig.crash()  # before the counters were kept
     rig.keep()

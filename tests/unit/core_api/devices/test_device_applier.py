@@ -19,12 +19,14 @@ from core_api.errors import TooManyDocumentsError, UnavailableError
 from core_api.ingest.device_applier import DeviceApplier
 from core_api.ingest.inbound_commands import InboundRecord, UnreadRecords
 from server_common.devices.messages import DeadLetter, Inbound, Outbound, Ring, encode
-from server_common.devices.mqtt_topics import Kind
+from server_common.devices.mqtt_topics import MessageKind
 from server_common.devices.star import StarSaid
 from server_common.errors import DeviceMessageError
 
 
-def record(n: int, kind: Kind = "event", device: str = "bell-1", **more: Any) -> InboundRecord:
+def record(
+    n: int, kind: MessageKind = "event", device: str = "bell-1", **more: Any
+) -> InboundRecord:
     payload = msgspec.Raw(json.dumps({"boot": 1, "n": n, "name": "bell"} | more).encode())
     message = Inbound("12", device, kind, 5, payload)
     return raw(n, encode(message), message.key)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core_api.devices.presence import Presence, heard, offline_value, status_value
+from core_api.devices.presence import DevicePresence, heard, offline_value, status_value
 from core_api.devices.times import rfc3339
 from server_common.devices.messages import Status
 from tests.unit.core_api.samples import LATER, NOW
@@ -17,11 +17,11 @@ def status(connection: str = "b", at: int = 20, boot: int = 1, **more: Any) -> S
     return Status(connection, more.pop("online", True), at, boot, **more)
 
 
-KNOWN = Presence("b", 1, 20, online=True)
+KNOWN = DevicePresence("b", 1, 20, online=True)
 
 
 def test_the_first_word_of_a_device_is_taken_as_it_is() -> None:
-    assert heard(None, status(online=False)) == Presence("b", 1, 20, online=False)
+    assert heard(None, status(online=False)) == DevicePresence("b", 1, 20, online=False)
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ def test_a_newer_word_is_taken_from_whichever_connection(newer: Status) -> None:
 
 def test_the_will_of_this_connection_counts_though_it_was_written_at_its_start() -> None:
     gone = heard(KNOWN, status(at=1, online=False))
-    assert gone == Presence("b", 1, 20, online=False)
+    assert gone == DevicePresence("b", 1, 20, online=False)
 
 
 def test_what_was_said_before_the_will_does_not_bring_the_device_back() -> None:
-    gone = Presence("b", 1, 20, online=False)
+    gone = DevicePresence("b", 1, 20, online=False)
     assert heard(gone, status(at=20)) is None
     assert heard(gone, status(at=1, online=False)) is None
     back = heard(gone, status(at=21))

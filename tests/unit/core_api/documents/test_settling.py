@@ -14,13 +14,13 @@ from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Patch
 from core_api.documents.basis import OwnResult
 from core_api.documents.definitions import Definition
 from core_api.documents.kept_versions import Head, History
-from core_api.documents.refusals import CallRefusedError, Refusal
+from core_api.documents.refusals import CallRefusedError, EditRefusal
 from core_api.documents.settling import settle
 from tests.unit.core_api.documents.samples import ANY, Store, at, definition, edit, store
 from tests.unit.core_api.samples import NOW
 
 
-def refused(made: Store, change: Edit) -> Refusal:
+def refused(made: Store, change: Edit) -> EditRefusal:
     """Why the edit is refused; it has changed nothing."""
     before = made.head
     settlement = made.one(change, "x")

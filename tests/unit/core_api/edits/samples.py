@@ -14,7 +14,7 @@ from core_api.documents.kept_versions import Head
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
 from core_api.edits.planning import plan_edits
 from core_api.edits.requests import EditRequest
-from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, Room, State
+from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, KnownState, Room
 from core_api.errors import CoreError
 from tests.unit.core_api.samples import NOW
 
@@ -69,7 +69,7 @@ class Database:
     full: frozenset[str] = frozenset()
 
     def plan(self, *requests: EditRequest) -> Plan:
-        state = State(NOW, self.heads, self.clients, self.rooms, full=self.full)
+        state = KnownState(NOW, self.heads, self.clients, self.rooms, full=self.full)
         return plan_edits(requests, Known(state, self.answers, {}), RULES)
 
     def commit(self, *requests: EditRequest) -> Plan:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_priva
 from core_api.errors import InvalidError
 from core_api.push.messages import (
     PushKeys,
-    Told,
+    PushMessage,
     check_browser_key,
     encrypted,
     headers,
@@ -63,14 +63,14 @@ def test_the_encryption_is_that_of_the_rfc_s_own_example() -> None:
 def test_only_the_browser_that_it_is_for_reads_a_message() -> None:
     browser, another = Browser(ENDPOINT), Browser(ENDPOINT)
     wanted = browser.subscription
-    body = message(Told("12", 2, "ko"), wanted.p256dh, wanted.auth, os.urandom)
+    body = message(PushMessage("12", 2, "ko"), wanted.p256dh, wanted.auth, os.urandom)
     assert json.loads(browser.decrypt(body)) == {"store": "12", "count": 2, "language": "ko"}
     with pytest.raises(InvalidTag):
         another.decrypt(body)
 
 
-@pytest.mark.parametrize("told", [Told("1", 1, "en"), Told("s" * 64, 1000, "ko")])
-def test_each_message_is_of_one_size_so_that_its_size_says_nothing(told: Told) -> None:
+@pytest.mark.parametrize("told", [PushMessage("1", 1, "en"), PushMessage("s" * 64, 1000, "ko")])
+def test_each_message_is_of_one_size_so_that_its_size_says_nothing(told: PushMessage) -> None:
     wanted = Browser(ENDPOINT).subscription
     assert len(message(told, wanted.p256dh, wanted.auth, os.urandom)) == PUSH_MESSAGE_BYTES
 

@@ -7,15 +7,17 @@ import pytest
 from core_api.access.callers import Caller, Role
 from core_api.errors import ForbiddenError
 from core_api.push.rules import check_sees, check_subscribes, next_of
-from core_api.webhooks.rules import PARKED_AFTER_S, Outcome
+from core_api.webhooks.rules import PARKED_AFTER_S, DeliveryOutcome
 
 
 def caller(role: Role, store: str = "1") -> Caller:
     return Caller("ann", role, frozenset({store}))
 
 
-def failed(status: int | None, failing_s: float = 0.0, retry_after_s: float = 0.0) -> Outcome:
-    return Outcome("refused", "it failed", retry_after_s, status)
+def failed(
+    status: int | None, failing_s: float = 0.0, retry_after_s: float = 0.0
+) -> DeliveryOutcome:
+    return DeliveryOutcome("refused", "it failed", retry_after_s, status)
 
 
 @pytest.mark.parametrize("role", ["producer", "ops", "brand", "table"])

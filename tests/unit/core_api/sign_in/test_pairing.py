@@ -24,7 +24,7 @@ from core_api.overload import STRANGERS_BURST, STRANGERS_PER_S, Bound, RateLimit
 from core_api.pairing.codes import Pairings
 from core_api.problems import on_core_error
 from server_common.revocations.holders import Revocations
-from server_common.revocations.records import Kind, Revocation, key_of
+from server_common.revocations.records import Revocation, RevocationKind, key_of
 from tests.integration.core_service import bearer
 from tests.unit.core_api.samples import everybody_stays
 
@@ -138,7 +138,7 @@ async def test_a_token_that_can_be_renewed_no_longer_gives_its_own_end_to_the_ta
 
 @pytest.mark.parametrize(("kind", "claim"), [("token", "jti"), ("session", "sid")])
 async def test_a_code_is_good_no_longer_than_the_token_and_the_session_that_offered_it(
-    kind: Kind, claim: str
+    kind: RevocationKind, claim: str
 ) -> None:
     site = Site()
     who = site.owner()

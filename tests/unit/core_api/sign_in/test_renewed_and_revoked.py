@@ -11,7 +11,7 @@ import pytest
 
 from core_api.access.callers import Caller
 from core_api.access.renewals import successor
-from core_api.commands import revocations
+from core_api.commands import database, revocations
 from core_api.revocations.statements import NewRevocation
 from core_api.sync.queries import Moment, Page
 from core_api.sync.rules import page_of
@@ -76,7 +76,7 @@ def test_the_command_revokes_until_now_by_the_databases_clock(
         stored.append(wanted)
 
     monkeypatch.setenv("YABAM_DATABASE_URL", "postgresql://somewhere/db")
-    monkeypatch.setattr(revocations, "open_pool", opened)
+    monkeypatch.setattr(database, "open_pool", opened)
     monkeypatch.setattr(revocations, "revoke", store)
     options = Namespace(
         token=None, id=None, session=None, subject="ann", lifetime="1h", output="text", json=False

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.webhooks.messages import GAP, LogPage, LogRow, Step, steps_of
+from core_api.webhooks.messages import GAP, LaneStep, LogPage, LogRow, steps_of
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STORE = "store:12.a"
@@ -24,11 +24,11 @@ def page(*rows: LogRow, epoch: str = "E1", head: int = 1000, is_damaged: bool = 
     return LogPage(epoch, head, AT, rows, is_damaged)
 
 
-def steps(seq: int, found: LogPage, epoch: str = "E1") -> list[Step]:
+def steps(seq: int, found: LogPage, epoch: str = "E1") -> list[LaneStep]:
     return steps_of(STORE, epoch, seq, found)
 
 
-def body_of(step: Step) -> dict[str, Any]:
+def body_of(step: LaneStep) -> dict[str, Any]:
     assert step.message is not None
     found: dict[str, Any] = json.loads(step.message.body)
     return found

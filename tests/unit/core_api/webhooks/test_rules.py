@@ -15,14 +15,14 @@ from core_api.webhooks.rules import (
     LONGEST_WAIT_S,
     PARKED_AFTER_S,
     SET_ASIDE_AFTER_S,
-    Outcome,
+    DeliveryOutcome,
     after_failure,
     asks_for_the_next,
     outcome_of,
 )
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-REFUSED = Outcome("refused", "it answered 500")
+REFUSED = DeliveryOutcome("refused", "it answered 500")
 TRIES = st.integers(0, 10**9)
 SECONDS = st.floats(0, 10**9)
 
@@ -97,7 +97,7 @@ def test_waits_are_spread_over_their_second_half(tries: int, failing_s: float) -
 def test_a_receiver_is_left_alone_for_as_long_as_it_asks(
     tries: int, failing_s: float, asked: float
 ) -> None:
-    busy = Outcome("busy", retry_after_s=asked)
+    busy = DeliveryOutcome("busy", retry_after_s=asked)
     assert after_failure(tries, failing_s, busy, shortest).wait_s >= asked
 
 
@@ -120,12 +120,12 @@ def test_three_days_hold_many_attempts() -> None:
     [
         (REFUSED, SET_ASIDE_AFTER_S, True),
         (REFUSED, SET_ASIDE_AFTER_S - 1, False),
-        (Outcome("unreachable"), 10 * SET_ASIDE_AFTER_S, False),
-        (Outcome("busy"), 10 * SET_ASIDE_AFTER_S, False),
-        (Outcome("gone"), 10 * SET_ASIDE_AFTER_S, False),
+        (DeliveryOutcome("unreachable"), 10 * SET_ASIDE_AFTER_S, False),
+        (DeliveryOutcome("busy"), 10 * SET_ASIDE_AFTER_S, False),
+        (DeliveryOutcome("gone"), 10 * SET_ASIDE_AFTER_S, False),
     ],
 )
 def test_only_an_answer_that_refuses_for_an_hour_is_put_down_to_the_event(
-    outcome: Outcome, failing_s: float, asks: bool
+    outcome: DeliveryOutcome, failing_s: float, asks: bool
 ) -> None:
     assert asks_for_the_next(failing_s, outcome) == asks

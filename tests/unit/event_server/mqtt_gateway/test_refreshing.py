@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.channel import parse_channel
-from event_server.mqtt_gateway.core import Documents
+from event_server.mqtt_gateway.core import DocumentsSnapshot
 from event_server.mqtt_gateway.down import DownSession, DownSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.partitions import Begun
@@ -39,7 +39,7 @@ class Core:
         self.gate.set()
         self.waiting = 0
 
-    async def all_of(self, channel: str) -> Documents:
+    async def all_of(self, channel: str) -> DocumentsSnapshot:
         """See `DocumentSource`."""
         self.waiting += 1
         await self.gate.wait()
@@ -47,7 +47,7 @@ class Core:
         key, value = "menu", dict[str, Any]()
         if channel.startswith("device:"):
             key, value = "command.c1", {"state": "sent", "name": "blink"}
-        return Documents("E2", 0, [Changed("E2", parse_channel(channel), key, 1, value)])
+        return DocumentsSnapshot("E2", 0, [Changed("E2", parse_channel(channel), key, 1, value)])
 
     async def whole(self, changed: Changed) -> Changed | None:
         """See `DocumentSource`."""
@@ -133,7 +133,7 @@ class Partitions:
         await asyncio.Event().wait()
 
 
-class Connection:
+class BrokerConnection:
     """A connection to a broker that takes everything."""
 
     def __init__(self, *_settings: object, **_more: object) -> None:
@@ -169,12 +169,12 @@ class Gateway:
         self._presence = Presence()
         self._heads = Heads()
         self._metrics = GatewayMetrics(CollectorRegistry())
-        for part in (Partitions, Connection):
+        for part in (Partitions, BrokerConnection):
             monkeypatch.setattr(f"event_server.mqtt_gateway.down.{part.__name__}", part)
         self._presence.hear("12", "lamp", "c1", online=True, now=0.0)
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[tuple[Partitions, Connection]]:
+    async def session(self) -> AsyncIterator[tuple[Partitions, BrokerConnection]]:
         """A session that has published what it found, and forgot it."""
         settings = DownSettings("k", "events", "outbound", "group", Broker("broker", 1883), "g")
         session = DownSession(
@@ -182,7 +182,7 @@ class Gateway:
         )
         partitions, connection = session._partitions, session._connection
         assert isinstance(partitions, Partitions)
-        assert isinstance(connection, Connection)
+        assert isinstance(connection, BrokerConnection)
         running = asyncio.create_task(session.run())
         try:
             yield partitions, connection
@@ -191,7 +191,7 @@ class Gateway:
             with pytest.raises(MqttError, match="the cable"):
                 await running
 
-    async def serve(self, partitions: Partitions, connection: Connection) -> None:
+    async def serve(self, partitions: Partitions, connection: BrokerConnection) -> None:
         """Let it be seen that all was published, and forget that."""
         partitions.begin(is_new=True)
         partitions.write("E1")

@@ -6,7 +6,7 @@ import pytest
 
 from client_sdk.contract.errors import DeviceError
 from server_common.devices.identity import DeviceKeys, Identity, parse_user
-from server_common.devices.mqtt_topics import Kind, UpTopic, parse_up_topic, up_topic
+from server_common.devices.mqtt_topics import MessageKind, UpTopic, parse_up_topic, up_topic
 from server_common.errors import SettingsError
 
 BELL = Identity("12", "bell-1", 3)
@@ -68,7 +68,7 @@ def test_a_ring_without_a_usable_newest_key_is_refused(keys: dict[str, bytes]) -
         ("snapshot", None, "snapshot"),
     ],
 )
-def test_a_topic_says_who_publishes_what(kind: Kind, name: str | None, ending: str) -> None:
+def test_a_topic_says_who_publishes_what(kind: MessageKind, name: str | None, ending: str) -> None:
     topic = up_topic("12", "bell-1", kind, name)
     assert topic == f"yabam/v1/12/devices/bell-1/{ending}"
     assert parse_up_topic(topic) == UpTopic("12", "bell-1", kind, name)

@@ -22,7 +22,7 @@ from server_common.devices.messages import (
     encode,
     payload_of,
 )
-from server_common.devices.mqtt_topics import Kind
+from server_common.devices.mqtt_topics import MessageKind
 from server_common.errors import DeviceMessageError
 from server_common.limits import (
     DEVICE_DEAD_BYTES,
@@ -70,7 +70,7 @@ def test_what_core_writes_is_what_a_gateway_reads() -> None:
         ("telemetry", {"value": True, "unit": "C"}, Telemetry(True, "C")),
     ],
 )
-def test_a_payload_is_read_by_its_kind(kind: Kind, sent: dict[str, Any], read: Any) -> None:
+def test_a_payload_is_read_by_its_kind(kind: MessageKind, sent: dict[str, Any], read: Any) -> None:
     assert payload_of(kind, msgspec.json.encode(sent)) == read
 
 
@@ -93,7 +93,7 @@ def test_a_payload_is_read_by_its_kind(kind: Kind, sent: dict[str, Any], read: A
         ("snapshot", {"media_type": "image/png", "data": "aGVsbG8="}),
     ],
 )
-def test_what_breaks_a_rule_is_invalid(kind: Kind, sent: Any) -> None:
+def test_what_breaks_a_rule_is_invalid(kind: MessageKind, sent: Any) -> None:
     assert reason_of(payload_of, kind, msgspec.json.encode(sent)) == "invalid"
 
 

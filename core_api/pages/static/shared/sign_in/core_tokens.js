@@ -1,18 +1,11 @@
 // Tokens that Core makes: the next one of who is signed in, and a new tablet's by its code.
 
-const TIMEOUT_MS = 10_000;
+import { fetchCore } from "../core/fetch_core.js";
 
 /** What Core answers: {ok, status, body}; status 0: nothing. */
-async function post(path, token, body = null) {
+async function post(path, token, json) {
   try {
-    const response = await fetch(path, {
-      method: "POST",
-      cache: "no-store",
-      credentials: "omit",
-      headers: { "content-type": "application/json", ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
-      body: body === null ? null : JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
+    const response = await fetchCore(path, token, { method: "POST", json });
     return { ok: response.ok, status: response.status, body: await response.json() };
   } catch {
     return { ok: false, status: 0, body: null };

@@ -1,4 +1,4 @@
-"""Writes the page `/runbook` from docs/operations.md: `python -m deploy.runbook`.
+"""The page `/runbook`, from docs/operations.md.
 
 Core serves the runbook of its own release, so that the ops page leads to it where there is neither
 a checkout nor the Internet.
@@ -7,7 +7,6 @@ a checkout nor the Internet.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
@@ -17,12 +16,14 @@ from typing import Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-SOURCE: Final = Path("docs/operations.md")
-TARGET: Final = Path("core_api/pages/static/ops/runbook.html")
+PATH: Final = "ops/runbook.html"
+"""Where the page stands among the files of the pages."""
+_PACKAGED: Final = Path(__file__).with_name("operations.md")
+"""Where the wheel has the document (pyproject.toml)."""
+_IN_CHECKOUT: Final = Path(__file__).parents[2] / "docs/operations.md"
 _SECTION: Final = "Runbook"
 _PAGE: Final = """\
 <!doctype html>
-<!-- Made by `make docs` from docs/operations.md; do not edit it by hand. -->
 <html lang="en">
 <head>
   <meta charset="utf-8">
@@ -44,6 +45,11 @@ _PAGE: Final = """\
 </body>
 </html>
 """
+
+
+def own_runbook() -> str:
+    """The page of this installation."""
+    return render((_PACKAGED if _PACKAGED.exists() else _IN_CHECKOUT).read_text("utf-8"))
 
 
 def render(source: str) -> str:
@@ -101,8 +107,3 @@ def _without_foreign_links(tokens: Sequence[Token]) -> Iterator[Token]:
             is_foreign = not str(token.attrGet("href")).startswith("#")
         if not (is_foreign and token.type in ("link_open", "link_close")):
             yield token
-
-
-if __name__ == "__main__":
-    TARGET.write_text(render(SOURCE.read_text()))
-    print(f"wrote {TARGET}", file=sys.stderr)

@@ -1,0 +1,27 @@
+"""What Core's handlers answer with, where nothing may keep the answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from core_api.api.operations import JSON
+
+NO_STORE: Final = {"cache-control": "no-store"}
+
+
+def json_answer(value: Any, status: int = 200) -> Response:
+    """A value as JSON."""
+    return encoded_answer(msgspec.json.encode(value), status)
+
+
+def encoded_answer(body: bytes, status: int = 200) -> Response:
+    """What is JSON already."""
+    return Response(body, status, NO_STORE, JSON)
+
+
+def done() -> Response:
+    """It is done, and there is nothing to say."""
+    return Response(status_code=204, headers=NO_STORE)

@@ -1,0 +1,153 @@
+"""Looks at the brokers of one reading session, while it reads on.
+
+A broker that is slow takes nothing back of what was read. How far a server lags behind is told by
+the watermark, and ends the streams in time; the session itself waits, so that it need not begin
+anew with empty rings. It ends when the log was cut or replaced, and when the brokers owe records or
+an answer for so long that another connection may help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
+
+from event_server.errors import LogReplacedError, SourceLostError
+
+CHECK_EVERY_S: Final = 1.0
+MOST_LOOKS: Final = 30
+"""At how many looks in a row nobody may say where a partition ends: longer than a broker starts,
+and shorter than the window that is worth keeping. Looks are counted and not seconds: a process that
+stood still itself gave the brokers no time to answer."""
+MOST_LOOKS_FOR_RECORDS: Final = 10
+"""At how many looks in a row a broker that answers may owe records: its streams have ended by then,
+and a new connection may bring what this one does not."""
+
+
+class _Question:
+    """Where partitions end, asked while reading goes on; `positions`: where they were read then."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> None:
+        self.positions = positions
+        self.task = asyncio.create_task(consumer.end_offsets(list(positions)))
+
+    def ends(self) -> Mapping[TopicPartition, int] | None:
+        """The answer; None: nobody has given one.
+
+        Raises:
+            KafkaError: the brokers refuse.
+        """
+        if not self.task.done() or self.task.cancelled():
+            return None
+        try:
+            ends: Mapping[TopicPartition, int] = self.task.result()
+        except KafkaTimeoutError:
+            return None
+        return ends
+
+
+class SessionCheck:
+    """Compares what a session has read with what the brokers have.
+
+    Args:
+        consumer: started, with the session's partitions.
+        starts: the offset that is read first in each partition.
+        silence_s: a partition that brings nothing for so long is asked about: the relay writes a
+            watermark every second.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        starts: Mapping[TopicPartition, int],
+        silence_s: float,
+        now: float,
+    ) -> None:
+        self.positions = dict(starts)
+        """The offset that is read next in each partition; the session keeps it up to date."""
+        self.heard = dict.fromkeys(starts, now)
+        """When each partition brought something last, in monotonic seconds; likewise."""
+        self._consumer = consumer
+        self._silence_s = silence_s
+        self._question: _Question | None = None
+        self._owing: dict[TopicPartition, int] = {}
+
+    async def look(self, now: float) -> None:
+        """Look once, every `CHECK_EVERY_S`; it never waits for a broker.
+
+        Args:
+            now: monotonic seconds.
+
+        Raises:
+            LogReplacedError: the log ends before what was read already.
+            SourceLostError: there are records that do not come, or nobody answers.
+            KafkaError: the brokers refuse.
+        """
+        # aiokafka tells nobody: its consumer would go on without a record.
+        fetching: asyncio.Task[None] = self._consumer._fetcher.error_future
+        if fetching.done():
+            raise SourceLostError("the consumer has stopped fetching")
+        silent = {tp for tp, at in self.heard.items() if now - at > self._silence_s}
+        await self._count(silent)
+        doubtful = silent | {tp for tp in self.positions if self._seems_cut(tp)}
+        if self._question is None and doubtful:
+            asked = {tp: self.positions[tp] for tp in doubtful}
+            self._question = _Question(self._consumer, asked)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        if self._question is not None:
+            self._question.task.cancel()
+            await asyncio.gather(self._question.task, return_exceptions=True)
+
+    def _seems_cut(self, tp: TopicPartition) -> bool:
+        """Whether a fetch found the partition's end before what was read already. The fetch may be
+        older: damaged records are read past aiokafka, which learns of the end later."""
+        end = self._consumer.highwater(tp)
+        return end is not None and end < self.positions[tp]
+
+    async def _count(self, silent: set[TopicPartition]) -> None:
+        """Count at how many looks in a row the silent partitions have been owed something.
+
+        Raises:
+            LogReplacedError: the log ends before what was read already.
+            SourceLostError: one has been owed it for too long.
+        """
+        question = self._question
+        if question is None:
+            self._owing = {}
+            return
+        ends = question.ends()
+        if question.task.done():
+            self._question = None
+        if ends is None:
+            most, owed = MOST_LOOKS, silent & question.positions.keys()
+            why = "nobody says where it ends"
+        else:
+            most, owed = MOST_LOOKS_FOR_RECORDS, await self._late(question, ends, silent)
+            why = "its records do not arrive"
+        self._owing = {tp: self._owing.get(tp, 0) + 1 for tp in owed}
+        for tp, looks in self._owing.items():
+            if looks > most:
+                raise SourceLostError(f"partition {tp.partition}: {why}, in {looks} looks")
+
+    async def _late(
+        self,
+        question: _Question,
+        ends: Mapping[TopicPartition, int],
+        silent: set[TopicPartition],
+    ) -> set[TopicPartition]:
+        """The partitions whose records are there and do not come."""
+        late = set()
+        for tp, end in ends.items():
+            if end < (position := question.positions[tp]):
+                raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
+            # If no record is missing, the relay is silent, and the watermark shows that. The mark
+            # of a transaction has an offset, and is passed over without a record.
+            if tp in silent and self.positions[tp] < end > await self._consumer.position(tp):
+                late.add(tp)
+        return late
