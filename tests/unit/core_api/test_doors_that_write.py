@@ -21,6 +21,7 @@ from hypothesis import example, given, settings
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
 from core_api.errors import UnavailableError
+from server_common.devices.identity import DeviceKeys, Identity
 from tests.unit.core_api.test_doors import (
     ODD,
     ORDER_ID,
@@ -51,6 +52,7 @@ POINT = (
 PUSH = {"endpoint": "https://push.example/x", "p256dh": POINT, "auth": "A" * 22}
 URL = "https://hooks.example/x"
 HOOK: dict[str, Any] = {"url": URL, "stores": ["1"]}
+PASSWORD = DeviceKeys({"k": b"d" * 32}, "k").password(Identity("1", "lamp", 1), "k")
 STEP = {"step": "again", "agent": "a1"}
 
 
@@ -151,7 +153,7 @@ DOORS = [
     ),
     Door(
         "device: user", "POST", "/v1/devices/token", "1~lamp~1",
-        {"user": PLACE, "password": "x"},
+        {"user": PLACE, "password": PASSWORD},
     ),
     Door("recall: order", "POST", f"/v1/orders/{PLACE}/recalls", ORDER_ID, {"to": "accepted"}),
     Door("recall: status", "POST", f"/v1/orders/{ORDER_ID}/recalls", "accepted", {"to": PLACE}),
