@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import httpx
+import jwt
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -22,13 +23,19 @@ from event_server.main import build, kafka_source, other_tasks, serve, ticket_ke
 from event_server.metrics import CERTIFICATE, READER, REVOCATIONS, SOURCE, TIMER, WRITER
 from event_server.settings import EventSettings
 from server_common.sockets import bind
-from tests.integration.event_server.conftest import SECRET, ops_token
+from tests.integration.event_server.conftest import SECRET
 from tests.killing import Killer
 from tests.secure_kafka import make_certificates
 from tests.unit.event_server.parts import EPOCH, watermark_record
 
 PARTITIONS = 4
 _WATERMARKS_EVERY_S = 0.2
+_TOKEN = jwt.encode(
+    {"sub": "x", "role": "ops", "aud": "yabam", "exp": 4_000_000_000},
+    SECRET,
+    "HS256",
+    {"kid": "a1"},
+)
 
 
 @asynccontextmanager
@@ -79,16 +86,18 @@ async def test_each_task_that_fails_is_started_again(
     listener = bind("127.0.0.1", 0, "none")
     client = httpx.AsyncClient(
         base_url=f"https://127.0.0.1:{listener.getsockname()[1]}",
-        headers={"authorization": f"Bearer {ops_token()}"},
+        headers={"authorization": f"Bearer {_TOKEN}"},
         verify=ssl.create_default_context(cafile=str(files.ca)),
         timeout=30,
     )
     async with client, a_relay_that_lives(embedded_broker.bootstrap, topic):
         serving = asyncio.create_task(serve(server, [listener], source.run, other_tasks(server)))
-        await Killer(client, monkeypatch).hold_each(
-            {SOURCE, TIMER, WRITER, READER, REVOCATIONS, CERTIFICATE}, {SOURCE, TIMER}
-        )
-        assert not serving.done()
-        server.http.stop()
-        server.http.stop()
-        await serving
+        try:
+            await Killer(client, monkeypatch).hold_each(
+                {SOURCE, TIMER, WRITER, READER, REVOCATIONS, CERTIFICATE}, {SOURCE, TIMER}
+            )
+            assert not serving.done()
+        finally:
+            server.http.stop()
+            server.http.stop()
+            await serving
