@@ -75,8 +75,8 @@ async def test_each_task_that_fails_is_started_again(
             "revocations_topic": f"revocations-{name}",
             "events_drain_s": 0.3,
             "events_fetch_wait_ms": 50,
-            "tls_cert": str(files.broker),
-            "tls_key": str(files.broker),
+            "events_tls_cert": str(files.broker),
+            "events_tls_key": str(files.broker),
         }
     )
     topic = settings.events_topic
