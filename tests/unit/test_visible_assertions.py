@@ -65,6 +65,8 @@ def part_of(name: str, node: ast.stmt) -> Part:
             uses.add(one.value.id)  # a table of functions
         elif isinstance(one, ast.Name) and not isinstance(node, _FUNCTIONS):
             uses.add(one.id)
+        elif isinstance(one, ast.Attribute) and not isinstance(node, _FUNCTIONS):
+            uses.add(one.attr)
         elif isinstance(one, ast.Assert) or waits_with_an_end(one):
             asserts = True
         elif isinstance(one, ast.Raise) and one.exc is not None:
@@ -113,6 +115,7 @@ def meant(module: Module, use: str, among: dict[str, Module]) -> Iterator[tuple[
     """What a used name may mean: what stands here, what is imported, or a method of that."""
     yield from ((module, part) for part in module.parts.get(use, ()))
     from_where = {name for name, _ in module.imports.values()}
+    from_where |= {f"{name}.{there}" for name, there in module.imports.values()}
     names = {(name, use) for name in from_where}
     if use in module.imports:
         names.add(module.imports[use])

@@ -27,12 +27,11 @@ from tests.unit.core_api.test_doors import (
     ORDER_ID,
     OWNER,
     REFUSALS,
-    TOKENS,
     Database,
     all_texts,
     core,
 )
-from tests.unit.core_api.test_fast_path import answer_of, scope_of
+from tests.unit.core_api.test_fast_path import TOKENS, answer_of, scope_of
 
 PLACE = "\N{WHITE SQUARE}"
 """Where the text goes."""
