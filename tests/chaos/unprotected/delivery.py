@@ -135,7 +135,7 @@ POISON_SET_ASIDE: Final = Protection(
         ),
         Patch(
             "core_api/relay/cycle.py",
-            "        if message.size <= MAX_RECORD_BYTES:\n            return message, None\n",
+            "        if message.size <= EVENT_RECORD_BYTES:\n            return message, None\n",
             "        return message, None\n",
         ),
         Patch(
