@@ -20,6 +20,7 @@ from websockets.exceptions import WebSocketException
 
 from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.scenarios.poison_beside import messages, receipts, revocations
+from tests.chaos.scenarios.poison_webhooks import webhooks
 from tests.chaos.ward import JUST_TAKEN_BY_KAFKA, PARTITIONS, Ward, guarded, producer
 from tests.chaos.worst import (
     EPOCH_REFUSALS,
@@ -257,6 +258,15 @@ async def all_alive(ground: Field) -> None:
     await ground.until(fresh, "watermarks move on", 30)
 
 
+async def _webhook_lanes(ground: Field, ward: Ward) -> str:
+    """The same rows once more, for webhooks, beside receivers that hang and refuse."""
+    async with webhooks(ward) as lanes:
+        await _rows_of_an_old_core(ground, ward)
+        await lanes.pass_damage(ground)
+        await lanes.prove(ground)
+    return "webhooks that hang, refuse or meet an event that is none"
+
+
 _ELEMENTS: Final[tuple[Callable[[Field, Ward], Awaitable[str]], ...]] = (
     _largest_by_each_door,
     _hostile_epochs,
@@ -266,6 +276,7 @@ _ELEMENTS: Final[tuple[Callable[[Field, Ward], Awaitable[str]], ...]] = (
     receipts,
     revocations,
     messages,
+    _webhook_lanes,
 )
 SCENARIOS = [
     Scenario(
@@ -273,5 +284,6 @@ SCENARIOS = [
         "the worst element that passes a door, in every queue, batch, loop and shard",
         _poison,
         needs_kafka=True,
+        needs_webhooks=True,
     )
 ]

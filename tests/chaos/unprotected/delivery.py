@@ -160,6 +160,12 @@ POISON_SET_ASIDE: Final = Protection(
             "            raise\n",
         ),
         Patch(
+            "core_api/webhooks/messages.py",
+            "    except (msgspec.DecodeError, UnicodeEncodeError):\n"
+            '        return _gap(channel, row.seq - 1, row.seq, "unreadable", page)\n',
+            "    except (msgspec.DecodeError, UnicodeEncodeError):\n        raise\n",
+        ),
+        Patch(
             "event_server/sockets/talk.py",
             '            self.counts["malformed"] += 1\n            return\n',
             "            raise\n",
