@@ -228,7 +228,8 @@ def mapped_errors() -> Iterator[None]:
         detail = f"{told} ({str(error) or type(error).__name__})"
         meant = told_by(error)
         is_locked = meant is not None and meant[0] is Meaning.LOCKED
-        raise (LockedError if is_locked else UnavailableError)(detail, told) from error
+        kind = LockedError if is_locked else UnavailableError
+        raise kind(detail, told) from error
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Any text at a door that writes is refused, or is one that Postgres takes.
 
 The database of these tests checks what it is given, and then is away: a text that passes is
-answered by 503. tests/unit/core_api/test_doors.py has the doors whose answers are made up as well.
+answered by 503. What a door hands to a later statement than its first is not seen here.
+tests/unit/core_api/test_doors.py has the doors whose answers are made up as well.
 """
 
 from __future__ import annotations
