@@ -1,13 +1,12 @@
 // What the store says to all its tables, and what a guest who waits is told. Pure.
 
+import { sameName } from "../shared/names.js";
+
 /** When a guest is told that it takes long, where the store has set no waiting time. */
 const DEFAULT_MINUTES = 10;
 /** For so long the kitchen may be said to confirm in a moment. */
 const MOMENT_MINUTES = 2;
 const OPEN = ["placed", "accepted", "preparing"];
-
-/** The form in which two writings of one dish's name are equal, as Core compares them. */
-const sameName = (name) => name.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean).join(" ");
 
 /**
  * What holds now: {isSoldOut(id, names), isTaking, reason, minutes}.

@@ -1,7 +1,7 @@
 // What all open orders come to, and which of them somebody looks for. Pure.
 
 import { orderNumber } from "../../shared/format.js";
-import { sameName } from "./names.js";
+import { sameName } from "../../shared/names.js";
 
 const TO_MAKE = new Set(["placed", "accepted", "preparing"]);
 
