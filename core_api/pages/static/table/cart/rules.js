@@ -114,7 +114,7 @@ function nameOfShare(key) {
  * @param shares by order, as sharesOf gives them
  */
 export function billOf(orders, shares = {}) {
-  const charged = orders.filter(({ status }) => !["rejected", "cancelled"].includes(status));
+  const charged = orders.filter(({ status }) => !ENDED_EARLY.includes(status));
   const sum = (all) => all.reduce((total, order) => total + order.total, 0);
   const open = charged.filter(({ status }) => status !== "paid");
   const people = new Map();

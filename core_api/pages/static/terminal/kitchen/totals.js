@@ -2,8 +2,7 @@
 
 import { orderNumber } from "../../shared/format.js";
 import { sameName } from "../../shared/names.js";
-
-const TO_MAKE = new Set(["placed", "accepted", "preparing"]);
+import { isToBeMade } from "../../shared/statuses.js";
 
 /**
  * How many of each dish are still to be made: [{name, count}], most first.
@@ -14,7 +13,7 @@ const TO_MAKE = new Set(["placed", "accepted", "preparing"]);
 export function allDay(orders, bumpedOf, makes = () => true) {
   const found = new Map();
   for (const order of orders) {
-    if (!TO_MAKE.has(order.status)) continue;
+    if (!isToBeMade(order)) continue;
     const done = bumpedOf(order);
     order.items.forEach((item, line) => {
       if (done.has(line) || !makes(item)) return;
