@@ -258,7 +258,7 @@ def rows_of_the_table_of_promises() -> list[list[str]]:
 @cache
 def files_of_the_table_of_promises() -> set[str]:
     cells = (cell for _, *cells in rows_of_the_table_of_promises() for cell in cells)
-    return {path for cell in cells for path in re.findall(r"`([a-z_]+/[a-z_/]+\.py)[`:]", cell)}
+    return {path for cell in cells for path in re.findall(r"`(\w+/[\w/]+\.\w+)[`:]", cell)}
 
 
 @cache
@@ -269,9 +269,9 @@ def names_of_the_table_of_promises() -> set[tuple[str, str]]:
         file = ""
         for cited in re.findall(r"`([^`]+)`", rule):
             path, _, name = cited.rpartition(":")
-            if cited.endswith(".py"):
+            if cited.endswith((".py", ".js")):
                 file = cited
-            elif path.endswith(".py"):
+            elif path.endswith((".py", ".js")):
                 file = path
                 found.add((file, name))
             elif cited.replace(".", "_").isidentifier():
@@ -281,6 +281,8 @@ def names_of_the_table_of_promises() -> set[tuple[str, str]]:
 
 @cache
 def names_defined_in(path: Path) -> set[str]:
+    if path.suffix == ".js":
+        return names_defined_in_javascript(path.read_text())
     found: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -293,6 +295,16 @@ def names_defined_in(path: Path) -> set[str]:
                 for inner in node.body
                 if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
             }
+    return found
+
+
+def names_defined_in_javascript(text: str) -> set[str]:
+    """Its functions, classes and constants, and `Class.method`: code stands in one known form."""
+    found: set[str] = set()
+    declared = r"^(?:export )?(?:async )?(?:function\*?|class|const|let) (\w+)(.*?)(?=^\S|\Z)"
+    for name, body in re.findall(declared, text, re.MULTILINE | re.DOTALL):
+        methods = re.findall(r"^  (?:static |async |get |set )*(#?\w+)\(", body, re.MULTILINE)
+        found |= {name, *(f"{name}.{method}" for method in methods)}
     return found
 
 
