@@ -3,6 +3,8 @@
 // Core has the same functions (core_api/documents/table_documents.py) and the last word; these show at once what
 // it will probably say. A line's id is {phone}.{dish}.{n}, so no two phones ever make the same one.
 
+import { ENDED_EARLY } from "../../yabam/contract/contract_lists.js";
+
 const EMPTY = { lines: {} };
 const MOST_QUANTITY = 999;
 /** Who stands for lines without a name. */
