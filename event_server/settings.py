@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from server_common.kafka.settings import KafkaAccessSettings
+from server_common.limits import RINGS_BYTES, SLOW_CLIENT_BYTES
 from server_common.settings.groups import (
     DeviceTopicSettings,
     EventsTopicSettings,
@@ -65,7 +66,7 @@ class EventSettings(
     YABAM_TICKET_TTL_S."""
     events_ring_events: int = Field(256, ge=1, le=100_000)
     """How many events are kept per channel."""
-    events_ring_bytes: int = Field(128 * 1024 * 1024, ge=64 * 1024)
+    events_ring_bytes: int = Field(RINGS_BYTES, ge=64 * 1024)
     """How many bytes of events are kept in all; over it the oldest go early."""
     events_lifetime_min_s: float = Field(45.0, gt=0, le=86_400)
     """The shortest lifetime of a stream."""
@@ -82,7 +83,7 @@ class EventSettings(
     watermark every second."""
     events_max_streams: int = Field(20_000, ge=1)
     """How many streams may be open at once; beyond it they get 503."""
-    events_buffer_bytes: int = Field(256 * 1024, ge=1024)
+    events_buffer_bytes: int = Field(SLOW_CLIENT_BYTES, ge=1024)
     """How much may wait in memory for one slow client before its stream is ended."""
     events_request_timeout_s: float = Field(10.0, gt=0, le=300)
     """How long a client may take over a request, from the connection or the request's first byte to

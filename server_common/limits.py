@@ -36,6 +36,7 @@ DEVICE_MESSAGES_WAITING: Final = 2_000
 """So many messages of a partition may wait for stores whose rows somebody holds locked before the
 partition waits with them."""
 WRITES_PER_BATCH: Final = 100
+"""How many commands may share one transaction."""
 CORE_HEAD_BYTES: Final = 256 * KIB
 EVENTS_QUERY_BYTES: Final = 2 * MAX_TICKET_CHARS
 EVENTS_HEAD_BYTES: Final = EVENTS_QUERY_BYTES + 32 * KIB
@@ -46,6 +47,8 @@ PROXY_BODY_BYTES: Final = 1100 * KIB
 PUBLICATION_BYTES: Final = 512 * KIB
 PRODUCER_REQUEST_BYTES: Final = MIB
 TOPIC_MESSAGE_BYTES: Final = MIB
+EVENT_RECORD_BYTES: Final = TOPIC_MESSAGE_BYTES - 4 * KIB
+"""The rest is for what Kafka puts around a record that stands alone in its batch."""
 DEAD_LETTER_BYTES: Final = 4 * MIB
 FETCHED_BATCH_BYTES: Final = 64 * MIB
 """No broker keeps a batch as large as this: one that says so has a damaged length."""
@@ -139,6 +142,8 @@ OPEN_SUBJECT_BYTES: Final = 24 * MIB
 OPEN_STORE_ORDERS: Final = 10_000
 OPEN_STORE_BYTES: Final = 32 * MIB
 
+RINGS_BYTES: Final = 128 * MIB
+SLOW_CLIENT_BYTES: Final = 256 * KIB
 SOCKET_MESSAGES_PER_S: Final = 20
 SOCKET_REQUESTS_PER_S: Final = 5
 SOCKET_MESSAGES_WAITING: Final = 1_000

@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from prometheus_client import Counter
+
 from server_common.backoff import next_wait
 from server_common.logs import get_logger
 
@@ -42,15 +44,18 @@ class Supervisor:
     Args:
         restarted: called with a task's name each time it has ended and will be started again.
         sleep: waits for a number of seconds.
+        runs: called with a task's name when it is started for the first time.
     """
 
     def __init__(
         self,
         restarted: Callable[[str], None] = lambda _name: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        runs: Callable[[str], object] = lambda _name: None,
     ) -> None:
         self._restarted = restarted
         self._sleep = sleep
+        self._runs = runs
         self._supervised: dict[str, _Supervised] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -67,6 +72,7 @@ class Supervisor:
         """
         if name in self._tasks:
             raise ValueError(f"a background task {name!r} runs already")
+        self._runs(name)
         self._supervised[name] = _Supervised(work, essential)
         self._tasks[name] = asyncio.create_task(self._keep_running(name), name=name)
 
@@ -115,6 +121,18 @@ class Supervisor:
             task.trouble = f"the background task {name} fails: {reason}"
             self._restarted(name)
             await self._sleep(task.pause_s)
+
+
+def counted_by(restarts: Counter) -> Supervisor:
+    """A supervisor whose restarts are counted.
+
+    Each task's series is there from its start, at 0: what appears with its first fault raises no
+    alert.
+
+    Args:
+        restarts: with the label task alone.
+    """
+    return Supervisor(lambda task: restarts.labels(task).inc(), runs=restarts.labels)
 
 
 async def until_left(run: Work, left: asyncio.Event) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from prometheus_client import CollectorRegistry
 
 from server_common.ops.metrics import MetricFactory
-
-TASKS: Final = ("admin", "certificate")
 
 
 class AdminMetrics:
@@ -33,5 +29,5 @@ class AdminMetrics:
         self.restarts = metrics.counter(
             "yabam_mqtt_admin_task_restarts",
             "Background tasks that ended and were started again",
-            task=TASKS,
+            task=(),
         )

@@ -23,8 +23,9 @@ from core_api.ingest.inbound_commands import (
     decode_command,
     unread_letter,
 )
-from core_api.ingest.patience import REFUSED, Patience
+from core_api.ingest.patience import Patience
 from core_api.orders.lifecycle import ANY_VERSION, Seen
+from core_api.postgres.errors import IS_REFUSED
 from core_api.postgres.pool import any_error_mapped
 from server_common.logs import get_logger
 
@@ -155,7 +156,7 @@ class Applier:
     async def _apply(self, record: InboundRecord) -> str:
         command = decode_command(record.value)
         caller, idempotency = command.caller, command.idempotency
-        with any_error_mapped(REFUSED):
+        with any_error_mapped(IS_REFUSED):
             if isinstance(command, PlaceCommand):
                 written = await self._commands.place(caller, command.body, idempotency)
             elif isinstance(command, TransitionCommand):

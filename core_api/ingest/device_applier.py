@@ -20,9 +20,10 @@ from client_sdk.contract.digest import MAX_INTEGER
 from core_api.errors import CoreError
 from core_api.ingest.by_key import Lanes
 from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords
-from core_api.ingest.patience import REFUSED, Patience
+from core_api.ingest.patience import Patience
 from core_api.ingest.store_turns import StoreTurns
 from core_api.ingest.telling import Telling
+from core_api.postgres.errors import IS_REFUSED
 from core_api.postgres.pool import any_error_mapped
 from server_common.devices.messages import (
     REASONS,
@@ -170,7 +171,7 @@ class DeviceApplier:
 
     async def _settle_star(self, said: StarSaid) -> None:
         async def hear() -> Sequence[Ring]:
-            with any_error_mapped(REFUSED):
+            with any_error_mapped(IS_REFUSED):
                 return await self._hear(said)
 
         rings = await self._until_free(f"{_STAR}{said.mac}", hear)
@@ -185,7 +186,7 @@ class DeviceApplier:
         await self._patience.until_done(lambda: self._answers.answer(answers))
 
     async def _apply(self, message: Inbound, record: InboundRecord) -> Applied:
-        with any_error_mapped(REFUSED):
+        with any_error_mapped(IS_REFUSED):
             return await self._messages.apply(message, record.partition)
 
     async def _bury(self, record: InboundRecord, kind: str, reason: str, detail: str) -> None:

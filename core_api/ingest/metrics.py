@@ -11,9 +11,6 @@ from core_api.ingest.inbound_commands import UNREADABLE
 from server_common.ops.metrics import MetricFactory
 
 OUTCOMES: Final = ("applied", "repeated", "refused")
-TASKS: Final = (
-    "ingest", "hints", "devices", "device-measurements", "device-silence", "certificate"
-)  # fmt: skip
 
 
 class IngestMetrics:
@@ -37,7 +34,7 @@ class IngestMetrics:
         self.restarts = metrics.counter(
             "yabam_ingest_task_restarts",
             "Background tasks that ended and were started again",
-            task=TASKS,
+            task=(),
         )
         self.behind = metrics.gauge(
             "yabam_ingest_behind_records",

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-import asyncpg
-
 from core_api.errors import ConflictError, LockedError, OverloadedError, UnavailableError
 from server_common.backoff import next_wait
 from server_common.logs import get_logger
@@ -20,13 +18,6 @@ T = TypeVar("T")
 FIRST_RETRY_S: Final = 0.05
 LONGEST_RETRY_S: Final = 5.0
 TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
-REFUSED: Final = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.InternalServerError,
-)
-"""What Postgres refuses because of the data itself, or cannot give because that is damaged: another
-try would fail as well."""
 
 
 class Patience:

@@ -16,12 +16,11 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from core_api.errors import LockedError
 from core_api.postgres.query_batching import Beside, QueryBatcher
+from server_common.limits import WRITES_PER_BATCH
 from server_common.logs import get_logger
 
 _log = get_logger()
 
-MAX_BATCH: Final = 100
-"""How many commands may share one transaction."""
 MOST_IN_A_QUEUE: Final = 100
 """How many writes may wait for one store or order that is held; the next is refused."""
 MOST_ASIDE: Final = 400
@@ -90,7 +89,7 @@ class LockQueues(Generic[W, A]):
         self._aside = 0
         self._main: QueryBatcher[W, None, A | _StepAside] = QueryBatcher(
             self._write_together,
-            MAX_BATCH,
+            WRITES_PER_BATCH,
             _identities,
             weigh=weigh,
             beside=None if beside is None else Beside(beside, _locks),
@@ -141,7 +140,9 @@ class LockQueues(Generic[W, A]):
         if queue is None:
             _log.warning("write_waits_for_lock", held=key)
             queue = _Queue(
-                QueryBatcher(self._write_patiently, MAX_BATCH, _identities, weigh=self._weigh)
+                QueryBatcher(
+                    self._write_patiently, WRITES_PER_BATCH, _identities, weigh=self._weigh
+                )
             )
             self._queues[key] = queue
         return queue

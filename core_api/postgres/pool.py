@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -13,6 +13,7 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 from core_api.errors import LockedError, UnavailableError
+from core_api.postgres.errors import IS_ABSENT, READ_ONLY, Meaning, told_by
 
 _CHECK_WITHIN_S: Final = 2.0
 
@@ -29,33 +30,6 @@ _HOST_WITHIN_S: Final = 5.0
 # small, and kept, must not turn into a scan of it when it has grown.
 PLANNER: Final = {"jit": "off", "enable_seqscan": "off"}
 
-# The errors that mean that the database is not available now, by their class or code
-# (https://www.postgresql.org/docs/current/errcodes-appendix.html). What stands in neither is about
-# the data of one statement.
-_ABSENT_CLASSES: Final = {
-    "08": "the connection failed",
-    "28": "it does not let us in",
-    "3D": "there is no such database",
-    "40": "other transactions kept conflicting with it",
-    "53": "it has no room left",  # connections, memory, disk: somebody will make some
-    "57": "it is stopping, starting, or cancelled the statement",
-    "58": "its system failed",
-}
-_LOCKED: Final = "55P03"
-_NOT_MIGRATED: Final = "it is not migrated to what this release needs: run yabam db upgrade"
-_ABSENT_CODES: Final = {
-    "25006": "it is read-only, as a standby is",
-    "3F000": _NOT_MIGRATED,  # no such schema
-    "42501": "it does not permit the statement to this user",
-    "42703": _NOT_MIGRATED,  # no such column
-    "42704": _NOT_MIGRATED,  # no such object
-    "42883": _NOT_MIGRATED,  # no such function
-    "42P01": _NOT_MIGRATED,  # no such table
-    "42P10": _NOT_MIGRATED,  # no such unique index
-    "55000": "it is not in a state to do it, as in recovery",
-    "55006": "something that it needs is in use",
-    _LOCKED: "somebody holds a lock that it needs",
-}
 _UNREACHABLE: Final = (
     OSError,
     asyncio.TimeoutError,
@@ -217,7 +191,7 @@ def _trouble_of(row: asyncpg.Record | None) -> str | None:
     _epoch, revision, is_read_only = row
     if revision is None or revision < NEEDED_REVISION:
         return f"it is at migration {revision}, not yet at {NEEDED_REVISION}: run yabam db upgrade"
-    return _ABSENT_CODES["25006"] if is_read_only else None
+    return READ_ONLY if is_read_only else None
 
 
 def absence_of(error: BaseException) -> str | None:
@@ -229,10 +203,10 @@ def absence_of(error: BaseException) -> str | None:
     if isinstance(error, asyncpg.DataError):  # which is an InterfaceError, too: a bad argument
         return None
     if isinstance(error, TargetServerAttributeNotMatched):
-        return _ABSENT_CODES["25006"]
-    code = getattr(error, "sqlstate", None) if isinstance(error, asyncpg.PostgresError) else None
-    if code is not None:
-        return _ABSENT_CODES.get(code) or _ABSENT_CLASSES.get(code[:2])
+        return READ_ONLY
+    if isinstance(error, asyncpg.PostgresError):
+        told = told_by(error)
+        return told[1] if told is not None and told[0] in IS_ABSENT else None
     return "it cannot be reached" if isinstance(error, _UNREACHABLE) else None
 
 
@@ -252,17 +226,18 @@ def mapped_errors() -> Iterator[None]:
             raise
         told = f"the database is not available: {reason}"
         detail = f"{told} ({str(error) or type(error).__name__})"
-        kind = LockedError if getattr(error, "sqlstate", None) == _LOCKED else UnavailableError
-        raise kind(detail, told) from error
+        meant = told_by(error)
+        is_locked = meant is not None and meant[0] is Meaning.LOCKED
+        raise (LockedError if is_locked else UnavailableError)(detail, told) from error
 
 
 @contextmanager
-def any_error_mapped(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def any_error_mapped(but: Collection[Meaning] = ()) -> Iterator[None]:
     """`mapped_errors`, and all other errors of Postgres as well: for work that is tried again until
     it is done, which must not end over an error of a kind that nobody has thought of.
 
     Args:
-        but: what is left as it is, because another try would fail as well.
+        but: errors of these meanings are left as they are.
 
     Raises:
         LockedError, UnavailableError: as `mapped_errors`, and for each error of Postgres.
@@ -271,7 +246,8 @@ def any_error_mapped(but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         with mapped_errors():
             yield
     except asyncpg.PostgresError as error:
-        if isinstance(error, but):
+        meant = told_by(error)
+        if meant is not None and meant[0] in but:
             raise
         # Its first line: what Postgres adds to it may quote the row.
         reason = str(error).partition("\n")[0]

@@ -13,16 +13,11 @@ from typing import Final, TypeVar
 import asyncpg
 
 from core_api.errors import UnreadableRowError
+from core_api.postgres.errors import IS_UNREADABLE, Meaning, told_by
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_OF_THE_DATA: Final = {
-    "22": "what is stored is malformed",
-    "58": "its disk does not give it",
-    "XX": "what is stored is damaged",
-}
 _TOLD: Final = "the database cannot give what is stored"
 
 
@@ -41,10 +36,11 @@ def unreadable_rows() -> Iterator[None]:
     except asyncpg.PostgresError as error:
         # Of exactly this class is what the driver itself says of an argument of ours.
         is_ours = type(error) is asyncpg.DataError
-        told = None if is_ours else _OF_THE_DATA.get((error.sqlstate or "")[:2])
-        if told is None:
+        told = None if is_ours else told_by(error)
+        if told is None or told[0] not in IS_UNREADABLE:
             raise
-        raise unreadable(f"{told}: {error}") from error
+        why = "its disk does not give it" if told[0] is Meaning.DISK else told[1]
+        raise unreadable(f"{why}: {error}") from error
     except UnicodeDecodeError as error:
         raise unreadable(f"it is no text: {error}") from error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from core_api.kafka.messages import Message
 from core_api.relay.held_shard import HeldShard
@@ -23,10 +22,7 @@ from server_common.kafka_records.events import (
     encode_sent,
     encode_watermark_record,
 )
-
-MAX_RECORD_BYTES: Final = 1024 * 1024 - 4096
-"""What a record may have in all, so that it fits into the events topic's `max.message.bytes` alone.
-The rest is for what Kafka puts around it."""
+from server_common.limits import EVENT_RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +229,9 @@ def _message(
         record = OrderRecord(epoch, row.type, row.occurred_at, row.ids, row.lines)
         value, headers = encode_order_record(record)
         message = Message(key, value, headers, stamp)
-        if message.size <= MAX_RECORD_BYTES:
+        if message.size <= EVENT_RECORD_BYTES:
             return message, None
-        reason = f"too large: {message.size} bytes, a record has at most {MAX_RECORD_BYTES}"
+        reason = f"too large: {message.size} bytes, a record has at most {EVENT_RECORD_BYTES}"
     announced = encode_omitted_record(OmittedRecord(epoch, row.ids))
     return Message(key, None, announced, stamp), reason
 

@@ -10,7 +10,6 @@ from server_common.ops.metrics import MetricFactory
 
 CHANGES: Final = ("claimed", "released", "lost")
 FAILURES: Final = ("kafka", "postgres", "settings")
-TASKS: Final = ("relay", "hints", "reach", "commands", "revocations", "certificate")
 
 
 class RelayMetrics:
@@ -49,7 +48,7 @@ class RelayMetrics:
         self.restarts = metrics.counter(
             "yabam_relay_task_restarts",
             "Background tasks that ended and were started again",
-            task=TASKS,
+            task=(),
         )
         self.batch = metrics.histogram(
             "yabam_relay_batch_events",

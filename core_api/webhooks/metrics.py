@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, get_args
+from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
 from core_api.webhooks.rules import OutcomeKind
 from core_api.webhooks.subscriptions import Standing
 from server_common.ops.metrics import MetricFactory
-
-TASKS: Final = ("send", "hints", "count", "push", "certificate")
 
 
 class WebhookMetrics:
@@ -68,7 +66,7 @@ class WebhookMetrics:
         self.restarts = metrics.counter(
             "yabam_webhooks_task_restarts",
             "Background tasks that ended and were started again",
-            task=TASKS,
+            task=(),
         )
 
     def looked(self) -> None:

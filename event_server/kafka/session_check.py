@@ -19,9 +19,12 @@ from event_server.errors import LogReplacedError, SourceLostError
 
 CHECK_EVERY_S: Final = 1.0
 MOST_LOOKS: Final = 30
-"""At how many looks in a row a partition may be owed something: longer than a broker starts, and
-shorter than the window that is worth keeping. Looks are counted and not seconds: a process that
+"""At how many looks in a row nobody may say where a partition ends: longer than a broker starts,
+and shorter than the window that is worth keeping. Looks are counted and not seconds: a process that
 stood still itself gave the brokers no time to answer."""
+MOST_LOOKS_FOR_RECORDS: Final = 10
+"""At how many looks in a row a broker that answers may owe records: its streams have ended by then,
+and a new connection may bring what this one does not."""
 
 
 class _Question:
@@ -89,7 +92,7 @@ class SessionCheck:
         if fetching.done():
             raise SourceLostError("the consumer has stopped fetching")
         silent = {tp for tp, at in self.heard.items() if now - at > self._silence_s}
-        self._count(await self._owed(silent))
+        await self._count(silent)
         doubtful = silent | {tp for tp in self.positions if self._seems_cut(tp)}
         if self._question is None and doubtful:
             asked = {tp: self.positions[tp] for tp in doubtful}
@@ -107,29 +110,44 @@ class SessionCheck:
         end = self._consumer.highwater(tp)
         return end is not None and end < self.positions[tp]
 
-    async def _owed(self, silent: set[TopicPartition]) -> Mapping[TopicPartition, str]:
-        """What the brokers owe the silent partitions since the last look, in words."""
+    async def _count(self, silent: set[TopicPartition]) -> None:
+        """Count at how many looks in a row the silent partitions have been owed something.
+
+        Raises:
+            LogReplacedError: the log ends before what was read already.
+            SourceLostError: one has been owed it for too long.
+        """
         question = self._question
         if question is None:
-            return {}
+            self._owing = {}
+            return
         ends = question.ends()
         if question.task.done():
             self._question = None
         if ends is None:
-            asked = silent & question.positions.keys()
-            return dict.fromkeys(asked, "nobody says where it ends")
-        owed = {}
+            most, owed = MOST_LOOKS, silent & question.positions.keys()
+            why = "nobody says where it ends"
+        else:
+            most, owed = MOST_LOOKS_FOR_RECORDS, await self._late(question, ends, silent)
+            why = "its records do not arrive"
+        self._owing = {tp: self._owing.get(tp, 0) + 1 for tp in owed}
+        for tp, looks in self._owing.items():
+            if looks > most:
+                raise SourceLostError(f"partition {tp.partition}: {why}, in {looks} looks")
+
+    async def _late(
+        self,
+        question: _Question,
+        ends: Mapping[TopicPartition, int],
+        silent: set[TopicPartition],
+    ) -> set[TopicPartition]:
+        """The partitions whose records are there and do not come."""
+        late = set()
         for tp, end in ends.items():
             if end < (position := question.positions[tp]):
                 raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
             # If no record is missing, the relay is silent, and the watermark shows that. The mark
             # of a transaction has an offset, and is passed over without a record.
             if tp in silent and self.positions[tp] < end > await self._consumer.position(tp):
-                owed[tp] = "its records do not arrive"
-        return owed
-
-    def _count(self, owed: Mapping[TopicPartition, str]) -> None:
-        self._owing = {tp: self._owing.get(tp, 0) + 1 for tp in owed}
-        for tp, looks in self._owing.items():
-            if looks > MOST_LOOKS:
-                raise SourceLostError(f"partition {tp.partition}: {owed[tp]}, in {looks} looks")
+                late.add(tp)
+        return late

@@ -61,7 +61,7 @@ class GatewayMetrics:
         self.restarts = metrics.counter(
             "yabam_mqtt_task_restarts",
             "Background tasks that ended and were started again",
-            task=TASKS,
+            task=(),
         )
         self.held = metrics.gauge(
             "yabam_mqtt_held_records",

@@ -93,7 +93,14 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         "largest event", "publication", "the store's and the table's line make one record",
         times=2, more=limits.RECORD_HEADER_BYTES,
     ),
-    Relation("publication", "producer's request", "the producer sends what the relay publishes"),
+    Relation(
+        "largest event", "record of an event", "the relay sends each event that Core takes",
+        times=2, more=limits.RECORD_HEADER_BYTES,
+    ),
+    Relation(
+        "record of an event", "topic: max.message.bytes", "Kafka takes a record that stands alone",
+        more=4 * limits.KIB,
+    ),
     Relation("publication", "topic: max.message.bytes", "Kafka takes what the relay publishes"),
     Relation(
         "topic: max.message.bytes", "batch read from Kafka", "what Kafka keeps is read",

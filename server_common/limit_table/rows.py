@@ -207,7 +207,8 @@ TABLE: Final[tuple[Limit, ...]] = (
     # What goes through Kafka to the event servers, and from them to clients.
     size("largest event", limits.EVENT_LINE, "follows from `order`", "cannot be"),
     size("publication", limits.PUBLICATION_BYTES, "relay", "the next publication"),
-    size("producer's request", limits.PRODUCER_REQUEST_BYTES, "relay", "it is set aside"),
+    size("record of an event", limits.EVENT_RECORD_BYTES, "relay", "it is set aside"),
+    size("producer's request", limits.PRODUCER_REQUEST_BYTES, "gateway", "cannot be"),
     size("topic: max.message.bytes", limits.TOPIC_MESSAGE_BYTES, "Kafka", "Kafka refuses it"),
     size(
         "batch read from Kafka", limits.FETCHED_BATCH_BYTES, "whoever reads Kafka",
@@ -218,11 +219,11 @@ TABLE: Final[tuple[Limit, ...]] = (
         "it is left out: a dead letter, or `sync-required`",
     ),
     size(
-        "rings in all", 128 * limits.MIB, "event server",
+        "rings in all", limits.RINGS_BYTES, "event server",
         "the oldest go; who is behind them syncs", "events_ring_bytes",
     ),
     size(
-        "what waits for one slow client", 256 * limits.KIB, "event server",
+        "what waits for one slow client", limits.SLOW_CLIENT_BYTES, "event server",
         "`bye: slow`", "events_buffer_bytes",
     ),
     size(

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from client_sdk.contract.problem import Problem
 from server_common.ops.server import OpsServer, ops_app
-from server_common.supervision import Supervisor
+from server_common.supervision import Supervisor, counted_by
 from server_common.tls.metrics import watched
 
 
@@ -41,10 +41,10 @@ async def observed(
     Yields:
         What starts the tasks. All have ended when the block has.
     """
-    tasks = Supervisor(lambda task: restarts.labels(task).inc())
+    tasks = counted_by(restarts)
     certificate = watched(tls, registry, kafka)
     app = ops_app(registry, refusal, healthy, lambda: tasks.trouble or trouble())
-    server = OpsServer(app, listener, certificate)
+    server = OpsServer(app, listener, certificate, counted_by(restarts))
     server.start()
     if certificate is not None:
         tasks.start("certificate", certificate.keep, essential=False)

@@ -22,9 +22,13 @@ from starlette.routing import Route
 from client_sdk.contract.problem import Problem, problem
 from server_common.http.problem_answers import respond
 from server_common.logs import get_logger
+from server_common.supervision import Supervisor
 from server_common.tls.certificate import ServerCertificate, context_factory
 
 _log = get_logger()
+
+TASK: Final = "http"
+"""The server's name among the background tasks of its process."""
 
 _CLOSE_S: Final = 2
 _PAUSE_S: Final = 0.1
@@ -83,35 +87,57 @@ class OpsServer:
         app: what to serve.
         listener: a bound socket (`server_common/sockets.py`).
         certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
+        tasks: starts the server again when it ends; nobody else uses it.
     """
 
     def __init__(
-        self, app: Starlette, listener: socket.socket, certificate: ServerCertificate | None = None
+        self,
+        app: Starlette,
+        listener: socket.socket,
+        certificate: ServerCertificate | None,
+        tasks: Supervisor,
     ) -> None:
         self._listener = listener
-        self._server = _Quiet(
-            uvicorn.Config(
-                app,
-                ssl_context_factory=context_factory(certificate),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=_CLOSE_S,
-            )
+        self._tasks = tasks
+        self._config = uvicorn.Config(
+            app,
+            ssl_context_factory=context_factory(certificate),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_CLOSE_S,
         )
-        self._task: asyncio.Task[None] | None = None
+        self._server: _Quiet | None = None
+        self._left = asyncio.Event()
 
     def start(self) -> None:
-        """Serve from now on."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        """Serve from now on, whatever fails."""
+        # Not essential: who asks whether the process is ready has an answer only while this serves.
+        self._tasks.start(TASK, self._serve, essential=False)
 
     async def stop(self) -> None:
         """Stop serving; the listener is closed."""
-        if self._task is not None:
+        if self._server is not None:
             self._server.leave()
-            await self._task
+            await self._left.wait()
+        await self._tasks.stop()
+        self._listener.close()
+
+    async def _serve(self) -> None:
+        # uvicorn closes the socket that it is given, and a server of it serves once.
+        own = self._listener.dup()
+        self._server = server = _Quiet(self._config)
+        try:
+            await server.serve(sockets=[own])
+        finally:
+            self._server = None
+            await server.close_what_is_left()
+            own.close()
+            self._left.set()
+        if server.should_exit:
+            await asyncio.Event().wait()
 
 
 class _Quiet(uvicorn.Server):
@@ -140,6 +166,11 @@ class _Quiet(uvicorn.Server):
             except Exception as error:
                 _log.error("ops_server_failed", exc_info=error)
                 await asyncio.sleep(_PAUSE_S)
+
+    async def close_what_is_left(self) -> None:
+        """Close what a server that has failed leaves open: nothing, if it was told to stop."""
+        if not self.should_exit and self.started:
+            await self.shutdown()
 
     def leave(self) -> None:
         """End `main_loop`."""

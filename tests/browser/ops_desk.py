@@ -28,6 +28,7 @@ from core_api.pages.files import own_files
 from core_api.pages.serving import Pages
 from server_common.ops.server import OpsServer
 from server_common.sockets import bind
+from server_common.supervision import Supervisor
 
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
 NOW_MS: Final = round(NOW.timestamp() * 1000)
@@ -208,7 +209,7 @@ async def ops_desk() -> AsyncIterator[OpsDesk]:
     ]
     listener = bind("127.0.0.1", 0, "the ops desk")
     desk.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = OpsServer(Starlette(routes=routes), listener)
+    server = OpsServer(Starlette(routes=routes), listener, None, Supervisor())
     server.start()
     try:
         yield desk

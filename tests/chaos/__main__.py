@@ -65,6 +65,7 @@ def main() -> int:
                     nodes=3 if name == "cluster" else 1,
                     own_disk=disk,
                     devices=name == "devices",
+                    webhooks=name == "webhooks",
                     fails_over=name == "standby",
                 )
             except YabamError as error:
@@ -88,12 +89,15 @@ def main() -> int:
 
 def _by_installation(scenarios: Sequence[Scenario]) -> dict[str, list[Scenario]]:
     """The scenarios that share an installation, by its name."""
-    found: dict[str, list[Scenario]] = {"plain": [], "standby": [], "devices": [], "cluster": []}
+    names = ("plain", "webhooks", "standby", "devices", "cluster")
+    found: dict[str, list[Scenario]] = {name: [] for name in names}
     for one in scenarios:
         if one.needs_devices:
             found["devices"].append(one)
         elif one.needs_cluster:
             found["cluster"].append(one)
+        elif one.needs_webhooks:
+            found["webhooks"].append(one)
         else:
             found["standby" if one.fails_over else "plain"].append(one)
     return found

@@ -126,6 +126,8 @@ class Scenario:
     """Whether it needs three nodes of Apache Kafka."""
     needs_devices: bool = False
     """Whether it needs a broker, gateways and a kitchen."""
+    needs_webhooks: bool = False
+    """Whether it needs senders of webhooks."""
     fails_over: bool = False
     """Whether PostgreSQL must have a second host."""
     new_epoch: bool = False

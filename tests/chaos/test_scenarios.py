@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from client_sdk.contract.device import HEADER, DeviceReport, parse_device
+from client_sdk.contract.text import is_epoch
 from server_common.kafka_records.events import partition_of
 from tests.chaos.scenarios.alarms import AFTER_S, EARLY_S, trouble_with
-from tests.chaos.worst import MOST_ITEMS, order_of, stores_of_every_shard
+from tests.chaos.worst import (
+    HOSTILE_EPOCHS,
+    MOST_ITEMS,
+    order_of,
+    reporting,
+    stores_of_every_shard,
+    with_hostile_epochs,
+)
 
 
 @pytest.mark.parametrize("waited_s", [AFTER_S - EARLY_S, AFTER_S, AFTER_S + 20])
@@ -35,3 +44,15 @@ def test_the_largest_poisoned_order_is_larger_than_half_a_kafka_record() -> None
         len(item["name"] + item["note"]) * 4 for item in order_of("1", MOST_ITEMS, "x")["items"]
     )
     assert largest > (1 << 20) // 2
+
+
+def test_who_sends_a_hostile_epoch_is_a_device_that_core_listens_to() -> None:
+    """A header that is refused by itself would keep every epoch from being looked at."""
+    assert parse_device(reporting("till-1")[HEADER]) == DeviceReport("till-1", "live", 0)
+
+
+def test_each_hostile_epoch_goes_through_each_door_and_is_none() -> None:
+    assert not any(map(is_epoch, HOSTILE_EPOCHS))
+    asked = [(one.method, one.path.partition("?")[0]) for one in with_hostile_epochs("store:1")]
+    doors = [("GET", "/v1/sync"), ("POST", "/v1/sync"), ("POST", "/v1/receipts")]
+    assert sorted(asked) == sorted(doors * len(HOSTILE_EPOCHS))

@@ -18,8 +18,9 @@ import asyncpg
 import httpx
 
 from tests.chaos.runner import Field, NotInjectedError, Scenario
-from tests.chaos.scenarios.poison import INBOUND, PARTITIONS, all_alive, command, producer
+from tests.chaos.scenarios.poison import INBOUND, all_alive, command
 from tests.chaos.site import Site
+from tests.chaos.ward import PARTITIONS, producer
 from tests.chaos.worst import order_of
 
 _SYNCS_BESIDE: Final = 10

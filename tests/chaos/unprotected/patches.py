@@ -72,7 +72,7 @@ KEY_PER_ATTEMPT: Final = Patch(
 )
 ANSWERED_LATE: Final = Patch(
     "core_api/orders/service.py",
-    "        result = await self._writes.ask(Write(rows, shard, claim, rules))\n",
-    "        result = await self._writes.ask(Write(rows, shard, claim, rules))\n"
+    "        result = await self._writes.ask(OrderWrite(rows, shard, claim, rules))\n",
+    "        result = await self._writes.ask(OrderWrite(rows, shard, claim, rules))\n"
     '        await __import__("asyncio").sleep(0.5)\n',
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ from core_api.settings import CoreSettings
 from server_common import supervision
 from server_common.sockets import bind
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
+from tests.secure_kafka import make_certificates
 
 _RESTARTS = re.compile(r'yabam_core_task_restarts_total\{task="([^"]+)"\} ([0-9.]+)')
 
@@ -57,9 +60,12 @@ class CoreInside:
 
 
 @pytest.fixture
-async def core(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CoreInside]:
+async def core(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[CoreInside]:
     monkeypatch.setattr(supervision, "HEALTHY_AFTER_S", 0.5)
     monkeypatch.setattr("core_api.http.server.READINESS_LEAD_S", 0.0)
+    files = make_certificates(tmp_path, "nobody")
     settings = CoreSettings.model_validate(
         {
             "database_url": database_url,
@@ -67,12 +73,19 @@ async def core(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
             "token_kid": "local",
             "ticket_keys": {"local": KEYS.ticket},
             "ticket_kid": "local",
+            "tls_cert": str(files.broker),
+            "tls_key": str(files.broker),
+            # Nobody answers there: its keys are asked for again and again.
+            "oidc_issuer": "https://127.0.0.1:9/",
+            "oidc_audience": "yabam",
+            "oidc_roles": {"owner": "owner"},
         }
     )
     listener = bind("127.0.0.1", 0, "YABAM_CORE_PORT")
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    trusts = ssl.create_default_context(cafile=str(files.ca))
     running = asyncio.create_task(run_core(settings, listener))
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=30, verify=trusts) as client:
         inside = CoreInside(client)
         await until_ready(client)
         yield inside
@@ -92,6 +105,7 @@ async def test_each_task_that_fails_is_started_again_and_core_goes_on(core: Core
     store = new_store()
     owner = bearer(token("owner", store), yabam_device="till-1; mode=live; pending=0")
     tasks = await core.restarts()
+    assert {"provider-keys", "certificate"} <= set(tasks)
     assert {"tail", "devices", "trim-log", "hints-in", "announce", "memory"} <= set(tasks)
     assert set(tasks.values()) == {0.0}, "every series is there from the start"
     for killed, name in enumerate(sorted(tasks), 1):

@@ -30,8 +30,13 @@ async def test_what_is_published_is_acknowledged_and_heard(
 
 async def test_over_tls_it_is_the_same(lamp: Identity, broker: MosquittoServer) -> None:
     password = DEVICE_KEYS.password(lamp, "k1")
-    async with device(broker.broker(lamp.user, password, tls=True)) as one:
-        await one.say(up_topic(lamp.store, lamp.device, "event"), n=1)
+    topic = up_topic(lamp.store, lamp.device, "event")
+    async with (
+        device(broker_for_gateway(broker), topic, client_id="g") as gateway,
+        device(broker.broker(lamp.user, password, tls=True)) as one,
+    ):
+        await one.say(topic, n=1)
+        await until(lambda: gateway.on(topic) == [{"n": 1}])
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(

@@ -6,7 +6,6 @@ import pytest
 
 from core_api.kafka.messages import Message
 from core_api.relay.cycle import (
-    MAX_RECORD_BYTES,
     OutboxReading,
     OutboxRow,
     narrow,
@@ -23,6 +22,7 @@ from server_common.kafka_records.events import (
     decode_record,
     encode_sent,
 )
+from server_common.limits import EVENT_RECORD_BYTES
 
 NOW = 100.0
 
@@ -128,7 +128,7 @@ def test_rows_whose_log_is_trimmed_are_announced_and_done() -> None:
 
 
 UNFIT = {
-    "too large": b"x" * MAX_RECORD_BYTES,
+    "too large": b"x" * EVENT_RECORD_BYTES,
     "one line": b"a\nb",
 }
 
@@ -154,7 +154,7 @@ def test_the_largest_event_that_fits_is_published() -> None:
 
     small = plan_cycle(reading(s0=[of(1)]), {0: lease()}, 10, NOW).messages[0][0]
     # The number in the run comes last, and into the rest that is kept free.
-    most = MAX_RECORD_BYTES - small._replace(headers=small.headers[:-1]).size + 1
+    most = EVENT_RECORD_BYTES - small._replace(headers=small.headers[:-1]).size + 1
     assert not plan_cycle(reading(s0=[of(most)]), {0: lease()}, 10, NOW).left_out
     assert plan_cycle(reading(s0=[of(most + 1)]), {0: lease()}, 10, NOW).left_out
 

@@ -16,6 +16,7 @@ import jwt
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from client_sdk.contract import text
@@ -30,18 +31,27 @@ from core_api.api.handlers.print_handlers import PrintApi
 from core_api.api.handlers.revocation_handlers import RevocationsApi
 from core_api.api.handlers.token_handlers import TokensApi
 from core_api.api.routes import Handlers
+from core_api.documents.definitions import Definitions
+from core_api.documents.demonstration import DEFINITIONS
+from core_api.documents.devices import DEVICE_DEFINITIONS
+from core_api.edits.plan import Rules
 from core_api.errors import CoreError
 from core_api.ingest.inbound_commands import TransitionCommand, decode_command
 from core_api.metrics import CoreMetrics
 from core_api.orders.service import OrderService
 from core_api.overload import Bound, PollingPace, RateLimit
 from core_api.pairing.codes import Pairings
+from core_api.printing.metrics import PrintMetrics
+from core_api.printing.presence import PrinterPresence
+from core_api.printing.service import PrintService
 from core_api.receipts.devices import Sighting
+from core_api.receipts.reached import Reached
+from core_api.store_rules.rules import is_obeyed
 from core_api.sync import reading as reads
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
-from core_api.wiring import new_order_id, utc_now
+from core_api.wiring import MOST_DEVICES, new_order_id, utc_now
 from server_common.access.access_tokens import AUDIENCE
 from tests.unit.core_api.samples import (
     GRANTS,
@@ -138,8 +148,14 @@ def core(database: Database) -> ASGIApp:
     limits = ApiLimits(bound, RATE, RATE, 5.0, RATE)
     gate = Gate(SignIn(TOKENS), limits, everybody_stays)
     ops = OpsApi(unused, unused, pool, gate)
-    api = CoreApi(commands, fetch, devices, unused, gate, metrics, unused, ops)
-    prints = PrintApi(unused, unused, gate)
+    reached = Reached(pool, MOST_DEVICES)
+    api = CoreApi(commands, fetch, devices, reached, gate, metrics, unused, ops)
+    rules = Rules(Definitions([*DEFINITIONS, *DEVICE_DEFINITIONS]), 4, is_obeyed)
+    prints = PrintApi(
+        PrintService(pool, rules, lambda _channels: None, PrintMetrics(CollectorRegistry())),
+        PrinterPresence(pool, rules, lambda _channels: None),
+        gate,
+    )
     sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600, lambda: 1000.0)
     revocations = RevocationsApi(pool, unused, gate, lambda: 1000.0)
     webhooks = webhooks_api(gate, pool)

@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from core_api.kafka.messages import PublishResult
-from core_api.relay.cycle import MAX_RECORD_BYTES, OutboxReading, OutboxRow
+from core_api.relay.cycle import OutboxReading, OutboxRow
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.relay import Relay
+from server_common.limits import EVENT_RECORD_BYTES
 from tests.unit.core_api.test_relay import Answers, Nothing, OneShard, Parts, Unchanged
 
 
@@ -19,7 +20,7 @@ class OneTooLarge(OneShard):
     """Its row is larger than any record of Kafka."""
 
     async def read(self, fences: Mapping[int, int], rows_per_shard: int) -> OutboxReading | None:
-        line = b"x" * (2 * MAX_RECORD_BYTES)
+        line = b"x" * (2 * EVENT_RECORD_BYTES)
         row = OutboxRow(1, "12", "order.placed", "now", ("store:12@1",), (line,))
         return OutboxReading("E1", 1000.0, 0.0, {0: [row]})
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import asyncpg
 import pytest
 
 from core_api.errors import LockedError, UnavailableError
-from core_api.ingest.patience import REFUSED
+from core_api.postgres.errors import (
+    CLASSES,
+    CODES,
+    IS_ABSENT,
+    IS_REFUSED,
+    IS_UNREADABLE,
+    Meaning,
+    told_by,
+)
 from core_api.postgres.pool import any_error_mapped, mapped_errors, shares
 
 
@@ -84,10 +95,35 @@ def test_work_that_is_tried_until_it_is_done_waits_at_any_error_of_postgres(
 
 
 def test_what_another_try_would_meet_as_well_is_left_as_it_is() -> None:
-    with pytest.raises(asyncpg.CheckViolationError), any_error_mapped(REFUSED):
+    with pytest.raises(asyncpg.CheckViolationError), any_error_mapped(IS_REFUSED):
         raise asyncpg.CheckViolationError("a row")
 
 
 def test_a_bug_of_ours_is_no_error_of_postgres() -> None:
     with pytest.raises(ZeroDivisionError), any_error_mapped():
         raise ZeroDivisionError
+
+
+def test_no_error_is_absent_to_one_and_damaged_to_another_but_those_of_the_disk() -> None:
+    assert {Meaning.DISK} == IS_ABSENT & IS_UNREADABLE
+    assert set() == IS_ABSENT & IS_REFUSED
+    assert {one for one, (meaning, _) in CLASSES.items() if meaning is Meaning.DISK} == {"58"}
+    assert Meaning.DISK not in {meaning for meaning, _ in CODES.values()}
+    assert {code for code in CODES if code[:2] in CLASSES} == set(), "a code and its class differ"
+
+
+def test_no_other_module_reads_codes_of_postgres() -> None:
+    root = Path(__file__).parents[3] / "core_api"
+    known = "|".join(CODES)
+    # Migrations wait for locks by SQLAlchemy's errors, before this table can be of use.
+    readers = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if re.search(rf"[\"'](?:{known})[\"']|sqlstate", path.read_text())
+    }
+    assert readers == {"postgres/errors.py", "postgres/migrations/locking.py"}
+
+
+def test_what_is_no_error_of_postgres_tells_nothing() -> None:
+    assert told_by(OSError()) is None
+    assert told_by(asyncpg.PostgresSyntaxError("")) is None

@@ -54,7 +54,10 @@ def test_ports_of_what_is_not_started_may_be_taken() -> None:
         other.listen()
         taken = str(other.getsockname()[1])
         words += ["--gateway-port", taken, "--mqtt-admin-port", taken, "--mqtt-port", taken]
-        Options(words, {}).check_ports(gateway=False, broker=False)
+        options = Options(words, {})
+        options.check_ports(gateway=False, broker=False)
+        with pytest.raises(PortTakenError, match=f"Port {taken} "):
+            options.check_ports(gateway=True, broker=True)
 
 
 def test_a_port_that_is_no_number_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

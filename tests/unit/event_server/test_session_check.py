@@ -11,8 +11,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 
-from event_server.errors import LogReplacedError, SourceLostError
-from event_server.kafka.session_check import CHECK_EVERY_S, MOST_LOOKS, SessionCheck
+from event_server.errors import LogReplacedError, SourceError, SourceLostError
+from event_server.kafka.session_check import (
+    CHECK_EVERY_S,
+    MOST_LOOKS,
+    MOST_LOOKS_FOR_RECORDS,
+    SessionCheck,
+)
 
 PARTS = [TopicPartition("order-events", number) for number in range(4)]
 PART = PARTS[0]
@@ -75,6 +80,17 @@ class Session:
                 await asyncio.sleep(0)  # what answers at once has answered
 
 
+async def end_of(
+    session: Session, times: int = 1, spoken: Iterable[TopicPartition] = ()
+) -> SourceError | None:
+    """Why the session ends within so many looks; None: it goes on."""
+    try:
+        await session.look(times, spoken)
+    except SourceError as error:
+        return error
+    return None
+
+
 async def ends(session: Session, spoken: Iterable[TopicPartition] = ()) -> int:
     """At which look the session ends."""
     for number in range(1, 100):
@@ -100,9 +116,9 @@ async def test_a_silent_partition_whose_end_is_where_we_are_is_the_relays_silenc
 async def test_records_that_came_late_and_are_read_then_end_nothing() -> None:
     brokers = Brokers(end=AT + 2)
     session = Session(brokers)
-    await session.look(3 + MOST_LOOKS)
+    await session.look(3 + MOST_LOOKS_FOR_RECORDS)
     session.check.positions[PART] = AT + 2
-    await session.look(100)
+    assert await end_of(session, 100) is None
 
 
 async def test_a_broker_that_is_late_once_and_again_has_each_time_the_whole_patience() -> None:
@@ -112,7 +128,7 @@ async def test_a_broker_that_is_late_once_and_again_has_each_time_the_whole_pati
         brokers.hang()
         await session.look(MOST_LOOKS)
         brokers.answer.set_result(AT)
-        await session.look(2)
+        assert await end_of(session, 2) is None
 
 
 async def test_after_a_long_silence_of_the_relay_its_first_record_may_be_late_too() -> None:
@@ -120,13 +136,13 @@ async def test_after_a_long_silence_of_the_relay_its_first_record_may_be_late_to
     session = Session(brokers)
     await session.look(60)
     brokers.end_at(AT + 1)
-    await session.look(MOST_LOOKS)
+    await session.look(MOST_LOOKS_FOR_RECORDS)
     session.check.positions[PART] = AT + 1
-    await session.look(10)
+    assert await end_of(session, 10) is None
 
 
 async def test_what_is_passed_over_without_a_record_is_not_owed() -> None:
-    await Session(Brokers(end=AT + 2, position=AT + 2)).look(100)
+    assert await end_of(Session(Brokers(end=AT + 2, position=AT + 2)), 100) is None
 
 
 async def test_records_that_do_not_come_end_the_session() -> None:
@@ -135,13 +151,18 @@ async def test_records_that_do_not_come_end_the_session() -> None:
         await session.look(100, spoken=PARTS[1:])
 
 
-async def test_a_session_waits_for_records_and_for_answers_alike() -> None:
+async def test_a_session_waits_as_long_for_an_answer_that_hangs_as_for_one_that_fails() -> None:
     hanging, given_up = Brokers(), Brokers()
     hanging.hang()
     given_up.time_out()
-    looks = [await ends(Session(brokers)) for brokers in (Brokers(end=AT + 2), hanging, given_up)]
+    looks = [await ends(Session(brokers)) for brokers in (hanging, given_up)]
     assert len(set(looks)) == 1
     assert looks[0] >= MOST_LOOKS
+
+
+async def test_records_of_brokers_that_answer_are_given_up_sooner() -> None:
+    looks = await ends(Session(Brokers(end=AT + 2)))
+    assert MOST_LOOKS_FOR_RECORDS <= looks < MOST_LOOKS
 
 
 async def test_a_look_waits_for_nobody_so_that_others_are_read_on() -> None:
@@ -166,7 +187,7 @@ async def test_a_partition_that_speaks_again_is_owed_nothing() -> None:
     session = Session(brokers)
     for _ in range(5):
         await session.look(MOST_LOOKS)
-        await session.look(spoken=[PART])
+        assert await end_of(session, spoken=[PART]) is None
 
 
 async def test_a_process_that_stood_still_itself_gives_the_brokers_their_time() -> None:
@@ -175,7 +196,7 @@ async def test_a_process_that_stood_still_itself_gives_the_brokers_their_time() 
     session = Session(brokers)
     await session.look(5)
     session.now += 3600
-    await session.look(5)
+    assert await end_of(session, 5) is None
 
 
 async def test_what_was_read_while_the_question_was_under_way_is_no_replaced_log() -> None:
@@ -186,7 +207,7 @@ async def test_what_was_read_while_the_question_was_under_way_is_no_replaced_log
     brokers.answer.set_result(AT)
     brokers.end_at(AT + 5)
     session.check.positions[PART] = AT + 5
-    await session.look(4)
+    assert await end_of(session, 4) is None
 
 
 async def test_a_log_that_ends_before_us_is_another_one() -> None:
@@ -202,7 +223,7 @@ async def test_a_fetch_that_found_an_earlier_end_leads_to_the_question_at_once()
 
 
 async def test_a_fetch_that_is_older_than_what_was_read_proves_nothing() -> None:
-    await Session(Brokers(end=AT, highwater=5), PARTS).look(10, spoken=PARTS)
+    assert await end_of(Session(Brokers(end=AT, highwater=5), PARTS), 10, spoken=PARTS) is None
 
 
 async def test_a_refusal_ends_the_session_at_once() -> None:

@@ -16,13 +16,17 @@ from client_sdk.contract.limits import (
     MAX_SYNC_BODY_BYTES,
     MAX_TICKET_CHARS,
 )
+from core_api.settings import CoreSettings, IngestSettings
+from event_server.settings import EventSettings
 from server_common.access.tickets import Ticket, TicketKeys
 from server_common.limit_table.check import DEFAULTS, contradictions, with_settings
 from server_common.limit_table.relations import RELATIONS, Relation
-from server_common.limit_table.rows import TABLE
+from server_common.limit_table.rows import TABLE, Limit
 from server_common.limits import (
     CORE_HEAD_BYTES,
+    EVENTS_HEAD_BYTES,
     EVENTS_QUERY_BYTES,
+    KIB,
     PROXY_BODY_BYTES,
     PROXY_HEAD_BYTES,
 )
@@ -37,6 +41,27 @@ def longest_channels() -> list[str]:
 
 def test_the_limits_as_they_are_fit_each_other() -> None:
     assert contradictions(DEFAULTS) == []
+
+
+@pytest.mark.parametrize("limit", [one for one in TABLE if one.setting], ids=lambda one: one.name)
+def test_the_table_has_the_default_of_the_setting(limit: Limit) -> None:
+    all_settings = (CoreSettings, IngestSettings, EventSettings)
+    fields = [
+        one.model_fields[limit.setting] for one in all_settings if limit.setting in one.model_fields
+    ]
+    assert {field.default for field in fields} == {limit.value}
+
+
+@pytest.mark.parametrize(
+    ("page", "said", "size"),
+    [
+        ("SECURITY.md", r"a request's head, .* \| (\d+) KiB \|", CORE_HEAD_BYTES),
+        ("SECURITY.md", r"a request's head, .* \| (\d+) KiB \|", EVENTS_HEAD_BYTES),
+        ("docs/deployment.md", r"heads up to (\d+) KiB", PROXY_HEAD_BYTES),
+    ],
+)
+def test_a_page_says_how_large_a_head_may_be(page: str, said: str, size: int) -> None:
+    assert re.findall(said, (ROOT / page).read_text()) == [str(size // KIB)]
 
 
 def test_each_limit_stands_once_in_the_table() -> None:

@@ -25,9 +25,18 @@ def nested(depth: int) -> dict[str, Any]:
     return value
 
 
+def refused_at(value: Any) -> str | None:
+    """Where in the document stands what may not stand there; None: it may be stored."""
+    try:
+        check_document(value)
+    except StateValueError as error:
+        return error.pointer
+    return None
+
+
 @given(documents)
 def test_what_json_has_without_fractions_may_stand_in_a_document(value: dict[str, Any]) -> None:
-    check_document(value)
+    assert refused_at(value) is None
 
 
 @pytest.mark.parametrize(
@@ -50,14 +59,12 @@ def test_what_json_has_without_fractions_may_stand_in_a_document(value: dict[str
     ids=ascii,
 )
 def test_anything_else_is_refused_with_its_place(value: Any, pointer: str) -> None:
-    with pytest.raises(StateValueError) as caught:
-        check_document(value)
-    assert caught.value.pointer == pointer
+    assert refused_at(value) == pointer
 
 
 def test_the_largest_integers_and_the_greatest_depth_may_stand_there() -> None:
-    check_document({"a": MAX_INTEGER, "b": -MAX_INTEGER})
-    check_document(nested(MAX_VALUE_DEPTH))
+    assert refused_at({"a": MAX_INTEGER, "b": -MAX_INTEGER}) is None
+    assert refused_at(nested(MAX_VALUE_DEPTH)) is None
 
 
 def test_one_level_more_is_refused() -> None:
