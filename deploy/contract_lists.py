@@ -18,7 +18,7 @@ from client_sdk.client import order_book
 from client_sdk.contract import device, limits, sync
 from client_sdk.contract.channel import KINDS
 from client_sdk.contract.device import DeviceMode
-from client_sdk.contract.order import CLOSED_STATUSES, STATUSES
+from client_sdk.contract.order import CLOSED_STATUSES, ENDED_EARLY, STATUSES
 from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.machine import actions, backoff, rules
@@ -40,6 +40,11 @@ _LISTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
         "CLOSED_STATUSES",
         "An order in one of these is over: contract/order.py.",
         [status for status in STATUSES if status in CLOSED_STATUSES],
+    ),
+    (
+        "ENDED_EARLY",
+        "An order in one of these was not carried out to its end: contract/order.py.",
+        [status for status in STATUSES if status in ENDED_EARLY],
     ),
     ("DEVICE_MODES", "How a device receives events: contract/device.py.", get_args(DeviceMode)),
     ("PROBLEMS", "The problems that servers answer: contract/problem.py.", TITLES),

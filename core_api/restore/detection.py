@@ -21,17 +21,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.errors import RecordError
 from server_common.kafka_records.events import OrderRecord, split_ids
-
-if TYPE_CHECKING:
-    from core_api.restore.lineage import StoredLineage
-
 
 _IDENTITY: Final = re.compile(r"([0-9]+)/([0-9]+)/([0-9]+)")
 """Cluster, timeline and database."""
@@ -89,6 +85,16 @@ class LastPublished:
 
     seq: int
     event: EventIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLineage:
+    """What the database has in the place of a published event."""
+
+    head: int
+    floor: int
+    event: EventIdentity | None
+    """The event in that place; None: there is none."""
 
 
 class _Event(Struct, frozen=True):

@@ -24,6 +24,7 @@ from core_api.kafka.topics import BrokerError
 from core_api.restore.detection import (
     LastPublished,
     Lineage,
+    StoredLineage,
     doubt_of,
     doubt_without_kafka,
     identity_sign,
@@ -35,7 +36,6 @@ from server_common.errors import SettingsError
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from core_api.restore.lineage import StoredLineage
     from core_api.restore.published_records import PublishedTail
 
 _log = get_logger()

@@ -12,14 +12,19 @@ A witness beside it tells how far the database has come, and whether commits wai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
 
 import asyncpg
 
 from core_api.errors import UnavailableError
-from core_api.restore.detection import EventIdentity, LastPublished, Lineage, Witness
+from core_api.restore.detection import (
+    EventIdentity,
+    LastPublished,
+    Lineage,
+    StoredLineage,
+    Witness,
+)
 
 PostgresConnection: TypeAlias = (
     "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -83,16 +88,6 @@ FROM unnest($1::text[], $2::bigint[]) AS q(channel, seq)
      LEFT JOIN channel_heads h ON h.channel = q.channel
      LEFT JOIN channel_log l ON l.channel = q.channel AND l.seq = q.seq
 """  # noqa: S608 (of constants only)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLineage:
-    """What the database has in the place of a published event."""
-
-    head: int
-    floor: int
-    event: EventIdentity | None
-    """The event in that place; None: there is none."""
 
 
 async def start_epoch(

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from core_api.ids import next_epoch
 from core_api.postgres.pool import Primary, any_error_mapped
-from core_api.restore.detection import LastPublished, Lineage, newest_of, signs
+from core_api.restore.detection import LastPublished, Lineage, StoredLineage, newest_of, signs
 from core_api.restore.lineage import (
     PostgresConnection,
-    StoredLineage,
     adopt,
     leave_witness,
     read_lineage,

@@ -8,30 +8,71 @@ place at the transport.
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import structlog
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from client_sdk.contract.socket import STREAM_PATH
-from event_server.push.requests import Asked
-from event_server.push.stream_requests import Block
+from event_server.push.requests import Asked, Requests
+from event_server.push.response_heads import ResponseHeads
+from event_server.push.stream_requests import Block, StreamRequests
 from event_server.push.subscriber import BeingWritten, EdgeStream
+from event_server.streams.registry import Streams
 from event_server.streams.request_rules import parse_request
-
-if TYPE_CHECKING:
-    from event_server.push.protocol import Edge, EdgeConnection
+from server_common.http.read_timeout import ReadTimeout, TimedConnection
 
 log = structlog.get_logger()
+
+
+class Successor(Requests):
+    """A connection that can do everything, and takes a `DirectStream`'s place."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def fail(self, error: Exception, asked: Asked) -> None:
+        """Answer a request that is refused, or that we cannot answer."""
+
+    @abstractmethod
+    def too_slow(self, stream: BeingWritten) -> None:
+        """End a stream: its client reads too slowly."""
+
+    @abstractmethod
+    def finish(self, stream: BeingWritten) -> None:
+        """Finish the response: its last byte has left."""
+
+
+class Answering(Protocol):
+    """What a `DirectStream` needs of the `Edge` that it belongs to."""
+
+    streams: Streams
+    heads: ResponseHeads
+    buffer_bytes: int
+    monotonic: Callable[[], float]
+    read_timeout: ReadTimeout
+    stream_requests: StreamRequests
+
+    def connection(
+        self,
+        serving: Serving,
+        transport: asyncio.Transport,
+        timed: TimedConnection,
+        stream: BeingWritten | None,
+    ) -> Successor:
+        """What takes over from a `DirectStream`."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
 class Serving:
     """What all connections of one server have in common."""
 
-    edge: Edge
+    edge: Answering
     """What answers."""
     config: Config
     server_state: ServerState
@@ -148,7 +189,7 @@ class DirectStream(EdgeStream, asyncio.Protocol):
             log.exception("request_failed", path=STREAM_PATH)
             self.transport.abort()
 
-    def _give_way(self) -> EdgeConnection:
+    def _give_way(self) -> Successor:
         """Let a connection that can do everything take this one's place."""
         serving = self._serving
         stream = self if self._is_open else None

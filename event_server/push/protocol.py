@@ -20,8 +20,8 @@ from client_sdk.contract.problem import Problem, problem
 from event_server.errors import StreamRefusedError
 from event_server.metrics import EventMetrics
 from event_server.problems import of_refusal
-from event_server.push.direct_stream import DirectStream, Serving
-from event_server.push.requests import Asked, Requests
+from event_server.push.direct_stream import DirectStream, Serving, Successor
+from event_server.push.requests import Asked
 from event_server.push.response_heads import ResponseHeads
 from event_server.push.socket import EdgeSocket
 from event_server.push.stream_requests import StreamRequests
@@ -106,7 +106,7 @@ class Edge:
         return EdgeConnection(self, serving, transport, timed, stream)
 
 
-class EdgeConnection(Requests):
+class EdgeConnection(Successor):
     """One connection, which serves one stream or application request after the other.
 
     Args:

@@ -10,22 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from server_common.errors import SettingsError
+from server_common.kafka.client_credentials import ClientCredentials
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 SENT_AS_THEY_ARE: Final = frozenset({"PLAIN", "OAUTHBEARER"})
 """Mechanisms that show the broker, and whoever listens, what the account is proven by."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCredentials:
-    """Where tokens come from."""
-
-    token_url: str
-    client_id: str
-    client_secret: str = field(repr=False)
-    scope: str = ""
-    ca_file: str = ""
-    """File of the authorities (PEM) that sign the certificate there; empty: the usual ones."""
 
 
 @dataclass(frozen=True, slots=True)

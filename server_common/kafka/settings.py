@@ -9,10 +9,10 @@ from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server_common.errors import SettingsError
+from server_common.kafka.client_credentials import ClientCredentials
 from server_common.kafka.connection import (
     SENT_AS_THEY_ARE,
     Account,
-    ClientCredentials,
     KafkaCluster,
     Mechanism,
     Tls,

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaConnectionError
 from msgspec import Struct
 
 from client_sdk.contract.json_decoding import decode
-from server_common.kafka.connection import ClientCredentials
+from server_common.kafka.client_credentials import ClientCredentials
 
 _ANSWER_WITHIN_S: Final = 5.0
 _MOST_BYTES: Final = 64 * 1024

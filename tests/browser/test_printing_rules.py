@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
-import core_api.pages
 from core_api.printing.definitions import PRINTING_DEFINITION
 from core_api.printing.routing import MOST_COPIES, MOST_PRINTERS, PRINTED_STATUSES, Printer
+from tests.browser.node_module import node_module
 
 Run = Callable[[str], Any]
-RULES: Final = (
-    Path(core_api.pages.__file__).parent / "static" / "terminal" / "printing" / "rules.js"
-)
-
-
-# One Node for all: to start it takes longer than all that is asked.
-_ANSWERS: Final = f"""
-import * as rules from {json.dumps(RULES.as_uri())};
-import {{ createInterface }} from "node:readline";
-for await (const line of createInterface({{ input: process.stdin }})) {{
-  const asked = new Function("rules", `return ${{line}}`);
-  console.log(JSON.stringify(asked(rules)));
-}}
-"""
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[subprocess.Popen[str]]:
-    command = ["node", "--input-type=module", "-e", _ANSWERS]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-    )
-    with process:
-        yield process
-        process.kill()
-
-
-@pytest.fixture
-def run(node: subprocess.Popen[str]) -> Run:
-    """Asks what an expression gives, with the rules as `rules`."""
-
-    def ask(expression: str) -> Any:
-        assert node.stdin is not None
-        assert node.stdout is not None
-        node.stdin.write(expression + "\n")
-        node.stdin.flush()
-        return json.loads(node.stdout.readline())
-
-    return ask
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Asks what an expression gives, with the rules as `module`."""
+    with node_module("terminal/printing/rules.js", tmp_path_factory.mktemp("rules")) as module:
+        yield module.evaluate
 
 
 def a_ticket(key: str = "print.o1-1-1", **more: Any) -> dict[str, Any]:
@@ -62,18 +28,18 @@ def a_ticket(key: str = "print.o1-1-1", **more: Any) -> dict[str, Any]:
 
 
 def tickets(run: Run, *documents: dict[str, Any]) -> list[str]:
-    return [one["id"] for one in run(f"rules.ticketsIn({json.dumps(documents)})")]
+    return [one["id"] for one in run(f"module.ticketsIn({json.dumps(documents)})")]
 
 
 def needs_care(run: Run, **more: Any) -> bool:
     one = {"id": "k", "state": "online", "troubles": [], "tickets": []} | more
-    return bool(run(f"rules.needsCare({json.dumps(one)})"))
+    return bool(run(f"module.needsCare({json.dumps(one)})"))
 
 
 def test_the_terminal_offers_what_core_takes(run: Run) -> None:
     said = run(
-        "[rules.PRINTED_STATUSES, rules.MOST_COPIES, rules.MOST_PRINTERS,"
-        " rules.printersIn({ printers: { k: { statuses: ['ready'] } } })[0][1]]"
+        "[module.PRINTED_STATUSES, module.MOST_COPIES, module.MOST_PRINTERS,"
+        " module.printersIn({ printers: { k: { statuses: ['ready'] } } })[0][1]]"
     )
     usual = Printer(["ready"])
     settings = {
@@ -86,7 +52,7 @@ def test_the_terminal_offers_what_core_takes(run: Run) -> None:
 def test_all_widths_that_are_offered_fit_the_definition(run: Run) -> None:
     printers = PRINTING_DEFINITION.schema["properties"]["printers"]
     columns = printers["additionalProperties"]["properties"]["columns"]
-    for offered in run("rules.COLUMNS"):
+    for offered in run("module.COLUMNS"):
         assert columns["minimum"] <= offered <= columns["maximum"]
 
 
@@ -134,7 +100,7 @@ def test_a_printer_needs_care_when_paper_may_not_come_out(
 
 
 def test_dishes_are_typed_one_a_line_and_stand_once(run: Run) -> None:
-    assert run(r"rules.dishesOf(' Beer\n\nCola \nBeer')") == ["Beer", "Cola"]
+    assert run(r"module.dishesOf(' Beer\n\nCola \nBeer')") == ["Beer", "Cola"]
 
 
 def test_a_printer_that_was_never_heard_of_and_has_tickets_needs_care(run: Run) -> None:

@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Page
 
 import core_api.pages
-from client_sdk.contract.order import OrderStatus
+from client_sdk.contract.order import STATUSES, OrderStatus
 from core_api.orders.lifecycle import BACK
 from tests.browser.module_page import MODULE, chromium, served
 
@@ -29,11 +29,12 @@ RULES: Final = """
     const { Alarm } = await load("alarm/rules");
     const { Bumped } = await load("kitchen/bumped");
     const { allDay, matches } = await load("kitchen/totals");
-    const { idOf, sameName } = await load("kitchen/names");
+    const { idOf } = await load("kitchen/names");
+    const { sameName } = await import("/static/shared/names.js");
     const { Station } = await load("kitchen/station");
     const { urgency } = await load("board/steps");
     const { StoreLog } = await load("history/log");
-    const { behind } = await import("/static/shared/statuses.js");
+    const { behind, isToBeMade, isUnderWay } = await import("/static/shared/statuses.js");
     const { certainMode } = await import("/static/shared/lamp.js");
     const { Ledger } = await import("/static/shared/ledger.js");
     const { Actions } = await import("/static/shared/actions.js");
@@ -656,3 +657,15 @@ async def test_what_was_pressed_more_than_a_day_ago_is_told_and_not_sent(page: P
         "refused": [["old", "too-late"]],
         "kept": ["new", "before"],
     }
+
+
+async def test_what_is_to_be_made_and_what_the_kitchen_has_begun(page: Page) -> None:
+    statuses = [*STATUSES, "of-a-newer-core"]
+    told = await run(
+        page,
+        f"""
+        const kept = (test) => {json.dumps(statuses)}.filter((status) => test({{ status }}));
+        return [kept(isToBeMade), kept(isUnderWay)];
+        """,
+    )
+    assert told == [["placed", "accepted", "preparing"], ["accepted", "preparing", "ready"]]

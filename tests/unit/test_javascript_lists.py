@@ -69,6 +69,14 @@ def test_a_status_stands_in_a_column_and_a_closed_one_in_the_last(status: str) -
     assert status not in CLOSED_STATUSES or found[1] == "done"
 
 
+def test_no_other_script_of_the_pages_lists_statuses() -> None:
+    for path in PAGES.rglob("*.js"):
+        if path != PAGES / "shared/statuses.js":
+            for listed in re.findall(r"\[[^\[\]]*\]", path.read_text()):
+                named = {status for status in STATUSES if f'"{status}"' in listed}
+                assert len(named) < 2, f"{path}: {listed}"
+
+
 @pytest.mark.parametrize(
     "name",
     [f"mode_{mode}" for mode in get_args(DeviceMode)]

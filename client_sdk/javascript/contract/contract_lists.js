@@ -12,6 +12,11 @@ export const CLOSED_STATUSES = Object.freeze([
   "rejected", "paid", "cancelled",
 ]);
 
+/** An order in one of these was not carried out to its end: contract/order.py. */
+export const ENDED_EARLY = Object.freeze([
+  "rejected", "cancelled",
+]);
+
 /** How a device receives events: contract/device.py. */
 export const DEVICE_MODES = Object.freeze([
   "live", "polling", "starting", "offline",

@@ -21,10 +21,10 @@ from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.rights import Names, rights_of
 from core_api.kafka.topics import BrokerError, events_topic
 from deploy.kafka.server import KafkaServer
+from server_common.kafka.client_credentials import ClientCredentials
 from server_common.kafka.clients import start_client
 from server_common.kafka.connection import (
     Account,
-    ClientCredentials,
     KafkaCluster,
     Mechanism,
     Tls,

@@ -10,9 +10,8 @@ from structlog.testing import capture_logs
 
 from core_api.errors import UnavailableError
 from core_api.kafka.topics import BrokerError
-from core_api.restore.detection import LastPublished, Lineage, Witness
+from core_api.restore.detection import LastPublished, Lineage, StoredLineage, Witness
 from core_api.restore.guard import LifetimeGuard, SharedTopicError
-from core_api.restore.lineage import StoredLineage
 from core_api.restore.published_records import PublishedTail
 from server_common.kafka_records.events import OrderRecord
 

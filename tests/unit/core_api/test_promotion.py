@@ -11,11 +11,11 @@ from core_api.restore.detection import (
     EventIdentity,
     LastPublished,
     Lineage,
+    StoredLineage,
     Witness,
     doubt_of,
     signs,
 )
-from core_api.restore.lineage import StoredLineage
 
 AT = 1_800_000_000.0
 WITNESS = Witness(AT, AT + 5, is_replicated=True)

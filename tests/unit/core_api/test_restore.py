@@ -6,8 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core_api.restore.detection import EventIdentity, LastPublished, Lineage, newest_of, signs
-from core_api.restore.lineage import StoredLineage
+from core_api.restore.detection import (
+    EventIdentity,
+    LastPublished,
+    Lineage,
+    StoredLineage,
+    newest_of,
+    signs,
+)
 from server_common.kafka_records.events import OrderRecord
 
 HERE = Lineage("E2", "7/1/5", "7/1/5")

@@ -1,7 +1,8 @@
 // What the pages know of each status: what they say of it, and what its owner can do in it.
 //
-// The only place where the pages name them one by one. Texts are [Korean, English]. A status that
-// only a newer Core knows is missing here: it is shown as it was sent, and nothing can be done in it.
+// The only place where the pages list statuses by hand; elsewhere a rule names the one that it is about.
+// Texts are [Korean, English]. A status that only a newer Core knows is missing here: it is shown as it
+// was sent, and nothing can be done in it.
 
 import { isOpen } from "../yabam/contract/contract.js";
 import { addTexts, hasText, t } from "./language.js";
@@ -12,7 +13,8 @@ import { addTexts, hasText, t } from "./language.js";
  *   line    what the guest reads
  *   button  what the button says that leads to it; none: no button does
  *   next    where its owner can take it, the most likely first
- *   column  where it stands on the terminal
+ *   column  where it stands on the terminal: in "new" and "progress" it is still to be made, in "progress"
+ *           and "ready" the kitchen has begun and the guest has not got it yet
  *   tone    its colour in shared/base.css; none: a quiet one
  *   stage   how many of the guest's five marks are filled; none: they are not shown
  *   reason  whether the owner is asked why
@@ -118,6 +120,12 @@ export const statusText = (status) => (hasText(`status_${status}`) ? t(`status_$
 /** Its column; in an unknown status the order is in progress for as long as it is open. */
 export const columnOf = (order) =>
   known(order.status).column ?? (isOpen(order) ? "progress" : "done");
+
+/** Whether the kitchen is still to make it; of an unknown status nobody knows. */
+export const isToBeMade = ({ status }) => ["new", "progress"].includes(known(status).column);
+
+/** Whether the kitchen has begun with it, and has not brought it yet; of an unknown status nobody knows. */
+export const isUnderWay = ({ status }) => ["progress", "ready"].includes(known(status).column);
 
 /** The statuses to which the owner can take it, the most likely first. */
 export const stepsOf = ({ status }) => known(status).next ?? [];

@@ -1,13 +1,12 @@
 // What the store says to all its tables, and what a guest who waits is told. Pure.
 
+import { sameName } from "../shared/names.js";
+import { isToBeMade } from "../shared/statuses.js";
+
 /** When a guest is told that it takes long, where the store has set no waiting time. */
 const DEFAULT_MINUTES = 10;
 /** For so long the kitchen may be said to confirm in a moment. */
 const MOMENT_MINUTES = 2;
-const OPEN = ["placed", "accepted", "preparing"];
-
-/** The form in which two writings of one dish's name are equal, as Core compares them. */
-const sameName = (name) => name.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean).join(" ");
 
 /**
  * What holds now: {isSoldOut(id, names), isTaking, reason, minutes}.
@@ -34,7 +33,7 @@ export function shopOf({ soldOut, takingOrders, waitingTime }) {
  * @param minutes how long the store says that it takes; null: it does not say
  */
 export function waitOf({ status, created_at: createdAt }, now, minutes) {
-  if (!OPEN.includes(status)) return null;
+  if (!isToBeMade({ status })) return null;
   const waited = Math.max(0, Math.floor((now - Date.parse(createdAt)) / 60_000));
   const limit = minutes ?? DEFAULT_MINUTES;
   if (waited >= limit && waited >= 1) return { text: "waitLong", minutes: waited };

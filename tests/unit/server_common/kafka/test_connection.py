@@ -13,7 +13,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from server_common.errors import SettingsError
-from server_common.kafka.connection import ClientCredentials, KafkaCluster, client_arguments
+from server_common.kafka.client_credentials import ClientCredentials
+from server_common.kafka.connection import KafkaCluster, client_arguments
 from server_common.kafka.settings import KafkaAccessSettings
 from server_common.kafka.token_provider import FetchedTokens
 from server_common.settings.loader import load

@@ -3,6 +3,8 @@
 // Core has the same functions (core_api/documents/table_documents.py) and the last word; these show at once what
 // it will probably say. A line's id is {phone}.{dish}.{n}, so no two phones ever make the same one.
 
+import { ENDED_EARLY } from "../../yabam/contract/contract_lists.js";
+
 const EMPTY = { lines: {} };
 const MOST_QUANTITY = 999;
 /** Who stands for lines without a name. */
@@ -114,7 +116,7 @@ function nameOfShare(key) {
  * @param shares by order, as sharesOf gives them
  */
 export function billOf(orders, shares = {}) {
-  const charged = orders.filter(({ status }) => !["rejected", "cancelled"].includes(status));
+  const charged = orders.filter(({ status }) => !ENDED_EARLY.includes(status));
   const sum = (all) => all.reduce((total, order) => total + order.total, 0);
   const open = charged.filter(({ status }) => status !== "paid");
   const people = new Map();

@@ -3,7 +3,7 @@
 import { el, setText } from "../../shared/dom.js";
 import { itemsLine, money, orderNumber } from "../../shared/format.js";
 import { t } from "../../shared/language.js";
-import { behind, markWith, statusText, stepsOf, toneOf, wantsReason } from "../../shared/statuses.js";
+import { behind, isToBeMade, isUnderWay, markWith, statusText, stepsOf, toneOf, wantsReason } from "../../shared/statuses.js";
 import { foldedItems, isLong } from "./folding.js";
 import { urgency } from "./steps.js";
 
@@ -188,7 +188,7 @@ export class Card {
     const name = el("span", { class: "item-name", dir: "auto" }, shown.name,
       shown.note ? el("em", { dir: "auto" }, shown.note) : null);
     const old = kind === "changed" ? el("s", { class: "was", dir: "auto" }, lineText(was)) : null;
-    const canBump = line >= 0 && order.open !== false && ["accepted", "preparing"].includes(order.status);
+    const canBump = line >= 0 && order.open !== false && isToBeMade(order) && isUnderWay(order);
     return el(
       "li",
       { "data-line": kind, class: isDone ? "bumped" : this.#station.makes(shown) ? null : "elsewhere" },

@@ -3,7 +3,7 @@
 // An order that is being made and changes, or is cancelled, is marked until somebody says that they
 // have seen it. What was seen is kept per order: its lines, its note and its status.
 
-const STARTED = new Set(["accepted", "preparing", "ready"]);
+import { isUnderWay } from "../../shared/statuses.js";
 
 /**
  * The lines of an order beside those of before: [{kind, item, was}], kind is same, changed, added or
@@ -77,25 +77,25 @@ export class Seen {
    */
   of(order) {
     const seen = this.#orders.get(order.id);
-    if (seen === undefined || !STARTED.has(seen.status)) return null;
+    if (seen === undefined || !isUnderWay(seen)) return null;
     const lines = linesOf(seen.items, order.items);
     const note = seen.note === order.note ? null : { was: seen.note, now: order.note };
     if (order.status === "cancelled") return { kind: "cancelled", lines, note, status: seen.status };
     const isSame = note === null && lines.every(({ kind }) => kind === "same");
-    return isSame || !STARTED.has(order.status) ? null : { kind: "changed", lines, note, status: order.status };
+    return isSame || !isUnderWay(order) ? null : { kind: "changed", lines, note, status: order.status };
   }
 
   #look(order, isSeen) {
     const seen = this.#orders.get(order.id);
     if (seen === undefined || isSeen || this.of(order) === null) {
       this.#keep(order);
-    } else if (STARTED.has(order.status) && order.status !== seen.status) {
+    } else if (isUnderWay(order) && order.status !== seen.status) {
       this.#orders.set(order.id, { ...seen, status: order.status, started: order.status });
     }
   }
 
   #keep(order) {
-    const started = STARTED.has(order.status) ? order.status : this.startedOf(order.id);
+    const started = isUnderWay(order) ? order.status : this.startedOf(order.id);
     this.#orders.set(order.id, { ...contentOf(order), started });
   }
 }

@@ -1,6 +1,6 @@
 // The menu that the page has: which dishes there are, and in which section each stands.
 
-import { sameName } from "./names.js";
+import { sameName } from "../../shared/names.js";
 
 const MENU = "/static/table/menu.json";
 

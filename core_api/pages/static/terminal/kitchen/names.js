@@ -1,7 +1,6 @@
-// When two names mean the same dish, and under which id it is sold out. Pure.
+// Under which id a dish is sold out. Pure.
 
-/** The form in which two writings of one dish's name are equal, as Core compares them. */
-export const sameName = (name) => name.normalize("NFKC").toLowerCase().trim().split(/\s+/).join(" ");
+import { sameName } from "../../shared/names.js";
 
 /** An id for a dish that no menu names: the same wherever it is made from the same name. */
 export function idOf(name) {

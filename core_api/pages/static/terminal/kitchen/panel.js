@@ -2,13 +2,13 @@
 
 import { byId, el, setText } from "../../shared/dom.js";
 import { language, t } from "../../shared/language.js";
+import { sameName } from "../../shared/names.js";
 import { ofBrowser } from "../../shared/storage.js";
 import { VOLUMES } from "../alarm/bell.js";
 import { KINDS } from "../alarm/rules.js";
 import { WAITS } from "../board/steps.js";
 import { toggleFullScreen } from "../screen.js";
 import { loadMenu } from "./menu.js";
-import { sameName } from "./names.js";
 import { PairingPart } from "./pairing.js";
 import { PhonePart } from "./phone.js";
 import { Station } from "./station.js";

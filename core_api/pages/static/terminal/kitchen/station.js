@@ -2,7 +2,7 @@
 //
 // What no menu knows is shown on every screen, for no order may be on none.
 
-import { sameName } from "./names.js";
+import { sameName } from "../../shared/names.js";
 
 /** A choice of sections of the menu. */
 export class Station {

@@ -1,9 +1,8 @@
 // What all open orders come to, and which of them somebody looks for. Pure.
 
 import { orderNumber } from "../../shared/format.js";
-import { sameName } from "./names.js";
-
-const TO_MAKE = new Set(["placed", "accepted", "preparing"]);
+import { sameName } from "../../shared/names.js";
+import { isToBeMade } from "../../shared/statuses.js";
 
 /**
  * How many of each dish are still to be made: [{name, count}], most first.
@@ -14,7 +13,7 @@ const TO_MAKE = new Set(["placed", "accepted", "preparing"]);
 export function allDay(orders, bumpedOf, makes = () => true) {
   const found = new Map();
   for (const order of orders) {
-    if (!TO_MAKE.has(order.status)) continue;
+    if (!isToBeMade(order)) continue;
     const done = bumpedOf(order);
     order.items.forEach((item, line) => {
       if (done.has(line) || !makes(item)) return;

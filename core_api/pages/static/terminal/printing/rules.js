@@ -1,7 +1,9 @@
 // What the documents of printing and of printers say, as the terminal shows it. Pure.
 
-/** A printer prints an order at one of these. */
-export const PRINTED_STATUSES = ["placed", "accepted", "preparing", "ready", "served", "paid"];
+import { ENDED_EARLY, STATUSES } from "../../yabam/contract/contract_lists.js";
+
+/** A printer prints an order at one of these; that an order ends otherwise is printed by itself. */
+export const PRINTED_STATUSES = STATUSES.filter((status) => !ENDED_EARLY.includes(status));
 export const MOST_COPIES = 5;
 export const MOST_PRINTERS = 20;
 export const COLUMNS = [32, 42, 48];
