@@ -135,9 +135,9 @@ FULL_MAPPED: Final = Protection(
     "a full disk is not taken for an absent database",
     (
         Patch(
-            "core_api/postgres/pool.py",
-            '    "53": "it has no room left",',
-            '    "none": "it has no room left",',
+            "core_api/postgres/errors.py",
+            '    "53": (Meaning.ABSENT, "it has no room left"),',
+            '    "none": (Meaning.ABSENT, "it has no room left"),',
         ),
     ),
 )
