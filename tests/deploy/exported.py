@@ -32,6 +32,8 @@ from tests.secure_kafka import make_certificates
 
 ROOT = Path(__file__).parents[2]
 _KEY = "k" * 32
+_TASK = "task"
+"""Processes name their tasks as they start them; before, there is no series to see the label of."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,14 @@ def _core() -> list[Metric]:
 
 def _webhooks() -> list[Metric]:
     registry = CollectorRegistry()
-    WebhookMetrics(registry)
+    WebhookMetrics(registry).restarts.labels(_TASK)
     PushMetrics(registry)
     return list(registry.collect())
 
 
 def _relay() -> list[Metric]:
     registry = CollectorRegistry()
-    RelayMetrics(registry)
+    RelayMetrics(registry).restarts.labels(_TASK)
     AlarmMetrics(registry)
     CommandAlarmMetrics(registry)
     return list(registry.collect())
@@ -105,7 +107,7 @@ def _relay() -> list[Metric]:
 
 def _ingest() -> list[Metric]:
     registry = CollectorRegistry()
-    IngestMetrics(registry)
+    IngestMetrics(registry).restarts.labels(_TASK)
     DeviceMetrics(registry)
     return list(registry.collect())
 
@@ -130,13 +132,13 @@ def _events() -> list[Metric]:
 
 def _gateway() -> list[Metric]:
     registry = CollectorRegistry()
-    GatewayMetrics(registry)
+    GatewayMetrics(registry).restarts.labels(_TASK)
     return list(registry.collect())
 
 
 def _admin() -> list[Metric]:
     registry = CollectorRegistry()
-    AdminMetrics(registry)
+    AdminMetrics(registry).restarts.labels(_TASK)
     return list(registry.collect())
 
 

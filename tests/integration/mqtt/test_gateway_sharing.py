@@ -77,9 +77,14 @@ async def test_a_commit_while_partitions_are_shared_out_has_nobody_share_them_ou
             slow.may_give_up.set()
             with pytest.raises(OwnershipLostError):
                 await committing
-            await until(lambda: third.shares, 60)
             members = (first, slow, third)
-            await until(lambda: len({tp for one in members for tp in one.mine}) == 4, 60)
+            # What the first two had before was all there is: each must have got its new part.
+            before_third = (*shares, 0)
+            await until(
+                lambda: all(one.shares > n for one, n in zip(members, before_third, strict=True)),
+                60,
+            )
+            assert len({tp for one in members for tp in one.mine}) == 4
             for one in members:
                 await one.commit()
             assert (first.shares, slow.shares) == (shares[0] + 1, shares[1] + 1)
