@@ -63,7 +63,7 @@ async def run_ingest(
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
-    receipts: Callable[[], Awaitable[None]] | None = None,
+    receipts: Callable[[CollectorRegistry], Callable[[], Awaitable[None]]] | None = None,
     hint: Callable[[], Awaitable[None]] | None = None,
     group: str = GROUP,
     tls: tuple[str, str] | None = None,
@@ -81,7 +81,8 @@ async def run_ingest(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
-        receipts: stores what devices have received, for ever.
+        receipts: makes the task that stores what devices have received, for ever; its numbers go to
+            the registry that it is given.
         hint: sends hints to the relays, for ever.
         group: the consumer group.
         tls: files of the certificate chain and of its key for the listener; None: no TLS.
@@ -122,7 +123,7 @@ async def run_ingest(
             for name, work in of_devices.tasks.items():
                 tasks.start(name, work, essential=False)
             if receipts is not None:
-                tasks.start("receipts", receipts, essential=False)
+                tasks.start("receipts", receipts(registry), essential=False)
             if hint is not None:
                 tasks.start("hints", hint, essential=False)
             await stop.wait()

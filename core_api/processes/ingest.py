@@ -11,10 +11,11 @@ from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.orders.service import OrderService
 from core_api.postgres.commit_hints import Hints
-from core_api.postgres.pool import check_database
+from core_api.postgres.pool import Pool, check_database
 from core_api.processes.starting import Place, start
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.from_kafka import ReceiptReader
+from core_api.receipts.metrics import ReceiptMetrics
 from core_api.receipts.statements import list_devices, store_sightings
 from core_api.settings import IngestSettings
 from core_api.store_rules.rules import is_obeyed
@@ -85,17 +86,24 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             listener=listener,
             tls=settings.certificate,
             stop=stop_signal(),
-            receipts=ReceiptReader(
-                settings.cluster,
-                [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
-                DeviceLog(
-                    lambda batch: store_sightings(pool, batch),
-                    lambda store_id: list_devices(pool, store_id, MOST_DEVICES),
-                ),
-            ).run,
+            receipts=lambda registry: receipt_reader(settings, pool, ReceiptMetrics(registry)).run,
             hint=hints.send,
         )
     finally:
         pool.terminate()
         writing.terminate()
         log.info("ingest_stopped")
+
+
+def receipt_reader(settings: IngestSettings, pool: Pool, metrics: ReceiptMetrics) -> ReceiptReader:
+    """Stores the receipts that event servers gathered, and counts what it leaves out."""
+    return ReceiptReader(
+        settings.cluster,
+        [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
+        DeviceLog(
+            lambda batch: store_sightings(pool, batch),
+            lambda store_id: list_devices(pool, store_id, MOST_DEVICES),
+            metrics.dropped.labels("refused").inc,
+        ),
+        metrics.dropped.labels("unreadable").inc,
+    )
