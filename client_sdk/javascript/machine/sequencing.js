@@ -2,9 +2,20 @@
 
 import { carriesDocuments, channelOf } from "../contract/contract.js";
 
-export const APPLY = "apply";
-export const DUPLICATE = "duplicate";
-export const GAP = "gap";
+/**
+ * @typedef {object} Reset a channel's state is replaced: forget its orders or documents, take these
+ * @property {"reset"} type
+ * @property {string} channel
+ * @property {import("../contract/contract_lists.js").ResetReason | "digest"} reason
+ * @property {number} head
+ * @property {any[]} [orders]
+ * @property {any[]} [documents]
+ */
+
+/** @typedef {any} Change an event, or a Reset */
+
+/** What is to be done with an event. */
+export const Verdict = Object.freeze({ APPLY: "apply", DUPLICATE: "duplicate", GAP: "gap" });
 
 /** What has been taken in, per channel; null where a channel starts anew. */
 export class Positions {
@@ -36,11 +47,11 @@ export class Positions {
   take(event) {
     const channel = channelOf(event);
     const position = this.get(channel);
-    if (position === null) return GAP;
-    if (event.seq <= position) return DUPLICATE;
-    if (event.seq !== position + 1) return GAP;
+    if (position === null) return Verdict.GAP;
+    if (event.seq <= position) return Verdict.DUPLICATE;
+    if (event.seq !== position + 1) return Verdict.GAP;
     this.#positions.set(channel, event.seq);
-    return APPLY;
+    return Verdict.APPLY;
   }
 
   /** Starts the channel anew at `seq`, or (null) from nothing. */
@@ -57,7 +68,9 @@ export class Positions {
  */
 export function changesOf(positions, answer) {
   const changes = [];
-  const { channel, reset, snapshot } = answer;
+  const { channel, snapshot } = answer;
+  /** @type {import("../contract/contract_lists.js").ResetReason | null | undefined} */
+  const reset = answer.reset;
   const position = positions.get(channel);
   if (reset && snapshot) {
     // The stream may have brought what lies behind a snapshot while the answer was under way.
@@ -71,9 +84,9 @@ export function changesOf(positions, answer) {
     return [changes, false];
   }
   for (const event of answer.events) {
-    const verdict = channelOf(event) === channel ? positions.take(event) : GAP;
-    if (verdict === GAP) return [changes, false];
-    if (verdict === APPLY) changes.push(event);
+    const verdict = channelOf(event) === channel ? positions.take(event) : Verdict.GAP;
+    if (verdict === Verdict.GAP) return [changes, false];
+    if (verdict === Verdict.APPLY) changes.push(event);
   }
   const reached = positions.get(channel);
   return [changes, Boolean(answer.has_more) || (reached !== null && reached >= answer.head)];
