@@ -174,10 +174,12 @@ def render() -> str:
         parts.append(f"/** {comment} */\nexport const {name} = Object.freeze([\n{told},\n]);\n")
     kinds = "".join(_kinds())
     parts.append(f"/** {_KINDS_COMMENT} */\nexport const KINDS = Object.freeze({{\n{kinds}}});\n")
-    parts += [
-        f"/** @typedef {{{' | '.join(map(json.dumps, words))}}} {name} {place} */\n"
-        for name, place, words in _TYPES
-    ]
+    parts.append(
+        "".join(
+            f"/** @typedef {{{' | '.join(map(json.dumps, words))}}} {name} {place} */\n"
+            for name, place, words in _TYPES
+        )
+    )
     # Beside the others, as here a text is counted in letters.
     longest = ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES)
     parts += [

@@ -7,10 +7,10 @@ import { OrderBook } from "./client/order_book.js";
 import { ContractError, carriesDocuments, checkOrder, parseChannel } from "./contract/contract.js";
 import { DEVICE_MODES } from "./contract/contract_lists.js";
 import { Machine } from "./machine/machine.js";
+import { goesOn } from "./machine/sequencing.js";
 import { modeOf } from "./machine/status.js";
 import { ReceiptSender } from "./client/receipts.js";
 import { MOST_CHANNELS } from "./transport.js";
-
 /** @import { Command, Input } from "./machine/messages.js" */
 
 const FORMAT = 1;
@@ -81,11 +81,7 @@ export class Client {
     return this.#mode;
   }
 
-  /**
-   * How many channels begin anew because their orders had another digest.
-   *
-   * @returns {number}
-   */
+  /** How many channels begin anew because their orders had another digest. */
   get diverged() {
     return this.#machine.diverged;
   }
@@ -107,8 +103,8 @@ export class Client {
    * @returns {import("./types.js").Status}
    */
   get status() {
-    const { state, lastFailure, counters } = this.#machine;
-    const { certainAt } = this.#machine.freshness;
+    const { state, lastFailure, counters, freshness } = this.#machine;
+    const { certainAt } = freshness;
     const ago = certainAt === null ? null : (this.#clock() - certainAt) * 1000;
     return {
       mode: this.#mode,
@@ -288,11 +284,8 @@ export class Client {
   }
 
   #booked({ change, epoch }) {
-    const { reason } = /** @type {import("./machine/sequencing.js").Reset} */ (change);
     const changes = this.#take(change);
-    // After a restore each channel begins anew because of the epoch; the first one tells of it.
-    const isOfThisLog = this.#log === null ? reason !== "epoch" : this.#log === epoch;
-    const sameLog = isOfThisLog && reason !== "ahead";
+    const sameLog = goesOn(change, this.#log, epoch);
     this.#log = epoch;
     this.#documents?.booked(changes, epoch, change.type === "reset" ? { channel: change.channel, sameLog } : null);
     return changes;

@@ -53,23 +53,14 @@ export const KINDS = Object.freeze({
 });
 
 /** @typedef {"idle" | "syncing" | "connecting" | "live" | "polling" | "closed" | "failed"} State machine/messages.py */
-
 /** @typedef {"unreachable" | "busy" | "unauthorized" | "token" | "ticket" | "refused" | "malformed" | "consumer"} FailureKind machine/messages.py */
-
 /** @typedef {"starting" | "live" | "polling" | "offline" | "closed" | "failed"} Mode machine/status.py */
-
 /** @typedef {"sse" | "websocket"} Via machine/transport_choice.py */
-
 /** @typedef {"hello" | "heartbeat" | "sync-required" | "bye"} StreamEventName contract/stream.py */
-
 /** @typedef {"timeout" | "drain" | "degraded" | "slow" | "expired"} ByeReason contract/stream.py */
-
 /** @typedef {"first_sync" | "retention" | "epoch" | "ahead"} ResetReason contract/sync.py */
-
 /** @typedef {"applied" | "settled" | "put-aside" | "refused"} Outcome contract/state/edit.py */
-
 /** @typedef {"place" | "transition" | "change"} CommandKind state/orders/commands.py */
-
 /** @typedef {"added" | "updated" | "removed"} ChangeKind client/order_book.py */
 
 /** The most orders that are said to be shown at once: contract/device.py. */

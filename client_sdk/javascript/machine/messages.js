@@ -5,7 +5,6 @@
 /** @import { FailureKind, Via } from "../contract/contract_lists.js" */
 
 /** @typedef {{kind: FailureKind, detail: string, retryAfter: number | null}} Failure */
-
 /**
  * Why a sync or a stream did not work; `retryAfter` in seconds, or null.
  *
@@ -35,12 +34,10 @@ export const failure = (kind, detail, retryAfter = null) => ({ kind, detail, ret
 /** @typedef {{type: "Diverged", channel: string}} Diverged */
 /** @typedef {{type: "GiveUp", cause: any}} GiveUp */
 /** @typedef {{type: "Close"}} Close */
-
 /**
  * @typedef {Start | SyncDone | SyncFailed | StreamHello | StreamEvent | StreamDocument | StreamHeartbeat
  *   | StreamSyncRequired | StreamBye | StreamEnded | Tick | Wake | Diverged | GiveUp | Close} Input
  */
-
 /** @typedef {{[K in Input["type"]]: Extract<Input, {type: K}>}} Inputs each by the name of its type */
 
 /**
@@ -58,7 +55,6 @@ export const failure = (kind, detail, retryAfter = null) => ({ kind, detail, ret
 /** @typedef {{type: "DeliverDocument", change: any, epoch: string}} DeliverDocument */
 /** @typedef {{type: "CheckDocuments", channel: string, contentDigest: string}} CheckDocuments */
 /** @typedef {{type: "Finished", cause: any}} Finished */
-
 /**
  * @typedef {StartSync | CancelSync | OpenStream | CloseStream | Deliver | CheckDigest | DeliverDocument
  *   | CheckDocuments | Finished} Command

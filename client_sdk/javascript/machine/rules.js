@@ -17,15 +17,12 @@ import {
 } from "../contract/contract_lists.js";
 import { failure } from "./messages.js";
 import { Verdict } from "./sequencing.js";
-
 /** @import { Actions } from "./actions.js" */
 /** @import { Failure, Input, Inputs } from "./messages.js" */
 /** @import { ByeReason } from "../contract/contract_lists.js" */
 
-/**
- * @template {Input["type"]} K
- * @typedef {(client: Actions, input: Inputs[K], now: number) => void} Rule what an input leads to
- */
+/** @template {Input["type"]} K @typedef {(client: Actions, input: Inputs[K], now: number) => void} Rule */
+/** @typedef {(client: Actions, why: Failure, now: number) => void} Failed */
 
 /** A sync that began less than so many seconds before a Wake is left to its end. */
 const FRESH_SYNC = 1;
@@ -233,8 +230,7 @@ const hasHello = ({ stream }, generation) => stream.isCurrent(generation) && str
  * polls down where there are too many. A transport that never worked, or that breaks again and again,
  * gets no such haste.
  *
- * @param {Actions} client
- * @param {number} now
+ * @type {(client: Actions, now: number) => number}
  */
 function streamDelay(client, now) {
   const { watermarkTimeout, healthyAfter, backoffFirst } = client.settings;
@@ -247,9 +243,7 @@ function streamDelay(client, now) {
  * Falls back to polling after several failures, or where the server is busy; else syncs. Either way the
  * stream is tried again, with back-off.
  *
- * @param {Actions} client
- * @param {Failure} why
- * @param {number} now
+ * @type {Failed}
  */
 function streamHasFailed(client, why, now) {
   client.counters.streamFailures += 1;
@@ -261,13 +255,7 @@ function streamHasFailed(client, why, now) {
   else client.goSync(now, delay);
 }
 
-/**
- * Syncs, as nothing else helps: at once the first time, with back-off when it recurs.
- *
- * @param {Actions} client
- * @param {Failure} why
- * @param {number} now
- */
+/** @type {Failed} Syncs, as nothing else helps: at once the first time, with back-off when it recurs. */
 function syncAgain(client, why, now) {
   streamHasFailed(client, why, now);
   if (client.streamBackoff.failures === 1) client.goSync(now, 0);

@@ -2,16 +2,11 @@
 
 import { carriesDocuments, channelOf } from "../contract/contract.js";
 
+/** @import { ResetReason } from "../contract/contract_lists.js" */
 /**
- * @typedef {object} Reset a channel's state is replaced: forget its orders or documents, take these
- * @property {"reset"} type
- * @property {string} channel
- * @property {import("../contract/contract_lists.js").ResetReason | "digest"} reason
- * @property {number} head
- * @property {any[]} [orders]
- * @property {any[]} [documents]
+ * @typedef {{type: "reset", channel: string, reason: ResetReason | "digest", head: number, orders?: any[],
+ *   documents?: any[]}} Reset the channel's state is replaced: forget its orders or documents, take these
  */
-
 /** @typedef {any} Change an event, or a Reset */
 
 /** What is to be done with an event. */
@@ -61,6 +56,17 @@ export class Positions {
 }
 
 /**
+ * Whether a channel that begins anew is of the log that was followed before, which has not gone back meanwhile.
+ * After a restore each channel begins anew because of the epoch; the first one tells of it.
+ *
+ * @param {Reset} reset
+ * @param {string | null} before the epoch of the change before it; null: there was none
+ * @param {string} epoch its own
+ */
+export const goesOn = ({ reason }, before, epoch) =>
+  reason !== "ahead" && (before === null ? reason !== "epoch" : before === epoch);
+
+/**
  * What a sync's answer changes in one channel: [changes, whether the answer is sound].
  *
  * The positions move along. Of an answer that leaves a gap, or ends before the head without saying
@@ -69,8 +75,7 @@ export class Positions {
 export function changesOf(positions, answer) {
   const changes = [];
   const { channel, snapshot } = answer;
-  /** @type {import("../contract/contract_lists.js").ResetReason | null | undefined} */
-  const reset = answer.reset;
+  const reset = /** @type {ResetReason | null | undefined} */ (answer.reset);
   const position = positions.get(channel);
   if (reset && snapshot) {
     // The stream may have brought what lies behind a snapshot while the answer was under way.

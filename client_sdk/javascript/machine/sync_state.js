@@ -131,10 +131,9 @@ export class SyncState {
     if (change.type !== "reset") return change;
     this.counters.resets += 1;
     this.#checked.delete(change.channel);
-    /** @type {import("./sequencing.js").Reset} */
-    const reset = change;
-    const diverged = this.#diverged.delete(reset.channel);
-    return diverged && reset.reason === "first_sync" ? { ...reset, reason: "digest" } : reset;
+    const diverged = this.#diverged.delete(change.channel);
+    const { reason } = /** @type {import("./sequencing.js").Reset} */ (change);
+    return diverged && reason === "first_sync" ? { ...change, reason: "digest" } : change;
   }
 }
 
