@@ -17,7 +17,7 @@ import pytest
 from client_sdk.contract.limits import MAX_TICKET_CHARS
 from core_api.api.batch import MAX_BATCH_BYTES
 from core_api.settings import CoreSettings
-from deploy.local.ports import LOOPBACK, free_port
+from deploy.processes.ports import LOOPBACK, free_port
 from event_server.push.requests import MAX_HEAD_BYTES
 from event_server.settings import EventSettings
 from tests.deploy.edge import CONFIGURATION, Nginx
