@@ -27,9 +27,9 @@ from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.quick_syncs import _refused
 from core_api.errors import CoreError, PartyLeftError, UnauthorizedError, UnavailableError
-from core_api.http.connection import MAX_WAITING_BYTES, HttpConnection
+from core_api.http.connection import HttpConnection
 from core_api.http.open_connections import OpenConnections
-from core_api.http.plain_requests import MOST_KNOWN, PlainRequests
+from core_api.http.plain_requests import PlainRequests
 from core_api.http.quick_answers import AnswerHeads
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
@@ -40,6 +40,7 @@ from core_api.sync.request import parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
 from server_common.http.query_string import parse_query
 from server_common.http.read_timeout import ReadTimeout
+from server_common.http.rules import MAX_KNOWN_BLOCKS, MAX_WAITING_BYTES
 from tests.unit.core_api.samples import GRANTS, everybody_stays
 from tests.unit.core_api.test_fast_path import (
     BUSY,
@@ -870,9 +871,9 @@ class TestBlocksOfHeaders:
 
     def test_are_remembered_up_to_a_number(self) -> None:
         reader = PlainRequests("/v1/sync")
-        for n in range(MOST_KNOWN + 10):
+        for n in range(MAX_KNOWN_BLOCKS + 10):
             assert reader.read(PLAIN.replace(b"Host: x", b"Host: x%d" % n)) is not None
-            assert len(reader) <= MOST_KNOWN
+            assert len(reader) <= MAX_KNOWN_BLOCKS
 
     @pytest.mark.parametrize("line", [b"Cookie: a", b"X-Forwarded-For: 10.0.0.1"])
     def test_of_one_client_are_not_remembered(self, line: bytes) -> None:
