@@ -23,7 +23,7 @@ from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.machine import actions, backoff, rules
 from client_sdk.machine.actions import POLL_AFTER_MS
-from client_sdk.machine.healing_backoff import MOST_S as MOST_HEALING_S
+from client_sdk.machine.healing_backoff import MAX_S as MAX_HEALING_S
 from client_sdk.settings import Settings
 from client_sdk.state.orders import commands
 from client_sdk.transport.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
@@ -90,7 +90,7 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
             "back-off",
         },
     ),
-    (rules, {"MOST_RECONNECT_MS": "The longest that a `bye` can keep a client away"}),
+    (rules, {"MAX_RECONNECT_MS": "The longest that a `bye` can keep a client away"}),
     (order_book, {"MAX_CLOSED": "How many closed orders a channel remembers"}),
 )
 """Those whose name is the same in both languages, by the module that has them."""
@@ -112,14 +112,14 @@ _RENAMED: Final[tuple[tuple[str, str, float], ...]] = (
         POLL_AFTER_MS[0],
     ),
     (
-        "MOST_POLL_AFTER_MS",
+        "MAX_POLL_AFTER_MS",
         "The longest wait between polls, whatever Core says: machine/actions.py.",
         POLL_AFTER_MS[1],
     ),
     (
-        "MOST_HEALING_S",
+        "MAX_HEALING_S",
         "The most seconds between healing snapshots: machine/healing_backoff.py.",
-        MOST_HEALING_S,
+        MAX_HEALING_S,
     ),
 )
 _KINDS_COMMENT: Final = (

@@ -28,7 +28,7 @@ from client_sdk.transport.http_failures import retry_after, shortened
 
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_DELAY_S: Final = 0.2
-_MOST_DELAY_S: Final = 10.0
+_MAX_DELAY_S: Final = 10.0
 MAX_RETRY_AFTER_S: Final = 60.0
 """The longest wait for a server's Retry-After, in seconds; the request is then sent again
 anyway."""
@@ -213,7 +213,7 @@ class OrderProducer:
     async def _send(self, request: httpx.Request) -> Order:
         trouble = "it was not sent"
         for attempt in range(self._attempts):
-            wait_s = self._uniform(0, min(_MOST_DELAY_S, _FIRST_DELAY_S * 2**attempt))
+            wait_s = self._uniform(0, min(_MAX_DELAY_S, _FIRST_DELAY_S * 2**attempt))
             try:
                 response, body = await self._ask(request)
             except UnreachableError as error:

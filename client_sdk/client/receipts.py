@@ -15,8 +15,8 @@ from typing import Final
 from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.device import MAX_SEEN_ORDERS, RECEIPTS_EVERY_S
 
-_MOST_TRIES: Final = 4
-_MOST_SAID: Final = 10_000
+_MAX_TRIES: Final = 4
+_MAX_SAID: Final = 10_000
 """Orders that are remembered, so that one which is shown again is not said again."""
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -46,7 +46,7 @@ class _Sender(ABC):
 
     async def _run(self) -> None:
         failures = 0
-        while failures < _MOST_TRIES:
+        while failures < _MAX_TRIES:
             await self._sleep(RECEIPTS_EVERY_S * 2**failures)
             taken = await self._say()
             if taken is None:
@@ -122,5 +122,5 @@ class SeenSender(_Sender):
 
 def _remember(orders: dict[str, None], more: Sequence[str]) -> None:
     orders.update(dict.fromkeys(more))
-    while len(orders) > _MOST_SAID:
+    while len(orders) > _MAX_SAID:
         del orders[next(iter(orders))]

@@ -37,7 +37,7 @@ from client_sdk.machine.messages import (
 )
 from client_sdk.machine.sequencing import Verdict
 
-MOST_RECONNECT_MS: Final = 60_000
+MAX_RECONNECT_MS: Final = 60_000
 """The longest that a `bye` can keep a client away."""
 
 
@@ -156,7 +156,7 @@ def bye(client: Actions, signal: StreamBye, now: float) -> None:
     too_short = client.stream.was_too_short(now, client.settings.short_stream)
     client.judge_transport(now)
     client.drop_stream()
-    after_s = min(max(signal.reconnect_after_ms, 0), MOST_RECONNECT_MS) / 1000
+    after_s = min(max(signal.reconnect_after_ms, 0), MAX_RECONNECT_MS) / 1000
     if signal.reason == "degraded":
         client.note(Failure("busy", "the server says bye: degraded"))
         client.kept_away_until = now + after_s

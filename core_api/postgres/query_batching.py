@@ -39,7 +39,7 @@ class Asker(Protocol[A_contra]):
 Asked: TypeAlias = tuple[Sequence[Q], Asker[tuple[C, list[R]]]]
 
 _NOTHING: Final[Set[object]] = frozenset()
-_MOST_IN_FLIGHT: Final = 2
+_MAX_IN_FLIGHT: Final = 2
 """One for the database and one for this process: a third would only make them smaller."""
 
 
@@ -131,7 +131,7 @@ class QueryBatcher(Generic[Q, C, R]):
         # Not with each caller: what is in flight may hold up all who wait.
         return (
             self._beside is not None
-            and len(self._pumps) < _MOST_IN_FLIGHT
+            and len(self._pumps) < _MAX_IN_FLIGHT
             and len(self._waiting) % self._beside.waiting == 0
         )
 

@@ -20,7 +20,7 @@ from core_api.receipts.statements import list_devices, store_sightings
 from core_api.settings import IngestSettings
 from core_api.store_rules.rules import is_obeyed
 from core_api.wiring import (
-    MOST_DEVICES,
+    MAX_DEVICES,
     definitions_of,
     new_order_id,
     open_pools,
@@ -62,7 +62,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
         DeviceLog(
             lambda batch: store_sightings(pool, batch),
-            lambda store_id: list_devices(pool, store_id, MOST_DEVICES),
+            lambda store_id: list_devices(pool, store_id, MAX_DEVICES),
         ),
     )
     try:

@@ -22,7 +22,7 @@ from server_common.logs import get_logger
 
 _log = get_logger()
 
-MOST_PER_PARTITION: Final = 50_000
+MAX_PER_PARTITION: Final = 50_000
 """The most records read of each partition: the newest of each channel are enough."""
 _POLL_MS: Final = 1000
 _QUIET_POLLS: Final = 5
@@ -44,7 +44,7 @@ class PublishedTail:
 
 
 async def read_published(
-    kafka: Kafka, topic: str, partitions: Collection[int], most: int = MOST_PER_PARTITION
+    kafka: Kafka, topic: str, partitions: Collection[int], most: int = MAX_PER_PARTITION
 ) -> PublishedTail:
     """The records at the end of each of these partitions; a topic that is missing has none.
 

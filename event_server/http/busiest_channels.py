@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from event_server.replay.hub import Hub
 
-MOST_CHANNELS: Final = 100
+MAX_CHANNELS: Final = 100
 _SLICE: Final = 2000
 
 

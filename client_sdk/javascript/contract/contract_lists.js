@@ -120,7 +120,7 @@ export const LONG_POLL_GAP_S = 0.2;
 export const LONG_FAULT = 3;
 
 /** The longest that a `bye` can keep a client away: machine/rules.py. */
-export const MOST_RECONNECT_MS = 60_000;
+export const MAX_RECONNECT_MS = 60_000;
 
 /** How many closed orders a channel remembers: client/order_book.py. */
 export const MAX_CLOSED = 1_000;
@@ -138,10 +138,10 @@ export const MAX_DETAIL_LENGTH = 500;
 export const LEAST_POLL_AFTER_MS = 100;
 
 /** The longest wait between polls, whatever Core says: machine/actions.py. */
-export const MOST_POLL_AFTER_MS = 300_000;
+export const MAX_POLL_AFTER_MS = 300_000;
 
 /** The most seconds between healing snapshots: machine/healing_backoff.py. */
-export const MOST_HEALING_S = 3600;
+export const MAX_HEALING_S = 3600;
 
 /** The machine's numbers, times in seconds: client_sdk/settings.py. */
 export const SETTINGS = Object.freeze({

@@ -40,7 +40,7 @@ from core_api.system_edits.session_renewals import hear_of
 from server_common.limits import HISTORY_ENTRIES
 
 _KEPT: Final = {"cache-control": "private, max-age=86400, immutable"}
-_MOST_VERSION: Final = 2**31 - 1
+_MAX_VERSION: Final = 2**31 - 1
 
 
 class EditBody(Struct, frozen=True):
@@ -158,7 +158,7 @@ class StateApi:
         """
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
-        version = _number(request, "version", _MOST_VERSION)
+        version = _number(request, "version", _MAX_VERSION)
         with self._gate.admit():
             work = (
                 read_document(self._pool, channel, key)
@@ -207,7 +207,7 @@ class StateApi:
             BadRequestError: `after` is no version.
         """
         caller = self._gate.caller_of(request)
-        after = _number(request, "after", _MOST_VERSION) or 0
+        after = _number(request, "after", _MAX_VERSION) or 0
         with self._gate.admit():
             page = await self._gate.within_deadline(
                 self._history.of(caller, request.path_params["id"], after)

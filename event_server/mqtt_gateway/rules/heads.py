@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 KEPT_S: Final = 600.0
-MOST_CHANNELS: Final = 100_000
-MOST_IN_A_MARK: Final = 1000
+MAX_CHANNELS: Final = 100_000
+MAX_IN_A_MARK: Final = 1000
 
 
 class Heads:
@@ -22,7 +22,7 @@ class Heads:
         most: so many channels are known at most; over it those go that were longest quiet.
     """
 
-    def __init__(self, most: int = MOST_CHANNELS) -> None:
+    def __init__(self, most: int = MAX_CHANNELS) -> None:
         self._most = most
         self.epoch = ""
         """The newest epoch that was seen; empty: none was."""
@@ -68,7 +68,7 @@ class Heads:
         heads = self._of_store.get(store, OrderedDict())
         while heads and next(iter(heads.values()))[1] < now - KEPT_S:
             self._forget(store, next(iter(heads)))
-        newest = list(heads.items())[-MOST_IN_A_MARK:]
+        newest = list(heads.items())[-MAX_IN_A_MARK:]
         return {channel: seq for channel, (seq, _) in newest}
 
     def _forget(self, store: str, channel: str) -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 ONLINE_FOR_S: Final = 180.0
 """A device says each minute how it is; one that has not for so long is away."""
-MOST_DEVICES: Final = 100_000
+MAX_DEVICES: Final = 100_000
 
 
 class _Device(Struct):
@@ -44,7 +44,7 @@ class Presence:
         most: so many are known at most; over it those go that were heard longest ago.
     """
 
-    def __init__(self, most: int = MOST_DEVICES) -> None:
+    def __init__(self, most: int = MAX_DEVICES) -> None:
         self._most = most
         self._devices: OrderedDict[tuple[str, str], _Device] = OrderedDict()
         self._of_store: Counter[str] = Counter()

@@ -5,7 +5,7 @@
 import { ofBrowser, ofTab } from "./storage.js";
 
 const FIRST_WAIT_MS = 400;
-const MOST_WAIT_MS = 8_000;
+const MAX_WAIT_MS = 8_000;
 const PASSING = new Set([401, 408, 425, 429]);
 
 /** Commands under way. */
@@ -44,7 +44,7 @@ export class Outbox {
       if (answer?.problem === "unauthorized") this.#credentials.refuse(answer.token);
       if (this.#credentials.refused) continue;
       waits("network");
-      const most = Math.min(FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 10), MOST_WAIT_MS);
+      const most = Math.min(FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 10), MAX_WAIT_MS);
       await this.#pause(most * (0.5 + Math.random() / 2));
     }
     return null;

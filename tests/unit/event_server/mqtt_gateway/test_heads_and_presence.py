@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from client_sdk.contract.channel import parse_channel
 from event_server.mqtt_gateway.outlet import Newest
-from event_server.mqtt_gateway.rules.heads import KEPT_S, MOST_IN_A_MARK, Heads
+from event_server.mqtt_gateway.rules.heads import KEPT_S, MAX_IN_A_MARK, Heads
 from event_server.mqtt_gateway.rules.membership import PROVEN_FOR_S, SESSION_TIMEOUT_S, Membership
 from event_server.mqtt_gateway.rules.presence import ONLINE_FOR_S, Due, Heard, Presence
 from event_server.mqtt_gateway.rules.publications import Changed
@@ -42,11 +42,11 @@ def test_a_channel_that_was_long_quiet_is_left_out() -> None:
 
 
 def test_a_mark_is_bounded_and_names_the_newest() -> None:
-    one = heads(2 * MOST_IN_A_MARK)
-    for n in range(MOST_IN_A_MARK + 1):
+    one = heads(2 * MAX_IN_A_MARK)
+    for n in range(MAX_IN_A_MARK + 1):
         one.note("12", f"table:12/{n}", 1, 0.0)
     told = one.of("12", 0.0)
-    assert len(told) == MOST_IN_A_MARK
+    assert len(told) == MAX_IN_A_MARK
     assert "table:12/0" not in told
 
 

@@ -7,7 +7,7 @@ import { MAX_OF_A_DISH, linesOf, nameOf } from "./rules.js";
 import { guestName, phoneId } from "./guest.js";
 import { Ordering } from "./ordering.js";
 
-const MOST_NOTE = 200;
+const MAX_NOTE = 200;
 
 /** What the guest does to the cart, and how it is shown in cart and menu. */
 export class TableCart {
@@ -99,7 +99,7 @@ export class TableCart {
   }
 
   async #note(line, dish) {
-    const field = { label: t("dishNote"), value: line.note, most: MOST_NOTE };
+    const field = { label: t("dishNote"), value: line.note, most: MAX_NOTE };
     const choices = [{ value: "ok", text: t("save"), kind: "main" }];
     const answer = await ask({ title: t("noteTitle", { dish }), choices, field });
     if (answer === null) return;
