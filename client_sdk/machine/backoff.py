@@ -29,15 +29,15 @@ class Backoff:
         """For how many seconds it has worked; 0: it does not."""
         return 0.0 if self._well_since is None else now - self._well_since
 
-    def failed(self, now: float, most: float = float("inf")) -> float:
-        """Count a failure. Returns how long to wait now, in seconds: never more than `most`."""
+    def failed(self, now: float, limit: float = float("inf")) -> float:
+        """Count a failure. Returns how long to wait now, in seconds: never more than `limit`."""
         well = self._well_since
         if well is not None and now - well >= self._settings.healthy_after:
             self.failures = 0
         self._well_since = None
         self.failures += 1
         grown = self._settings.backoff_first * 2 ** min(self.failures - 1, 30)
-        return self._uniform(0.0, min(grown, self._settings.backoff_most, most))
+        return self._uniform(0.0, min(grown, self._settings.backoff_most, limit))
 
     def well(self, now: float) -> None:
         """Note that it works since `now`, or before; a mere connect resets nothing."""

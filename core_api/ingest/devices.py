@@ -102,7 +102,7 @@ class DeviceIngest:
             group=group,
             clock=time.monotonic,
             metrics=metrics,
-            most_under_way=DEVICE_MESSAGES_WAITING,
+            max_under_way=DEVICE_MESSAGES_WAITING,
         )
         self._ringing = Ringing(writing, self._answers.ring, now_ms)
         self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)

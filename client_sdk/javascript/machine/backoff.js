@@ -21,14 +21,14 @@ export class Backoff {
     return this.#wellSince === null ? 0 : now - this.#wellSince;
   }
 
-  /** Counts a failure. Returns how long to wait now, in seconds: never more than `most`. */
-  failed(now, most = Infinity) {
+  /** Counts a failure. Returns how long to wait now, in seconds: never more than `limit`. */
+  failed(now, limit = Infinity) {
     const since = this.#wellSince;
     if (since !== null && now - since >= this.#settings.healthyAfter) this.failures = 0;
     this.#wellSince = null;
     this.failures += 1;
     const grown = this.#settings.backoffFirst * 2 ** Math.min(this.failures - 1, 30);
-    return this.#uniform(0, Math.min(grown, this.#settings.backoffMost, most));
+    return this.#uniform(0, Math.min(grown, this.#settings.backoffMost, limit));
   }
 
   /** Notes that it works since `now`, or before; a mere connect resets nothing. */

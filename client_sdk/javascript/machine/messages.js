@@ -69,9 +69,9 @@ export function parsed(text) {
   return value;
 }
 
-function isDeeper(value, most) {
+function isDeeper(value, limit) {
   if (typeof value !== "object" || value === null) return false;
-  return most === 0 || Object.values(value).some((inner) => isDeeper(inner, most - 1));
+  return limit === 0 || Object.values(value).some((inner) => isDeeper(inner, limit - 1));
 }
 
 function check(condition, type) {

@@ -259,11 +259,11 @@ def _parameter(request: Request, name: str, is_name: bool = True) -> str:
     return values[0]
 
 
-def _number(request: Request, name: str, most: int) -> int | None:
+def _number(request: Request, name: str, limit: int) -> int | None:
     values = request.query_params.getlist(name)
     if not values:
         return None
-    number = number_of(values[0], most) if len(values) == 1 else None
+    number = number_of(values[0], limit) if len(values) == 1 else None
     if number is None:
-        raise BadRequestError(f"{name} must be a whole number from 0 to {most}, given once")
+        raise BadRequestError(f"{name} must be a whole number from 0 to {limit}, given once")
     return number

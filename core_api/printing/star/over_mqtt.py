@@ -131,18 +131,18 @@ class NamedMedia:
     """Which media types printers have named, and which were asked; in memory.
 
     Args:
-        most: so many printers are known at most; one that is forgotten is asked again.
+        limit: so many printers are known at most; one that is forgotten is asked again.
     """
 
-    def __init__(self, most: int = 10_000) -> None:
-        self._most = most
+    def __init__(self, limit: int = 10_000) -> None:
+        self._limit = limit
         self._known: OrderedDict[str, tuple[list[str] | None, float]] = OrderedDict()
 
     def note(self, mac: str, named: list[str], now: float) -> None:
         """The printer has named these."""
         self._known[mac] = (named, now)
         self._known.move_to_end(mac)
-        if len(self._known) > self._most:
+        if len(self._known) > self._limit:
             self._known.popitem(last=False)
 
     def forget(self, mac: str) -> None:
@@ -161,6 +161,6 @@ class NamedMedia:
         if mac in self._known:
             return False
         self._known[mac] = (None, now)
-        if len(self._known) > self._most:
+        if len(self._known) > self._limit:
             self._known.popitem(last=False)
         return True

@@ -165,7 +165,7 @@ class World:
         is_quick: bool,
         check: Callable[[Caller], None] = lambda _caller: None,
         deadline_s: float = 5.0,
-        most: int = 10,
+        limit: int = 10,
         now: Callable[[], float] = lambda: 0.0,
         stays: Callable[[Caller], Awaitable[None]] = everybody_stays,
         most_open: int = 100,
@@ -173,7 +173,7 @@ class World:
     ) -> None:
         unused: Any = None
         self.database, self.devices = Asked(), Devices()
-        self.bound = Bound(most, "syncs", lambda low, _high: low)
+        self.bound = Bound(limit, "syncs", lambda low, _high: low)
         self.metrics = CoreMetrics(lambda: 0, {"sync": self.bound})
         database: Any = self.database
         self.unknown: list[object] = []
@@ -622,7 +622,7 @@ class TestAPlainSync:
         async def stays(_caller: Caller) -> None:
             await may_stay.wait()
 
-        world = World(True, stays=stays, most=1)
+        world = World(True, stays=stays, limit=1)
         left, comes = world.connect(), world.connect()
         feed(left, [OF_GUEST])
         await settle()
@@ -763,7 +763,7 @@ class TestAPlainSync:
         assert transport.written.count(b"HTTP/1.1 200") == 5
 
     async def test_of_hundreds_at_once_is_answered_from_one_read(self) -> None:
-        world = World(True, most=300)
+        world = World(True, limit=300)
         world.database.may_answer.clear()
         transports = [world.connect() for _ in range(300)]
         for transport in transports:
@@ -776,7 +776,7 @@ class TestAPlainSync:
 
     async def test_counts_as_load_while_it_waits_for_a_query_that_is_stuck(self) -> None:
         now = [0.0]
-        world = World(True, most=10, now=lambda: now[0])
+        world = World(True, limit=10, now=lambda: now[0])
         world.database.may_answer.clear()
         transports = [world.connect() for _ in range(10)]
         for transport in transports:

@@ -99,7 +99,7 @@ export class TableCart {
   }
 
   async #note(line, dish) {
-    const field = { label: t("dishNote"), value: line.note, most: MAX_NOTE };
+    const field = { label: t("dishNote"), value: line.note, limit: MAX_NOTE };
     const choices = [{ value: "ok", text: t("save"), kind: "main" }];
     const answer = await ask({ title: t("noteTitle", { dish }), choices, field });
     if (answer === null) return;
