@@ -92,10 +92,10 @@ def is_subject(text: str) -> bool:
     return _SUBJECT.fullmatch(text) is not None
 
 
-def number_of(text: str, most: int) -> int | None:
-    """The number from 0 to `most` that the text writes in ASCII digits; None: it writes none."""
+def number_of(text: str, limit: int) -> int | None:
+    """The number from 0 to `limit` that the text writes in ASCII digits; None: it writes none."""
     number = int(text) if _DIGITS.fullmatch(text) else None
-    return number if number is not None and number <= most else None
+    return number if number is not None and number <= limit else None
 
 
 def shown(text: str) -> str:

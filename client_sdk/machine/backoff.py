@@ -40,14 +40,14 @@ class Backoff:
         """For how many seconds it has worked; 0: it does not."""
         return 0.0 if self._well_since is None else now - self._well_since
 
-    def failed(self, now: float, most: float = float("inf")) -> float:
-        """Count a failure. Returns how long to wait now, in seconds: never more than `most`."""
+    def failed(self, now: float, limit: float = float("inf")) -> float:
+        """Count a failure. Returns how long to wait now, in seconds: never more than `limit`."""
         well = self._well_since
         if well is not None and now - well >= self._settings.healthy_after:
             self.failures = 0
         self._well_since = None
         self.failures += 1
-        first, bound = self._settings.backoff_first, min(self._settings.backoff_most, most)
+        first, bound = self._settings.backoff_first, min(self._settings.backoff_most, limit)
         return self._uniform(0.0, longest_wait(self.failures, first, bound))
 
     def well(self, now: float) -> None:

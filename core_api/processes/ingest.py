@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import socket
 from argparse import Namespace
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry
 
 from core_api.edits.plan import Rules
-from core_api.ingest.devices import DeviceIngest, DeviceTopics
+from core_api.ingest.devices import DeviceIngest
 from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.orders.service import OrderService
@@ -20,7 +23,7 @@ from core_api.receipts.statements import list_devices, store_sightings
 from core_api.settings import IngestSettings
 from core_api.store_rules.rules import is_obeyed
 from core_api.wiring import (
-    MOST_DEVICES,
+    MAX_DEVICES,
     definitions_of,
     new_order_id,
     open_pools,
@@ -29,6 +32,7 @@ from core_api.wiring import (
 )
 from server_common.logs import get_logger
 from server_common.sockets import stop_signal
+from server_common.supervision import Work
 
 log = get_logger()
 
@@ -50,44 +54,43 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         settings, settings.ingest_pool_size, 10.0, "yabam-ingest"
     )
     hints = Hints(pool, settings.session_url, lambda: None)
+
+    def committed(_channels: Sequence[str]) -> None:
+        hints.committed()
+
+    async def check() -> None:
+        await check_database(pool)
+
+    def beside(registry: CollectorRegistry) -> dict[str, Work]:
+        receipts = receipt_reader(settings, pool, ReceiptMetrics(registry))
+        return {"receipts": receipts.run, "hints": hints.send}
+
     try:
         await run_ingest(
+            settings,
             commands=OrderService(
                 pool,
                 settings.partitions,
                 utc_now,
                 new_order_id,
-                lambda _channels: hints.committed(),
+                committed,
                 writing,
                 lock_turns,
                 settings.open_limits,
             ),
             devices=lambda registry: DeviceIngest(
-                settings.cluster,
-                DeviceTopics(
-                    settings.devices_inbound_topic,
-                    settings.devices_outbound_topic,
-                    settings.devices_dlq_topic,
-                    settings.partitions,
-                ),
-                pool=pool,
+                settings,
                 writing=writing,
                 rules=rules,
-                committed=lambda _channels: hints.committed(),
-                check=lambda: check_database(pool),
+                committed=committed,
+                check=check,
                 registry=registry,
             ),
-            check=lambda: check_database(pool),
-            kafka=settings.cluster,
-            topic=settings.inbound_topic,
-            dead_letters=settings.inbound_dlq_topic,
-            partitions=settings.partitions,
+            beside=beside,
+            check=check,
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
-            tls=settings.certificate,
             stop=stop_signal(),
-            receipts=lambda registry: receipt_reader(settings, pool, ReceiptMetrics(registry)).run,
-            hint=hints.send,
         )
     finally:
         pool.terminate()
@@ -102,7 +105,7 @@ def receipt_reader(settings: IngestSettings, pool: Pool, metrics: ReceiptMetrics
         [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
         DeviceLog(
             lambda batch: store_sightings(pool, batch),
-            lambda store_id: list_devices(pool, store_id, MOST_DEVICES),
+            lambda store_id: list_devices(pool, store_id, MAX_DEVICES),
             metrics.dropped.labels("refused").inc,
         ),
         metrics.dropped.labels("unreadable").inc,

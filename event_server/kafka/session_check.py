@@ -19,11 +19,11 @@ from aiokafka.errors import KafkaTimeoutError
 from event_server.errors import LogReplacedError, SourceLostError
 
 CHECK_EVERY_S: Final = 1.0
-MOST_LOOKS: Final = 30
+MAX_LOOKS: Final = 30
 """At how many looks in a row nobody may say where a partition ends: longer than a broker starts,
 and shorter than the window that is worth keeping. Looks are counted and not seconds: a process that
 stood still itself gave the brokers no time to answer."""
-MOST_LOOKS_FOR_RECORDS: Final = 10
+MAX_LOOKS_FOR_RECORDS: Final = 10
 """At how many looks in a row a broker that answers may owe records: its streams have ended by then,
 and a new connection may bring what this one does not."""
 LOOKS_PER_SEARCH: Final = 5
@@ -146,10 +146,10 @@ class SessionCheck:
         for question in asked:
             ends = question.ends()
             if ends is None:
-                most, owed = MOST_LOOKS, silent & question.positions.keys()
+                most, owed = MAX_LOOKS, silent & question.positions.keys()
                 why = "nobody says where it ends"
             else:
-                most, owed = MOST_LOOKS_FOR_RECORDS, await self._late(question, ends, silent)
+                most, owed = MAX_LOOKS_FOR_RECORDS, await self._late(question, ends, silent)
                 why = "its records do not arrive"
             for tp in owed:
                 owing[tp] = looks = self._owing.get(tp, 0) + 1

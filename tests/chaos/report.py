@@ -18,7 +18,7 @@ from tests.chaos.runner import Field, Outcome
 
 REPORTS: Final = ("chaos", "unprotected")
 """Their names in `build`, and of the marks in the document."""
-_MOST_NOTES: Final = 6
+_MAX_NOTES: Final = 6
 _HEAD: Final = (
     f"{'scenario':<22}{'result':<9}{'recovery':>9}{'slowest':>9}{'written':>9}{'edits':>7}{'lost':>6}"
     f"{'doubled':>9}{'disorder':>9}{'live':>9}{'polling':>9}{'other':>7}"
@@ -95,7 +95,7 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
 def write_notes(path: Path, outcomes: Sequence[Outcome]) -> None:
     """What was wrong, in words, by scenario; empty if nothing was."""
     wrong = {
-        o.scenario.name: {"trouble": o.trouble, "notes": o.verdict.notes[:_MOST_NOTES]}
+        o.scenario.name: {"trouble": o.trouble, "notes": o.verdict.notes[:_MAX_NOTES]}
         for o in outcomes
         if not o.passed
     }

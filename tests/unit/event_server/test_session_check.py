@@ -15,8 +15,8 @@ from event_server.errors import LogReplacedError, SourceError, SourceLostError
 from event_server.kafka.session_check import (
     CHECK_EVERY_S,
     LOOKS_PER_SEARCH,
-    MOST_LOOKS,
-    MOST_LOOKS_FOR_RECORDS,
+    MAX_LOOKS,
+    MAX_LOOKS_FOR_RECORDS,
     SessionCheck,
 )
 
@@ -129,7 +129,7 @@ async def test_a_silent_partition_whose_end_is_where_we_are_is_the_relays_silenc
 async def test_records_that_came_late_and_are_read_then_end_nothing() -> None:
     brokers = Brokers(end=AT + 2)
     session = Session(brokers)
-    await session.look(3 + MOST_LOOKS_FOR_RECORDS)
+    await session.look(3 + MAX_LOOKS_FOR_RECORDS)
     session.check.positions[PART] = AT + 2
     assert await end_of(session, 100) is None
 
@@ -139,7 +139,7 @@ async def test_a_broker_that_is_late_once_and_again_has_each_time_the_whole_pati
     session = Session(brokers)
     for _ in range(3):
         brokers.hang()
-        await session.look(MOST_LOOKS)
+        await session.look(MAX_LOOKS)
         brokers.answer.set_result(AT)
         assert await end_of(session, 2) is None
 
@@ -149,7 +149,7 @@ async def test_after_a_long_silence_of_the_relay_its_first_record_may_be_late_to
     session = Session(brokers)
     await session.look(60)
     brokers.end_at(AT + 1)
-    await session.look(MOST_LOOKS_FOR_RECORDS)
+    await session.look(MAX_LOOKS_FOR_RECORDS)
     session.check.positions[PART] = AT + 1
     assert await end_of(session, 10) is None
 
@@ -170,12 +170,12 @@ async def test_a_session_waits_as_long_for_an_answer_that_hangs_as_for_one_that_
     given_up.time_out()
     looks = [await ends(Session(brokers)) for brokers in (hanging, given_up)]
     assert len(set(looks)) == 1
-    assert looks[0] >= MOST_LOOKS
+    assert looks[0] >= MAX_LOOKS
 
 
 async def test_records_of_brokers_that_answer_are_given_up_sooner() -> None:
     looks = await ends(Session(Brokers(end=AT + 2)))
-    assert MOST_LOOKS_FOR_RECORDS <= looks < MOST_LOOKS
+    assert MAX_LOOKS_FOR_RECORDS <= looks < MAX_LOOKS
 
 
 async def test_a_broker_that_stands_still_hides_nothing_of_what_another_one_owes() -> None:
@@ -183,7 +183,7 @@ async def test_a_broker_that_stands_still_hides_nothing_of_what_another_one_owes
     brokers.leaders.update({PARTS[0]: 1, PARTS[1]: 2})
     brokers.frozen = {1}
     with pytest.raises(SourceLostError, match="partition 1: its records do not arrive"):
-        await Session(brokers, PARTS[:2]).look(MOST_LOOKS)
+        await Session(brokers, PARTS[:2]).look(MAX_LOOKS)
 
 
 async def test_each_broker_is_asked_once_about_all_its_partitions() -> None:
@@ -226,7 +226,7 @@ async def test_a_partition_that_speaks_again_is_owed_nothing() -> None:
     brokers.hang()
     session = Session(brokers)
     for _ in range(5):
-        await session.look(MOST_LOOKS)
+        await session.look(MAX_LOOKS)
         assert await end_of(session, spoken=[PART]) is None
 
 
