@@ -59,7 +59,7 @@ async def run_ingest(
     *,
     commands: WritePath,
     devices: Callable[[CollectorRegistry], Devices],
-    beside: Mapping[str, Work],
+    beside: Callable[[CollectorRegistry], Mapping[str, Work]],
     check: Callable[[], Awaitable[None]],
     verify: Callable[[str], Caller],
     listener: socket.socket,
@@ -72,7 +72,8 @@ async def run_ingest(
         settings: its settings; each is read where the part that it is for is made.
         commands: the write path of orders.
         devices: makes the part of devices, whose numbers go to the registry that it is given.
-        beside: what else runs in this process; commands are taken without it, too.
+        beside: what else runs in this process, with its numbers in the registry that it is given;
+            commands are taken without it, too.
         check: raises `UnavailableError` while the database cannot take commands.
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
@@ -113,7 +114,7 @@ async def run_ingest(
         ) as tasks:
             tasks.start("ingest", lambda: until_left(ingest.run, left))
             tasks.start("devices", lambda: until_left(of_devices.run, devices_left))
-            for name, work in {**of_devices.tasks, **beside}.items():
+            for name, work in {**of_devices.tasks, **beside(registry)}.items():
                 tasks.start(name, work, essential=False)
             await stop.wait()
             ingest.stop()

@@ -12,10 +12,11 @@ from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import messages_topic, receipts_topic
 from core_api.orders.service import OrderService
 from core_api.postgres.commit_hints import Hints
-from core_api.postgres.pool import check_database
+from core_api.postgres.pool import Pool, check_database
 from core_api.processes.starting import Place, start
 from core_api.receipts.devices import DeviceLog
 from core_api.receipts.from_kafka import ReceiptReader
+from core_api.receipts.metrics import ReceiptMetrics
 from core_api.receipts.statements import list_devices, store_sightings
 from core_api.settings import IngestSettings
 from core_api.store_rules.rules import is_obeyed
@@ -57,14 +58,6 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
     async def check() -> None:
         await check_database(pool)
 
-    receipts = ReceiptReader(
-        settings.cluster,
-        [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
-        DeviceLog(
-            lambda batch: store_sightings(pool, batch),
-            lambda store_id: list_devices(pool, store_id, MAX_DEVICES),
-        ),
-    )
     try:
         await run_ingest(
             settings,
@@ -86,7 +79,10 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 check=check,
                 registry=registry,
             ),
-            beside={"receipts": receipts.run, "hints": hints.send},
+            beside=lambda registry: {
+                "receipts": receipt_reader(settings, pool, ReceiptMetrics(registry)).run,
+                "hints": hints.send,
+            },
             check=check,
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,
@@ -96,3 +92,17 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
         pool.terminate()
         writing.terminate()
         log.info("ingest_stopped")
+
+
+def receipt_reader(settings: IngestSettings, pool: Pool, metrics: ReceiptMetrics) -> ReceiptReader:
+    """Stores the receipts that event servers gathered, and counts what it leaves out."""
+    return ReceiptReader(
+        settings.cluster,
+        [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],
+        DeviceLog(
+            lambda batch: store_sightings(pool, batch),
+            lambda store_id: list_devices(pool, store_id, MAX_DEVICES),
+            metrics.dropped.labels("refused").inc,
+        ),
+        metrics.dropped.labels("unreadable").inc,
+    )

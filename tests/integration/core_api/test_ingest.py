@@ -100,7 +100,7 @@ class Inbound:
                 ),
                 commands=on,
                 devices=lambda _registry: NoDevices(),
-                beside=beside or {},
+                beside=lambda _registry: beside or {},
                 check=check,
                 verify=_verify,
                 listener=listener,
