@@ -11,15 +11,15 @@ from client_sdk.settings import Settings
 MAX_RESTARTS: Final = 5
 
 
-def longest_wait(failures: int, first: float, most: float = float("inf")) -> float:
+def longest_wait(failures: int, first: float, limit: float = float("inf")) -> float:
     """How long to wait at most after so many failures in a row: twice as long after each.
 
     Args:
         failures: one or more.
         first: the wait after the first.
-        most: the bound of all.
+        limit: the bound of all.
     """
-    return min(first * 2.0 ** min(failures - 1, 30), most)
+    return min(first * 2.0 ** min(failures - 1, 30), limit)
 
 
 class Backoff:

@@ -61,10 +61,13 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
     async def check() -> None:
         await check_database(pool)
 
+<<<<<<< HEAD
     def beside(registry: CollectorRegistry) -> dict[str, Work]:
         receipts = receipt_reader(settings, pool, ReceiptMetrics(registry))
         return {"receipts": receipts.run, "hints": hints.send}
 
+=======
+>>>>>>> s17-settings
     try:
         await run_ingest(
             settings,
@@ -86,7 +89,14 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 check=check,
                 registry=registry,
             ),
+<<<<<<< HEAD
             beside=beside,
+=======
+            beside=lambda registry: {
+                "receipts": receipt_reader(settings, pool, ReceiptMetrics(registry)).run,
+                "hints": hints.send,
+            },
+>>>>>>> s17-settings
             check=check,
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,

@@ -7,6 +7,7 @@ at; a call with `*` or `**` gives everything. What programs may give to the SDK 
 from __future__ import annotations
 
 import ast
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -57,9 +58,9 @@ def calls_in(trees: Collection[ast.Module]) -> tuple[Mapping[str, list[Given]], 
     return calls, handed_on
 
 
-def options_in(tree: ast.Module) -> Iterator[tuple[str, bool, str, float]]:
-    """Who takes it, whether that is a class, the option, and its place; without one it is
-    infinite."""
+def options_in(tree: ast.Module) -> Iterator[tuple[str, bool, str, int]]:
+    """Who takes it, whether that is a class, the option, and its place; one given by name only has
+    the last."""
     for owner in ast.walk(tree):
         if not isinstance(owner, ast.Module | ast.ClassDef):
             continue
@@ -74,7 +75,7 @@ def options_in(tree: ast.Module) -> Iterator[tuple[str, bool, str, float]]:
                     yield name, is_class, one.arg, place
                 for one, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
                     if default is not None:
-                        yield name, is_class, one.arg, float("inf")
+                        yield name, is_class, one.arg, sys.maxsize
 
 
 def never_given(

@@ -9,9 +9,9 @@ import { MAX_RESTARTS } from "../contract/contract_lists.js";
  *
  * @param {number} failures
  * @param {number} first the wait after the first
- * @param {number} [most] the bound of all
+ * @param {number} [limit] the bound of all
  */
-export const longestWait = (failures, first, most = Infinity) => Math.min(first * 2 ** Math.min(failures - 1, 30), most);
+export const longestWait = (failures, first, limit = Infinity) => Math.min(first * 2 ** Math.min(failures - 1, 30), limit);
 
 /** How long to wait after failures. */
 export class Backoff {
