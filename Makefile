@@ -168,9 +168,10 @@ lint: $(READY) ## Check style
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 
-types: $(READY) $(NODE_READY) ## Check types, strictly: of Python, and of the browser's SDK
+types: $(READY) $(NODE_READY) ## Check types: of Python and the browser's SDK strictly, and what the pages import and call
 	@$(BIN)/mypy
 	@node_modules/.bin/tsc
+	@node_modules/.bin/tsc -p tsconfig.pages.json
 
 format: $(READY) ## Bring everything into form
 	@$(BIN)/ruff format .

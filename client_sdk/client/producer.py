@@ -23,6 +23,7 @@ from client_sdk.contract.errors import ContractError
 from client_sdk.contract.order import Guest, Item, Order, decode_order
 from client_sdk.contract.problem import decode_problem
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
+from client_sdk.machine.backoff import longest_wait
 from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
 from client_sdk.transport.http_failures import retry_after, shortened
 
@@ -213,7 +214,7 @@ class OrderProducer:
     async def _send(self, request: httpx.Request) -> Order:
         trouble = "it was not sent"
         for attempt in range(self._attempts):
-            wait_s = self._uniform(0, min(_MOST_DELAY_S, _FIRST_DELAY_S * 2**attempt))
+            wait_s = self._uniform(0, longest_wait(attempt + 1, _FIRST_DELAY_S, _MOST_DELAY_S))
             try:
                 response, body = await self._ask(request)
             except UnreachableError as error:

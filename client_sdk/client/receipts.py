@@ -14,6 +14,7 @@ from typing import Final
 
 from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.device import MAX_SEEN_ORDERS, RECEIPTS_EVERY_S
+from client_sdk.machine.backoff import longest_wait
 
 _MOST_TRIES: Final = 4
 _MOST_SAID: Final = 10_000
@@ -47,7 +48,7 @@ class _Sender(ABC):
     async def _run(self) -> None:
         failures = 0
         while failures < _MOST_TRIES:
-            await self._sleep(RECEIPTS_EVERY_S * 2**failures)
+            await self._sleep(longest_wait(failures + 1, RECEIPTS_EVERY_S))
             taken = await self._say()
             if taken is None:
                 break

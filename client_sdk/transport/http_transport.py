@@ -50,7 +50,7 @@ from client_sdk.machine.snapshot_pages import Assembly
 from client_sdk.transport.http_bodies import PACKED, PLAIN, plain_chunks, read_body
 from client_sdk.transport.http_failures import refusal, shortened
 from client_sdk.transport.socket_transport import SocketFailedError, SocketTransport
-from client_sdk.transport.stream_events import signal_of
+from client_sdk.transport.stream_events import input_of
 
 _MOST_CHANNELS_IN_URL: Final = 40
 _MOST_QUERY_CHARS: Final = 32 << 10
@@ -142,7 +142,7 @@ class Transport:
                 parser, chunks = SseParser(), plain_chunks(response)
                 async for chunk in chunks:
                     for event in parser.feed(chunk):
-                        signal = signal_of(generation, event)
+                        signal = input_of(generation, event)
                         if isinstance(signal, StreamBye | StreamSyncRequired):
                             await _read_out(chunks)
                         if signal is not None:
@@ -166,7 +166,7 @@ class Transport:
                 }
                 async with aclosing(self._sockets.events(url, parameters)) as events:
                     async for event in events:
-                        said = signal_of(generation, event)
+                        said = input_of(generation, event)
                         if said is not None:
                             yield said
             except SocketFailedError as error:

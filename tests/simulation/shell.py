@@ -28,7 +28,7 @@ from client_sdk.machine.messages import (
     Tick,
 )
 from client_sdk.settings import Settings
-from client_sdk.transport.stream_events import signal_of
+from client_sdk.transport.stream_events import input_of
 from event_server.errors import StreamRefusedError
 from event_server.streams.request_rules import StreamRequest
 from tests.simulation.servers import ModelServer, Wire
@@ -225,7 +225,7 @@ class Shell(ABC):
         cut = self.setting.chance.randint(0, len(data))
         for part in (data[:cut], data[cut:]):
             for event in self._parser.feed(part):
-                signal = signal_of(stream.generation, event)
+                signal = input_of(stream.generation, event)
                 if signal is not None and self._stream is stream:
                     self.feed(signal)
         if wire.ended and self._stream is stream:

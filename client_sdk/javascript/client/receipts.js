@@ -4,9 +4,9 @@
 // As client_sdk/client/receipts.py. What is to be said gathers for a second. One that could not be sent is tried
 // again a few times: the next sync says the same.
 
-import { MAX_SEEN_ORDERS } from "../contract/contract_lists.js";
+import { MAX_SEEN_ORDERS, RECEIPTS_EVERY_S } from "../contract/contract_lists.js";
+import { longestWait } from "../machine/backoff.js";
 
-const EVERY_MS = 1_000;
 const MOST_TRIES = 4;
 /** Orders that are remembered, so that one which is shown again is not said again. */
 const MOST_SAID = 10_000;
@@ -32,7 +32,7 @@ class Sender {
     this.#running = true;
     let failures = 0;
     while (failures < MOST_TRIES) {
-      const delay = EVERY_MS * 2 ** failures;
+      const delay = longestWait(failures + 1, RECEIPTS_EVERY_S) * 1000;
       await new Promise((resolve) => setTimeout(resolve, delay));
       if (this.#stopped) return;
       const taken = await this.#say();

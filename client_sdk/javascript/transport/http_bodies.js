@@ -4,7 +4,7 @@
 
 import { ContractError } from "../contract/contract.js";
 import { SseParser } from "../contract/sse.js";
-import { inputOf } from "../machine/messages.js";
+import { inputOf } from "./stream_events.js";
 
 const END_FOLLOWS_WITHIN_MS = 1_000;
 const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
@@ -22,7 +22,7 @@ export const ask = (url, options) => fetch(url, { cache: "no-store", credentials
  *
  * @param {number} generation of the stream
  * @param {Response} response
- * @param {(input: any) => void} put
+ * @param {(input: import("../machine/messages.js").Input) => void} put
  * @throws {ContractError} it is no stream of events, or one is longer than MAX_EVENT_LENGTH
  */
 export async function readStream(generation, response, put) {

@@ -523,7 +523,7 @@ def test_a_watermark_that_moves_keeps_it_live() -> None:
     for n in range(1, 20):
         rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=5 * n)), 5.0)
     assert rig.state() is State.LIVE
-    assert rig.machine.knowledge.certain_at == rig.now
+    assert rig.machine.freshness.certain_at == rig.now
 
 
 def test_polls_come_as_core_says_with_jitter() -> None:
@@ -1017,11 +1017,11 @@ def test_a_clock_that_jumps_ahead_leads_to_polling_and_back() -> None:
 
 def test_lag_tells_how_old_the_knowledge_is_by_core_s_clock() -> None:
     rig = Rig().live()
-    knowledge = rig.machine.knowledge
-    assert knowledge.lag(rig.now) == 0.0
-    assert knowledge.lag(rig.now + 4.0) == pytest.approx(4.0)
+    freshness = rig.machine.freshness
+    assert freshness.lag(rig.now) == 0.0
+    assert freshness.lag(rig.now + 4.0) == pytest.approx(4.0)
     rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=3)), 5.0)
-    assert knowledge.lag(rig.now) == pytest.approx(2.0, abs=0.01)
+    assert freshness.lag(rig.now) == pytest.approx(2.0, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@
 
 import { fetchCore } from "../shared/core/fetch_core.js";
 import { SseParser } from "../yabam/contract/sse.js";
+import { Backoff } from "../yabam/machine/backoff.js";
+import { uniform } from "../yabam/uniform.js";
 
 const PATH = "/v1/ops/stream";
 const SILENT_MS = 10_000;
-const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000];
+const PAUSES_S = { backoffFirst: 0.5, backoffMost: 10 };
 /** The bounds of what a server says about waiting. */
 const [LEAST_WAIT_MS, MOST_WAIT_MS] = [250, 60_000];
 
@@ -16,7 +18,7 @@ const [LEAST_WAIT_MS, MOST_WAIT_MS] = [250, 60_000];
 export class Feed {
   #token;
   #heard;
-  #failures = 0;
+  #backoff = new Backoff(PAUSES_S, uniform);
   #stop = new AbortController();
 
   constructor(token, heard) {
@@ -77,7 +79,7 @@ export class Feed {
         if (type === "hello") this.#heard.hello(JSON.parse(data));
         if (type === "figures") {
           this.#heard.figures(JSON.parse(data));
-          this.#failures = 0;
+          this.#backoff.forget();
           told = true;
         }
         if (type === "bye") return told ? waitOf(JSON.parse(data).reconnect_after_ms) : null;
@@ -87,9 +89,7 @@ export class Feed {
 
   #failed(detail) {
     this.#heard.feed("offline", detail);
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS);
-    this.#failures += 1;
-    return pause * (0.5 + Math.random() / 2);
+    return this.#backoff.failed(0) * 1000;
   }
 }
 

@@ -9,7 +9,7 @@ let asked = 0;
  *
  * @param title, lead what is asked; lead null: the title says all
  * @param choices [{value, text, kind}], kind as a class of the button; the first that is "main" sends the form
- * @param field {label, value, most} of a text; null: there is none
+ * @param field has {label, value, most} of a text; null: there is none
  */
 export function ask({ title, lead = null, choices, field = null }) {
   asked += 1;

@@ -34,6 +34,10 @@ function without(id, line) {
   return back?.order === id ? { ...rest, quantity: line.quantity - back.quantity } : line;
 }
 
+/**
+ * @param {any} cart
+ * @param {string} id of the order that is no longer sent
+ */
 function struck({ orders = {}, ...rest }, id) {
   const { [id]: _done, ...left } = orders;
   return Object.keys(left).length > 0 ? { ...rest, orders: left } : rest;

@@ -24,7 +24,7 @@ export class TableCart {
   #last = Promise.resolve();
 
   /**
-   * @param parts {table, session, outbox, told: {changed(), placed(order), refused(answer)}}, told as
+   * @param parts has {table, session, outbox, told: {changed(), placed(order), refused(answer)}}, told as
    *   Ordering's
    */
   constructor({ table, session, outbox, told }) {
@@ -65,7 +65,7 @@ export class TableCart {
    * Shows it in cart and menu.
    *
    * @param shop as shopOf
-   * @param state {refused, mode}: whether Core refuses the token, how the page receives events
+   * @param state has {refused, mode}: whether Core refuses the token, how the page receives events
    */
   show(menu, shop, { refused, mode }) {
     this.#lines = linesOf(this.#cart.value);

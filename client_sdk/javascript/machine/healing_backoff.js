@@ -6,7 +6,7 @@ import { Backoff } from "./backoff.js";
 import { MOST_HEALING_S } from "../contract/contract_lists.js";
 
 /** When each channel may begin anew. */
-export class Healing {
+export class HealingBackoff {
   #settings;
   #uniform;
   #differs = new Set();
