@@ -72,13 +72,8 @@ async def run_ingest(
         settings: its settings; each is read where the part that it is for is made.
         commands: the write path of orders.
         devices: makes the part of devices, whose numbers go to the registry that it is given.
-<<<<<<< HEAD
-        beside: makes what else runs in this process, whose numbers go to the registry that it is
-            given; commands are taken without it, too.
-=======
         beside: what else runs in this process, with its numbers in the registry that it is given;
             commands are taken without it, too.
->>>>>>> s17-settings
         check: raises `UnavailableError` while the database cannot take commands.
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.

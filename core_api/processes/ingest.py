@@ -6,8 +6,6 @@ import socket
 from argparse import Namespace
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry
-
 from core_api.edits.plan import Rules
 from core_api.ingest.devices import DeviceIngest
 from core_api.ingest.main import run_ingest
@@ -32,7 +30,6 @@ from core_api.wiring import (
 )
 from server_common.logs import get_logger
 from server_common.sockets import stop_signal
-from server_common.supervision import Work
 
 log = get_logger()
 
@@ -61,13 +58,6 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
     async def check() -> None:
         await check_database(pool)
 
-<<<<<<< HEAD
-    def beside(registry: CollectorRegistry) -> dict[str, Work]:
-        receipts = receipt_reader(settings, pool, ReceiptMetrics(registry))
-        return {"receipts": receipts.run, "hints": hints.send}
-
-=======
->>>>>>> s17-settings
     try:
         await run_ingest(
             settings,
@@ -89,14 +79,10 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
                 check=check,
                 registry=registry,
             ),
-<<<<<<< HEAD
-            beside=beside,
-=======
             beside=lambda registry: {
                 "receipts": receipt_reader(settings, pool, ReceiptMetrics(registry)).run,
                 "hints": hints.send,
             },
->>>>>>> s17-settings
             check=check,
             verify=token_keys(settings.token_keys, settings.token_kid).verify,
             listener=listener,

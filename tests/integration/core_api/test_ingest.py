@@ -100,11 +100,7 @@ class Inbound:
                 ),
                 commands=on,
                 devices=lambda _registry: NoDevices(),
-<<<<<<< HEAD
-                beside=lambda _: beside or {},
-=======
                 beside=lambda _registry: beside or {},
->>>>>>> s17-settings
                 check=check,
                 verify=_verify,
                 listener=listener,

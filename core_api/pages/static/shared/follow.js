@@ -51,7 +51,7 @@ class PageTransport extends Transport {
     const { token } = this.#credentials.session;
     const before = Date.now();
     const input = await super.sync(command, signal);
-    if (input.failure?.kind === "unauthorized") this.#credentials.refuse(token);
+    if (input.type === "SyncFailed" && input.failure.kind === "unauthorized") this.#credentials.refuse(token);
     if (input.type === "SyncDone" && !(command.wait > 0)) {
       const middle = (before + Date.now()) / 2;
       this.skewMs = Date.parse(input.response.server_time) - middle;
