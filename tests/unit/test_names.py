@@ -96,7 +96,7 @@ def test_a_maximum_is_called_so() -> None:
     for path, tree in parsed().items():
         for node in ast.walk(tree):
             match node:
-                case ast.Name(id=name, ctx=ast.Store()) if re.match(r"_?MAX_", name):
+                case ast.Name(id=name, ctx=ast.Store()) if re.match(r"_?MOST_", name):
                     found.append(f"{path}: {name}")
                 case ast.arg(arg="most") if not takes_least_too(tree, node):
                     found.append(f"{path}:{node.lineno}: most")
