@@ -20,7 +20,7 @@ from core_api.kafka.topics import Topic, ensure_topics
 from core_api.receipts.devices import DeviceLog, Sighting, receipt_of
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
-from server_common.kafka_records.receipts import decode_readable
+from server_common.kafka_records.receipts import decode_receipts
 from server_common.limits import UNSTORED_REPORTS
 from server_common.logs import get_logger
 
@@ -40,7 +40,7 @@ def sightings_in(values: Sequence[bytes | None]) -> tuple[list[Sighting], int]:
     unread = 0
     for value in values:
         try:
-            batch, left_out = decode_readable(value)
+            batch, left_out = decode_receipts(value)
         except RecordError:
             unread += 1
             continue

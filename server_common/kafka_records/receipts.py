@@ -55,19 +55,7 @@ def encode_receipts(batch: ReceiptBatch) -> bytes:
     return msgspec.json.encode(batch)
 
 
-def decode_receipts(value: bytes | None) -> ReceiptBatch:
-    """Read a record's value.
-
-    Raises:
-        RecordError: it is not one.
-    """
-    try:
-        return decode(_decoder, value or b"")
-    except msgspec.DecodeError as error:
-        raise RecordError(f"the receipts are malformed: {error}") from error
-
-
-def decode_readable(value: bytes | None) -> tuple[ReceiptBatch, int]:
+def decode_receipts(value: bytes | None) -> tuple[ReceiptBatch, int]:
     """Read a record's value, and leave out the receipts in it that cannot be read.
 
     Returns:

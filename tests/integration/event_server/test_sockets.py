@@ -247,7 +247,7 @@ class TestReceipts:
             await socket.say("received", cursor=f"{A}@4,store:99@7")
             await socket.ask("ping")
         (record,) = server.server.talk.receipts()
-        batch = decode_receipts(record.value)
+        batch, _ = decode_receipts(record.value)
         assert (record.key, batch.store_id) == (b"12", "12")
         assert batch.receipts == [Receipt("till-1", "owner-12", "01EPOCH1", 4)]
 
