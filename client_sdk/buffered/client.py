@@ -116,7 +116,7 @@ class BufferedClient:
 
     def _result_of(self, generation: int) -> StartResult:
         if self._result is None or generation != self._generation:
-            raise BufferedStartError("it was reset and started anew meanwhile")
+            raise BufferedStartError("it was reset and restarted before it was done")
         return self._result
 
     async def changes(self) -> AsyncGenerator[Change, None]:

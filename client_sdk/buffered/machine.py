@@ -83,7 +83,7 @@ class BufferedStart:
             BufferedStartError: a start is under way.
         """
         if self.state not in (StartState.IDLE, StartState.READY, StartState.ERROR):
-            raise BufferedStartError("reconfigure it before it begins, or after it is done")
+            raise BufferedStartError("reconfigure it before it starts or after it is done")
         self.settings = settings
 
     def observe(self, observer: Callable[[StartState], None]) -> Callable[[], None]:
@@ -98,7 +98,7 @@ class BufferedStart:
             BufferedStartError: it has begun already.
         """
         if self.state is not StartState.IDLE:
-            raise BufferedStartError("it has begun already: reset it first")
+            raise BufferedStartError("it has already started: reset it first")
         self._began_at = now
         self._enter(StartState.CONNECTING, now + self.settings.subscribe_timeout)
         return [Connect()]

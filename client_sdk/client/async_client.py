@@ -157,7 +157,7 @@ class OrderClient:
     async def __aenter__(self) -> Self:
         """Begin at the stored cursor. Raises ClosedError (entered before), CursorStoreError."""
         if self._runner is not None or self._http.is_closed:
-            raise ClosedError("a client can be entered once: make a new one")
+            raise ClosedError("a client can be entered only once: create a new one")
         try:
             stored = await self._cursors.load()
         except BaseException:
@@ -237,9 +237,9 @@ class OrderClient:
 
     async def _take(self) -> Deliver | None:
         if self._runner is None:
-            raise ClosedError("open the client by `async with` first")
+            raise ClosedError("the client is not open: use `async with`")
         if self._taking:
-            raise ClientError("somebody waits for events already: make a client for each consumer")
+            raise ClientError("another consumer waits already: create one client per consumer")
         self._taking = True
         try:
             await self._save()

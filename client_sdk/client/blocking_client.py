@@ -163,7 +163,7 @@ class LoopThread:
         """
         with self._lock:
             if self._thread is not None:
-                raise ClosedError("a client can be entered once: make a new one")
+                raise ClosedError("a client can be entered only once: create a new one")
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=_serve, args=[self._loop], name="yabam-client", daemon=True
@@ -184,7 +184,7 @@ class LoopThread:
         try:
             return future.result()
         except concurrent.futures.CancelledError:
-            raise ClosedError("the client was closed meanwhile") from None
+            raise ClosedError("the client was closed before Core answered") from None
         except BaseException:
             future.cancel()
             raise

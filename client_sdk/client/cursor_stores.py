@@ -200,13 +200,13 @@ def _checked(body: bytes, where: str) -> Checkpoint:
     try:
         checkpoint = decode(_decoder, body)
         if not checkpoint.epoch:
-            raise CursorStoreError(f"{where} holds a cursor without an epoch")
+            raise CursorStoreError(f"{where} contains a cursor without an epoch")
         for channel, seq in checkpoint.positions.items():
             parse_channel(channel)
             if not 0 <= seq <= MAX_SEQ:
-                raise CursorStoreError(f"{where} holds an impossible seq for {channel}")
+                raise CursorStoreError(f"{where} contains an invalid seq for {channel}")
     except (msgspec.DecodeError, TypeError, ContractError) as error:
-        raise CursorStoreError(f"{where} holds something else than a cursor: {error}") from error
+        raise CursorStoreError(f"{where} does not contain a cursor: {error}") from error
     return checkpoint
 
 

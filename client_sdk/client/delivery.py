@@ -80,7 +80,7 @@ class Deliveries:
             ClientError: it is not current, because somebody else has asked meanwhile.
         """
         if self._hand is not delivery:
-            raise ClientError("another loop took over: make a client for each consumer")
+            raise ClientError("another loop has taken over: create one client per consumer")
         self._done = True
 
     def saved(self) -> Acknowledged:

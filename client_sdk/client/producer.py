@@ -200,7 +200,7 @@ class OrderProducer:
         key = key or self._new_key()
         if not _KEY.fullmatch(key):
             raise ContractError(
-                f"{key[:80]!a} is no idempotency key: write 1 to 255 visible ASCII characters"
+                f"{key[:80]!a} is not an idempotency key: write 1 to 255 visible ASCII characters"
             )
         headers = {"content-type": "application/json", "idempotency-key": key}
         if if_version is not None:

@@ -58,7 +58,7 @@ def core_url(text: str) -> str:
     clean = text.isprintable() and not set(text) & set(" ?#@")
     if not (is_one and clean and url.scheme in ("http", "https")):
         raise ArgumentTypeError(
-            f"{text!r} is no address of Core: write http://host:port (or set YABAM_CORE_URL)"
+            f"{text!r} is not an address of Core: write http://host:port (or set YABAM_CORE_URL)"
         )
     return text
 
@@ -265,7 +265,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds")
     return seconds
 
 

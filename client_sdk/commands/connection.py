@@ -49,7 +49,7 @@ def token_of(options: Namespace) -> str:
             "give an access token: --token, or the variable YABAM_TOKEN (`yabam token` makes one)"
         )
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UsageError("that is no access token: it has letters that no token has")
+        raise UsageError("this is not an access token: it has characters that no token has")
     return str(token)
 
 
@@ -64,11 +64,9 @@ async def check_host(options: Namespace) -> None:
         await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_HOST:
-            raise UsageError(
-                f"there is no host {host}: look at --core or YABAM_CORE_URL"
-            ) from error
+            raise UsageError(f"there is no host {host}: check --core or YABAM_CORE_URL") from error
     except UnicodeError as error:
-        raise UsageError(f"{host} is no name of a host: {error}") from error
+        raise UsageError(f"{host} is not a host name: {error}") from error
 
 
 @contextlib.asynccontextmanager
@@ -125,7 +123,7 @@ async def producer_of(options: Namespace) -> AsyncIterator[OrderProducer]:
             if (order := error.order) is None:
                 raise
             stands = f"{order.status}, version {order.version}: {summary_of(order)}"
-            raise ClientError(f"{error}\nThe order as it stands: {stands}") from error
+            raise ClientError(f"{error}\nThe order is now: {stands}") from error
 
 
 def _tell_retry(attempt: int, wait_s: float, trouble: str) -> None:

@@ -107,7 +107,7 @@ def _device(options: Namespace) -> Channel:
     try:
         return parse_channel(f"device:{options.place}")
     except ChannelError as error:
-        raise UsageError(f"{options.place[:80]!r} is no device: write STORE/DEVICE") from error
+        raise UsageError(f"{options.place[:80]!r} is not a device: write STORE/DEVICE") from error
 
 
 def _path(options: Namespace) -> str:

@@ -44,11 +44,11 @@ async def _done(client: YabamClient, edit: EditHandle, wait_s: float) -> None:
     if outcome is None:
         raise ClientError(f"Core has not answered: {client.state.sending_error}")
     if outcome.outcome not in ("applied", "settled"):
-        raise ClientError("others have changed it at the same moment: do it again")
+        raise ClientError("others have changed it at the same time: try again")
 
 
 def _channel(place: str) -> str:
     try:
         return str(parse_channel(f"party:{place}"))
     except ChannelError as error:
-        raise UsageError(f"{place!r} is no table: write STORE/TABLE, such as 12/5") from error
+        raise UsageError(f"{place!r} is not a table: write STORE/TABLE, such as 12/5") from error

@@ -26,7 +26,7 @@ async def remove(options: Namespace) -> None:
     store, *names = options.place.split("/")
     if not store or len(names) not in (1, 2) or not all(names):
         raise UsageError(
-            f"{options.place[:80]!r} is no device: write STORE/NAME, of a guest STORE/TABLE/NAME"
+            f"{options.place[:80]!r} is not a device: write STORE/NAME, of a guest STORE/TABLE/NAME"
         )
     path = "/".join((_path(store, guests=len(names) == 2), *(quote(name, "") for name in names)))
     await remove_one(options, path, options.place)

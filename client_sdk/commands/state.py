@@ -86,7 +86,7 @@ async def edit(options: Namespace) -> None:
         if outcome is None and store is None:
             raise ClientError(f"Core has not answered: {client.state.sending_error}")
         if outcome is None:
-            told = "queued: it is sent by the next command with this --queue that reaches Core"
+            told = "queued: the next command with this --queue that reaches Core sends it"
             say(options, told, {"outcome": "queued"} | _shown(document))
             if is_blind:
                 tell(_BLIND)
@@ -157,7 +157,7 @@ async def restore(options: Namespace) -> None:
     try:
         snapshot = decode(_snapshot, options.path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(f"{options.path} is nothing that export wrote: {error}") from error
+        raise UsageError(f"{options.path} is not a file that export wrote: {error}") from error
     await check_host(options)
     async with YabamClient(options.core, token, list(snapshot)) as client:
         for channel in snapshot:
@@ -277,4 +277,4 @@ def object_of(text: str) -> dict[str, Any]:
     try:
         return decode(_value, text)
     except msgspec.DecodeError as error:
-        raise UsageError(f"{text[:80]!r} is no JSON object: {error}") from error
+        raise UsageError(f"{text[:80]!r} is not a JSON object: {error}") from error

@@ -81,5 +81,5 @@ async def _all_known(client: OrderClient, unknown: set[str]) -> None:
 def _channels(options: Namespace) -> list[str]:
     channels = [f"store:{s}" for s in options.store] + [f"table:{t}" for t in options.table]
     if not channels:
-        raise UsageError("say of what: --store 12 or --table 12/5")
+        raise UsageError("name a store or a table: --store 12 or --table 12/5")
     return channels

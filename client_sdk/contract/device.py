@@ -66,7 +66,7 @@ def check_device(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise DeviceError(
-            f"{name[:80]!a} is no device name: use 1 to 64 letters, digits and . _ ~ : / * - "
+            f"{name[:80]!a} is not a device name: use 1 to 64 letters, digits and . _ ~ : / * - "
             "beginning with a letter"
         )
     return name

@@ -57,7 +57,7 @@ def hash_of(order: object) -> int:
 
 def _refuse_fraction(_text: str) -> NoReturn:
     # An order has integers only, for which RFC 8785 is plain.
-    raise ValueError("an order has integers only")
+    raise ValueError("an order may contain only integers")
 
 
 _decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_refuse_fraction)

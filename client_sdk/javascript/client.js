@@ -270,7 +270,7 @@ export class Client {
         this.#cause = causeOf(command.cause);
         break;
       default:
-        throw new Error(`the machine said ${command.type}`);
+        throw new Error(`unknown command of the machine: ${command.type}`);
     }
   }
 

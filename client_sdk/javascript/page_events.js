@@ -29,7 +29,7 @@ export class PageEvents {
   publish(name, detail = null) {
     checkName(name);
     const text = JSON.stringify(detail);
-    if (text === undefined) throw new TypeError("what an event tells is JSON");
+    if (text === undefined) throw new TypeError("an event's detail must be JSON");
     if (text.length > MAX_PAGE_EVENT_CHARS) {
       throw new TypeError(`an event may have at most ${MAX_PAGE_EVENT_CHARS} characters as JSON, this has ${text.length}`);
     }
@@ -96,5 +96,5 @@ export class PageEvents {
 /** @param {string} name */
 function checkName(name) {
   if (typeof name === "string" && NAME.test(name)) return;
-  throw new TypeError("an event's name is 1 to 64 of A-Z a-z 0-9 _ . -");
+  throw new TypeError("an event's name must be 1 to 64 of A-Z a-z 0-9 _ . -");
 }

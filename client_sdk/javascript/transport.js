@@ -291,7 +291,7 @@ function addressOf(text) {
     // As with a port beyond 65535.
   }
   if (url !== null && ["http:", "https:"].includes(url.protocol) && url.port !== "0") return url;
-  throw new ContractError(`the stream's address ${JSON.stringify(text.slice(0, 80))} is none of HTTP`);
+  throw new ContractError(`the stream's address ${JSON.stringify(text.slice(0, 80))} is not an HTTP URL`);
 }
 
 async function refused(response, unauthorized) {

@@ -90,7 +90,7 @@ export class YabamClient {
     newClient = randomId,
   }) {
     // Nobody's edits may come into another's queue, not even for a moment.
-    if (!subject) throw new TypeError("say whom the token names: subject");
+    if (!subject) throw new TypeError("`subject` is missing: name the token's subject");
     const api = new EditsApi(core, (refused) => transport.refused(refused));
     this.#tab = new TabState({
       ...{ name, subject, resolvers, calls, openStore, newClient, api, transport, uniform, clock },

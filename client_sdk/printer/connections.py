@@ -72,7 +72,7 @@ class _Socket:
                 self._writer.write(data)
                 await self._writer.drain()
         except (OSError, TimeoutError) as error:
-            raise PrinterError(f"the printer takes nothing: {error}") from error
+            raise PrinterError(f"the printer accepts no data: {error}") from error
 
     async def read(self, within_s: float) -> bytes:
         try:
@@ -126,7 +126,7 @@ class _File:
                     except BlockingIOError:
                         await asyncio.sleep(_LOOK_EVERY_S)
         except (OSError, TimeoutError) as error:
-            raise PrinterError(f"the printer takes nothing: {error}") from error
+            raise PrinterError(f"the printer accepts no data: {error}") from error
 
     async def read(self, within_s: float) -> bytes:
         try:
@@ -170,7 +170,7 @@ class _Terminal:
         try:
             self._show(data.decode())
         except OSError as error:
-            raise PrinterError(f"standard output is gone: {error}") from error
+            raise PrinterError(f"standard output is closed: {error}") from error
 
     async def read(self, within_s: float) -> bytes:
         await asyncio.sleep(within_s)

@@ -170,7 +170,7 @@ class MqttSource:
         )
         now = answer.job
         if now is not None and (now.state, now.attempts) == ("sent", attempt):
-            raise UnreachableError("Core has not noted what became of a job")
+            raise UnreachableError("Core has not stored the result of a job")
         known = self._jobs.get(job)
         if known is not None and known.state == "sent" and known.attempts <= attempt:
             del self._jobs[job]
@@ -277,5 +277,5 @@ def _checked(answer: _Accepted) -> _Accepted:
     if answer.outcome != "refused" or answer.problem == _UNKNOWN:
         return answer
     if answer.problem == "too-old":
-        raise AgentError("Core has heard newer agents of this printer: register it anew (--rotate)")
-    raise UnreachableError(f"Core refuses what this printer says: {answer.problem}")
+        raise AgentError("a newer agent has used this printer: register it again (--rotate)")
+    raise UnreachableError(f"Core refuses this printer's messages: {answer.problem}")

@@ -34,7 +34,7 @@ class EditHandle:
             ClosedError: the client was closed first; the edit is sent when it is opened again.
         """
         if self._outcome is None:
-            raise ClientError("the batch of this edit has not ended, or was given up")
+            raise ClientError("the batch of this edit has not ended, or was discarded")
         # One waiter that is cancelled must not cancel the others.
         return await asyncio.shield(self._outcome)
 

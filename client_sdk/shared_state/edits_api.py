@@ -180,7 +180,7 @@ class EditsApi:
             if status == 200:
                 document = decode_document(body)
                 if (document.channel, document.key) != name:
-                    return Again("the answer is another document")
+                    return Again("Core's answer contains a different document")
                 return document
         except (*_FAULTS, msgspec.DecodeError) as error:
             return Again(shortened(str(error) or type(error).__name__))

@@ -142,7 +142,7 @@ class Engine:
             self.writer.put(self.replica.drain().writes)
             for future in self._outcomes.values():
                 if not future.done():
-                    future.set_exception(ClosedError("the client was closed meanwhile"))
+                    future.set_exception(ClosedError("the client was closed before Core answered"))
                     future.exception()  # nobody need wait for it
             self.desk.close()
             await self.writer.close()
@@ -180,7 +180,7 @@ class Engine:
             if self._closed:
                 raise ClosedError("the client is closed")
             if decides is not None and decides.id not in self.replica.waiting:
-                raise ClientError("this conflict is decided already")
+                raise ClientError("this conflict was already decided")
             ids = None
             while ids is None:
                 decided = None if decides is None else decides.id
@@ -336,5 +336,5 @@ class Engine:
             try:
                 await work()
             except Exception as error:
-                self.last_error = f"the {name} failed and begins again: {error!r}"
+                self.last_error = f"the {name} failed and is restarted: {error!r}"
             await asyncio.sleep(_AGAIN_AFTER_S)

@@ -139,7 +139,7 @@ class OrderCommands:
     def _wish(self, kind: Any, order: ShownOrder | str, body: dict[str, Any]) -> CommandWish:
         seen = self._desk.order(order) if isinstance(order, str) else order
         if seen is None:
-            raise StateError(f"{shown(str(order))} is no order that is shown here")
+            raise StateError(f"{shown(str(order))} is not an order that this client shows")
         core = seen.order
         return CommandWish(
             kind, body, core.id, core.version, core.updated_at, core.status, seen.after
@@ -154,4 +154,4 @@ def _plain(body: dict[str, Any]) -> dict[str, Any]:
     try:
         return decode(_body, msgspec.json.encode(body))
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise StateError(f"this is no order: {error}") from error
+        raise StateError(f"this is not a valid order: {error}") from error

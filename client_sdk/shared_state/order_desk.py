@@ -76,7 +76,7 @@ class OrderDesk:
         self._unobserve()
         for future in self._outcomes.values():
             if not future.done():
-                future.set_exception(ClosedError("the client was closed meanwhile"))
+                future.set_exception(ClosedError("the client was closed before Core answered"))
                 future.exception()  # nobody need wait for it
 
     # ── what a program asks ──────────────────────────────────────────────────

@@ -142,7 +142,7 @@ class Sender:
             self.retry.failed(f"there is no token: {error}")
             return
         if not self._is_own(token):
-            self.retry.failed("the token is another subject's: what waits is not sent with it")
+            self.retry.failed("the token belongs to another subject: edits are not sent")
             return
         while not self._writer.is_clean:
             await self._writer.commit()
@@ -193,7 +193,7 @@ class Sender:
             if replica.answered(request, answer.outcomes):
                 self._well()
             else:
-                self.retry.failed("Core's answer says nothing of the edits that were sent")
+                self.retry.failed("Core's answer contains no outcome for the edits that were sent")
         elif isinstance(answer, Again):
             replica.queue.failed(request)
             self._failed(answer)

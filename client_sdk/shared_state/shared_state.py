@@ -231,7 +231,7 @@ class SharedState:
             StateError: it is not followed, or carries no documents.
         """
         if not is_private(channel) and channel not in self._engine.replica.channels:
-            raise StateError(f"{channel} is no channel of documents that this client follows")
+            raise StateError(f"{channel} is not a channel of documents that this client follows")
         return StateChannel(self._engine, channel)
 
     @property
@@ -316,7 +316,7 @@ def open_batch(batch: Batch) -> Callable[[], None]:
         ClientError: another one is open.
     """
     if _batch.get() is not None:
-        raise ClientError("a batch is open already")
+        raise ClientError("another batch is open: end it first")
     token = _batch.set(batch)
     return lambda: _batch.reset(token)
 

@@ -92,7 +92,7 @@ class YabamClient(OrderClient):
             ClosedError: the client was never opened.
         """
         if self._engine is None:
-            raise ClosedError("open the client by `async with` first")
+            raise ClosedError("the client is not open: use `async with`")
         return SharedState(self._engine)
 
     @property
@@ -103,7 +103,7 @@ class YabamClient(OrderClient):
             ClosedError: the client was never opened.
         """
         if self._engine is None:
-            raise ClosedError("open the client by `async with` first")
+            raise ClosedError("the client is not open: use `async with`")
         return OrderCommands(self._engine.desk)
 
     async def __aenter__(self) -> Self:
@@ -115,7 +115,7 @@ class YabamClient(OrderClient):
             CursorStoreError: the cursor cannot be read.
         """
         if self._engine is not None or self._http.is_closed:
-            raise ClosedError("a client can be entered once: make a new one")
+            raise ClosedError("a client can be entered only once: create a new one")
         subject = self._subject or subject_of(await self._first_token())
         writer = StoreWriter(self._store)
         try:
@@ -226,7 +226,7 @@ def _queue_of(
     counters = stored.counters
     if counters is None:
         if entries:
-            raise StateStoreError("the state holds edits without a client id: it is damaged")
+            raise StateStoreError("the state is damaged: it has edits without a client id")
         return EditQueue(new_client(), new_client, next_id=next_id)
     own = [entry.n for entry in entries if entry.client == counters.client]
     return EditQueue(

@@ -67,14 +67,14 @@ def make_entries(
     """
     stores = {parse_channel(wish.channel).store_id for wish in wishes}
     if atomic and len(stores) > 1:
-        raise StateError("all or none holds within one store only")
+        raise StateError("an atomic batch must stay within one store")
     if atomic and len(wishes) > MAX_EDITS:
-        raise StateError(f"all or none holds for at most {MAX_EDITS} edits")
+        raise StateError(f"an atomic batch may have at most {MAX_EDITS} edits")
     values: dict[DocumentName, Value | None] = {}
     group = queue.next_id if atomic else 0
     entries = [_made(queue, look, wish, made_at, group, values) for wish in wishes]
     if atomic and sum(len(entry.body) + 1 for entry in entries) > MAX_GROUP_BYTES:
-        raise StateError("all or none holds for what one request can carry")
+        raise StateError("an atomic batch must fit into one request: make it smaller")
     return entries
 
 
@@ -89,7 +89,7 @@ def _made(
     name = wish.channel, wish.key
     met = look(name)
     if not is_id(wish.key):
-        raise StateError(f"{shown(wish.key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -")
+        raise StateError(f"{shown(wish.key)} is not a key: use 1 to 64 of A-Z a-z 0-9 _ . -")
     decode_operation(encode_operation(wish.do))
     value = values.get(name, met.composed.value)
     values[name] = perform(wish.do, value, met.calls)

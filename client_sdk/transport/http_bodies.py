@@ -55,7 +55,7 @@ def plain_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     """
     coding = _coding(response)
     if coding not in ("", "identity"):
-        raise FrameError(f"it is packed by {coding[:80]!a}, and nobody asked for that")
+        raise FrameError(f"the encoding {coding[:80]!a} was not requested")
     return _raw(response)
 
 
@@ -66,7 +66,7 @@ async def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
             yield chunk
         return
     if coding not in ("gzip", "x-gzip"):
-        raise FrameError(f"the body is packed by {coding[:80]!a}: only gzip, once, is read")
+        raise FrameError(f"the encoding {coding[:80]!a} is not supported: use gzip")
     unpacker = zlib.decompressobj(_GZIP)
     try:
         async for chunk in _raw(response):
@@ -75,11 +75,11 @@ async def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
                 yield unpacker.decompress(rest, _STEP_BYTES)
                 rest = unpacker.unconsumed_tail
             if rest or unpacker.unused_data:
-                raise FrameError("bytes follow the end of the packed body")
+                raise FrameError("bytes follow the end of the compressed body")
     except zlib.error as error:
         raise FrameError(f"the body is not gzip: {error}") from error
     if not unpacker.eof:
-        raise FrameError("the packed body is cut off")
+        raise FrameError("the compressed body is incomplete")
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -265,7 +265,7 @@ def _check_url(url: str) -> None:
         return  # a path of Core's own
     # A port beyond 65535 raises when it is read.
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError(f"its address {url[:80]!a} is no http(s) URL with a valid port")
+        raise ValueError(f"{url[:80]!a} is not an http(s) URL with a valid port")
 
 
 def _check_media_type(response: httpx.Response) -> None:

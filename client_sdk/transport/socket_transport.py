@@ -61,9 +61,7 @@ class SocketTransport:
         """
         url = socket_url(stream_url)
         if url is None:
-            raise SocketFailedError(
-                Failure("unreachable", "there is no WebSocket beside the stream")
-            )
+            raise SocketFailedError(Failure("unreachable", "this stream has no WebSocket"))
         try:
             async with connect(
                 f"{url}?{urlencode(parameters)}",

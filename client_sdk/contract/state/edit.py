@@ -164,7 +164,7 @@ def decode_edits(body: bytes | str) -> EditBatch:
     for raw in wire.edits:
         number = decode(_number_decoder, raw).n
         if edits and number <= edits[-1].n:
-            raise msgspec.ValidationError("the numbers of a batch's edits go up")
+            raise msgspec.ValidationError("the numbers of a batch's edits must increase")
         edits.append(_decode(number, raw))
     return EditBatch(wire.client, edits, wire.atomic, wire.answered, wire.epoch)
 
@@ -178,7 +178,7 @@ def decode_edit(data: bytes | str | msgspec.Raw) -> Edit:
     """
     wire = decode(_edit_decoder, data)
     if isinstance(wire.base, OwnEdit) and wire.base.n >= wire.n:
-        raise msgspec.ValidationError("the base is an edit of a lower number")
+        raise msgspec.ValidationError("the base must be an edit with a lower number")
     edit = Edit(
         n=wire.n,
         channel=wire.channel,

@@ -141,7 +141,7 @@ def apply(operation: PlainOperation, value: Value | None) -> Value | None:
     if isinstance(operation, Patch):
         patched = apply_patch(MISSING if value is None else value, operation.operations)
         if type(patched) is not dict:
-            raise OperationError("the patch leaves no object: delete is an operation of its own")
+            raise OperationError("the patch's result is not an object: to delete, use delete")
         return patched
     if isinstance(operation, Add):
         return _add(operation, value)
@@ -161,7 +161,7 @@ def _sum(value: Any, path: Path, number: int) -> int:
     for depth in range(len(path)):
         if not isinstance(get(value, path[:depth]), dict | type(MISSING)):
             where = format_pointer(path[:depth])
-            raise OperationError(f"add goes through objects only, and {shown(where)} is none")
+            raise OperationError(f"add works inside objects only: {shown(where)} is not one")
     found = get(value, path)
     if found is MISSING:
         return number
@@ -176,7 +176,7 @@ def _patch(body: Any) -> list[PatchOperation]:
     for index, operation in enumerate(body):
         if type(operation) is not dict or operation.get("op") not in _FIELDS:
             raise OperationError(
-                f"operation {index} of the patch is no object with an op of RFC 6902"
+                f"operation {index} of the patch is not an object with an op of RFC 6902"
             )
         lacking = _FIELDS[operation["op"]] - operation.keys()
         if lacking:

@@ -55,7 +55,7 @@ def apply_patch(value: Any, operations: Sequence[PatchOperation]) -> Any:
             raise PatchError(index, str(error)) from error
     moves = [index for index, operation in enumerate(operations) if operation["op"] == "move"]
     if moves and _is_too_deep(draft.value):
-        raise PatchError(moves[-1], "the moves nest the value deeper than a document may be")
+        raise PatchError(moves[-1], "the moves nest the value deeper than a document allows")
     return draft.value
 
 
@@ -82,13 +82,13 @@ def _apply_one(draft: Draft, operation: PatchOperation, room: list[int]) -> None
 def _path(operation: PatchOperation, field: str) -> Path:
     text = operation.get(field)
     if type(text) is not str:
-        raise PointerError(f'it has no "{field}", a JSON Pointer')
+        raise PointerError(f'"{field}" is missing or not a JSON Pointer')
     return parse_pointer(text)
 
 
 def _value(operation: PatchOperation) -> Any:
     if "value" not in operation:
-        raise PointerError('it has no "value"')
+        raise PointerError('"value" is missing')
     return operation["value"]
 
 
@@ -147,7 +147,7 @@ def _copied(value: Any, room: list[int], depth: int = 0) -> Any:
     if room[0] < 0:
         raise PointerError("the patch copies more than a document can hold")
     if depth > MAX_VALUE_DEPTH:
-        raise PointerError("what it copies is nested too deep for a document")
+        raise PointerError("the copied value is nested too deep for a document")
     if kind is dict:
         room[0] -= sum(map(len, value))
         return {name: _copied(part, room, depth + 1) for name, part in value.items()}

@@ -43,7 +43,7 @@ def parse_pointer(text: str) -> Path:
     if not text:
         return ()
     if text.count("/") > MAX_VALUE_DEPTH:
-        raise PointerError(f"{shown(text)} leads deeper than {MAX_VALUE_DEPTH}")
+        raise PointerError(f"{shown(text)} has more levels than {MAX_VALUE_DEPTH}")
     if text[0] != "/":
         raise PointerError(f"{shown(text)} is not a JSON Pointer: it begins with /")
     if "~" not in text:

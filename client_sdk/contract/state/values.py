@@ -29,11 +29,11 @@ def check_value(value: Any, path: Path = ()) -> None:
     kind = type(value)
     if kind is str:
         if not _is_text(value):
-            raise StateValueError(format_pointer(path), "a text has no NUL and no half of a pair")
+            raise StateValueError(format_pointer(path), "a text has a NUL or a lone surrogate")
     elif kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise StateValueError(
-                format_pointer(path), f"an integer lies within ±{MAX_INTEGER}, the 53 bits of all"
+                format_pointer(path), f"an integer must be within ±{MAX_INTEGER} (53 bits)"
             )
     elif kind is dict:
         _check_depth(path)
@@ -46,10 +46,10 @@ def check_value(value: Any, path: Path = ()) -> None:
             check_value(part, (*path, str(index)))
     elif kind is float:
         raise StateValueError(
-            format_pointer(path), "a number is an integer here: count in the smallest unit"
+            format_pointer(path), "a number must be an integer: use the smallest unit"
         )
     elif kind not in _SCALARS:
-        raise StateValueError(format_pointer(path), f"{kind.__name__} is nothing that JSON has")
+        raise StateValueError(format_pointer(path), f"{kind.__name__} is not a JSON type")
 
 
 def check_name(name: Any, path: Path) -> None:
@@ -61,7 +61,7 @@ def check_name(name: Any, path: Path) -> None:
     if type(name) is not str or not name.isascii() or "\x00" in name:
         shown = name if type(name) is str else str(name)
         raise StateValueError(
-            format_pointer((*path, ascii(shown)[1:-1])), "a name is ASCII without NUL"
+            format_pointer((*path, ascii(shown)[1:-1])), "a member's name must be ASCII without NUL"
         )
 
 
@@ -72,7 +72,7 @@ def check_document(value: Any) -> None:
         StateValueError: it is no object, or holds what no document may.
     """
     if type(value) is not dict:
-        raise StateValueError("", "a document is a JSON object: put a plain value under /value")
+        raise StateValueError("", "a document must be a JSON object: put a value under /value")
     check_value(value)
 
 
@@ -110,7 +110,7 @@ def is_number(value: Any) -> bool:
 def _check_depth(path: Path) -> None:
     if len(path) >= MAX_VALUE_DEPTH:
         raise StateValueError(
-            format_pointer(path), f"a document is nested at most {MAX_VALUE_DEPTH} deep"
+            format_pointer(path), f"a document may be nested at most {MAX_VALUE_DEPTH} deep"
         )
 
 

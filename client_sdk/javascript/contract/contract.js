@@ -184,7 +184,7 @@ export const isEpoch = (x) => isText(x) && EPOCH.test(x);
 export const isWait = isSeq;
 
 function check(condition, what) {
-  if (!condition) throw new ContractError(`${what} is not as the protocol says`);
+  if (!condition) throw new ContractError(`${what} does not follow the protocol`);
 }
 
 /** The order, if it is one. */

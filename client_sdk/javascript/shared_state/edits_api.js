@@ -70,7 +70,7 @@ export class EditsApi {
   /** How far Core has settled the client's edits. */
   settled(client, token) {
     const read = ({ settled: n, epoch = null }) => {
-      if (!Number.isSafeInteger(n) || !(epoch === null || isEpoch(epoch))) throw new ContractError("the answer says no number");
+      if (!Number.isSafeInteger(n) || !(epoch === null || isEpoch(epoch))) throw new ContractError("the answer has no number");
       return { type: "Settled", n, epoch };
     };
     return this.#ask(`/v1/edits?${new URLSearchParams({ client })}`, token, read);
@@ -83,7 +83,7 @@ export class EditsApi {
     const read = (document) => {
       checkDocument(document);
       if (document.channel === channel && document.key === key) return { type: "Found", document };
-      throw new ContractError("the answer is another document");
+      throw new ContractError("Core's answer contains a different document");
     };
     const answer = await this.#ask(`/v1/documents?${query}`, token, read);
     return answer.slug === "not-found" ? { type: "Found", document: null } : answer;

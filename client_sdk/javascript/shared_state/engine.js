@@ -173,7 +173,7 @@ export class Engine {
     const waiting = this.replica.waiting.get(id);
     if (waiting === undefined) {
       if (this.#asked.has(options.asked)) return this.edit([], options);
-      throw new StateError("this conflict is decided already");
+      throw new StateError("this conflict was already decided");
     }
     if (value === null) {
       this.replica.decided(waiting);
@@ -208,7 +208,7 @@ export class Engine {
   async #edit(wishes, atomic, decides, asked) {
     const { replica } = this;
     const waiting = replica.waiting.get(decides);
-    if (decides !== null && waiting === undefined) throw new StateError("this conflict is decided already");
+    if (decides !== null && waiting === undefined) throw new StateError("this conflict was already decided");
     let ids = null;
     while (ids === null) {
       const writes = replica.prepare(wishes, this.#time(), atomic, decides);

@@ -147,7 +147,7 @@ export class OrderCommands {
    */
   async #step(kind, order, body) {
     const seen = typeof order === "string" ? this.order(order) : order;
-    if (seen === null) throw new StateError(`${shown(order)} is no order that is shown here`);
+    if (seen === null) throw new StateError(`${shown(order)} is not an order that this client shows`);
     const { id, version, updated_at: updatedAt, status } = seen.order;
     return this.#make({ kind, body, order: id, version, updatedAt, status, after: seen.after });
   }

@@ -33,7 +33,7 @@ export class Sender {
     const { replica, desk, journal, api, transport, subject, pump } = this.#parts;
     const token = await transport.accessToken(this.#refused);
     if (subjectOf(token) !== subject) {
-      this.worker.failed("the token is another subject's: what waits is not sent with it");
+      this.worker.failed("the token belongs to another subject: edits are not sent");
       return;
     }
     // An answer is kept before Core is told that it is here.
@@ -74,7 +74,7 @@ export class Sender {
     const { replica } = this.#parts;
     if (answer.type === "Answered") {
       if (replica.answered(request, answer.outcomes)) this.#well();
-      else this.worker.failed("Core's answer says nothing of the edits that were sent");
+      else this.worker.failed("Core's answer contains no outcome for the edits that were sent");
     } else if (answer.type === "NotTaken") {
       this.#refusal(request, answer.problem);
     } else {

@@ -260,7 +260,7 @@ export class SharedState {
    */
   channel(name) {
     if (this.tab.follows(name)) return new StateChannel(this, name);
-    throw new StateError(`${name} is no channel of documents that this client follows`);
+    throw new StateError(`${name} is not a channel of documents that this client follows`);
   }
 
   /**
@@ -284,12 +284,12 @@ export class SharedState {
    * @throws {StateError} one cannot be done, or another batch is open; StateStoreError, ClosedError as `set`
    */
   async batch(work, { atomic = false } = {}) {
-    if (this.#batch !== null) throw new StateError("a batch is open already");
+    if (this.#batch !== null) throw new StateError("another batch is open: end it first");
     const batch = new Batch((name) => this.tab.view(name));
     this.#batch = batch;
     try {
       if (typeof (/** @type {any} */ (work())?.then) === "function") {
-        throw new StateError("a batch cannot wait: make its edits at once");
+        throw new StateError("a batch must not be async: make its edits without await");
       }
     } catch (error) {
       for (const { reject } of batch.staged) reject(error);

@@ -116,7 +116,7 @@ export class TabState {
     this.#closed = true;
     await this.release();
     this.#channel?.close();
-    const error = new ClosedError("the client was closed meanwhile");
+    const error = new ClosedError("the client was closed before Core answered");
     for (const { reject } of [...this.#questions.values(), ...this.#outcomes.values()]) reject(error);
     this.#questions.clear();
     this.#outcomes.clear();

@@ -76,7 +76,7 @@ export class Worker {
       await this.#step();
     } catch (error) {
       // A bug must not become a tight loop, nor end all work for good.
-      this.failed(`it failed, and begins again: ${error?.message ?? error}`);
+      this.failed(`it failed and is restarted: ${error?.message ?? error}`);
     }
     this.#running = false;
     this.wake();

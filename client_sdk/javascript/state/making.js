@@ -26,16 +26,16 @@ const KEPT_FOR_MS = 3_600_000;
  */
 export function makeEntries(queue, look, wishes, madeAt, atomic) {
   const stores = new Set(wishes.map(({ channel }) => parseChannel(channel).store));
-  if (atomic && stores.size > 1) throw new StateError("all or none holds within one store only");
+  if (atomic && stores.size > 1) throw new StateError("an atomic batch must stay within one store");
   if (atomic && wishes.length > MAX_EDITS) {
-    throw new StateError(`all or none holds for at most ${MAX_EDITS} edits`);
+    throw new StateError(`an atomic batch may have at most ${MAX_EDITS} edits`);
   }
   const values = new Map();
   const group = atomic ? queue.nextId : 0;
   const entries = wishes.map((wish) => made(queue, look, wish, madeAt, group, values));
   const size = entries.reduce((sum, entry) => sum + bytesOf(entry.body) + 1, 0);
   if (atomic && size > MAX_GROUP_BYTES) {
-    throw new StateError("all or none holds for what one request can carry");
+    throw new StateError("an atomic batch must fit into one request: make it smaller");
   }
   return entries;
 }
@@ -44,7 +44,7 @@ function made(queue, look, wish, madeAt, group, values) {
   const { channel, key, do: operation } = wish;
   const name = nameOf(channel, key);
   const { composed, version, document, calls } = look(name);
-  if (!isId(key)) throw new StateError(`${shown(key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -`);
+  if (!isId(key)) throw new StateError(`${shown(key)} is not a key: use 1 to 64 of A-Z a-z 0-9 _ . -`);
   checkOperation(operation);
   const value = values.has(name) ? values.get(name) : composed.value;
   values.set(name, perform(operation, value, calls));

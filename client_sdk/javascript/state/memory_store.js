@@ -37,7 +37,7 @@ export class MemoryStore {
    */
   openNow(subject) {
     if (this.#subject !== null && this.#subject !== subject) {
-      throw new StateStoreError("this state belongs to another subject: make one for each");
+      throw new StateStoreError("this state belongs to another subject: use one for each");
     }
     this.#subject = subject;
     const values = (map) => [...map.values()];

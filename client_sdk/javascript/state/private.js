@@ -41,7 +41,7 @@ export class PrivateDocuments {
    */
   changed(name, operation) {
     const [, key] = partsOf(name);
-    if (!isId(key)) throw new StateError(`${shown(key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -`);
+    if (!isId(key)) throw new StateError(`${shown(key)} is not a key: use 1 to 64 of A-Z a-z 0-9 _ . -`);
     checkOperation(operation);
     const { version, value } = this.#documents.get(name) ?? NONE;
     return { version: version + 1, value: perform(operation, value, {}) };

@@ -57,7 +57,7 @@ export function queueOf({ counters, entries: rows, commands = [] }, newClient) {
   if (counters === null) {
     const nextId = Math.max(1, ...places);
     if (entries.length === 0) return new EditQueue(newClient(), newClient, { nextId });
-    throw new StateStoreError("the state holds edits without a client id: it is damaged");
+    throw new StateStoreError("the state is damaged: it has edits without a client id");
   }
   const own = entries.filter((entry) => entry.client === counters.client);
   return new EditQueue(counters.client, newClient, {

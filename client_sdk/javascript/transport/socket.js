@@ -21,7 +21,7 @@ const ROOM = 4096;
  */
 export function socketUrl(stream) {
   const url = new URL(stream);
-  if (!url.pathname.endsWith(STREAM_PATH)) throw new Error("there is no WebSocket beside the stream");
+  if (!url.pathname.endsWith(STREAM_PATH)) throw new Error("this stream has no WebSocket");
   url.pathname = url.pathname.slice(0, -STREAM_PATH.length) + SOCKET_PATH;
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url;
@@ -74,10 +74,10 @@ export class Socket {
 }
 
 function inputOfMessage(generation, text) {
-  if (typeof text !== "string") throw new ContractError("a message of the socket is no text");
+  if (typeof text !== "string") throw new ContractError("a message of the socket is not text");
   if (text.length > MAX_EVENT_LENGTH + ROOM) throw new ContractError("a message of the socket is too long");
   const { event, data } = parsed(text);
-  if (typeof event !== "string") throw new ContractError("a message of the socket names no event");
+  if (typeof event !== "string") throw new ContractError("a message of the socket has no event");
   // As the text that a stream's event has: what reads it is the same.
   return inputOf(generation, { type: event, data: JSON.stringify(data ?? {}) });
 }

@@ -71,7 +71,7 @@ class YabamElement extends Base {
    * @returns {import("../sources.js").Source<T>}
    */
   source(_client) {
-    throw new Error("an element says what it follows");
+    throw new Error("a subclass must implement source()");
   }
 
   /** @param {T} _shown */

@@ -47,7 +47,7 @@ export const yabam = (client) => ({ install: (app) => void app.provide(KEY, clie
  */
 export function useYabam() {
   const client = inject(KEY, undefined);
-  if (client === undefined) throw new Error("the application does not know Yabam: app.use(yabam(client))");
+  if (client === undefined) throw new Error("Yabam is not installed in this application: call app.use(yabam(client))");
   return client;
 }
 

@@ -24,7 +24,7 @@ const isCount = (x) => Number.isSafeInteger(x) && x >= 0;
 const isNone = (x) => x === null || x === undefined;
 
 function check(condition, what) {
-  if (!condition) throw new ContractError(`${what} is not as the protocol says`);
+  if (!condition) throw new ContractError(`${what} does not follow the protocol`);
 }
 
 /**

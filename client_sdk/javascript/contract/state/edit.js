@@ -42,7 +42,7 @@ export function decodeEdit(text) {
     throw new ContractError("an edit is not JSON");
   }
   const named = isObject(edit) && isCount(edit.n) && isText(edit.channel) && isId(edit.key);
-  if (!named) throw new ContractError("an edit is not as the protocol says");
+  if (!named) throw new ContractError("an edit does not follow the protocol");
   checkOperation(edit.do);
   checkEdit(edit);
   return edit;
@@ -72,7 +72,7 @@ export function checkEdit(edit) {
 }
 
 function checkBeside(field, value) {
-  if (!isObject(value)) throw new StateError(`${field} is no object`);
+  if (!isObject(value)) throw new StateError(`${field} is not an object`);
   try {
     checkValue(value);
   } catch (error) {
@@ -99,5 +99,5 @@ export function checkOutcome(outcome) {
 }
 
 function check(condition) {
-  if (!condition) throw new ContractError("an outcome is not as the protocol says");
+  if (!condition) throw new ContractError("an outcome does not follow the protocol");
 }

@@ -72,7 +72,7 @@ function checkPatch(body) {
   for (const [index, operation] of body.entries()) {
     const fields = isObject(operation) && member(FIELDS, member(operation, "op"));
     if (!fields) {
-      throw new OperationError(`operation ${index} of the patch is no object with an op of RFC 6902`);
+      throw new OperationError(`operation ${index} of the patch is not an object with an op of RFC 6902`);
     }
     const lacking = fields.find((field) => member(operation, field) === undefined);
     if (lacking) throw new OperationError(`operation ${index} of the patch has no ${lacking}`);
@@ -114,7 +114,7 @@ export function apply(operation, value) {
   if (operation.patch !== undefined) {
     const patched = applyPatch(value ?? undefined, operation.patch);
     if (isObject(patched)) return patched;
-    throw new OperationError("the patch leaves no object: delete is an operation of its own");
+    throw new OperationError("the patch's result is not an object: to delete, use delete");
   }
   return operation.add !== undefined ? added(operation.add, value) : null;
 }
@@ -133,7 +133,7 @@ function sum(value, path, number) {
     const above = get(value, path.slice(0, depth));
     if (above === undefined || isObject(above)) continue;
     const where = shown(formatPointer(path.slice(0, depth)));
-    throw new OperationError(`add goes through objects only, and ${where} is none`);
+    throw new OperationError(`add works inside objects only: ${where} is not one`);
   }
   const found = get(value, path);
   if (found === undefined) return number;

@@ -31,7 +31,7 @@ export function applyPatch(value, operations) {
     if (operation.op === "move") moved = index;
   }
   if (moved !== null && isTooDeep(draft.value)) {
-    throw new PatchError(moved, "the moves nest the value deeper than a document may be");
+    throw new PatchError(moved, "the moves nest the value deeper than a document allows");
   }
   return draft.value;
 }
@@ -59,13 +59,13 @@ function applyOne(draft, operation, room) {
 
 function pathOf(operation, field) {
   const text = member(operation, field);
-  if (typeof text !== "string") throw new PointerError(`it has no "${field}", a JSON Pointer`);
+  if (typeof text !== "string") throw new PointerError(`"${field}" is missing or not a JSON Pointer`);
   return parsePointer(text);
 }
 
 function valueOf(operation) {
   const value = member(operation, "value");
-  if (value === undefined) throw new PointerError('it has no "value"');
+  if (value === undefined) throw new PointerError('"value" is missing');
   return value;
 }
 
@@ -124,7 +124,7 @@ function move(draft, source, path) {
 function copied(value, room, depth) {
   room.left -= typeof value === "string" ? charactersOf(value) + 2 : 2;
   if (room.left < 0) throw new PointerError("the patch copies more than a document can hold");
-  if (depth > MAX_VALUE_DEPTH) throw new PointerError("what it copies is nested too deep for a document");
+  if (depth > MAX_VALUE_DEPTH) throw new PointerError("the copied value is nested too deep for a document");
   if (Array.isArray(value)) return value.map((part) => copied(part, room, depth + 1));
   if (!isObject(value)) return value;
   const made = {};

@@ -25,7 +25,7 @@ export function parsePointer(text) {
   if (text === "") return [];
   const parts = text.split("/");
   if (parts.length - 1 > MAX_VALUE_DEPTH) {
-    throw new PointerError(`${shown(text)} leads deeper than ${MAX_VALUE_DEPTH}`);
+    throw new PointerError(`${shown(text)} has more levels than ${MAX_VALUE_DEPTH}`);
   }
   if (parts[0] !== "") throw new PointerError(`${shown(text)} is not a JSON Pointer: it begins with /`);
   if (/~(?![01])/.test(text)) {

@@ -18,12 +18,12 @@ const NAME = /^[\x01-\x7f]*$/;
 export function checkValue(value, path = []) {
   const at = () => formatPointer(path);
   if (typeof value === "string") {
-    if (BAD_TEXT.test(value)) throw new StateValueError(at(), "a text has no NUL and no half of a pair");
+    if (BAD_TEXT.test(value)) throw new StateValueError(at(), "a text has a NUL or a lone surrogate");
   } else if (typeof value === "number") {
     if (Number.isSafeInteger(value)) return;
     const reason = Number.isInteger(value)
-      ? "an integer lies within ±9007199254740991, the 53 bits of all"
-      : "a number is an integer here: count in the smallest unit";
+      ? "an integer must be within ±9007199254740991 (53 bits)"
+      : "a number must be an integer: use the smallest unit";
     throw new StateValueError(at(), reason);
   } else if (Array.isArray(value)) {
     checkDepth(path);
@@ -33,12 +33,12 @@ export function checkValue(value, path = []) {
     checkDepth(path);
     for (const [name, part] of Object.entries(value)) {
       if (!NAME.test(name)) {
-        throw new StateValueError(formatPointer([...path, escaped(name)]), "a name is ASCII without NUL");
+        throw new StateValueError(formatPointer([...path, escaped(name)]), "a member's name must be ASCII without NUL");
       }
       checkValue(part, [...path, name]);
     }
   } else if (typeof value !== "boolean" && value !== null) {
-    throw new StateValueError(at(), `${typeof value} is nothing that JSON has`);
+    throw new StateValueError(at(), `${typeof value} is not a JSON type`);
   }
 }
 
@@ -49,7 +49,7 @@ export function checkValue(value, path = []) {
  */
 export function checkDocumentValue(value) {
   if (!isPlain(value)) {
-    throw new StateValueError("", "a document is a JSON object: put a plain value under /value");
+    throw new StateValueError("", "a document must be a JSON object: put a value under /value");
   }
   checkValue(value);
 }
@@ -103,5 +103,5 @@ function escaped(name) {
 
 function checkDepth(path) {
   if (path.length < MAX_VALUE_DEPTH) return;
-  throw new StateValueError(formatPointer(path), `a document is nested at most ${MAX_VALUE_DEPTH} deep`);
+  throw new StateValueError(formatPointer(path), `a document may be nested at most ${MAX_VALUE_DEPTH} deep`);
 }

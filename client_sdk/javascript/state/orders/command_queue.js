@@ -22,8 +22,8 @@ import { shownAs } from "./view.js";
 
 const ORDER_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TOO_OLD = `it was made more than ${MAX_COMMAND_AGE_S / 3600} hours ago, and was never sent`;
-const NOBODY_KNOWS = `it was sent more than ${MAX_SENT_AGE_S / 86_400} days ago, and the answer was lost: look at the order`;
-const DEPENDS = "the command that it was made on was refused";
+const NOBODY_KNOWS = `it was sent more than ${MAX_SENT_AGE_S / 86_400} days ago, and the answer was lost: check the order`;
+const DEPENDS = "the command that it depends on was refused";
 
 const put = (command) => ({ type: "PutCommand", command });
 const drop = (id) => ({ type: "DropCommand", id });
@@ -94,7 +94,7 @@ export class CommandQueue {
    * @throws StateError it is malformed or too large, too many wait, or what it was made on was refused
    */
   prepare({ kind, body, order = null, status = null, after = null, ...seen }, place, client, madeAt) {
-    if (this.entries.length >= MAX_COMMANDS) throw new StateError(`${MAX_COMMANDS} commands wait already`);
+    if (this.entries.length >= MAX_COMMANDS) throw new StateError(`${MAX_COMMANDS} commands are waiting: try again later`);
     checkBody(kind, body);
     // No other queue has this client id, and no place is used twice.
     const made = { id: place, key: `${client}-${place}`, kind, body };
@@ -102,13 +102,13 @@ export class CommandQueue {
     if (order === null) return { ...made, order, ...rest };
     const id = this.idOf(order);
     const isWaiting = this.entries.some((entry) => entry.kind === "place" && entry.key === id);
-    if (!isWaiting && !ORDER_ID.test(id)) throw new StateError(`${shown(id)} is no order that is shown here`);
+    if (!isWaiting && !ORDER_ID.test(id)) throw new StateError(`${shown(id)} is not an order that this client shows`);
     const command = { ...made, order: id, ...rest };
     if (after === null) return { ...command, version: seen.version ?? null, updated_at: seen.updatedAt ?? null };
     if (this.entries.some((entry) => entry.id === after)) return { ...command, after };
     // It was answered since its author looked.
     const end = this.#ends.get(after) ?? null;
-    if (end === null) throw new StateError("the command before this one was refused: look again");
+    if (end === null) throw new StateError("the previous command was refused: read the order again");
     return { ...command, ...end };
   }
 

@@ -48,24 +48,24 @@ export function checkCommand(command) {
  * @throws StateError it could not
  */
 export function checkBody(kind, body) {
-  if (!isObject(body)) throw new StateError("a command's body is an object");
+  if (!isObject(body)) throw new StateError("a command's body must be an object");
   const size = bytesOf(JSON.stringify(body));
   if (size > MAX_COMMAND_BYTES) {
     throw new StateError(`a command may have at most ${MAX_COMMAND_BYTES} bytes, this has ${size}`);
   }
   if (kind === "transition" && !STATUSES.slice(1).includes(body.to)) {
-    throw new StateError(`${shown(body.to)} is no step of an order`);
+    throw new StateError(`${shown(body.to)} is not a status of a transition`);
   }
-  if (kind === "place" && !(body.items?.length > 0)) throw new StateError("an order has items");
+  if (kind === "place" && !(body.items?.length > 0)) throw new StateError("an order needs at least one item");
   if (kind === "change" && body.items === undefined && body.note === undefined) {
-    throw new StateError("a change names items, a note, or both");
+    throw new StateError("a change needs items, a note, or both");
   }
   if (kind === "transition") return;
   try {
     const filled = { store_id: "1", currency: "KRW", items: [], ...body };
     checkOrder(newOrder({ key: "k", body: filled, made_at: null }));
   } catch (error) {
-    throw new StateError(`this is no order: ${error.message}`);
+    throw new StateError(`this is not a valid order: ${error.message}`);
   }
 }
 

@@ -741,7 +741,7 @@ def test_a_step_on_what_was_refused_since_it_was_seen_is_not_taken(
     seen = placed.see(1)
     core.do(1, {"to": "cancelled"})
     placed.send()
-    with pytest.raises(StateError, match="look again"):
+    with pytest.raises(StateError, match="read the order again"):
         placed.make("transition", {"to": "preparing"}, seen)
 
 
