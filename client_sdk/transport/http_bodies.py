@@ -1,7 +1,7 @@
-"""Reading answers: bytes are counted as they are decoded, never after.
+"""Reads answers with a limit: bytes are counted while they are decoded, not afterwards.
 
-A server may send a few bytes that decode to gigabytes. So httpx does not decode here: an answer
-comes as it is, or packed by gzip once, and is unpacked step by step up to its limit.
+A server may send a few bytes that decode to gigabytes. So httpx does not decode here: an answer is
+plain or gzip-compressed once, and is decompressed step by step up to its limit.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from client_sdk.contract.errors import FrameError
 PACKED: Final = {"accept-encoding": "gzip"}
 """The header of a request whose answer `read_body` reads."""
 PLAIN: Final = {"accept-encoding": "identity"}
-"""The header of a request whose answer must come as it is."""
+"""The header of a request whose answer must not be compressed."""
 
 _GZIP: Final = zlib.MAX_WBITS | 16
 _STEP_BYTES: Final = 64 << 10
 
 
 def no_cookies() -> CookieJar:
-    """A jar that keeps no cookie: tokens and tickets say all that a server may know of a client."""
+    """A cookie jar that accepts none: tokens and tickets are all that servers need of a client."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 async def read_body(response: httpx.Response, most: int) -> bytes:
-    """The body, whole.
+    """Read the whole body.
 
     Args:
         response: an answer that is not read yet.
-        most: the most bytes that it may have once it is unpacked.
+        most: the most bytes that it may have when decompressed.
 
     Raises:
-        FrameError: it is longer, or packed otherwise than by gzip once.
+        FrameError: it is longer, or has another encoding than gzip.
     """
     body = bytearray()
     async for chunk in _unpacked(response):
@@ -48,10 +48,10 @@ async def read_body(response: httpx.Response, most: int) -> bytes:
 
 
 def plain_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The pieces of a body that comes as it is.
+    """The chunks of an uncompressed body.
 
     Raises:
-        FrameError: it is packed.
+        FrameError: it is compressed.
     """
     coding = _coding(response)
     if coding not in ("", "identity"):
@@ -84,7 +84,7 @@ async def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
     if response.is_stream_consumed:
-        # A transport of the caller's own that answers at once, as httpx's MockTransport.
+        # The caller's own transport may have read the body already, as httpx's MockTransport.
         yield response.content
         return
     async for chunk in response.aiter_raw():

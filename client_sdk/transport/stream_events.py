@@ -21,11 +21,11 @@ from client_sdk.machine.messages import (
 
 
 def signal_of(generation: int, event: SseEvent) -> Input | None:
-    """What an event of the stream means; None for one that we do not know.
+    """The machine's input for an event of the stream; None: the event is of an unknown type.
 
     Raises:
-        msgspec.DecodeError: its data is not what its type demands.
-        ValueError: it contradicts itself.
+        msgspec.DecodeError: its data does not fit its type. ValueError: its fields contradict each
+        other.
     """
     data = event.data.encode()
     match event.type:
