@@ -1,8 +1,8 @@
-"""What a document may hold, when two values are the same, and copies. Pure.
+"""The valid values of a document, their comparison, and copies. Pure.
 
-A document is a JSON object. So that each client computes the same digest of it and none rounds,
-its numbers are integers within ±(2^53−1), its names are ASCII, and its depth is bounded; no text
-has a NUL or half of a surrogate pair, which databases and encoders refuse.
+A document is a JSON object. Its numbers are integers within ±(2^53−1), its names are ASCII, and its
+depth is limited, so that each client computes the same digest and none rounds. No text has a NUL or
+a lone surrogate, which databases and encoders refuse.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _SCALARS: Final = frozenset({bool, type(None)})
 
 
 def check_value(value: Any, path: Path = ()) -> None:
-    """Whether a document may hold the value at this path.
+    """Check that a document may contain the value at this path.
 
     Raises:
-        StateValueError: it may not; its pointer names the first offence.
+        StateValueError: it may not; its pointer names the first invalid part.
     """
     kind = type(value)
     if kind is str:
@@ -53,7 +53,7 @@ def check_value(value: Any, path: Path = ()) -> None:
 
 
 def check_name(name: Any, path: Path) -> None:
-    """Whether an object at this path may have a member of this name.
+    """Check that an object at this path may have a member of this name.
 
     Raises:
         StateValueError: it may not.
@@ -66,10 +66,10 @@ def check_name(name: Any, path: Path) -> None:
 
 
 def check_document(value: Any) -> None:
-    """Whether it may be the whole value of a document.
+    """Check that it may be the whole value of a document.
 
     Raises:
-        StateValueError: it is no object, or holds what no document may.
+        StateValueError: it is not an object, or contains an invalid value.
     """
     if type(value) is not dict:
         raise StateValueError("", "a document must be a JSON object: put a value under /value")
@@ -103,7 +103,7 @@ def copy(value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number; true and false are none."""
+    """Whether it is a number; true and false are not."""
     return type(value) is int
 
 
