@@ -1,4 +1,4 @@
-"""How bytes get to a printer, and its answers back: TCP, a device file, or a terminal."""
+"""Connections to a printer: TCP, a device file, or a terminal."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class PrinterConnection(Protocol):
     """An open connection to a printer."""
 
     async def write(self, data: bytes) -> None:
-        """Send bytes; raises PrinterError if the connection breaks or the printer takes none."""
+        """Send bytes; raises PrinterError if the connection breaks or the printer accepts none."""
 
     async def read(self, within_s: float) -> bytes:
-        """Read what the printer sends next; empty: nothing came in time. Raises PrinterError."""
+        """Read the printer's next bytes; empty: none arrived in time. Raises PrinterError."""
 
     async def close(self) -> None:
         """Close the connection."""
 
 
 class Address(Protocol):
-    """Where a printer is."""
+    """The address of a printer."""
 
     is_terminal: bool
-    """Whether it takes plain text, and what is shown there is printed."""
+    """Whether it takes plain text, which counts as printed once it is shown."""
 
     async def connect(self) -> PrinterConnection:
         """Connect; raises PrinterError."""
@@ -146,10 +146,10 @@ class _File:
 
 
 class TerminalAddress:
-    """A terminal: what is shown there is printed.
+    """A terminal, where a shown text counts as printed.
 
     Args:
-        show: takes the text; standard output if nothing is said.
+        show: called with the text; default: standard output.
     """
 
     is_terminal = True
