@@ -1,10 +1,10 @@
-// What an edit does to a document: the six operations in their form on the wire, and five at work.
+// The six operations of an edit: their form in messages, and the effect of five of them.
 //
 //     {set: {…}}  {merge: {…}}  {patch: […]}  {add: {"/a/b": 1}}  {delete: true}
 //     {call: {name: "…", arguments: …}}
 //
-// Pure; as client_sdk/contract/state/operations.py. The sixth, `call`, names a function that only the
-// operator has.
+// Pure; as client_sdk/contract/state/operations.py. The sixth, `call`, names a function of the operator, which
+// only Core can run.
 
 import { Draft } from "./draft.js";
 import { OperationError, StateValueError, shown } from "./errors.js";
@@ -23,15 +23,15 @@ const FIELDS = {
   test: ["path", "value"],
 };
 
-/** Whether it may be the name of a key, a client or a function. */
+/** Whether it is a valid name of a key, a client or a function. */
 export const isId = (text) => typeof text === "string" && ID.test(text);
 
 /**
- * The operation, if it is one.
+ * Checks an operation and returns it.
  *
- * @throws OperationError not an object with exactly one of the six names, or what stands under it is
- *   not of its form; a pointer in a patch is looked at when the patch is applied
- * @throws StateValueError it holds what no document may
+ * @throws OperationError not an object with exactly one of the six names, or its content is malformed; pointers
+ *   in a patch are checked only when the patch is applied @throws StateValueError it contains a value that a
+ *   document may not contain
  */
 export function checkOperation(operation) {
   const names = isObject(operation) ? Object.keys(operation) : [];
@@ -100,13 +100,13 @@ function checkNumbers(body) {
 }
 
 /**
- * The document's value after the operation; nothing that goes in is changed.
+ * The document's value after the operation; the arguments are not changed.
  *
  * @param operation any but `call`
  * @param value the document's value; null: there is no document
  * @returns the new value; null: the document is deleted
  * @throws PatchError the patch does not apply
- * @throws OperationError the result would be no object, or there is no number where one is added to
+ * @throws OperationError the result is not an object, or there is no number to add to
  */
 export function apply(operation, value) {
   if (operation.set !== undefined) return operation.set;

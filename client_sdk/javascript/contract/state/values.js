@@ -1,7 +1,7 @@
-// What a document may hold, when two values are the same, and copies. Pure.
+// The valid values of a document, their comparison, and copies. Pure.
 //
-// As client_sdk/contract/state/values.py: integers within ±(2^53 - 1), names of ASCII, a bounded
-// depth, no NUL and no half of a surrogate pair. A JavaScript number does not tell 1.0 from 1.
+// As client_sdk/contract/state/values.py: integers within ±(2^53 - 1), names of ASCII, a limited depth, no NUL
+// and no lone surrogate. A JavaScript number does not tell 1.0 from 1.
 
 import { MAX_VALUE_DEPTH } from "../contract_lists.js";
 import { StateValueError } from "./errors.js";
@@ -11,9 +11,9 @@ const BAD_TEXT = /\0|\p{Surrogate}/u;
 const NAME = /^[\x01-\x7f]*$/;
 
 /**
- * Whether a document may hold the value at this path.
+ * Checks that a document may contain the value at this path.
  *
- * @throws StateValueError it may not; its pointer names the first offence
+ * @throws StateValueError it may not; its pointer names the first invalid part
  */
 export function checkValue(value, path = []) {
   const at = () => formatPointer(path);
@@ -43,9 +43,9 @@ export function checkValue(value, path = []) {
 }
 
 /**
- * Whether it may be the whole value of a document.
+ * Checks that it may be the whole value of a document.
  *
- * @throws StateValueError it is no object, or holds what no document may
+ * @throws StateValueError it is not an object, or contains an invalid value
  */
 export function checkDocumentValue(value) {
   if (!isPlain(value)) {
@@ -87,12 +87,12 @@ export function copy(value) {
   return made;
 }
 
-// A Map, a Date and their like would lose what they hold on their way as JSON.
+// A Map, a Date and similar objects would lose their content as JSON.
 function isPlain(value) {
   return isObject(value) && Object.prototype.toString.call(value) === "[object Object]";
 }
 
-// So that a message can show it, whoever reads it; written as Python writes it.
+// Escaped so that a message can show it, in the same form as in Python.
 function escaped(name) {
   return name.replace(/[^\x20-\x7e]/gu, (character) => {
     const code = character.codePointAt(0);
