@@ -30,7 +30,7 @@ export class AnsweredOrders {
   #hasGoneBack = false;
 
   /**
-   * @param told {known, ahead, aheadLog}: the stored orders, by their ids, and the epoch of the log of `ahead`
+   * @param told these: {known, ahead, aheadLog}: the stored orders, by their ids, and the epoch of the log of `ahead`
    * @param followed the channels of orders
    * @param log the epoch of the log that the shown orders come from; "": there are none yet
    */
@@ -70,7 +70,7 @@ export class AnsweredOrders {
    * as after a restore that this client has not noticed yet, is kept until the client follows that log.
    *
    * @param order as the answer has it
-   * @param facts {repeated, listed, epoch}: whether the command was done at an earlier try, so that the order
+   * @param facts these: {repeated, listed, epoch}: whether the command was done at an earlier try, so that the order
    *   may have changed since; whether the log contains the order, at an older version; the answer's log, null:
    *   the answer does not name it
    */
