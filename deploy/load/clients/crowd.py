@@ -1,8 +1,8 @@
-"""The clients of one process; `python -m deploy.load.clients.crowd` is told what to do
-by the socket that is its standard input.
+"""The clients of one process; `python -m deploy.load.clients.crowd` gets its commands from the
+socket that is its standard input.
 
-A process may open so many files only, and uses one core only. So a load test plays its clients in
-as many processes as they need.
+A process may open a limited number of files, and uses one core. So a load test runs its clients in
+as many processes as necessary.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from deploy.load.plan import channel_of, place_of
 
 _REPORT_EVERY_S: Final = 0.05
 _TURNS_TO_NOTICE: Final = 3
-"""Of the event loop, until each client has been told of its connections' end."""
+"""The turns of the event loop until each client has noticed the end of its connections."""
 _TOKEN_LIFETIME_S: Final = 86_400
 _FREEZE_EVERY: Final = 500
-"""After so many more clients those that are there are taken out of the collector's sight: they stay
-to the end. A collection that walks them all would stop this process for tens of milliseconds, which
-would count as the time that events take."""
+"""After so many more clients the existing ones are excluded from garbage collection, as they stay
+to the end. A collection that visits all of them would stop this process for tens of milliseconds,
+which would be measured as delay of events."""
 
 
 class Crowd:
-    """Clients that come, follow, and are looked at.
+    """The clients of this process.
 
     Args:
-        begin: who they are.
-        notes: filled with what they do.
+        begin: the description of the clients.
+        notes: collects what they do.
     """
 
     def __init__(self, begin: Begin, notes: Notes) -> None:
@@ -66,7 +66,7 @@ class Crowd:
         self._followers: list[Follower] = []
 
     async def come(self) -> None:
-        """All come, evenly over the ramp."""
+        """Start all clients, evenly over the ramp."""
         begin = self._begin
         for number in range(begin.first, begin.clients, begin.step):
             due = begin.began + begin.ramp_s * number / begin.clients
@@ -82,12 +82,12 @@ class Crowd:
         gc.freeze()
 
     def cut(self) -> None:
-        """The connections of all are reset."""
+        """Reset the connections of all clients."""
         for follower in self._followers:
             follower.cut()
 
     async def settle(self, settle: Settle) -> ClientsSettled:
-        """Once every client is at its channel's head, or has had time enough."""
+        """Return once every client is at its channel's head, or the time is over."""
         deadline = time.monotonic() + settle.within_s
         tracks = [follower.track for follower in self._followers]
         for track in tracks:
@@ -97,7 +97,7 @@ class Crowd:
         return ClientsSettled(tracks)
 
     def close(self) -> None:
-        """All leave."""
+        """Close all clients."""
         for follower in self._followers:
             follower.close()
 
@@ -115,10 +115,10 @@ class Crowd:
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Do what is told until nothing more comes.
+    """Execute commands until the connection ends.
 
     Raises:
-        ValueError: something else is told before `Begin`.
+        ValueError: another command arrives before `Begin`.
     """
     notes = Notes()
     crowd: Crowd | None = None
@@ -175,7 +175,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is handled by the process that started this one
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     uvloop.run(main())
