@@ -204,11 +204,11 @@ def test_an_address_may_have_a_port_and_a_path(address: str) -> None:
     [
         (["tail", "--token", "t"], "name a store or a table: --store 12 or --table 12/5"),
         (["tail", "--store", "1"], "give an access token"),
-        (["tail", "--store", "1", "--token", "no tokén"], "no access token"),
+        (["tail", "--store", "1", "--token", "no tokén"], "not an access token"),
         (["tail", "--store", "a b", "--token", "t"], "store:a b"),
         (["order", "list", "--token", "t"], "name a store or a table"),
         (["order", "place", "--store", "1", "--item", "Rice", "--token", "t"], "is not an item"),
-        (["state", "set", "public:1", "x", "[1]", "--token", "t"], "is no JSON object"),
+        (["state", "set", "public:1", "x", "[1]", "--token", "t"], "is not a JSON object"),
         (["state", "restore", "/nowhere", "--token", "t"], "is not a file that export wrote"),
         (["state", "get", "public:1", "--wait", "nan"], "is not a number of seconds"),
         (["replay", "x.csv", "--speed-up", "0", "--token", "t"], "is not a speed-up"),
