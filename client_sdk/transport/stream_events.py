@@ -20,8 +20,8 @@ from client_sdk.machine.messages import (
 )
 
 
-def signal_of(generation: int, event: SseEvent) -> Input | None:
-    """The machine's input for an event of the stream; None: the event is of an unknown type.
+def input_of(generation: int, event: SseEvent) -> Input | None:
+    """What an event of the stream means; None for one that we do not know.
 
     Raises:
         msgspec.DecodeError: its data does not fit its type. ValueError: its fields contradict each

@@ -19,8 +19,8 @@ import { Replica } from "../state/replica.js";
 
 /** The interval of session renewals, in milliseconds; without them Core ends the session after a day. */
 const RENEW_EVERY_MS = 3 * 3_600_000;
-/** How many answers to other tabs' requests are remembered. */
-const MOST_ASKED = 200;
+/** So many answers to what other tabs asked are remembered. */
+const MAX_ASKED = 200;
 
 /** The running shared state of one subject. */
 export class Engine {
@@ -228,7 +228,7 @@ export class Engine {
 
   #remembering(asked, ids) {
     const writes = /** @type {object[]} */ ([{ type: "PutAsked", asked, ids }]);
-    if (this.#asked.size >= MOST_ASKED) {
+    if (this.#asked.size >= MAX_ASKED) {
       const [oldest] = this.#asked.keys();
       this.#asked.delete(oldest);
       writes.push({ type: "DropAsked", asked: oldest });

@@ -103,12 +103,14 @@ export class Documents {
    * deleted document is remembered, as versions never restart within a log. A version that was fetched is kept
    * if the snapshot has an older one.
    *
-   * @param unsure the keys of documents whose newer versions may contain an own edit; if they have changed, the
-   *   old value is still shown
+   * @param {import("../machine/sequencing.js").Reset} reset
+   * @param {string} epoch
+   * @param {string[]} unsure the keys of which an own edit may be in any newer version: those that have changed are
+   *   held back
    */
-  replace({ reason, documents }, epoch, unsure = []) {
-    // Stored documents may come from another log than the queue's. Such a value is shown while Core's is
-    // fetched, but its version is not used.
+  replace({ reason, documents = [] }, epoch, unsure = []) {
+    // What was kept may be of another log than the queue, and what differs is not to be trusted: such a
+    // value is shown while Core's is fetched, but its version says nothing.
     const isOneLog = this.synced && this.epoch === epoch && reason !== "ahead";
     const isTrusted = isOneLog && reason !== "digest";
     const shown = this.#newest;

@@ -13,8 +13,8 @@ from typing import TypeVar
 from client_sdk.contract.order import Order
 from client_sdk.state.orders.view import OwnCommands
 
-_MOST_REMEMBERED = 1000
-"""How many entries of each kind are remembered; older ones are dropped."""
+_MAX_REMEMBERED = 1000
+"""How much of a kind is remembered: the newest."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -169,7 +169,7 @@ def put(remembered: dict[K, V], name: K, value: V) -> None:
     """Add the entry as the newest; drop the oldest if there are too many."""
     remembered.pop(name, None)
     remembered[name] = value
-    if len(remembered) > _MOST_REMEMBERED:
+    if len(remembered) > _MAX_REMEMBERED:
         del remembered[next(iter(remembered))]
 
 

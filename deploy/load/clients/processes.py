@@ -33,7 +33,7 @@ from deploy.load.measured.timeline import Tally
 from deploy.load.measured.way import Times
 from deploy.load.plan import LoadTestError, channel_of
 
-_MOST_CLIENTS: Final = 10_000
+_MAX_CLIENTS: Final = 10_000
 _SPARE_FILES: Final = 1_000
 _FILES_PER_CLIENT: Final = 2
 """The files that a client needs: a sync and a stream."""
@@ -50,7 +50,7 @@ def processes_for(clients: int, files: int) -> int:
     Raises:
         LoadTestError: a process may open too few files for any client.
     """
-    each = _MOST_CLIENTS
+    each = _MAX_CLIENTS
     if files != resource.RLIM_INFINITY:
         each = min(each, (files - _SPARE_FILES) // _FILES_PER_CLIENT)
     if each < 1:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 _MASK: Final = 2**64 - 1
-_MOST_NOTES: Final = 20
+_MAX_NOTES: Final = 20
 
 
 class Fact(NamedTuple):
@@ -98,8 +98,8 @@ class ProofVerdict:
         return wrong + self.resets + self.never_synced + self.gave_up == 0
 
     def note(self, text: str) -> None:
-        """Add an example; the number of examples is limited."""
-        if len(self.notes) < _MOST_NOTES:
+        """Remember an example; there may be very many."""
+        if len(self.notes) < _MAX_NOTES:
             self.notes.append(text)
 
 

@@ -5,8 +5,8 @@
 // cannot be compared: after a restore, each channel is reset at its own time, and until then it shows the
 // previous log's orders.
 
-/** How many entries of each kind are remembered; older ones are dropped. */
-const MOST_REMEMBERED = 1000;
+/** So much of a kind is remembered, the newest. */
+const MAX_REMEMBERED = 1000;
 
 /** What Core's answers say about orders, independent of the log. */
 export class AnsweredOrders {
@@ -164,7 +164,7 @@ export function channelsOf({ store_id: store, table_id: table }) {
 export function remember(map, name, value) {
   map.delete(name);
   map.set(name, value);
-  if (map.size > MOST_REMEMBERED) map.delete(map.keys().next().value);
+  if (map.size > MAX_REMEMBERED) map.delete(map.keys().next().value);
 }
 
 function dropListed(answered, channel, listed) {

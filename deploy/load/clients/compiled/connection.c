@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define READ_BYTES 65536
-#define MOST_HEAD_BYTES 65536
-#define MOST_BODY_BYTES (64 << 20)
+#define MAX_HEAD_BYTES 65536
+#define MAX_BODY_BYTES (64 << 20)
 
 int connection_open(struct connection *c, int poller, const struct sockaddr_in *address,
                     in_addr_t source) {
@@ -110,7 +110,7 @@ static int take_head(struct connection *c, char *end) {
             c->closes = !strncasecmp(value, "close", 5);
     }
     c->part = c->is_chunked ? CHUNK : BODY;
-    return (has_length || c->is_chunked) && c->left <= MOST_BODY_BYTES;
+    return (has_length || c->is_chunked) && c->left <= MAX_BODY_BYTES;
 }
 
 /* ── the stream ────────────────────────────────────────────────────────────────────────────── */
@@ -162,7 +162,7 @@ static int take_part(struct connection *c) {
     if (!in->len) return 0;
     switch (c->part) {
     case HEAD:
-        if (!(end = strstr(in->at, "\r\n\r\n"))) return in->len > MOST_HEAD_BYTES ? -1 : 0;
+        if (!(end = strstr(in->at, "\r\n\r\n"))) return in->len > MAX_HEAD_BYTES ? -1 : 0;
         if (!take_head(c, end)) return -1;
         text_drop(in, end + 4 - in->at);
         if (c->part == BODY && !c->left) {
@@ -173,7 +173,7 @@ static int take_part(struct connection *c) {
     case CHUNK:
         if (!(end = strstr(in->at, "\r\n"))) return in->len > 32 ? -1 : 0;
         c->left = strtoull(in->at, NULL, 16);
-        if (c->left > MOST_BODY_BYTES) return -1;
+        if (c->left > MAX_BODY_BYTES) return -1;
         c->part = c->left ? BODY : LAST;
         text_drop(in, end + 2 - in->at);
         return 1;

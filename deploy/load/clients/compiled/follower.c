@@ -18,7 +18,7 @@
 #define POLL_JITTER 0.2
 /* client_sdk/machine */
 #define LONG_FAULT 3
-#define MOST_RECONNECT_MS 60000
+#define MAX_RECONNECT_MS 60000
 #define NEVER INFINITY
 
 static const struct told CORE_TOLD, STREAM_TOLD;
@@ -270,7 +270,7 @@ static void heard_event(void *whom, struct connection *from, const char *type, c
         long long ms = json_number(json_member(data, "reconnect_after_ms"));
         json_text(json_member(data, "reason"), reason, sizeof reason);
         f->last_word = strcmp(reason, "degraded") ? BYE : DEGRADED;
-        f->last_ms = (int)fmin(fmax(ms, 0), MOST_RECONNECT_MS);
+        f->last_ms = (int)fmin(fmax(ms, 0), MAX_RECONNECT_MS);
     } else if (!strcmp(type, "sync-required")) {
         f->last_word = SYNC_REQUIRED;
     } else if (f->hello_at < 0)

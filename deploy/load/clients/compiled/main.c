@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #define REPORT_EVERY 0.05
-#define MOST_CLIENTS 100000
+#define MAX_CLIENTS 100000
 #define AT_ONCE 512
 
 double now_s(void) {
@@ -43,7 +43,7 @@ double now_s(void) {
 
 /* ── timers: a heap whose first is the next ────────────────────────────────────────────────── */
 
-struct timers { size_t count; struct follower *heap[MOST_CLIENTS + 1]; };
+struct timers { size_t count; struct follower *heap[MAX_CLIENTS + 1]; };
 
 static struct timers timers;
 
@@ -97,7 +97,7 @@ static void run_timers(void) {
 /* ── who tells us, and whom we tell ────────────────────────────────────────────────────────── */
 
 static struct world world = {.timers = &timers};
-static struct follower *followers[MOST_CLIENTS];
+static struct follower *followers[MAX_CLIENTS];
 static long follower_count;
 
 static void say(void) {
@@ -130,7 +130,7 @@ static void obey(char *line) {
         text_format(&world.report, "w\n");
         say();
     } else if (sscanf(line, "k %lf %255s %255s %8191s", &when, channel, device, token) == 4 &&
-               follower_count < MOST_CLIENTS) {
+               follower_count < MAX_CLIENTS) {
         struct follower *f = followers[follower_count] = allocated(sizeof *f);
         f->channel = copied(channel);
         f->device = strcmp(device, "-") ? copied(device) : NULL;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_DEPTH 64
+#define MAX_DEPTH 64
 
 void *allocated(size_t size) {
     void *memory = calloc(1, size);
@@ -86,7 +86,7 @@ static const char *skip_text(const char *p) {
 /* After the value that begins here, or NULL. */
 static const char *skip_value(const char *p, int depth) {
     p = skip_space(p);
-    if (depth > MOST_DEPTH) return NULL;
+    if (depth > MAX_DEPTH) return NULL;
     if (*p == '"') return skip_text(p);
     if (*p != '{' && *p != '[') {
         size_t len = strcspn(p, ",]} \t\r\n");
