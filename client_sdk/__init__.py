@@ -1,7 +1,7 @@
-"""The client SDK: follow and place orders, share documents, and lose nothing of either.
+"""The client SDK: follow and place orders and share documents, without losing any change.
 
-A name is loaded when it is first asked for. Servers import the contract alone and load no HTTP
-client for it, and a program that places orders loads no shared state.
+A name is loaded on its first use. So servers, which import only the contract, load no HTTP client,
+and a program that only places orders does not load the shared state.
 """
 
 from importlib import import_module
@@ -111,7 +111,7 @@ _NAMES: Final = {
 }
 _MODULES: Final = {name: module for module, names in _NAMES.items() for name in names}
 
-if not TYPE_CHECKING:  # else a name that does not exist would pass as one that does
+if not TYPE_CHECKING:  # otherwise type checkers would accept names that do not exist
     __all__ = sorted(_MODULES)
 
     def __getattr__(name: str) -> Any:

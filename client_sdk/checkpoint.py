@@ -1,4 +1,4 @@
-"""What a client has applied, as it is stored. Pure."""
+"""What a client has applied, in the form that is stored. Pure."""
 
 from __future__ import annotations
 

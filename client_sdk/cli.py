@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0: done, also when the reader of a pipe has read enough; 1: it failed; 2: it was asked for
-        wrongly; 130: interrupted by Ctrl-C.
+        0: done, also if the reader of a pipe has closed it; 1: it failed; 2: the arguments are
+        wrong; 130: interrupted by Ctrl-C.
     """
     try:
         return _main(arguments)
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def all_commands() -> Parser:
     """The parser of `yabam` with the commands of all parts."""
     parser = Parser(
-        prog="yabam", description="Every order at once to the owner and the table, and none lost."
+        prog="yabam",
+        description="Deliver every order at once to the owner and the table, without losing any.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = Commands(parser, "COMMAND")
@@ -59,7 +60,7 @@ def all_commands() -> Parser:
 
 
 class _Version(argparse.Action):
-    """Reads the version when it is asked for: it stands in a file."""
+    """Reads the version only on request, as it takes reading a file."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         print(f"{parser.prog} {version(_PROJECT)}")
@@ -68,7 +69,7 @@ class _Version(argparse.Action):
 
 def _main(arguments: Sequence[str] | None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may know fewer letters
+        sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal without some characters
     try:
         options = all_commands().parse_args(arguments)
     except SystemExit as ended:
@@ -95,15 +96,15 @@ def _run(options: argparse.Namespace) -> int:
         ) from error
     done = run(options)
     if isinstance(done, Coroutine):
-        import asyncio  # only here: a tenth of a second that --help does not need
+        import asyncio  # imported here only: it takes a tenth of a second, which --help should not
 
         done = asyncio.run(done)
     return int(done or 0)
 
 
 def _loaded(name: str) -> Callable[[argparse.Namespace], Any]:
-    """What the name stands for, with all that it imports."""
-    # Modules stay, so there is no garbage to look for: a tenth of what loading a server costs.
+    """Import the object that an entry point names."""
+    # Modules are not garbage; collecting takes a tenth of the time of loading a server.
     gc.disable()
     try:
         loaded: Callable[[argparse.Namespace], Any] = pkgutil.resolve_name(name)
@@ -113,14 +114,14 @@ def _loaded(name: str) -> Callable[[argparse.Namespace], Any]:
 
 
 def _tell(options: argparse.Namespace, message: str) -> None:
-    """Tell an error as the command's results are told."""
+    """Print an error in the format of the command's results."""
     as_json = getattr(options, "json", False)
     told = json_line({"error": message}) if as_json else one_by_one(f"yabam: {message}")
     print(told, file=sys.stderr)
 
 
 def _forget_output() -> None:
-    """Let what nobody reads go nowhere, so that the interpreter's own flush at the end is quiet."""
+    """Discard output that nobody reads, so that the interpreter's flush at exit does not fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:

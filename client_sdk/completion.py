@@ -1,4 +1,4 @@
-"""`yabam completion`: what a shell needs to complete commands and options."""
+"""`yabam completion`: a script that lets a shell complete commands and options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def script(options: Namespace) -> None:
     """Print the shell's script.
 
     Raises:
-        UsageError: the package that writes it is not installed.
+        UsageError: the package that generates it is not installed.
     """
     try:
         import shtab

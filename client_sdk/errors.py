@@ -1,4 +1,4 @@
-"""What the SDK raises.
+"""The errors of the SDK.
 
 YabamError
 ├── ContractError            text from outside that breaks the contract (contract.errors)
@@ -9,7 +9,7 @@ YabamError
     ├── HandlerError         your handler kept raising; its last error is the `__cause__`
     ├── CursorStoreError     the stored cursor cannot be read or written
     ├── StateStoreError      the stored edits cannot be read or written, or are not yours
-    ├── BufferedStartError   the buffered start did not get ready
+    ├── BufferedStartError   the buffered start failed
     └── ClosedError          the client is closed
 """
 
@@ -37,7 +37,7 @@ class UnauthorizedError(ClientError):
 
 
 class RefusedError(ClientError):
-    """The server refuses this request for good: mend the request, trying again is no use."""
+    """The server refuses this request, and a retry is no use: correct the request."""
 
     def __init__(self, message: str, status: int, problem: Problem | None = None) -> None:
         super().__init__(message)
@@ -46,7 +46,7 @@ class RefusedError(ClientError):
 
     @property
     def order(self) -> Order | None:
-        """The order as it stands now, if Core says so: with 409 and 412 it does."""
+        """The current order, which Core sends with 409 and 412; None: there is none."""
         raw = None if self.problem is None else self.problem.order
         if not isinstance(raw, msgspec.Raw):
             return None
@@ -64,7 +64,7 @@ class UnreachableError(ClientError):
 
 
 class HandlerError(ClientError):
-    """Your handler kept raising; the event is not acknowledged and will be handed over again."""
+    """Your handler kept raising; the event is not acknowledged and will be delivered again."""
 
 
 class CursorStoreError(ClientError):
@@ -76,7 +76,7 @@ class StateStoreError(ClientError):
 
 
 class BufferedStartError(ClientError):
-    """The buffered start did not get ready; the text says in which state it stopped."""
+    """The buffered start failed; the text says in which state it stopped."""
 
 
 class ClosedError(ClientError):

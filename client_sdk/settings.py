@@ -1,4 +1,4 @@
-"""The numbers of the client's machine. Pure."""
+"""The settings of the client's machine. Pure."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The machine's numbers; times in seconds.
+    """The settings of the client's machine; times in seconds.
 
     Raises:
-        ValueError: a number makes no sense; the text names it.
+        ValueError: a number is out of range; the text names it.
     """
 
     stream_failures: int = 3
-    """After so many stream failures without a healthy time between them it polls."""
+    """After so many stream failures without a healthy time between them, the client polls."""
     watermark_timeout: float = 15.0
-    """A watermark that stands still for longer makes the stream a failed one."""
+    """If the stream's watermark does not advance for longer, the stream has failed."""
     connect_timeout: float = 5.0
-    """A stream that has not said hello by then has failed, and the next is tried by the other
-    transport."""
+    """A stream without a hello by then has failed, and the next attempt uses the other transport.
+    """
     sync_timeout: float = 30.0
-    """A sync that is not answered by then (plus its wait) has failed; so has a token callback."""
+    """A sync without an answer by then (plus its wait) has failed, as has a token callback."""
     short_stream: float = 1.0
-    """A stream that ends sooner, without an event, has failed: a proxy may be buffering."""
+    """A stream that ends sooner, without any event, has failed: a proxy may be buffering."""
     healthy_after: float = 60.0
-    """Failures are forgotten after the stream has been well for so long."""
+    """Failures are forgotten after the stream has worked for so long."""
     backoff_first: float = 0.5
     backoff_most: float = 30.0
-    """The back-off doubles from the first to the most, and is taken with full jitter."""
+    """The back-off doubles from the first to the longest delay, with full jitter."""
     poll_jitter: float = 0.2
     """Polls come at `poll_after_ms` times 1 ± this."""
     long_poll: float = 0.0
-    """While polling, let Core hold the answer for so long (at most 25); 0: ask every
-    `poll_after_ms`."""
+    """While polling, how long Core may hold the answer (at most 25); 0: poll every `poll_after_ms`.
+    """
     max_pending: int = 1000
-    """With so many changes not acknowledged the stream is closed until half are. One answer of
-    Fetch Sync may still come on top."""
+    """With so many unacknowledged changes the stream is closed until half are acknowledged. One
+    answer of Fetch Sync may exceed it."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -1,1 +1,1 @@
-"""How the system is run: on one machine, with Kafka, and elsewhere."""
+"""Running the system: on one machine, with Kafka, and in production."""

@@ -37,13 +37,13 @@ from client_sdk.machine.sequencing import Change
 
 
 class LiveTransport(Protocol):
-    """What pushes events and cannot replay them."""
+    """A transport that pushes events and cannot replay them."""
 
     async def connect(self) -> None:
         """Connect; raise if it cannot be done."""
 
     async def subscribe(self, channels: Sequence[str]) -> None:
-        """Return once what is pushed from now on will be received."""
+        """Subscribe; return once every event pushed from now on will be received."""
 
     def messages(self) -> AsyncIterator[OrderEvent]:
         """The events as they are pushed; ends or raises when the connection is lost."""
@@ -57,11 +57,11 @@ class BufferedClient:
     """Runs a buffered start, then delivers what the transport pushes.
 
     Args:
-        transport: what pushes.
-        fetch: Fetch Sync.
-        channels: what to follow, each from the seq given, or None to start anew.
+        transport: pushes the events.
+        fetch: calls Fetch Sync.
+        channels: the channels to follow, each from its seq on; None: from a snapshot on.
         epoch: the epoch of those seqs.
-        settings: the start's numbers.
+        settings: time limits and sizes.
         warn: called with warnings for a person.
     """
 
@@ -82,7 +82,7 @@ class BufferedClient:
         self._warn = warn
         self._clock = clock
         self.epoch: str | None = epoch
-        """The epoch of the seq of the change that was taken last."""
+        """The epoch of the last change that was taken."""
         self._changes: deque[tuple[Change, str | None]] = deque()
         self._news = asyncio.Event()
         self._result: StartResult | None = None
@@ -93,11 +93,11 @@ class BufferedClient:
     async def start(self) -> StartResult:
         """Run the start. Returns its result, whether it succeeded or not.
 
-        After `machine.reset()` it may be run again: what is left of the last run is ignored, and
-        changes that were not taken come again.
+        After `machine.reset()` it may be run again: the rest of the last run is ignored, and
+        changes that were not taken are delivered again.
 
         Raises:
-            BufferedStartError: it has begun already.
+            BufferedStartError: it was already started.
         """
         commands = self.machine.start(self._clock())
         self._generation += 1
@@ -116,14 +116,14 @@ class BufferedClient:
 
     def _result_of(self, generation: int) -> StartResult:
         if self._result is None or generation != self._generation:
-            raise BufferedStartError("it was reset and started anew meanwhile")
+            raise BufferedStartError("it was reset and restarted before it was done")
         return self._result
 
     async def changes(self) -> AsyncGenerator[Change, None]:
         """Every change once and in order, from the first sync on.
 
         Raises:
-            BufferedStartError: the start failed, or the connection is lost: start anew.
+            BufferedStartError: the start failed, or the connection is lost: reset and restart it.
         """
         while True:
             while self._changes:
@@ -135,11 +135,11 @@ class BufferedClient:
             await self._news.wait()
 
     def refresh(self) -> None:
-        """Sync: something was missed, or may have been."""
+        """Start a sync, because an event was or may have been missed."""
         self._do(self.machine.refresh(self._clock()))
 
     def give_up(self, reason: str) -> None:
-        """End the start, or what follows it: `changes` raises once what is there was taken."""
+        """Stop with an error: `changes` raises it once the changes so far were taken."""
         if self.machine.state is StartState.IDLE:
             return
         self._do(self.machine.failed(reason, self._clock()))
@@ -168,13 +168,13 @@ class BufferedClient:
                     self._warn(command.text)
                 case StartDone():
                     self._result = command.result
-        # A new event for what comes next: to clear this one could hide it from another who waits.
+        # A new event for the next change: clearing this one could hide it from another waiter.
         news, self._news = self._news, asyncio.Event()
         news.set()
         self._set_timer()
 
     def _feed(self, generation: int, step: Callable[[float], Sequence[StartCommand]]) -> None:
-        """Tell the machine, unless a newer start has begun since."""
+        """Pass an input to the machine, unless a newer start has begun since."""
         if generation == self._generation:
             self._do(step(self._clock()))
 

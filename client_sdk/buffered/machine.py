@@ -3,13 +3,13 @@
     IDLE → CONNECTING → SUBSCRIBING → BUFFERING → FETCHING → OVERLAP_WAIT → MERGING → READY
     any but READY → ERROR, when a step fails or takes too long
 
-It subscribes first and keeps what is pushed; then it fetches, waits for the overlap window (so that
-what was committed during the fetch has been pushed), and merges by the same rule as the machine:
-n+1 on top of n. Where the buffer had to drop a message, or a gap shows, a fresh sync follows, so
-nothing is lost. Once READY it goes on by the same rule, for as long as messages come.
+It subscribes first and buffers the pushed events. Then it fetches, waits for the overlap window (so
+that changes committed during the fetch have been pushed), and merges by the same rule as the
+machine: seq n+1 after n. If the buffer dropped a message, or there is a gap, it syncs again, so
+nothing is lost. Once READY it continues by the same rule.
 
-A consumer that does not keep up lets nothing pile up: with `max_pending` changes not handled it
-takes in nothing more, and once half are handled a fresh sync brings what came meanwhile.
+Changes for a slow consumer do not pile up: with `max_pending` unhandled changes it discards new
+messages, and once half are handled it syncs again to get them.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from client_sdk.machine.sequencing import Change, Positions, Reset, Verdict, cha
 
 _NEVER: Final = float("inf")
 MAX_FETCHES: Final = 10
-"""How many syncs in a row may fail to close the gap before it gives up."""
+"""How many syncs in a row may fail to close the gap before the start fails."""
 
 
 class BufferedStart:
-    """One buffered start; each method takes what happened, at `now`, and says what is to be done.
+    """One buffered start. Each method takes an input and its time `now` and returns commands.
 
     Args:
-        channels: what to follow, each from the seq given, or None to start anew.
+        channels: the channels to follow, each from its seq on; None: from a snapshot on.
         epoch: the epoch of those seqs.
-        settings: its numbers.
+        settings: time limits and sizes.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class BufferedStart:
         self.state = StartState.IDLE
         self.positions = Positions(channels)
         self.deadline = _NEVER
-        """When `tick` is wanted; infinity: not at all."""
+        """The time at which to call `tick`; infinity: never."""
         self._buffer: deque[tuple[float, OrderEvent]] = deque()
         self._dropped = False
         self._behind = False
@@ -83,11 +83,11 @@ class BufferedStart:
             BufferedStartError: a start is under way.
         """
         if self.state not in (StartState.IDLE, StartState.READY, StartState.ERROR):
-            raise BufferedStartError("reconfigure it before it begins, or after it is done")
+            raise BufferedStartError("reconfigure it before it starts or after it is done")
         self.settings = settings
 
     def observe(self, observer: Callable[[StartState], None]) -> Callable[[], None]:
-        """Call `observer` with each new state; the returned function ends that."""
+        """Call `observer` with each new state. Returns the unsubscriber."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
@@ -95,10 +95,10 @@ class BufferedStart:
         """Begin.
 
         Raises:
-            BufferedStartError: it has begun already.
+            BufferedStartError: it was already started.
         """
         if self.state is not StartState.IDLE:
-            raise BufferedStartError("it has begun already: reset it first")
+            raise BufferedStartError("it has already started: reset it first")
         self._began_at = now
         self._enter(StartState.CONNECTING, now + self.settings.subscribe_timeout)
         return [Connect()]
@@ -111,7 +111,7 @@ class BufferedStart:
         return [Subscribe(list(self.positions.all))]
 
     def subscribed(self, now: float) -> list[StartCommand]:
-        """What is pushed from now on arrives: buffer it, and fetch what was before."""
+        """Events pushed from now on arrive: buffer them, and fetch the earlier ones."""
         if self.state is not StartState.SUBSCRIBING:
             return []
         self._enter(StartState.BUFFERING, _NEVER)
@@ -159,11 +159,11 @@ class BufferedStart:
         return commands
 
     def failed(self, error: str, now: float) -> list[StartCommand]:
-        """The step under way failed, or the connection is lost."""
+        """The current step failed, or the connection is lost."""
         return self._fail(error, now)
 
     def tick(self, now: float) -> list[StartCommand]:
-        """The deadline came."""
+        """The deadline has passed."""
         if now < self.deadline:
             return []
         if self.state is StartState.OVERLAP_WAIT:
@@ -180,7 +180,7 @@ class BufferedStart:
         return self._fetch(now) if self.state is StartState.READY else []
 
     def refresh(self, now: float) -> list[StartCommand]:
-        """Something was missed, or may have been: sync, if nothing is under way already."""
+        """An event was or may have been missed: sync, unless a sync is running."""
         if self.state is not StartState.READY or self._behind:
             return []
         self._fetches = 0
@@ -190,7 +190,7 @@ class BufferedStart:
         epoch = event.epoch if isinstance(event, PushedEvent) else self.epoch
         if epoch == self.epoch or epoch is None or self.epoch is None:
             return self.positions.take(event)
-        # Epochs sort by when they began: an older one is over, of a newer one only a sync can tell.
+        # Epochs sort by their start: an older one has ended, and a newer one needs a sync.
         return Verdict.DUPLICATE if epoch < self.epoch else Verdict.GAP
 
     @property
@@ -209,7 +209,7 @@ class BufferedStart:
 
     @staticmethod
     def _goes_on(known: Mapping[str, int], commands: Sequence[StartCommand]) -> bool:
-        """Whether an answer brought more than a reset to what was known already."""
+        """Whether an answer had more than a reset to the known position."""
         changes = [command.change for command in commands if isinstance(command, Hand)]
         return any(not isinstance(c, Reset) or c.channel not in known for c in changes)
 
@@ -227,7 +227,7 @@ class BufferedStart:
 
     def _fetch(self, now: float) -> list[StartCommand]:
         if self._full:
-            # Those who wait for the start handle nothing before it is done.
+            # Programs that wait for the start do not handle changes before it is done.
             commands = self._fall_behind()
             self._buffer.clear()
             self._enter(StartState.READY, _NEVER)
@@ -246,7 +246,7 @@ class BufferedStart:
             _, event = self._buffer[0]
             verdict = self._judge(event)
             if verdict is Verdict.GAP:
-                # What is missing was dropped here or was never pushed; the rest stays buffered.
+                # The missing event was dropped here or was never pushed; the rest stays buffered.
                 return [*commands, *self._fetch(now)]
             self._buffer.popleft()
             if verdict is Verdict.DUPLICATE:

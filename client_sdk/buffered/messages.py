@@ -15,7 +15,7 @@ from client_sdk.machine.sequencing import Change
 
 
 class PushedEvent(OrderEvent, frozen=True):
-    """An event as a transport pushes it that tells the log's epoch with each."""
+    """An event from a transport that sends the log's epoch with each event."""
 
     epoch: str
 
@@ -50,7 +50,7 @@ class StartState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BufferedSettings:
-    """Its numbers; times in seconds."""
+    """The settings of a buffered start; times in seconds."""
 
     overlap_window: float = 1.5
     buffer_size: int = 1000
@@ -58,13 +58,12 @@ class BufferedSettings:
     fetch_timeout: float = 10.0
     subscribe_timeout: float = 5.0
     max_pending: int = 1000
-    """With so many changes not handled nothing more is taken in; one answer and the
-    buffer may come on top."""
+    """With so many unhandled changes no more are taken; one answer and the buffer may exceed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartResult:
-    """How a start went; `total_time` in seconds."""
+    """The result of a start; `total_time` in seconds."""
 
     success: bool
     state: StartState

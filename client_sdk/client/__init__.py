@@ -1,1 +1,1 @@
-"""The clients that programs use, and what lies around the machine: HTTP, delivery, cursors."""
+"""The clients for programs, and the parts around the machine: HTTP, delivery, cursors."""

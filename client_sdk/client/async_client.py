@@ -1,5 +1,5 @@
-"""The asyncio client: what a program uses. Thin: `runner.py` runs the machine, `delivery.py` keeps
-what lies between it and the consumer.
+"""The asyncio client for programs. `runner.py` runs the machine, `delivery.py` keeps the changes
+between the machine and the consumer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ S = TypeVar("S")
 
 
 class ClientOptions(TypedDict, total=False):
-    """What each client of this package takes beside address, token and channels: `OrderClient`."""
+    """The options of each client beside address, token and channels; see `OrderClient`."""
 
     cursors: CursorStore | None
     device: str | None
@@ -67,28 +67,28 @@ class OrderClient:
 
     Use it as an async context manager, then iterate `events()` or call `run(handler)`. A change is
     acknowledged, and the cursor saved, when the iterator is asked for the next one or the handler
-    has returned; what was not acknowledged is handed over again: by the next loop over `events()`,
-    and after a restart.
+    has returned. An unacknowledged change is delivered again by the next loop over `events()`, and
+    after a restart.
 
     Args:
-        base_url: where Core is.
-        token: an access token, or a function (async or not) that gives one; it is called before
+        base_url: Core's address.
+        token: an access token, or a function (async or not) that returns one; it is called before
             the first sync and whenever the token was refused. A plain function is called in a
-            thread. One that raises is called again later, with back-off; let it raise
-            UnauthorizedError to end the client.
-        channels: what to follow, such as `store:12` or `table:12/5`; 1 to 500.
-        cursors: where to keep the cursor; in memory if nothing is said.
+            thread. If it raises, it is called again later, with back-off; UnauthorizedError ends
+            the client.
+        channels: the channels to follow, such as `store:12` or `table:12/5`; 1 to 500.
+        cursors: the store of the cursor; default: in memory.
         device: this device's name within its store, such as `till-1`: with it Core can tell who
             has received what (`GET /v1/stores/{id}/devices`).
-        settings: the machine's numbers.
+        settings: the settings of the client's machine.
         transport: httpx's transport, for tests, proxies and certificates of your own; with one the
             client opens no WebSockets.
         uniform: a random number evenly between two.
-        clock: seconds that only go forward.
+        clock: returns monotonic seconds.
 
     Raises:
-        ChannelError: a channel is not a channel name, or there are none or too many.
-        DeviceError: the device's name is not one.
+        ChannelError: a channel name is malformed, or there are none or too many.
+        DeviceError: the device's name is malformed.
     """
 
     _shows_documents: ClassVar = False
@@ -144,20 +144,20 @@ class OrderClient:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The cursor that includes the current change: keep it in your transaction."""
+        """The cursor including the current change: store it in your transaction."""
         return self._deliveries.checkpoint
 
     def seen(self, order_id: str) -> None:
-        """Say that this device has shown an order to a person; a name it must have (`device`).
+        """Report that this device has shown an order to a person; needs `device`.
 
-        It is sent within a second or so, once for each order, and tried again a few times.
+        It is sent within about a second, once per order, and retried a few times.
         """
         self._shown_orders.seen(order_id)
 
     async def __aenter__(self) -> Self:
-        """Begin at the stored cursor. Raises ClosedError (entered before), CursorStoreError."""
+        """Start at the stored cursor. Raises ClosedError (entered before), CursorStoreError."""
         if self._runner is not None or self._http.is_closed:
-            raise ClosedError("a client can be entered once: make a new one")
+            raise ClosedError("a client can be entered only once: create a new one")
         try:
             stored = await self._cursors.load()
         except BaseException:
@@ -167,7 +167,7 @@ class OrderClient:
         epoch = None
         if stored is not None:
             epoch = stored.epoch
-            # Documents are not kept with the cursor: their channels begin with a snapshot.
+            # Documents are not stored with the cursor, so their channels start with a snapshot.
             orders = {c for c in self._channels if not carries_documents(c)}
             positions |= {c: s for c, s in stored.positions.items() if c in orders}
         known = {c: seq for c, seq in positions.items() if seq is not None}
@@ -202,13 +202,13 @@ class OrderClient:
             await self._http.aclose()
 
     async def events(self) -> AsyncGenerator[Change, None]:
-        """Every event once and in order, and a `Reset` where a channel starts anew.
+        """Yield every event once and in order, and a `Reset` when a channel restarts by a snapshot.
 
         Ends when the client is closed. After a loop that was left early, the next loop gets the
         unacknowledged change again.
 
         Raises:
-            UnauthorizedError, RefusedError, ClientError: the client failed; it says why.
+            UnauthorizedError, RefusedError, ClientError: the client failed; the text says why.
             CursorStoreError: the cursor could not be saved; ask again to try again.
             ClosedError: the client was never opened.
         """
@@ -237,9 +237,9 @@ class OrderClient:
 
     async def _take(self) -> Deliver | None:
         if self._runner is None:
-            raise ClosedError("open the client by `async with` first")
+            raise ClosedError("the client is not open: use `async with`")
         if self._taking:
-            raise ClientError("somebody waits for events already: make a client for each consumer")
+            raise ClientError("another consumer waits already: create one client per consumer")
         self._taking = True
         try:
             await self._save()
@@ -315,7 +315,7 @@ class OrderClient:
         self._news.set()
 
     def _put_document(self, command: DeliverDocument | CheckDocuments) -> None:
-        """Nothing: a client of orders follows no channel of documents."""
+        """Does nothing: an `OrderClient` follows no channels of documents."""
 
     def _finish(self, cause: Failure | Exception | None) -> None:
         self._finished = self._finished or (cause,)
@@ -331,7 +331,7 @@ class OrderClient:
         try:
             return await self._runner.current_token()
         except Exception:
-            return None  # the next sync tells the program what its function raised
+            return None  # the next sync reports to the program what its function raised
 
     def _report(self) -> DeviceReport:
         mode, _ = self._shown
@@ -339,8 +339,8 @@ class OrderClient:
         return DeviceReport(self._device or "", fed, self._machine.pending, self._machine.diverged)
 
     def _publish_status(self) -> None:
-        # This runs after each input, so it compares only what a waiter asks for: the whole status
-        # would format the cursor of every channel.
+        # This runs after each input, so it compares mode and state only: building the whole status
+        # # would format the cursor of every channel.
         before = self._shown
         self._shown = (mode_of(self._machine, before[0]), self._machine.state)
         if self._shown != before:

@@ -1,7 +1,7 @@
-"""The client for programs without asyncio: the same client, on a thread of its own.
+"""The client for programs without asyncio: the same client, on a separate thread.
 
-The loop runs in a private thread; each call waits for it. So the machine, the transport and the
-cursor stores are the very same, and only this shell differs. Handlers run in the caller's thread.
+The event loop runs in a private thread; each call waits for it. The machine, the transport and the
+cursor stores are the same; only this shell differs. Handlers run in the caller's thread.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class BlockingOrderClient:
         self._loop = LoopThread()
         self._client = OrderClient(base_url, token, channels, **options)
         self.orders: OrderBook = self._client.orders
-        """The open orders, as of the current change."""
+        """The open orders, including the current change."""
 
     @property
     def status(self) -> Status:
@@ -67,7 +67,7 @@ class BlockingOrderClient:
         self.close()
 
     def events(self) -> Iterator[Change]:
-        """Every event once and in order; acknowledged when the next one is asked for.
+        """Yield every event once and in order; asking for the next acknowledges it.
 
         Ends when the client is closed. Errors are those of `OrderClient.events`.
         """
@@ -109,7 +109,7 @@ class BlockingOrderClient:
             yield status
 
     def seen(self, order_id: str) -> None:
-        """Say that this device has shown an order to a person, as `OrderClient.seen`.
+        """Report that this device has shown an order to a person, as `OrderClient.seen`.
 
         Raises:
             ClosedError: the client is not open.
@@ -163,7 +163,7 @@ class LoopThread:
         """
         with self._lock:
             if self._thread is not None:
-                raise ClosedError("a client can be entered once: make a new one")
+                raise ClosedError("a client can be entered only once: create a new one")
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=_serve, args=[self._loop], name="yabam-client", daemon=True
@@ -184,7 +184,7 @@ class LoopThread:
         try:
             return future.result()
         except concurrent.futures.CancelledError:
-            raise ClosedError("the client was closed meanwhile") from None
+            raise ClosedError("the client was closed before Core answered") from None
         except BaseException:
             future.cancel()
             raise

@@ -1,8 +1,8 @@
-"""Where a client keeps what it has applied, so that a restart continues exactly after it.
+"""Stores for a client's checkpoint, so that a restart continues exactly after it.
 
-A checkpoint is saved after the change that it includes was handled, never before. To make effect
-and cursor one transaction (exactly once), write a store of your own: keep `client.checkpoint` in
-the transaction of your handler, read it in `load`, and let `save` do nothing.
+A checkpoint is saved after the change that it includes was handled, never before. To store the
+effect and the cursor in one transaction (exactly once), write a store of your own: store
+`client.checkpoint` in your handler's transaction, read it in `load`, and let `save` do nothing.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ _decoder = msgspec.json.Decoder(Checkpoint)
 
 
 class CursorStore(Protocol):
-    """Keeps one client's checkpoint."""
+    """Stores one client's checkpoint."""
 
     async def load(self) -> Checkpoint | None:
         """The last checkpoint saved; None if there is none yet.
 
         Raises:
-            CursorStoreError: there is one, but it cannot be trusted.
+            CursorStoreError: the stored checkpoint is damaged or cannot be read.
         """
 
     async def save(self, checkpoint: Checkpoint) -> None:
-        """Keep the checkpoint; it is durable once this returns.
+        """Store the checkpoint; it is durable once this returns.
 
         Raises:
-            CursorStoreError: it could not be kept.
+            CursorStoreError: it could not be stored.
         """
 
 
 class MemoryCursors:
-    """Keeps the checkpoint for as long as the process lives: a restart starts anew."""
+    """Keeps the checkpoint in memory: a restart begins with a snapshot."""
 
     def __init__(self) -> None:
         self.checkpoint: Checkpoint | None = None
@@ -67,8 +67,8 @@ class MemoryCursors:
 class _InThreads(ABC):
     """A store that reads and writes in threads, one at a time.
 
-    A write is skipped that a newer one has overtaken: a cancelled save leaves its thread running,
-    which must not write its older checkpoint over the next one.
+    A cancelled save leaves its thread running. If a newer write has started by then, the older one
+    is skipped, so that it does not overwrite the newer checkpoint.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -81,7 +81,7 @@ class _InThreads(ABC):
         """The last checkpoint saved.
 
         Raises:
-            CursorStoreError: what stands there is damaged or not ours.
+            CursorStoreError: the stored data is damaged or not a checkpoint.
         """
         return await asyncio.to_thread(self._load)
 
@@ -108,7 +108,7 @@ class _InThreads(ABC):
 
 
 class FileCursors(_InThreads):
-    """Keeps the checkpoint in a file, replaced as a whole and synced to the disk.
+    """Stores the checkpoint in a file, which is replaced as a whole and synced to the disk.
 
     Args:
         path: the file; its folder must exist.
@@ -144,11 +144,11 @@ class FileCursors(_InThreads):
 
 
 class SqliteCursors(_InThreads):
-    """Keeps checkpoints in a table of an SQLite database, one row per name.
+    """Stores checkpoints in a table of an SQLite database, one row per name.
 
     Args:
-        path: the database; made if it is new.
-        name: tells several clients in one database apart.
+        path: the database file; created if missing.
+        name: the name of this client's row, if several clients use one database.
     """
 
     def __init__(self, path: str | Path, name: str = "default") -> None:
@@ -157,7 +157,7 @@ class SqliteCursors(_InThreads):
 
     @staticmethod
     def prepare(connection: sqlite3.Connection) -> None:
-        """Make the table, for those who keep the checkpoint in their own transaction."""
+        """Create the table, for programs that store the checkpoint in their own transaction."""
         connection.execute(
             "CREATE TABLE IF NOT EXISTS yabam_cursor "
             "(name TEXT PRIMARY KEY, checkpoint BLOB NOT NULL)"
@@ -165,7 +165,7 @@ class SqliteCursors(_InThreads):
 
     @staticmethod
     def put(connection: sqlite3.Connection, name: str, checkpoint: Checkpoint) -> None:
-        """Keep the checkpoint in the transaction that is open on the connection."""
+        """Store the checkpoint in the connection's open transaction."""
         connection.execute(
             "INSERT INTO yabam_cursor VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint",
@@ -200,18 +200,18 @@ def _checked(body: bytes, where: str) -> Checkpoint:
     try:
         checkpoint = decode(_decoder, body)
         if not checkpoint.epoch:
-            raise CursorStoreError(f"{where} holds a cursor without an epoch")
+            raise CursorStoreError(f"{where} contains a cursor without an epoch")
         for channel, seq in checkpoint.positions.items():
             parse_channel(channel)
             if not 0 <= seq <= MAX_SEQ:
-                raise CursorStoreError(f"{where} holds an impossible seq for {channel}")
+                raise CursorStoreError(f"{where} contains an invalid seq for {channel}")
     except (msgspec.DecodeError, TypeError, ContractError) as error:
-        raise CursorStoreError(f"{where} holds something else than a cursor: {error}") from error
+        raise CursorStoreError(f"{where} does not contain a cursor: {error}") from error
     return checkpoint
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
+    """Make a rename durable against a power cut, if the system supports it."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,9 +1,9 @@
 """Between machine and consumer: deliveries in order, the order book, the cursor. Pure.
 
-One change at a time is current. It stays current until the consumer has acknowledged it: asking
-before that returns the same change again, so leaving a loop skips nothing. The cursor that includes
-the change is saved after that, and only then the next change follows. It also says when the digest
-of what is shown differs from Core's (`divergences`).
+One change at a time is current, until the consumer has acknowledged it: asking again before that
+returns the same change, so leaving a loop skips nothing. After the acknowledgement the cursor is
+saved, and only then the next change follows. `divergences` reports when the digest of the shown
+orders differs from Core's.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Deliveries:
     """The consumer's side of one client.
 
     Args:
-        orders: the book, kept as of the current change.
-        positions: what the consumer has applied before.
+        orders: the order book, updated up to the current change.
+        positions: the seqs that the consumer has applied before, by channel.
         epoch: the epoch of those seqs.
     """
 
@@ -49,18 +49,18 @@ class Deliveries:
 
     @property
     def unsaved(self) -> bool:
-        """Whether the current change is acknowledged and its cursor not saved yet."""
+        """Whether the current change is acknowledged, but its cursor is not saved yet."""
         return self._done
 
     def put(self, command: Deliver | Fill | CheckDigest) -> None:
-        """Take what the machine puts out."""
+        """Take a command of the machine."""
         self._queue.append(command)
 
     def take(self) -> Deliver | None:
         """The current change, or the next one; None: there is none now.
 
-        Raises what an observer of the book raises; the change is current then, and is returned
-        again.
+        Raises what an observer of the book raises; the change is then current, and the next call
+        returns it again.
         """
         while self._hand is None and self._queue:
             command = self._queue.popleft()
@@ -77,10 +77,10 @@ class Deliveries:
         """Acknowledge the delivery; its cursor must be saved next.
 
         Raises:
-            ClientError: it is not current, because somebody else has asked meanwhile.
+            ClientError: it is not current: another consumer has taken a change since.
         """
         if self._hand is not delivery:
-            raise ClientError("another loop took over: make a client for each consumer")
+            raise ClientError("another loop has taken over: create one client per consumer")
         self._done = True
 
     def saved(self) -> Acknowledged:
@@ -104,7 +104,7 @@ class Deliveries:
     def _show(self, delivery: Deliver) -> None:
         change = delivery.change
         if delivery.epoch != self._epoch:
-            # Seqs of another epoch say nothing in this one.
+            # Seqs of another epoch have no meaning in this one.
             self._epoch, self._positions = delivery.epoch, {}
         if isinstance(change, Reset):
             self._positions[change.channel] = change.head

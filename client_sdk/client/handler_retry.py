@@ -1,4 +1,4 @@
-"""How often a program's handler is tried again when it raises. Pure."""
+"""How often a program's handler is retried when it raises. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class RetryPolicy:
     """How often a failing handler is retried; the delay doubles each time (seconds).
 
     Raises:
-        ValueError: there would be no attempt at all.
+        ValueError: `attempts` is less than 1.
     """
 
     attempts: int = 3

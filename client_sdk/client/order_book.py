@@ -17,7 +17,7 @@ ChangeKind = Literal["added", "updated", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class BookChange:
-    """One order of the book has changed; `order` is None when a reset took it away."""
+    """One order of the book has changed; `order` is None if a reset removed it."""
 
     kind: ChangeKind
     channel: str
@@ -27,7 +27,7 @@ class BookChange:
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """What a merge did, in numbers of orders."""
+    """The result of a merge, in numbers of orders."""
 
     added: int
     updated: int
@@ -38,7 +38,7 @@ Observer = Callable[[BookChange], None]
 
 
 MAX_CLOSED: Final = 1000
-"""How many closed orders a channel remembers; beyond it, the digest would show a mistake."""
+"""How many closed orders a channel remembers. The digest check would find an older one's return."""
 
 
 @dataclass(slots=True)
@@ -48,18 +48,18 @@ class _Digests:
     versions: int = EMPTY
     _contents: int = EMPTY
     _unknown: int = 0
-    """Orders whose content is not known, as they were not read from the wire."""
+    """The ids of orders whose content hash is unknown, as they did not come from the network."""
     _uncounted: dict[str, Order] = field(default_factory=dict)
-    """Orders, by id, that are not in the content digest yet. Most are replaced before anybody asks
-    for it, and an order's hash costs several times what reading it does."""
+    """Orders, by id, that are not in the content digest yet. Most are replaced before it is needed,
+    and hashing an order takes several times as long as decoding it."""
 
     def put(self, order: Order) -> None:
-        """Take the order in."""
+        """Add the order to the digests."""
         self.versions ^= order_hash(order.id, order.version)
         self._uncounted[order.id] = order
 
     def remove(self, order: Order) -> None:
-        """Take the order out again: XOR undoes itself."""
+        """Remove the order from the digests by a second XOR."""
         self.versions ^= order_hash(order.id, order.version)
         if self._uncounted.pop(order.id, None) is None:
             self._count(order, -1)
@@ -81,10 +81,10 @@ class _Digests:
 class OrderBook:
     """The open orders of every channel that the client follows.
 
-    An older version never overwrites a newer one, and an order that was closed does not come back
-    by a late event. Observers get one call per change, after the book has changed; one that raises
-    keeps neither the book nor the other observers from it, and its error comes out of the call
-    that changed the book.
+    An older version never overwrites a newer one, and a late event does not reopen a closed order.
+    Observers get one call per change, after the book has changed. If one raises, the book is
+    changed all the same and the other observers are called; then the call that changed the book
+    raises the error.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class OrderBook:
         self._changes: list[BookChange] = []
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """Call `observer` for each change from now on; the returned function ends that."""
+        """Call `observer` for each change from now on. Returns the unsubscriber."""
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 
@@ -116,7 +116,7 @@ class OrderBook:
         self._tell()
 
     def merge(self, channel: str, orders: Iterable[Order]) -> MergeResult:
-        """Add orders of any age, keeping those in the book that are newer."""
+        """Add orders of any version; the book's own ones stay if they are newer."""
         added = updated = duplicates = 0
         for order in orders:
             known = order.id in self._channels.get(channel, {})
@@ -136,7 +136,7 @@ class OrderBook:
     def content_digest(self, channel: str) -> int | None:
         """The content digest of the channel's open orders, to be compared with Core's at the head.
 
-        None: an order of the channel was not read from the wire, so the digest is not known.
+        None: an order of the channel did not come from the network, so the digest is not known.
         """
         return self._digests.get(channel, _Digests()).contents()
 
@@ -148,7 +148,7 @@ class OrderBook:
         return found
 
     def has_taken(self, order_id: str, version: int) -> bool:
-        """Whether the book has come to this version of the order, open or closed, or beyond it."""
+        """Whether the book has had this version of the order or a later one, open or closed."""
         found = self.get(order_id)
         if found is not None and found.version >= version:
             return True
@@ -167,7 +167,7 @@ class OrderBook:
         return sorted(self._channels.get(channel, {}).values(), key=_age)
 
     def __iter__(self) -> Iterator[Order]:
-        # An order that two channels show is one order.
+        # An order in two channels is one order.
         seen: dict[str, Order] = {}
         for channel in sorted(self._channels):
             for key, order in self._channels[channel].items():
@@ -230,7 +230,7 @@ class OrderBook:
 
 
 def _better(one: Order | None, other: Order | None) -> Order | None:
-    """Of two channels' views the newer; at the same version the owner's, which tells more."""
+    """The newer of two channels' views of an order; at the same version the owner's."""
     if one is None or other is None:
         return one or other
     if one.version != other.version:

@@ -1,9 +1,9 @@
-"""Writes orders: each write carries an idempotency key, so it may be sent again until it is done.
+"""Writes orders. Each write has an idempotency key, so it can be retried until it is done.
 
-After a broken connection it is not known whether the order was placed. The same key and body get
-the same answer, so the producer simply asks again: no order is doubled, none is lost.
+After a broken connection it is not known whether the order was placed. A retry with the same key
+and body gets the same answer: no order is duplicated or lost.
 
-All it raises are errors of this package, whatever a server or a library does.
+All errors that it raises are errors of this package.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ _ORDER_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-
 
 
 class OrderProducer:
-    """Places and steps orders over HTTP.
+    """Places orders and changes them over HTTP.
 
     Args:
-        base_url: where Core is.
+        base_url: Core's address.
         token: an access token of role owner, producer or table.
-        attempts: how often a write is sent before it is given up.
-        new_key: makes idempotency keys.
+        attempts: how often a write is sent before it fails.
+        new_key: returns a new idempotency key.
         transport: httpx's transport, for tests and proxies.
-        retrying: called before each wait: how many attempts have failed, the seconds until the
-            next one, and the trouble.
+        retrying: called before each wait with the number of failed attempts, the seconds until the
+            next one, and the error's text.
 
     Raises:
-        ContractError: the address or the token is not one.
+        ContractError: the address or the token is malformed.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class OrderProducer:
 
         Args:
             store_id: the store that is to make it.
-            items: what is ordered, at least one.
-            currency: of all prices, as ISO 4217 names it.
-            table_id: the table of the store; None: it is of no table.
+            items: the ordered items, at least one.
+            currency: the currency of all prices, as in ISO 4217.
+            table_id: the table of the store; None: the order belongs to no table.
             note: for the store to read.
             reference: the producer's own name for the order.
             guest: who ordered.
@@ -118,7 +118,7 @@ class OrderProducer:
             The order as Core has stored it.
 
         Raises:
-            RefusedError: Core refuses it for good; `.problem` says why.
+            RefusedError: Core refuses it, and a retry is no use; `.problem` says why.
             UnauthorizedError: the token is not valid.
             ContractError: an argument cannot be sent, such as a malformed order id.
             UnreachableError: every attempt failed; send it again with the same key.
@@ -143,12 +143,12 @@ class OrderProducer:
         if_version: int | None = None,
         key: str | None = None,
     ) -> Order:
-        """Take an order one step further; raises as `place`.
+        """Move an order to another status; raises as `place`.
 
         Args:
-            order_id: which order.
-            to: the status that it shall have.
-            reason: why, such as for a rejection.
+            order_id: the order's id.
+            to: the new status.
+            reason: the reason, such as for a rejection.
             if_version: refuse it unless the order has this version.
             key: the idempotency key; None: a new one.
 
@@ -170,9 +170,9 @@ class OrderProducer:
         """Replace an order's items, its note, or both; raises as `place`.
 
         Args:
-            order_id: which order.
-            items: all that it has from now on; None: as they are.
-            note: from now on; None: as it is.
+            order_id: the order's id.
+            items: all items of the order from now on; None: unchanged.
+            note: the new note; None: unchanged.
             if_version: refuse it unless the order has this version.
             key: the idempotency key; None: a new one.
 
@@ -187,7 +187,7 @@ class OrderProducer:
         return await self._write("PATCH", _path_of(order_id), body, key, if_version)
 
     async def get(self, order_id: str) -> Order:
-        """The order as it stands; raises as `place`."""
+        """The current order; raises as `place`."""
         return await self._send(self._http.build_request("GET", _path_of(order_id)))
 
     async def _write(
@@ -201,7 +201,7 @@ class OrderProducer:
         key = key or self._new_key()
         if not _KEY.fullmatch(key):
             raise ContractError(
-                f"{key[:80]!a} is no idempotency key: write 1 to 255 visible ASCII characters"
+                f"{key[:80]!a} is not an idempotency key: write 1 to 255 visible ASCII characters"
             )
         headers = {"content-type": "application/json", "idempotency-key": key}
         if if_version is not None:
@@ -233,10 +233,10 @@ class OrderProducer:
         )
 
     async def _ask(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
-        """One attempt: the answer and its body.
+        """Send the request once. Returns the answer and its body.
 
         Raises:
-            UnreachableError: there is none, or none that can be read.
+            UnreachableError: there is no answer, or it cannot be read.
         """
         try:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
@@ -246,7 +246,7 @@ class OrderProducer:
                 finally:
                     await response.aclose()
         except Exception as error:
-            # Of whichever library: it is not known whether the write was done, so it is sent again.
+            # Any library's error: it is not known whether the write was done, so it is sent again.
             raise UnreachableError(shortened(str(error) or type(error).__name__)) from error
 
 

@@ -1,8 +1,8 @@
-"""Tells Core between syncs what this device has applied, so that an order that reaches nobody is
-known of within seconds; and which orders it has shown to a person.
+"""Tells Core between syncs what this device has applied, so that Core notices within seconds if an
+order reaches no device; and which orders it has shown to a person.
 
-What is to be said gathers for a second. One that could not be sent is tried again a few times: the
-next sync says the same.
+Receipts are collected for a second. A failed one is retried a few times only: the next sync tells
+Core the same.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class _Sender(ABC):
-    """Sends by one task that lasts only as long as there is something to say."""
+    """Sends from one task, which lasts only as long as there is something to send."""
 
     def __init__(self, sleep: Sleep) -> None:
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -39,7 +39,7 @@ class _Sender(ABC):
 
     @abstractmethod
     async def _say(self) -> bool | None:
-        """Say what is new; false: it was not taken. None: nothing more is to be said."""
+        """Send what is new. Returns whether Core accepted it; None: there is nothing to send."""
 
     def _wake(self) -> None:
         if self._task is None:
@@ -57,7 +57,7 @@ class _Sender(ABC):
 
 
 class ReceiptSender(_Sender):
-    """Says what is applied.
+    """Reports what is applied.
 
     Args:
         send: says what is applied; false: it was not taken.
@@ -72,7 +72,7 @@ class ReceiptSender(_Sender):
         self._newest: Checkpoint | None = None
 
     def applied(self, checkpoint: Checkpoint) -> None:
-        """Note what is applied; it is sent within a second or so."""
+        """Note what is applied; it is sent within about a second."""
         self._newest = checkpoint
         self._wake()
 
@@ -87,7 +87,7 @@ class ReceiptSender(_Sender):
 
 
 class SeenSender(_Sender):
-    """Says which orders were shown, each once.
+    """Reports which orders were shown, each once.
 
     Args:
         send: says which were shown; false: it was not taken.
@@ -103,9 +103,9 @@ class SeenSender(_Sender):
         self._said: dict[str, None] = {}
 
     def seen(self, order_id: str) -> None:
-        """Note that an order was shown; it is said within a second or so.
+        """Note that an order was shown; it is sent within about a second.
 
-        What Core did not take is said with the next order.
+        If Core did not accept a report, it is sent again with the next order.
         """
         if order_id not in self._said and order_id not in self._waiting:
             _remember(self._waiting, [order_id])

@@ -1,7 +1,7 @@
 """The asyncio runner of the machine: one timer, and a task for the sync and for the stream.
 
-The tasks hand their inputs to the machine; it takes each at once and as a whole, on one event loop,
-so nothing comes between an input and its commands, and nothing queues up in between.
+The tasks pass their inputs to the machine, which processes each at once on one event loop. So
+nothing happens between an input and its commands, and no inputs queue up.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ class Wire(Protocol):
         """Call Fetch Sync."""
 
     def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
-        """Open a stream; its inputs as they come."""
+        """Open a stream and yield its inputs."""
 
 
 class Runner:
     """Runs one machine.
 
     Args:
-        machine: what decides.
-        wire: what it talks to.
-        token: an access token, or what gives one.
+        machine: the client's state machine.
+        wire: the connection to Core and the event servers.
+        token: an access token, or a function that returns one.
         put: takes deliveries, fills and checks, in order.
-        finish: called once at the end, with the cause.
+        finish: called once at the end, with the reason.
         changed: called after each input.
-        clock: seconds that only go forward.
+        clock: returns monotonic seconds.
         put_document: takes changes and checks of documents, in order; it may not feed an input.
     """
 
@@ -87,14 +87,14 @@ class Runner:
         self._timer_at = float("inf")
 
     def feed(self, signal: Input) -> None:
-        """Hand an input to the machine and do what it says."""
+        """Pass an input to the machine and execute its commands."""
         for command in self._machine.handle(signal, self._clock()):
             self._do(command)
         self._set_timer()
         self._changed()
 
     async def stop(self) -> None:
-        """Return once no task is left; to be called after the machine is over."""
+        """Return once no task is left; call this after the machine has ended."""
         if self._timer is not None:
             self._timer.cancel()
         tasks = self._tasks - {asyncio.current_task()}
@@ -138,7 +138,7 @@ class Runner:
         self._cancel(name)
         task = asyncio.create_task(work, name=f"yabam-{name}")
         self._named[name] = task
-        # The set keeps a cancelled task alive until it has closed what it holds.
+        # The set keeps a reference to a cancelled task until it has closed its resources.
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -184,7 +184,7 @@ class Runner:
         source = self._token_source
         if self._token is None or (new and not isinstance(source, str)):
             assert not isinstance(source, str)  # noqa: S101
-            # A plain function may well do blocking I/O: it must not hold up the streams.
+            # A plain function may do blocking I/O, which must not block the streams.
             made = await asyncio.to_thread(source) if _is_plain(source) else source()
             self._token = await made if inspect.isawaitable(made) else made
         return self._token
@@ -196,7 +196,7 @@ def _is_plain(function: Callable[[], object]) -> bool:
 
 
 def error_of(cause: Failure | Exception | None) -> Exception:
-    """What the consumer is told of the end; None: the client was closed."""
+    """The error for the consumer at the end; None: the client was closed."""
     if isinstance(cause, Exception):
         return cause
     if cause is None:

@@ -1,1 +1,1 @@
-"""What the subcommands of `yabam` are made of, in whichever package they stand."""
+"""The parts that the subcommands of `yabam` in all packages share."""

@@ -1,4 +1,4 @@
-"""What commands print: results to stdout, as text or JSON, and what goes on to stderr."""
+"""The output of commands: results to stdout, as text or JSON, and progress to stderr."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def say(options: Namespace, text: str, value: Any) -> None:
     """Print a result.
 
     Args:
-        options: of the command; its `--json` decides.
-        text: for a person, perhaps of several lines.
-        value: the same for a program; printed as one line of JSON.
+        options: the command's options; `--json` selects the form.
+        text: the result for a person, in one or more lines.
+        value: the result for a program; printed as one line of JSON.
     """
     if options.json:
         print(json_line(value), flush=True)
@@ -25,17 +25,17 @@ def say(options: Namespace, text: str, value: Any) -> None:
 
 
 def tell(text: str) -> None:
-    """Tell what goes on while there is no result yet; programs do not read it."""
+    """Print progress to stderr, for persons only."""
     print(printable(text), file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:
-    """Foreign text as one line for a terminal: nothing in it moves the cursor."""
+    """Text from outside as one line for a terminal, without control characters."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 def one_by_one(text: str) -> str:
-    """Foreign text, each of its lines made printable."""
+    """Text from outside, each of its lines made printable."""
     return "\n".join(map(printable, text.split("\n")))
 
 

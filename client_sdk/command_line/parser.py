@@ -1,4 +1,4 @@
-"""Commands are declared here, with the place of what runs them as text.
+"""The parser of commands. A command names the function that runs it as text.
 
 So `yabam --help` and a mistyped command load neither an HTTP client nor a database's driver: what a
 command needs is loaded when it runs.
@@ -15,7 +15,7 @@ _ALIKE: Final = 0.6
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what was probably meant, and `yabam order` by that name."""
+    """A parser whose errors suggest similar words and show the usage."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
         self._given: list[str] = []
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as argparse does; what is left over is an error of this command, with its usage."""
+        """Parse as argparse does; unknown arguments are an error with this command's usage."""
         self._given = list(sys.argv[1:] if args is None else args)
         found, left = super().parse_known_args(args, namespace)
         if left:
@@ -31,14 +31,14 @@ class Parser(argparse.ArgumentParser):
         return found, left
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, how it is used and what was probably meant; exit status 2."""
+        """Print the error, the usage and a suggestion; exit with status 2."""
         meant = self._meant()
         hint = f"did you mean {meant}? " if meant else ""
         self.print_usage(sys.stderr)
         self.exit(2, f"{self.prog}: {message}\n{hint}`{self.prog} --help` tells more\n")
 
     def _meant(self) -> str | None:
-        """What is like the first word that is not known; None: nothing, or all are known."""
+        """A known word similar to the first unknown one; None: there is none."""
         options = [name for name in self._option_string_actions if name.startswith("--")]
         for word in self._given:
             if word.startswith("--") and len(word) > 2:
@@ -59,9 +59,9 @@ class Commands:
     """The commands below a parser.
 
     Args:
-        parser: of the command that they belong to.
-        metavar: what the help calls one of them.
-        required: whether the command is nothing without one of them.
+        parser: the parser of the command that they belong to.
+        metavar: their name in the help.
+        required: whether one of them must be given.
     """
 
     def __init__(self, parser: Parser, metavar: str = "ACTION", *, required: bool = True) -> None:
@@ -73,7 +73,7 @@ class Commands:
         """Add a command that prints results; it takes `--json`.
 
         Args:
-            name: of the command.
+            name: the command's name.
             told: what it does, in a few words that begin with a verb.
             run: `package.module:function`. It is called with the parsed options, may be async, and
                 may return an exit status.
@@ -94,7 +94,7 @@ class Commands:
         return parser
 
     def group(self, name: str, told: str) -> Commands:
-        """The commands below `name`; made when the first part of the product asks for them."""
+        """The commands below `name`; created by the first call."""
         if name not in self._groups:
             self._groups[name] = Commands(self._parser(name, told))
         return self._groups[name]

@@ -1,7 +1,7 @@
 """The SDK's commands: `yabam tail`, `order`, `state`, `party`, `device`, `webhook`, `push`,
 `printer` and `replay`.
 
-Only declared here: what runs them is loaded when they run.
+Only declared here: their code is loaded when they run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def register(commands: Commands) -> None:
 
 
 def add_connection(parser: Parser) -> None:
-    """Add the options that say which Core it is, and as whom."""
+    """Add the options for Core's address and the access token."""
     core = os.environ.get("YABAM_CORE_URL", _DEFAULT_CORE)
     parser.add_argument(
         "--core",
@@ -48,7 +48,7 @@ def core_url(text: str) -> str:
     """The address of Core.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: the text is not one.
     """
     try:
         url = urlsplit(text)
@@ -58,7 +58,7 @@ def core_url(text: str) -> str:
     clean = text.isprintable() and not set(text) & set(" ?#@")
     if not (is_one and clean and url.scheme in ("http", "https")):
         raise ArgumentTypeError(
-            f"{text!r} is no address of Core: write http://host:port (or set YABAM_CORE_URL)"
+            f"{text!r} is not an address of Core: write http://host:port (or set YABAM_CORE_URL)"
         )
     return text
 
@@ -265,7 +265,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is no number of seconds")
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds")
     return seconds
 
 

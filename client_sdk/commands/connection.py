@@ -1,4 +1,4 @@
-"""What the commands share that speak to Core: whose token, a Core that is there, waiting for it."""
+"""The parts that commands with a connection to Core share: token, address, waiting."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA
 
 
 async def show_lamp(statuses: AsyncIterator[Status]) -> None:
-    """Tell how events come, each time that this has changed, until the statuses end."""
+    """Print how events arrive, each time that this has changed, until the statuses end."""
     shown = ""
     async for status in statuses:
         if (lamp := lamp_of(status)) != shown:
@@ -38,7 +38,7 @@ async def show_lamp(statuses: AsyncIterator[Status]) -> None:
 
 
 def token_of(options: Namespace) -> str:
-    """The access token that was given.
+    """The access token of the command line.
 
     Raises:
         UsageError: there is none.
@@ -49,12 +49,12 @@ def token_of(options: Namespace) -> str:
             "give an access token: --token, or the variable YABAM_TOKEN (`yabam token` makes one)"
         )
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UsageError("that is no access token: it has letters that no token has")
+        raise UsageError("this is not an access token: it has characters that no token has")
     return str(token)
 
 
 async def check_host(options: Namespace) -> None:
-    """Refuse an address whose host does not exist; one that cannot be asked for may be one.
+    """Refuse an address whose host does not exist; if the lookup itself fails, accept it.
 
     Raises:
         UsageError: there is no such host.
@@ -64,16 +64,14 @@ async def check_host(options: Namespace) -> None:
         await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_HOST:
-            raise UsageError(
-                f"there is no host {host}: look at --core or YABAM_CORE_URL"
-            ) from error
+            raise UsageError(f"there is no host {host}: check --core or YABAM_CORE_URL") from error
     except UnicodeError as error:
-        raise UsageError(f"{host} is no name of a host: {error}") from error
+        raise UsageError(f"{host} is not a host name: {error}") from error
 
 
 @contextlib.asynccontextmanager
 async def core_of(options: Namespace) -> AsyncIterator[tuple[EditsApi, str]]:
-    """Core's doors, for the time of one command, and the token to use there.
+    """A context with Core's API and the access token, for one command.
 
     Raises:
         UsageError: there is no token, or no such host.
@@ -85,7 +83,7 @@ async def core_of(options: Namespace) -> AsyncIterator[tuple[EditsApi, str]]:
 
 
 async def show_all(options: Namespace, path: str, name: str) -> None:
-    """Print each entry of the list of this name in Core's answer."""
+    """GET `path` and print each entry of the list `name` in Core's answer."""
     async with core_of(options) as (api, token):
         answer = await api.read(path, {}, token)
     for one in answer.get(name, []):
@@ -95,14 +93,14 @@ async def show_all(options: Namespace, path: str, name: str) -> None:
 async def show_answer(
     options: Namespace, method: str, path: str, body: dict[str, Any] | None = None
 ) -> None:
-    """Send a request, and print what Core answers."""
+    """Send a request, and print Core's answer."""
     async with core_of(options) as (api, token):
         answer = await api.request(method, path, token, body)
     say(options, json_line(answer), answer)
 
 
 async def remove_one(options: Namespace, path: str, name: str) -> None:
-    """Let Core remove what has this path, and say by its name that it is removed."""
+    """DELETE `path`, and print that `name` is removed."""
     async with core_of(options) as (api, token):
         await api.request("DELETE", path, token)
     say(options, f"removed {name}", {"removed": name})
@@ -110,7 +108,7 @@ async def remove_one(options: Namespace, path: str, name: str) -> None:
 
 @contextlib.asynccontextmanager
 async def producer_of(options: Namespace) -> AsyncIterator[OrderProducer]:
-    """A producer that tells while it waits for Core, and how an order stands that is refused.
+    """A producer that reports when it waits for Core, and a refused order's current state.
 
     Raises:
         UsageError: there is no token, or no such host.
@@ -125,7 +123,7 @@ async def producer_of(options: Namespace) -> AsyncIterator[OrderProducer]:
             if (order := error.order) is None:
                 raise
             stands = f"{order.status}, version {order.version}: {summary_of(order)}"
-            raise ClientError(f"{error}\nThe order as it stands: {stands}") from error
+            raise ClientError(f"{error}\nThe order is now: {stands}") from error
 
 
 def _tell_retry(attempt: int, wait_s: float, trouble: str) -> None:
@@ -134,7 +132,7 @@ def _tell_retry(attempt: int, wait_s: float, trouble: str) -> None:
 
 @contextlib.asynccontextmanager
 async def told_to_wait(reason: Callable[[], str | None]) -> AsyncIterator[None]:
-    """Tell that Core is waited for once that takes longer than a moment, and why if it is known."""
+    """Report that the command waits for Core, if it takes longer than a moment, and why."""
     telling = asyncio.create_task(_tell_reasons(reason))
     try:
         yield
@@ -155,10 +153,10 @@ async def _tell_reasons(reason: Callable[[], str | None]) -> None:
 
 
 async def while_read(work: Awaitable[None]) -> None:
-    """Do endless work until nobody reads stdout any more.
+    """Do endless work until the reader of stdout has closed it.
 
     Raises:
-        BrokenPipeError: nobody does. Without this, it would be noticed at the next result only.
+        BrokenPipeError: it has. Without this, only the next result would notice.
     """
     doing = asyncio.ensure_future(work)
     with _reader_gone() as gone:
@@ -176,12 +174,12 @@ async def while_read(work: Awaitable[None]) -> None:
 
 @contextlib.contextmanager
 def _reader_gone() -> Iterator[asyncio.Event]:
-    """Set once the reader of the pipe that is stdout has gone; never for a file or a terminal."""
+    """An event, set once the reader of stdout's pipe has closed it; not for files and terminals."""
     gone, loop, pipe = asyncio.Event(), asyncio.get_running_loop(), _pipe()
     if pipe is None:
         yield gone
         return
-    # The end that writes never has anything to read: it is reported when the other end is closed.
+    # The writing end of a pipe becomes readable only when the reading end is closed.
     loop.add_reader(pipe, gone.set)
     try:
         yield gone

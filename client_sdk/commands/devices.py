@@ -55,10 +55,10 @@ async def remove(options: Namespace) -> None:
 
 
 async def command(options: Namespace) -> None:
-    """Ask a device to do something, and wait for its word.
+    """Send a command to a device, and wait for its answer.
 
     Raises:
-        ClientError: it failed, or nobody answered in time.
+        ClientError: it failed, or the device did not answer in time.
         UsageError: an argument is malformed, or there is no token or no such host.
     """
     body = {
@@ -85,7 +85,7 @@ async def watch(options: Namespace) -> None:
 
     Raises:
         ClientError: the client failed.
-        UsageError: there is no token, or that is no device.
+        UsageError: there is no token, or the argument is not a device.
     """
     token = token_of(options)
     channel = str(_device(options))
@@ -107,7 +107,7 @@ def _device(options: Namespace) -> Channel:
     try:
         return parse_channel(f"device:{options.place}")
     except ChannelError as error:
-        raise UsageError(f"{options.place[:80]!r} is no device: write STORE/DEVICE") from error
+        raise UsageError(f"{options.place[:80]!r} is not a device: write STORE/DEVICE") from error
 
 
 def _path(options: Namespace) -> str:

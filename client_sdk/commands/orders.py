@@ -37,14 +37,14 @@ async def place(options: Namespace) -> None:
 
 
 async def step(options: Namespace) -> None:
-    """Take an order one step further."""
+    """Move an order to another status."""
     async with producer_of(options) as producer:
         order = await producer.transition(options.id, options.to, reason=options.reason)
     say(options, f"{order.status} {summary_of(order)}", order)
 
 
 async def show(options: Namespace) -> None:
-    """Show all of an order."""
+    """Show an order in full."""
     async with producer_of(options) as producer:
         order = await producer.get(options.id)
     say(options, whole(order, datetime.now().astimezone()), order)

@@ -1,4 +1,4 @@
-"""`yabam party …`: the guests at a table come and go."""
+"""`yabam party …`: end the party at a table."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from client_sdk.shared_state.edit_batch import EditHandle
 from client_sdk.shared_state.yabam_client import YabamClient
 
 PARTY = "party"
-"""The document whose change ends what guests may see and do."""
+"""The document whose change ends the access of the guests' tokens."""
 
 
 async def leave(options: Namespace) -> None:
     """The party at a table has left: end its guests' tokens, and clear what they shared.
 
     Raises:
-        UsageError: that is no table, or there is no token or no such host.
-        ClientError: Core has not answered, or others have changed it at the same moment.
+        UsageError: the argument is not a table, or there is no token or no such host.
+        ClientError: Core has not answered, or others have changed it at the same time.
     """
     token, channel = token_of(options), _channel(options.place)
     await check_host(options)
@@ -30,7 +30,7 @@ async def leave(options: Namespace) -> None:
         documents = client.state(channel)
         await loaded(client, documents[PARTY], options.wait)
         number = (documents[PARTY].value or {"number": 0})["number"] + 1
-        # First, so that no guest can write again what is cleared next.
+        # First, so that no guest can write again to the documents that are cleared next.
         await _done(client, await documents[PARTY].merge({"number": number}), options.wait)
         cleared = [key for key in documents.keys if key != PARTY]
         for key in cleared:
@@ -44,11 +44,11 @@ async def _done(client: YabamClient, edit: EditHandle, wait_s: float) -> None:
     if outcome is None:
         raise ClientError(f"Core has not answered: {client.state.sending_error}")
     if outcome.outcome not in ("applied", "settled"):
-        raise ClientError("others have changed it at the same moment: do it again")
+        raise ClientError("others have changed it at the same time: try again")
 
 
 def _channel(place: str) -> str:
     try:
         return str(parse_channel(f"party:{place}"))
     except ChannelError as error:
-        raise UsageError(f"{place!r} is no table: write STORE/TABLE, such as 12/5") from error
+        raise UsageError(f"{place!r} is not a table: write STORE/TABLE, such as 12/5") from error

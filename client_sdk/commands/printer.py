@@ -34,8 +34,8 @@ def run(options: Namespace) -> None:
     """Print until told to stop.
 
     Raises:
-        UsageError: it cannot be understood who prints, where, or whence the jobs come.
-        AgentError: the journal cannot be had.
+        UsageError: an option for the printer, its address or the source of jobs is wrong.
+        AgentError: the journal cannot be opened.
     """
     try:
         parse_channel(f"device:{options.store}/{options.device}")
@@ -53,10 +53,10 @@ def run(options: Namespace) -> None:
 
 
 def source_of(options: Namespace) -> Callable[[Journal], Source]:
-    """Makes what the jobs come from: a broker, where one is set, or Core.
+    """The source of jobs: the broker, if one is set, or Core.
 
     Raises:
-        UsageError: it cannot be understood.
+        UsageError: an option is wrong.
     """
     is_by_mqtt = options.mqtt is not None and not options.sse
     return _mqtt_source(options) if is_by_mqtt else _core_source(options)
@@ -76,7 +76,7 @@ def _mqtt_source(options: Namespace) -> Callable[[Journal], Source]:
         raise UsageError(f"{options.user} is not the user name of {options.store}/{options.device}")
     host, port = _address(options.mqtt, _PLAIN_PORT if options.mqtt_plain else _TLS_PORT)
     password = _password()
-    # Loaded here only: who prints by server-sent events needs no client of MQTT.
+    # Loaded here only: printing by server-sent events needs no MQTT client.
     from client_sdk.printer.mqtt_source import MqttSource
 
     return lambda journal: MqttSource(

@@ -1,6 +1,6 @@
-"""`yabam push …`: which devices of a store are told of orders while they are locked.
+"""`yabam push …`: the Web Push subscriptions of a store's devices.
 
-Its owner's, and with `--guests` its guests'.
+The owner's devices, and with `--guests` the guests' phones.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from client_sdk.contract.errors import UsageError
 
 
 async def list_all(options: Namespace) -> None:
-    """Show the devices of a store that are told."""
+    """Show the devices of a store that have a subscription."""
     await show_all(options, _path(options.place, guests=options.guests), "pushes")
 
 
 async def remove(options: Namespace) -> None:
-    """Tell a device, or a guest's phone, nothing any more.
+    """Remove the subscription of a device or a guest's phone.
 
     Raises:
-        UsageError: it is not STORE/NAME, and not STORE/TABLE/NAME either.
+        UsageError: the argument is neither STORE/NAME nor STORE/TABLE/NAME.
     """
     store, *names = options.place.split("/")
     if not store or len(names) not in (1, 2) or not all(names):
         raise UsageError(
-            f"{options.place[:80]!r} is no device: write STORE/NAME, of a guest STORE/TABLE/NAME"
+            f"{options.place[:80]!r} is not a device: write STORE/NAME, of a guest STORE/TABLE/NAME"
         )
     path = "/".join((_path(store, guests=len(names) == 2), *(quote(name, "") for name in names)))
     await remove_one(options, path, options.place)

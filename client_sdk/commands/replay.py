@@ -1,4 +1,4 @@
-"""`yabam replay`: recorded orders, sent again."""
+"""`yabam replay`: send recorded orders again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from client_sdk.replay.plan import ReplayError, ReplaySpeed, plan, read_orders
 
 
 async def replay(options: Namespace) -> None:
-    """Replay a file, and tell how far it is.
+    """Replay a file, and print the progress.
 
     Raises:
-        UsageError: the file is nothing that can be replayed.
+        UsageError: the file cannot be replayed.
     """
     try:
         pace = ReplaySpeed.parse(options.speed_up)

@@ -60,10 +60,10 @@ async def get(options: Namespace) -> None:
 
 
 async def edit(options: Namespace) -> None:
-    """Change a document, and tell how the edit was settled.
+    """Change a document, and print the outcome of the edit.
 
     Raises:
-        UsageError: the value is no JSON object, or there is no token or no such host.
+        UsageError: the value is not a JSON object, or there is no token or no such host.
         ClientError: Core has not answered, or refuses it.
     """
     token, value = token_of(options), object_of(options.value)
@@ -75,18 +75,18 @@ async def edit(options: Namespace) -> None:
         try:
             await loaded(client, document, options.wait)
         except ClientError as error:
-            # Without a network it is made on what was known last, and waits.
+            # Without a network the edit is based on the last known version, and waits.
             if store is None or client.status.mode == "failed":
                 raise
             tell(f"● offline ({error})")
-        # Nothing was ever known of it here, so the edit can say nothing of what it was made on.
+        # This queue has never seen the document, so the edit has no base version.
         is_blind = document.meta.loading and not document.version and not document.pending
         edit = await (document.set if options.operation == "set" else document.merge)(value)
         outcome = await outcome_of(client, edit, options.wait)
         if outcome is None and store is None:
             raise ClientError(f"Core has not answered: {client.state.sending_error}")
         if outcome is None:
-            told = "queued: it is sent by the next command with this --queue that reaches Core"
+            told = "queued: the next command with this --queue that reaches Core sends it"
             say(options, told, {"outcome": "queued"} | _shown(document))
             if is_blind:
                 tell(_BLIND)
@@ -97,7 +97,7 @@ async def edit(options: Namespace) -> None:
 
 
 async def watch(options: Namespace) -> None:
-    """Print documents whenever they change, until Ctrl-C or until nobody reads any more.
+    """Print documents whenever they change, until Ctrl-C or until stdout is closed.
 
     Raises:
         ClientError: the client has failed.
@@ -134,7 +134,7 @@ async def history(options: Namespace) -> None:
 
 
 async def export(options: Namespace) -> None:
-    """Print the values of channels, as `restore` reads them."""
+    """Print the values of channels in the form that `restore` reads."""
     token = token_of(options)
     await check_host(options)
     async with YabamClient(options.core, token, options.channel) as client:
@@ -147,17 +147,17 @@ async def export(options: Namespace) -> None:
 
 
 async def restore(options: Namespace) -> None:
-    """Make documents what a file says.
+    """Set documents to the values of a file.
 
     Raises:
-        UsageError: the file is nothing that `export` wrote.
-        ClientError: Core has refused one, or does not answer.
+        UsageError: the file was not written by `export`.
+        ClientError: Core has refused an edit, or does not answer.
     """
     token = token_of(options)
     try:
         snapshot = decode(_snapshot, options.path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(f"{options.path} is nothing that export wrote: {error}") from error
+        raise UsageError(f"{options.path} is not a file that export wrote: {error}") from error
     await check_host(options)
     async with YabamClient(options.core, token, list(snapshot)) as client:
         for channel in snapshot:
@@ -187,10 +187,10 @@ async def _show_lamp(client: YabamClient, changed: asyncio.Queue[Any]) -> None:
 
 
 async def loaded(client: YabamClient, document: SharedDocument, wait_s: float) -> None:
-    """Return once the document's value is known.
+    """Wait until the document's value is known.
 
     Raises:
-        ClientError: it is not within `wait_s` seconds, or the client has failed.
+        ClientError: it is not known within `wait_s` seconds, or the client has failed.
     """
     news = asyncio.Event()
     end = document.subscribe(lambda _: news.set())
@@ -210,10 +210,10 @@ async def loaded(client: YabamClient, document: SharedDocument, wait_s: float) -
 
 
 async def _is_undefined(client: YabamClient, document: SharedDocument) -> bool:
-    """Whether no definition knows the document, so that nobody can ever make it.
+    """Whether no definition covers the document, so that it cannot be created.
 
     Raises:
-        RefusedError, UnauthorizedError, UnreachableError: Core does not say.
+        RefusedError, UnauthorizedError, UnreachableError: Core does not answer the question.
     """
     scope, key = parse_channel(document.channel).kind, document.key.partition(".")[0]
     definitions = await client.state.definitions()
@@ -232,7 +232,7 @@ async def _failed(client: YabamClient, news: asyncio.Event) -> None:
 
 
 async def outcome_of(client: YabamClient, edit: EditHandle, wait_s: float) -> EditOutcome | None:
-    """How the edit was settled; None: Core has not answered within `wait_s` seconds."""
+    """The outcome of the edit; None: Core has not answered within `wait_s` seconds."""
     try:
         async with asyncio.timeout(wait_s), told_to_wait(lambda: client.state.sending_error):
             return await edit.settled()
@@ -258,7 +258,7 @@ def _line(document: SharedDocument) -> str:
 
 
 def _shown(document: SharedDocument) -> dict[str, Any]:
-    """A document for a program."""
+    """A document as JSON, for programs."""
     return {
         "channel": document.channel,
         "key": document.key,
@@ -269,12 +269,12 @@ def _shown(document: SharedDocument) -> dict[str, Any]:
 
 
 def object_of(text: str) -> dict[str, Any]:
-    """The JSON object that an argument is.
+    """Parse an argument as a JSON object.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not one.
     """
     try:
         return decode(_value, text)
     except msgspec.DecodeError as error:
-        raise UsageError(f"{text[:80]!r} is no JSON object: {error}") from error
+        raise UsageError(f"{text[:80]!r} is not a JSON object: {error}") from error

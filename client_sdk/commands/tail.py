@@ -1,4 +1,4 @@
-"""`yabam tail` and `yabam order list`: what a client of the channels receives."""
+"""`yabam tail` and `yabam order list`: the changes and open orders of channels."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from client_sdk.machine.sequencing import Reset
 
 
 async def tail(options: Namespace) -> None:
-    """Print every change until Ctrl-C, or until nobody reads any more.
+    """Print every change until Ctrl-C, or until stdout is closed.
 
     Raises:
-        UsageError, ClientError: it cannot go on.
+        UsageError, ClientError: the options are wrong, or the client failed.
     """
     cursors = FileCursors(options.cursor) if options.cursor else None
     channels, token = _channels(options), token_of(options)
@@ -44,7 +44,7 @@ async def list_open(options: Namespace) -> None:
     """Print the open orders, the oldest first.
 
     Raises:
-        UsageError, ClientError: they cannot be had.
+        UsageError, ClientError: the options are wrong, or the client failed.
     """
     channels, token = _channels(options), token_of(options)
     await check_host(options)
@@ -81,5 +81,5 @@ async def _all_known(client: OrderClient, unknown: set[str]) -> None:
 def _channels(options: Namespace) -> list[str]:
     channels = [f"store:{s}" for s in options.store] + [f"table:{t}" for t in options.table]
     if not channels:
-        raise UsageError("say of what: --store 12 or --table 12/5")
+        raise UsageError("name a store or a table: --store 12 or --table 12/5")
     return channels

@@ -1,4 +1,4 @@
-"""Orders as a person reads them in a terminal. Pure."""
+"""Orders as text for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN_ITEMS: Final = 4
 
 
 def lamp_of(status: Status) -> str:
-    """How events come now, as a line for a terminal."""
+    """How events arrive now, as a line for a terminal."""
     if status.mode in ("offline", "polling") and status.last_error:
         return f"{status.mode} ({printable(status.last_error)})"
     if status.via == "websocket":
@@ -23,11 +23,11 @@ def lamp_of(status: Status) -> str:
 
 
 def line_of(change: Change, now: datetime) -> str:
-    """One change in one line, with its time and how the order stands.
+    """One change in one line, with its time and the order's status.
 
     Args:
         change: an event or a reset.
-        now: with its zone, in which times are shown.
+        now: the current time, whose time zone is used for all times.
     """
     if isinstance(change, OrderEvent):
         order = change.data
@@ -43,12 +43,12 @@ def line_of(change: Change, now: datetime) -> str:
 
 
 def standing(order: Order, now: datetime) -> str:
-    """An order in one line: since when it is open, its status, and what it is."""
+    """An order in one line: when it was placed, its status, and a summary."""
     return f"{clock(order.created_at, now)}  {order.status:<9}  {summary_of(order)}"
 
 
 def summary_of(order: Order) -> str:
-    """An order in a few words, on one line: what a guest wrote has no line ends any more."""
+    """An order in a few words, on one line: line ends in a guest's text are replaced."""
     items = ", ".join(f"{item.quantity}× {item.name}" for item in order.items[:_SHOWN_ITEMS])
     left = len(order.items) - _SHOWN_ITEMS
     more = f" and {left} more" if left > 0 else ""
@@ -58,7 +58,7 @@ def summary_of(order: Order) -> str:
 
 
 def whole(order: Order, now: datetime) -> str:
-    """All of an order, a line for each fact."""
+    """An order in full, one line per fact."""
     guest = order.guest if isinstance(order.guest, Guest) else Guest()
     facts = {
         "order": order.id,

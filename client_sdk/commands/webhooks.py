@@ -1,4 +1,4 @@
-"""`yabam webhook …`: where what happens in stores is sent to."""
+"""`yabam webhook …`: the URLs that a store's events are sent to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PATH = "/v1/webhooks"
 
 
 async def add(options: Namespace) -> None:
-    """Register a URL; its secret is shown this once."""
+    """Register a URL; its secret is shown only now."""
     body = {"url": options.url, "stores": options.store, "types": options.type}
     await show_answer(options, "POST", _PATH, body)
 
@@ -22,28 +22,28 @@ async def list_all(options: Namespace) -> None:
 
 
 async def show(options: Namespace) -> None:
-    """Show how far each store of a webhook is."""
+    """Show each store's delivery position for a webhook."""
     await show_answer(options, "GET", _of_one(options))
 
 
 async def rotate(options: Namespace) -> None:
-    """Give a webhook another secret; it is shown this once."""
+    """Give a webhook another secret; it is shown only now."""
     ends_old = "?end_old=true" if options.end_old else ""
     await show_answer(options, "POST", f"{_of_one(options)}/secrets{ends_old}")
 
 
 async def replay(options: Namespace) -> None:
-    """Send again what comes behind a cursor."""
+    """Send the events after a cursor again."""
     await show_answer(options, "POST", f"{_of_one(options)}/replays", {"cursor": options.cursor})
 
 
 async def resume(options: Namespace) -> None:
-    """Let a webhook go on."""
+    """Resume a webhook."""
     await show_answer(options, "PUT", f"{_of_one(options)}/state", {"state": "active"})
 
 
 async def disable(options: Namespace) -> None:
-    """Let a webhook send nothing."""
+    """Disable a webhook."""
     await show_answer(options, "PUT", f"{_of_one(options)}/state", {"state": "disabled"})
 
 

@@ -1,4 +1,4 @@
-"""The wire contract that client, Core and event server share: names, texts, values, limits.
+"""The contract that clients, Core and event servers share: names, formats, values, limits.
 
-Pure: no I/O, no clock, no randomness. `docs/protocol.md` tells the same in prose.
+Pure: no I/O, no clock, no randomness. `docs/protocol.md` describes the same in prose.
 """

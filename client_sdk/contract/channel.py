@@ -2,8 +2,8 @@
 
 `KINDS` is the table of all kinds of channels. `store:{store}` is the owner's channel of orders,
 `table:{store}/{table}` the guest's; the others carry documents (`docs/state.md`). An event id is
-`{channel}@{seq}`. Ids are 1 to 64 characters of `A-Z a-z 0-9 _ . -`, so that no separator of a
-channel, an event id or a cursor can stand inside one.
+`{channel}@{seq}`. Ids are 1 to 64 characters of `A-Z a-z 0-9 _ . -`, so they cannot contain a
+separator of a channel, an event id or a cursor.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class ChannelSpec:
     """One kind of channel."""
 
     ids: tuple[str, ...]
-    """What its name holds behind the colon, joined by a slash; none: the kind is the whole name."""
+    """The ids in its name after the colon, separated by a slash; empty: the name is the kind."""
     carries: Literal["orders", "documents"]
 
     @property
     def is_of_a_store(self) -> bool:
-        """Whether its first id is a store's. Else its events reach every partition."""
+        """Whether its first id is a store's. Otherwise its events go to every partition."""
         return self.ids[:1] == ("store",)
 
     def form(self, kind: str) -> str:
-        """How a name of this kind is written."""
+        """The form of the names of this kind."""
         return f"{kind}:{'/'.join(f'{{{name}}}' for name in self.ids)}" if self.ids else kind
 
 
@@ -86,17 +86,17 @@ class Channel(Struct, frozen=True, order=True):
 
     @property
     def store_id(self) -> str | None:
-        """The store that it belongs to; None: its events reach every partition."""
+        """The store that it belongs to; None: its events go to every partition."""
         return self.root if KINDS[self.kind].is_of_a_store else None
 
     @property
     def table_id(self) -> str | None:
-        """The table that it belongs to, if it does to one."""
+        """The table that it belongs to; None: it belongs to none."""
         return self.part if self.kind in ("table", "party") else None
 
     @property
     def carries(self) -> Literal["orders", "documents"]:
-        """What its events are about."""
+        """What its events are about: orders or documents."""
         return KINDS[self.kind].carries
 
 
@@ -118,13 +118,13 @@ def parse_channel(text: str) -> Channel:
 
 
 def carries_documents(channel: str) -> bool:
-    """Whether the channel of that name carries documents; False: orders, or it is no channel."""
+    """Whether the channel carries documents; False: orders, or it is not a channel."""
     kind = _KIND_OF.get(channel.partition(":")[0])
     return kind is not None and KINDS[kind].carries == "documents"
 
 
 def is_in_every_partition(channel: str) -> bool:
-    """Whether the channel of that name belongs to no store; False: it does, or it is no channel."""
+    """Whether the channel belongs to no store; False: it does, or it is not a channel."""
     kind = _KIND_OF.get(channel.partition(":")[0])
     return kind is not None and not KINDS[kind].is_of_a_store
 
@@ -155,5 +155,5 @@ def parse_event_id(text: str) -> tuple[str, int]:
 
 
 def event_id(channel: str, seq: int) -> str:
-    """The id of one event, as it stands in the SSE `id:` field."""
+    """The id of one event, as in the SSE `id:` field."""
     return f"{channel}@{seq}"

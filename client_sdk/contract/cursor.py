@@ -20,7 +20,7 @@ def parse_cursor(text: str) -> dict[str, int]:
     """Read a cursor; the empty text is the empty cursor.
 
     Raises:
-        CursorError: a part is not an event id, a channel stands twice, or there are too many.
+        CursorError: a part is not an event id, a channel is repeated, or there are too many.
     """
     if not text:
         return {}

@@ -1,15 +1,15 @@
-"""The header by which a device tells Core, at each sync, its name and its state.
+"""The header with which a device sends its name and state to Core at each sync.
 
     Yabam-Device: till-1; mode=live; pending=0
 
-It is a structured field (RFC 9651): an item, here a token, with parameters. What the device has
-applied follows from the sync's own cursor, less what is `pending`: events that it has taken in and
-not handed to its user yet. Where the sync begins channels anew because their digest did not fit,
-`diverged` says how many: `; diverged=1`.
+It is a structured field (RFC 9651): an item, here a token, with parameters. The device has applied
+all up to the sync's cursor, except the `pending` events: those it has received and not yet passed
+to its user. If the sync resets channels because their digest differed, `diverged` is their number:
+`; diverged=1`.
 
-Between its syncs an owner's device says what it has applied by `POST /v1/receipts`, with the same
-header, or by the message `received` of a WebSocket. Which orders it has shown to a person it says
-by `POST /v1/orders/seen`.
+Between its syncs an owner's device reports what it has applied by `POST /v1/receipts`, with the
+same header, or by the message `received` of a WebSocket. It reports the orders that it has shown to
+a person by `POST /v1/orders/seen`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ MAX_PENDING: Final = 1_000_000
 MAX_DIVERGED: Final = 999
 RECEIPTS_PATH: Final = "/v1/receipts"
 MAX_RECEIPTS_BODY_BYTES: Final = 128 * 1024
-"""Room for a cursor of `MAX_CHANNELS` channels of the longest names."""
+"""Enough for a cursor of `MAX_CHANNELS` channels with the longest names."""
 SEEN_PATH: Final = "/v1/orders/seen"
 MAX_SEEN_ORDERS: Final = 100
-"""Orders that one request names at most."""
+"""The most orders that one request may name."""
 RECEIPTS_EVERY_S: Final = 1.0
-"""How long a client gathers what it has applied: an alarm counts on it within 2 s."""
+"""How long a client collects receipts: the alarm expects them within 2 s."""
 DeviceMode = Literal["live", "polling", "starting", "offline"]
 
 _NAME: Final = re.compile(DEVICE_PATTERN)
@@ -46,27 +46,27 @@ FORM: Final = (
 
 
 class DeviceReport(Struct, frozen=True):
-    """What one sync says of the device that asks."""
+    """What one sync reports of the device."""
 
     device: str
     """Its name, unique within the store: a token of at most 64 characters."""
     mode: DeviceMode
     """How it received events before this sync."""
     pending: int
-    """Events taken in and not handed to its user yet, over all its channels."""
+    """Events received and not yet passed to its user, over all its channels."""
     diverged: int = 0
-    """Channels that this sync begins anew because their orders had another digest."""
+    """The number of channels that this sync resets because their digest differed."""
 
 
 def check_device(name: str) -> str:
-    """The name, if it may be one.
+    """Return the name if it is valid.
 
     Raises:
-        DeviceError: it may not.
+        DeviceError: it is not valid.
     """
     if not _NAME.fullmatch(name):
         raise DeviceError(
-            f"{name[:80]!a} is no device name: use 1 to 64 letters, digits and . _ ~ : / * - "
+            f"{name[:80]!a} is not a device name: use 1 to 64 letters, digits and . _ ~ : / * - "
             "beginning with a letter"
         )
     return name
@@ -95,19 +95,19 @@ def parse_device(value: str) -> DeviceReport:
 
 
 class ReceiptsBody(Struct, frozen=True):
-    """What is applied."""
+    """The body of `POST /v1/receipts`: what is applied."""
 
     cursor: str
-    """Of channels of orders; those of other kinds are left out of account."""
+    """A cursor of channels of orders; channels of other kinds are ignored."""
     epoch: Annotated[str, Meta(pattern=whole(EPOCH_PATTERN))]
-    """The lifetime of the log that the cursor counts in."""
+    """The epoch of the log that the cursor belongs to."""
 
 
 class ReceiptsTaken(Struct, frozen=True):
     """The answer."""
 
     taken: int
-    """Of how many stores it was noted."""
+    """The number of stores for which it was noted."""
 
 
 class SeenBody(Struct, frozen=True):

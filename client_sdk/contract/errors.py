@@ -1,22 +1,22 @@
 """The root of every error this product raises, and the contract's own branch of it.
 
     YabamError
-    ├── UsageError             asked for in a way that can never work
+    ├── UsageError             an argument or a setting is wrong
     └── ContractError          (also a ValueError) text from outside that breaks the contract
         ├── ChannelError       not `store:{store_id}` or `table:{store_id}/{table_id}`
         ├── CursorError        not a seq, an event id or a cursor
         ├── DeviceError        not a device's name, or not its header
         ├── FrameError         an SSE stream that breaks a limit
-        ├── RecordError        a Kafka record that is not of our making
-        │   └── DamagedRecordError  one that is, and whose event cannot be read
+        ├── RecordError        a Kafka record of an unknown form
+        │   └── DamagedRecordError  one of ours, whose event cannot be read
         ├── StateError         shared state, or an edit of it, that breaks a rule
-        │   ├── PointerError   not a JSON Pointer, or it leads nowhere
+        │   ├── PointerError   not a JSON Pointer, or there is nothing at it
         │   ├── PatchError     a JSON Patch that does not apply
         │   ├── OperationError an operation that is malformed or cannot be done
-        │   └── StateValueError  what no document may hold
+        │   └── StateValueError  a value that a document may not contain
         └── TicketError        a stream ticket that is forged, expired or for something else
 
-The other packages root their trees here too: ``except YabamError`` catches all of them.
+The other packages' error trees start here too: ``except YabamError`` catches all of them.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class YabamError(Exception):
 
 
 class UsageError(YabamError):
-    """A person asked for it in a way that can never work: an argument or a setting is wrong.
+    """An argument or a setting is wrong; a retry is no use.
 
     A command ends with exit status 2.
     """
 
 
 class ContractError(YabamError, ValueError):
-    """Text or bytes from outside that are not of the wire contract; the message says why."""
+    """Text or bytes from outside that break the contract; the message says why."""
 
 
 class ChannelError(ContractError):
@@ -64,7 +64,7 @@ class DamagedRecordError(RecordError):
     Args:
         reason: what is wrong.
         epoch: the record's; empty: that cannot be read either.
-        ids: its event ids as they stand there; empty: they cannot be read either.
+        ids: its event ids; empty: they cannot be read either.
     """
 
     def __init__(self, reason: str, epoch: str = "", ids: tuple[str, ...] = ()) -> None:
@@ -78,15 +78,15 @@ class StateError(ContractError):
 
 
 class PointerError(StateError):
-    """Not a JSON Pointer (RFC 6901), or one that leads to where nothing can be."""
+    """Not a JSON Pointer (RFC 6901), or one to a place that does not exist."""
 
 
 class PatchError(StateError):
     """A JSON Patch (RFC 6902) that does not apply.
 
     Args:
-        index: which of its operations, from 0.
-        reason: why that one does not apply.
+        index: the index of the failing operation, from 0.
+        reason: why it does not apply.
     """
 
     def __init__(self, index: int, reason: str) -> None:
@@ -96,14 +96,14 @@ class PatchError(StateError):
 
 
 class OperationError(StateError):
-    """An operation of an edit that is malformed, or that cannot be done to this value."""
+    """An operation of an edit that is malformed, or does not fit this value."""
 
 
 class StateValueError(StateError):
-    """A value that no document may hold.
+    """A value that a document may not contain.
 
     Args:
-        pointer: the JSON Pointer of what is wrong in it.
+        pointer: the JSON Pointer to the wrong part.
         reason: what is wrong.
     """
 
@@ -114,4 +114,4 @@ class StateValueError(StateError):
 
 
 class TicketError(ContractError):
-    """A ticket that proves nothing; ask Fetch Sync for a new one."""
+    """A ticket that is not valid; get a new one by Fetch Sync."""

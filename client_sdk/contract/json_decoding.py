@@ -1,4 +1,4 @@
-"""Reading JSON from outside: one kind of error, whatever is wrong with it."""
+"""Decodes JSON from outside, with one type of error for all malformed input."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) ->
     """Decode with this decoder.
 
     Raises:
-        msgspec.DecodeError: not JSON in UTF-8, nested without end, or (as its subclass
-            ValidationError) not what the decoder's type demands.
+        msgspec.DecodeError: not JSON in UTF-8, nested too deep, or (as its subclass
+            ValidationError) not of the decoder's type.
     """
     try:
         return decoder.decode(data)
     except (UnicodeDecodeError, RecursionError) as error:
-        # msgspec lets these two through as they are.
+        # msgspec raises these two without converting them.
         raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
 
 
 def reader(kind: type[T]) -> Callable[[bytes | str | msgspec.Raw], T]:
-    """A function that reads a value of this type from its JSON; it raises as `decode`."""
+    """A function that decodes a value of this type from JSON; it raises as `decode`."""
     return partial(decode, msgspec.json.Decoder(kind))

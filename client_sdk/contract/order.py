@@ -1,9 +1,9 @@
-"""An order as the wire carries it, and the event that tells of its change.
+"""An order in messages, and the event of its change.
 
 `Order` is the resource of Core's HTTP API, the `data` of an event and the element of a snapshot.
-`guest` and `placed_by` are the owner's fields: a table's view leaves the keys out altogether.
-Unknown keys are ignored on reading, so that Core may add fields without breaking a client; an
-unknown status is taken as it is, and `open` says whether an order in it is over.
+Only the owner sees `guest` and `placed_by`: a table's view does not have these keys.
+Unknown keys are ignored on reading, so that Core may add fields without breaking a client. An
+unknown status is kept, and `open` says whether the order is still open.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from client_sdk.contract.json_decoding import decode, reader
 OrderStatus = Literal[
     "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"
 ]
-"""In the order in which orders pass them."""
+"""In the sequence in which an order passes through them."""
 EventType = Literal[
     "order.placed",
     "order.accepted",
@@ -40,12 +40,12 @@ EventType = Literal[
 STATUSES: Final[tuple[OrderStatus, ...]] = get_args(OrderStatus)
 """The statuses that this version knows; a newer Core may send others."""
 ENDED_EARLY: Final[frozenset[str]] = frozenset({"rejected", "cancelled"})
-"""An order in one of these was not carried out to its end."""
+"""An order in one of these was not completed."""
 CLOSED_STATUSES: Final[frozenset[str]] = ENDED_EARLY | {"paid"}
-"""An order in one of these is over: it is in no snapshot and in no digest."""
+"""An order in one of these is closed: it is in no snapshot and in no digest."""
 
 EPOCH_HEADER: Final = "yabam-epoch"
-"""The header of Core's answer that names the log that an order's version is of."""
+"""The header of Core's answer with the epoch of the log that an order's version belongs to."""
 
 MinorUnits = Annotated[int, Meta(ge=0, le=10**12)]
 """Money in the currency's minor unit (ISO 4217), never a fraction."""
@@ -74,35 +74,35 @@ class Order(Struct, frozen=True, dict=True):
     store_id: str
     table_id: str | None
     status: str
-    """One of `STATUSES`, or one that only a newer Core knows."""
+    """One of `STATUSES`, or a status of a newer Core."""
     version: int
-    """1 when placed, one up at each event of this order."""
+    """1 when placed; each event of this order adds 1."""
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
     items: list[Item]
     total: int
     note: str
     reference: str | None
-    """The number the producer knows the order by, if it gave one."""
+    """The producer's own number for the order, if it gave one."""
     reason: str | None
-    """Why it was rejected or cancelled, if somebody said so."""
+    """Why it was rejected or cancelled, if a reason was given."""
     created_at: datetime
     updated_at: datetime
     open: bool | UnsetType = UNSET
-    """Whether it still stands in snapshots and digests; Core before this field left it out."""
+    """Whether it is in snapshots and digests; UNSET: from a Core without this field."""
     guest: Guest | UnsetType | None = UNSET
     placed_by: str | UnsetType = UNSET
 
     @property
     def is_open(self) -> bool:
-        """Whether the order still stands in snapshots and digests."""
+        """Whether the order is in snapshots and digests."""
         return self.status not in CLOSED_STATUSES if self.open is UNSET else self.open
 
     @property
     def content(self) -> int | None:
-        """What it adds to the content digest; None: it was not read from the wire in this form.
+        """Its hash in the content digest; None: it was not decoded from a message in this form.
 
-        That of an event's order is worked out when it is first asked for: most are replaced by the
-        next event before anybody asks.
+        The hash of an event's order is computed on first use: most orders are replaced by the next
+        event before.
         """
         event = self.__dict__.pop("_event", None)
         if event is not None:
@@ -111,9 +111,9 @@ class Order(Struct, frozen=True, dict=True):
 
 
 class OrderEvent(Struct, frozen=True):
-    """One event of one channel: the whole order as it stood after the change.
+    """One event of one channel: the whole order after the change.
 
-    `type` is one of `EventType`, or one that only a newer Core knows.
+    `type` is one of `EventType`, or a type of a newer Core.
     """
 
     id: str
@@ -131,7 +131,7 @@ class OrderEvent(Struct, frozen=True):
 
 
 class EventContent(Struct, frozen=True):
-    """An event with its order as the text that was received."""
+    """An event with its order as the received text."""
 
     data: msgspec.Raw
 
@@ -142,9 +142,9 @@ _content_decoder: Final = msgspec.json.Decoder(EventContent)
 
 
 def keep_content(order: Order, received: msgspec.Raw) -> None:
-    """Note what the order adds to the content digest, from its JSON as it was received.
+    """Set the order's hash for the content digest, from its received JSON.
 
-    An order with something that no order has, such as a fraction, is in no digest.
+    An order with an invalid value, such as a fraction, gets no hash.
     """
     with suppress(msgspec.DecodeError):
         order.__dict__["_content"] = content_hash(received)

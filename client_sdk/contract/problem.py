@@ -1,7 +1,7 @@
-"""Problem details (RFC 9457): the one form of every error answer.
+"""Problem details (RFC 9457): the form of every error answer.
 
-`type` is a stable URN, made for programs to switch on; `detail` says what was wrong and what to do.
-The table below is the whole list: a server cannot answer a problem that does not stand in it.
+`type` is a stable URN for programs; `detail` says what was wrong and what to do. The table below is
+the complete list: a server cannot send a problem that is not in it.
 """
 
 from __future__ import annotations
@@ -67,25 +67,25 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
 
 
 class Problem(Struct, frozen=True, omit_defaults=True):
-    """One problem, as it stands in the answer's body."""
+    """One problem, as in the answer's body."""
 
     type: str
     title: str
     status: int
     detail: str = ""
     order: msgspec.Raw | UnsetType = UNSET
-    """With `stale-version` and `impossible-transition`: the order as it stands now.
+    """With `stale-version` and `impossible-transition`: the current order.
 
     Not `Raw | None`: msgspec would take null only.
     """
     retry_after: float | None = None
     """Seconds, as in the Retry-After header."""
     url: str | None = None
-    """With `misdirected`: where to go."""
+    """With `misdirected`: the URL to use instead."""
     settled: int | None = None
     """With `edit-gap`: the client's last settled number."""
     items: list[str] | None = None
-    """With `sold-out`: the names of what is."""
+    """With `sold-out`: the names of the sold-out items."""
 
     @property
     def slug(self) -> str:
@@ -106,16 +106,16 @@ def problem(
     settled: int | None = None,
     items: list[str] | None = None,
 ) -> Problem:
-    """Make the problem `slug` of `TITLES`.
+    """Create a problem.
 
     Args:
-        slug: which of them.
+        slug: its key in `TITLES`.
         detail: what went wrong here, for a person.
-        order: the order as it stands, as JSON.
-        retry_after: seconds until it may be tried again.
-        url: where the request belongs.
-        settled: up to which number the client's edits are settled.
-        items: what cannot be had.
+        order: the current order, as JSON.
+        retry_after: seconds until a retry makes sense.
+        url: the address to send the request to.
+        settled: the number up to which the client's edits are settled.
+        items: the names of the sold-out items.
     """
     status, title = TITLES[slug]
     raw = msgspec.Raw(order) if order is not None else UNSET

@@ -1,8 +1,8 @@
-"""The messages of a WebSocket: the events of a stream, and what only a socket can say.
+"""The messages of a WebSocket: the events of a stream, and the client's messages.
 
 Every message is text: one JSON object with the name of an `event`, its `data`, and for an event of
 the log its `id`. The events of a stream (`contract/stream.py`, orders, documents) are the same on
-both. What a client sends is answered under the `ref` that it chose.
+both. An answer to a client's message has the `ref` that the client chose.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SOCKET_PATH: Final = "/v1/socket"
 MAX_INBOUND_BYTES: Final = 4 * 1024
 """The longest message that a client may send."""
 MAX_SHORT_BYTES: Final = 1024
-"""The longest `body` of a message to the others of a channel."""
+"""The longest `body` of a message to a channel's other clients."""
 MAX_REF_CHARS: Final = 64
 MAX_NAME_CHARS: Final = 64
 
@@ -34,7 +34,7 @@ UNSUBSCRIBE: Final = "unsubscribe"
 PING: Final = "ping"
 RECEIVED: Final = "received"
 MESSAGE: Final = "message"
-"""A message to the others of a channel: from a client, and to them."""
+"""The names of a message to a channel's other clients: as sent, and as received."""
 
 SUBSCRIBED: Final = "subscribed"
 UNSUBSCRIBED: Final = "unsubscribed"
@@ -46,7 +46,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]
 
 
 class Envelope(Struct, frozen=True):
-    """Any message, its data not read yet."""
+    """Any message, with its data not decoded yet."""
 
     event: str
     data: msgspec.Raw = msgspec.Raw(b"{}")
@@ -62,14 +62,14 @@ class Subscribe(Struct, frozen=True):
 
 
 class Unsubscribe(Struct, frozen=True):
-    """Follow these channels no more."""
+    """Stop following these channels."""
 
     channels: Annotated[list[str], Meta(min_length=1, max_length=MAX_CHANNELS)]
     ref: Ref = ""
 
 
 class Ping(Struct, frozen=True):
-    """Answered by a pong: browsers cannot send the pings of the protocol itself."""
+    """Is answered by a pong: browsers cannot send the WebSocket protocol's own pings."""
 
     ref: Ref = ""
 
@@ -81,7 +81,7 @@ class Received(Struct, frozen=True):
 
 
 class ShortMessage(Struct, frozen=True):
-    """Something for the others of a channel, now; it is never stored."""
+    """A message to a channel's other connected clients; it is never stored."""
 
     channel: str
     name: Name
@@ -90,7 +90,7 @@ class ShortMessage(Struct, frozen=True):
 
 
 class Subscribed(Struct, frozen=True):
-    """The ticket's channels are followed; so many events of the ring come next."""
+    """The ticket's channels are followed; so many events from the ring follow next."""
 
     ref: str
     channels: list[str]
@@ -98,7 +98,7 @@ class Subscribed(Struct, frozen=True):
 
 
 class Unsubscribed(Struct, frozen=True):
-    """These channels are followed no more."""
+    """These channels are not followed any more."""
 
     ref: str
     channels: list[str]
@@ -111,14 +111,14 @@ class Pong(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True, omit_defaults=True):
-    """Something that the client asked for on the open connection was not done."""
+    """A request of the client on the open connection was refused."""
 
     ref: str
     event: str
-    """What it had sent."""
+    """The event name of its request."""
     problem: Problem
     sync_required: SyncRequired | None = None
-    """With a `subscribe`: the ring does not cover its cursor. Sync, and ask again."""
+    """With a `subscribe`: the ring does not cover its cursor. Sync, then subscribe again."""
 
 
 class Told(Struct, frozen=True):
@@ -155,7 +155,7 @@ def encode_message(event: str, data: bytes, event_id: str = "") -> bytes:
 
 
 def socket_url(stream_url: str) -> str | None:
-    """The address of the socket beside a stream's; None: the stream's does not end as it should."""
+    """The socket's address for a stream's; None: the stream's address has another path."""
     if not stream_url.endswith(STREAM_PATH):
         return None
     base = stream_url.removesuffix(STREAM_PATH)

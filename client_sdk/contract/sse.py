@@ -14,7 +14,7 @@ from typing import Final
 from client_sdk.contract.errors import FrameError
 
 MAX_EVENT_BYTES: Final = 1 << 20
-"""The most bytes one event or one unfinished line may have: a limit against hostile servers."""
+"""The most bytes of one event or one unfinished line: a limit against hostile servers."""
 
 _END_OF_LINE: Final = re.compile(rb"\r\n|\r|\n")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -30,7 +30,7 @@ class SseEvent:
 
 
 def encode_frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
-    """One event as it stands on the wire.
+    """One event as bytes of the stream.
 
     `data` is one line of JSON in UTF-8. JSON escapes CR and LF, so one `data:` line always does.
 
@@ -46,9 +46,9 @@ def encode_frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
 
 
 class SseParser:
-    """Bytes in, events out; fed any split of the stream, it gives the same events.
+    """Decodes events from bytes; the result does not depend on how the bytes are split.
 
-    An event that the stream's end cuts off is never dispatched, as the specification demands.
+    An event that is incomplete at the stream's end is not dispatched, as the specification demands.
     """
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
@@ -65,7 +65,7 @@ class SseParser:
         self._last_event_id = ""
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
-        """Take the next bytes of the stream and give the events that they complete.
+        """Take the next bytes of the stream. Returns the events that they complete.
 
         Raises:
             FrameError: an event or a line is longer than `max_event_bytes`.
@@ -88,7 +88,7 @@ class SseParser:
         return events
 
     def _strip_bom(self, chunk: bytes) -> bytes:
-        """Drop one leading byte order mark, which may itself arrive in pieces."""
+        """Remove a leading byte order mark, which may arrive in parts."""
         joined = b"".join(self._pending) + chunk
         if len(joined) < len(_BOM) and _BOM.startswith(joined):
             self._pending, self._pending_bytes = [], 0
@@ -124,7 +124,7 @@ class SseParser:
         value = raw.removeprefix(b" ").decode("utf-8", "replace")
         match name:
             case b"data":
-                self._data_bytes += len(raw) + 1  # the line end that joins it
+                self._data_bytes += len(raw) + 1  # the line end between two data lines
                 if self._data_bytes > self._max_event_bytes:
                     raise FrameError(f"an event is longer than {self._max_event_bytes} bytes")
                 self._data.append(value)

@@ -19,23 +19,23 @@ BYE: Final = "bye"
 
 ByeReason = Literal["timeout", "drain", "degraded", "slow", "expired"]
 SyncRequiredReason = Literal["gap", "ring", "restart"]
-"""The reasons that this version knows; a reader takes others as they are."""
+"""The reasons that this version knows; a newer server may send others."""
 
 
 class Hello(Struct, frozen=True):
-    """The stream's first event: all before it has been replayed from here on."""
+    """The stream's first event."""
 
     server: str
     epoch: Epoch
     watermark: str
-    """RFC 3339, UTC: all that Core committed before it has been handed to this server."""
+    """RFC 3339, UTC: this server has received everything that Core committed before."""
     ends_in_ms: int
     replayed: int
-    """How many events of the ring follow before the live ones."""
+    """How many events from the ring follow before the live ones."""
 
 
 class Heartbeat(Struct, frozen=True):
-    """Proof of silence: everything that was committed before the watermark has been sent to you."""
+    """Everything that was committed before the watermark has been sent on this stream."""
 
     watermark: str
 
@@ -44,7 +44,7 @@ class SyncRequired(Struct, frozen=True):
     """The server cannot prove that it covers the client's cursor; the stream ends after it.
 
     `gap`: a record is missing in the pipeline; `ring`: the cursor is older than the ring or the
-    ticket older than the replay window; `restart`: the log began anew (another epoch).
+    ticket older than the replay window; `restart`: there is a new log (another epoch).
     """
 
     channel: str

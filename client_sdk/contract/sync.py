@@ -17,7 +17,7 @@ from client_sdk.contract.limits import MAX_NEXT_CHARS, MAX_TICKET_CHARS, MAX_URL
 from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
 
 MAX_LIMIT: Final = 1000
-"""The most events one channel may get in one answer."""
+"""The most events of one channel in one answer."""
 MAX_ORDERS: Final = 1000
 """The most orders that a client may ask for in one page of a snapshot."""
 MAX_WAIT_S: Final = 25.0
@@ -26,19 +26,19 @@ MAX_WAIT_S: Final = 25.0
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 Epoch = Annotated[str, Meta(pattern=NAME_FORM)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-"""A time to wait: a whole number that every language of a client can hold."""
+"""A time to wait: an integer that clients in every language can represent."""
 DigestText = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$(?!\n)")]
 
 ResetReason = Literal["first_sync", "retention", "epoch", "ahead"]
 
 
 class Snapshot(Struct, frozen=True):
-    """The channel's open orders and the head they are true at."""
+    """The channel's open orders, and the head that they belong to."""
 
     head: Seq
     orders: list[Order]
     next: Annotated[str, Meta(max_length=MAX_NEXT_CHARS)] | None = None
-    """What to ask for the page after this one with; None: it is the last, or the only one."""
+    """Pass this to get the next page; None: this is the last or the only page."""
 
 
 class ChannelSync(Struct, frozen=True):
@@ -49,8 +49,8 @@ class ChannelSync(Struct, frozen=True):
     digest: DigestText
     """The older digest of the open orders at `head`, 16 hex digits."""
     reset: str | None
-    """Why the client must replace its state by `snapshot`, one of `ResetReason` or one that only a
-    newer Core knows; None: go on from the cursor."""
+    """Why the client must replace its state by `snapshot`, one of `ResetReason` or a reason of a
+    newer Core; None: continue from the cursor."""
     events: list[OrderEvent]
     snapshot: Snapshot | None
     has_more: bool = False
@@ -89,7 +89,7 @@ class _ChannelContent(Struct, frozen=True):
 
 
 class _Content(Struct, frozen=True):
-    """An answer with its orders as the texts that were received."""
+    """An answer with its orders as the received texts."""
 
     channels: list[_ChannelContent]
 

@@ -1,8 +1,8 @@
-"""The grammar of every text that comes from outside, by whatever way it comes in.
+"""The grammar of every text from outside.
 
-A query, a body, a header, a token's claim and a Kafka record are read by these rules alone. What
-does not fit is refused where it comes in, so nothing behind a door meets a NUL, half of a surrogate
-pair, the digits of another script, or a text without end.
+A query, a body, a header, a token's claim and a Kafka record are read by these rules. Invalid text
+is refused where it enters, so the other code never gets a NUL, a lone surrogate, the digits of
+another script, or a text of unlimited length.
 
     id         a store, a table                       1 to 64 of A-Z a-z 0-9 _ . -
     epoch      a lifetime of the log                  1 to 64 of A-Z a-z 0-9
@@ -14,9 +14,9 @@ pair, the digits of another script, or a text without end.
     text       a name, a note, a reason               any, as it is, but NUL
     digits     a number                               0-9, at most 19 of them
 
-The length of a text stands with its field. The patterns are also shown in OpenAPI, so they are
-written as JavaScript reads them, too. JSON and UTF-8 themselves keep surrogates out of what is
-decoded from bytes; a token's claims are read by a library that lets them in.
+Each field defines the length of its text. The patterns are also published in OpenAPI, so they must
+be valid in JavaScript. Decoding UTF-8 and JSON from bytes refuses surrogates; the library that
+reads a token's claims does not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_SUBJECT: Final = 255
 """The longest subject of a token, in characters."""
 SUBJECT_PATTERN: Final = rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_SUBJECT}}}"
 MAX_SHOWN: Final = 80
-"""How much of a foreign text a message may quote, in characters."""
+"""How much of a text from outside a message may quote, in characters."""
 
 _ID: Final = re.compile(ID_PATTERN)
 _EPOCH: Final = re.compile(EPOCH_PATTERN)
@@ -50,17 +50,17 @@ _SUBJECT: Final = re.compile(SUBJECT_PATTERN)
 
 
 def whole(pattern: str) -> str:
-    """The pattern for a whole text; `$` alone would let a line end follow."""
+    """The pattern for a whole text; `$` alone would accept a line end after it."""
     return rf"^{pattern}$(?!\n)"
 
 
 def is_id(text: str) -> bool:
-    """Whether it may name a store or a table."""
+    """Whether the text is a valid id of a store or a table."""
     return _ID.fullmatch(text) is not None
 
 
 def is_epoch(text: str) -> bool:
-    """Whether it may name a lifetime of the log."""
+    """Whether the text is a valid epoch."""
     return _EPOCH.fullmatch(text) is not None
 
 
@@ -75,7 +75,7 @@ def is_key(text: str) -> bool:
 
 
 def time_of(text: str) -> datetime | None:
-    """The time that the text writes as Core does, in UTC; None: it writes none."""
+    """Parse a time in Core's format, in UTC; None: it has another format."""
     try:
         return datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
     except ValueError:
@@ -83,12 +83,12 @@ def time_of(text: str) -> datetime | None:
 
 
 def time_text(at: datetime) -> str:
-    """The time as Core writes it: in UTC, to the microsecond."""
+    """The time in Core's format: in UTC, with microseconds."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def is_subject(text: str) -> bool:
-    """Whether a token may name it as its subject."""
+    """Whether the text is a valid subject of a token."""
     return _SUBJECT.fullmatch(text) is not None
 
 
@@ -99,5 +99,5 @@ def number_of(text: str, limit: int) -> int | None:
 
 
 def shown(text: str) -> str:
-    """A foreign text as a message may quote it: escaped and short."""
+    """A text from outside, escaped and shortened to be quoted in a message."""
     return ascii(text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "...")

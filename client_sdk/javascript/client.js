@@ -1,7 +1,7 @@
 // The thin shell around the machine: one timer, one sync and one stream at a time, and the book.
 //
-// As client_sdk/client/runner.py and async_client.py. What the machine delivers goes into the book at once; both
-// are stored together, so that a restart continues exactly where it stopped.
+// As client_sdk/client/runner.py and async_client.py. The machine's changes are applied to the book at once;
+// both are stored together, so that a restart continues exactly where it stopped.
 
 import { OrderBook } from "./client/order_book.js";
 import { ContractError, carriesDocuments, checkOrder, parseChannel } from "./contract/contract.js";
@@ -20,20 +20,20 @@ const LONGEST_TIMER_MS = 60_000;
  * @typedef {object} ClientOptions
  * @property {string[]} channels their names, at most MAX_CHANNELS
  * @property {import("./transport.js").Transport} transport
- * @property {any} [saved] what `state` gave before, or null to start anew
+ * @property {any} [saved] an earlier value of `state`, or null to start from a snapshot
  * @property {{[name: string]: number}} [settings] those of SETTINGS in contract_lists.js that differ
  * @property {(news: {changes: import("./types.js").OrderChange[], status: import("./types.js").Status}) => void} changed
- *   told after each input; an error of its own ends the client
- * @property {() => number} clock seconds that only go forward, best also while the machine sleeps
- * @property {(low: number, high: number) => number} uniform a random number evenly between
- * @property {any} [documents] takes what comes of the channels of documents: `take(command)`, `booked(changes,
- *   epoch, anew)` after each change of the book (`{channel, sameLog}` if that began anew), `online()`, and `release()`
- *   when this is closed, as TabState; null: only orders are followed
+ *   called after each input; if it throws, the client ends
+ * @property {() => number} clock returns monotonic seconds, if possible including sleep
+ * @property {(low: number, high: number) => number} uniform a random number, uniform between the two
+ * @property {any} [documents] takes the changes of the channels of documents: `take(command)`, `booked(changes,
+ *   epoch, anew)` after each change of the book (`{channel, sameLog}` if a channel was reset), `online()`, and
+ *   `release()` when this is closed, as TabState; null: only orders are followed
  */
 
 /** Follows channels until closed. */
 export class Client {
-  /** The orders as they stand now. */
+  /** The current orders. */
   book = new OrderBook();
   #machine;
   #transport;
@@ -98,7 +98,7 @@ export class Client {
   }
 
   /**
-   * What a page shows of the client itself; times in milliseconds since 1970.
+   * The client's status for a page; times in milliseconds since 1970.
    *
    * @returns {import("./types.js").Status}
    */
@@ -120,7 +120,7 @@ export class Client {
   }
 
   /**
-   * What to store, as JSON, so that another client goes on from here.
+   * What to store, as JSON, so that another client continues from here.
    *
    * @returns {any}
    */
@@ -130,7 +130,7 @@ export class Client {
     return {
       format: FORMAT,
       epoch,
-      // What is kept of documents has no position: they begin anew, shown as they were until then.
+      // Documents are stored without a position: their channels start with a snapshot.
       positions: Object.fromEntries(Object.entries(positions.all).map(ofOrders)),
       orders: Object.fromEntries(orders),
       certainAt: this.status.certainAt,
@@ -138,7 +138,7 @@ export class Client {
   }
 
   /**
-   * Where the orders are in Core's log; a channel without a position begins anew.
+   * The orders' positions in Core's log; a channel without a position starts with a snapshot.
    *
    * @returns {{epoch: string | null, positions: {[channel: string]: number | null}}}
    */
@@ -151,14 +151,14 @@ export class Client {
     this.#feed({ type: "Start" });
   }
 
-  /** To be called when the device slept or the network is back: what waits is tried now. */
+  /** To be called when the device slept or the network is back: retries at once. */
   wake() {
-    // What was live before a sleep is not certain after it.
+    // After a sleep it is not certain that the stream still works.
     if (this.#mode === "live") this.#mode = "polling";
     this.#feed({ type: "Wake" });
   }
 
-  /** Does now what is due; for a page whose timers the browser holds back. */
+  /** Does what is due; for a page whose timers the browser delays. */
   tick() {
     if (this.#clock() >= this.#machine.deadline) this.#feed({ type: "Tick" });
   }
@@ -173,12 +173,12 @@ export class Client {
   }
 
   /**
-   * The documents of the channel have another digest than Core says.
+   * The documents of the channel have another digest than Core's.
    *
    * @param {string} channel
    */
   differs(channel) {
-    // It is found in the middle of an input.
+    // The machine is still processing an input.
     queueMicrotask(() => this.#feed({ type: "Diverged", channel }));
   }
 
@@ -193,7 +193,7 @@ export class Client {
   #feed(input) {
     const changes = [];
     try {
-      // A check of the digest may feed the machine in turn.
+      // A check of the digest may pass a further input to the machine.
       const inputs = [input];
       for (const next of inputs) this.#handle(next, changes, inputs);
     } catch (error) {
@@ -228,7 +228,7 @@ export class Client {
     }
   }
 
-  /** What is in the book is applied: Core is told of it. */
+  /** The book's changes are applied: reports this to Core. */
   #acknowledge(changes) {
     const { positions, epoch } = this.#machine;
     if (changes.length === 0 || epoch === null) return;
@@ -324,21 +324,21 @@ export class Client {
 
 const ofOrders = ([channel, seq]) => [channel, carriesDocuments(channel) ? null : seq];
 
-/** Why it ended, as what other tabs can be told too: {kind, detail}, or null after a close. */
+/** Why it ended, as a plain value for other tabs: {kind, detail}, or null after a close. */
 function causeOf(cause) {
   if (cause === null) return null;
   if (cause.kind) return { kind: cause.kind, detail: cause.detail };
   return { kind: "consumer", detail: String(cause) };
 }
 
-/** The stored state if it is whole and of these channels, else null: then a snapshot comes. */
+/** The stored state if it is valid and of these channels, else null: then a snapshot is fetched. */
 function usableState(saved, channels) {
   try {
     if (saved?.format !== FORMAT || typeof saved.epoch !== "string") return null;
     const names = Object.keys(saved.positions).sort().join();
     if (names !== [...channels].sort().join()) return null;
     for (const [channel, seq] of Object.entries(saved.positions)) {
-      // A channel that starts anew gets a snapshot; its orders are shown until then.
+      // A channel without a position gets a snapshot; its stored orders are shown until then.
       if (seq !== null && !Number.isSafeInteger(seq)) return null;
       saved.orders[channel].forEach(checkOrder);
     }

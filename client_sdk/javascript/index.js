@@ -1,4 +1,4 @@
-// What the package gives; a page that loads single modules by their addresses needs none of this.
+// The package's exports; a page that loads single modules by their URLs does not need this.
 
 export { Client } from "./client.js";
 export { ContractError } from "./contract/contract.js";

@@ -1,10 +1,10 @@
-// Events between the parts of a page, and between the tabs of one person. Nothing of them leaves the browser.
+// Events between the parts of a page, and between the tabs of one person. They never leave the browser.
 //
-// What must last, or be there for a tab that is opened later, is a document of `private` or `session`; this is
-// for what happens once: a sound was switched off, a row was chosen, somebody signed out.
+// Use a document of `private` or `session` for data that must last or be known to a tab that is opened later.
+// Events are for things that happen once: a sound was switched off, a row was chosen, somebody signed out.
 
 const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
-/** So long an event may be as JSON, in UTF-16 units. */
+/** The longest event as JSON, in UTF-16 units. */
 export const MAX_PAGE_EVENT_CHARS = 65_536;
 
 /** The events that the tabs of one name share. */
@@ -14,22 +14,22 @@ export class PageEvents {
   #closed = false;
   #callbacks = /** @type {Map<string, Set<{call: (detail: any, from: {own: boolean}) => void}>>} */ (new Map());
 
-  /** @param {string} name what the tabs of one person share */
+  /** @param {string} name the name that the tabs of one person share */
   constructor(name) {
     this.#name = `${name} page`;
   }
 
   /**
-   * Tells all who subscribed in this tab, before it returns, and in the others soon.
+   * Notifies the subscribers in this tab before it returns, and those in the other tabs soon.
    *
    * @param {string} name 1 to 64 of A-Z a-z 0-9 _ . -
-   * @param {import("./types.js").Json} [detail] what there is to say of it; each gets a copy
-   * @throws {TypeError} the name is none, the detail is not JSON or too long, or the client is closed
+   * @param {import("./types.js").Json} [detail] the event's data; each subscriber gets a copy @throws
+   * {TypeError} the name is malformed, the detail is not JSON or too long, or the client is closed
    */
   publish(name, detail = null) {
     checkName(name);
     const text = JSON.stringify(detail);
-    if (text === undefined) throw new TypeError("what an event tells is JSON");
+    if (text === undefined) throw new TypeError("an event's detail must be JSON");
     if (text.length > MAX_PAGE_EVENT_CHARS) {
       throw new TypeError(`an event may have at most ${MAX_PAGE_EVENT_CHARS} characters as JSON, this has ${text.length}`);
     }
@@ -39,12 +39,12 @@ export class PageEvents {
   }
 
   /**
-   * Calls `callback` with what each event of this name tells; the answer ends it.
+   * Calls `callback` with the detail of each event of this name. Returns the unsubscriber.
    *
    * @param {string} name
    * @param {(detail: any, from: {own: boolean}) => void} callback `own`: it was published in this tab
    * @returns {() => void}
-   * @throws {TypeError} the name is none
+   * @throws {TypeError} the name is malformed
    */
   subscribe(name, callback) {
     checkName(name);
@@ -58,7 +58,7 @@ export class PageEvents {
     };
   }
 
-  /** Hears and tells nothing more. */
+  /** Stops receiving and sending events. */
   close() {
     this.#closed = true;
     this.#channel?.close();
@@ -71,7 +71,7 @@ export class PageEvents {
       this.#channel ??= new BroadcastChannel(this.#name);
       this.#channel.onmessage = ({ data }) => this.#tell(data.name, data.text, false);
     } catch {
-      // It is forbidden like storage, or there is none: then a page hears itself alone.
+      // It is forbidden like storage, or not supported: then a page receives only its own events.
     }
     return this.#channel;
   }
@@ -86,7 +86,7 @@ export class PageEvents {
       try {
         call(JSON.parse(text), { own });
       } catch (error) {
-        // One part's bug must not keep the event from the others.
+        // An error in one subscriber must not keep the event from the others.
         globalThis.reportError?.(error);
       }
     }
@@ -96,5 +96,5 @@ export class PageEvents {
 /** @param {string} name */
 function checkName(name) {
   if (typeof name === "string" && NAME.test(name)) return;
-  throw new TypeError("an event's name is 1 to 64 of A-Z a-z 0-9 _ . -");
+  throw new TypeError("an event's name must be 1 to 64 of A-Z a-z 0-9 _ . -");
 }

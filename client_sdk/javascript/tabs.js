@@ -1,13 +1,11 @@
-// One connection for all tabs: the tab that holds a Web Lock follows, the others are told by it.
+// One connection for all tabs: the tab that holds a Web Lock follows and sends its news to the others.
 //
 // Browsers allow six connections per host over HTTP/1.1, so each tab must not hold one of its own.
-// When the leading tab closes or crashes, the browser hands its lock to the next one, which goes on
-// from its own copy. Where a browser has no Web Locks (plain HTTP in a store's network), each tab
-// leads for itself.
+// When the leading tab closes or crashes, the browser gives its lock to the next one, which continues with its
+// own copy. In a browser without Web Locks (plain HTTP in a store's network), each tab leads for itself.
 //
-// A browser holds back the timers of a hidden tab, or freezes all of it, lock in hand. So each
-// visible tab that does not lead reminds the leading one of what is due, and takes the lead from
-// one that does not answer.
+// A browser delays the timers of a hidden tab, or freezes the tab while it holds the lock. So each visible tab
+// that does not lead sends reminders to the leading one, and takes the lead if it does not answer.
 
 import { allOf } from "./client/order_book.js";
 import { formatCursor } from "./contract/contract.js";
@@ -53,7 +51,7 @@ export class Shared {
     try {
       if (navigator.locks) this.#channel = new BroadcastChannel(this.#name);
     } catch {
-      // There is none, or it is forbidden like storage.
+      // Not supported, or forbidden like storage.
     }
     if (this.#channel === null) {
       this.#becomeLeader();
@@ -70,7 +68,7 @@ export class Shared {
     else this.#post({ type: "wake" });
   }
 
-  /** Leaves; another tab takes over what this one led. */
+  /** Leaves; if this tab led, another one takes over. */
   close() {
     clearInterval(this.#reminder);
     this.#waiting?.abort();
@@ -115,7 +113,7 @@ export class Shared {
     this.#waiting = waiting;
     const held = () =>
       /** @type {Promise<void>} */ (new Promise((release) => {
-        // It may have left meanwhile.
+        // It may have left in the meantime.
         if (this.#waiting !== waiting) return release();
         this.#release = release;
         return this.#becomeLeader();
@@ -146,7 +144,7 @@ export class Shared {
   }
 
   #stop() {
-    // Not in the lead any more before the client says that it is closed: nobody else is.
+    // Gives up the lead before the client reports that it is closed, as the other tabs are not.
     const client = this.#client;
     this.#client = null;
     this.leading = false;

@@ -1,8 +1,8 @@
-// The HTTP side: syncs, streams and commands; answers and errors made into the machine's inputs.
+// The HTTP side: syncs, streams and commands; answers and errors become the machine's inputs.
 //
-// As client_sdk/transport/http_transport.py. Every read has a bound: an answer MAX_SYNC_BYTES, all
+// As client_sdk/transport/http_transport.py. Every read has a limit: an answer MAX_SYNC_BYTES, all
 // answers of one sync together MAX_PAGED_SYNC_BYTES; transport/http_bodies.js reads within them.
-// Whatever a server answers becomes an input: an error of a server's making never leaves this module.
+// Whatever a server answers becomes an input: this module throws no error that a server caused.
 
 import { ContractError, checkOrder, formatCursor, parsed } from "./contract/contract.js";
 import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract/contract_lists.js";
@@ -20,10 +20,10 @@ const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
 const CHECK_MS = 10_000;
 const RECEIPTS_MS = 5_000;
 
-/** The token callback gave none: it is asked again later. */
+/** The token callback failed: it is called again later. */
 class TokenError extends Error {}
 
-/** Core answers something else than 200. */
+/** Core answered with another status than 200. */
 class RefusedError extends Error {
   constructor(why) {
     super(why.detail);
@@ -38,7 +38,7 @@ export class Transport {
   #token = /** @type {string | null} */ (null);
   #about;
   #socket = new Socket();
-  /** Whether Core takes receipts from owners only, and this is none. */
+  /** Whether Core has refused receipts: it takes them from owners only. */
   #noOwner = false;
 
   /**
@@ -66,20 +66,20 @@ export class Transport {
    * The access token.
    *
    * @param {boolean} [anew] the last one was refused
-   * @throws {Error} the callback gave none
+   * @throws {Error} the callback failed
    */
   async accessToken(anew = false) {
     if (anew) this.#token = null;
     return (await this.#authorization()).slice("Bearer ".length);
   }
 
-  /** The function that gives tokens has another one. */
+  /** The token function has a new token. */
   renew() {
     this.#token = null;
   }
 
   /**
-   * Core has refused this token, which was sent by another way than this.
+   * Core has refused this token in a request outside this class.
    *
    * @param {string} token
    */
@@ -88,7 +88,7 @@ export class Transport {
   }
 
   /**
-   * Whether Core takes another token for these channels.
+   * Whether Core accepts another token for these channels.
    *
    * @param {string} token
    * @param {string[]} channels
@@ -133,7 +133,7 @@ export class Transport {
     }
   }
 
-  /** The answer and its length in bytes. */
+  /** Sends the request. Returns the decoded answer and its length in bytes. */
   async #ask(query, signal, headers = {}) {
     const authorization = await this.#authorization();
     const response = await ask(`${this.#core}/v1/sync?${query}`, {
@@ -187,7 +187,7 @@ export class Transport {
   }
 
   /**
-   * Says what this device has applied of stores' channels. Returns whether it was taken.
+   * Reports what this device has applied of stores' channels. Returns whether Core accepted it.
    *
    * @param {{positions: {[channel: string]: number}, epoch: string}} news
    * @returns {Promise<boolean>}
@@ -200,7 +200,7 @@ export class Transport {
     return this.#tell("/v1/receipts", { cursor, epoch });
   }
 
-  /** Says which orders this device has shown to a person. Returns whether it was taken. */
+  /** Reports which orders this device has shown to a person. Returns whether Core accepted it. */
   async seen(orders) {
     if (this.#about === null || this.#noOwner) return true;
     return this.#tell("/v1/orders/seen", { orders });
@@ -220,7 +220,7 @@ export class Transport {
       });
       await response.body?.cancel();
       this.#noOwner = response.status === 403;
-      // What is refused, or not known to an older Core, is not taken by asking again.
+      // A refusal, or an older Core that does not know this path: a retry is no use.
       return response.status < 500 && response.status !== 429;
     } catch {
       return false;
@@ -230,8 +230,8 @@ export class Transport {
   /**
    * Sends a command about orders: {ok, status, order, problem, detail}.
    *
-   * `order` is the order as it stands now, if the answer tells; `problem` is the refusal's name.
-   * It throws when there is no answer: send it again with the same `key`, it is done once.
+   * `order` is the current order, if the answer has it; `problem` is the refusal's name. It throws if there is
+   * no answer: send it again with the same `key`; Core does it once.
    *
    * @param {string} path as "/v1/orders/{id}/transitions"
    * @param {object} body what becomes the JSON
@@ -281,7 +281,7 @@ function questionOf({ after, epoch, wait }) {
 /**
  * A stream's address, or a path of the page's own host.
  *
- * @throws ContractError it is none of HTTP
+ * @throws ContractError it is not an HTTP URL
  */
 function addressOf(text) {
   let url = /** @type {URL | null} */ (null);
@@ -291,11 +291,11 @@ function addressOf(text) {
     // As with a port beyond 65535.
   }
   if (url !== null && ["http:", "https:"].includes(url.protocol) && url.port !== "0") return url;
-  throw new ContractError(`the stream's address ${JSON.stringify(text.slice(0, 80))} is none of HTTP`);
+  throw new ContractError(`the stream's address ${JSON.stringify(text.slice(0, 80))} is not an HTTP URL`);
 }
 
 async function refused(response, unauthorized) {
-  // If it says too much, its status still says what to do.
+  // Even if the body is too long, the status says what to do.
   const [text] = await readText(response, MAX_PROBLEM_BYTES).catch(() => ["", 0]);
   return new RefusedError(refusal(response, text, unauthorized));
 }

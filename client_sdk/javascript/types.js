@@ -1,4 +1,4 @@
-// The shapes of what the SDK gives and takes, for type checkers and editors. Nothing here runs.
+// The types of the SDK's values, for type checkers and editors. Contains no code.
 //
 // As client_sdk/contract/order.py and client_sdk/contract/state/.
 
@@ -25,11 +25,11 @@
  * @property {Item[]} items
  * @property {number} total in the currency's minor unit
  * @property {string} note
- * @property {string | null} reference the number that the producer knows it by
+ * @property {string | null} reference the producer's own number for it
  * @property {string | null} reason why it was rejected or cancelled
  * @property {string} created_at as RFC 3339 writes a time
  * @property {string} updated_at
- * @property {boolean} [open] whether it stands in snapshots still
+ * @property {boolean} [open] whether it is in snapshots
  * @property {{name?: string, phone?: string} | null} [guest] who ordered; only the owner sees it
  * @property {string} [placed_by]
  */
@@ -51,7 +51,7 @@
  * @property {number} pending how many commands Core has not answered
  * @property {number} leftOut how many of them do not fit it any more; they are sent all the same
  * @property {Refusal | null} error why the last command was refused, until there is another
- * @property {number | null} after the last of this client's commands that is in it
+ * @property {number | null} after the place of this client's last command that is applied to it
  */
 
 /** @typedef {{slug: string, detail: string, pointer?: string | null}} Refusal why Core refused */
@@ -78,7 +78,7 @@
  * @property {number | null} [version] the version that contains it
  * @property {JsonObject | null} [value]
  * @property {string | null} [strategy]
- * @property {string[]} [aside] what of it was not taken
+ * @property {string[]} [aside] the parts that were put aside
  * @property {Problem | null} [problem]
  */
 
@@ -86,8 +86,8 @@
 
 /**
  * @typedef {object} DocumentMeta what there is to say of a document beside its value
- * @property {boolean} loading a newer value is known to be there, or nothing is known yet
- * @property {Conflict | null} conflict what waits for somebody to decide
+ * @property {boolean} loading Core has a newer value, or nothing is known yet
+ * @property {Conflict | null} conflict the conflict that waits to be resolved
  * @property {Refusal | null} error why the last edit was refused, until another takes effect
  * @property {number} leftOut how many pending edits do not fit Core's value any more
  */
@@ -113,7 +113,7 @@
  * @property {number | null} certainAt when it was last certain to know everything, in milliseconds since 1970
  * @property {string | null} lastError the newest failure
  * @property {{kind: string, detail: string} | null} cause why it failed
- * @property {{[channel: string]: number}} positions what has been taken in
+ * @property {{[channel: string]: number}} positions the last seq applied of each channel
  * @property {{[name: string]: number}} counters
  */
 

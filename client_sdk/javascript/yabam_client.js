@@ -20,17 +20,18 @@ import { uniform as anyBetween } from "./uniform.js";
 /**
  * @typedef {object} YabamOptions
  * @property {string} core Core's address
- * @property {string | (() => string | Promise<string>)} token an access token, or a function that gives one
- * @property {string[]} channels the names of those to follow
- * @property {string} [subject] whom the token names; needed where a function gives the token
- * @property {string} [name] what the tabs of one person that follow these channels share
- * @property {{[key: string]: Resolver}} [resolvers] by key: decides a conflict
- * @property {{[key: string]: {[name: string]: Call}}} [calls] what the operator's functions will probably do
- * @property {() => any} [openStore] where edits wait and documents are remembered, as IndexedStore
- * @property {() => any} [load] the state of the orders as it was stored, or null
- * @property {(news: import("./types.js").News) => void} [seen] told of what is new of orders and status
- * @property {(status: import("./types.js").Status) => import("./types.js").Status} [adding] what the tab that leads tells all tabs of the client itself
- * @property {Transport} [transport] as Client has it, and these four
+ * @property {string | (() => string | Promise<string>)} token an access token, or a function that returns one
+ * @property {string[]} channels the channels to follow
+ * @property {string} [subject] the token's subject; needed if a function returns the token
+ * @property {string} [name] the name that the tabs of one person with these channels share
+ * @property {{[key: string]: Resolver}} [resolvers] the functions that resolve conflicts, by key
+ * @property {{[key: string]: {[name: string]: Call}}} [calls] predictions of the operator's functions
+ * @property {() => any} [openStore] returns the store of edits and documents, as IndexedStore
+ * @property {() => any} [load] returns the stored state of the orders, or null
+ * @property {(news: import("./types.js").News) => void} [seen] called with the news of orders and status
+ * @property {(status: import("./types.js").Status) => import("./types.js").Status} [adding] changes the status
+ * that the leading tab sends to all tabs
+ * @property {Transport} [transport] this and the next four as in ClientOptions
  * @property {{[name: string]: number}} [settings]
  * @property {() => number} [clock]
  * @property {(low: number, high: number) => number} [uniform]
@@ -50,7 +51,7 @@ export class YabamClient {
    */
   state;
   /**
-   * The orders with what is done to them here, with or without a network.
+   * Orders, and commands that change them, with or without a network.
    *
    * @type {OrderCommands}
    */
@@ -61,9 +62,9 @@ export class YabamClient {
    * @type {PageEvents}
    */
   page;
-  /** The open orders of all channels, oldest first, as they stand now. */
+  /** The current open orders of all channels, oldest first. */
   orders = /** @type {import("./types.js").Order[]} */ ([]);
-  /** What a page shows of the client itself, as Client.status; null: nothing is known yet. */
+  /** The client's status, as Client.status; null: nothing is known yet. */
   status = /** @type {import("./types.js").Status | null} */ (null);
   #client = /** @type {Client | null} */ (null);
   #tab;
@@ -90,8 +91,8 @@ export class YabamClient {
     uniform = anyBetween,
     newClient = randomId,
   }) {
-    // Nobody's edits may come into another's queue, not even for a moment.
-    if (!subject) throw new TypeError("say whom the token names: subject");
+    // One subject's edits must never get into another subject's queue.
+    if (!subject) throw new TypeError("`subject` is missing: name the token's subject");
     const api = new EditsApi(core, (refused) => transport.refused(refused));
     this.#tab = new TabState({
       ...{ name, subject, resolvers, calls, openStore, newClient, api, transport, uniform, clock },
@@ -126,13 +127,13 @@ export class YabamClient {
     this.state = stateOf(new SharedState({ tab: documents, api, transport }));
   }
 
-  /** Follows from now on. */
+  /** Starts to follow the channels. */
   start() {
     this.#tabs.start();
   }
 
   /**
-   * Calls `callback` whenever something of `orders` or `status` may be new; the answer ends it.
+   * Calls `callback` whenever `orders` or `status` may have changed. Returns the unsubscriber.
    *
    * @param {() => void} callback
    * @returns {() => void}
@@ -143,21 +144,21 @@ export class YabamClient {
     return () => void this.#callbacks.delete(observer);
   }
 
-  /** Something says that the device slept or the network is back. */
+  /** To be called when the device slept or the network is back. */
   wake() {
     this.#tabs.wake();
   }
 
   /**
-   * Says that this device has shown an order to a person: once for each, within a second or so. The
-   * transport must name the device (`about`), and its token be an owner's.
+   * Reports that this device has shown an order to a person: once per order, within about a second. The
+   * transport must name the device (`about`), and the token must be an owner's.
    */
   seen(orderId) {
     this.#shown.seen(orderId);
   }
 
   /**
-   * The value of Yabam-Device for a device of this name: what a transport's `about` gives.
+   * The value of Yabam-Device for a device of this name: the result of a transport's `about`.
    *
    * @param {string} device
    */
@@ -165,7 +166,7 @@ export class YabamClient {
     return this.#client?.report(device) ?? `${device}; mode=starting; pending=0`;
   }
 
-  /** Leaves; another tab goes on. Edits that are not settled wait in the store. */
+  /** Leaves; another tab continues. Unsettled edits stay in the store. */
   async close() {
     this.#shown.stop();
     this.#tabs.close();
@@ -178,7 +179,7 @@ export class YabamClient {
       try {
         call();
       } catch (error) {
-        // One part's bug must not end the client for the others.
+        // An error in one subscriber must not end the client for the others.
         reportError(error);
       }
     }

@@ -1,6 +1,6 @@
 """Follow orders over MQTT: every event once and in order, whatever broker and network do.
 
-That the broker dropped some is found out by `marks.py`.
+`marks.py` detects events that the broker has dropped.
 """
 
 from __future__ import annotations
@@ -48,35 +48,34 @@ _LOOK_EVERY_S: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class MqttSettings:
-    """The client's numbers; times in seconds."""
+    """The settings of the client; times in seconds."""
 
     start: BufferedSettings = field(default_factory=BufferedSettings)
     behind: float = BEHIND_S
-    """How long a mark may be ahead of the events that have come; then the client syncs."""
+    """How long a mark may be ahead of the received events before the client syncs."""
     silent: float = SILENT_S
     """After how long without a fresh mark the client polls."""
     poll: float = 3.0
     """How often the client syncs while it polls."""
     backoff_first: float = 0.5
     backoff_most: float = 15.0
-    """How long the client waits before it starts again: doubled from the first to the most, with
-    jitter."""
+    """The wait before a restart: doubled from the first to the longest, with jitter."""
 
 
 class BufferedOrderClient:
     """Follows channels of orders over a program's MQTT connection.
 
     Args:
-        core_url: where Core answers.
-        token: an access token that may follow the channels, or a function that gives one.
-        channels: `store:…` or `table:…`.
+        core_url: Core's address.
+        token: an access token that may follow the channels, or a function that returns one.
+        channels: the channels to follow, `store:…` or `table:…`.
         connection: the program's connection to the broker; several clients may share it.
-        cursors: where the cursor is kept; in memory if nothing is said.
-        settings: its numbers.
+        cursors: the store of the cursor; default: in memory.
+        settings: the settings of the client.
         warn: called with warnings for a person.
-        transport: another way to Core, for tests.
-        clock: seconds that only go forward.
-        uniform: draws a number between two others.
+        transport: httpx's transport, for tests.
+        clock: returns monotonic seconds.
+        uniform: returns a random number between two others.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class BufferedOrderClient:
         self._taken_epoch: str | None = None
         self._receipts = ReceiptSender(self._say_received)
         self.mode: Mode = "starting"
-        """How the client gets its events now."""
+        """How the client receives its events now."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,8 +124,7 @@ class BufferedOrderClient:
         await self.close()
 
     async def close(self) -> None:
-        """Take the subscriptions back and stop; a change that is being handled stays
-        unacknowledged."""
+        """Unsubscribe and stop; a change that is being handled stays unacknowledged."""
         self.mode = "closed"
         self._closed.set()
         if self._run is not None:
@@ -140,15 +138,15 @@ class BufferedOrderClient:
         return None if self._epoch is None else Checkpoint(self._epoch, dict(self._positions))
 
     async def events(self) -> AsyncGenerator[Change, None]:
-        """Every event once and in order, and a `Reset` where a channel starts anew; ends when the
-        client is closed. A change is acknowledged, and its cursor saved, when the next one is asked
-        for; after a loop that was left early it comes again.
+        """Every event once and in order, and a `Reset` when a channel restarts by a snapshot; ends
+        when the client is closed. A change is acknowledged, and its cursor saved, when the next one
+        is asked for; after a loop that was left early it is delivered again.
 
         Raises:
-            UnauthorizedError: Core refuses the token, a new one too.
+            UnauthorizedError: Core refuses the token, and a new one as well.
             CursorStoreError: the cursor cannot be read or saved.
             ClosedError: the client was closed before.
-            ClientError: the client failed; it says why.
+            ClientError: the client failed; the text says why.
         """
         if self._closed.is_set():
             raise ClosedError("the client is closed")
@@ -180,7 +178,7 @@ class BufferedOrderClient:
     # ── over the broker ──────────────────────────────────────────────────────
 
     async def _live(self) -> AsyncGenerator[Change, None]:
-        """One buffered start, and what follows it, until the connection is lost."""
+        """Run one buffered start, and yield its changes until the connection is lost."""
         live = LiveTopics(self._connection, [*self._topics, *self._marks], self._heard_mark)
         run = BufferedClient(
             live, self._fetch, self._wanted(), self._epoch, self._settings.start, self._warn,
@@ -224,7 +222,7 @@ class BufferedOrderClient:
             if run.machine.state is not StartState.READY:
                 continue
             if not is_told and (applied := self.checkpoint) is not None:
-                # What was applied while there was no broker could not be said.
+                # Receipts could not be sent while there was no broker: send them now.
                 self._receipts.applied(applied)
                 is_told = True
             now = self._clock()
@@ -238,7 +236,7 @@ class BufferedOrderClient:
     # ── by Fetch Sync ────────────────────────────────────────────────────────
 
     async def _polled(self) -> AsyncGenerator[Change, None]:
-        """What one sync brings; nothing, if Core does not answer."""
+        """The changes of one sync; none if Core does not answer."""
         while not self._closed.is_set():
             try:
                 answer = await self._fetch(self._wanted(), self._epoch)
@@ -289,7 +287,7 @@ class BufferedOrderClient:
         if epoch is None:
             raise ClientError("a change came without an epoch")
         if epoch != self._epoch:
-            # Seqs of another epoch mean nothing in this one.
+            # Seqs of another epoch have no meaning in this one.
             self._epoch, self._positions = epoch, {}
         self._positions[change.channel] = change.head if isinstance(change, Reset) else change.seq
         applied = Checkpoint(epoch, dict(self._positions))

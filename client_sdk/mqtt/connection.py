@@ -1,7 +1,7 @@
-"""A program's one connection to the MQTT broker, which comes back by itself.
+"""A program's connection to the MQTT broker, which reconnects automatically.
 
-All clients of a program share it. Each follower of a topic gets its messages, and learns when the
-connection is lost; then it starts again, because a broker replays nothing.
+All clients of a program share it. Each follower of a topic gets its messages, and is notified when
+the connection is lost. Then it restarts, because a broker replays nothing.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _STATUS_EVERY_S: Final = 60.0
 _BACK_OFF: Final = Settings(backoff_first=0.2, backoff_most=10.0, healthy_after=20.0)
 _MAX_WAITING: Final = 5000
 _REFUSED: Final = 0x80
-"""Reason codes of a broker's answers from here on are refusals."""
+"""A broker's reason codes from this number on are refusals."""
 
 
 class Following:
     """The messages of some topics, for as long as the connection lasts.
 
-    Messages that are not taken in time are dropped, the oldest first; the gap is noticed.
+    If they are not read in time, the oldest are dropped; the reader notices the gap.
     """
 
     def __init__(self, topics: Sequence[str]) -> None:
@@ -49,7 +49,7 @@ class Following:
         self._lost: str | None = None
 
     def put(self, topic: str, payload: bytes) -> None:
-        """Take in a message."""
+        """Add a message."""
         self._messages.append((topic, payload))
         self._bytes += len(payload)
         while len(self._messages) > MAX_BUFFERED or self._bytes > MAX_BUFFERED_BYTES:
@@ -57,12 +57,12 @@ class Following:
         self._news.set()
 
     def lose(self, reason: str) -> None:
-        """End with this reason: the connection is lost."""
+        """End with this reason, because the connection is lost."""
         self._lost = self._lost or reason
         self._news.set()
 
     async def messages(self) -> AsyncIterator[tuple[str, bytes]]:
-        """Each message with its topic.
+        """Yield each message with its topic.
 
         Raises:
             UnreachableError: the connection is lost.
@@ -79,19 +79,19 @@ class Following:
 
 
 class MqttConnection:
-    """The connection; open it by `async with`.
+    """The connection; open it with `async with`.
 
     Args:
-        host: the broker.
+        host: the broker's host name.
         port: its port.
         user: the name from the device's registration; it is the client id as well.
-        password: from the same.
+        password: the password from the device's registration.
         ca_file: a file with the authorities (PEM) that sign the broker's certificate; None: those
             of the system.
         tls: whether to use TLS.
         boot: a number that grows with each start of this device; None: the time.
-        own: the device's own topics that are subscribed to from the first moment on, as `commands`.
-        hear: called with each message of these, and the last part of its topic.
+        own: the device's own topics to subscribe to at once on connecting, such as `commands`.
+        hear: called with each message of these topics, and the last part of its topic.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class MqttConnection:
         self._troubles: list[str] = []
         self._troubles_changed = asyncio.Event()
         self.trouble: str | None = None
-        """Why there is no connection now; None: there is one, or it was not tried yet."""
+        """Why there is no connection; None: there is one, or no attempt was made yet."""
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._keep(), name="mqtt-connection")
@@ -143,7 +143,7 @@ class MqttConnection:
         """Wait until there is a connection.
 
         Raises:
-            ClientError: it was not opened.
+            ClientError: the connection was not opened.
         """
         if self._task is None:
             raise ClientError("open the connection by `async with` first")
@@ -152,7 +152,7 @@ class MqttConnection:
             await self._changed.wait()
 
     async def follow(self, topics: Sequence[str]) -> Following:
-        """Return once what is published to these topics from now on will come.
+        """Subscribe; return once every message published to these topics from now on will arrive.
 
         Raises:
             UnreachableError: the connection is lost, or the broker does not permit it.
@@ -170,7 +170,7 @@ class MqttConnection:
         return following
 
     async def unfollow(self, following: Following) -> None:
-        """Unsubscribe from the topics that nobody else on this connection follows."""
+        """Unsubscribe from the topics that no other follower on this connection needs."""
         self._followings.discard(following)
         others = {topic for one in self._followings for topic in one.topics}
         alone = [topic for topic in following.topics if topic not in others]
@@ -179,8 +179,8 @@ class MqttConnection:
                 await self._client.unsubscribe(alone, timeout=_ANSWER_WITHIN_S)
 
     async def say(self, what: str, fields: dict[str, object]) -> bool:
-        """Publish a message of this device; whether the broker has it. Without a connection it has
-        not."""
+        """Publish a message of this device. Returns whether the broker has it; False without a
+        connection."""
         topic = self._own(what)
         if self._client is None or topic is None:
             return False
@@ -191,7 +191,7 @@ class MqttConnection:
         return True
 
     def tell_troubles(self, troubles: Sequence[str]) -> None:
-        """Say in the device's status, from now on, what a person should see to."""
+        """Report these troubles in the device's status from now on."""
         if list(troubles) != self._troubles:
             self._troubles = list(troubles)
             self._troubles_changed.set()
@@ -227,7 +227,7 @@ class MqttConnection:
             tls_context=self._tls,
         ) as client:
             if self._own_topics:
-                # The gateway sends what waits for the device when it hears its status.
+                # The gateway sends the waiting messages when it receives the device's status.
                 await self._subscribe(client, list(self._own_topics))
             self._client, self.trouble = client, None
             self._changed.set()

@@ -1,4 +1,4 @@
-"""MQTT topics as the transport of a buffered start: their events, with the marks taken out."""
+"""MQTT topics as the transport of a buffered start: the events, without the marks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LiveTopics:
         self._following = await self._connection.follow(self._all_topics)
 
     async def messages(self) -> AsyncIterator[OrderEvent]:
-        """The events; marks go another way."""
+        """Yield the events; marks are passed to `heard_mark`."""
         if self._following is None:
             return
         async for topic, payload in self._following.messages():
@@ -50,13 +50,13 @@ class LiveTopics:
                 self._heard_mark(topic, payload)
                 continue
             with suppress(msgspec.DecodeError):
-                # What cannot be read leaves a gap, and that is found.
+                # A malformed message leaves a gap, which is detected.
                 event = decode_pushed_event(payload)
                 if event.id == event_id(event.channel, event.seq):
                     yield event
 
     async def close(self) -> None:
-        """Take the subscriptions back."""
+        """Unsubscribe."""
         if self._following is not None:
             following, self._following = self._following, None
             await self._connection.unfollow(following)

@@ -1,9 +1,9 @@
-"""What marks prove: that nothing was missed, or that one must sync. Pure.
+"""Decides from marks whether events were missed, so that the client must sync. Pure.
 
-A broker may drop what it cannot deliver, and nobody is told. So a head beyond what has come, for a
-little longer than a delivery takes, means a sync; another epoch means one at once; and who hears no
-fresh mark polls. A mark is fresh if its watermark has moved on: a gateway whose log stands still
-proves nothing.
+A broker may silently drop messages that it cannot deliver. If a mark's head stays ahead of the
+received events for a little longer than a delivery takes, the client syncs; if the epoch differs,
+it syncs at once; and without fresh marks it polls. A mark is fresh if its watermark has advanced: a
+gateway whose log does not advance proves nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class MarkWatch:
     """The marks of the stores of some channels.
 
     Args:
-        channels: those that are followed.
-        now: seconds, as in all calls.
-        behind_s: how long a head may be beyond what has come.
+        channels: the followed channels.
+        now: the time in monotonic seconds, as in all calls.
+        behind_s: how long a head may be ahead of the received events.
         silent_s: how long a store may be without a fresh mark.
     """
 
@@ -46,7 +46,7 @@ class MarkWatch:
         self._epoch: str | None = None
 
     def mark(self, store: str, mark: Mark, now: float) -> None:
-        """Take in a mark."""
+        """Take a mark."""
         if store not in self._fresh_at or (self._epoch or "") > mark.epoch:
             return
         if self._epoch != mark.epoch:
@@ -61,12 +61,12 @@ class MarkWatch:
                 self._heads[channel] = max(head, self._heads.get(channel, 0))
 
     def due(self, positions: Mapping[str, int | None], epoch: str | None, now: float) -> Due | None:
-        """Tell what must be done now.
+        """Decide what must be done now.
 
         Args:
-            positions: what has come of each channel.
-            epoch: of these.
-            now: seconds.
+            positions: the seq received of each channel.
+            epoch: the epoch of these seqs.
+            now: the time in seconds.
         """
         if self._epoch is not None and epoch is not None and self._epoch > epoch:
             return "sync"
@@ -85,7 +85,7 @@ class MarkWatch:
         return any(now - at >= self._silent_s for at in self._fresh_at.values())
 
     def synced(self, now: float) -> None:
-        """Note that a sync was begun: later marks show what it does not bring."""
+        """Note that a sync has started: later marks show what it does not contain."""
         self._behind_since = dict.fromkeys(self._behind_since, now)
 
 

@@ -1,4 +1,4 @@
-"""The topics of channels of orders, and the marks that come beside them. Pure."""
+"""The topics of order channels, and of the marks. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ PREFIX: Final = "yabam/v1"
 
 
 class Mark(Struct, frozen=True):
-    """What a gateway says of a store every few seconds."""
+    """A gateway's message about a store, every few seconds."""
 
     epoch: str
     watermark: float
-    """All that was committed before it (seconds since the Unix epoch) was published."""
+    """Everything committed before this time (seconds since the Unix epoch) was published."""
     heads: Mapping[str, Annotated[int, Meta(ge=0, le=MAX_SEQ)]]
-    """The seqs of the last events of its channels; one that was long quiet may be left out."""
+    """The seqs of the last events of its channels; a long inactive channel may be left out."""
 
 
 decode_mark: Final = reader(Mark)
 
 
 def topic_of(channel: Channel) -> str:
-    """Where the events of a channel are published.
+    """The topic of a channel's events.
 
     Raises:
         ChannelError: it is not a channel of orders.
@@ -41,7 +41,7 @@ def topic_of(channel: Channel) -> str:
 
 
 def marks_topic(store: str) -> str:
-    """Where the marks of a store are published."""
+    """The topic of a store's marks."""
     return f"{PREFIX}/{store}/marks"
 
 

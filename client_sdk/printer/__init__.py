@@ -1,1 +1,1 @@
-"""`yabam printer`: prints a store's tickets on a printer that cannot speak for itself."""
+"""`yabam printer`: prints a store's tickets on a printer without its own client."""

@@ -1,8 +1,8 @@
-"""The agent of one printer: one job at a time, in order, and never twice without saying so.
+"""The agent of one printer: prints jobs one at a time, in order, and marks each repeat.
 
-The order is: Core grants the job, the journal notes it, the bytes go out, the printer confirms, and
-only then the next job. A job that was begun and not ended when the agent stopped is doubtful: it is
-printed again, marked as a repeat.
+The steps are: Core grants the job, the journal records it, the bytes are sent, the printer
+confirms, and only then the next job follows. If the agent stops in the middle of a job, that job is
+doubtful: it is printed again, marked as a repeat.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from client_sdk.printer_media.lines import marked_repeat
 HOLD_EVERY_S: Final = 20.0
 """A third of the time after which Core gives the printer to another agent."""
 AGAIN_S: Final = 1.0
-"""How long after a failure the agent tries again, in seconds."""
+"""The wait before a retry after a failure, in seconds."""
 TOLD_AGAIN_AFTER_S: Final = 5.0
-"""What Core has been told and does not show is told again so long after the last outcome: it may
-lag behind, or have gone back to before it was told."""
+"""If Core does not show a reported outcome this long after the last one, it is reported again: Core
+may be late, or was restored to an earlier state."""
 _AT: Final = "@"
-"""Between a job's id and its time; no id has it."""
+"""The separator between a job's id and its time; ids cannot contain it."""
 _EARLIER_RELEASE: Final = "begun by an agent of an earlier release"
 
 
@@ -40,8 +40,8 @@ class Agent:
 
     Args:
         source: where the jobs come from.
-        journal: what survives a crash.
-        address: where the printer is.
+        journal: the record of attempts, which survives a crash.
+        address: the printer's address.
         say: called with each line of text for a person.
     """
 
@@ -67,7 +67,7 @@ class Agent:
         """Print until cancelled.
 
         Raises:
-            AgentError: it cannot go on; the text says what to do.
+            AgentError: it cannot continue; the text says what to do.
         """
         self._journal.end_what_was_left()
         holding = asyncio.create_task(self._keep_holding())
@@ -83,7 +83,7 @@ class Agent:
                 await self._source.hold((), leaving=True)
 
     async def _once(self) -> None:
-        """Do the next thing that is to be done, or wait for one."""
+        """Do the next step, or wait for one."""
         try:
             if self._held_at is None:
                 await asyncio.sleep(0.05)
@@ -104,33 +104,33 @@ class Agent:
     def _is_open(self, job: Job) -> bool:
         if not job.is_ready:
             return False
-        # The known state may lag behind what this agent has told Core.
+        # The known state may be older than this agent's last report to Core.
         return self._begun(job) is None
 
     def _begun(self, job: Job) -> JournalEntry | None:
-        """The entry of the attempt that Core takes to be under way here."""
+        """The journal's entry of the attempt that Core considers in progress here."""
         if job.state != "sent" or job.agent != self._journal.agent:
             return None
         return self._noted(job, job.attempts)
 
     def _noted(self, job: Job, attempt: int) -> JournalEntry | None:
-        """What the journal has of an attempt; None: it was not begun here."""
+        """The journal's entry of an attempt; None: it was not started here."""
         name = _name_of(job)
         entry = self._journal.find(name, attempt)
         if entry is not None or name == job.id:
             return entry
-        # Earlier releases noted the id alone, which may be another event's since a restore.
+        # Earlier releases recorded only the id, which a restore may have given to another event.
         entry = self._journal.find(job.id, attempt)
         return entry and replace(entry, outcome="doubt", detail=_EARLIER_RELEASE)
 
     async def _print(self, job: Job) -> bool:
-        """Print a job; False: it cannot be had."""
+        """Print a job; False: Core does not grant it."""
         taken = await self._source.take(job)
         if taken is None or taken.state != "sent":
             return taken is not None
         known = self._noted(job, taken.attempts)
         if known is not None:
-            # Core has gone back to before it was told.
+            # Core was restored to a state before the report.
             await self._tell(known)
             return True
         if not self._still_holds():
@@ -183,11 +183,11 @@ class Agent:
     def _trouble(self, troubles: Sequence[str]) -> None:
         if list(troubles) != self._troubles:
             self._troubles = [one[:100] for one in troubles]
-            self._tell_person(", ".join(self._troubles) or "the printer is well")
+            self._tell_person(", ".join(self._troubles) or "the printer is ready")
             self._news.set()
 
     async def _keep_holding(self) -> None:
-        """Say again and again that this agent prints here, and at once when troubles change."""
+        """Report regularly that this agent prints here, and at once when troubles change."""
         while True:
             asked_at = time.monotonic()
             self._news.clear()
@@ -213,7 +213,7 @@ class Agent:
 
 
 def _name_of(job: Job) -> str:
-    """The job's name in the journal, which no other job has, whatever the database went back to."""
+    """The job's name in the journal, which stays unique even after a restore of the database."""
     return f"{job.id}{_AT}{job.made_at}" if job.made_at else job.id
 
 

@@ -1,4 +1,4 @@
-"""How bytes get to a printer, and its answers back: TCP, a device file, or a terminal."""
+"""Connections to a printer: TCP, a device file, or a terminal."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class PrinterConnection(Protocol):
     """An open connection to a printer."""
 
     async def write(self, data: bytes) -> None:
-        """Send bytes; raises PrinterError if the connection breaks or the printer takes none."""
+        """Send bytes; raises PrinterError if the connection breaks or the printer accepts none."""
 
     async def read(self, within_s: float) -> bytes:
-        """Read what the printer sends next; empty: nothing came in time. Raises PrinterError."""
+        """Read the printer's next bytes; empty: none arrived in time. Raises PrinterError."""
 
     async def close(self) -> None:
         """Close the connection."""
 
 
 class Address(Protocol):
-    """Where a printer is."""
+    """The address of a printer."""
 
     is_terminal: bool
-    """Whether it takes plain text, and what is shown there is printed."""
+    """Whether it takes plain text, which counts as printed once it is shown."""
 
     async def connect(self) -> PrinterConnection:
         """Connect; raises PrinterError."""
@@ -72,7 +72,7 @@ class _Socket:
                 self._writer.write(data)
                 await self._writer.drain()
         except (OSError, TimeoutError) as error:
-            raise PrinterError(f"the printer takes nothing: {error}") from error
+            raise PrinterError(f"the printer accepts no data: {error}") from error
 
     async def read(self, within_s: float) -> bytes:
         try:
@@ -126,7 +126,7 @@ class _File:
                     except BlockingIOError:
                         await asyncio.sleep(_LOOK_EVERY_S)
         except (OSError, TimeoutError) as error:
-            raise PrinterError(f"the printer takes nothing: {error}") from error
+            raise PrinterError(f"the printer accepts no data: {error}") from error
 
     async def read(self, within_s: float) -> bytes:
         try:
@@ -146,10 +146,10 @@ class _File:
 
 
 class TerminalAddress:
-    """A terminal: what is shown there is printed.
+    """A terminal, where a shown text counts as printed.
 
     Args:
-        show: takes the text; standard output if nothing is said.
+        show: called with the text; default: standard output.
     """
 
     is_terminal = True
@@ -170,7 +170,7 @@ class _Terminal:
         try:
             self._show(data.decode())
         except OSError as error:
-            raise PrinterError(f"standard output is gone: {error}") from error
+            raise PrinterError(f"standard output is closed: {error}") from error
 
     async def read(self, within_s: float) -> bytes:
         await asyncio.sleep(within_s)

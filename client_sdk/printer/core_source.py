@@ -1,4 +1,4 @@
-"""Jobs by server-sent events: the documents of the printer's channel, by the SDK's shared state."""
+"""Jobs over server-sent events: the documents of the printer's channel, from the shared state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TIMEOUT_S: Final = 15.0
 _MAX_ANSWER: Final = 64 * 1024
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
 _RENEWED_AT: Final = 0.8
-"""The part of its life after which a token is renewed."""
+"""The fraction of its lifetime after which a token is renewed."""
 
 
 class _Given(Struct, frozen=True):
@@ -38,12 +38,12 @@ _given: Final = msgspec.json.Decoder(_Given)
 
 
 class Login:
-    """Gets access tokens by a device's user name and password, each before the last one ends.
+    """Gets access tokens with a device's user name and password, each before the last one expires.
 
     Args:
         core_url: where Core is.
-        user: as the device's registration showed it.
-        password: the same.
+        user: the user name from the device's registration.
+        password: the password from the device's registration.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Login:
         self._renew_at = 0.0
 
     async def __call__(self) -> str:
-        """A token that is good for a while.
+        """Return a token that is valid for a while.
 
         Raises:
-            UnauthorizedError: Core does not know them.
+            UnauthorizedError: Core does not accept user name and password.
             UnreachableError: Core does not answer.
         """
         if time.monotonic() < self._renew_at:
@@ -87,10 +87,10 @@ class CoreSource:
 
     Args:
         core_url: where Core is.
-        token: the printer's or its owner's access token, or a function that gives one.
-        store: the store.
-        device: the printer.
-        agent: the id of the agent that prints.
+        token: the printer's or its owner's access token, or a function that returns one.
+        store: the store's id.
+        device: the printer's device id.
+        agent: the id of this agent.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class CoreSource:
         """Return once something may be new, or the time is over.
 
         Raises:
-            AgentError: Core will never give the jobs: the token is refused.
+            AgentError: Core refuses the token, so there will be no jobs.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -145,7 +145,7 @@ class CoreSource:
             raise AgentError(status.last_error or "the client failed")
 
     async def hold(self, troubles: Sequence[str], *, leaving: bool = False) -> None:
-        """Say that this agent prints here; raises as `JobSource.hold`."""
+        """Report that this agent prints here; raises as `JobSource.hold`."""
         body = {"agent": self._agent, "troubles": list(troubles), "leaving": leaving}
         status, answer = await self._post("/printer", body)
         if status != 200:
@@ -167,7 +167,7 @@ class CoreSource:
             raise UnreachableError(f"Core's answer is malformed: {error}") from error
 
     async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
-        """Say what became of an attempt; raises as `JobSource.tell`."""
+        """Report the outcome of an attempt; raises as `JobSource.tell`."""
         body = {
             "step": outcome,
             "agent": self._agent,
@@ -175,7 +175,7 @@ class CoreSource:
             "detail": detail[:200],
         }
         status, answer = await self._post(f"/prints/{job}", body)
-        # 404, 409: others have gone on meanwhile; there is nothing more to say.
+        # 404, 409: another agent has continued with the job; nothing more to report.
         if status not in (200, 404, 409):
             raise AgentError(_told(status, answer))
 

@@ -1,4 +1,4 @@
-"""What can go wrong at a printer.
+"""The errors of printing.
 
 YabamError
 ├── PrinterError        the printer cannot be reached, or the connection broke
@@ -12,7 +12,7 @@ from client_sdk.contract.errors import YabamError
 
 
 class PrinterError(YabamError):
-    """The printer cannot be reached, or its connection broke; it is tried again."""
+    """The printer cannot be reached, or its connection broke; the agent tries again."""
 
 
 class AgentError(YabamError):
@@ -20,4 +20,4 @@ class AgentError(YabamError):
 
 
 class HeldError(YabamError):
-    """Another agent prints on this printer; this one waits until that one is gone."""
+    """Another agent prints on this printer; this one waits until that one has stopped."""

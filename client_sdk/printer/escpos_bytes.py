@@ -1,4 +1,4 @@
-"""A ticket as the bytes that a printer of ESC/POS takes, by python-escpos."""
+"""A ticket as bytes for an ESC/POS printer, made by python-escpos."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FIRST, _LAST = 33, 126
 
 
 def process_id(number: int) -> str:
-    """The process id that the printer returns once it has printed the attempt of this number."""
+    """The process id that the printer returns once it has printed this attempt."""
     text = ""
     for _ in range(PROCESS_CHARS):
         number, digit = divmod(number, _LAST - _FIRST + 1)
@@ -33,13 +33,13 @@ def process_id(number: int) -> str:
 
 
 def ticket_bytes(lines: Sequence[Line], columns: int, media: str, process: str) -> bytes:
-    """The whole ticket: text or a picture, a cut, and the question whether it is printed.
+    """The whole ticket: text or a picture, a cut, and a request for confirmation.
 
     Args:
-        lines: the ticket's.
-        columns: of the paper.
-        media: `text` where the printer has Korean letters of its own, else `picture`.
-        process: what the printer answers once it has printed all this.
+        lines: the lines of the ticket.
+        columns: the paper's width in columns.
+        media: `text` if the printer has Korean letters of its own, else `picture`.
+        process: the process id that the printer returns once it has printed everything.
 
     Raises:
         AgentError: python-escpos is not installed.
@@ -98,7 +98,7 @@ def _put_text(printer: Dummy, line: Line, columns: int) -> None:
     )
     text = "-" * columns if line.style == "rule" else line.text
     for part, is_korean in _runs(text):
-        # python-escpos has no Korean code page, so its letters go as they are.
+        # python-escpos has no Korean code page, so Korean letters are sent as raw bytes.
         printer._raw(_KOREAN_ON + part + _KOREAN_OFF if is_korean else part)
     printer._raw(b"\n")
 

@@ -1,7 +1,7 @@
 """The agent's journal: an entry is on the disk before the first byte goes to the printer.
 
-So after any crash the agent knows of each attempt whether it was begun, and how it ended. The
-journal also holds the agent's id: one journal is one agent.
+So after any crash the agent knows whether each attempt was started, and how it ended. The journal
+also contains the agent's id: one journal is one agent.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class JournalEntry(Struct, frozen=True):
     number: int
     """A number that no other attempt in this journal has."""
     job: str
-    """The name under which it was begun."""
+    """The job's name under which it was started."""
     attempt: int
     outcome: PrintOutcome | None
-    """None: it was begun, and its end is not known."""
+    """None: it was started, and its end is not known."""
     detail: str
 
 
@@ -48,7 +48,7 @@ class Journal:
     """The journal of one printer's agent.
 
     Args:
-        path: the file; its folder is made if it is not there.
+        path: the file; its folder is created if missing.
 
     Raises:
         AgentError: it cannot be read, or another agent uses it.
@@ -61,7 +61,7 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             raise AgentError(f"the journal {path} cannot be opened: {error}") from error
         try:
-            # The lock is the operating system's: it ends with the process, however that ends.
+            # The operating system releases this lock when the process ends, even by a crash.
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._connection.execute("PRAGMA synchronous = EXTRA")
             self._connection.executescript(_SCHEMA)
@@ -77,41 +77,41 @@ class Journal:
             ) from error
 
     def find(self, job: str, attempt: int) -> JournalEntry | None:
-        """The attempt's entry; None: it was not begun here."""
+        """The attempt's entry; None: it was not started here."""
         rows = self._entries("job = ? AND attempt = ?", (job, attempt))
         return rows[0] if rows else None
 
     def begin(self, job: str, attempt: int) -> JournalEntry:
-        """Note, safe against any crash, that bytes may reach the printer from now on."""
+        """Record, safe against any crash, that bytes may reach the printer from now on."""
         self._connection.execute("INSERT INTO attempt (job, attempt) VALUES (?, ?)", (job, attempt))
         entry = self.find(job, attempt)
         assert entry is not None  # noqa: S101 - it was just written
         return entry
 
     def end(self, entry: JournalEntry, outcome: PrintOutcome, detail: str) -> None:
-        """Note how the attempt ended."""
+        """Record how the attempt ended."""
         self._connection.execute(
             "UPDATE attempt SET outcome = ?, detail = ? WHERE number = ?",
             (outcome, detail, entry.number),
         )
 
     def end_what_was_left(self) -> None:
-        """Mark all attempts that were begun and not ended as doubtful."""
+        """Mark all attempts that were started and not ended as doubtful."""
         self._connection.execute(
             "UPDATE attempt SET outcome = 'doubt', detail = 'the agent stopped in the middle' "
             "WHERE outcome IS NULL"
         )
 
     def untold(self) -> Sequence[JournalEntry]:
-        """The ended attempts that Core has not been told of, in order."""
+        """The ended attempts that were not reported to Core, in order."""
         return self._entries("outcome IS NOT NULL AND NOT told", ())
 
     def told(self, entry: JournalEntry) -> None:
-        """Note that Core knows how the attempt ended."""
+        """Record that Core knows how the attempt ended."""
         self._connection.execute("UPDATE attempt SET told = 1 WHERE number = ?", (entry.number,))
 
     def next_boot(self) -> int:
-        """A number that grows with each start, whatever clock and journal have been through."""
+        """A number that grows with each start, even if the clock or the journal was set back."""
         row = self._connection.execute("SELECT max(number) FROM boot").fetchone()
         number = max(int(time.time()), (row[0] or 0) + 1)
         self._connection.execute("DELETE FROM boot")

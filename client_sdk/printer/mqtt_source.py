@@ -1,7 +1,7 @@
-"""Jobs over MQTT: the printer's commands come down, the results go up.
+"""Jobs over MQTT: receives the printer's commands and sends the results.
 
-Core answers each result after its commit, and its answer to `taken` says which attempt it is and
-whether the paper must say REPEAT. So late and repeated messages do no harm.
+Core answers each result after its commit. Its answer to `taken` has the attempt's number and says
+whether the ticket must be marked REPEAT. So late and repeated messages do no harm.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ _accepted: Final = msgspec.json.Decoder(_Accepted)
 
 
 class MqttSource:
-    """A printer's jobs, from the broker.
+    """A printer's jobs, over the broker.
 
     Args:
-        host: the broker.
+        host: the broker's host name.
         port: its port.
-        user: as the printer's registration showed it.
-        password: the same.
+        user: the user name from the printer's registration.
+        password: the password from the printer's registration.
         ca_file: the authorities (PEM) that may have signed the broker's certificate; None: those
             of the system.
-        tls: whether to speak TLS.
-        agent: the id of the agent that prints.
+        tls: whether to use TLS.
+        agent: the id of this agent.
         boot: a number that grows with each start of the agent.
         answer_s: how long to wait for Core's answer before a message is sent again, in seconds.
     """
@@ -125,10 +125,10 @@ class MqttSource:
         await self._refuse_unreadable()
 
     async def hold(self, troubles: Sequence[str], *, leaving: bool = False) -> None:
-        """Say what troubles the printer; while a job is printed, also that it is still this
-        agent's. Raises as `JobSource.hold`.
+        """Report the printer's troubles; while a job is printed, also that this agent still has it.
+        Raises as `JobSource.hold`.
 
-        Who prints nothing need not hold the printer: it is held by taking a job.
+        An idle agent need not hold the printer: taking a job does that.
         """
         if leaving:
             return
@@ -142,10 +142,10 @@ class MqttSource:
         """Take a job; raises as `JobSource.take`."""
         now = await self._take(job.id)
         if now is not None and now.state == _EARLIER:
-            return None  # that one comes
+            return None  # the message of the next attempt follows
         known = self._jobs.get(job.id)
         if known is None or known.made_at != job.made_at:
-            return None  # Core has gone back: what has the id now comes
+            return None  # Core was restored: the message of the job that has the id now follows
         if now is None or now.state != "sent":
             self._jobs.pop(job.id, None)
             return None if now is None else Taken(now.state, now.attempts, now.repeat)
@@ -156,9 +156,9 @@ class MqttSource:
         return Taken(now.state, now.attempts, now.repeat)
 
     async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
-        """Say what became of an attempt; raises as `JobSource.tell`."""
+        """Report the outcome of an attempt; raises as `JobSource.tell`."""
         self._printing = None
-        # What is refused has gone on by others; there is nothing more to say.
+        # Refused: another agent has continued with the job; nothing more to report.
         answer = await self._ask(
             {
                 "id": job,
@@ -170,7 +170,7 @@ class MqttSource:
         )
         now = answer.job
         if now is not None and (now.state, now.attempts) == ("sent", attempt):
-            raise UnreachableError("Core has not noted what became of a job")
+            raise UnreachableError("Core has not stored the result of a job")
         known = self._jobs.get(job)
         if known is not None and known.state == "sent" and known.attempts <= attempt:
             del self._jobs[job]
@@ -179,7 +179,7 @@ class MqttSource:
             self._settled.popitem(last=False)
 
     async def _refuse_unreadable(self) -> None:
-        """Hand to a person what this agent cannot read: others wait behind it."""
+        """Report jobs that this agent cannot read as failed, so that the next ones are printed."""
         for job in tuple(self._unreadable):
             now = await self._take(job)
             if now is not None and now.state == _EARLIER:
@@ -189,17 +189,17 @@ class MqttSource:
                 await self.tell(job, now.attempts, "fail", _UNREADABLE)
 
     async def _take(self, job: str) -> _JobNow | None:
-        """How the job stands, now that it was to be taken; None: there is none.
+        """Ask Core for the job. Returns Core's answer; None: there is no such job.
 
         Raises:
             HeldError: another agent prints here.
-            UnreachableError: nobody answers.
+            UnreachableError: Core does not answer.
             AgentError: this printer is not registered.
         """
         fields = {"id": job, "outcome": "taken", "agent": self._agent}
         answer = await self._ask(fields)
         if answer.outcome == "repeated":
-            # Core's answer was lost; a new message gets it again.
+            # Core's answer was lost; a new message gets the answer again.
             answer = await self._ask(fields)
         if answer.job is None or answer.job.state == "gone":
             return None
@@ -208,11 +208,11 @@ class MqttSource:
         return answer.job
 
     async def _ask(self, fields: dict[str, Any]) -> _Accepted:
-        """Say something, again and again for a while, until Core has answered.
+        """Send a message, with retries for a while, until Core has answered.
 
         Raises:
             UnreachableError: Core does not answer, or cannot do it now.
-            AgentError: Core cannot tell what this printer says from what it said long ago.
+            AgentError: Core cannot distinguish this printer's messages from much older ones.
         """
         n = next(self._numbers)
         answer = self._answers[n] = asyncio.get_running_loop().create_future()
@@ -245,7 +245,7 @@ class MqttSource:
         if command.name != _PRINT:
             return
         if command.epoch < self._epoch:
-            return  # over since a restore
+            return  # ended by a restore
         if self._epoch and command.epoch > self._epoch:
             self._forget()
         self._epoch = command.epoch
@@ -260,8 +260,8 @@ class MqttSource:
         self._news.set()
 
     def _forget(self) -> None:
-        """Forget what was known under an earlier epoch: Core may have gone back to before it was
-        told, and may give the ids to other jobs. What waits comes again."""
+        """Discard all jobs of an earlier epoch: Core may have been restored to an earlier state and
+        may give the ids to other jobs. Waiting jobs are sent again."""
         self._jobs.clear()
         self._settled.clear()
         self._unreadable.clear()
@@ -277,5 +277,5 @@ def _checked(answer: _Accepted) -> _Accepted:
     if answer.outcome != "refused" or answer.problem == _UNKNOWN:
         return answer
     if answer.problem == "too-old":
-        raise AgentError("Core has heard newer agents of this printer: register it anew (--rotate)")
-    raise UnreachableError(f"Core refuses what this printer says: {answer.problem}")
+        raise AgentError("a newer agent has used this printer: register it again (--rotate)")
+    raise UnreachableError(f"Core refuses this printer's messages: {answer.problem}")

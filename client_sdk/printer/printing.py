@@ -1,4 +1,4 @@
-"""Print one ticket: check that the printer is ready, send, and wait until the printer confirms."""
+"""Print one ticket: check that the printer is ready, send, and wait for its confirmation."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from client_sdk.printer_media.plain_text import text_of
 ANSWER_S: Final = 2.0
 """How long a printer may take to report its status, in seconds."""
 WORD_S: Final = 30.0
-"""How long a printer without trouble may take to print a ticket, in seconds."""
+"""How long a ready printer may take to print a ticket, in seconds."""
 LONGEST_TROUBLE_S: Final = 600.0
-"""How long a ticket in the printer's memory waits for paper or a closed cover, in seconds."""
+"""How long a ticket in the printer's memory may wait for paper or a closed cover, in seconds."""
 _ASK_EVERY_S: Final = 1.0
-MUTE: Final = "the printer does not say whether it prints"
+MUTE: Final = "the printer did not confirm"
 
 Tell = Callable[[Sequence[str]], None]
 
 
 class Word(Struct, frozen=True):
-    """What became of a ticket."""
+    """The outcome of a ticket."""
 
     outcome: PrintOutcome
     detail: str = ""
 
 
 class PaperTicket(Struct, frozen=True):
-    """What is to be printed."""
+    """A ticket to print."""
 
     lines: Sequence[Line]
     columns: int
@@ -60,7 +60,7 @@ class PrinterState(Struct, frozen=True):
     """A printer's state before a ticket."""
 
     troubles: list[str]
-    """What stops the printer; empty: it can print."""
+    """The troubles that stop the printer; empty: it can print."""
     warnings: list[str]
 
 
@@ -82,18 +82,18 @@ async def state_of(address: Address) -> PrinterState:
 async def print_ticket(
     address: Address, ticket: PaperTicket, tell: Tell, clock: Callable[[], float] = time.monotonic
 ) -> Word:
-    """Print a ticket, and wait until the printer says that it has.
+    """Print a ticket, and wait for the printer's confirmation.
 
     Args:
-        address: where the printer is.
+        address: the printer's address.
         ticket: the ticket.
-        tell: called with the printer's troubles whenever they change meanwhile.
-        clock: seconds that only go forward.
+        tell: called with the printer's troubles whenever they change.
+        clock: returns monotonic seconds.
     """
     try:
         connection = await address.connect()
     except PrinterError as error:
-        # Not a byte has left, but the journal says already that some may have.
+        # Nothing was sent, but the journal already says that bytes may have been sent.
         return Word("doubt", str(error))
     try:
         if address.is_terminal:
@@ -139,15 +139,15 @@ def _word(reply: Reply, process: str) -> Word | None:
     if reply.kind == "process" and reply.process == process:
         return Word("done", "process id")
     if reply.kind == "paper":
-        # All before the question is processed; where there was no paper, it may be cut off.
+        # All bytes before the request are processed; without paper, the ticket may be incomplete.
         if is_paper_there(reply.byte):
             return Word("done", "paper status")
-        return Word("doubt", "the paper ended in the ticket")
+        return Word("doubt", "the paper ran out during the ticket")
     return None
 
 
 class _Talk:
-    """Questions and answers on one connection."""
+    """Requests and answers on one connection."""
 
     def __init__(self, connection: PrinterConnection) -> None:
         self._connection = connection
@@ -155,14 +155,14 @@ class _Talk:
         self._left: list[Reply] = []
 
     async def replies(self, within_s: float) -> list[Reply]:
-        """The answers that come next; none: nothing came in time."""
+        """The next answers; empty: none arrived in time."""
         if self._left:
             left, self._left = self._left, []
             return left
         return self._replies.feed(await self._connection.read(within_s))
 
     async def state(self) -> PrinterState:
-        """How the printer is; raises PrinterError if it says nothing."""
+        """The printer's state; raises PrinterError if it does not answer."""
         status = await self._ask(PRINTER_STATUS)
         if status is None:
             raise PrinterError(MUTE)
@@ -170,7 +170,7 @@ class _Talk:
         return PrinterState(troubles_of(status, offline, paper), warnings_of(paper))
 
     async def troubles(self) -> list[str]:
-        """What troubles it while it prints. Answers to what was asked before are kept."""
+        """The troubles while it prints. Answers to earlier requests are kept."""
         answers = [await self._ask(n) for n in (PRINTER_STATUS, OFFLINE_CAUSE, PAPER_SENSOR)]
         return troubles_of(*answers)
 

@@ -37,10 +37,10 @@ class Reply(Struct, frozen=True):
     """One answer."""
 
     kind: Literal["status", "paper", "process"]
-    """`status`: of `DLE EOT`; `paper`: of `GS r`, so all before it is processed."""
+    """`status`: to `DLE EOT`; `paper`: to `GS r`, so all earlier bytes are processed."""
     byte: int = 0
     process: str = ""
-    """The id of what was processed."""
+    """The process id of the processed ticket."""
 
 
 class Replies:
@@ -50,7 +50,7 @@ class Replies:
         self._block = bytearray()
 
     def feed(self, data: bytes) -> list[Reply]:
-        """Take in bytes; returns the answers that are complete now. Unknown bytes are skipped."""
+        """Take bytes. Returns the answers that are complete now; unknown bytes are skipped."""
         found: list[Reply] = []
         for byte in data:
             if self._block:
@@ -68,10 +68,10 @@ class Replies:
 
 
 def troubles_of(status: int | None, offline: int | None, paper: int | None) -> list[str]:
-    """What a person should see to, from the answers to `DLE EOT` 1, 2 and 4; None: there was none.
+    """The printer's troubles, from the answers to `DLE EOT` 1, 2 and 4; None: no such answer.
 
     Returns:
-        The troubles that stop the printer first.
+        The troubles, those that stop the printer first.
     """
     troubles = []
     if offline is not None and offline & _COVER_OPEN:
@@ -88,7 +88,7 @@ def troubles_of(status: int | None, offline: int | None, paper: int | None) -> l
 
 
 def warnings_of(paper: int | None) -> list[str]:
-    """What will stop the printer soon, from the answer to `DLE EOT` 4."""
+    """The troubles that will stop the printer soon, from the answer to `DLE EOT` 4."""
     return ["paper low"] if paper is not None and paper & _NEAR_END else []
 
 

@@ -1,4 +1,4 @@
-"""Where an agent gets its jobs, and reports their results. Each transport is a source."""
+"""The source of an agent's jobs, which also takes their results. Each transport is a source."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from client_sdk.printer_media.lines import Line
 
 
 class Job(Struct, frozen=True):
-    """A print job as this agent knows it; Core may know more by now, and a newer one says more."""
+    """A print job as this agent knows it; Core may know a newer state."""
 
     id: str
     seq: int
     copy: int
     state: str
-    """queued, sent, done, failed or doubtful, or one that only a newer Core knows."""
+    """queued, sent, done, failed or doubtful, or a state of a newer Core."""
     language: str
     columns: int
     media: str
@@ -28,10 +28,10 @@ class Job(Struct, frozen=True):
     waits: bool = False
     """Whether it waits for a person."""
     agent: str = ""
-    """The agent that took it last."""
+    """The id of the agent that took it last."""
     made_at: str = ""
-    """When the order's event happened. A restore of the database can give the id to another
-    event; no other one has this time, too."""
+    """The time of the order's event. A restore of the database can give the id to another event,
+    but not with the same time."""
 
     @property
     def is_ready(self) -> bool:
@@ -43,11 +43,11 @@ class Taken(Struct, frozen=True):
     """Core's answer to an agent that takes a job."""
 
     state: str
-    """`sent`: it is to be printed now."""
+    """`sent`: print it now."""
     attempts: int
     """The number of this attempt."""
     repeat: bool
-    """Whether the paper must say that it may have been printed before."""
+    """Whether the ticket must be marked as a possible repeat."""
 
 
 class JobSource(Protocol):
@@ -57,26 +57,26 @@ class JobSource(Protocol):
         """All jobs that are known, in the order in which they are printed."""
 
     async def changed(self, within_s: float) -> None:
-        """Return once something may be new, or the time is over."""
+        """Return once a job may be new, or the time is over."""
 
     async def hold(self, troubles: Sequence[str], *, leaving: bool = False) -> None:
-        """Say that this agent prints here, and what troubles the printer.
+        """Report that this agent prints here, and the printer's troubles.
 
         Raises:
             HeldError: another agent holds the printer.
             UnreachableError: Core does not answer.
-            AgentError: this agent may never print here.
+            AgentError: this agent is not allowed to print here.
         """
 
     async def take(self, job: Job) -> Taken | None:
-        """Take a job; None: it cannot be had any more. Raises as `hold`."""
+        """Take a job; None: it is not available any more. Raises as `hold`."""
 
     async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
-        """Say what became of an attempt; raises UnreachableError, AgentError."""
+        """Report the outcome of an attempt; raises UnreachableError, AgentError."""
 
 
 def job_of_document(name: str, value: Any) -> Job | None:
-    """The job of a document; None: it is gone, or nothing that can be printed."""
+    """The job in a document; None: the document is deleted, or is not a print job."""
     if not isinstance(value, dict):
         return None
     try:

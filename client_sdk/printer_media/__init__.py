@@ -1,1 +1,1 @@
-"""The lines of a print job as the bytes of a medium. Core and the printer's agent share it."""
+"""Converts the lines of a print job to bytes. Core and the printer's agent share it."""

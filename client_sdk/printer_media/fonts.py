@@ -1,4 +1,4 @@
-"""The font that pictures of tickets are drawn with: one that has Korean letters."""
+"""The font for pictures of tickets, which must have Korean letters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FontMissingError(YabamError):
 
 @dataclass(frozen=True, slots=True)
 class FontFile:
-    """A font in a file that may hold several."""
+    """A font in a file that may contain several."""
 
     path: Path
     index: int = 0
@@ -44,7 +44,7 @@ def has_font() -> bool:
 
 @cache
 def font_of(size: int) -> FreeTypeFont:
-    """The best font there is, in this size (pixels).
+    """The best installed font, in this size (pixels).
 
     Raises:
         FontMissingError: there is none.

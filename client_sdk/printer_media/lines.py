@@ -1,4 +1,4 @@
-"""The lines of a ticket, and how many columns a text takes. Pure.
+"""The lines of a ticket, and the width of a text in columns. Pure.
 
 A ticket is laid out on the printer's grid of columns: a letter takes one, a Korean letter two. A
 large line is twice as wide and as high, so it has room for half as many.
@@ -22,7 +22,7 @@ LEAST_COLUMNS: Final = 24
 TAB_COLUMNS: Final = 4
 
 REPEAT_MARKS: Final[dict[str, str]] = {"en": "REPEAT", "ko": "재출력 REPEAT"}
-"""What stands above a ticket that may have been printed before."""
+"""The mark above a ticket that may have been printed before."""
 
 
 class Line(Struct, frozen=True, omit_defaults=True):
@@ -33,7 +33,7 @@ class Line(Struct, frozen=True, omit_defaults=True):
 
 
 def printable(text: str) -> str:
-    """The text in one form, without what would move a printer's head or reorder its letters."""
+    """The text in normal form, without control characters and marks that reorder letters."""
     return "".join(
         character if character.isprintable() else " "
         for character in normalize("NFC", text.replace("\t", " " * TAB_COLUMNS))
@@ -49,7 +49,7 @@ def wrapped(text: str, columns: int) -> list[str]:
     """The text in lines of at most so many columns, broken at spaces where there are any.
 
     Args:
-        text: what `printable` gives.
+        text: a result of `printable`.
         columns: 2 or more.
     """
     lines: list[str] = []
@@ -80,7 +80,7 @@ def cut(text: str, columns: int) -> list[str]:
 
 
 def centred(text: str, columns: int) -> str:
-    """The text with spaces before it, so that it stands in the middle."""
+    """The text with spaces before it, so that it is centred."""
     return " " * max(0, (columns - columns_of(text)) // 2) + text
 
 
@@ -90,11 +90,11 @@ def spread(left: str, right: str, columns: int) -> str:
 
 
 def marked_repeat(lines: Sequence[Line], language: str, columns: int) -> list[Line]:
-    """The ticket under a mark that says that it may have been printed before."""
+    """The ticket below a mark that it may have been printed before."""
     mark = REPEAT_MARKS.get(language, REPEAT_MARKS["en"])
     return [Line(centred(f" {mark} ", columns // 2), "large"), Line(style="rule"), *lines]
 
 
 def _width(character: str) -> int:
-    # What is drawn above another letter counts as well: else a line had no longest length.
+    # Combining letters count as well: otherwise a line's length would be unlimited.
     return 2 if east_asian_width(character) in "WF" else 1

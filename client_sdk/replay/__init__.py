@@ -1,1 +1,1 @@
-"""Replaying recorded orders as a producer would send them."""
+"""Replays recorded orders in the role of a producer."""

@@ -2,8 +2,8 @@
 
 The file has one row per line of an order: OrderNumber, OrderDate (dd/mm/yyyy hh:mm), ItemName,
 Quantity, ProductPrice (a decimal in the currency's major unit), TotalProducts. An order's rows may
-stand anywhere in the file; the order number holds them together, and orders are replayed in the
-order of their dates, then of their numbers.
+stand anywhere in the file; rows with the same order number belong together. Orders are replayed by
+date, then by number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LIVES: Final[tuple[tuple[int, tuple[OrderStatus, ...]], ...]] = (
     (4, ("cancelled",)),
     (2, ("accepted", "preparing", "cancelled")),
 )
-"""The sequences of steps, each with how many of a hundred orders take it."""
+"""The sequences of steps, each with its share of the orders in percent."""
 _CHANGED_OF_HUNDRED: Final = 10
 
 
@@ -46,14 +46,14 @@ class RealOrder:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One order, with what the replay makes of it."""
+    """One order with its planned store, table and steps."""
 
     order: RealOrder
     store_id: str
     table_id: str
     steps: tuple[OrderStatus, ...]
     change_note: str | None
-    """A note that it is changed to after it was placed; None: it is not changed."""
+    """The new note after it was placed; None: it is not changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class ReplaySpeed:
         """Read a number above 0, or `max`.
 
         Raises:
-            ReplayError: it is neither.
+            ReplayError: the text is neither.
         """
         if text == "max":
             return cls(None)
@@ -109,7 +109,7 @@ def read_orders(lines: Iterable[str]) -> list[RealOrder]:
 
 
 def plan(orders: Sequence[RealOrder], stores: int, tables: int, seed: int) -> list[Planned]:
-    """Give each order a store, a table and its steps; the same seed gives the same plan.
+    """Give each order a store, a table and its steps; the same seed returns the same plan.
 
     Raises:
         ReplayError: there is no store or no table.

@@ -1,5 +1,4 @@
-"""Replays recorded orders through a running system: places each when it is due, and takes its
-steps."""
+"""Replays recorded orders through a running system: places each when it is due, does its steps."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ _PROGRESS_EVERY: Final = 50
 
 @dataclass(slots=True)
 class Summary:
-    """What a replay did."""
+    """The result of a replay."""
 
     orders: int = 0
     events: int = 0
@@ -41,17 +40,17 @@ async def replay(
     concurrency: int,
     progress: Callable[[str], None],
 ) -> Summary:
-    """Replay a plan with at most `concurrency` orders under way.
+    """Replay a plan with at most `concurrency` orders at the same time.
 
     Args:
-        planned: what is sent, and when.
-        producer: sends it.
-        pace: how fast.
-        concurrency: so many orders at once.
-        progress: called with a line now and then.
+        planned: the orders, with their times.
+        producer: sends the orders.
+        pace: the speed.
+        concurrency: the most orders at the same time.
+        progress: called with a line of text now and then.
 
     Raises:
-        RefusedError, UnauthorizedError, UnreachableError: as `OrderProducer`; the first that came.
+        RefusedError, UnauthorizedError, UnreachableError: as `OrderProducer`; the first one.
     """
     summary = Summary()
     start = time.monotonic()
@@ -81,7 +80,7 @@ async def replay(
 
 
 async def live(item: Planned, producer: OrderProducer) -> int:
-    """Place one order and take all its steps. Returns the number of events."""
+    """Place one order and do all its steps. Returns the number of events."""
     order = await producer.place(
         item.store_id,
         item.order.items,

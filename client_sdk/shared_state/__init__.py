@@ -1,1 +1,1 @@
-"""The shared state as programs use it: documents, the sending of edits, and the clients."""
+"""The shared state for programs: documents, the sending of edits, and the clients."""

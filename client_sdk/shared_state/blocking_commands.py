@@ -14,7 +14,7 @@ from client_sdk.state.orders.view import ShownOrder
 
 
 class BlockingCommand:
-    """A command that was made; `CommandHandle` for threads."""
+    """A command that was queued; `CommandHandle` for threads."""
 
     def __init__(self, threads: Threads, handle: CommandHandle) -> None:
         self._threads = threads
@@ -26,12 +26,12 @@ class BlockingCommand:
         return self._handle.order_id
 
     def settled(self) -> CommandOutcome:
-        """What became of it, once Core has answered; raises as `CommandHandle.settled`."""
+        """Wait for Core's answer and return the outcome; raises as `CommandHandle.settled`."""
         return self._threads.loop.call(self._handle.settled())
 
 
 class BlockingCommands:
-    """`OrderCommands` for threads; what it does not say here stands there."""
+    """`OrderCommands` for threads; see there for details."""
 
     def __init__(self, threads: Threads, commands: OrderCommands) -> None:
         self._threads = threads
@@ -56,7 +56,7 @@ class BlockingCommands:
         return self._threads.look(lambda: self._commands.waiting)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call, in the thread of callbacks, for all that changes at one moment."""
+        """Call `callback`, in the thread of callbacks, once per batch of changes."""
         end = self._threads.look(
             lambda: self._commands.subscribe(lambda: self._threads.callback(callback))
         )
@@ -89,7 +89,7 @@ class BlockingCommands:
     def transition(
         self, order: ShownOrder | str, to: str, *, reason: str | None = None
     ) -> BlockingCommand:
-        """Take an order one step further."""
+        """Move an order to another status, as `OrderCommands.transition`."""
         return self._made(self._commands.transition(order, to, reason=reason))
 
     def change(

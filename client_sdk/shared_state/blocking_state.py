@@ -1,7 +1,7 @@
 """The shared state for programs without asyncio.
 
-Every call waits for the client's own thread. Callbacks come in a thread of their own, so that they
-may use the documents.
+Every call waits for the client's own thread. Callbacks run in another thread, so that they may use
+the documents.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ R = TypeVar("R")
 
 
 class Threads:
-    """The client's thread, and the one that callbacks come in."""
+    """The client's thread, and the thread that callbacks run in."""
 
     def __init__(self, loop: LoopThread) -> None:
         self.loop = loop
         self.callbacks = ThreadPoolExecutor(1, thread_name_prefix="yabam-callbacks")
         self.last_error: str | None = None
-        """What a callback raised last."""
+        """The last error that a callback raised."""
 
     def callback(self, call: Callable[..., object], *given: object) -> None:
-        """Call it in the thread of callbacks; what it raises is told by `last_error`."""
+        """Run `call` in the thread of callbacks; `last_error` reports what it raises."""
         self.callbacks.submit(self._called, call, given)
 
     def _called(self, call: Callable[..., object], given: tuple[object, ...]) -> None:
@@ -49,7 +49,7 @@ class Threads:
             self.last_error = f"an observer raised {error!r}"
 
     def look(self, work: Callable[[], R]) -> R:
-        """What a plain function gives on the client's thread."""
+        """Run a plain function on the client's thread and return its result."""
 
         async def looked() -> R:
             return work()
@@ -58,19 +58,19 @@ class Threads:
 
 
 class BlockingEdit:
-    """An edit that was made; `EditHandle` for threads."""
+    """An edit that was queued; `EditHandle` for threads."""
 
     def __init__(self, threads: Threads, handle: EditHandle) -> None:
         self._threads = threads
         self._handle = handle
 
     def settled(self) -> EditOutcome:
-        """What became of it, once Core has answered; raises as `EditHandle.settled`."""
+        """Wait for Core's answer and return the outcome; raises as `EditHandle.settled`."""
         return self._threads.loop.call(self._handle.settled())
 
 
 class BlockingDocument:
-    """`SharedDocument` for threads; what it does not say here stands there."""
+    """`SharedDocument` for threads; see there for details."""
 
     def __init__(self, threads: Threads, document: SharedDocument) -> None:
         self._threads = threads
@@ -98,15 +98,15 @@ class BlockingDocument:
 
     @property
     def meta(self) -> Meta:
-        """What else there is to say."""
+        """The document's state beside its value."""
         return self._threads.look(lambda: self._document.meta)
 
     def set(self, value: NewValue, *, metadata: dict[str, Any] | None = None) -> BlockingEdit:
-        """Make the whole value this, or what a function makes of it."""
+        """Replace the whole value, by a value or by what a function makes of the current one."""
         return self._edit(self._document.set(value, metadata=metadata))
 
     def merge(self, patch: Value, *, metadata: dict[str, Any] | None = None) -> BlockingEdit:
-        """Change what the patch names, null for what goes."""
+        """Apply a JSON Merge Patch: null removes a member."""
         return self._edit(self._document.merge(patch, metadata=metadata))
 
     def patch(
@@ -118,7 +118,7 @@ class BlockingDocument:
     def add(
         self, numbers: Mapping[str, int], *, metadata: dict[str, Any] | None = None
     ) -> BlockingEdit:
-        """Add to numbers, by JSON Pointer."""
+        """Add to numbers; `numbers` has the amounts by JSON Pointer."""
         return self._edit(self._document.add(numbers, metadata=metadata))
 
     def delete(self, *, metadata: dict[str, Any] | None = None) -> BlockingEdit:
@@ -132,17 +132,17 @@ class BlockingDocument:
         return self._edit(self._document.call(name, arguments, metadata=metadata))
 
     def resolve(self, value: Value) -> BlockingEdit:
-        """Decide the conflict by this value."""
+        """Resolve the conflict with this value."""
         return self._edit(self._document.resolve(value))
 
     def discard(self) -> None:
-        """Decide the conflict for Core's value."""
+        """Resolve the conflict by keeping Core's value."""
         self._threads.look(self._document.discard)
 
     def subscribe(
         self, callback: Callable[[BlockingDocument], None], path: str = ""
     ) -> Callable[[], None]:
-        """Call, in the thread of callbacks, when the part has changed."""
+        """Call `callback`, in the thread of callbacks, when the part has changed."""
         later = self._threads.callback
         end = self._threads.look(
             lambda: self._document.subscribe(lambda _: later(callback, self), path)
@@ -150,7 +150,7 @@ class BlockingDocument:
         return lambda: self._threads.look(end)
 
     def history(self, after: int | str = 0, limit: int = 100) -> HistoryPage:
-        """What happened to it above a version, or behind a page by its `next`."""
+        """The document's history, as `SharedDocument.history`."""
         return self._threads.loop.call(self._document.history(after, limit))
 
     @property
@@ -173,17 +173,17 @@ class BlockingChannel:
         return BlockingDocument(self._threads, self._channel[key])
 
     def session(self, key: str) -> BlockingDocument:
-        """This client's own document of a key whose lifetime is `session`."""
+        """This client's own document for a key with the lifetime `session`."""
         return BlockingDocument(self._threads, self._channel.session(key))
 
     @property
     def keys(self) -> list[str]:
-        """The keys of the documents that there are."""
+        """The keys of the existing documents."""
         return self._threads.look(lambda: self._channel.keys)
 
 
 class BlockingState:
-    """`SharedState` for threads; what it does not say here stands there."""
+    """`SharedState` for threads; see there for details."""
 
     def __init__(self, threads: Threads, state: SharedState, engine: Engine) -> None:
         self._threads = threads
@@ -196,7 +196,7 @@ class BlockingState:
 
     @property
     def client_id(self) -> str:
-        """The id that this client's edits go out under."""
+        """The client id that this client's edits are sent under."""
         return self._state.client_id
 
     @property
@@ -206,18 +206,18 @@ class BlockingState:
 
     @property
     def sending_error(self) -> str | None:
-        """Why edits are not sent now, if the last try failed."""
+        """Why the last attempt to send edits failed; None: it succeeded."""
         return self._state.sending_error
 
     @property
     def last_error(self) -> str | None:
-        """What a callback or a resolver raised last."""
+        """The last error that a callback or a resolver raised."""
         return self._threads.last_error or self._state.last_error
 
     def subscribe(
         self, documents: Sequence[BlockingDocument], callback: Callable[[], None]
     ) -> Callable[[], None]:
-        """Call, in the thread of callbacks, once for each batch that changes any of these."""
+        """Call `callback`, in its thread, once per batch that changes any of these."""
         inner = [one.document for one in documents]
         end = self._threads.look(
             lambda: self._state.subscribe(inner, lambda: self._threads.callback(callback))
@@ -225,20 +225,20 @@ class BlockingState:
         return lambda: self._threads.look(end)
 
     def batch(self, *, atomic: bool = False) -> _BlockingBatching:
-        """`with client.state.batch(): …`: the edits in it are kept and sent together."""
+        """`with client.state.batch(): …`: the edits in it are stored and sent together."""
         return _BlockingBatching(self._threads, Batch(self._engine, atomic=atomic))
 
     def export(self) -> StateValues:
-        """The values of all documents that are followed, as they are shown."""
+        """The shown values of all followed documents."""
         return self._threads.look(self._state.export)
 
     def restore(self, snapshot: StateValues) -> list[BlockingEdit]:
-        """Make the documents what the snapshot says, by edits."""
+        """Set the documents to the snapshot's values, by edits."""
         handles = self._threads.loop.call(self._state.restore(snapshot))
         return [BlockingEdit(self._threads, handle) for handle in handles]
 
     def definitions(self) -> list[dict[str, Any]]:
-        """What Core's operator has declared of each key."""
+        """The definitions of the keys, as declared by Core's operator."""
         return self._threads.loop.call(self._state.definitions())
 
 
@@ -250,7 +250,7 @@ class _BlockingBatching:
         self._batch = batch
 
     def __enter__(self) -> Self:
-        # The context of this thread goes with each call to the client's thread.
+        # Each call to the client's thread runs in a copy of this thread's context.
         self._end = open_batch(self._batch)
         return self
 

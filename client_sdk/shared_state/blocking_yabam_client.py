@@ -17,10 +17,10 @@ from client_sdk.state.conflicts import Resolver
 
 
 class BlockingYabamClient(BlockingOrderClient):
-    """`YabamClient` for threads: `client.state(channel)[key].merge(…)` waits until it is kept.
+    """`YabamClient` for threads: `client.state(channel)[key].merge(…)` waits until it is stored.
 
-    Args and errors are those of `YabamClient`. Resolvers and callbacks of subscriptions come in
-    threads of their own; `state` may be used from any.
+    Args and errors are those of `YabamClient`. Resolvers and callbacks of subscriptions run in
+    threads of their own; `state` may be used from any thread.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class BlockingYabamClient(BlockingOrderClient):
         )
         self._client = self._yabam
         self.orders = self._client.orders
-        """The open orders, as of the change in hand."""
+        """The open orders, including the change that is being handled."""
 
     @property
     def state(self) -> BlockingState:
@@ -59,7 +59,7 @@ class BlockingYabamClient(BlockingOrderClient):
 
     @property
     def commands(self) -> BlockingCommands:
-        """The orders with what this client does to them, with or without a network.
+        """Orders, and commands that change them, with or without a network.
 
         Raises:
             ClosedError: the client was never opened.
@@ -67,7 +67,7 @@ class BlockingYabamClient(BlockingOrderClient):
         return BlockingCommands(self._threads, self._yabam.commands)
 
     def close(self) -> None:
-        """Close the stream and stop; edits that are not settled wait in the store."""
+        """Close the stream and stop; unsettled edits stay in the store."""
         super().close()
         self._threads.callbacks.shutdown(wait=False)
 

@@ -1,4 +1,4 @@
-"""Edits that are made together, and what a program holds of an edit that it has made."""
+"""Batches of edits, and the handles by which a program waits for an edit's outcome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from client_sdk.state.view import perform
 
 
 class EditHandle:
-    """An edit that was made."""
+    """An edit that was queued."""
 
     def __init__(self, outcome: asyncio.Future[EditOutcome] | None = None) -> None:
         self._outcome = outcome
@@ -27,15 +27,15 @@ class EditHandle:
         return cls(future)
 
     async def settled(self) -> EditOutcome:
-        """What became of it, once Core has answered; a refusal is an answer, too.
+        """Wait for Core's answer and return the outcome, which may be a refusal.
 
         Raises:
-            ClientError: the batch that it is in has not ended.
-            ClosedError: the client was closed first; the edit is sent when it is opened again.
+            ClientError: the edit's batch has not ended.
+            ClosedError: the client was closed first; the edit is sent after a restart of it.
         """
         if self._outcome is None:
-            raise ClientError("the batch of this edit has not ended, or was given up")
-        # One waiter that is cancelled must not cancel the others.
+            raise ClientError("the batch of this edit has not ended, or was discarded")
+        # Cancelling one waiter must not cancel the others.
         return await asyncio.shield(self._outcome)
 
     def bind(self, outcome: asyncio.Future[EditOutcome]) -> None:
@@ -44,11 +44,11 @@ class EditHandle:
 
 
 class Batch:
-    """Edits that go out together.
+    """Edits that are sent together.
 
     Args:
-        engine: what makes them.
-        atomic: all take effect or none.
+        engine: stores and sends the edits.
+        atomic: Core applies all of them or none.
     """
 
     def __init__(self, engine: Engine, *, atomic: bool) -> None:
@@ -58,10 +58,10 @@ class Batch:
         self._values: dict[DocumentName, Value | None] = {}
 
     def stage(self, wish: Wish) -> EditHandle:
-        """Take an edit in.
+        """Add an edit to the batch.
 
         Raises:
-            StateError: it cannot be done to what is shown with the edits before it.
+            StateError: it does not fit the document as shown with the batch's earlier edits.
         """
         name = wish.channel, wish.key
         self._values[name] = perform(wish.do, self.value(name), {})
@@ -74,7 +74,7 @@ class Batch:
         return self._values[name] if name in self._values else self.engine.view(name).value
 
     async def send(self) -> None:
-        """Make all of them; raises as `Engine.edit`."""
+        """Queue all edits of the batch; raises as `Engine.edit`."""
         if not self._staged:
             return
         wishes = [wish for wish, _ in self._staged]

@@ -1,4 +1,4 @@
-"""Core's part of the shared state, and of the queue, over HTTP; its answers as plain values."""
+"""Core's HTTP API for edits, documents and commands; its answers as plain values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from client_sdk.transport.http_failures import retry_after, shortened
 _TIMEOUT_S: Final = 30.0
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
 _PASSING: Final = frozenset({401, 408, 425, 429})
-"""Refusals that say nothing of what was asked for."""
+"""Statuses that do not mean that the request itself is wrong: try again."""
 _NOT_TAKEN: Final = frozenset({"bad-json", "bad-request", "invalid", "too-large"})
 
 
@@ -41,7 +41,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How far Core has settled a client's edits, and in which log; None: it does not say."""
+    """Core has settled a client's edits up to number `n`; the log None: Core does not name it."""
 
     n: int
     epoch: str | None
@@ -49,7 +49,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Nothing is settled: try again later, after `retry_after` seconds if it is said."""
+    """Nothing is settled: try again later, after `retry_after` seconds if given."""
 
     detail: str
     retry_after: float | None = None
@@ -59,12 +59,12 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class NotTaken:
-    """Core does not take the request: `edit-gap`, `client-taken`, `edit-mismatch`, or malformed; or
-    it refuses the command."""
+    """Core rejects the request (`edit-gap`, `client-taken`, `edit-mismatch`, or malformed), or
+    refuses the command."""
 
     problem: Problem
     epoch: str | None = None
-    """The log that the order is of that it shows; None: it does not say."""
+    """The log of the order in the problem; None: the answer does not name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +72,11 @@ class Done:
     """Core has done a command."""
 
     order: Order
-    """As the command left it."""
+    """The order after the command."""
     repeated: bool
-    """Whether it was done before, and the order may have gone on since."""
+    """Whether an earlier try did it; the order may have changed since."""
     epoch: str | None = None
-    """The log that the order is of; None: Core is an earlier one, which does not say."""
+    """The order's log; None: this Core is an older version, which does not name it."""
 
 
 class _Outcomes(Struct, frozen=True):
@@ -92,9 +92,9 @@ class HistoryPage(Struct, frozen=True):
     """A part of a history, newest last."""
 
     events: list[dict[str, Any]]
-    """Each with version, base, diff, author, time, client and metadata, as Core gives them."""
+    """Each with version, base, diff, author, time, client and metadata, as Core sends them."""
     next: str | None = None
-    """Ask for the page after this one with this; None: it is the last."""
+    """Pass this to get the next page; None: this is the last page."""
 
 
 _outcomes: Final = msgspec.json.Decoder(_Outcomes)
@@ -104,10 +104,10 @@ _any: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class EditsApi:
-    """Core's doors for edits, documents and commands.
+    """Core's API for edits, documents and commands.
 
     Args:
-        http: the client; its base URL is Core's.
+        http: the HTTP client; its base URL is Core's.
     """
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -132,7 +132,7 @@ class EditsApi:
         return _again(status, headers, problem)
 
     async def settled(self, client: str, token: str) -> Settled | Again:
-        """How far Core has settled the client's edits."""
+        """Ask up to which number Core has settled the client's edits."""
         try:
             status, headers, body = await self._ask(
                 "GET", "/v1/edits", token, params={"client": client}
@@ -162,7 +162,7 @@ class EditsApi:
         except (*_FAULTS, msgspec.DecodeError) as error:
             return Again(shortened(str(error) or type(error).__name__))
         problem = decode_problem(body)
-        # A refusal without one of our problems is a proxy's, as during an installation: it passes.
+        # A refusal without one of our problems is a proxy's, as during a deployment: try again.
         is_refused = problem is not None and 400 <= status < 500 and status not in _PASSING
         if is_refused and problem is not None and problem.slug != "conflict":
             return NotTaken(problem, epoch)
@@ -171,7 +171,7 @@ class EditsApi:
     async def document(
         self, name: DocumentName, version: int | None, token: str
     ) -> Document | Again | None:
-        """A document at a version; None for `version`: the newest. None: there is none."""
+        """Get a document at a version (None: the newest). Returns None if there is none."""
         params = {"channel": name[0], "key": name[1]}
         if version is not None:
             params["version"] = str(version)
@@ -180,7 +180,7 @@ class EditsApi:
             if status == 200:
                 document = decode_document(body)
                 if (document.channel, document.key) != name:
-                    return Again("the answer is another document")
+                    return Again("Core's answer contains a different document")
                 return document
         except (*_FAULTS, msgspec.DecodeError) as error:
             return Again(shortened(str(error) or type(error).__name__))
@@ -192,10 +192,10 @@ class EditsApi:
     async def history(
         self, name: DocumentName, after: int | str, limit: int, token: str
     ) -> HistoryPage:
-        """A document's history above a version, or behind a page.
+        """A page of a document's history, as `SharedDocument.history`.
 
         Raises:
-            RefusedError, UnauthorizedError, UnreachableError: it cannot be had.
+            RefusedError, UnauthorizedError, UnreachableError: Core does not return it.
         """
         params = {"channel": name[0], "key": name[1], "after": str(after), "limit": str(limit)}
         body = await self._get("/v1/documents/events", params, token)
@@ -203,20 +203,20 @@ class EditsApi:
         return page
 
     async def read(self, path: str, params: dict[str, str], token: str) -> dict[str, Any]:
-        """Any other answer, as it is; raises as `history`."""
+        """GET any other path and return the JSON answer; raises as `history`."""
         answer: dict[str, Any] = _decoded(_any, await self._get(path, params, token))
         return answer
 
     async def request(
         self, method: str, path: str, token: str, body: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The JSON that any other request is answered; empty if it has none. Raises as `history`.
+        """Send any other request. Returns the answer's JSON, perhaps empty. Raises as `history`.
 
         Args:
             method: GET, PUT, POST or DELETE.
-            path: below Core's address.
+            path: relative to Core's address.
             token: an access token.
-            body: sent as JSON.
+            body: a value that is sent as JSON.
         """
         content = None if body is None else msgspec.json.encode(body)
         answer = await self._done(method, path, token, content=content)

@@ -1,6 +1,6 @@
-"""The shell around the replica: edits are kept before they are shown, and everybody is told.
+"""The shell around the replica: stores edits before they are shown, and notifies observers.
 
-Commands to orders stand in the same queue; `order_desk.py` is the shell around those.
+Order commands are in the same queue; `order_desk.py` is the shell around those.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ from client_sdk.state.store import subject_of
 
 _AGAIN_AFTER_S = 5.0
 RENEW_EVERY_S = 3 * 3600.0
-"""How often Core is told that the session goes on; without that it ends after a day."""
+"""The interval of session renewals, in seconds; without them Core ends the session after a day."""
 
 
 class Engine:
-    """The shared state of one client, running.
+    """The running shared state of one client.
 
     Args:
-        replica: what decides of documents.
-        commands: the commands to orders.
+        replica: the rules for documents.
+        commands: the queue of order commands.
         book: Core's orders.
         followed: all channels that are followed.
         private: the documents that never leave the device.
-        writer: what keeps it.
-        api: Core.
-        token: gives the access token.
-        subject: whose edits these are.
-        settings: the back-off's numbers.
+        writer: writes to the store.
+        api: Core's API.
+        token: returns the access token.
+        subject: the subject that the edits are sent as.
+        settings: the numbers of the back-off.
         uniform: a random number evenly between two.
-        core_time: Core's clock, if it is known.
-        diverged: told of a channel whose documents have another digest than Core says.
-        resolvers: by key, what decides conflicts.
+        core_time: the time by Core's clock; None: not known.
+        diverged: called with a channel whose documents have another digest than Core's.
+        resolvers: the functions that resolve conflicts, by key.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Engine:
         self.subject = subject
         self.observers = Observers(self.view)
         self.last_error: str | None = None
-        """What went wrong in a callback, a resolver or a task of ours, last."""
+        """The last error in a callback, a resolver or one of the client's tasks."""
         self._core_time = core_time
         self._diverged = diverged
         self._resolvers = dict(resolvers)
@@ -113,11 +113,11 @@ class Engine:
 
     @property
     def sending_error(self) -> str | None:
-        """Why edits are not sent now, if the last try failed."""
+        """Why the last attempt to send edits failed; None: it succeeded."""
         return self._sender.retry.last_error
 
     def start(self) -> None:
-        """Send, fetch and keep from now on."""
+        """Start the tasks that send, fetch and store."""
         for name, work in (
             ("sender", self._sender.run),
             ("loader", self._loader.run),
@@ -130,7 +130,7 @@ class Engine:
         self.pump()
 
     async def stop(self) -> None:
-        """Keep what is to be kept, and end."""
+        """Store what is not stored yet, and stop the tasks."""
         if self._closed:
             return
         self._closed = True
@@ -142,15 +142,15 @@ class Engine:
             self.writer.put(self.replica.drain().writes)
             for future in self._outcomes.values():
                 if not future.done():
-                    future.set_exception(ClosedError("the client was closed meanwhile"))
-                    future.exception()  # nobody need wait for it
+                    future.set_exception(ClosedError("the client was closed before Core answered"))
+                    future.exception()  # avoids a warning if no program waits for this future
             self.desk.close()
             await self.writer.close()
 
     # ── what comes in ────────────────────────────────────────────────────────
 
     def take(self, command: DeliverDocument | CheckDocuments) -> None:
-        """Take what the machine puts out for documents."""
+        """Take a command of the machine for documents."""
         if self._closed:
             return
         if isinstance(command, DeliverDocument):
@@ -160,7 +160,7 @@ class Engine:
         self.pump()
 
     def online(self) -> None:
-        """Core answers: what waits may go out."""
+        """Core is reachable: try to send now."""
         self._sender.retry.hurry()
         self._loader.retry.hurry()
         self._online.set()
@@ -168,19 +168,19 @@ class Engine:
     async def edit(
         self, wishes: Sequence[Wish], *, atomic: bool = False, decides: OpenConflict | None = None
     ) -> list[asyncio.Future[EditOutcome]]:
-        """Make edits; they are kept, and shown, when this returns.
+        """Make edits; they are stored and shown when this returns.
 
         Raises:
-            StateError: one of them cannot be done to what is shown; none is made.
-            StateStoreError: they cannot be kept; none is made.
+            StateError: one of them does not fit the document shown; none is made.
+            StateStoreError: they cannot be stored; none is made.
             ClosedError: the client is closed.
-            ClientError: the conflict that they decide is decided already.
+            ClientError: the conflict was already resolved.
         """
         async with self._lock:
             if self._closed:
                 raise ClosedError("the client is closed")
             if decides is not None and decides.id not in self.replica.waiting:
-                raise ClientError("this conflict is decided already")
+                raise ClientError("this conflict was already decided")
             ids = None
             while ids is None:
                 decided = None if decides is None else decides.id
@@ -202,8 +202,8 @@ class Engine:
         """Change a document that never leaves the device.
 
         Raises:
-            StateError: it cannot be done to what is shown.
-            StateStoreError: it cannot be kept.
+            StateError: the change does not fit the document shown.
+            StateStoreError: it cannot be stored.
             ClosedError: the client is closed.
         """
         async with self._lock:
@@ -216,13 +216,13 @@ class Engine:
         self.pump()
 
     async def resolve(self, waiting: OpenConflict, value: Value) -> asyncio.Future[EditOutcome]:
-        """Decide a conflict by this value; raises as `edit`."""
+        """Resolve a conflict with this value; raises as `edit`."""
         check_document(value)
         wish = Wish(waiting.channel, waiting.key, Set(value))
         return (await self.edit([wish], decides=waiting))[0]
 
     def discard(self, waiting: OpenConflict) -> None:
-        """Decide a conflict for Core's value."""
+        """Resolve a conflict by keeping Core's value."""
         self.replica.decided(waiting)
         self.pump()
 
@@ -237,7 +237,7 @@ class Engine:
         return self.private.view(name) if is_private(name[0]) else self.replica.view(name)
 
     def pump(self) -> None:
-        """Hand on what has come of the inputs."""
+        """Process the replica's effects: store, fetch and notify."""
         effects = self.replica.drain()
         self.writer.put(effects.writes)
         for place, outcome in effects.outcomes:
@@ -248,7 +248,7 @@ class Engine:
             self._decide(waiting)
         self._changed |= effects.changed
         if self._changed and not self._telling and not self._closed:
-            # Once for all that comes in one turn of the loop.
+            # Once for all changes in one turn of the event loop.
             self._telling = True
             asyncio.get_running_loop().call_soon(self._tell)
         self._sender.retry.wake()
@@ -267,7 +267,7 @@ class Engine:
                 self.last_error = f"an observer raised {error!r}"
 
     def note_error(self, error: str) -> None:
-        """A callback raised this."""
+        """Note an error that a callback raised."""
         self.last_error = error
 
     async def _commit(self, writes: list[Write]) -> None:
@@ -305,7 +305,7 @@ class Engine:
             else:
                 await self.resolve(waiting, value)
         except Exception as error:
-            # It stays in the meta, where a person can decide it.
+            # The conflict stays in the document's meta, where a person can resolve it.
             self.last_error = f"the resolver of {waiting.key} raised {error!r}"
 
     async def _renew(self) -> None:
@@ -318,7 +318,7 @@ class Engine:
                 for one in documents.all
             ):
                 token = await self.token()
-                # Another subject's question would renew nothing.
+                # A request with another subject's token would not renew this session.
                 if subject_of(token) == self.subject:
                     answer = await self.api.settled(client, token)
                     if isinstance(answer, Again):
@@ -336,5 +336,5 @@ class Engine:
             try:
                 await work()
             except Exception as error:
-                self.last_error = f"the {name} failed and begins again: {error!r}"
+                self.last_error = f"the {name} failed and is restarted: {error!r}"
             await asyncio.sleep(_AGAIN_AFTER_S)

@@ -1,4 +1,4 @@
-"""What a program uses to place and step orders through the queue, with or without a network.
+"""Placing and changing orders through the queue, with or without a network.
 
 order = client.commands.orders[0]
 await client.commands.transition(order, "accepted")
@@ -25,25 +25,25 @@ _body: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class CommandHandle:
-    """A command that was made."""
+    """A command that was queued."""
 
     def __init__(self, order_id: str, outcome: asyncio.Future[CommandOutcome]) -> None:
         self.order_id = order_id
-        """The id that its order is shown under; that of a new one changes when Core has it."""
+        """The id that its order is shown under; a new order's id changes when Core has it."""
         self._outcome = outcome
 
     async def settled(self) -> CommandOutcome:
-        """What became of it, once Core has answered; a refusal is an answer, too.
+        """Wait for Core's answer and return the outcome, which may be a refusal.
 
         Raises:
-            ClosedError: the client was closed first; it is sent when that is opened again.
+            ClosedError: the client was closed first; the command is sent after a restart of it.
         """
-        # Whoever gives up waiting takes it from no other.
+        # Cancelling one waiter must not cancel the others.
         return await asyncio.shield(self._outcome)
 
 
 class OrderCommands:
-    """The orders with what this client does to them. It is `client.commands`."""
+    """Orders with this client's pending commands. It is `client.commands`."""
 
     def __init__(self, desk: OrderDesk) -> None:
         self._desk = desk
@@ -54,11 +54,11 @@ class OrderCommands:
         return self._desk.orders
 
     def order(self, order_id: str) -> ShownOrder | None:
-        """One order as it is shown; None: there is none, as far as is known here."""
+        """One order as it is shown; None: this client knows no such order."""
         return self._desk.order(order_id)
 
     def error(self, order_id: str) -> EditError | None:
-        """Why the last command to an order was refused, also where the order is not shown."""
+        """Why the last command for an order was refused, even if the order is not shown."""
         return self._desk.queue.own.errors.get(self._desk.queue.id_of(order_id))
 
     @property
@@ -67,8 +67,8 @@ class OrderCommands:
         return len(self._desk.queue.own.entries)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call once for all that changes of orders and commands at one moment; the answer ends
-        it."""
+        """Call `callback` once per batch of changes of orders and commands. Returns the
+        unsubscriber."""
         return self._desk.subscribe(callback)
 
     async def place(
@@ -82,20 +82,20 @@ class OrderCommands:
         reference: str | None = None,
         guest: Guest | None = None,
     ) -> CommandHandle:
-        """Place an order. Like all commands it is kept, and shown, when this returns.
+        """Place an order. Like all commands it is stored and shown when this returns.
 
         Args:
-            store_id: where.
-            items: what is ordered.
-            currency: of their prices.
-            table_id: at which table; None: at none.
-            note: for the kitchen.
-            reference: the producer's own name for it.
-            guest: for whom.
+            store_id: the store that is to make it.
+            items: the ordered items, at least one.
+            currency: the currency of all prices, as in ISO 4217.
+            table_id: the table's id; None: the order belongs to no table.
+            note: a note for the kitchen.
+            reference: the producer's own id for the order.
+            guest: who ordered.
 
         Raises:
-            StateError: it is malformed or too large, or too many wait.
-            StateStoreError: it cannot be kept.
+            StateError: it is malformed or too large, or too many commands wait.
+            StateStoreError: it cannot be stored.
             ClosedError: the client is closed.
         """
         said = {
@@ -111,13 +111,13 @@ class OrderCommands:
     async def transition(
         self, order: ShownOrder | str, to: str, *, reason: str | None = None
     ) -> CommandHandle:
-        """Take an order one step further: `accepted`, `rejected`, `preparing`, `ready`, `served`,
+        """Move an order to another status: `accepted`, `rejected`, `preparing`, `ready`, `served`,
         `paid` or `cancelled`; raises as `place`.
 
         Args:
-            order: as it was shown to who decides, or its id: as it is shown now. Core does it to
-                that only; a step but `accepted` also after a change that left the status.
-            to: the status.
+            order: the order as the user saw it, or its id for the order as shown now. Core refuses
+                if it has changed; except for `accepted`, only if its status has changed.
+            to: the new status.
             reason: why it is rejected or cancelled.
         """
         body = {"to": to} | ({} if reason is None else {"reason": reason})
@@ -139,7 +139,7 @@ class OrderCommands:
     def _wish(self, kind: Any, order: ShownOrder | str, body: dict[str, Any]) -> CommandWish:
         seen = self._desk.order(order) if isinstance(order, str) else order
         if seen is None:
-            raise StateError(f"{shown(str(order))} is no order that is shown here")
+            raise StateError(f"{shown(str(order))} is not an order that this client shows")
         core = seen.order
         return CommandWish(
             kind, body, core.id, core.version, core.updated_at, core.status, seen.after
@@ -150,8 +150,8 @@ class OrderCommands:
 
 
 def _plain(body: dict[str, Any]) -> dict[str, Any]:
-    """The body as it is kept: what a program does to its own values changes it no more."""
+    """A copy of the body, so that the program's later changes of its values do not affect it."""
     try:
         return decode(_body, msgspec.json.encode(body))
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise StateError(f"this is no order: {error}") from error
+        raise StateError(f"this is not a valid order: {error}") from error

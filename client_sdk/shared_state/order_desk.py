@@ -1,4 +1,4 @@
-"""The shell around the queue of commands to orders: kept before they are shown, told when kept."""
+"""The shell around the queue of order commands: stores them first, then shows them."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ Observer = Callable[[], None]
 
 
 class OrderDesk:
-    """The commands to orders of one client, running.
+    """The running queue of one client's order commands.
 
     Args:
-        queue: what decides.
+        queue: the rules for commands.
         replica: the edits, which have their places in the same queue.
-        writer: what keeps it.
-        book: Core's orders, as they are shown.
-        channels: what is followed.
-        core_time: Core's clock, if it is known.
-        lock: held while anything is given a place, or taken out.
+        writer: writes to the store.
+        book: Core's orders.
+        channels: the followed channels.
+        core_time: the time by Core's clock; None: not known.
+        lock: held while an edit or a command is added or removed.
         wake: called when there may be something to send.
-        failed: told what an observer raised.
+        failed: called with a text when an observer raised.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class OrderDesk:
         self._unobserve = book.observe(self._booked)
 
     def close(self) -> None:
-        """Take no more; who waits for an answer is told so."""
+        """Accept no more commands; `settled` of the waiting ones raises ClosedError."""
         self._closed = True
         self._unobserve()
         for future in self._outcomes.values():
             if not future.done():
-                future.set_exception(ClosedError("the client was closed meanwhile"))
-                future.exception()  # nobody need wait for it
+                future.set_exception(ClosedError("the client was closed before Core answered"))
+                future.exception()  # avoids a warning if no program waits for this future
 
     # ── what a program asks ──────────────────────────────────────────────────
 
@@ -87,14 +87,14 @@ class OrderDesk:
         return shown_orders(self._book, self.queue.own)
 
     def order(self, order_id: str) -> ShownOrder | None:
-        """One order as it is shown; None: there is none, as far as is known here."""
+        """One order as it is shown; None: this client knows no such order."""
         named, own = self.queue.id_of(order_id), self.queue.own
         found = self._book.get(named)
         core = newest([] if found is None else [found], own)
         return shown_order(core.get(named), named, own)
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
-        """Call once for all that changes at one moment; the answer ends it."""
+        """Call `observer` once per batch of changes. Returns the unsubscriber."""
         self._observers.append(observer)
 
         def end() -> None:
@@ -104,15 +104,15 @@ class OrderDesk:
         return end
 
     async def make(self, wish: CommandWish) -> tuple[str, asyncio.Future[CommandOutcome]]:
-        """Make a command; it is kept, and shown, when this returns.
+        """Make a command; it is stored and shown when this returns.
 
         Returns:
-            The id that its order is shown under, and what the answer comes by.
+            The id that its order is shown under, and the future of Core's answer.
 
         Raises:
-            StateError: it is malformed or too large, too many wait, or what it was made on was
-                refused.
-            StateStoreError: it cannot be kept.
+            StateError: it is malformed or too large, too many commands wait, or the command that it
+                depends on was refused.
+            StateStoreError: it cannot be stored.
             ClosedError: the client is closed.
         """
         async with self._lock:
@@ -133,17 +133,17 @@ class OrderDesk:
 
     @property
     def is_first(self) -> bool:
-        """Whether a command is what goes out next."""
+        """Whether the next thing to send is a command, not an edit."""
         first, edits = self.queue.first, self._replica.queue.unanswered
         return first is not None and (not edits or first < edits[0].id)
 
     @property
     def can_send(self) -> bool:
-        """Whether the first command may go out: how old it is, only Core's clock says."""
+        """Whether the first command may be sent: its age is only known by Core's clock."""
         return self.is_first and self._core_time() is not None
 
     async def next_request(self) -> CommandRequest | None:
-        """What to send; None: nothing. What must be known after a crash is kept by then."""
+        """The command to send; None: nothing. That it was sent is stored first."""
         now = self._core_time()
         async with self._lock:
             if now is None or self.queue.first is None:
@@ -156,14 +156,14 @@ class OrderDesk:
             return self.queue.request()
 
     def failed(self, request: CommandRequest) -> None:
-        """Nobody knows what became of it."""
+        """The request got no usable answer: send it again."""
         self.queue.failed(request)
 
     async def answered(self, request: CommandRequest, answer: Done | NotTaken) -> None:
         """Take Core's answer.
 
         Raises:
-            StateStoreError: it cannot be kept; the command is sent again.
+            StateStoreError: the result cannot be stored; the command is sent again.
         """
         try:
             async with self._lock:
@@ -179,7 +179,7 @@ class OrderDesk:
     # ── Core's log ───────────────────────────────────────────────────────────
 
     def follow(self, change: Change | None, epoch: str) -> None:
-        """The book has taken in a change of the log of this epoch; None: it was there before."""
+        """Note that the book has applied a change of this epoch's log; None: an old change."""
         answered = self.queue.answered
         if isinstance(change, Reset):
             orders = self._book.in_channel(change.channel)
@@ -195,7 +195,7 @@ class OrderDesk:
     async def _settle(self, settlement: CommandSettlement, epoch: str | None = None) -> None:
         await self._writer.commit(settlement.writes)
         order = settlement.order
-        # Where no channel brings it, or it was brought already, the answer says nothing more.
+        # If no followed channel carries the order, or it has arrived, the answer is not needed.
         keep = (
             order is not None
             and not channels_of(order).isdisjoint(self._channels)
@@ -232,5 +232,5 @@ class OrderDesk:
 
 
 def _order_in(problem: Problem) -> Order | None:
-    """The order that a refusal shows."""
+    """The order that a refusal contains; None: it contains none."""
     return RefusedError(problem.detail, problem.status, problem).order

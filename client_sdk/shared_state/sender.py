@@ -1,6 +1,6 @@
-"""The tasks that bring edits and commands to Core and large values from it, with back-off.
+"""The tasks that send edits and commands to Core and fetch large values, with back-off.
 
-A queue is sent in the name of its subject only.
+A queue is sent with its own subject's token only.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from client_sdk.state.store import subject_of
 
 
 class TokenSource(Protocol):
-    """What gives the access token."""
+    """A function that returns the access token."""
 
     def __call__(self, *, new: bool = False) -> Awaitable[str]:
-        """The token; `new`: the last one was refused."""
+        """Return the token; `new`: the last one was refused."""
 
 
 class RetryTimer:
-    """When a task may try again: woken by news, held back by failures.
+    """Decides when a task may try again: woken when there is work, delayed after failures.
 
     Args:
-        settings: the back-off's first and most.
+        settings: the first and the longest delay.
         uniform: a random number evenly between two.
     """
 
@@ -42,31 +42,31 @@ class RetryTimer:
         self._not_before = 0.0
         self._kept_away_until = 0.0
         self.last_error: str | None = None
-        """Why the last try failed; None: it did not."""
+        """Why the last attempt failed; None: it succeeded."""
 
     def wake(self) -> None:
-        """There is something to do; a back-off goes on."""
+        """There is work; a running back-off continues."""
         self._woken.set()
 
     def hurry(self) -> None:
-        """Core answers again: try now, unless it asked for more time."""
+        """Core is reachable again: end the back-off, unless Core asked for more time."""
         self._not_before = 0.0
         self._woken.set()
 
     def well(self) -> None:
-        """It worked."""
+        """The attempt succeeded."""
         self._backoff.forget()
         self._not_before, self.last_error = 0.0, None
 
     def failed(self, detail: str, retry_after: float | None = None) -> None:
-        """It did not: try again after a while."""
+        """The attempt failed: try again after the back-off, or `retry_after` seconds."""
         now = asyncio.get_running_loop().time()
         self.last_error = detail
         self._not_before = now + self._backoff.failed(now)
         self._kept_away_until = now + (retry_after or 0.0)
 
     async def due(self, is_needed: Callable[[], bool]) -> None:
-        """Return once there is something to do, and it may be done."""
+        """Return once there is work and the delay is over."""
         loop = asyncio.get_running_loop()
         while True:
             self._woken.clear()
@@ -84,17 +84,17 @@ class RetryTimer:
 
 
 class Sender:
-    """Sends what is in the queue, one request at a time, in the name of its subject only.
+    """Sends the queue, one request at a time, with its own subject's token only.
 
-    Edits and commands to orders go out in the order in which they were made.
+    Edits and order commands are sent in the order in which they were made.
 
     Args:
-        replica: what is to be sent of edits, and what takes the answers.
-        desk: the commands.
-        writer: answers are kept before Core is told that they are here.
-        api: Core.
-        token: gives the access token.
-        subject: whose edits they are.
+        replica: the edits to send; takes the answers.
+        desk: the order commands.
+        writer: stores answers before a request tells Core that they are received.
+        api: Core's API.
+        token: returns the access token.
+        subject: the subject that the edits are sent as.
         pump: called after each answer.
         retry: when to try.
     """
@@ -132,7 +132,7 @@ class Sender:
             return True
         if self._desk.is_first:
             return self._desk.can_send
-        # Before Core has named its log, nobody could tell later which one has settled an edit.
+        # Before Core has named its log, it would stay unknown which log has settled the edit.
         return queue.epoch is not None and bool(queue.unanswered)
 
     async def _step(self) -> None:
@@ -142,7 +142,7 @@ class Sender:
             self.retry.failed(f"there is no token: {error}")
             return
         if not self._is_own(token):
-            self.retry.failed("the token is another subject's: what waits is not sent with it")
+            self.retry.failed("the token belongs to another subject: edits are not sent")
             return
         while not self._writer.is_clean:
             await self._writer.commit()
@@ -193,7 +193,7 @@ class Sender:
             if replica.answered(request, answer.outcomes):
                 self._well()
             else:
-                self.retry.failed("Core's answer says nothing of the edits that were sent")
+                self.retry.failed("Core's answer contains no outcome for the edits that were sent")
         elif isinstance(answer, Again):
             replica.queue.failed(request)
             self._failed(answer)
@@ -201,7 +201,7 @@ class Sender:
             self._take_refusal(request, answer)
 
     def _take_refusal(self, request: Request, answer: NotTaken) -> None:
-        # Each of these changes what is sent next; one that comes again and again backs off.
+        # Each of these changes the next request; if one repeats, the back-off delays it.
         problem = answer.problem
         self.retry.failed(f"{problem.title}: {problem.detail}")
         match problem.slug:
@@ -224,13 +224,13 @@ class Sender:
 
 
 class Loader:
-    """Fetches the values that stand in no event.
+    """Fetches the values that events do not contain.
 
     Args:
-        replica: what is wanted, and what takes it.
-        api: Core.
-        token: gives the access token.
-        loaded: called with the channel after each.
+        replica: says which values are wanted; takes them.
+        api: Core's API.
+        token: returns the access token.
+        loaded: called with the channel after each value.
         retry: when to try.
     """
 
@@ -258,7 +258,7 @@ class Loader:
             await self._step()
 
     def _next(self) -> tuple[tuple[str, str], int | None]:
-        """The value whose last try is longest ago: one that cannot be had holds up no other."""
+        """The value whose last attempt is the oldest: a failing one does not block the others."""
         wanted = self._wanted()
         self._tried = {name: self._tried[name] for name, _ in wanted if name in self._tried}
         name, version = min(wanted, key=lambda one: self._tried.get(one[0], 0))
@@ -284,7 +284,7 @@ class Loader:
         log = documents.epoch
         answer = await self._api.document(name, version, token)
         if documents.epoch != log:
-            return  # it may be the other log's
+            return  # the value may come from the other log
         if isinstance(answer, Again):
             self._refused = answer.unauthorized
             self.retry.failed(answer.detail, answer.retry_after)

@@ -1,4 +1,4 @@
-"""What a program uses of the shared state: documents, batches, subscriptions, snapshots.
+"""The shared state's interface for programs: documents, batches, subscriptions, snapshots.
 
 cart = client.state("party:12/5")["cart"]
 await cart.merge({"lines": {"a7": {"name": "김밥", "quantity": 2}}})
@@ -28,7 +28,7 @@ from client_sdk.state.private import is_private
 from client_sdk.state.records import OpenConflict
 
 NewValue = Value | Callable[[Value | None], Value]
-"""A value, or a function that makes it of the one that is shown."""
+"""A value, or a function from the shown value to the new one."""
 StateValues = dict[str, dict[str, Value]]
 """Values by channel and key."""
 
@@ -37,12 +37,12 @@ _batch: ContextVar[Batch | None] = ContextVar("yabam_batch", default=None)
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What there is to say of a document beside its value."""
+    """A document's state beside its value."""
 
     loading: bool
-    """Whether a newer value is known to be there, or nothing is known yet."""
+    """Whether Core has a newer value than the one shown, or nothing is known yet."""
     conflict: Conflict | None
-    """What waits for `resolve` or `discard`: base, current and own value."""
+    """The conflict that waits for `resolve` or `discard`: base, current and own value."""
     error: EditError | None
     """Why the last edit was refused, until another one takes effect."""
     left_out: int
@@ -59,8 +59,8 @@ class SharedDocument:
 
     @property
     def value(self) -> Value | None:
-        """Core's value with the pending edits on top; None: there is no document. Not to be
-        changed in place."""
+        """Core's value with the pending edits on top; None: there is no document. Do not change it
+        in place."""
         return self._engine.view(self.name).value
 
     @property
@@ -75,7 +75,7 @@ class SharedDocument:
 
     @property
     def meta(self) -> Meta:
-        """What else there is to say."""
+        """The document's state beside its value."""
         view = self._engine.view(self.name)
         conflict = None if view.conflict is None else view.conflict.conflict
         return Meta(view.loading, conflict, view.error, view.left_out)
@@ -86,13 +86,13 @@ class SharedDocument:
         return self.channel, self.key
 
     async def set(self, value: NewValue, *, metadata: dict[str, Any] | None = None) -> EditHandle:
-        """Make the whole value this, or what a function makes of it.
+        """Replace the whole value, by a value or by what a function makes of the current one.
 
-        Like all edits it is kept, and shown, when this returns.
+        Like all edits it is stored and shown when this returns.
 
         Raises:
-            StateError: it cannot be done to what is shown, or breaks a rule.
-            StateStoreError: it cannot be kept.
+            StateError: the edit does not fit the document shown, or breaks a rule.
+            StateStoreError: it cannot be stored.
             ClosedError: the client is closed.
         """
         if callable(value):
@@ -100,7 +100,7 @@ class SharedDocument:
         return await self._do(Set(value), metadata)
 
     async def merge(self, patch: Value, *, metadata: dict[str, Any] | None = None) -> EditHandle:
-        """Change what the patch names, null for what goes (RFC 7396); raises as `set`."""
+        """Apply a JSON Merge Patch (RFC 7396): null removes a member; raises as `set`."""
         return await self._do(Merge(patch), metadata)
 
     async def patch(
@@ -112,7 +112,7 @@ class SharedDocument:
     async def add(
         self, numbers: Mapping[str, int], *, metadata: dict[str, Any] | None = None
     ) -> EditHandle:
-        """Add to numbers, by JSON Pointer, whatever they are by then; raises as `set`."""
+        """Add amounts, by JSON Pointer, to Core's newest numbers; raises as `set`."""
         return await self._do(Add(dict(numbers)), metadata)
 
     async def delete(self, *, metadata: dict[str, Any] | None = None) -> EditHandle:
@@ -126,7 +126,7 @@ class SharedDocument:
         return await self._do(Call(name, arguments), metadata)
 
     async def resolve(self, value: Value) -> EditHandle:
-        """Decide the conflict by this value; raises as `set`.
+        """Resolve the conflict with this value; raises as `set`.
 
         Raises:
             ClientError: there is none.
@@ -134,7 +134,7 @@ class SharedDocument:
         return EditHandle(await self._engine.resolve(self._waiting(), value))
 
     def discard(self) -> None:
-        """Decide the conflict for Core's value.
+        """Resolve the conflict by keeping Core's value.
 
         Raises:
             ClientError: there is none.
@@ -144,9 +144,9 @@ class SharedDocument:
     def subscribe(
         self, callback: Callable[[SharedDocument], None], path: str = ""
     ) -> Callable[[], None]:
-        """Call when the part at the JSON Pointer has changed, and only then; the answer ends it.
+        """Call `callback` when the part at the JSON Pointer changes. Returns the unsubscriber.
 
-        Without a path it is called for whatever changes: value, version, pending, meta.
+        Without a path it is called for any change: value, version, pending, meta.
 
         Raises:
             PointerError: the path is no JSON Pointer.
@@ -156,10 +156,10 @@ class SharedDocument:
         )
 
     async def history(self, after: int | str = 0, limit: int = 100) -> HistoryPage:
-        """What happened to it above a version, or behind a page by its `next`.
+        """A page of history: newer than version `after`, or the page after a page's `next`.
 
         Raises:
-            RefusedError, UnauthorizedError, UnreachableError: Core does not give them.
+            RefusedError, UnauthorizedError, UnreachableError: Core does not return it.
         """
         engine = self._engine
         return await engine.api.history(self.name, after, limit, await engine.token())
@@ -198,23 +198,23 @@ class StateChannel:
         return SharedDocument(self._engine, self.channel, key)
 
     def session(self, key: str) -> SharedDocument:
-        """This client's own document of a key whose lifetime is `session`.
+        """This client's own document for a key with the lifetime `session`.
 
-        It lasts for as long as the client is open now and then, and a day beyond. Should the client
-        get another id, it is another document: ask for it anew.
+        Core deletes it after the client was closed for a day. If the client gets another id, it is
+        another document: call this again.
         """
         return self[session_key(key, self._engine.replica.queue.client)]
 
     @property
     def keys(self) -> list[str]:
-        """The keys of the documents that Core has, sorted; of private ones, of all."""
+        """The sorted keys of the documents that Core has; of `private`, of all documents."""
         if is_private(self.channel):
             return self._engine.private.keys(self.channel)
         return sorted(one.key for one in self._engine.replica.channels[self.channel].all)
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call once for each batch that changes any document here, a new one too; the answer ends
-        it."""
+        """Call `callback` once per batch that changes any document here, or adds one. Returns the
+        unsubscriber."""
         return self._engine.observers.follow(self.channel, callback)
 
 
@@ -225,18 +225,18 @@ class SharedState:
         self._engine = engine
 
     def __call__(self, channel: str) -> StateChannel:
-        """The documents of a channel that the client follows, of `private`, or of `session`.
+        """The documents of a followed channel, of `private`, or of `session`.
 
         Raises:
-            StateError: it is not followed, or carries no documents.
+            StateError: the channel is not followed, or carries no documents.
         """
         if not is_private(channel) and channel not in self._engine.replica.channels:
-            raise StateError(f"{channel} is no channel of documents that this client follows")
+            raise StateError(f"{channel} is not a channel of documents that this client follows")
         return StateChannel(self._engine, channel)
 
     @property
     def client_id(self) -> str:
-        """The id that this client's edits go out under."""
+        """The client id that this client's edits are sent under."""
         return self._engine.replica.queue.client
 
     @property
@@ -246,34 +246,34 @@ class SharedState:
 
     @property
     def sending_error(self) -> str | None:
-        """Why edits are not sent now, if the last try failed."""
+        """Why the last attempt to send edits failed; None: it succeeded."""
         return self._engine.sending_error
 
     @property
     def last_error(self) -> str | None:
-        """What a callback or a resolver raised last."""
+        """The last error that a callback or a resolver raised."""
         return self._engine.last_error
 
     def subscribe(
         self, documents: Sequence[SharedDocument], callback: Callable[[], None]
     ) -> Callable[[], None]:
-        """Call once for each batch that changes any of these documents; the answer ends it."""
+        """Call `callback` once per batch that changes any of these. Returns the unsubscriber."""
         names = [document.name for document in documents]
         return self._engine.observers.add(names, (), lambda _: callback())
 
     def batch(self, *, atomic: bool = False) -> _Batching:
-        """`async with client.state.batch(): …`: the edits in it are kept and sent together.
+        """`async with client.state.batch(): …`: the edits in it are stored and sent together.
 
-        They are shown, and every observer is called once, when the block ends. An error that
-        leaves the block forgets them.
+        They are shown, and every observer is called once, when the block ends. If the block raises,
+        they are discarded.
 
         Args:
-            atomic: all take effect or none; within one store.
+            atomic: Core applies all edits or none; they must be in one store.
         """
         return _Batching(self._engine, atomic=atomic)
 
     def export(self) -> StateValues:
-        """The values of all documents that are followed, as they are shown."""
+        """The shown values of all followed documents."""
         snapshot: StateValues = {}
         for channel, documents in self._engine.replica.channels.items():
             pending = {e.edit.key for e in self._engine.replica.queue.entries}
@@ -284,7 +284,7 @@ class SharedState:
         return snapshot
 
     async def restore(self, snapshot: StateValues) -> list[EditHandle]:
-        """Make the documents what the snapshot says, by edits; others stay as they are.
+        """Set the documents to the snapshot's values, by edits; other documents stay as they are.
 
         Raises:
             StateError: a value breaks a rule, or a channel is not followed; nothing is edited.
@@ -298,10 +298,10 @@ class SharedState:
         return [EditHandle(one) for one in await self._engine.edit(wishes)] if wishes else []
 
     async def definitions(self) -> list[dict[str, Any]]:
-        """What Core's operator has declared of each key.
+        """The definitions of the keys, as declared by Core's operator.
 
         Raises:
-            RefusedError, UnauthorizedError, UnreachableError: Core does not give it.
+            RefusedError, UnauthorizedError, UnreachableError: Core does not return them.
         """
         engine = self._engine
         answer = await engine.api.read("/v1/definitions", {}, await engine.token())
@@ -310,19 +310,19 @@ class SharedState:
 
 
 def open_batch(batch: Batch) -> Callable[[], None]:
-    """Let the edits of this context be staged in the batch; the answer ends that.
+    """Put the edits of this context into the batch. Returns a function that ends this.
 
     Raises:
-        ClientError: another one is open.
+        ClientError: another batch is open.
     """
     if _batch.get() is not None:
-        raise ClientError("a batch is open already")
+        raise ClientError("another batch is open: end it first")
     token = _batch.set(batch)
     return lambda: _batch.reset(token)
 
 
 class _Batching:
-    """A batch as a context."""
+    """A batch as an async context manager."""
 
     def __init__(self, engine: Engine, *, atomic: bool) -> None:
         self._batch = Batch(engine, atomic=atomic)

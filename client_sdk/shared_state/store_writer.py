@@ -1,4 +1,4 @@
-"""Writes to the store, in order, in a thread of their own."""
+"""Writes to the store, in order, in a separate thread."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ R = TypeVar("R")
 
 
 class StoreWriter:
-    """The store of one client, used from its event loop.
+    """Writes to one client's store from its event loop.
 
     Args:
-        store: what keeps it.
+        store: the store.
     """
 
     def __init__(self, store: StateStore) -> None:
@@ -29,38 +29,38 @@ class StoreWriter:
 
     @property
     def is_clean(self) -> bool:
-        """Whether all that was put is kept: nothing waits, and nothing is being written."""
+        """Whether everything is stored: no write waits or is running."""
         return not self._waiting and not self._lock.locked()
 
     async def open(self, subject: str) -> Stored:
-        """What is kept for the subject; raises as `StateStore.open`."""
+        """Open the store and return the subject's records; raises as `StateStore.open`."""
         return await self._run(lambda: self._store.open(subject))
 
     def put(self, writes: Sequence[Write]) -> None:
-        """Write these soon, after all before them."""
+        """Write these soon, after all earlier ones."""
         if writes:
             self._waiting += writes
             self._news.set()
 
     async def commit(self, writes: Sequence[Write] = ()) -> None:
-        """Return once these, and all that was put before, are kept.
+        """Return once these and all earlier writes are stored.
 
         Raises:
-            StateStoreError: these are not kept; what was put before is tried again.
+            StateStoreError: these are not stored; earlier writes are tried again.
         """
-        # Whoever is cancelled leaves the write running: it ends as a whole, before the next one.
+        # A cancelled caller leaves the write running: it completes before the next one.
         await asyncio.shield(self._commit(list(writes)))
 
     async def run(self) -> None:
-        """Write what is put, for as long as the client lives."""
+        """Do the writes for as long as the client lives."""
         while True:
-            if not self._waiting:  # else it failed to be written, and is tried again
+            if not self._waiting:  # otherwise the write failed and is tried again
                 await self._news.wait()
             self._news.clear()
             await self.commit()
 
     async def close(self) -> None:
-        """Write the rest and let go of the store."""
+        """Do the remaining writes and close the store."""
         try:
             await self.commit()
         finally:

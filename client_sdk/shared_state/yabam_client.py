@@ -33,7 +33,7 @@ from client_sdk.state.view import Calls
 
 
 class YabamOptions(ClientOptions, total=False):
-    """What `YabamClient` takes as well, in both its forms."""
+    """The further options of `YabamClient` and its blocking form."""
 
     state: StateStore | None
     subject: str | None
@@ -44,18 +44,18 @@ class YabamOptions(ClientOptions, total=False):
 class YabamClient(OrderClient):
     """Follows channels of orders and of documents, on one stream.
 
-    Orders come as with `OrderClient`; what is done to them through the queue is at `commands`.
-    Documents are at `state`; nobody need loop over `events()` for them.
+    Orders work as with `OrderClient`; `commands` changes them through the queue. `state` has the
+    documents, which need no loop over `events()`.
 
     Args:
-        base_url: where Core is; the arguments that are not named here are those of `OrderClient`.
-        state: where edits wait and documents are remembered; in memory if nothing is said.
-        subject: whom the token names. Only needed where a function gives the token and the client
-            may be opened without a network.
-        resolvers: by key, what decides the conflicts of documents.
-        calls: by key and name, what the operator's functions will probably do, so that a `call`
-            is shown before Core has answered.
-        new_client: makes client ids.
+        base_url: Core's address; the arguments that are not named here are those of `OrderClient`.
+        state: the store of edits and documents; default: in memory.
+        subject: the token's subject. Only needed if a function returns the token and the client may
+            be opened without a network.
+        resolvers: the functions that resolve the conflicts of documents, by key.
+        calls: predictions of the operator's functions, by key and name, so that a `call` is shown
+            before Core has answered.
+        new_client: returns a new client id.
     """
 
     _shows_documents: ClassVar = True
@@ -82,7 +82,7 @@ class YabamClient(OrderClient):
         self._engine: Engine | None = None
         self._was_answered = False
         self._change: Change | None = None
-        """The last one that the desk has heard of."""
+        """The last change that was passed to the desk."""
 
     @property
     def state(self) -> SharedState:
@@ -92,30 +92,30 @@ class YabamClient(OrderClient):
             ClosedError: the client was never opened.
         """
         if self._engine is None:
-            raise ClosedError("open the client by `async with` first")
+            raise ClosedError("the client is not open: use `async with`")
         return SharedState(self._engine)
 
     @property
     def commands(self) -> OrderCommands:
-        """The orders with what this client does to them, with or without a network.
+        """Orders, and commands that change them, with or without a network.
 
         Raises:
             ClosedError: the client was never opened.
         """
         if self._engine is None:
-            raise ClosedError("open the client by `async with` first")
+            raise ClosedError("the client is not open: use `async with`")
         return OrderCommands(self._engine.desk)
 
     async def __aenter__(self) -> Self:
-        """Open the store, and begin to follow where the stored cursor ends.
+        """Open the store, and follow the channels from the stored cursor on.
 
         Raises:
             ClosedError: it was entered before, or is closed.
-            StateStoreError: the store cannot be read, or is not this client's.
+            StateStoreError: the store cannot be read, or belongs to another subject.
             CursorStoreError: the cursor cannot be read.
         """
         if self._engine is not None or self._http.is_closed:
-            raise ClosedError("a client can be entered once: make a new one")
+            raise ClosedError("a client can be entered only once: create a new one")
         subject = self._subject or subject_of(await self._first_token())
         writer = StoreWriter(self._store)
         try:
@@ -134,7 +134,7 @@ class YabamClient(OrderClient):
         return self
 
     async def close(self) -> None:
-        """Close the stream and stop; edits that are not settled wait in the store."""
+        """Close the stream and stop; unsettled edits stay in the store."""
         try:
             if self._engine is not None:
                 await self._engine.stop()
@@ -191,7 +191,7 @@ class YabamClient(OrderClient):
         return self._machine.freshness.core_time(self._clock())
 
     def _diverged(self, channel: str) -> None:
-        # The machine is in the middle of an input when it lets the documents be compared.
+        # The machine is still processing an input when it asks for this comparison.
         if self._runner is not None:
             asyncio.get_running_loop().call_soon(self._runner.feed, Diverged(channel))
 
@@ -199,7 +199,7 @@ class YabamClient(OrderClient):
         delivery = super()._take_next()
         if delivery is None or self._engine is None:
             return delivery
-        # One that its consumer failed on comes again.
+        # A change that its consumer failed on is delivered again.
         if delivery.change is not self._change:
             self._change = delivery.change
             self._engine.desk.follow(delivery.change, delivery.epoch)
@@ -221,18 +221,18 @@ def _queue_of(
     stored: Stored, new_client: Callable[[], str], commands: Sequence[QueuedCommand] = ()
 ) -> EditQueue:
     entries = [entry_of(row) for row in stored.entries]
-    # The counters follow a command, so it may be there without them.
+    # The counters are stored after a command, so they may be missing beside one.
     next_id = max((one.id + 1 for one in commands), default=1)
     counters = stored.counters
     if counters is None:
         if entries:
-            raise StateStoreError("the state holds edits without a client id: it is damaged")
+            raise StateStoreError("the state is damaged: it has edits without a client id")
         return EditQueue(new_client(), new_client, next_id=next_id)
     own = [entry.n for entry in entries if entry.client == counters.client]
     return EditQueue(
         counters.client,
         new_client,
-        # An answer that came while an edit was kept may have kept the counters from before it.
+        # An answer during the storing of an edit may have stored the counters from before the edit.
         next_n=max([counters.next_n, *(n + 1 for n in own)]),
         next_id=max([counters.next_id, next_id, *(entry.id + 1 for entry in entries)]),
         epoch=counters.epoch,

@@ -1,4 +1,4 @@
-"""What a refusal means to the program: an error to show, or a conflict to decide. Pure."""
+"""How a refused edit is reported: as an error to show, or as a conflict to decide. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from client_sdk.state.records import OpenConflict
 from client_sdk.state.view import perform
 
 Resolver = Callable[[str, Value | None, Value | None, Value | None], Any]
-"""`(key, base, current, own) -> value`: decides a conflict; None keeps Core's value. It may be
+"""`(key, base, current, own) -> value`: resolves a conflict; None keeps Core's value. It may be
 async."""
 
 _TO_DECIDE: Final = frozenset({"edit-conflict", "edit-outdated"})
@@ -31,7 +31,7 @@ class EditError:
     """The problem's name, as in the table of problems."""
     detail: str
     pointer: str | None
-    """Where in the value, if the value was refused."""
+    """A JSON Pointer into the value, if the value itself was refused."""
 
 
 def error_of(entry: Entry, outcome: EditOutcome) -> EditError:
@@ -45,11 +45,11 @@ def error_of(entry: Entry, outcome: EditOutcome) -> EditError:
 def conflict_of(
     entry: Entry, outcome: EditOutcome, entries: Sequence[Entry], has_resolver: bool
 ) -> OpenConflict | None:
-    """The conflict to decide; None: the edit is refused, and that is all.
+    """The conflict that the refused edit leads to; None: there is only an error to show.
 
-    Core gives what the edit would have made of the document where the client is to decide. Edits
-    of this client that were made on the refused one are refused with it, so what they would have
-    made is part of what is decided.
+    If the client is to decide, Core's answer contains the value that the edit would have produced.
+    Later edits that were based on the refused one are refused too, so the client's own value in the
+    conflict includes their changes.
     """
     problem = outcome.problem
     if problem is None or problem.slug not in _TO_DECIDE:
@@ -77,10 +77,10 @@ def conflict_of(
 
 
 def of_another_log(waiting: OpenConflict) -> OpenConflict:
-    """The conflict after the log has begun anew: the client has seen no version of that log.
+    """The conflict after Core has started a new log, of which the client has seen no version yet.
 
-    What decides it takes effect where there is no document; elsewhere it is a conflict again, with
-    what this log has.
+    The resolution takes effect if the new log has no such document. If it has one, the resolution
+    leads to a new conflict with the new log's value.
     """
     return replace(waiting, conflict=replace(waiting.conflict, version=0))
 

@@ -1,8 +1,8 @@
 """The documents of one channel as Core has them, and their digest. Pure.
 
-A value that stands in no event and in no snapshot is made from its diff, or is fetched; until then
-the value before it is shown, with its version. A value may contain an own edit whose
-answer was lost. While nobody can say whether it does, it is held back in the same way.
+If an event or a snapshot does not contain a document's value, the value is computed from the diff
+or fetched. Until then the previous value is shown, with its version. A new value may also contain
+an own edit whose answer was lost. While that is unknown, the previous value is shown, too.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from client_sdk.machine.sequencing import DocumentReset
 
 
 class Documents:
-    """One channel.
+    """The documents of one channel.
 
     Args:
-        kept: what was known when the program ended; it is shown until Core has answered.
-        epoch: the log that this is of.
+        kept: the documents stored by the previous run; they are shown until Core has answered.
+        epoch: the epoch of the log that `kept` comes from.
     """
 
     def __init__(self, kept: Iterable[Document] = (), epoch: str | None = None) -> None:
         self.epoch = epoch
         self._newest = {document.key: document for document in kept}
         self._held: dict[str, Document | None] = {}
-        """What is shown in place of the newest that is known."""
+        """The older documents that are shown in place of the newest known ones, by key."""
         self._hashes: dict[str, int] = {}
         self._check: str | None = None
         self._ahead: dict[str, int] = {}
-        """The newest versions that were fetched before the log has brought them."""
+        """By key, the newest version that was fetched and has not arrived through the log yet."""
         self._is_end_ahead = False
-        """Whether a deletion was fetched that the log may not have brought yet."""
+        """Whether a deletion was fetched that may not have arrived through the log yet."""
         self.wanted: dict[str, int | None] = {}
         """The versions to fetch, by key; None: the newest."""
         self.synced = False
-        """Whether Core has told what there is."""
+        """Whether a snapshot of the channel has been received."""
 
     def get(self, key: str) -> Document | None:
         """The document as it is shown; None: it is not known here."""
@@ -55,12 +55,12 @@ class Documents:
         return 0 if shown is None else shown.version
 
     def stands_in(self, key: str) -> bool:
-        """Whether what is shown, or nothing, stands in until a version of this log can be shown."""
+        """Whether an older value, or none, is shown until a version of this log is known."""
         is_awaited = key in self._held or key in self._newest or key in self.wanted
         return self.version(key) == 0 and is_awaited
 
     def is_gone(self, key: str, version: int) -> bool:
-        """Whether there is no such document, and nothing is known of this version of it."""
+        """Whether the document does not exist, as far as known, and this version was never seen."""
         newest = self._newest.get(key)
         return newest is None or (newest.value is None and newest.version < version)
 
@@ -72,22 +72,22 @@ class Documents:
 
     @property
     def held(self) -> list[str]:
-        """The keys of which a newer value is known than the one that is shown."""
+        """The keys for which an older value is shown than the newest known one."""
         return list(self._held)
 
     def release(self, key: str) -> None:
-        """Show the newest that is known."""
+        """Show the newest known value of the key from now on."""
         self._held.pop(key, None)
 
     def apply(self, event: DocumentEvent, *, unsure: bool = False, is_one_log: bool = True) -> bool:
-        """Take an event; whether more is known than before.
+        """Apply an event. Returns whether the newest known document has changed.
 
         Args:
-            event: the next of the log.
-            unsure: whether an own edit may be in any newer version. The log names the author of
-                each version, so only what comes without those between is held back.
-            is_one_log: whether own edits have the names here that they have in the log; if not, the
-                author says nothing.
+            event: the channel's next event in the log.
+            unsure: whether any newer version may contain an own edit. Events name the author of
+                each version, so the value is held back only if versions in between are missing.
+            is_one_log: whether own edits have the same client id and number in this log; if not,
+                the author's name cannot identify them.
         """
         self._check = None
         if event.version >= self._ahead.get(event.key, event.version):
@@ -108,19 +108,19 @@ class Documents:
         return True
 
     def replace(self, reset: DocumentReset, epoch: str, unsure: Collection[str] = ()) -> set[str]:
-        """The channel's documents are these and no others; the keys of all that there were or are.
+        """Replace all documents by a snapshot's. Returns the keys of all old and new documents.
 
-        Of a document that is gone the version stays, as it never restarts within a log. A snapshot
-        that was made before a version was fetched does not take that version back.
+        The version of a deleted document is remembered, as versions never restart within a log. A
+        version that was fetched is kept if the snapshot has an older one.
 
         Args:
-            reset: what there is.
-            epoch: the log.
-            unsure: the keys of which an own edit may be in any newer version: those that have
-                changed are held back.
+            reset: the snapshot.
+            epoch: the epoch of its log.
+            unsure: the keys of documents whose newer versions may contain an own edit; if they
+                have changed, the old value is still shown.
         """
-        # What was kept may be of another log than the queue, and what differs is not to be trusted:
-        # such a value is shown while Core's is fetched, but its version says nothing.
+        # Stored documents may come from another log than the queue's. Such a value is shown while
+        # Core's is fetched, but its version is not used.
         is_one_log = self.synced and self.epoch == epoch and reset.reason != "ahead"
         is_trusted = is_one_log and reset.reason != "digest"
         shown, ahead = self._newest, self._ahead if is_one_log else {}
@@ -150,7 +150,7 @@ class Documents:
         for key in before.keys() - {document.key for document in reset.documents}:
             self._newest[key] = replace(before[key], value=None)
             if key in ahead:
-                # The snapshot is older, or it was deleted since: Core says which.
+                # The snapshot is older, or the document was deleted since: fetch it to find out.
                 self._newest[key], self._ahead[key] = before[key], ahead[key]
                 self.wanted[key] = None
         self._held = {}
@@ -161,11 +161,11 @@ class Documents:
         return keys
 
     def fetched(self, document: Document, *, unsure: bool = False) -> bool:
-        """Take a version that was fetched; whether more is known than before.
+        """Take a fetched version. Returns whether the newest known document has changed.
 
         Args:
-            document: the version.
-            unsure: whether an own edit may be in it: then it is held back.
+            document: the fetched version.
+            unsure: whether it may contain an own edit; then the old value is still shown.
         """
         wanted = self.wanted.get(document.key)
         if wanted is None or document.version >= wanted:
@@ -183,7 +183,7 @@ class Documents:
         return True
 
     def missing(self, key: str, version: int | None) -> bool:
-        """Core does not have that version; whether the newest is to be fetched instead."""
+        """Core does not have this version. Returns whether to fetch the newest one instead."""
         if key not in self.wanted or self.wanted[key] != version:
             return False
         if version is None:
@@ -193,15 +193,16 @@ class Documents:
         return True
 
     def want(self, key: str) -> bool:
-        """Ask for the newest version; whether that is new."""
+        """Ask for the newest version. Returns False if a certain version is already asked for."""
         return self.wanted.setdefault(key, None) is None
 
     def agrees(self, content_digest: str) -> bool | None:
-        """Whether the digest is this; None: a value is missing, it is compared when it is here.
+        """Whether the documents have this digest; None: they cannot be compared yet.
 
-        None, too, while a value is here that the log has not brought yet. No event need ever tell
-        of a deletion that was fetched, so that excuses one comparison, which may have been asked
-        for before; the next one is of a log that has brought it.
+        They cannot while a value is missing (`agrees_now` repeats the comparison once it is here)
+        or while a fetched value is newer than the log. A fetched deletion may never appear as an
+        event, so it excuses one failed comparison only: the digest may have been made before the
+        deletion.
         """
         self._check = None
         if self._ahead:
@@ -214,7 +215,7 @@ class Documents:
         return agrees
 
     def agrees_now(self) -> bool | None:
-        """The comparison that waited, if it can be made now."""
+        """The result of a postponed comparison; None: there is none, or it must wait longer."""
         if self._check is None or self.wanted:
             return None
         check, self._check = self._check, None
@@ -270,7 +271,7 @@ def _document_of(event: DocumentEvent, value: Value | UnsetType | None) -> Docum
 
 
 def _is_same(one: Document | None, other: Document | None) -> bool:
-    """Whether both are the document at one version, or there is none in either."""
+    """Whether both are the same document at the same version, or both are None."""
     if one is None or other is None:
         return one is other
     return one.version == other.version and same(one.value, other.value)

@@ -1,4 +1,4 @@
-"""One edit of this client, from its making to its answer. Pure."""
+"""One edit of this client, from its creation to Core's answer. Pure."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ DocumentName = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a program asks for, before it has a number."""
+    """An edit as the program asks for it, before it has a number."""
 
     channel: str
     key: str
     do: Operation
     metadata: dict[str, Any] | None = None
     base: int | None = None
-    """The version it is made on; None: what is shown now."""
+    """The version that the edit is based on; None: the one that is shown now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What an edit was made on, and when."""
+    """The version that an edit is based on, and when the edit was made."""
 
     base: int | OwnEdit | None
     schema: int | None = None
@@ -48,7 +48,7 @@ class Basis:
 class Entry:
     """An edit in the queue.
 
-    It leaves when it is answered and the view does not apply it any more.
+    It is removed once Core has answered it and the view does not apply it any more.
     """
 
     id: int
@@ -60,21 +60,21 @@ class Entry:
     group: int = 0
     """The atomic group that it belongs to; 0: none."""
     outcome: EditOutcome | None = None
-    """Core's answer; None: it is awaited."""
+    """Core's answer; None: Core has not answered yet."""
     at: int | None = None
-    """The version that contains it, as an event or the answer says; 0: every version of this log
-    does; None: not known, or none."""
+    """The first version that contains the edit, from an event or the answer; 0: every version of
+    this log contains it; None: not known, or none does."""
     shown: bool = True
     """Whether the view applies it on top of Core's value."""
     within: bool = field(default=False, compare=False)
-    """Whether the value of another log that is shown meanwhile has it: then it is not applied a
-    second time. It is not kept, as such a value is not."""
+    """Whether the value shown meanwhile, from another log, contains the edit already: then the view
+    does not apply it again. Not stored, as such a value is not stored."""
     sent: bool = field(default=True, compare=False)
-    """Whether it may have been sent under its number; after a start nobody knows."""
+    """Whether it may have been sent under its number; True if that is unknown, after a restart."""
 
     @property
     def n(self) -> int:
-        """The client's number of it."""
+        """The edit's number among those of its client id."""
         return self.edit.n
 
     @property
@@ -84,41 +84,41 @@ class Entry:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether Core may have settled it, and nobody here knows in which version."""
+        """Whether Core may have settled the edit in a version that is not known here."""
         return self.sent and self.outcome is None and self.at is None
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing more is to be done about it."""
+        """Whether the edit can be removed from the queue."""
         return self.outcome is not None and not self.shown
 
     def rename(self, client: str, edit: Edit) -> None:
-        """Begin anew under this client and number; nobody has answered that yet."""
+        """Restart the edit under this client id and number, unanswered."""
         self.client, self.edit, self.body = client, edit, encode_edit(edit)
         self.outcome, self.at, self.shown, self.sent = None, None, True, False
 
 
 def session_key(key: str, client: str) -> str:
-    """The key of the document that ends with the client's session."""
+    """The key of a document that belongs to the client's session and ends with it."""
     return f"{key}.{client}"
 
 
 def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: int) -> Entry:
     """Make an edit.
 
-    What its client saw, and the base's value, are left out where they would make the edit too
-    large: then Core goes by what it has kept.
+    The values that the client saw, and the base's value, are left out if they would make the edit
+    too large. Core then uses the versions that it has stored.
 
     Args:
         place: its place in the queue.
-        client: who makes it.
+        client: the client id.
         n: its number.
-        wish: what it is to do.
-        basis: what its client saw.
+        wish: what the edit is to do.
+        basis: the version that it is based on.
         group: the atomic group that it belongs to; 0: none.
 
     Raises:
-        StateError: it is too large all the same.
+        StateError: the edit is too large even without those values.
     """
     edit = Edit(
         n=n,
@@ -142,9 +142,9 @@ def new_entry(place: int, client: str, n: int, wish: Wish, basis: Basis, group: 
 
 
 def contained_at(outcome: EditOutcome) -> int | None:
-    """The version that contains an edit with this outcome; None: no version does.
+    """The first version that contains an edit with this outcome; None: no version does.
 
-    An outcome that only a newer Core knows took effect, unless there is a problem.
+    An unknown outcome, from a newer Core, counts as applied unless it has a problem.
     """
     if outcome.outcome in ("refused", "put-aside") or outcome.problem is not None:
         return None
@@ -154,15 +154,15 @@ def contained_at(outcome: EditOutcome) -> int | None:
 def newly_contained(
     entries: Iterable[Entry], channel: str, found: Sequence[Document | DocumentEvent]
 ) -> list[Entry]:
-    """Note which edits these versions of one moment contain, whose answers may have been lost.
+    """Mark the edits that these versions contain; their answers may have been lost.
 
-    Core settles the edits of a client in their order. So all up to one that made any of the
-    versions were settled by then: they are in the version of their document, or were refused.
+    Core settles a client's edits in order. So if one of the versions was made by an edit, all edits
+    before it are settled too: each is in its document's version, or was refused.
 
     Args:
         entries: the queue.
         channel: the channel of the versions.
-        found: the versions.
+        found: the versions, all read at the same time.
     """
     versions = {one.key: one.version for one in found}
     settled: dict[str, int] = {}

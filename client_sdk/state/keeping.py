@@ -1,4 +1,4 @@
-"""What a replica stores on the disk, as writes for its store. Pure."""
+"""What a replica stores on disk, as writes for its store. Pure."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from client_sdk.state.records import (
 
 
 def entry_kept(entry: Entry) -> PutEntry:
-    """The edit as it is now."""
+    """The write that stores the edit as it is now."""
     return PutEntry(row_of(entry))
 
 
 def counters_kept(queue: EditQueue, prepared: int = 0) -> PutCounters:
-    """The queue's counters.
+    """The write that stores the queue's counters.
 
     Args:
         queue: the queue.
-        prepared: how many edits more are about to be accepted.
+        prepared: how many more edits are about to be accepted.
     """
     return PutCounters(queue.client, queue.next_n + prepared, queue.next_id + prepared, queue.epoch)
 
 
 def prepared_kept(queue: EditQueue, entries: Sequence[Entry]) -> list[Write]:
-    """What must be kept before the edits are accepted."""
+    """The writes that must be stored before the edits are accepted."""
     return [*(entry_kept(entry) for entry in entries), counters_kept(queue, len(entries))]
 
 
 def document_kept(documents: Documents, name: DocumentName) -> list[Write]:
-    """The document as it is shown; one whose version is not known is left as it was kept."""
+    """The writes that store the document as shown; none if its version is not known."""
     document = documents.get(name[1])
     if document is None or document.value is None:
         return [DropDocument(*name)]
@@ -47,11 +47,11 @@ def document_kept(documents: Documents, name: DocumentName) -> list[Write]:
 
 
 def log_kept(channels: Mapping[str, Documents], log: str) -> list[Write]:
-    """Delete the documents of other epochs: after a restart they would count as those of this one.
+    """Delete the stored documents of other epochs, which a restart would take for this epoch's.
 
     Args:
-        channels: what is followed.
-        log: the epoch.
+        channels: the documents of each channel that the client follows.
+        log: the epoch to keep.
     """
     writes: list[Write] = [DropDocuments()]
     for channel, documents in channels.items():

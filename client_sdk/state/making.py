@@ -1,4 +1,4 @@
-"""From what a program asks for to edits with numbers and bases. Pure."""
+"""Turn what a program asks for into edits with numbers and base versions. Pure."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from client_sdk.state.requests import MAX_GROUP_BYTES
 from client_sdk.state.view import Calls, Composed, perform, seen_by
 
 _KEPT_FOR: Final = timedelta(hours=1)
-"""A version that is younger is kept by Core whatever its definition says."""
+"""Core keeps every version for this long, whatever the document's definition says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A document as an edit meets it."""
+    """A document as it is when an edit is made."""
 
     composed: Composed
     """What is shown."""
@@ -53,28 +53,28 @@ def make_entries(
     *,
     atomic: bool,
 ) -> list[Entry]:
-    """Prepare the edits in the queue; each meets what those before it make.
+    """Prepare the edits in the queue; each one sees the changes of those before it.
 
     Args:
-        queue: gives the numbers.
-        look: how a document is shown; it raises for one that is not followed.
-        wishes: what is asked for.
+        queue: assigns the numbers.
+        look: returns a document as it is shown; raises if its channel is not followed.
+        wishes: the edits that the program asks for.
         made_at: now, by Core's clock; None: that is not known.
-        atomic: all take effect or none.
+        atomic: Core applies all of them or none.
 
     Raises:
-        StateError: one of them cannot be done to what is shown, or is malformed or too large.
+        StateError: an edit does not fit the document shown, or is malformed or too large.
     """
     stores = {parse_channel(wish.channel).store_id for wish in wishes}
     if atomic and len(stores) > 1:
-        raise StateError("all or none holds within one store only")
+        raise StateError("an atomic batch must stay within one store")
     if atomic and len(wishes) > MAX_EDITS:
-        raise StateError(f"all or none holds for at most {MAX_EDITS} edits")
+        raise StateError(f"an atomic batch may have at most {MAX_EDITS} edits")
     values: dict[DocumentName, Value | None] = {}
     group = queue.next_id if atomic else 0
     entries = [_made(queue, look, wish, made_at, group, values) for wish in wishes]
     if atomic and sum(len(entry.body) + 1 for entry in entries) > MAX_GROUP_BYTES:
-        raise StateError("all or none holds for what one request can carry")
+        raise StateError("an atomic batch must fit into one request: make it smaller")
     return entries
 
 
@@ -89,7 +89,7 @@ def _made(
     name = wish.channel, wish.key
     met = look(name)
     if not is_id(wish.key):
-        raise StateError(f"{shown(wish.key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -")
+        raise StateError(f"{shown(wish.key)} is not a key: use 1 to 64 of A-Z a-z 0-9 _ . -")
     decode_operation(encode_operation(wish.do))
     value = values.get(name, met.composed.value)
     values[name] = perform(wish.do, value, met.calls)
@@ -111,7 +111,7 @@ def _made(
 def _base_value(
     do: Operation, base: int | OwnEdit | None, document: Document | None, made_at: datetime | None
 ) -> Value | UnsetType:
-    """What the edit was made on, where Core may not have it any more; a merge tells what it saw."""
+    """The base version's value, if Core may have deleted it; UNSET: it is not needed."""
     if not isinstance(do, Set | Patch) or document is None or base != document.version:
         return UNSET
     if document.value is None or document.value is UNSET:

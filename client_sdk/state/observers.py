@@ -1,4 +1,4 @@
-"""Who is told when a part of a document has changed, and only then. Pure."""
+"""Subscriptions: which callbacks to call when a part of a document has changed. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Look = Callable[[DocumentName], View]
 class Observer:
     """One subscription.
 
-    With a path it is told when the value there has changed; without one when anything of the
-    document has, such as how many edits are pending.
+    With a path, it is notified when the value at the path has changed; without one, when anything
+    of the document has changed, such as the number of pending edits.
     """
 
     documents: tuple[DocumentName, ...]
@@ -32,7 +32,7 @@ class Observers:
     """All subscriptions of one client.
 
     Args:
-        look: how a document is shown now.
+        look: returns a document as it is shown now.
     """
 
     def __init__(self, look: Look) -> None:
@@ -46,7 +46,13 @@ class Observers:
         path: Path,
         call: Callable[[list[DocumentName]], None],
     ) -> Callable[[], None]:
-        """Call `call` once for each batch that changes any of these; the answer ends that."""
+        """Call `call` once per batch that changes any of these. Returns the unsubscriber.
+
+        Args:
+            documents: the documents to observe.
+            path: the part of each to compare; empty: the whole document.
+            call: called with the documents that have changed.
+        """
         names = tuple(documents)
         observer = Observer(names, path, call, {name: self._part(name, path) for name in names})
         self._observers.append(observer)
@@ -58,7 +64,7 @@ class Observers:
         return end
 
     def follow(self, channel: str, call: Callable[[], None]) -> Callable[[], None]:
-        """Call once for each batch that changes any document of the channel; the answer ends it."""
+        """Call once per batch that changes the channel's documents. Returns the unsubscriber."""
         follower = channel, call
         self._followers.append(follower)
 
@@ -69,12 +75,12 @@ class Observers:
         return end
 
     def followers(self, changed: set[DocumentName]) -> list[Callable[[], None]]:
-        """Who follows a channel of which these may have changed."""
+        """The callbacks that follow a channel of which any of these documents may have changed."""
         channels = {name[0] for name in changed}
         return [call for channel, call in self._followers if channel in channels]
 
     def told(self, changed: set[DocumentName]) -> list[tuple[Observer, list[DocumentName]]]:
-        """Who is to be told of what, after these may have changed."""
+        """The observers to notify, each with its changed documents."""
         calls = []
         for observer in tuple(self._observers):
             news = []

@@ -27,10 +27,10 @@ def is_private(channel: str) -> bool:
 
 
 class PrivateDocuments:
-    """The device's own documents.
+    """The documents of the device.
 
     Args:
-        kept: what was kept of `private`: version and value by key.
+        kept: the stored documents of `private`: version and value by key.
     """
 
     def __init__(self, kept: Mapping[str, tuple[int, Value | None]]) -> None:
@@ -54,18 +54,18 @@ class PrivateDocuments:
         """The document after the operation: version and value.
 
         Raises:
-            StateError: it cannot be done to it.
+            StateError: the operation does not fit the document, or the key is malformed.
         """
         if not is_id(name[1]):
-            raise StateError(f"{shown(name[1])} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -")
+            raise StateError(f"{shown(name[1])} is not a key: use 1 to 64 of A-Z a-z 0-9 _ . -")
         decode_operation(encode_operation(do))
         version, value = self._documents.get(name, (0, None))
         return version + 1, perform(do, value, {})
 
     def writes_of(self, name: DocumentName, document: tuple[int, Value | None]) -> list[Write]:
-        """What must be kept before it is shown."""
+        """The writes that must be stored before the document is shown."""
         return [PutPrivate(name[1], *document)] if name[0] == PRIVATE else []
 
     def show(self, name: DocumentName, document: tuple[int, Value | None]) -> None:
-        """Show it from now on."""
+        """Show this version and value from now on."""
         self._documents[name] = document

@@ -1,9 +1,9 @@
-"""The queue of edits: numbers, requests, answers, and what to do when Core knows another log. Pure.
+"""The queue of edits: numbers, requests, answers, and the change to another log of Core's. Pure.
 
-Edits go out in the order of their numbers, one request at a time, and a repeat is sent in the same
-bytes. Where a number cannot be used (the client id is another subject's, the number was used for
-something else, the log has begun anew), what is pending goes out under a new client id. An edit
-that may have been settled is never sent under another name before Core has said how far it is.
+Edits are sent in the order of their numbers, one request at a time; a retry sends the same bytes.
+If a number cannot be used (the client id is another subject's, the number was used for another
+edit, Core has a new log), the pending edits get a new client id. An edit that may have been settled
+gets one only after Core has said up to which number it has settled.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _AGELESS: Final = (
 
 
 class EditQueue:
-    """The edits of one client that are not done.
+    """The pending edits of one client.
 
     Args:
-        client: the client id.
-        new_client: makes another one.
+        client: the current client id.
+        new_client: returns a new client id.
         next_n: the number of the next edit.
-        next_id: its place; above that of every entry.
-        epoch: the log that the numbers and versions are of; None: not known yet.
-        entries: what is not done, in order.
+        next_id: the place of the next edit; higher than that of every entry.
+        epoch: the log that numbers and versions refer to; None: not known yet.
+        entries: the pending edits, in order.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class EditQueue:
     # ── new edits ────────────────────────────────────────────────────────────
 
     def prepare(self, wish: Wish, basis: Basis, group: int = 0) -> Entry:
-        """Give the edit its number; it is in the queue only when it is accepted.
+        """Give the edit its number. It is in the queue only after `accept`.
 
         Raises:
             StateError: it is too large.
@@ -75,7 +75,7 @@ class EditQueue:
         return entry
 
     def accept(self) -> bool:
-        """Take in what was prepared; False: the client id has changed, prepare it again."""
+        """Add the prepared edits. False: the client id has changed, prepare them again."""
         prepared, self._prepared = self._prepared, []
         if any(entry.client != self.client for entry in prepared):
             return False
@@ -85,18 +85,18 @@ class EditQueue:
         return True
 
     def abandon(self) -> None:
-        """Forget what was prepared: it could not be kept."""
+        """Discard the prepared edits: they could not be stored."""
         self._prepared = []
 
     def base_for(
         self, document: DocumentName, version: int | None, left_out: frozenset[int]
     ) -> int | OwnEdit | None:
-        """What a new edit of the document is made on.
+        """The base of a new edit: Core's version, or the last own edit that is shown.
 
         Args:
-            document: which.
-            version: Core's, as it is shown; None: not known.
-            left_out: the entries that the view does not apply because they do not fit.
+            document: its channel and key.
+            version: Core's version that is shown; None: not known.
+            left_out: the ids of entries that the view does not apply because they do not fit.
         """
         for entry in reversed([*self.entries, *self._prepared]):
             if entry.document != document or not entry.shown or entry.id in left_out:
@@ -108,7 +108,7 @@ class EditQueue:
 
     @property
     def asking(self) -> bool:
-        """Whether Core must first say how far it has settled."""
+        """Whether Core must first say up to which number it has settled."""
         return bool(self._ask)
 
     @property
@@ -118,14 +118,14 @@ class EditQueue:
 
     @property
     def unanswered(self) -> list[Entry]:
-        """What Core has not answered, in order."""
+        """The edits that Core has not answered, in order."""
         return [entry for entry in self.entries if entry.outcome is None]
 
     def request(self, before: int | None = None) -> Request | None:
-        """What to send now; None: nothing, or one is under way.
+        """The next request; None: there is none, or one is in flight.
 
         Args:
-            before: the place of a command to an order, which what stands behind it waits for.
+            before: the place of an order command; only edits before it are sent.
         """
         waiting = [one for one in self.unanswered if before is None or one.id < before]
         if self._flight is not None or self._ask or not waiting:
@@ -142,7 +142,7 @@ class EditQueue:
     def take(
         self, request: Request, outcomes: Sequence[EditOutcome]
     ) -> list[tuple[Entry, EditOutcome]]:
-        """Take the answer; the entries that it answers. None of them: it says nothing."""
+        """Take the answer. Returns the entries that it settles, with their outcomes."""
         if not self._landed(request):
             return []
         self._one_by_one = False
@@ -156,22 +156,22 @@ class EditQueue:
         return answered
 
     def failed(self, request: Request) -> None:
-        """Nobody knows what became of it: send it again."""
+        """The request got no usable answer: send it again."""
         self._landed(request)
 
     def mismatched(self, request: Request) -> list[Entry]:
-        """Another edit has one of its numbers; the entries that have another name now.
+        """Another edit has one of the numbers. Returns the edits that were renumbered.
 
-        One edit at a time shows which: those before it may have been settled.
+        Edits are then sent one at a time to find out which: those before it may be settled.
         """
         return self._given_up(request) if self._landed(request) else []
 
     def taken(self, request: Request) -> list[Entry]:
-        """The client id is another subject's; the entries that have another name now."""
+        """The client id is another subject's. Returns the edits that were renumbered."""
         return self._rename(self.unanswered, anew=False) if self._landed(request) else []
 
     def unacceptable(self, request: Request, why: Problem) -> list[tuple[Entry, EditOutcome]]:
-        """Core does not take such a request; what is given up because of it, as if refused."""
+        """Core does not accept the request. Returns the edits that count as refused by this."""
         if not self._landed(request) or self._split(request):
             return []
         refused = []
@@ -184,23 +184,23 @@ class EditQueue:
     # ── another log ──────────────────────────────────────────────────────────
 
     def gap(self, request: Request) -> None:
-        """Core has not settled what comes before: ask how far it is."""
+        """Core has not settled the edits before these: ask up to which number it has."""
         if self._landed(request):
             self._begin_asking()
 
     def follow(self, epoch: str) -> bool:
-        """The log that is followed is this one; whether it is another than the queue's."""
+        """Note the log that is followed. Returns whether it differs from the queue's."""
         if self.epoch is None:
             self.epoch = epoch
         if self.epoch == epoch:
             return False
-        # An answer that is under way may be the other log's.
+        # The answer to the request in flight may come from the other log.
         self._flight = None
         self._begin_asking()
         return True
 
     def told(self, client: str, settled: int, epoch: str) -> list[Entry]:
-        """Core has settled so much of this client in this log; the entries renamed by that."""
+        """Core has settled all numbers up to `settled` in this log. Returns renumbered edits."""
         if client not in self._ask:
             return []
         self._ask.remove(client)
@@ -213,13 +213,13 @@ class EditQueue:
         lost = beyond if anew else [entry for entry in beyond if entry.outcome is None]
         known = self._settled.get(self.client, 0)
         if anew:
-            # What was seen of them was of the other log; the answers are still to be had.
+            # Versions seen so far belong to the other log; the edits are still to be answered.
             for entry in self.unanswered:
-                entry.at = 0  # this log has settled it: whatever it shows contains it
+                entry.at = 0  # settled in this log: all its versions contain the edit
             for entry in beyond:
                 entry.within = entry.within or not entry.shown
                 entry.at, entry.shown = None, True
-            # What is being made names versions of the other log: it is to be made again.
+            # Edits in preparation refer to versions of the other log: prepare them again.
             is_new = lost or self._prepared or known < self.next_n - 1
             return self._rename(lost, anew=True) if is_new else []
         begins = min((entry.n for entry in lost if entry.client == self.client), default=None)
@@ -232,7 +232,7 @@ class EditQueue:
     # ── the end ──────────────────────────────────────────────────────────────
 
     def remove_done(self) -> list[Entry]:
-        """Let go of what is done; what that was."""
+        """Remove the edits that are done, and return them."""
         done = [entry for entry in self.entries if entry.is_done]
         if done:
             self.entries = [entry for entry in self.entries if not entry.is_done]
@@ -241,7 +241,7 @@ class EditQueue:
     # ── the rest ─────────────────────────────────────────────────────────────
 
     def _landed(self, request: Request) -> bool:
-        """Whether it was under way: what comes twice, or too late, says nothing."""
+        """Whether the request was in flight; a duplicate or late answer is ignored."""
         if self._flight is not request:
             return False
         self._flight = None
@@ -251,7 +251,7 @@ class EditQueue:
         return [entry for entry in self.entries if entry.id in request.ids]
 
     def _split(self, request: Request) -> bool:
-        """Send one at a time from now on, if that is anything new."""
+        """Send one at a time from now on. Returns whether the request had more than one."""
         if len(request.ids) == 1 or request.atomic:
             return False
         self._one_by_one = True
@@ -261,10 +261,10 @@ class EditQueue:
         return [] if self._split(request) else self._rename(self.unanswered, anew=False)
 
     def _refuse_ageless(self, lost: Sequence[Entry]) -> None:
-        """Core has forgotten the client, so it may have settled these long ago.
+        """Refuse edits without a time that Core, which has forgotten the client, may have settled.
 
-        One that says when it was made is too old for Core, then. Of one that does not, nobody could
-        tell, and it would be settled a second time.
+        If such an edit has a time, Core refuses it as too old. Without one, Core would settle it a
+        second time.
         """
         refused: set[tuple[str, int]] = set()
         for entry in lost:
@@ -280,7 +280,7 @@ class EditQueue:
         self._settled = {}
 
     def _rename(self, entries: list[Entry], *, anew: bool) -> list[Entry]:
-        """Give these a new client id and new numbers; what an event has shown is settled."""
+        """Give these a new client id and new numbers, except those that an event has settled."""
         if not anew:
             for entry in (one for one in entries if one.at is not None):
                 entry.outcome = EditOutcome(entry.n, "applied", version=entry.at or None)
@@ -298,7 +298,7 @@ class EditQueue:
             key = entry.edit.key
             of_session, dot, owner = key.partition(".")
             if dot and owner == entry.client:
-                # Of a session's document only its own client may edit: it begins another one.
+                # Only a session's own client may edit its documents: the new id has others.
                 key = session_key(of_session, client)
                 base = base if isinstance(base, OwnEdit) else None
             entry.rename(client, replace(entry.edit, n=n, key=key, base=base))

@@ -1,7 +1,6 @@
-"""What a store keeps of the shared state, as plain values. Pure.
+"""The records of the shared state in a store, as plain values. Pure.
 
-The modules that decide put out `Write`s; a store carries out those of one moment in one
-transaction, or none.
+The pure modules return `Write`s; a store does those of one batch in one transaction, or none.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ class OpenConflict(Struct, frozen=True):
     """A conflict that a resolver, or a person, has to decide."""
 
     id: int
-    """The entry that it came of."""
+    """The id of the refused entry."""
     channel: str
     key: str
     slug: str
@@ -31,13 +30,13 @@ class OpenConflict(Struct, frozen=True):
 
     @property
     def document(self) -> DocumentName:
-        """The document that it is about."""
+        """The channel and key of the document."""
         return self.channel, self.key
 
 
 @dataclass(frozen=True, slots=True)
 class EntryRow:
-    """An entry as it is kept."""
+    """An entry as it is stored."""
 
     id: int
     client: str
@@ -50,21 +49,21 @@ class EntryRow:
 
 @dataclass(frozen=True, slots=True)
 class PutEntry:
-    """Keep the entry as it is now."""
+    """Store the entry as it is now."""
 
     row: EntryRow
 
 
 @dataclass(frozen=True, slots=True)
 class DropEntry:
-    """The entry is done."""
+    """Delete the entry: it is done."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
 class PutCounters:
-    """Keep the client id and what it has used up."""
+    """Store the client id and the next unused numbers."""
 
     client: str
     next_n: int
@@ -74,14 +73,14 @@ class PutCounters:
 
 @dataclass(frozen=True, slots=True)
 class PutDocument:
-    """Remember the document, to be shown after a start without a network."""
+    """Store the document, to be shown after a restart without a network."""
 
     document: Document
 
 
 @dataclass(frozen=True, slots=True)
 class DropDocument:
-    """The document is gone."""
+    """Delete the document."""
 
     channel: str
     key: str
@@ -89,27 +88,27 @@ class DropDocument:
 
 @dataclass(frozen=True, slots=True)
 class DropDocuments:
-    """All that is remembered of documents is of another log, also of channels that are not followed
-    now."""
+    """Delete all documents, including those of channels that are not followed now: their log is
+    gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class PutWaiting:
-    """Keep the conflict until it is decided."""
+    """Store the conflict until it is decided."""
 
     waiting: OpenConflict
 
 
 @dataclass(frozen=True, slots=True)
 class DropWaiting:
-    """The conflict is decided."""
+    """Delete the conflict: it is decided."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
 class PutCommand:
-    """Keep the command to an order as it is now."""
+    """Store the order command as it is now."""
 
     id: int
     body: bytes
@@ -117,14 +116,14 @@ class PutCommand:
 
 @dataclass(frozen=True, slots=True)
 class DropCommand:
-    """The command is answered."""
+    """Delete the command: it is answered."""
 
     id: int
 
 
 @dataclass(frozen=True, slots=True)
 class PutPrivate:
-    """Keep the value of a document that never leaves the device; None: it is deleted."""
+    """Store a document that never leaves the device; None: delete it."""
 
     key: str
     version: int
@@ -148,7 +147,7 @@ Write = (
 
 @dataclass(slots=True)
 class Stored:
-    """All that a store has of one subject."""
+    """All records of one subject."""
 
     counters: PutCounters | None = None
     entries: list[EntryRow] = field(default_factory=list)
@@ -163,13 +162,13 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def row_of(entry: Entry) -> EntryRow:
-    """The entry as it is kept."""
+    """The entry as a row of the store."""
     outcome = None if entry.outcome is None else _encoder.encode(entry.outcome)
     return EntryRow(entry.id, entry.client, entry.body, entry.group, outcome, entry.at, entry.shown)
 
 
 def entry_of(row: EntryRow) -> Entry:
-    """The entry that was kept.
+    """The entry of a stored row.
 
     Raises:
         msgspec.DecodeError, StateError: it is damaged.

@@ -1,8 +1,8 @@
-"""One client's part of the shared state: Core's documents, its own edits, and both together. Pure.
+"""One client's copy of the shared state: Core's documents, and its own edits on top. Pure.
 
-Everything goes in here, changes of Core's log and answers as well as new edits; what is to be kept,
-fetched and told comes out by `drain`. The documents are compared with Core's digest here; where
-they differ, `machine/rules.py` has a snapshot fetched.
+All inputs come here: changes of Core's log, answers and new edits. `drain` returns the effects:
+what to store, to fetch and to notify. The documents are compared with Core's digest here; if they
+differ, `machine/rules.py` requests a snapshot.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Replica:
     """The shared state of one client.
 
     Args:
-        queue: its edits.
-        channels: what it follows, each with what was known when the program ended.
+        queue: the client's edits.
+        channels: the channels that it follows, each with the documents stored by the previous run.
         waiting: conflicts that are not decided.
-        calls: by key, what is known of the operator's functions.
-        resolved: the keys that have a resolver: a refusal that it can decide is a conflict.
+        calls: by key, predictions of the operator's functions.
+        resolved: the keys that have a resolver, so that certain refusals become conflicts.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Replica:
         self._composed: dict[DocumentName, Composed] = {}
         self._effects = Effects()
         self._log = queue.epoch
-        """The log that is followed; the queue may know of a newer one before."""
+        """The epoch of the log that is followed; the queue may learn of a newer one earlier."""
         if queue.next_id > 1:
-            # What waits may be all that says which numbers and places are used.
+            # The pending edits may be the only record of which numbers and places are used.
             self._keep_counters()
 
     def drain(self) -> Effects:
-        """What is to be done; it is told once."""
+        """The effects since the last call."""
         effects, self._effects = self._effects, Effects()
         return effects
 
@@ -98,7 +98,7 @@ class Replica:
     # ── Core's log ───────────────────────────────────────────────────────────
 
     def take(self, change: DocumentChange, epoch: str) -> None:
-        """Take a change of a channel that is followed."""
+        """Apply a change of a followed channel, from the log of this epoch."""
         documents = self.channels.get(change.channel)
         if documents is None:
             return
@@ -116,11 +116,11 @@ class Replica:
         return self.channels[channel].agrees(content_digest)
 
     def agrees_now(self, channel: str) -> bool | None:
-        """A comparison that waited for a value, if it can be made now."""
+        """The result of a postponed comparison; None: there is none, or it must wait longer."""
         return self.channels[channel].agrees_now()
 
     def fetched(self, document: Document) -> None:
-        """Take a version that was fetched."""
+        """Take a fetched version."""
         documents = self.channels.get(document.channel)
         if documents is None:
             return
@@ -142,7 +142,7 @@ class Replica:
         if documents.missing(name[1], version):
             return
         for entry in self._pending(name) if self._is_one_log(documents) else []:
-            # It was contained, and the document is gone with all its versions.
+            # The edit was contained in a version of the document, which is deleted by now.
             entry.shown = entry.at is None
             self._keep(entry)
         self._shown(name)
@@ -157,17 +157,17 @@ class Replica:
         atomic: bool = False,
         decides: int | None = None,
     ) -> list[Write]:
-        """Make edits; the answer is what must be kept before `accept`.
+        """Make edits. Returns the writes that must be stored before `accept`.
 
         Args:
-            wishes: what is asked for.
+            wishes: the edits that the program asks for.
             made_at: now, by Core's clock; None: that is not known.
-            atomic: all take effect or none.
-            decides: the id of the conflict that they decide; they are made on its version.
+            atomic: Core applies all of them or none.
+            decides: the id of the conflict that they resolve; they are based on its version.
 
         Raises:
-            StateError: one of them cannot be done to what is shown, or is malformed or too large,
-                or is in no channel that is followed; none is made.
+            StateError: an edit does not fit the document shown, is malformed or too large, or its
+                channel is not followed; none is made.
         """
         waiting = None if decides is None else self.waiting.get(decides)
         if waiting is not None:
@@ -180,7 +180,7 @@ class Replica:
         return prepared_kept(self.queue, entries)
 
     def accept(self) -> list[int] | None:
-        """What was prepared is kept: show it. None: prepare it again, the client id has changed."""
+        """Show the edits that were stored. None: the client id has changed, prepare them again."""
         begins = len(self.queue.entries)
         if not self.queue.accept():
             return None
@@ -192,7 +192,7 @@ class Replica:
         return [entry.id for entry in accepted]
 
     def place_taken(self) -> None:
-        """A command to an order has taken the next place in the queue."""
+        """An order command has taken the next place in the queue."""
         self.queue.next_id += 1
         self._keep_counters()
 
@@ -205,13 +205,13 @@ class Replica:
     # ── answers ──────────────────────────────────────────────────────────────
 
     def answered(self, request: Request, outcomes: Sequence[EditOutcome]) -> bool:
-        """Take the answer to a request; whether it said anything."""
+        """Take the answer to a request. Returns whether it settled any edit."""
         answered = self.queue.take(request, outcomes)
         self._take_outcomes(answered)
         return bool(answered)
 
     def unacceptable(self, request: Request, outcome: EditOutcome) -> None:
-        """Core does not take the request, for the problem of this outcome."""
+        """Core does not accept the request, because of this outcome's problem."""
         if outcome.problem is None:
             return
         refused = self.queue.unacceptable(request, outcome.problem)
@@ -228,7 +228,7 @@ class Replica:
         self._renamed(self.queue.taken(request))
 
     def told(self, client: str, settled: int, epoch: str | None) -> None:
-        """Core has settled so much of the client's edits in this log; None: in the one followed."""
+        """Core has settled the client's edits up to `settled`; log None: the followed one."""
         log = epoch or self._log or self.queue.epoch
         if log is None:
             return
@@ -246,7 +246,7 @@ class Replica:
     # ── the rest ─────────────────────────────────────────────────────────────
 
     def _is_one_log(self, documents: Documents) -> bool:
-        """Whether the versions of the documents and those of the edits are of the same log."""
+        """Whether the versions of documents and edits belong to the same log."""
         return not self.queue.asking and documents.epoch == self.queue.epoch
 
     def _value(self, name: DocumentName) -> Value | None:
@@ -296,7 +296,7 @@ class Replica:
             self._shown((channel, key))
 
     def _is_unsure(self, name: DocumentName) -> bool:
-        """Whether any newer version may contain an edit that is shown, and nobody here knows."""
+        """Whether a newer version may contain a shown edit, and it is not known which version."""
         is_certain = self._is_one_log(self.channels[name[0]])
         return any(one.is_unsure or not is_certain for one in self._pending(name))
 
@@ -315,11 +315,11 @@ class Replica:
     def _remember(self, name: DocumentName) -> None:
         documents = self.channels[name[0]]
         if documents.epoch == self.queue.epoch:
-            # After a start, what is kept counts as of the queue's log: its version is a base there.
+            # After a restart, the versions of stored documents are bases in the queue's log.
             self._effects.writes += document_kept(documents, name)
 
     def _shown(self, name: DocumentName) -> None:
-        """What is shown may have changed: let go of the edits that Core's value contains."""
+        """Update a document that may have changed: remove the edits that Core's value contains."""
         documents = self.channels.get(name[0])
         if documents is None:
             return
@@ -339,7 +339,7 @@ class Replica:
                 entry.shown = False
                 self._keep(entry)
             elif documents.synced and documents.is_gone(name[1], entry.at):
-                # A snapshot without it may have come after that version: no event says so.
+                # A snapshot without the document may have come after that version, with no event.
                 documents.want(name[1])
         self._effects.writes += [DropEntry(entry.id) for entry in self.queue.remove_done()]
         self._composed.pop(name, None)
@@ -348,7 +348,7 @@ class Replica:
     def _take_outcomes(self, answered: Sequence[tuple[Entry, EditOutcome]]) -> None:
         for entry, outcome in answered:
             self._outcome(entry, outcome)
-        # Only now: what is done leaves the queue, and what is written after that would stay.
+        # After all outcomes: this removes edits, which a later write would store again.
         for name in {entry.document for entry, _ in answered}:
             self._shown(name)
 
@@ -375,7 +375,7 @@ class Replica:
         self._effects.writes.append(PutWaiting(waiting))
 
     def _forget_versions(self) -> None:
-        """The conflicts that wait are of another log."""
+        """The waiting conflicts belong to another log."""
         for waiting in self.waiting.values():
             of_this = of_another_log(waiting)
             self.waiting[waiting.id] = of_this
@@ -390,7 +390,7 @@ class Replica:
                 if entry.outcome.outcome == "refused":
                     self._errors[entry.document] = error_of(entry, entry.outcome)
         self._keep_counters()
-        # A session's documents have other names now.
+        # The documents of a session have new keys now.
         of_sessions = {name for name in self._composed if "." in name[1]}
         held = {(name, key) for name, of in self.channels.items() for key in of.held}
         for name in {entry.document for entry in entries} | of_sessions | held:

@@ -1,4 +1,4 @@
-"""The requests that carry edits: which go together, and what Core may forget. Pure."""
+"""Requests with edits: which edits are sent together, and which answers Core may delete. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from client_sdk.contract.state.edit import OwnEdit
 from client_sdk.state.entries import Entry
 
 MAX_GROUP_BYTES: Final = MAX_EDITS_BODY_BYTES - 256
-"""What the edits of one request may have; more than what stands around them is left."""
+"""The most bytes of edits in one request; the request around them needs some more."""
 
 
 class _Body(Struct, frozen=True):
@@ -38,10 +38,10 @@ class Request:
 def chosen_of(waiting: Sequence[Entry], *, one_by_one: bool) -> list[Entry]:
     """The edits of the next request: the first, and as many behind it as one request takes.
 
-    What holds together goes alone, and whole.
+    An atomic group is sent as a whole, in a request of its own.
 
     Args:
-        waiting: what is not answered, in order; at least one.
+        waiting: the unanswered edits, in order; at least one.
         one_by_one: take no more than one.
     """
     first = waiting[0]
@@ -60,12 +60,12 @@ def chosen_of(waiting: Sequence[Entry], *, one_by_one: bool) -> list[Entry]:
 
 
 def request_of(chosen: Sequence[Entry], answered: int, epoch: str | None) -> Request:
-    """The request with these edits, in the bytes that they were kept in.
+    """The request with these edits, in the same bytes as stored.
 
     Args:
         chosen: the edits.
-        answered: up to which number every answer is here.
-        epoch: the log that their numbers and bases are of.
+        answered: the client has all answers up to this number.
+        epoch: the log that their numbers and base versions refer to.
     """
     client, atomic = chosen[0].client, bool(chosen[0].group)
     body = _Body(client, [msgspec.Raw(entry.body) for entry in chosen], atomic, answered, epoch)
@@ -74,14 +74,14 @@ def request_of(chosen: Sequence[Entry], answered: int, epoch: str | None) -> Req
 
 
 def answered_up_to(own: Sequence[Entry], next_n: int | None) -> int:
-    """Up to which number every answer is here and is needed by none that is to come.
+    """The number up to which Core may delete the answers.
 
-    Core forgets an answer that the client has. An edit that is made on another one needs Core to
-    know what became of that.
+    The client must have them, and no later edit may be based on an edit up to there: Core needs the
+    outcome of that edit.
 
     Args:
-        own: the entries of the client that asks.
-        next_n: the number of its next edit; None: it makes no more.
+        own: the entries of the client id that sends.
+        next_n: the number of its next edit; None: it will send no new edits.
     """
     needed = [entry.n for entry in own]
     needed += [

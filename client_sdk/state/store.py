@@ -1,6 +1,6 @@
-"""Where the queue, the last known documents and private values are kept: SQLite, or memory.
+"""Stores for the queue, the last known documents and private values: SQLite, or memory.
 
-One file belongs to one subject, the one that its edits are sent as, and to one process at a time.
+A file belongs to one subject, whose token the edits are sent with, and to one process at a time.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ _claims_decoder: Final = msgspec.json.Decoder(_Claims)
 
 
 def subject_of(token: str) -> str:
-    """Whom the token names, as Core tells subjects apart: role and name. Nothing is verified.
+    """The token's subject as Core identifies it: role and name. The token is not verified.
 
-    A token that does not say it stands for itself: another one is another subject.
+    A token without them is its own subject: each such token counts as a different one.
     """
     try:
         body = token.split(".")[1]
@@ -80,28 +80,28 @@ def subject_of(token: str) -> str:
 
 
 class StateStore(Protocol):
-    """Keeps what one subject's client must not lose. It is used by one thread at a time."""
+    """Stores what one subject's client must not lose. It is used by one thread at a time."""
 
     def open(self, subject: str) -> Stored:
-        """What is kept for the subject.
+        """Open the store and return the subject's records.
 
         Raises:
             StateStoreError: it cannot be read, is another subject's, or is in use.
         """
 
     def write(self, writes: Sequence[Write]) -> None:
-        """Carry out all or none; it is safe once this returns.
+        """Do all writes or none; they survive a crash once this returns.
 
         Raises:
-            StateStoreError: nothing was done.
+            StateStoreError: the writes failed; nothing was stored.
         """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the store."""
 
 
 class MemoryState:
-    """Keeps everything for as long as the object lives: it stands for the disk in tests, too."""
+    """A store in memory, which lasts as long as the object. Tests use it in place of a disk."""
 
     def __init__(self) -> None:
         self._subject: str | None = None
@@ -114,7 +114,7 @@ class MemoryState:
     def open(self, subject: str) -> Stored:
         """What is kept; raises as `StateStore.open`."""
         if self._subject not in (None, subject):
-            raise StateStoreError("this state belongs to another subject: make one for each")
+            raise StateStoreError("this state belongs to another subject: use one for each")
         self._subject = subject
         return Stored(
             self._stored.counters,
@@ -126,7 +126,7 @@ class MemoryState:
         )
 
     def write(self, writes: Sequence[Write]) -> None:
-        """Carry them out."""
+        """Do the writes."""
         for write in writes:
             match write:
                 case PutEntry(row):
@@ -153,18 +153,18 @@ class MemoryState:
                     self._stored.private[key] = version, value
 
     def close(self) -> None:
-        """Nothing: it is kept."""
+        """Does nothing: the object keeps the records."""
 
 
 class SqliteState:
-    """Keeps everything in a folder, one SQLite database for each subject.
+    """A store in a folder, with one SQLite database for each subject.
 
     A write is on the disk when it returns (WAL, synchronous): neither a killed process nor a power
-    cut loses an edit that was accepted. Files must not be copied to another device: two queues
-    would go by one client id.
+    cut loses an edit that was accepted. Do not copy the files to another device: two queues would
+    use one client id.
 
     Args:
-        folder: made if it is not there.
+        folder: where the databases are; created if missing.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -194,7 +194,7 @@ class SqliteState:
         return stored
 
     def write(self, writes: Sequence[Write]) -> None:
-        """Carry them out in one transaction; raises as `StateStore.write`."""
+        """Do the writes in one transaction; raises as `StateStore.write`."""
         if self._connection is None:
             raise StateStoreError("the state is not open")
         try:
@@ -205,14 +205,14 @@ class SqliteState:
             raise StateStoreError(f"the state cannot be written: {error}") from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
 
 def _opened(connection: sqlite3.Connection, subject: str) -> Stored:
-    # The lock is the operating system's: it ends with the process, however that ends.
+    # The operating system releases this lock when the process ends, even by a crash.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -224,9 +224,9 @@ def _opened(connection: sqlite3.Connection, subject: str) -> Stored:
         )
     meta = dict(connection.execute("SELECT name, value FROM meta"))
     if meta["subject"] != subject:
-        raise StateStoreError("this state belongs to another subject")
+        raise StateStoreError("this state belongs to another subject: use one for each")
     if meta["format"] != _FORMAT:
-        raise StateStoreError(f"this state is of format {meta['format']}, this SDK's is {_FORMAT}")
+        raise StateStoreError(f"the state has format {meta['format']}, this SDK needs {_FORMAT}")
     counters = None
     if "client" in meta:
         counters = PutCounters(meta["client"], meta["next_n"], meta["next_id"], meta["epoch"])

@@ -1,7 +1,7 @@
-"""What is shown of a document: Core's value with this client's pending edits on top. Pure.
+"""A document as it is shown: Core's value with this client's pending edits on top. Pure.
 
-It is always computed anew from both, never changed in place: so an edit that Core settled
-otherwise, or refused, leaves nothing behind.
+The result is always recomputed from both, never changed in place. So an edit that Core refused, or
+settled with another result, leaves no trace.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from client_sdk.contract.state.values import Value
 from client_sdk.state.entries import Entry
 
 CallFunction = Callable[[Value | None, Any], Value | None]
-"""`(current, arguments) -> value`: what a `call` will probably do, as Core's function of its name.
-It raises to refuse."""
+"""`(current, arguments) -> value`: predicts the result of a `call` of Core's function. It raises to
+refuse the call."""
 Calls = Mapping[str, CallFunction]
 
 
@@ -28,16 +28,16 @@ class Composed:
 
     value: Value | None
     left_out: frozenset[int]
-    """The entries, by their ids, that do not fit the value."""
+    """The ids of the entries that do not fit the value."""
 
 
 def compose(value: Value | None, entries: Iterable[Entry], calls: Calls) -> Composed:
-    """Apply the edits in order; one that does not fit is left out.
+    """Apply the edits in order, without those that do not fit.
 
     Args:
-        value: Core's; None: there is no document.
+        value: Core's value; None: there is no document.
         entries: the pending edits of the document.
-        calls: what is known of the operator's functions.
+        calls: predictions of the operator's functions, by name.
     """
     left_out: set[int] = set()
     for entry in entries:
@@ -52,7 +52,7 @@ def perform(operation: Operation, value: Value | None, calls: Calls) -> Value | 
     """The value after the operation; a call of an unknown function changes nothing here.
 
     Raises:
-        StateError: it does not fit.
+        StateError: the operation does not fit the value.
     """
     if not isinstance(operation, Call):
         return apply(operation, value)
@@ -66,7 +66,7 @@ def perform(operation: Operation, value: Value | None, calls: Calls) -> Value | 
 
 
 def seen_by(operation: Operation, value: Value | None) -> dict[str, Any] | None:
-    """What stood at each path that a merge changes, by JSON Pointer; None: it is no merge."""
+    """The values that a merge changes, by JSON Pointer, before the merge; None: it is no merge."""
     if not isinstance(operation, Merge):
         return None
     seen: dict[str, Any] = {}

@@ -1,1 +1,1 @@
-"""How a client speaks with the servers: HTTP, streams and WebSockets; errors made into inputs."""
+"""The client's network side: HTTP, streams and WebSockets; errors become inputs."""

@@ -1,7 +1,7 @@
-"""Reading answers: bytes are counted as they are decoded, never after.
+"""Reads answers with a limit: bytes are counted while they are decoded, not afterwards.
 
-A server may send a few bytes that decode to gigabytes. So httpx does not decode here: an answer
-comes as it is, or packed by gzip once, and is unpacked step by step up to its limit.
+A server may send a few bytes that decode to gigabytes. So httpx does not decode here: an answer is
+plain or gzip-compressed once, and is decompressed step by step up to its limit.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from client_sdk.contract.errors import FrameError
 PACKED: Final = {"accept-encoding": "gzip"}
 """The header of a request whose answer `read_body` reads."""
 PLAIN: Final = {"accept-encoding": "identity"}
-"""The header of a request whose answer must come as it is."""
+"""The header of a request whose answer must not be compressed."""
 
 _GZIP: Final = zlib.MAX_WBITS | 16
 _STEP_BYTES: Final = 64 << 10
 
 
 def no_cookies() -> CookieJar:
-    """A jar that keeps no cookie: tokens and tickets say all that a server may know of a client."""
+    """A cookie jar that accepts none: tokens and tickets are all that servers need of a client."""
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
@@ -37,7 +37,7 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
         limit: the most bytes that it may have once it is unpacked.
 
     Raises:
-        FrameError: it is longer, or packed otherwise than by gzip once.
+        FrameError: it is longer, or has another encoding than gzip.
     """
     body = bytearray()
     async for chunk in _unpacked(response):
@@ -48,14 +48,14 @@ async def read_body(response: httpx.Response, limit: int) -> bytes:
 
 
 def plain_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The pieces of a body that comes as it is.
+    """The chunks of an uncompressed body.
 
     Raises:
-        FrameError: it is packed.
+        FrameError: it is compressed.
     """
     coding = _coding(response)
     if coding not in ("", "identity"):
-        raise FrameError(f"it is packed by {coding[:80]!a}, and nobody asked for that")
+        raise FrameError(f"the encoding {coding[:80]!a} was not requested")
     return _raw(response)
 
 
@@ -66,7 +66,7 @@ async def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
             yield chunk
         return
     if coding not in ("gzip", "x-gzip"):
-        raise FrameError(f"the body is packed by {coding[:80]!a}: only gzip, once, is read")
+        raise FrameError(f"the encoding {coding[:80]!a} is not supported: use gzip")
     unpacker = zlib.decompressobj(_GZIP)
     try:
         async for chunk in _raw(response):
@@ -75,16 +75,16 @@ async def _unpacked(response: httpx.Response) -> AsyncIterator[bytes]:
                 yield unpacker.decompress(rest, _STEP_BYTES)
                 rest = unpacker.unconsumed_tail
             if rest or unpacker.unused_data:
-                raise FrameError("bytes follow the end of the packed body")
+                raise FrameError("bytes follow the end of the compressed body")
     except zlib.error as error:
         raise FrameError(f"the body is not gzip: {error}") from error
     if not unpacker.eof:
-        raise FrameError("the packed body is cut off")
+        raise FrameError("the compressed body is incomplete")
 
 
 async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
     if response.is_stream_consumed:
-        # A transport of the caller's own that answers at once, as httpx's MockTransport.
+        # The caller's own transport may have read the body already, as httpx's MockTransport.
         yield response.content
         return
     async for chunk in response.aiter_raw():

@@ -1,4 +1,4 @@
-"""What a refusal means: an answer other than 200, made into a failure. Pure."""
+"""Converts an answer other than 200 into a failure. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def refusal(
     body: bytes,
     unauthorized: FailureKind,
 ) -> Failure:
-    """The failure that an answer stands for.
+    """The failure that an answer means.
 
     Args:
         status: not 200.
@@ -37,23 +37,23 @@ def refusal(
     if status in _BUSY:
         return Failure("busy", detail, retry_after(headers))
     if status == 401 or (status == 421 and unauthorized == "ticket"):
-        # Another server carries the channel: the next sync says which, and gives a ticket for it.
+        # Another server has the channel: the next sync returns its address and a ticket for it.
         return Failure(unauthorized, detail)
     if 400 <= status < 500 and problem is not None and problem.slug in TITLES:
         return Failure("refused", detail, cause=RefusedError(detail, status, problem))
-    # A 404 that is none of our problems is a proxy's, as during an installation: it passes.
+    # A 404 without one of our problems comes from a proxy, as during a deployment: try again.
     return Failure("unreachable", detail)
 
 
 def shortened(text: str) -> str:
-    """A foreign text cut to a length that a person reads."""
+    """An outside text, cut to a length that suits a message."""
     return text if len(text) <= MAX_DETAIL_CHARS else f"{text[:MAX_DETAIL_CHARS]}…"
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Retry-After in seconds (RFC 9110, 10.2.3), at most an hour.
 
-    A date, which a proxy may send, is taken against the answer's own Date, whose clock it is.
+    A date, which a proxy may send, is compared with the answer's own Date: the same clock.
     """
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():

@@ -1,8 +1,8 @@
-"""The HTTP side of the client: syncs, streams and receipts; errors made into inputs.
+"""The HTTP side of the client: syncs, streams and receipts; errors become inputs.
 
-Every read has a bound: an answer `MAX_SYNC_BYTES`, all answers of one sync together
+Every read has a limit: an answer `MAX_SYNC_BYTES`, all answers of one sync together
 `snapshot_pages.MAX_PAGED_SYNC_BYTES`, an event `sse.MAX_EVENT_BYTES`. Whatever a server answers
-becomes an input: no error that a server caused leaves this module.
+becomes an input: this module raises no error that a server caused.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Transport:
 
     Args:
         http: the client; its base URL is Core's.
-        report: what each sync tells Core of this device; None: nothing.
-        sockets: opens WebSockets; None: there are none, as where the connections are a test's.
+        report: returns what each sync tells Core of this device; None: nothing.
+        sockets: opens WebSockets; None: do not use them, as with a test's connections.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class Transport:
         self._report = report
         self._sockets = sockets
         self._no_owner = False
-        """Whether Core takes receipts from owners only, and this is none."""
+        """Whether Core has refused receipts: it takes them from owners only."""
 
     async def sync(self, command: StartSync, token: str) -> SyncDone | SyncFailed:
         """Call Fetch Sync."""
         request = self._sync_request(command, token)
-        # A long poll is silent for as long as it waits.
+        # During a long poll no bytes arrive.
         request.extensions["timeout"] = httpx.Timeout(10.0, read=command.wait_s + 20.0).as_dict()
         try:
             read = decode_mixed_sync if any(map(carries_documents, command.after)) else decode_sync
@@ -101,7 +101,7 @@ class Transport:
     async def _ask(
         self, request: httpx.Request, read: Callable[[bytes], SyncResponse]
     ) -> tuple[SyncResponse, int]:
-        """The answer and its length.
+        """Send the request. Returns the decoded answer and its length in bytes.
 
         Raises:
             _RefusedError: the status is not 200.
@@ -116,7 +116,7 @@ class Transport:
         return read(body), len(body)
 
     async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
-        """Open a stream; its inputs as they come, a StreamEnded last unless it said goodbye."""
+        """Open a stream and yield its inputs; the last is StreamEnded, unless it said goodbye."""
         if command.via == "websocket":
             async with aclosing(self._socket(command)) as signals:
                 async for one in signals:
@@ -126,7 +126,7 @@ class Transport:
         if len(command.cursor) <= _MAX_CHANNELS_IN_URL:
             # The ticket says the same; a long state vector is not worth a longer URL.
             parameters["lastEventId"] = format_cursor(command.cursor)
-        timeout = httpx.Timeout(10.0, read=None)  # the machine watches for silence itself
+        timeout = httpx.Timeout(10.0, read=None)  # the machine times out a silent stream
         headers = {"accept": "text/event-stream", "cache-control": "no-store"} | PLAIN
         generation = command.generation
         try:
@@ -153,7 +153,7 @@ class Transport:
         yield StreamEnded(generation, failure)
 
     async def _socket(self, command: OpenStream) -> AsyncGenerator[Input, None]:
-        """The inputs of a stream that a WebSocket carries, up to its end."""
+        """Yield the inputs of a stream over a WebSocket, up to its end."""
         generation, failure = command.generation, _NO_SOCKETS
         if self._sockets is not None:
             failure = Failure("unreachable", "the socket ended without a bye")
@@ -176,13 +176,13 @@ class Transport:
         yield StreamEnded(generation, failure)
 
     async def seen(self, orders: Sequence[str], token: str) -> bool:
-        """Say which orders this device has shown to a person. Returns whether it was taken."""
+        """Report the orders that this device has shown. Returns whether Core accepted that."""
         if self._report is None or self._no_owner:
             return True
         return await self._tell(SEEN_PATH, msgspec.json.encode({"orders": orders}), token)
 
     async def receipts(self, checkpoint: Checkpoint, token: str) -> bool:
-        """Say what this device has applied of stores' channels. Returns whether it was taken."""
+        """Report what this device has applied of stores. Returns whether Core accepted that."""
         stores = {c: s for c, s in checkpoint.positions.items() if c.startswith("store:")}
         if not stores or self._report is None or self._no_owner:
             return True
@@ -204,7 +204,7 @@ class Transport:
         except _UNREACHABLE:
             return False
         self._no_owner = answer.status_code == 403
-        # What is refused, or not known to an older Core, is not taken by asking again.
+        # A refusal, or an older Core that does not know this path: a retry is no use.
         return answer.status_code < 500 and answer.status_code != 429
 
     def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
@@ -241,10 +241,10 @@ class Transport:
 
 
 def _query(url: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """What gives a request its query.
+    """The URL and the extension that carry a request's query.
 
-    httpx refuses URLs of more than 64 KiB, which a ticket for hundreds of channels alone may have;
-    the target of the request's line may be longer.
+    httpx refuses URLs of more than 64 KiB, which a ticket for hundreds of channels may exceed; the
+    target in the request line may be longer.
     """
     query = urlencode(parameters)
     if len(query) <= _MAX_QUERY_CHARS:
@@ -263,13 +263,13 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if not parts.scheme and not parts.netloc:
         return  # a path of Core's own
-    # A port beyond 65535 raises when it is read.
+    # Reading `port` raises if it is above 65535.
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError(f"its address {url[:80]!a} is no http(s) URL with a valid port")
+        raise ValueError(f"{url[:80]!a} is not an http(s) URL with a valid port")
 
 
 def _check_media_type(response: httpx.Response) -> None:
-    """Reject an answer that is no event stream, such as a captive portal's page.
+    """Reject an answer that is not an event stream, such as a captive portal's page.
 
     Raises:
         ValueError: it is not an event stream.
@@ -280,8 +280,8 @@ def _check_media_type(response: httpx.Response) -> None:
 
 
 async def _read_out(chunks: AsyncIterator[bytes]) -> None:
-    """Read to the end of the response after a stream's last event: only then can its connection be
-    used for the next request."""
+    """Read the response to its end after a stream's last event, so that its connection can be used
+    for the next request."""
     with contextlib.suppress(TimeoutError, *_UNREACHABLE):
         async with asyncio.timeout(_END_FOLLOWS_WITHIN_S):
             async for _ in chunks:
@@ -300,7 +300,7 @@ async def _refusal(response: httpx.Response, unauthorized: FailureKind) -> Failu
     try:
         body = await read_body(response, _MAX_PROBLEM_BYTES)
     except FrameError:
-        body = b""  # whatever it says, the status says what to do
+        body = b""  # the body does not matter: the status decides
     return refusal(
         response.status_code, response.reason_phrase, response.headers, body, unauthorized
     )

@@ -1,6 +1,6 @@
 """A stream over a WebSocket: the same inputs as from server-sent events.
 
-`websockets` keeps the connection: the handshake, masks, pings, and the limit of a message.
+The `websockets` library does the handshake, masks, pings, and the limit of a message.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from client_sdk.transport.http_failures import refusal, shortened
 
 _CLOSE_S: Final = 1.0
 _ROOM_BYTES: Final = 4096
-"""What a message holds beside its event's data."""
+"""The bytes that a message may have in addition to its event's data."""
 
 
 class SocketFailedError(Exception):
-    """The socket could not be had, or broke."""
+    """The socket could not be opened, or broke."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
@@ -42,7 +42,7 @@ class SocketFailedError(Exception):
 
 
 class SocketTransport:
-    """WebSockets beside the streams, one at a time."""
+    """Opens WebSockets in place of streams, one at a time."""
 
     def __init__(self) -> None:
         self._open: ClientConnection | None = None
@@ -50,27 +50,25 @@ class SocketTransport:
     async def events(
         self, stream_url: str, parameters: Mapping[str, str]
     ) -> AsyncGenerator[SseEvent, None]:
-        """What comes, until the server closes.
+        """Open a socket and yield its inputs until the server closes it.
 
         Args:
-            stream_url: the address of the stream beside which the socket stands.
-            parameters: of the query.
+            stream_url: the address of the stream, from which the socket's address is made.
+            parameters: the parameters of the query.
 
         Raises:
-            SocketFailedError: it could not be had, broke, or says what makes no sense.
+            SocketFailedError: it could not be opened, broke, or sent a malformed message.
         """
         url = socket_url(stream_url)
         if url is None:
-            raise SocketFailedError(
-                Failure("unreachable", "there is no WebSocket beside the stream")
-            )
+            raise SocketFailedError(Failure("unreachable", "this stream has no WebSocket"))
         try:
             async with connect(
                 f"{url}?{urlencode(parameters)}",
                 subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
                 compression=None,
                 max_size=MAX_EVENT_BYTES + _ROOM_BYTES,
-                open_timeout=None,  # the machine watches for silence itself
+                open_timeout=None,  # the machine has its own time-out for a silent stream
                 ping_interval=None,
                 close_timeout=_CLOSE_S,
             ) as connection:
@@ -90,7 +88,7 @@ class SocketTransport:
             raise SocketFailedError(Failure("unreachable", detail)) from error
 
     async def received(self, cursor: str) -> bool:
-        """Say what has been applied. Returns whether a socket is open that took it."""
+        """Report what has been applied. Returns whether it was sent, over an open socket."""
         connection = self._open
         if connection is None:
             return False

@@ -24,20 +24,20 @@ def input_of(generation: int, event: SseEvent) -> Input | None:
     """What an event of the stream means; None for one that we do not know.
 
     Raises:
-        msgspec.DecodeError: its data is not what its type demands.
-        ValueError: it contradicts itself.
+        msgspec.DecodeError: its data does not fit its type. ValueError: its fields contradict each
+        other.
     """
     data = event.data.encode()
     match event.type:
         case _ if event.type.startswith("order."):
             order_event = decode_event(data)
             if order_event.id != event_id(order_event.channel, order_event.seq):
-                raise ValueError(f"the event {order_event.id} says seq {order_event.seq}")
+                raise ValueError(f"the event {order_event.id} has the seq {order_event.seq}")
             return StreamEvent(generation, order_event)
         case _ if event.type.startswith("document."):
             document_event = decode_document_event(data)
             if document_event.id != event_id(document_event.channel, document_event.seq):
-                raise ValueError(f"the event {document_event.id} says seq {document_event.seq}")
+                raise ValueError(f"the event {document_event.id} has the seq {document_event.seq}")
             return StreamDocument(generation, document_event)
         case wire.HELLO:
             hello = wire.decode_hello(data)

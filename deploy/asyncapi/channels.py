@@ -1,4 +1,4 @@
-"""What is sent where: every channel of the document, with its messages. Declared, pure."""
+"""Every channel of the AsyncAPI document, with its messages. Declared, pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from server_common.kafka_records.receipts import ReceiptBatch
 from server_common.revocations.records import Revocation
 
 Direction = Literal["send", "receive"]
-"""As the servers see it: what they send, what they receive."""
+"""From the servers' point of view: what they send, and what they receive."""
 
 JSON: Final = "application/json"
 LINES: Final = "application/x-ndjson"

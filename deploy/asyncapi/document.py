@@ -1,4 +1,4 @@
-"""The document, made from the channels and the very types that encode and decode. Pure."""
+"""The document, made from the channels and the types that encode and decode messages. Pure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def document() -> Json:
 
 
 def _key(channel: Channel, message: Message) -> str:
-    """The name of a message in the document: that on a socket is another one than on a stream."""
+    """The name of a message in the document, which differs between a socket and a stream."""
     return f"Socket{message.name}" if channel.server == "sockets" else message.name
 
 
@@ -86,7 +86,7 @@ def _schemas(channels: Iterable[Channel]) -> tuple[Mapping[Any, Json], Json]:
                 types[one] = None
     found, components = msgspec.json.schema_components(list(types), ref_template=_SCHEMA)
     plain = {name: _plain(schema) for name, schema in sorted(components.items())}
-    # Its further fields are what it says, not what a newer version adds.
+    # Its further fields are its data, not additions of a newer version.
     plain[DeviceEvent.__name__]["additionalProperties"] = True
     return dict(zip(types, map(_plain, found), strict=True)), plain
 

@@ -1,4 +1,4 @@
-"""What Star printers are told and say over MQTT, in their vendor's forms as far as known."""
+"""The messages to and from Star printers over MQTT, in the vendor's format as far as known."""
 
 from __future__ import annotations
 

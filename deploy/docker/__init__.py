@@ -1,1 +1,1 @@
-"""The image of the servers, and what an installation by compose needs beside it."""
+"""The image of the servers, and the files for an installation with Docker Compose."""

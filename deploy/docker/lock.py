@@ -1,4 +1,4 @@
-"""What the image installs, cut out of `requirements.lock`: `python -m deploy.docker.lock`.
+"""Extracts the image's packages from `requirements.lock`: `python -m deploy.docker.lock`.
 
 The lock of the whole project also holds the tools of its tests, which have no place in an image.
 The files made here have the same versions and hashes, so the image runs what the tests ran with.
@@ -25,11 +25,11 @@ BUILD: Final = Path("deploy/docker/build.lock")
 
 _HEAD: Final = "# Made by `python -m deploy.docker.lock` from requirements.lock; do not edit it.\n"
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)==")
-# What the servers need and nobody publishes as a wheel: pure Python, so that nothing is compiled,
-# and built by setuptools.
+# Packages of the servers that are not published as wheels: pure Python, built by setuptools, so #
+# nothing is compiled.
 _WITHOUT_WHEEL: Final = frozenset({"http-ece"})
 _ITS_TOOLS: Final = ("setuptools",)
-# What the image has, whatever this is run on.
+# The image's environment, independent of this machine.
 _IMAGE: Final = {
     "implementation_name": "cpython",
     "os_name": "posix",
@@ -78,7 +78,7 @@ def _cut(pins: Mapping[str, str], names: Iterable[str]) -> str:
 
 
 def _needed(roots: Iterable[str]) -> set[str]:
-    """The names of all that the roots need, themselves included."""
+    """The names of the roots and all their dependencies."""
     found: set[tuple[str, str]] = set()
     ahead = [(root, "") for root in roots]
     while ahead:

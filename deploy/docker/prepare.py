@@ -1,12 +1,13 @@
-"""What an installation by compose needs and no repository may hold.
+"""Creates the secrets and certificates of an installation with Docker Compose.
 
-`python -m deploy.docker.prepare` makes, where it is missing, and never changes what is there:
+`python -m deploy.docker.prepare` creates these files if they are missing, and never changes
+existing ones:
 
     deploy/.env                     keys and passwords, from the system's random source
     deploy/secrets/ops-token        Prometheus's access token for Core, signed by Core's key
     deploy/secrets/ops-nodes-token  its token for all others, signed by the key of their own ring
     deploy/secrets/tls.crt,key      a self-signed certificate; put your own in its place
-    deploy/secrets/mqtt-rights.json the MQTT broker's first rights: its admin's, and nobody else's
+    deploy/secrets/mqtt-rights.json the MQTT broker's first rights: for its admin only
     deploy/secrets/mqtt/            an authority of our own, and the broker's certificate
     deploy/secrets/postgres/,kafka/ the same for each, which compose.secure.yaml uses
     deploy/secrets/http/            an authority, and a certificate of each process's own port, too
@@ -45,15 +46,15 @@ _SERVICES: Final = {
     "ingest": ("ingest-pods",),
     "events": ("events-pods",),
 }
-"""By which other names a process is asked on Kubernetes."""
+"""The other host names of a process on Kubernetes."""
 
 
 class PrepareError(YabamError):
-    """Something could not be made; the text says what to do."""
+    """A file could not be created; the text says what to do."""
 
 
 def main() -> int:
-    """Make what is missing; 1 with one plain line when that fails."""
+    """Create what is missing; returns 1, after one line of text, if that fails."""
     parser = argparse.ArgumentParser(prog="python -m deploy.docker.prepare")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where compose.yaml is")
     parser.add_argument(
@@ -70,7 +71,7 @@ def main() -> int:
 
 
 def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
-    """Make what is missing; the files that were made.
+    """Create what is missing. Returns the files that were created.
 
     Args:
         folder: where compose.yaml is.
@@ -78,7 +79,7 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
         secret: 32 random bytes as text that is safe in a URL.
 
     Raises:
-        PrepareError: the address is not one, or there is no openssl.
+        PrepareError: the address is malformed, or openssl is not installed.
     """
     address = urlsplit(public)
     if address.scheme != "https" or not address.hostname or address.path not in ("", "/"):
@@ -136,10 +137,10 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
 
 
 def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, str]:
-    """What an installation lacks that was made before there was such a ring; a new one, all."""
+    """The key rings that are missing; in a new installation, all."""
     added: dict[str, str] = {}
     if "YABAM_NODE_TOKEN_KEYS" not in known:
-        # What event servers, relay and ingest verify by, and Core signs with for them alone.
+        # Core signs with this ring for event servers, relay and ingest only, which verify with it.
         ring = _ring(_NODES_KID, secret())
         added["YABAM_NODE_TOKEN_KEYS"] = added["YABAM_OPS_NODES_KEY"] = ring
         added["YABAM_NODE_TOKEN_KID"] = _NODES_KID
@@ -151,7 +152,7 @@ def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, s
     if "YABAM_MQTT_PASSWORD" not in known:
         added["YABAM_MQTT_PASSWORD"] = secret()
         added["YABAM_MQTT_ADMIN_PASSWORD"] = secret()
-        # What the gateway reads Core's documents with, for a year.
+        # The gateway's token for Core's documents, valid for a year.
         added["YABAM_GATEWAY_TOKEN"] = _ops_token(known, "YABAM_TOKEN", "mqtt-gateway")
     names = [f"KAFKA_{account.upper()}_PASSWORD" for account in _KAFKA_ACCOUNTS]
     return added | {name: secret() for name in names if name not in known}
@@ -173,7 +174,7 @@ def _ops_token(environment: Mapping[str, str], ring: str, subject: str = "promet
 
 
 def _broker(closed: Path, admin_password: str) -> list[Path]:
-    """Make what the MQTT broker begins with; the files that were made."""
+    """Create the MQTT broker's first files. Returns those that were created."""
     made = []
     if not (rights := closed / "mqtt-rights.json").exists():
         _write(rights, first_state(admin_password), 0o644)
@@ -183,8 +184,8 @@ def _broker(closed: Path, admin_password: str) -> list[Path]:
 
 
 def _server_certificate(folder: Path, host: str) -> Path | None:
-    """Make an authority, and a server's certificate with its key, also both in one file, which
-    comes last; what was made, None: all is there."""
+    """Create an authority, and a server's certificate and key, also both in one file, which comes
+    last. Returns what was created; None: all files exist."""
     certificate, key, both = (folder / f"server.{end}" for end in ("crt", "key", "pem"))
     if both.exists():
         return None
@@ -201,7 +202,7 @@ def _server_certificate(folder: Path, host: str) -> Path | None:
 
 
 def _processes_certificates(folder: Path) -> list[Path]:
-    """Make an authority, and a certificate for each process; the certificates that were made."""
+    """Create an authority, and a certificate for each process. Returns the new certificates."""
     made = []
     try:
         if not (folder / "ca.crt").exists():

@@ -1,9 +1,8 @@
 #!/opt/yabam/bin/python -I
-"""Asks the server of this container how it is: `yabam-probe healthz`, `yabam-probe readyz`.
+"""Health check of this container's server: `yabam-probe healthz`, `yabam-probe readyz`.
 
-One image runs every command, so it looks at the container's first process to see which this is,
-and asks at the port that the server listens on. A command that serves nothing is well while it
-runs.
+One image runs every command, so the probe looks up the command of the container's first process,
+and asks at that server's port. A command without a server is healthy while it runs.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ PORTS: Final = {
     "mqtt-admin": 8006,
     "webhooks": 8007,
 }
-"""Each server's port where no setting says another."""
+"""Each server's default port."""
 _ANSWERS_WITHIN_S: Final = 3.0
 
 
 def server_of(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bool] | None:
-    """The port of the server that `command` runs, and whether it speaks TLS; None: it is none."""
+    """The port of the server that `command` runs, and whether it uses TLS; None: no server."""
     kind = next((word for word in command if word in PORTS), None)
     if kind is None:
         return None
@@ -40,10 +39,10 @@ def server_of(command: Sequence[str], environment: Mapping[str, str]) -> tuple[i
 
 
 def answers(port: int, secure: bool, path: str) -> bool:
-    """Whether it answers 200."""
+    """Whether the server answers 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWERS_WITHIN_S)
     if secure:
-        # Its certificate names the host that clients use, which is not the one that is asked here.
+        # Its certificate names the host that clients use, not the loopback address used here.
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         connection = http.client.HTTPSConnection(

@@ -13,12 +13,12 @@ from deploy.kafka.server import KafkaServer, KafkaServerError, ensure_libs
 
 
 def main() -> int:
-    """0 on a clean stop, 1 with one plain line when something is wrong."""
+    """Run until Ctrl-C. Returns 0 after a clean stop, or 1 after one line with the error."""
     parser = argparse.ArgumentParser(prog="make kafka", description=__doc__)
     parser.add_argument("--port", type=int, default=9092)
     parser.add_argument("--data", type=Path, default=Path("var/kafka"), help="what is kept")
     parser.add_argument("--build", type=Path, default=Path("build/kafka"), help="the jars")
-    parser.add_argument("--prepare", action="store_true", help="only get ready for fast starts")
+    parser.add_argument("--prepare", action="store_true", help="only prepare for fast starts")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,7 +1,7 @@
-"""Kafka's classes as the JVM has them in memory, in a file: a start then costs far less.
+"""A JVM class data archive of Kafka's classes, which makes a start much faster.
 
-The file is made once for these jars and this Java. One that does not fit is of no harm: the JVM
-then reads the jars, as it does without.
+The file is created once for these jars and this Java. If it does not fit, the JVM ignores it and
+reads the jars.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deploy.kafka.server import KafkaServer, class_archive
 
 
 def ensure_class_archive(libs: Path, say: Callable[[str], None]) -> None:
-    """Make the archive for the jars in this folder, unless it is there.
+    """Create the archive for the jars in this folder, unless it exists.
 
     Raises:
         ProcessError: Kafka does not start.

@@ -27,7 +27,7 @@ _HERE: Final = Path(__file__).parent
 _ANSWERS_WITHIN_S: Final = 60.0
 _CLUSTER_ID: Final = "eWFiYW0tbG9jYWwta2Fma2E"
 _META: Final = "meta.properties"
-"""Says whose a folder of Kafka's is."""
+"""The file in Kafka's folder that names the node."""
 # One node serves one machine: a serial collector and the first compiler tier start fastest.
 _JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xss512k")
 _LOGGING: Final = (
@@ -39,7 +39,7 @@ _LOGGING: Final = (
 
 
 def _new_directory_id() -> str:
-    """What Kafka knows a folder by; no two have the same."""
+    """A new unique id of a Kafka folder."""
     while True:
         made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not made.startswith("-"):  # its tools would take it for an option
@@ -47,11 +47,11 @@ def _new_directory_id() -> str:
 
 
 class KafkaServerError(YabamError):
-    """Kafka cannot be had, or has ended; the text says why and what to do."""
+    """Kafka cannot be installed, or has ended; the text says why and what to do."""
 
 
 def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
-    """The folder with Kafka's jars, fetched by Maven unless they are there for this very pom.
+    """The folder with Kafka's jars, fetched by Maven unless those of this pom are already there.
 
     Raises:
         KafkaServerError: Java or Maven is missing, or Maven fails.
@@ -83,9 +83,9 @@ def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
 
 
 def class_archive(libs: Path) -> Path:
-    """Where the classes of these jars are kept, as this machine's Java has them in memory.
+    """The path of the class archive of these jars for this machine's Java.
 
-    `class_archive.py` makes it; a JVM that finds none, or one that does not fit, reads the jars.
+    `class_archive.py` creates it; without a fitting archive the JVM reads the jars.
     """
     java = Path(shutil.which("java") or "java").resolve()
     known = java.stat() if java.exists() else None
@@ -99,22 +99,22 @@ class Member:
 
     number: int
     voters: Mapping[int, int]
-    """Every node's number, with the port of its controller."""
+    """The port of each node's controller, by the node's number."""
 
 
 class KafkaServer:
     """One Kafka node.
 
     Args:
-        data: its folder; made and formatted when it is new.
+        data: its folder; created and formatted if missing.
         libs: the jars, from `ensure_libs`.
         port: where it listens on 127.0.0.1; 0 picks a free one and keeps it.
         heap_mb: the JVM's heap.
-        settings: more `server.properties`, which win over ours.
-        doors: more listeners, by name: the port that each listens on, and the one that it tells
-            its clients, where a proxy may stand.
-        member: its place among others; None: it is alone.
-        keeps_classes: where it writes its archive of classes when it stops; None: it writes none.
+        settings: more `server.properties`, which override ours.
+        doors: more listeners, by name: the port that each listens on, and the port that it
+            advertises to clients, which may be a proxy's.
+        member: its place in a cluster; None: it is a single node.
+        keeps_classes: where it writes its class archive when it stops; None: nowhere.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class KafkaServer:
 
     @property
     def log_folder(self) -> Path:
-        """Where it keeps its topics: a folder for each partition."""
+        """The folder of its topics, with a folder for each partition."""
         return self._data / "log"
 
     @property
@@ -173,14 +173,14 @@ class KafkaServer:
         """
         check_free(self._port, f'make kafka KAFKA_ARGS="--port {self._port + 100}"')
         self.prepare()
-        # A combined node opens its client port only once it serves.
+        # A combined node opens its client port only when it is ready.
         self.process.start_and_wait(_ANSWERS_WITHIN_S, lambda: answers(self._port))
 
     def prepare(self) -> None:
-        """Write its settings, and make its folder if it is new.
+        """Write its settings, and create its folder if it is missing.
 
         Raises:
-            KafkaServerError: Kafka's tool cannot make it.
+            KafkaServerError: Kafka's tool cannot format the folder.
         """
         self._data.mkdir(parents=True, exist_ok=True)
         self._properties_path.write_text(
@@ -227,7 +227,7 @@ class KafkaServer:
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in names),
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.log_folder),
-            # A topic that nobody made on purpose would have the wrong number of partitions.
+            # An automatically created topic would have the wrong number of partitions.
             "auto.create.topics.enable": "false",
             "offsets.topic.num.partitions": "4",
             "offsets.topic.replication.factor": "1",
@@ -238,7 +238,8 @@ class KafkaServer:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            # A node killed and started again may register once its old session is over.
+            # A node that was killed and restarted can register only after its old session has
+            # expired.
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "500",
             "controlled.shutdown.enable": "false",
@@ -247,17 +248,17 @@ class KafkaServer:
         } | self._settings
 
     def _format(self) -> None:
-        """Make its folder as Kafka's own tool makes it.
+        """Format its folder as Kafka's own tool does.
 
-        The tool is a JVM of its own. What it makes differs from node to node only in what `_own`
-        knows, so the first folder of these jars is kept, and later ones are copies.
+        The tool starts a JVM. Folders of different nodes differ only in what `_own` replaces, so
+        the first folder of these jars is kept, and later ones are copies of it.
         """
         kept = self._libs.with_name(f"formatted-{self._libs.name.rpartition('-')[2]}")
         if kept.exists():
             shutil.copytree(
                 kept, self.log_folder, ignore=shutil.ignore_patterns(_META), dirs_exist_ok=True
             )
-            # Last: with it the folder is whole.
+            # Last: this file marks the folder as complete.
             (self.log_folder / _META).write_text(self._own((kept / _META).read_text()))
             return
         done = subprocess.run(

@@ -21,8 +21,8 @@ _LINE_EVERY_S = 5.0
 
 
 def main() -> int:
-    """0: nothing lost and every threshold kept; 1: not so; 2: it could not be run."""
-    # SIGTERM ends us as Ctrl-C does, so that what we started is stopped.
+    """Run it. Returns 0: nothing lost, all thresholds met; 1: otherwise; 2: it could not run."""
+    # SIGTERM works like Ctrl-C, so that the started processes are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         plan = read_plan(sys.argv[1:])
@@ -53,7 +53,7 @@ def _site(plan: LoadPlan) -> Iterator[Site]:
 
 
 def _progress() -> Callable[[str], None]:
-    """On a terminal one line that changes; in a log a line now and then."""
+    """Print progress: one changing line on a terminal, or a line now and then in a log."""
     if sys.stdout.isatty():
         return lambda line: print(f"\r{line}\x1b[K", end="", flush=True)
     last = time.monotonic() - _LINE_EVERY_S

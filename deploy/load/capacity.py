@@ -1,8 +1,8 @@
 """What a fleet needs, computed from load tests: `python -m deploy.load.capacity build/*.json`.
 
-Each second of a run says how much CPU each process used and what was done in it. From many such
-seconds least squares gives what each thing costs (no cost is below nothing); from the costs follows
-what a number of connections and orders needs.
+For each second of a run it is known how much CPU each process used and what was done. From many
+seconds, non-negative least squares estimates the cost of each action; from the costs follows what a
+number of connections and orders needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COSTS: Final[Mapping[str, tuple[str, ...]]] = {
 """For each process what its CPU is spent on; `live` is a client for a second, `idle` a second."""
 STEPS_PER_ORDER: Final = 6
 TARGET: Final = 0.5
-"""How much of a core a process may use, so that there is room for the other half's failure."""
+"""The share of a core that a process may use, so that half of the processes may fail."""
 LEAST_SECONDS: Final = 60
 CASES: Final = (
     (1_000, 67.5, 5.0),
@@ -44,12 +44,12 @@ _ROUNDS: Final = 2_000
 
 
 class CapacityError(YabamError):
-    """There is nothing to compute from; the text says what is missing."""
+    """There is not enough data; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What was measured: CPU microseconds per thing and process, memory of an event server."""
+    """The measured costs: CPU microseconds per action and process, memory of an event server."""
 
     cpu_us: Mapping[str, Mapping[str, float]]
     events_base_mib: float
@@ -59,7 +59,7 @@ class Costs:
 
 
 def fit(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> list[float]:
-    """The factors x ≥ 0 that bring `rows · x` nearest to `wanted` (least squares).
+    """The factors x ≥ 0 for which `rows · x` is nearest to `wanted` (least squares).
 
     Coordinate descent; the columns may be of very different size.
     """
@@ -76,10 +76,10 @@ def fit(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> list[float]
 
 
 def costs_of(reports: Sequence[Mapping[str, Any]]) -> Costs:
-    """What things cost, by the seconds of these runs.
+    """The cost of each action, estimated from the seconds of these runs.
 
     Raises:
-        CapacityError: there are too few.
+        CapacityError: there are too few seconds.
     """
     seconds = [second for report in reports for second in report["seconds"]]
     cpu_us = {}
@@ -117,7 +117,7 @@ def _amount(second: Mapping[str, Any], thing: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a load needs of each part, in cores, and in processes of one core at `TARGET`."""
+    """The need of a load for each part, in cores, and in processes of one core at `TARGET`."""
 
     cores: Mapping[str, float]
     memory_mib: float
@@ -125,7 +125,7 @@ class Need:
 
     @property
     def processes(self) -> dict[str, int]:
-        """Two at least of what must survive the loss of one."""
+        """The number of processes, at least two if the part must survive the loss of one."""
         return {part: max(2, math.ceil(used / TARGET)) for part, used in self.cores.items()}
 
 
@@ -149,7 +149,7 @@ def need(costs: Costs, connections: int, lifetime_s: float, orders_per_s: float)
 
 
 def as_markdown(costs: Costs) -> str:
-    """Both tables: what things cost, and what loads need."""
+    """Both tables: the costs of actions, and the needs of loads."""
     names = {
         "opened": "a stream opened",
         "synced": "a sync, connection included",

@@ -1,4 +1,4 @@
-"""What a load test is to do: its numbers, read from the command line and checked. Pure."""
+"""The plan of a load test: its numbers, read from the command line and checked. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAULT_NAMES: Final[tuple[FaultName, ...]] = get_args(FaultName)
 OWNERS_PER_STORE: Final = 2
 """Terminals that follow the store's channel; every further client of a store sits at a table."""
 CALM_S: Final = 10.0
-"""What is left to recover in between two faults, at the least, in seconds."""
+"""The shortest time for recovery between two faults, in seconds."""
 
 
 class LoadTestError(YabamError):
@@ -28,7 +28,7 @@ class LoadTestError(YabamError):
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What the result must keep to; None: only the proof counts. In milliseconds."""
+    """The largest permitted latencies, in milliseconds; None: no limit."""
 
     delivery_p99_ms: float | None = None
     command_p99_ms: float | None = None
@@ -58,12 +58,12 @@ class LoadPlan:
 
     @property
     def fault_times(self) -> list[float]:
-        """When each fault begins, counted from the end of the ramp: evenly spread."""
+        """The start of each fault, in seconds after the end of the ramp: evenly spread."""
         each = self.duration_s / (len(self.faults) + 1)
         return [each * (number + 1) for number in range(len(self.faults))]
 
     def tables_of(self, store: int) -> list[str | None]:
-        """The tables of the store that somebody sits at; None stands for an order to take away."""
+        """The tables of the store that have clients; None stands for a takeaway order."""
         at_store = (self.clients - store + self.stores - 1) // self.stores
         tables: list[str | None] = [str(n + 1) for n in range(at_store - OWNERS_PER_STORE)]
         return tables or [None]
@@ -73,9 +73,9 @@ def place_of(client: int, stores: int, prefix: str) -> tuple[str, str | None]:
     """The store that a client belongs to, and its table; None: it is a terminal of the owner.
 
     Args:
-        client: from 0.
-        stores: how many there are.
-        prefix: begins the ids of the stores, so that runs do not meet.
+        client: the client's number, from 0.
+        stores: the number of stores.
+        prefix: the prefix of the stores' ids, so that runs do not share stores.
     """
     store, place = client % stores, client // stores
     name = f"{prefix}{store}"

@@ -1,4 +1,4 @@
-"""The load test itself: clients come, orders flow, things break, and at the end all is compared."""
+"""The load test itself: starts clients, places orders, causes faults, and compares the results."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ _SHOWN_COUNTS: Final = ("opened", "synced", "committed", "delivered")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault as it went; times in seconds since the test began."""
+    """The course of one fault; times in seconds since the test began."""
 
     name: FaultName
     began: float
     ended: float
     live_again: float | None
-    """When all clients were live again; None: not until the end."""
+    """When all clients were live again; None: not before the end."""
     least_live: int
 
 
 @dataclass(slots=True)
 class LoadResult:
-    """All that a load test found."""
+    """The results of a load test."""
 
     plan: LoadPlan
     timeline: Timeline
@@ -56,7 +56,7 @@ class LoadResult:
     verdict: ProofVerdict = field(default_factory=ProofVerdict)
     faults: list[Fault] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
-    """Thresholds that were not kept."""
+    """Thresholds that were exceeded."""
     cpu_s: dict[str, float] = field(default_factory=dict)
     """CPU seconds of each process over the run."""
     client_processes: int = 1
@@ -71,9 +71,9 @@ class LoadTest:
     """One run against a site.
 
     Args:
-        plan: what to do.
-        site: what to do it to.
-        say: is given a line of progress every second.
+        plan: the plan.
+        site: the system under load.
+        say: called with a line of progress every second.
     """
 
     def __init__(self, plan: LoadPlan, site: Site, say: Callable[[str], None]) -> None:
@@ -92,7 +92,7 @@ class LoadTest:
         self._live_s = self._all_s = 0.0
 
     async def run(self) -> LoadResult:
-        """Do it all.
+        """Run the load test.
 
         Raises:
             LoadTestError: it could not be finished.
@@ -153,7 +153,7 @@ class LoadTest:
         )  # fmt: skip
 
     async def _ramp(self, processes: int) -> None:
-        """All clients come, evenly over the ramp; returns once all have been live."""
+        """Start all clients, evenly over the ramp; returns once all have been live."""
         plan = self._plan
         begin = Begin(
             core=address_of(self._site.core_url),
@@ -198,7 +198,7 @@ class LoadTest:
             self._say(_progress(second))
 
     async def _take_second(self) -> Second:
-        # Not on the loop: for as long, no order would be sent when it is due.
+        # Not on the event loop, which it would block: orders would be sent late.
         async with self._sampling:
             cpu, memory = await asyncio.to_thread(self._usage.sample)
         modes = self._modes()
@@ -236,7 +236,8 @@ class LoadTest:
             await asyncio.sleep(0.05)
             live = self._modes()["live"]
             least = min(least, live)
-            # A planned reconnect is no fault, and keeps the client live; all must be.
+            # A planned reconnect is not a fault, and a client stays live during it: all must be
+            # live.
             if live == self._came and (least < live or self._now > ended + 2):
                 again = self._now
         self._outcome.faults.append(Fault(name, start, ended, again, least))
@@ -262,7 +263,7 @@ class LoadTest:
         self._outcome.verdict = verdict
 
     async def _divide(self) -> None:
-        """How the time of a step divides, by what Kafka holds."""
+        """How the time of a step is divided, from Kafka's records."""
         if self._site.log is None:
             return
         troubled = [
@@ -296,7 +297,7 @@ def _progress(second: Second) -> str:
 
 
 def _allow_files() -> int:
-    """Take as many files as this user may open, as what we start inherits it; how many."""
+    """Raise this process's limit of open files, which child processes inherit. Returns it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -1,4 +1,4 @@
-"""What is loaded: a system of the test's own, which it may break, or one that runs already."""
+"""The system under load: the test's own, in which it may cause faults, or a running one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Site(ABC):
 
     @abstractmethod
     def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
-        """How to begin a fault and how to end it; both may block."""
+        """Functions that begin and end a fault; both may block."""
 
 
 class OwnSite(Site):
@@ -64,7 +64,7 @@ class OwnSite(Site):
         self.keys = load_keys(stack.folder / "keys.json")
 
     def pids(self) -> Mapping[str, int]:
-        """Ours, and those of the Postgres and Kafka that we started."""
+        """The ids of our processes, and of the Postgres and Kafka that we started."""
         found = {process.name: process.pid for process in self._stack.processes}
         if self._postgres is not None:
             found["postgres"] = self._postgres.process.pid
@@ -73,10 +73,10 @@ class OwnSite(Site):
         return found
 
     def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Kill and start again, stop and start, or freeze and wake.
+        """Kill and restart, stop and start, or freeze and resume.
 
         Raises:
-            LoadTestError: what is to break is not ours.
+            LoadTestError: the test did not start what the fault would affect.
         """
         match fault:
             case "kill-events":
@@ -102,7 +102,7 @@ class GivenSite(Site):
     """A system that runs already.
 
     Raises:
-        LoadTestError: the file of the keys cannot be read.
+        LoadTestError: the key file cannot be read.
     """
 
     def __init__(self, core_url: str, keys: Path) -> None:
@@ -111,7 +111,7 @@ class GivenSite(Site):
         self.keys = _read_keys(keys)
 
     def pids(self) -> Mapping[str, int]:
-        """Our processes on this machine, as their command lines tell."""
+        """The ids of our processes on this machine, found by their command lines."""
         found = {}
         for process in psutil.process_iter(["pid", "cmdline"]):
             words = process.info["cmdline"] or []
@@ -121,7 +121,7 @@ class GivenSite(Site):
         return found
 
     def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Never."""
+        """Raises always: no faults in a system that the test did not start."""
         raise AssertionError(f"a plan with --core has no {fault}")
 
 
@@ -165,8 +165,8 @@ def own_site(plan: LoadPlan, say: Callable[[str], None]) -> Iterator[Site]:
 
 
 def _streams(plan: LoadPlan) -> int:
-    """How many streams there may be: after a cut, a new one may come before the old one is seen to
-    be gone."""
+    """The most streams at once: after a cut, a client may open a new stream before the server
+    notices the end of the old one."""
     return plan.clients + plan.clients // 10
 
 
@@ -181,7 +181,7 @@ def _settings(plan: LoadPlan) -> dict[str, str]:
         "YABAM_EVENTS_LIFETIME_MIN_S": f"{least:g}",
         "YABAM_EVENTS_LIFETIME_MAX_S": f"{most:g}",
         "YABAM_EVENTS_MAX_STREAMS": str(max(20_000, _streams(plan))),
-        # Runs share a Kafka that is given; its topics must not.
+        # Runs may share a given Kafka, but not its topics.
         "YABAM_EVENTS_TOPIC": f"load-{secrets.token_hex(4)}",
     }
 
@@ -213,7 +213,7 @@ def _killing(process: Process) -> tuple[Callable[[], None], Callable[[], None]]:
 
 
 def _freezing(pid: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    """A database's workers are processes of their own: all of them stand still."""
+    """Freeze a database with all its worker processes."""
 
     def family() -> list[psutil.Process]:
         parent = psutil.Process(pid)

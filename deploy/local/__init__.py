@@ -1,1 +1,1 @@
-"""The whole system on one machine, with nothing but pip."""
+"""The whole system on one machine, installed with pip only."""

@@ -1,4 +1,4 @@
-"""`make run`: start everything on this machine, say what to try, show orders as they arrive."""
+"""`make run`: start everything on this machine, print what to try, show orders as they arrive."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _WATCH_EVERY_S: Final = 0.5
 
 
 def main() -> int:
-    """Run until Ctrl-C; 0 on a clean stop, 1 with one plain line when something is wrong."""
+    """Run until Ctrl-C. Returns 0 after a clean stop, or 1 after one line with the error."""
     options = Options(sys.argv[1:], os.environ)
-    # SIGTERM ends us as Ctrl-C does, so that a supervisor's stop is clean too.
+    # SIGTERM works like Ctrl-C, so that a supervisor can stop it cleanly, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with contextlib.ExitStack() as cleanup:
@@ -59,7 +59,7 @@ def _run(options: Options, cleanup: contextlib.ExitStack) -> None:
     started = time.monotonic()
     servers = ForkServers()
     cleanup.callback(servers.close)
-    servers.load()  # on the side, while what they will be connected to starts
+    servers.load()  # in parallel with the start of the servers that they connect to
     postgres = None if options.database else EmbeddedPostgres(options.data / "postgres")
     broker = None if options.kafka else EmbeddedBroker(options.data)
     _start_at_once(
@@ -98,7 +98,7 @@ class _Server(Protocol):
 
 
 def _start_at_once(servers: Mapping[str, _Server | None], cleanup: contextlib.ExitStack) -> None:
-    """Start what our processes are connected to: most of its start is waiting, for each alone."""
+    """Start the servers that our processes connect to, in parallel, as most of it is waiting."""
     ours = {name: server for name, server in servers.items() if server is not None}
     if not ours:
         return
@@ -115,7 +115,7 @@ def _mosquitto(options: Options) -> MosquittoServer | None:
 
 
 def _door(options: Options, mosquitto: MosquittoServer | None, stack: Stack) -> str:
-    """Add the door for devices, if there is a broker; what to say of it."""
+    """Add gateway and admin for devices, if there is a broker. Returns a text about it."""
     ports = options.gateway_port, options.admin_port
     if options.mqtt:
         return add_named_door(stack, options.mqtt, os.environ, *ports)

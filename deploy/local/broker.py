@@ -1,10 +1,10 @@
-"""A broker that speaks Kafka's protocol, from a wheel: librdkafka carries one for its own tests.
+"""A broker with Kafka's protocol, from a wheel: librdkafka has one for its own tests.
 
-It runs as a process of its own (`python -m deploy.local.broker ADDRESS_FILE`), picks its port, and
-writes `host:port` to the file. Our servers reach it by the same code as Apache Kafka. What sets it
-apart: topics come into being when they are first asked for, with four partitions; it keeps its log
-in memory, about 5 MB per partition, and loses it with the process; it does not look records up by
-time. All of that the design allows: Postgres is the truth.
+It runs in a separate process (`python -m deploy.local.broker ADDRESS_FILE`), picks its port, and
+writes `host:port` to the file. Our servers use it with the same code as Apache Kafka. The
+differences: topics are created on first use, with four partitions; its log is in memory, about 5 MB
+per partition, and is lost with the process; it cannot look records up by time. The design allows
+all of this: Postgres is the source of truth.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from deploy.processes.process import Process
 _READY_WITHIN_S: Final = 20.0
 _RD_KAFKA_PRODUCER: Final = 0
 _OTHERS_JOIN_WITHIN_MS: Final = 20
-"""How long the first member of a group waits for more: those that come later are taken in, too, and
-0 would be for ever."""
+"""How long the first member of a group waits for more members; later ones can still join. 0 would
+mean forever."""
 
 
 class EmbeddedBrokerError(YabamError):
-    """librdkafka gives no broker; the text says why."""
+    """librdkafka cannot start a broker; the text says why."""
 
 
 class EmbeddedBroker:
     """The broker as a child process; a restart gives it another port and an empty log.
 
     Args:
-        folder: where its address and log are written; None: a temporary folder.
+        folder: the folder of its address file and log; None: a temporary folder.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -59,14 +59,14 @@ class EmbeddedBroker:
         """Start it and return once it answers.
 
         Raises:
-            ProcessError: it does not.
+            ProcessError: it does not start.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._address.unlink(missing_ok=True)
         self.process.start_and_wait(_READY_WITHIN_S, self._address.exists)
 
     def stop(self) -> None:
-        """Stop it; its log is gone."""
+        """Stop it; its log is lost."""
         self.process.stop()
 
     def kill(self) -> None:
@@ -78,7 +78,7 @@ def serve(address: Path) -> None:
     """Run a broker until SIGTERM or SIGINT.
 
     Raises:
-        EmbeddedBrokerError: librdkafka starts none.
+        EmbeddedBrokerError: librdkafka cannot start one.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     partial = address.with_suffix(".partial")
@@ -88,10 +88,10 @@ def serve(address: Path) -> None:
 
 
 def _run_broker() -> str:
-    """Run one, in threads of its own, until this process ends; its `host:port`.
+    """Run a broker in its own threads until this process ends. Returns its `host:port`.
 
-    It is asked of the C library itself (rdkafka_mock.h): the Python client can ask for one, too,
-    but leaves consumers of a group waiting for its first member for three seconds.
+    It is started through the C library (rdkafka_mock.h): the Python client could start one, too,
+    but with it the consumers of a group wait three seconds for the first member.
     """
     library = ctypes.CDLL(cimpl.__file__)
     for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):

@@ -1,4 +1,4 @@
-"""The door for devices beside a stack: the gateway, and the admin of the broker."""
+"""The MQTT gateway and the broker's admin, in addition to a stack."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from server_common.mqtt.connection import BrokerConnection
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
 _ADMIN_SETTING: Final = "YABAM_MQTT_ADMIN_PASSWORD"
 _WHAT_TO_DO: Final = """\
-YABAM_MQTT_USER and YABAM_MQTT_PASSWORD say who we are there, YABAM_MQTT_CA_FILE whose certificate
-it has (without it we use no TLS). For the broker of `make mqtt` paste the lines that it prints, and
-name its port with TLS: make run MQTT=127.0.0.1:8883"""
+YABAM_MQTT_USER and YABAM_MQTT_PASSWORD are the credentials, YABAM_MQTT_CA_FILE the authority of its
+certificate (without it, TLS is not used). For the broker of `make mqtt` paste the lines that it
+prints, and name its port with TLS: make run MQTT=127.0.0.1:8883
+"""
 
 
 class DoorError(YabamError):
-    """The broker cannot be used as it was named; the text says why, and what to do."""
+    """The named broker cannot be used; the text says why, and what to do."""
 
 
 def add_door(
@@ -53,7 +54,7 @@ def add_admin(stack: Stack, broker: Mapping[str, str], port: int) -> Process:
 
 
 def add_gateway(stack: Stack, broker: Mapping[str, str], port: int, name: str = "mqtt") -> Process:
-    """Add a gateway; its arguments are those of `add_door`, and its name."""
+    """Add a gateway with this process name; the other arguments are those of `add_door`."""
     settings = {
         **broker,
         "YABAM_MQTT_PORT": str(port),
@@ -70,20 +71,20 @@ def add_named_door(
     gateway_port: int,
     admin_port: int,
 ) -> str:
-    """Add the gateway at a broker that somebody else runs, and the admin if it has a password.
+    """Add the gateway for an existing broker, and the admin if there is a password for it.
 
     Args:
         stack: theirs; its devices have keys.
         address: the broker's `host:port`.
-        environment: the other settings of gateway and admin, which they find there themselves.
+        environment: has the other settings of gateway and admin, which inherit it.
         gateway_port: where the gateway's health and metrics are.
         admin_port: where the admin's are.
 
     Returns:
-        What to say of it.
+        A text about it for the user.
 
     Raises:
-        DoorError: the address is none, or the broker does not answer, or refuses us.
+        DoorError: the address is malformed, or the broker does not answer or refuses us.
     """
     has_admin = bool(environment.get(_ADMIN_SETTING))
     _try(_broker_of(address, environment, has_admin))
@@ -99,7 +100,7 @@ def add_named_door(
 
 
 def installed_mosquitto(folder: Path, port: int, tls_port: int) -> MosquittoServer | None:
-    """The Mosquitto of this machine; None: it has none."""
+    """The Mosquitto of this machine; None: it is not installed."""
     if shutil.which("mosquitto", path=PROGRAMS) is None:
         return None
     return MosquittoServer(folder, port, tls_port)

@@ -12,7 +12,7 @@ from deploy.mqtt.server import MosquittoError, MosquittoServer
 
 
 def main() -> int:
-    """0 on a clean stop, 1 with one plain line when something is wrong."""
+    """Run until Ctrl-C. Returns 0 after a clean stop, or 1 after one line with the error."""
     parser = argparse.ArgumentParser(prog="make mqtt", description=__doc__)
     parser.add_argument("--port", type=int, default=1883, help="without TLS")
     parser.add_argument("--tls-port", type=int, default=8883, help="with TLS")

@@ -1,4 +1,4 @@
-"""An authority of our own and the certificates that it signs, made by openssl."""
+"""A certificate authority of our own, and certificates that it signs, created by openssl."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _CURVE: Final = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes
 
 
 class CertificateError(YabamError):
-    """openssl is missing, or fails; the text has what it says."""
+    """openssl is missing, or failed; the text has its message."""
 
 
 def ensure_certificates(folder: Path, names: tuple[str, ...] = ("localhost", "127.0.0.1")) -> Path:
-    """Make `ca.crt`, `server.crt` and `server.key` in the folder unless they are there.
+    """Create `ca.crt`, `server.crt` and `server.key` in the folder unless they exist.
 
     Args:
         folder: made if it is missing.
         names: the host names and addresses that the certificate is for.
 
     Returns:
-        The file with the authority's certificate, by which clients know the broker.
+        The file with the authority's certificate, with which clients verify the broker.
 
     Raises:
         CertificateError: they cannot be made.
@@ -37,7 +37,7 @@ def ensure_certificates(folder: Path, names: tuple[str, ...] = ("localhost", "12
 
 
 def make_authority(folder: Path) -> None:
-    """Make `ca.crt` and `ca.key` in the folder, which is made if it is missing.
+    """Create `ca.crt` and `ca.key` in the folder, which is created if missing.
 
     Raises:
         CertificateError: they cannot be made.
@@ -54,11 +54,11 @@ def make_authority(folder: Path) -> None:
 
 
 def sign(folder: Path, name: str, names: tuple[str, ...]) -> None:
-    """Make `<name>.crt` and `<name>.key` in the folder of an authority that `make_authority` made.
+    """Create `<name>.crt` and `<name>.key` in the folder of an authority of `make_authority`.
 
     Args:
-        folder: of the authority.
-        name: of the two files.
+        folder: the folder of the authority.
+        name: the name of the two files.
         names: the host names and addresses that the certificate is for.
 
     Raises:

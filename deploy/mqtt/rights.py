@@ -1,7 +1,7 @@
-"""The first state of Mosquitto's dynamic security: one user, who may only keep the others.
+"""The first state of Mosquitto's dynamic security: one user, who may only manage the others.
 
-The file is Mosquitto's own, which it writes anew with each change. It is made once; from then on
-`yabam mqtt-admin` keeps it over MQTT.
+Mosquitto rewrites the file with each change. It is created once; from then on `yabam mqtt-admin`
+manages its content over MQTT.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Eclipse Mosquitto as a child process: started, stopped, killed, frozen, wiped, on the same ports.
 
 `make mqtt` runs it for people, the tests run it to break it. It listens on loopback only, once with
-TLS and once without, takes nobody without a password, and keeps who may do what by its
-dynamic-security plugin.
+TLS and once without, requires a password, and stores users and rights with its dynamic-security
+plugin.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from server_common.mqtt.broker import MAX_PACKET_BYTES, Broker
 _ANSWERS_WITHIN_S: Final = 10.0
 _PLUGIN: Final = "mosquitto_dynamic_security.so"
 PROGRAMS: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-"""Where Mosquitto may be."""
+"""The folders to look for Mosquitto in."""
 
 
 class MosquittoError(YabamError):
-    """Mosquitto cannot be had, or has ended; the text says why and what to do."""
+    """Mosquitto is not installed, or has ended; the text says why and what to do."""
 
 
 class MosquittoServer:
     """One broker.
 
     Args:
-        data: its folder; made when it is new.
+        data: its folder; created if missing.
         port: where it listens without TLS on 127.0.0.1; 0 picks a free one and keeps it.
         tls_port: where it listens with TLS; 0 picks a free one and keeps it.
 
@@ -61,7 +61,7 @@ class MosquittoServer:
 
     @property
     def ca_file(self) -> Path:
-        """By which its certificate is known."""
+        """The authority's certificate, to verify its own."""
         return self._data / "tls" / "ca.crt"
 
     @property
@@ -75,14 +75,14 @@ class MosquittoServer:
         return self._passwords()[GATEWAY_USER]
 
     def broker(self, user: str, password: str, *, tls: bool = False) -> Broker:
-        """It, for one who signs in by that name."""
+        """The broker's address and credentials for this user."""
         if tls:
             return Broker(LOOPBACK, self.tls_port, user, password, str(self.ca_file))
         return Broker(LOOPBACK, self.port, user, password)
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment of the gateway and of the admin that use it, over TLS."""
+        """The environment variables for a gateway and an admin that use this broker, over TLS."""
         return {
             "YABAM_MQTT_BROKER": f"{LOOPBACK}:{self.tls_port}",
             "YABAM_MQTT_CA_FILE": str(self.ca_file),
@@ -133,7 +133,7 @@ class MosquittoServer:
     def _configuration(self, rights: Path) -> str:
         tls = self._data / "tls"
         lines = [
-            # Started by root it would become another user, who may not read its folder.
+            # As root it would switch to another user, who may not read its folder.
             *(["user root"] if os.geteuid() == 0 else []),
             "per_listener_settings false",
             "allow_anonymous false",

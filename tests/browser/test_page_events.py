@@ -113,9 +113,9 @@ async def test_who_has_left_hears_nothing_more(context: BrowserContext, url: str
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("events.publish('two words')", "an event's name is 1 to 64 of A-Z a-z 0-9 _ . -"),
-        ("events.subscribe('', () => {})", "an event's name is 1 to 64 of A-Z a-z 0-9 _ . -"),
-        ("events.publish('quiet', () => {})", "what an event tells is JSON"),
+        ("events.publish('two words')", "an event's name must be 1 to 64 of A-Z a-z 0-9 _ . -"),
+        ("events.subscribe('', () => {})", "an event's name must be 1 to 64 of A-Z a-z 0-9 _ . -"),
+        ("events.publish('quiet', () => {})", "an event's detail must be JSON"),
         (
             "events.publish('quiet', 'x'.repeat(65_535))",
             "an event may have at most 65536 characters as JSON, this has 65537",

@@ -1,4 +1,4 @@
-"""A document as the wire carries it, and the event that tells of its change. Pure.
+"""A document in messages, and the event of its change. Pure.
 
 Unknown keys are ignored on reading, so that Core may add fields without breaking a client.
 """
@@ -19,18 +19,18 @@ CHANGED: Final = "document.changed"
 """The type of a document's event."""
 
 DocumentOperation = Literal["create", "update", "delete"]
-"""What a change does to the whole document; one that is made again after its end is created."""
+"""What a change does to the whole document; a document made again after a deletion is created."""
 
 
 class EditName(Struct, frozen=True):
-    """Which edit it was: the client, and the client's number."""
+    """The name of an edit: the client id, and the edit's number."""
 
     client: str
     n: int
 
 
 class Document(Struct, frozen=True, omit_defaults=True):
-    """A document at one version, as a snapshot or an answer carries it."""
+    """A document at one version, as in a snapshot or an answer."""
 
     channel: str
     key: str
@@ -43,11 +43,11 @@ class Document(Struct, frozen=True, omit_defaults=True):
     value: Value | UnsetType | None = UNSET
     """None: it is deleted. Left out: it is larger than `MAX_SHOWN_VALUE_BYTES`; fetch it."""
     edit: EditName | None = None
-    """The edit that made this version; None: no client's, or Core does not say."""
+    """The edit that made this version; None: it was not a client's edit, or is not known."""
 
     @property
     def content(self) -> int | None:
-        """What it adds to the channel's digest; None: the value is not here."""
+        """Its hash in the channel's digest; None: the value is not known."""
         return None if self.value is UNSET else document_hash(self.key, self.version, self.value)
 
 
@@ -57,26 +57,26 @@ class DocumentEvent(Struct, frozen=True, omit_defaults=True):
     id: str
     seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
     type: str
-    """`CHANGED`, or a type that only a newer Core knows."""
+    """`CHANGED`, or a type of a newer Core."""
     occurred_at: datetime
     key: str
     version: int
     operation: str
-    """One of `DocumentOperation`, or one that only a newer Core knows."""
+    """One of `DocumentOperation`, or an operation of a newer Core."""
     schema: int
     """The version of the schema that the value fits."""
     by: str
     """The subject that made the change."""
     base: int | None = None
-    """The version that its author knew; None: it named none."""
+    """The version that the edit was based on; None: it named none."""
     edit: EditName | None = None
-    """The edit that it was; None: no client's."""
+    """The client's edit; None: it was not a client's edit."""
     settled: str | None = None
-    """The strategy that settled it, if it was concurrent."""
+    """The merge strategy that was used, if the edit was concurrent with another."""
     metadata: dict[str, Any] | None = None
-    """What its author added to the edit."""
+    """The metadata of the edit."""
     diff: list[dict[str, Any]] | UnsetType = UNSET
-    """From version - 1 to this one (RFC 6902). Left out: larger than `MAX_SHOWN_VALUE_BYTES`."""
+    """The JSON Patch from the previous version. Left out: larger than `MAX_SHOWN_VALUE_BYTES`."""
     data: Value | UnsetType | None = UNSET
     """The whole value. None: it is deleted. Left out: larger than `MAX_SHOWN_VALUE_BYTES`."""
 

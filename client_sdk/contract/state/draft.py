@@ -1,7 +1,7 @@
-"""A value that is being changed: copied along the paths that change, and nowhere else. Pure.
+"""A value that is being changed; only the parts along changed paths are copied. Pure.
 
-Each object and array is copied once, when it is first written to; what the value was made from is
-never touched, and both share all that stayed the same.
+Each object and array is copied once, when it is first written to. The original value is never
+changed; both share all unchanged parts.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from client_sdk.contract.state.pointer import MISSING, Path, array_index, format
 
 
 class Draft:
-    """The value so far; `MISSING`: there is none.
+    """The changed value so far; `MISSING`: there is none.
 
     Args:
-        value: what it begins as; never changed.
+        value: the original; it is not changed.
     """
 
     __slots__ = ("_own", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value
-        # By identity, and held: an object that is gone could lend its id to a foreign one.
+        # By id(), and with a reference: the id of a deleted object could be reused by another one.
         self._own: dict[int, Any] = {}
 
     def container(self, path: Path) -> Any:
-        """The object or array at the path, as one that may be written to.
+        """The object or array at the path, copied if necessary so that it may be changed.
 
         Raises:
-            PointerError: there is no object and no array.
+            PointerError: there is no object or array.
         """
         node = self._owned(self.value)
         if node is None:
@@ -46,7 +46,7 @@ class Draft:
         return node
 
     def put(self, path: Path, value: Any) -> None:
-        """Put the value there, through objects only: what is no object on the way becomes one."""
+        """Set the value at the path. Whatever is not an object on the way is replaced by one."""
         if not path:
             self.value = value
             return
@@ -59,7 +59,7 @@ class Draft:
         node[path[-1]] = value
 
     def remove(self, path: Path) -> None:
-        """Take away what is there, through objects only; nothing there is no error."""
+        """Remove the value at the path, through objects only; a missing value is no error."""
         if not path:
             self.value = MISSING
             return
@@ -88,7 +88,7 @@ class Draft:
 
 
 def _key(node: Any, part: str) -> Any:
-    """How the node is asked for that part; MISSING: it has none such."""
+    """The key or index of the part in the node; MISSING: the node has no such part."""
     if type(node) is dict:
         return part if part in node else MISSING
     index = array_index(part)

@@ -1,7 +1,7 @@
-"""`POST /v1/edits`: the edits of one client, and what became of each. Pure.
+"""`POST /v1/edits`: the edits of one client, and the outcome of each. Pure.
 
-An edit that cannot be read does not spoil its batch: it still uses up its number, and its outcome
-says what is wrong with it.
+A malformed edit does not fail its batch: it still uses up its number, and its outcome says what is
+wrong.
 """
 
 from __future__ import annotations
@@ -37,40 +37,40 @@ class OwnEdit(Struct, frozen=True):
 
 
 class Edit(Struct, frozen=True, kw_only=True):
-    """One change that one client asks for."""
+    """One change of a document by one client."""
 
     n: int
-    """The client's number of it: 1, 2, 3 … over all channels."""
+    """The edit's number among the client's: 1, 2, 3 … over all channels."""
     channel: str
     key: str
     do: Operation
     base: int | OwnEdit | None = None
-    """The version that it was made on; 0: there was no document, and one that is deleted by now is
-    made anew; None: it knows of none, and is concurrent with all that there are."""
+    """The version that it is based on; 0: there was no document, and a document deleted meanwhile
+    is created again; None: no version is known, and it is concurrent with all versions."""
     schema: int | None = None
     """The version of the schema that it was made for; None: the newest."""
     made_at: datetime | None = None
     """When it was made, by Core's clock as the client knows it; None: the client does not know."""
     metadata: dict[str, Any] | None = None
-    """What stands beside the change in the history."""
+    """The program's own data, kept with the change in the history."""
     seen: dict[str, Any] | None = None
-    """What the client saw at each JSON Pointer that it changes; what is not in it, was absent.
-    None: what the base has."""
+    """The value that the client saw at each JSON Pointer that it changes; missing: there was none.
+    None: the base's values."""
     base_value: Value | UnsetType | None = UNSET
     """The base's value, if the edit was made for an older schema; None: there was no document."""
 
 
 class UnreadableEdit(Struct, frozen=True):
-    """An edit of a batch that breaks the contract: it is refused, and uses up its number."""
+    """A malformed edit of a batch: it is refused, and uses up its number."""
 
     n: int
     slug: Literal["invalid", "too-large"]
     """The problem that it is refused with."""
     detail: str
     fingerprint: bytes
-    """SHA-256 of its text: another edit under the same number has another."""
+    """SHA-256 of its text, to detect a different edit with the same number."""
     pointer: str | None = None
-    """Where in the value, if it holds what no document may."""
+    """A JSON Pointer to an invalid part of the value, if there is one."""
 
 
 class EditBatch(Struct, frozen=True):
@@ -80,44 +80,44 @@ class EditBatch(Struct, frozen=True):
     edits: list[Edit | UnreadableEdit]
     """In the order of their numbers."""
     atomic: bool = False
-    """Whether all take effect or none."""
+    """Whether Core applies all of them or none."""
     answered: int = 0
     """The client has every outcome up to this number."""
     epoch: str | None = None
-    """The lifetime of the log that its numbers and bases are of; None: it does not say."""
+    """The epoch of the log that its numbers and bases belong to; None: not named."""
 
 
 class Conflict(Struct, frozen=True, omit_defaults=True):
-    """What a resolver decides on: what the edit was made on, what there is, what it would be."""
+    """A conflict for a resolver: the base's value, the current one, and the edit's result."""
 
     version: int
     """The newest version."""
     current: Value | UnsetType | None = UNSET
-    """Its value; None: deleted. In each field, left out: Core does not have it, or it is large."""
+    """Its value; None: deleted. Each value is left out if it is large or Core does not have it."""
     base: Value | UnsetType | None = UNSET
     own: Value | UnsetType | None = UNSET
 
 
 class EditOutcome(Struct, frozen=True, omit_defaults=True):
-    """What became of one edit."""
+    """The outcome of one edit."""
 
     n: int
     outcome: str
-    """One of `Outcome`, or one that only a newer Core knows."""
+    """One of `Outcome`, or an outcome of a newer Core."""
     version: int | None = None
     """The document's newest version after it, if there is or was a document."""
     value: Value | UnsetType | None = UNSET
-    """The value at that version, if it is another than the client expects; None: deleted."""
+    """The value at that version, if it differs from the client's expectation; None: deleted."""
     strategy: str | None = None
-    """What settled it, if it was concurrent."""
+    """The merge strategy that was used, if it was concurrent."""
     aside: list[str] = []
     """The JSON Pointers at which something of it was put aside."""
     repeated: bool = False
-    """Whether this is the first answer again."""
+    """Whether this repeats the first answer."""
     problem: Problem | None = None
     """Why it was refused."""
     pointer: str | None = None
-    """Where in the value, if the value was refused."""
+    """A JSON Pointer into the value, if the value was refused."""
     conflict: Conflict | None = None
     """With `edit-conflict`."""
 
@@ -156,29 +156,29 @@ def decode_edits(body: bytes | str) -> EditBatch:
     """Read the body of `POST /v1/edits`.
 
     Raises:
-        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) no such body: no client,
-            too many edits, an edit without a number, or numbers that do not go up.
+        msgspec.DecodeError: not JSON, or (as its subclass ValidationError) malformed: no client,
+            too many edits, an edit without a number, or numbers that do not increase.
     """
     wire = decode(_batch_decoder, body)
     edits: list[Edit | UnreadableEdit] = []
     for raw in wire.edits:
         number = decode(_number_decoder, raw).n
         if edits and number <= edits[-1].n:
-            raise msgspec.ValidationError("the numbers of a batch's edits go up")
+            raise msgspec.ValidationError("the numbers of a batch's edits must increase")
         edits.append(_decode(number, raw))
     return EditBatch(wire.client, edits, wire.atomic, wire.answered, wire.epoch)
 
 
 def decode_edit(data: bytes | str | msgspec.Raw) -> Edit:
-    """Read one edit, however large.
+    """Read one edit of any size.
 
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an edit.
-        StateError: its operation or what it saw breaks a rule.
+        StateError: its operation or `seen` breaks a rule.
     """
     wire = decode(_edit_decoder, data)
     if isinstance(wire.base, OwnEdit) and wire.base.n >= wire.n:
-        raise msgspec.ValidationError("the base is an edit of a lower number")
+        raise msgspec.ValidationError("the base must be an edit with a lower number")
     edit = Edit(
         n=wire.n,
         channel=wire.channel,
@@ -196,10 +196,10 @@ def decode_edit(data: bytes | str | msgspec.Raw) -> Edit:
 
 
 def check_edit(edit: Edit) -> None:
-    """Whether what stands beside the operation may stand there.
+    """Check the fields of the edit beside its operation.
 
     Raises:
-        StateError: it may not: a pointer in `seen` is none, or a value is none of a document.
+        StateError: a pointer in `seen` is malformed, or a value is not valid in a document.
     """
     if edit.seen is not None:
         for pointer, value in edit.seen.items():
@@ -235,12 +235,12 @@ def _decode(number: int, raw: msgspec.Raw) -> Edit | UnreadableEdit:
 
 
 def encode_edit(edit: Edit) -> bytes:
-    """One edit as JSON: what `MAX_EDIT_BYTES` counts, if the client sends it so."""
+    """One edit as JSON, whose size `MAX_EDIT_BYTES` limits."""
     return msgspec.json.encode(_wire(edit))
 
 
 def edit_fingerprint(edit: Edit) -> bytes:
-    """SHA-256 of all that the edit says: another edit under the same number has another."""
+    """SHA-256 of the whole edit, to detect a different edit with the same number."""
     return sha256(canonical(_wire(edit))).digest()
 
 

@@ -1,4 +1,4 @@
-"""JSON Merge Patch (RFC 7396): an object that says what changes, null for what goes. Pure."""
+"""JSON Merge Patch (RFC 7396): an object with the changed members; null removes one. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ def merge_patch(target: Any, patch: Any) -> Any:
     """The target after the patch; neither is changed, and the result shares their parts.
 
     Args:
-        target: any JSON value; what is no object counts as an empty one.
-        patch: an object merges, anything else replaces the whole.
+        target: any JSON value; anything but an object counts as an empty object.
+        patch: an object is merged; anything else replaces the whole target.
     """
     if type(patch) is not dict:
         return patch

@@ -1,9 +1,9 @@
-"""What an edit does to a document: the six operations, their form on the wire, and five at work.
+"""The six operations of an edit: their form in messages, and the effect of five of them.
 
     {"set": {…}}  {"merge": {…}}  {"patch": […]}  {"add": {"/a/b": 1}}  {"delete": true}
     {"call": {"name": "…", "arguments": …}}
 
-Pure. The sixth, `call`, names a function that only the operator has.
+Pure. The sixth, `call`, names a function of the operator, which only Core can run.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from client_sdk.contract.text import is_id, shown
 
 
 class Set(Struct, frozen=True):
-    """The document becomes this value; where there is none, it is made."""
+    """The document gets this value; it is created if there is none."""
 
     value: Value
 
 
 class Merge(Struct, frozen=True):
-    """A merge patch (RFC 7396); where there is no document, it starts from an empty one."""
+    """A merge patch (RFC 7396); if there is no document, it starts from an empty one."""
 
     patch: Value
 
 
 class Patch(Struct, frozen=True):
-    """A JSON patch (RFC 6902); where there is no document, only `add` of the whole value can be."""
+    """A JSON patch (RFC 6902); if there is no document, only `add` of the whole value works."""
 
     operations: Sequence[PatchOperation]
 
@@ -50,14 +50,14 @@ class Patch(Struct, frozen=True):
 class Add(Struct, frozen=True):
     """Numbers to add, by JSON Pointer, through objects only.
 
-    A missing number counts as 0; objects that are missing on the way are made.
+    A missing number counts as 0; missing objects on the way are created.
     """
 
     numbers: dict[str, int]
 
 
 class Delete(Struct, frozen=True):
-    """The document is deleted; where there is none, nothing changes."""
+    """The document is deleted; if there is none, nothing changes."""
 
 
 class Call(Struct, frozen=True):
@@ -68,7 +68,7 @@ class Call(Struct, frozen=True):
 
 
 PlainOperation: TypeAlias = Set | Merge | Patch | Add | Delete
-"""What anybody can do by `apply`."""
+"""The operations that `apply` supports."""
 Operation: TypeAlias = PlainOperation | Call
 
 
@@ -76,9 +76,9 @@ def decode_operation(wire: Any) -> Operation:
     """Read the value of `do`, which was decoded from JSON.
 
     Raises:
-        OperationError: not an object with exactly one of the six names, or what stands under it is
-            not of its form. A pointer in a patch is looked at when the patch is applied.
-        StateValueError: it holds what no document may.
+        OperationError: not an object with exactly one of the six names, or its content is
+            malformed. Pointers in a patch are checked only when the patch is applied.
+        StateValueError: it contains a value that a document may not contain.
     """
     if type(wire) is not dict or len(wire) != 1:
         raise OperationError('"do" has exactly one of set, merge, patch, add, delete, call')
@@ -120,7 +120,7 @@ def encode_operation(operation: Operation) -> dict[str, Any]:
 
 
 def apply(operation: PlainOperation, value: Value | None) -> Value | None:
-    """The document's value after the operation; nothing that goes in is changed.
+    """The document's value after the operation; the arguments are not changed.
 
     Args:
         operation: any but `Call`.
@@ -131,7 +131,7 @@ def apply(operation: PlainOperation, value: Value | None) -> Value | None:
 
     Raises:
         PatchError: the patch does not apply.
-        OperationError: the result would be no object, or there is no number where one is added to.
+        OperationError: the result is not an object, or there is no number to add to.
     """
     if isinstance(operation, Set):
         return operation.value
@@ -141,7 +141,7 @@ def apply(operation: PlainOperation, value: Value | None) -> Value | None:
     if isinstance(operation, Patch):
         patched = apply_patch(MISSING if value is None else value, operation.operations)
         if type(patched) is not dict:
-            raise OperationError("the patch leaves no object: delete is an operation of its own")
+            raise OperationError("the patch's result is not an object: to delete, use delete")
         return patched
     if isinstance(operation, Add):
         return _add(operation, value)
@@ -161,7 +161,7 @@ def _sum(value: Any, path: Path, number: int) -> int:
     for depth in range(len(path)):
         if not isinstance(get(value, path[:depth]), dict | type(MISSING)):
             where = format_pointer(path[:depth])
-            raise OperationError(f"add goes through objects only, and {shown(where)} is none")
+            raise OperationError(f"add works inside objects only: {shown(where)} is not one")
     found = get(value, path)
     if found is MISSING:
         return number
@@ -176,7 +176,7 @@ def _patch(body: Any) -> list[PatchOperation]:
     for index, operation in enumerate(body):
         if type(operation) is not dict or operation.get("op") not in _FIELDS:
             raise OperationError(
-                f"operation {index} of the patch is no object with an op of RFC 6902"
+                f"operation {index} of the patch is not an object with an op of RFC 6902"
             )
         lacking = _FIELDS[operation["op"]] - operation.keys()
         if lacking:

@@ -1,8 +1,8 @@
-"""JSON Patch (RFC 6902): operations on a value, and the difference of two. Pure.
+"""JSON Patch (RFC 6902): operations on a value, and the diff of two values. Pure.
 
-The whole value is treated like a member: `add` at the empty pointer makes it where it is `MISSING`,
-and `remove` there leaves MISSING. So one form of diff tells of documents that are made, changed and
-deleted.
+The whole value is treated like a member: `add` at the empty pointer creates a `MISSING` value, and
+`remove` there results in MISSING. So one form of diff describes documents that are created, changed
+and deleted.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ OPERATIONS: Final = frozenset({"add", "remove", "replace", "move", "copy", "test
 def apply_patch(value: Any, operations: Sequence[PatchOperation]) -> Any:
     """The value after all operations, in order; neither is changed.
 
-    Only what lies on a changed path is copied; the result shares everything else.
+    Only the parts along changed paths are copied; the result shares everything else.
 
     Args:
         value: a JSON value, or `MISSING`.
-        operations: the patch. What a `copy` copies counts, `MAX_VALUE_BYTES` in all, so that no
-            short patch makes an endless value.
+        operations: the patch. All `copy` operations together may copy `MAX_VALUE_BYTES`, so that a
+            short patch cannot create a huge value.
 
     Returns:
         The new value; MISSING: it was removed.
 
     Raises:
-        PatchError: an operation is malformed or does not apply; it names the first such.
+        PatchError: an operation is malformed or does not apply; the error names the first one.
     """
     draft = Draft(value)
     room = [MAX_VALUE_BYTES]
@@ -55,7 +55,7 @@ def apply_patch(value: Any, operations: Sequence[PatchOperation]) -> Any:
             raise PatchError(index, str(error)) from error
     moves = [index for index, operation in enumerate(operations) if operation["op"] == "move"]
     if moves and _is_too_deep(draft.value):
-        raise PatchError(moves[-1], "the moves nest the value deeper than a document may be")
+        raise PatchError(moves[-1], "the moves nest the value deeper than a document allows")
     return draft.value
 
 
@@ -82,13 +82,13 @@ def _apply_one(draft: Draft, operation: PatchOperation, room: list[int]) -> None
 def _path(operation: PatchOperation, field: str) -> Path:
     text = operation.get(field)
     if type(text) is not str:
-        raise PointerError(f'it has no "{field}", a JSON Pointer')
+        raise PointerError(f'"{field}" is missing or not a JSON Pointer')
     return parse_pointer(text)
 
 
 def _value(operation: PatchOperation) -> Any:
     if "value" not in operation:
-        raise PointerError('it has no "value"')
+        raise PointerError('"value" is missing')
     return operation["value"]
 
 
@@ -141,13 +141,13 @@ def _move(draft: Draft, source: Path, path: Path) -> None:
 
 
 def _copied(value: Any, room: list[int], depth: int = 0) -> Any:
-    """A whole copy, so that no part stands twice in the draft; it takes up room."""
+    """A deep copy, so that the draft has no part twice; its size is subtracted from `room`."""
     kind = type(value)
     room[0] -= len(value) + 2 if kind is str else 2
     if room[0] < 0:
         raise PointerError("the patch copies more than a document can hold")
     if depth > MAX_VALUE_DEPTH:
-        raise PointerError("what it copies is nested too deep for a document")
+        raise PointerError("the copied value is nested too deep for a document")
     if kind is dict:
         room[0] -= sum(map(len, value))
         return {name: _copied(part, room, depth + 1) for name, part in value.items()}
@@ -157,7 +157,7 @@ def _copied(value: Any, room: list[int], depth: int = 0) -> Any:
 
 
 def _is_too_deep(value: Any) -> bool:
-    """Whether it is nested deeper than moves may leave it; what is added is bounded by itself."""
+    """Whether moves have nested the value too deep; added values are checked on their own."""
     level = [value]
     for _ in range(2 * MAX_VALUE_DEPTH):
         level = [part for node in level for part in _parts(node)]
@@ -175,9 +175,9 @@ def _at(path: Path) -> str:
 
 
 def diff(before: Any, after: Any) -> list[dict[str, Any]]:
-    """The patch that makes `after` of `before`: `add`, `remove` and `replace`, names in order.
+    """The patch from `before` to `after`: `add`, `remove` and `replace`, sorted by name.
 
-    Only objects are descended into: an array is one value, and is replaced whole.
+    Only objects are compared member by member: a changed array is replaced as a whole.
 
     Args:
         before: a JSON value, or `MISSING`.
@@ -192,7 +192,7 @@ def _diff(before: Any, after: Any, path: str, operations: list[dict[str, Any]]) 
     if before is after:
         return
     if type(before) is dict and type(after) is dict:
-        # Most members are shared, so only those that are not are put in order.
+        # Most members are shared, so only the others are sorted.
         names = [name for name, part in before.items() if after.get(name, MISSING) is not part]
         names += [name for name in after if name not in before]
         for name in sorted(names):

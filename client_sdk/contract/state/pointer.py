@@ -38,12 +38,12 @@ def parse_pointer(text: str) -> Path:
 
     Raises:
         PointerError: it is not empty and does not begin with `/`, has a `~` that is neither `~0`
-            nor `~1`, or leads deeper than a document is.
+            nor `~1`, or has more levels than a document may have.
     """
     if not text:
         return ()
     if text.count("/") > MAX_VALUE_DEPTH:
-        raise PointerError(f"{shown(text)} leads deeper than {MAX_VALUE_DEPTH}")
+        raise PointerError(f"{shown(text)} has more levels than {MAX_VALUE_DEPTH}")
     if text[0] != "/":
         raise PointerError(f"{shown(text)} is not a JSON Pointer: it begins with /")
     if "~" not in text:
@@ -62,12 +62,12 @@ def format_pointer(path: Path) -> str:
 
 
 def array_index(part: str) -> int | None:
-    """The index that a part of a pointer names in an array; None: it names none."""
+    """The array index that a part of a pointer names; None: it is not an index."""
     return int(part) if _INDEX.fullmatch(part) else None
 
 
 def get(value: Any, path: Path) -> Any:
-    """What stands at the path in the value, or `MISSING`. The value MISSING holds nothing."""
+    """The value at the path, or `MISSING`, also if `value` itself is MISSING."""
     for part in path:
         if type(value) is dict:
             value = value.get(part, MISSING)

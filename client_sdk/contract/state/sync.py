@@ -1,7 +1,7 @@
-"""Fetch Sync where some channels carry documents: the same answer, read by kind. Pure.
+"""Fetch Sync with channels of documents: the same answer, decoded by kind. Pure.
 
-Only who follows a document channel reads answers this way; the reading of orders alone stays as
-fast as it is.
+Only clients that follow a document channel decode answers this way, as decoding orders alone is
+faster.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from client_sdk.contract.sync import (
 
 
 class DocumentSnapshot(Struct, frozen=True):
-    """The channel's documents and the head they are true at."""
+    """The channel's documents, and the head that they belong to."""
 
     head: Seq
     documents: list[Document] = []
     next: Annotated[str, Meta(max_length=MAX_NEXT_CHARS)] | None = None
-    """What to ask for the page after this one with; None: it is the last, or the only one."""
+    """Pass this to get the next page; None: this is the last or the only page."""
 
 
 class DocumentSync(Struct, frozen=True):
@@ -43,7 +43,7 @@ class DocumentSync(Struct, frozen=True):
     channel: str
     head: Seq
     digest: DigestText
-    """Sixteen zeros: there are no orders."""
+    """Sixteen zeros, as there are no orders."""
     reset: str | None
     events: list[DocumentEvent]
     snapshot: DocumentSnapshot | None
@@ -53,10 +53,10 @@ class DocumentSync(Struct, frozen=True):
 
 
 class MixedSync(SyncResponse, frozen=True):
-    """An answer of Fetch Sync of which some channels carry documents."""
+    """An answer of Fetch Sync with channels of documents."""
 
     documents: list[DocumentSync] = msgspec.field(default_factory=list)
-    """The channels of documents; `channels` has those of orders."""
+    """The channels of documents; `channels` has the channels of orders."""
 
 
 class _Answer(Struct, frozen=True):
@@ -79,7 +79,7 @@ _documents_decoder: Final = msgspec.json.Decoder(DocumentSync)
 
 
 def decode_mixed_sync(body: bytes) -> MixedSync:
-    """Read an answer of Fetch Sync, each channel by what it carries.
+    """Read an answer of Fetch Sync, each channel by its kind.
 
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not such an answer.
@@ -105,6 +105,6 @@ def decode_mixed_sync(body: bytes) -> MixedSync:
 
 
 def parts_of(answer: SyncResponse) -> list[ChannelSync | DocumentSync]:
-    """What the answer says of each channel, whatever it carries."""
+    """The answer's parts for all channels, of both kinds."""
     documents = answer.documents if isinstance(answer, MixedSync) else []
     return [*answer.channels, *documents]

@@ -1,8 +1,8 @@
-"""What a document may hold, when two values are the same, and copies. Pure.
+"""The valid values of a document, their comparison, and copies. Pure.
 
-A document is a JSON object. So that each client computes the same digest of it and none rounds,
-its numbers are integers within ±(2^53−1), its names are ASCII, and its depth is bounded; no text
-has a NUL or half of a surrogate pair, which databases and encoders refuse.
+A document is a JSON object. Its numbers are integers within ±(2^53−1), its names are ASCII, and its
+depth is limited, so that each client computes the same digest and none rounds. No text has a NUL or
+a lone surrogate, which databases and encoders refuse.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ _SCALARS: Final = frozenset({bool, type(None)})
 
 
 def check_value(value: Any, path: Path = ()) -> None:
-    """Whether a document may hold the value at this path.
+    """Check that a document may contain the value at this path.
 
     Raises:
-        StateValueError: it may not; its pointer names the first offence.
+        StateValueError: it may not; its pointer names the first invalid part.
     """
     kind = type(value)
     if kind is str:
         if not _is_text(value):
-            raise StateValueError(format_pointer(path), "a text has no NUL and no half of a pair")
+            raise StateValueError(format_pointer(path), "a text has a NUL or a lone surrogate")
     elif kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise StateValueError(
-                format_pointer(path), f"an integer lies within ±{MAX_INTEGER}, the 53 bits of all"
+                format_pointer(path), f"an integer must be within ±{MAX_INTEGER} (53 bits)"
             )
     elif kind is dict:
         _check_depth(path)
@@ -46,14 +46,14 @@ def check_value(value: Any, path: Path = ()) -> None:
             check_value(part, (*path, str(index)))
     elif kind is float:
         raise StateValueError(
-            format_pointer(path), "a number is an integer here: count in the smallest unit"
+            format_pointer(path), "a number must be an integer: use the smallest unit"
         )
     elif kind not in _SCALARS:
-        raise StateValueError(format_pointer(path), f"{kind.__name__} is nothing that JSON has")
+        raise StateValueError(format_pointer(path), f"{kind.__name__} is not a JSON type")
 
 
 def check_name(name: Any, path: Path) -> None:
-    """Whether an object at this path may have a member of this name.
+    """Check that an object at this path may have a member of this name.
 
     Raises:
         StateValueError: it may not.
@@ -61,18 +61,18 @@ def check_name(name: Any, path: Path) -> None:
     if type(name) is not str or not name.isascii() or "\x00" in name:
         shown = name if type(name) is str else str(name)
         raise StateValueError(
-            format_pointer((*path, ascii(shown)[1:-1])), "a name is ASCII without NUL"
+            format_pointer((*path, ascii(shown)[1:-1])), "a member's name must be ASCII without NUL"
         )
 
 
 def check_document(value: Any) -> None:
-    """Whether it may be the whole value of a document.
+    """Check that it may be the whole value of a document.
 
     Raises:
-        StateValueError: it is no object, or holds what no document may.
+        StateValueError: it is not an object, or contains an invalid value.
     """
     if type(value) is not dict:
-        raise StateValueError("", "a document is a JSON object: put a plain value under /value")
+        raise StateValueError("", "a document must be a JSON object: put a value under /value")
     check_value(value)
 
 
@@ -103,14 +103,14 @@ def copy(value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a number; true and false are none."""
+    """Whether it is a number; true and false are not."""
     return type(value) is int
 
 
 def _check_depth(path: Path) -> None:
     if len(path) >= MAX_VALUE_DEPTH:
         raise StateValueError(
-            format_pointer(path), f"a document is nested at most {MAX_VALUE_DEPTH} deep"
+            format_pointer(path), f"a document may be nested at most {MAX_VALUE_DEPTH} deep"
         )
 
 

@@ -1,8 +1,8 @@
-// What the bindings show, each as something to look at and to be told of: {get, subscribe}. Of no framework.
+// The data of the bindings as sources that can be read and subscribed to: {get, subscribe}. No framework.
 //
-// `get` gives the same object until what it shows has changed, so that a framework draws only then. A source
-// that nobody is subscribed to looks anew each time it is asked; one that has subscribers looks when the client
-// tells it. A source of no client, as on a server, shows what a page shows before anything is known.
+// `get` returns the same object until its data has changed, so that a framework renders only then. Without
+// subscribers a source computes its data at each `get`; with subscribers, only when the client notifies it.
+// Without a client, as on a server, a source has the data of a page before anything is known.
 
 import { nameOf } from "../state/entries.js";
 import { get as partAt, parsePointer } from "../contract/state/pointer.js";
@@ -16,11 +16,11 @@ import { same } from "../contract/state/values.js";
  * @typedef {object} Source
  * @property {() => T} get what is shown now
  * @property {T} initial what is shown before anything is known, and on a server
- * @property {(told: () => void) => () => void} subscribe calls it when `get` has something new; the answer ends it
+ * @property {(told: () => void) => () => void} subscribe calls it when `get` has something new; returns its end
  */
 
 /**
- * @typedef {object} OrderFilter which orders; what it does not say may be anything
+ * @typedef {object} OrderFilter which orders; a missing field matches all
  * @property {string} [store] its id
  * @property {string} [table] its id
  * @property {string[]} [statuses]
@@ -30,7 +30,7 @@ import { same } from "../contract/state/values.js";
  * @typedef {object} Connection
  * @property {import("../types.js").Mode} mode
  * @property {"sse" | "websocket" | null} via what carries the events while it is live
- * @property {number | null} certainAt up to when everything is known, in milliseconds since 1970, to the second
+ * @property {number | null} certainAt all changes up to then are known; whole seconds, in milliseconds since 1970
  * @property {{kind: string, detail: string} | null} cause why it failed
  * @property {string | null} lastError the newest failure
  */
@@ -40,7 +40,7 @@ import { same } from "../contract/state/values.js";
  * @property {import("../types.js").JsonObject | null} value Core's, with the pending edits on top; null: there is none
  * @property {number} version Core's, below the pending edits
  * @property {number} pending how many edits Core's value does not contain yet
- * @property {boolean} loading nothing is known yet, or a newer value is known to be there
+ * @property {boolean} loading nothing is known yet, or Core has a newer value than the one shown
  * @property {import("../types.js").Conflict | null} conflict
  * @property {import("../types.js").Refusal | null} error
  * @property {number} leftOut how many pending edits do not fit Core's value any more
@@ -83,7 +83,7 @@ export function orderOf(client, id) {
 }
 
 /**
- * One document; told of whatever changes of it.
+ * One document; notifies of any change of it.
  *
  * @param {YabamClient | null} client
  * @param {string} channel
@@ -101,8 +101,8 @@ export function documentOf(client, channel, key) {
 }
 
 /**
- * The part of a document at a JSON Pointer; undefined: there is nothing. Told when that part has changed, and
- * only then.
+ * The part of a document at a JSON Pointer; undefined: there is nothing. Notifies only when that part has
+ * changed.
  *
  * @param {YabamClient | null} client
  * @param {string} channel
@@ -128,7 +128,7 @@ export function connectionOf(client) {
   const look = () => {
     if (client.status === null) return NO_CONNECTION;
     const { mode, via, certainAt, cause, lastError } = client.status;
-    // To the millisecond it would be news with each heartbeat, and by each way of computing it.
+    // In milliseconds it would change with each heartbeat, and differ between ways of computing it.
     return { mode, via, certainAt: certainAt && Math.floor(certainAt / 1000) * 1000, cause, lastError };
   };
   return source(NO_CONNECTION, look, (told) => client.subscribe(told));
@@ -138,8 +138,8 @@ export function connectionOf(client) {
 const loading = new WeakMap();
 
 /**
- * Done once something is known of the document. The same promise each time, until it is done: who draws is
- * thrown away while it waits, and asks anew.
+ * Fulfilled once something is known of the document. Returns the same promise until it is fulfilled: a
+ * framework discards a waiting component and calls this again.
  *
  * @param {YabamClient} client
  * @param {string} channel
@@ -186,7 +186,7 @@ const unknown = (initial) => ({ initial, get: () => initial, subscribe: () => ()
  * @param {T} initial
  * @param {() => T} look what is shown now
  * @param {(told: () => void) => () => void} follow
- * @param {(shown: T, news: T) => T} [kept] the news, of which what is not new is what was shown
+ * @param {(shown: T, news: T) => T} [kept] the news, with unchanged parts taken from `shown`
  * @returns {Source<T>}
  */
 function source(initial, look, follow, kept = keptWhole) {

@@ -1,7 +1,7 @@
-// The order book: each channel's open orders as they stand now, and their digests. Pure.
+// The order book: each channel's current open orders, and their digests. Pure.
 //
-// As client_sdk/client/order_book.py, less what only the buffered start needs: an older version never
-// overwrites a newer one, and an order that was closed does not come back by a late event.
+// As client_sdk/client/order_book.py, without the parts for the buffered start: an older version never
+// overwrites a newer one, and a late event does not reopen a closed order.
 
 import {
   channelOf,
@@ -26,7 +26,7 @@ export class OrderBook {
   #changes = /** @type {OrderChange[]} */ ([]);
 
   /**
-   * Takes in an event.
+   * Applies an event.
    *
    * @param {any} event
    */
@@ -62,8 +62,8 @@ export class OrderBook {
   }
 
   /**
-   * The content digest of the channel's open orders, to be compared at the head; null while one of
-   * them holds what no order holds.
+   * The content digest of the channel's open orders, to be compared at the head; null while one of them has an
+   * invalid value.
    *
    * @param {string} channel
    * @returns {string | null}
@@ -85,7 +85,7 @@ export class OrderBook {
   }
 
   /**
-   * Whether the book has come to this version of the order, open or closed, or beyond it.
+   * Whether the book has had this version of the order or a later one, open or closed.
    *
    * @param {string} id
    * @param {number} version
@@ -104,7 +104,7 @@ export class OrderBook {
     return [...this.#orders(channel).values()].sort(byAge);
   }
 
-  /** All open orders, oldest first; one that two channels show is one order. */
+  /** All open orders, oldest first; an order in two channels is one order. */
   all() {
     return allOf(this.#names().map((name) => [...this.#orders(name).values()]));
   }
@@ -160,7 +160,7 @@ export class OrderBook {
     return this.#digests.get(channel) ?? { versions: 0n, contents: 0n, unknown: 0 };
   }
 
-  // Takes the order into both digests, or out again: XOR undoes itself.
+  // Adds the order to both digests, or removes it by a second XOR.
   #count(channel, order, sign) {
     const digests = this.#digestsOf(channel);
     if (sign > 0) this.#contents.set(order, contentHash(order));
@@ -191,7 +191,7 @@ export function allOf(lists) {
   return [...found.values()].sort(byAge);
 }
 
-/** Of two channels' views the newer; at the same version the owner's, which tells more. */
+/** The newer of two channels' views of an order; at the same version the owner's, with more data. */
 function better(one, other) {
   if (one === undefined) return other;
   if (one.version !== other.version) return one.version > other.version ? one : other;
@@ -207,13 +207,13 @@ function better(one, other) {
 export function byAge(a, b) {
   const apart = Date.parse(a.created_at) - Date.parse(b.created_at);
   if (apart !== 0) return apart;
-  // Date knows milliseconds only; texts of one writer tell what is below them.
+  // Date has milliseconds only; below them, texts of one writer can be compared.
   const [one, other] = [a, b].map((order) => order.created_at.replace("Z", "+"));
   if (one !== other) return one < other ? -1 : 1;
   return a.id < b.id ? -1 : Number(a.id > b.id);
 }
 
-/** Whether two values of JSON are equal; the order of keys says nothing. */
+/** Whether two JSON values are equal; the order of keys does not matter. */
 function same(a, b) {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;

@@ -1,8 +1,8 @@
-// Tells Core between syncs what this device has applied, so that an order that reaches nobody is known of within
-// seconds; and which orders it has shown to a person.
+// Tells Core between syncs what this device has applied, so that Core notices within seconds if an order
+// reaches no device; and which orders it has shown to a person.
 //
-// As client_sdk/client/receipts.py. What is to be said gathers for a second. One that could not be sent is tried
-// again a few times: the next sync says the same.
+// As client_sdk/client/receipts.py. Receipts are collected for a second. A failed one is retried a few times
+// only: the next sync tells Core the same.
 
 import { MAX_SEEN_ORDERS, RECEIPTS_EVERY_S } from "../contract/contract_lists.js";
 import { longestWait } from "../machine/backoff.js";
@@ -11,18 +11,18 @@ const MAX_TRIES = 4;
 /** Orders that are remembered, so that one which is shown again is not said again. */
 const MAX_SAID = 10_000;
 
-/** Sends while there is something to say. */
+/** Sends while there is something to send. */
 class Sender {
   #say;
   #running = false;
   #stopped = false;
 
-  /** @param say () → whether what is new was taken, as a promise; null: nothing more is to be said */
+  /** @param say () → a promise of whether Core accepted the news; null: there is nothing to send */
   constructor(say) {
     this.#say = say;
   }
 
-  /** Sends nothing more. */
+  /** Stops sending. */
   stop() {
     this.#stopped = true;
   }
@@ -43,11 +43,11 @@ class Sender {
   }
 }
 
-/** Says what is applied. */
+/** Reports what is applied. */
 export class ReceiptSender extends Sender {
   #newest = null;
 
-  /** @param send ({cursor, epoch}) → whether it was taken, as a promise */
+  /** @param send ({cursor, epoch}) → a promise of whether Core accepted it */
   constructor(send) {
     super(async () => {
       const said = this.#newest;
@@ -56,19 +56,19 @@ export class ReceiptSender extends Sender {
     });
   }
 
-  /** Notes what is applied; it is sent within a second or so. */
+  /** Notes what is applied; it is sent within about a second. */
   applied(news) {
     this.#newest = news;
     this.wake();
   }
 }
 
-/** Says which orders were shown, each once. */
+/** Reports which orders were shown, each once. */
 export class SeenSender extends Sender {
   #waiting = new Set();
   #said = new Set();
 
-  /** @param send (ids of orders) → whether it was taken, as a promise */
+  /** @param send (ids of orders) → a promise of whether Core accepted it */
   constructor(send) {
     super(async () => {
       const batch = [...this.#waiting].slice(0, MAX_SEEN_ORDERS);
@@ -79,7 +79,7 @@ export class SeenSender extends Sender {
     });
   }
 
-  /** Notes that an order was shown; it is said within a second or so. What Core did not take is said with the next. */
+  /** Notes that an order was shown; it is sent within about a second. A failed report is sent with the next. */
   seen(orderId) {
     if (this.#said.has(orderId) || this.#waiting.has(orderId)) return;
     remember(this.#waiting, [orderId]);

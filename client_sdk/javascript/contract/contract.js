@@ -1,4 +1,4 @@
-// The wire contract: channels, cursors, the digest, and the shapes of what servers answer. Pure.
+// The contract with the servers: channels, cursors, the digest, and the shapes of answers. Pure.
 //
 // The same as client_sdk/contract/ in Python; docs/protocol.md describes both. One difference: a
 // JavaScript number is exact up to 2^53 - 1 only, so a larger seq is refused instead of rounded.
@@ -21,7 +21,7 @@ const EVENT_ID = new RegExp(`^(${NAMES.join("|")})@([0-9]{1,19})$`);
 const EPOCH = new RegExp(`^${ID}$`);
 const DIGEST = /^[0-9a-f]{16}$/;
 
-/** What breaks the contract. */
+/** Text from outside that breaks the contract. */
 export class ContractError extends Error {}
 
 /**
@@ -37,7 +37,7 @@ export function parseChannel(text) {
   return { kind, root, part, store, table: ids[1] === "table" ? part : null, carries };
 }
 
-/** Whether the channel of that name carries documents; false: orders, or it is no channel. */
+/** Whether the channel carries documents; false: orders, or it is not a channel. */
 export const carriesDocuments = (channel) =>
   CHANNEL.test(channel) && KINDS[channel.split(":")[0]].carries === "documents";
 
@@ -64,29 +64,29 @@ export function channelOf(event) {
 }
 
 /**
- * Whether the order still stands in snapshots and digests. Core says it, so that nobody needs to
- * know every status; Core from before that left it out, and sent no status but the known ones.
+ * Whether the order is in snapshots and digests. Core sends `open`, so that clients need not know every status;
+ * an older Core without it sends only known statuses.
  */
 export function isOpen(order) {
   return typeof order.open === "boolean" ? order.open : !CLOSED_STATUSES.includes(order.status);
 }
 
-/** What one open order adds to the older digest: the first 64 bits of SHA-256, as a BigInt. */
+/** The hash of one open order for the older digest: the first 64 bits of SHA-256, as a BigInt. */
 export function orderHash(id, version) {
   const [high, low] = sha256(new TextEncoder().encode(`${id}:${version}`));
   return (BigInt(high) << 32n) | BigInt(low);
 }
 
 /**
- * What one open order adds to the content digest: the first 128 bits of SHA-256 over its canonical
- * form, as a BigInt; null if it holds what no order holds, such as a fraction.
+ * The hash of one open order for the content digest: the first 128 bits of SHA-256 over its canonical form, as
+ * a BigInt; null if it has an invalid value, such as a fraction.
  */
 export function contentHash(order) {
   let text;
   try {
     text = canonical(order);
   } catch (error) {
-    // Nested without end, it is too deep for the stack.
+    // It is nested too deep for the stack.
     if (error instanceof ContractError || error instanceof RangeError) return null;
     throw error;
   }
@@ -95,7 +95,7 @@ export function contentHash(order) {
     .reduce((whole, part) => (whole << 32n) | BigInt(part), 0n);
 }
 
-/** The value as RFC 8785 writes it, whose numbers here are integers only. */
+/** The value in the form of RFC 8785; its numbers are integers only. */
 export function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (typeof value === "object" && value !== null) {
@@ -108,24 +108,24 @@ export function canonical(value) {
   return JSON.stringify(value);
 }
 
-// JSON.stringify would write half a surrogate pair as an escape, which the RFC has no form for.
+// JSON.stringify would write a lone surrogate as an escape, which the RFC does not allow.
 function quoted(text) {
   check(text.isWellFormed?.() ?? true, "a text");
   return JSON.stringify(text);
 }
 
-/** The older digest as 16 lower-case hex digits, its form on the wire. */
+/** The older digest as 16 lower-case hex digits, as in messages. */
 export function formatDigest(digest) {
   return digest.toString(16).padStart(16, "0");
 }
 
-/** The content digest as 32 lower-case hex digits, its form on the wire. */
+/** The content digest as 32 lower-case hex digits, as in messages. */
 export function formatContentDigest(digest) {
   return digest.toString(16).padStart(32, "0");
 }
 
-// SHA-256 (FIPS 180-4), because the browser's own is asynchronous and, over plain HTTP in a store's
-// network, not there at all.
+// SHA-256 (FIPS 180-4), because the browser's own is asynchronous and, over plain HTTP in a store's network,
+// not available.
 const PRIMES = (() => {
   const primes = [];
   for (let n = 2; primes.length < 64; n++) {
@@ -209,10 +209,10 @@ function isDeeper(value, most) {
 }
 
 function check(condition, what) {
-  if (!condition) throw new ContractError(`${what} is not as the protocol says`);
+  if (!condition) throw new ContractError(`${what} does not follow the protocol`);
 }
 
-/** The order, if it is one. */
+/** Checks an order and returns it. */
 export function checkOrder(order) {
   check(isObject(order), "an order");
   check(isText(order.id) && isText(order.store_id), "an order's id or store");
@@ -233,7 +233,7 @@ export function checkOrder(order) {
   return order;
 }
 
-/** The order event, if it is one. */
+/** Checks an order event and returns it. */
 export function checkEvent(event) {
   check(isObject(event) && isText(event.id) && isText(event.type), "an event");
   const [channel, seq] = parseEventId(event.id);
@@ -244,7 +244,7 @@ export function checkEvent(event) {
   return event;
 }
 
-/** What every channel's answer has, whatever it carries. */
+/** Checks the fields of every channel's answer. */
 export function checkFrame(answer) {
   check(isObject(answer) && isText(answer.channel) && isSeq(answer.head), "a channel's answer");
   check(isText(answer.digest), "a digest");
@@ -255,7 +255,7 @@ export function checkFrame(answer) {
   check(DIGEST.test(answer.digest), "a digest");
 }
 
-/** What Fetch Sync answers of a channel of orders, if it is that. */
+/** Checks the part of Fetch Sync's answer for a channel of orders and returns it. */
 export function checkChannel(answer) {
   checkFrame(answer);
   answer.events.forEach(checkEvent);
@@ -267,9 +267,9 @@ export function checkChannel(answer) {
 }
 
 /**
- * The answer of Fetch Sync, if it is one.
+ * Checks an answer of Fetch Sync and returns it.
  *
- * @param checkPart what checks a channel's part of it
+ * @param checkPart checks a channel's part of it
  */
 export function checkSync(answer, checkPart = checkChannel) {
   check(isObject(answer) && isEpoch(answer.epoch) && isText(answer.cursor), "the answer");
@@ -285,7 +285,7 @@ export function checkSync(answer, checkPart = checkChannel) {
   return answer;
 }
 
-/** A time of the wire in seconds since 1970, cut to milliseconds. */
+/** An RFC 3339 time in seconds since 1970, cut to milliseconds. */
 export function instant(text) {
   check(isTime(text), "a time");
   return Date.parse(text) / 1000;

@@ -1,17 +1,17 @@
-// Server-sent events: bytes in, events out. Pure.
+// Decodes server-sent events from bytes. Pure.
 //
 // WHATWG HTML, 9.2.5 and 9.2.6. Only CR, LF and CRLF end a line. An EventSource would do this for
 // us, but hides why a stream was refused (401, 421, 503 with Retry-After) and reconnects by itself
-// with a ticket that is spent.
+// with a ticket that has expired.
 
 import { ContractError } from "./contract.js";
 import { MAX_EVENT_LENGTH } from "./contract_lists.js";
 
-/** Fed any split of the stream, it gives the same events: {type, data, lastEventId}. */
+/** Returns events {type, data, lastEventId}; the result does not depend on how the bytes are split. */
 export class SseParser {
   /** The last valid `retry:` in milliseconds, or null. */
   retry = /** @type {number | null} */ (null);
-  // Takes a leading byte order mark away, and makes what is not UTF-8 into U+FFFD.
+  // Removes a leading byte order mark, and replaces invalid UTF-8 by U+FFFD.
   #decoder = new TextDecoder();
   #line = "";
   #skipLineFeed = false;
@@ -20,7 +20,7 @@ export class SseParser {
   #length = 0;
   #lastEventId = "";
 
-  /** Takes the next bytes; gives the events that they complete. */
+  /** Takes the next bytes. Returns the events that they complete. */
   feed(bytes) {
     let text = this.#decoder.decode(bytes, { stream: true });
     if (text === "") return [];

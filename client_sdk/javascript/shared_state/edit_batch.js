@@ -1,4 +1,4 @@
-// Edits that are made together, and what a program holds of an edit that it has made.
+// Batches of edits, and the handles by which a program waits for an edit's outcome.
 //
 // As client_sdk/shared_state/edit_batch.py.
 
@@ -7,7 +7,7 @@ import { perform } from "../state/view.js";
 
 /** @typedef {import("../types.js").EditOutcome} EditOutcome */
 
-/** An edit that was made. */
+/** An edit that was queued. */
 export class EditHandle {
   #outcome;
 
@@ -17,7 +17,7 @@ export class EditHandle {
   }
 
   /**
-   * What became of it, once Core has answered; a refusal is an answer, too.
+   * Waits for Core's answer and returns the outcome, which may be a refusal.
    *
    * @returns {Promise<EditOutcome>}
    * @throws {ClosedError} the client was closed first; the edit is sent when it is opened again
@@ -30,7 +30,7 @@ export class EditHandle {
 /** Edits that are made in one batch. */
 export class Batch {
   staged = /** @type {{wish: any, resolve: (made: EditHandle) => void, reject: (why: any) => void}[]} */ ([]);
-  /** Why one of its edits cannot be made; null: each can. */
+  /** Why one of its edits cannot be made; null: all can be made. */
   fault = /** @type {any} */ (null);
   #values = new Map();
   #view;
@@ -41,7 +41,7 @@ export class Batch {
   }
 
   /**
-   * Takes an edit in; it throws a StateError where it cannot be done to those before it.
+   * Adds an edit to the batch; throws a StateError if it does not fit the result of those before it.
    *
    * @param {any} wish
    * @returns {Promise<EditHandle>}

@@ -1,13 +1,13 @@
-// Core's part of the shared state, and of the queue, over HTTP; what it answers is made into plain values.
+// Core's HTTP API for edits, documents and commands; its answers as plain values.
 //
 // As client_sdk/shared_state/edits_api.py. An answer is one of these:
 //     {type: "Answered", outcomes}     Core has settled the request's edits
-//     {type: "Settled", n, epoch}      how far it has settled a client's edits, and in which log; null: it
-//                                      does not say
-//     {type: "Done", order, repeated, epoch}   it has done a command, which left the order so; `repeated`: at an
-//                                      earlier try; `epoch`: the log that it is of; null: it does not say
+//     {type: "Settled", n, epoch} it has settled a client's edits up to number n; the epoch null: Core does not
+//                                      name it
+//     {type: "Done", order, repeated, epoch} it has done a command, with this result; `repeated`: at an earlier
+//                                      try; `epoch`: the order's log; null: the answer does not name it
 //     {type: "Found", document}        null: there is none
-//     {type: "NotTaken", problem, epoch}   it does not take the request, or refuses the command
+//     {type: "NotTaken", problem, epoch}   it rejects the request, or refuses the command
 //     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
 
 import { ContractError, checkOrder, isEpoch, parsed } from "../contract/contract.js";
@@ -28,10 +28,10 @@ const NOT_TAKEN = [
   "edit-mismatch",
 ];
 
-/** Refusals that say nothing of what was asked for. */
+/** Statuses that do not mean that the request itself is wrong: try again. */
 const PASSING = [401, 408, 425, 429];
 
-/** Core's doors for edits, documents and commands. */
+/** Core's API for edits, documents and commands. */
 export class EditsApi {
   #core;
   #refused;
@@ -54,7 +54,7 @@ export class EditsApi {
     return this.#ask("/v1/edits", token, read, { method: "POST", body: request.body });
   }
 
-  /** Sends a command to an order, as CommandQueue.request has it. */
+  /** Sends an order command, as returned by CommandQueue.request. */
   command({ method, path, key, version, updatedAt, body }, token) {
     const headers = { "idempotency-key": key };
     if (version !== null) headers["if-match"] = `"${version}"`;
@@ -66,10 +66,10 @@ export class EditsApi {
     return this.#ask(path, token, read, { method, headers, body, refused: commandRefusal });
   }
 
-  /** How far Core has settled the client's edits. */
+  /** Asks up to which number Core has settled the client's edits. */
   settled(client, token) {
     const read = ({ settled: n, epoch = null }) => {
-      if (!Number.isSafeInteger(n) || !(epoch === null || isEpoch(epoch))) throw new ContractError("the answer says no number");
+      if (!Number.isSafeInteger(n) || !(epoch === null || isEpoch(epoch))) throw new ContractError("the answer has no number");
       return { type: "Settled", n, epoch };
     };
     return this.#ask(`/v1/edits?${new URLSearchParams({ client })}`, token, read);
@@ -82,17 +82,17 @@ export class EditsApi {
     const read = (document) => {
       checkDocument(document);
       if (document.channel === channel && document.key === key) return { type: "Found", document };
-      throw new ContractError("the answer is another document");
+      throw new ContractError("Core's answer contains a different document");
     };
     const answer = await this.#ask(`/v1/documents?${query}`, token, read);
     return answer.slug === "not-found" ? { type: "Found", document: null } : answer;
   }
 
   /**
-   * A document's history above a version, or behind a page by its `next`: {events, next}, newest last;
-   * each event as Core gives it, `next` null: it is the last page.
+   * A page of history, newer than version `after` or the page after a page's `next`: {events, next}, newest
+   * last; each event as Core sends it; `next` null: it is the last page.
    *
-   * @throws Error it cannot be had
+   * @throws Error Core does not return it
    */
   async history(channel, key, after, limit, token) {
     const query = new URLSearchParams({ channel, key, after, limit });
@@ -101,7 +101,7 @@ export class EditsApi {
     return { events: page.events, next: page.next ?? null };
   }
 
-  /** What Core's operator has declared of each key; it throws as `history` does. */
+  /** The definitions of the keys, as declared by Core's operator; it throws as `history` does. */
   async definitions(token) {
     return (await this.#read("/v1/definitions", token)).definitions ?? [];
   }
@@ -145,7 +145,7 @@ function refusalOf({ status, headers }, text) {
 
 function commandRefusal({ status, headers }, text) {
   const problem = readProblem(text);
-  // A refusal without one of our problems is a proxy's, as during an installation: it passes.
+  // A refusal without one of our problems is a proxy's, as during a deployment: try again.
   const isRefused = problem && status >= 400 && status < 500 && !PASSING.includes(status);
   if (isRefused && slugOf(problem) !== "conflict") {
     return { type: "NotTaken", problem: { ...problem, order: orderIn(problem) }, epoch: epochOf(headers) };
@@ -154,13 +154,13 @@ function commandRefusal({ status, headers }, text) {
   return answer.type === "Again" ? answer : again(shortened(`${status}`), retryAfter(headers));
 }
 
-/** The log that an order of Core's answer is of; null: Core is an earlier one, which does not say. */
+/** The log of the order in Core's answer; null: this Core is an older version, which does not name it. */
 function epochOf(headers) {
   const told = headers.get("yabam-epoch");
   return isEpoch(told) ? told : null;
 }
 
-/** The order that a refusal shows; null: none. */
+/** The order that a refusal contains; null: it contains none. */
 function orderIn({ order }) {
   try {
     return checkOrder(order);

@@ -1,7 +1,7 @@
-// The shell around the replica, in the tab that leads: edits are kept before they are shown. Commands to
-// orders stand in the same queue; order_desk.js is the shell around those.
+// The shell around the replica, in the leading tab: stores edits before they are shown. Order commands are in
+// the same queue; order_desk.js is the shell around those.
 //
-// As client_sdk/shared_state/engine.py. Who is told of what, tab_state.js knows.
+// As client_sdk/shared_state/engine.py. tab_state.js notifies the observers.
 
 import { checkDocumentValue } from "../contract/state/values.js";
 import { ClosedError, StateError } from "../contract/state/errors.js";
@@ -17,14 +17,14 @@ import { subjectOf } from "../state/subject.js";
 import { queueOf } from "../state/records.js";
 import { Replica } from "../state/replica.js";
 
-/** How often Core is told that the session goes on, in milliseconds; without that it ends after a day. */
+/** The interval of session renewals, in milliseconds; without them Core ends the session after a day. */
 const RENEW_EVERY_MS = 3 * 3_600_000;
 /** So many answers to what other tabs asked are remembered. */
 const MAX_ASKED = 200;
 
-/** The shared state of one subject, running. */
+/** The running shared state of one subject. */
 export class Engine {
-  /** What went wrong in a resolver, last. */
+  /** The last error in a resolver. */
   lastError = /** @type {string | null} */ (null);
   #parts;
   #journal;
@@ -36,13 +36,13 @@ export class Engine {
   #closed = false;
 
   /**
-   * @param stored what the store gave
+   * @param stored the records from the store
    * @param parts these: {store, channels, followed, book, log, resolvers, calls, newClient, api, transport, subject,
    *   settings, uniform, clock, coreTime, differs, told}: `channels` are those of documents, `followed` are all;
-   *   `book()` gives Core's orders, `log()` where they are in Core's log, {epoch, positions};
-   *   `told({changed, outcomes, orders})` hears what has come of the inputs
-   *   (`orders`: whether it is of commands), `differs(channel)` that documents have another digest than Core says
-   * @param own what this tab was told of orders by the one that led before, as order_view.js has it
+   *   `book()` returns Core's orders, `log()` their positions in Core's log, {epoch, positions};
+   *   `told({changed, outcomes, orders})` is called with the effects of inputs (`orders`: whether they concern
+   *   commands), `differs(channel)` when documents have another digest than Core's @param own what this tab
+   *   learned about orders from the previous leading tab, in the form of orders/view.js
    * @throws ContractError, StateStoreError what is stored is damaged
    */
   constructor(stored, parts, own = NO_COMMANDS) {
@@ -80,18 +80,18 @@ export class Engine {
     this.#loader = new Loader({ ...parts, replica, loaded });
   }
 
-  /** Why edits are not sent or not kept now, if the last try failed. */
+  /** Why the last attempt to send or store edits failed; null: it succeeded. */
   get sendingError() {
     return this.#sender.worker.lastError ?? this.#journal.lastError;
   }
 
-  /** Sends, fetches and keeps from now on. */
+  /** Starts to send, fetch and store. */
   start() {
     for (const waiting of this.replica.waiting.values()) this.#decide(waiting);
     this.pump();
   }
 
-  /** Keeps what is to be kept, and ends. */
+  /** Stores what is not stored yet, and stops. */
   async stop() {
     if (this.#closed) return;
     this.#closed = true;
@@ -105,7 +105,7 @@ export class Engine {
 
   // ── what comes in ────────────────────────────────────────────────────────────────────────────
 
-  /** Takes what the machine puts out for documents. */
+  /** Takes a command of the machine for documents. */
   take(command) {
     if (this.#closed) return;
     if (command.type === "DeliverDocument") this.replica.take(command.change, command.epoch);
@@ -115,7 +115,7 @@ export class Engine {
     this.pump();
   }
 
-  /** Core answers: what waits may go out. */
+  /** Core is reachable: tries to send now. */
   online() {
     this.#sender.worker.hurry();
     this.#loader.worker.hurry();
@@ -126,15 +126,13 @@ export class Engine {
   }
 
   /**
-   * Makes edits; they are kept, and shown, when this is done. Their ids in the queue.
+   * Makes edits; they are stored and shown when the promise is fulfilled, with their ids in the queue.
    *
-   * @param atomic whether all take effect or none
-   * @param decides the id of the conflict that it decides
-   * @param asked a name of this question: who asks again, after a loss, gets the same ids
-   * @param made told the ids at once, before anything else can come of them
-   * @throws StateError one of them cannot be done to what is shown; none is made
-   * @throws StateStoreError they cannot be kept; none is made
-   * @throws ClosedError this has ended
+   * @param atomic whether Core applies all of them or none @param decides the id of the conflict that they
+   * resolve @param asked a name of this request: a repeated request of the same name gets the same ids @param
+   * made called with the ids at once, before any outcome @throws StateError one of them does not fit the
+   * document shown; none is made @throws StateStoreError they cannot be stored; none is made @throws
+   * ClosedError the engine has stopped
    */
   edit(wishes, { atomic = false, decides = null, asked = null, made = /** @type {(ids: number[]) => void} */ (() => {}) } = {}) {
     return this.#alone(async () => {
@@ -146,7 +144,7 @@ export class Engine {
     });
   }
 
-  /** Makes a command to an order: its id in the queue, in a list. Options and errors as `edit`. */
+  /** Makes an order command. Returns its id in the queue, in a list. Options and errors as `edit`. */
   command(wish, { asked = null, made = /** @type {(ids: number[]) => void} */ (() => {}) } = {}) {
     return this.#alone(async () => {
       const remembering = (id) => (asked === null ? [] : this.#remembering(asked, [id]));
@@ -168,12 +166,12 @@ export class Engine {
     });
   }
 
-  /** Decides the conflict by this value; null: by Core's. It throws as `edit` does. */
+  /** Resolves the conflict with this value; null: with Core's. It throws as `edit` does. */
   async resolve(id, value, options = {}) {
     const waiting = this.replica.waiting.get(id);
     if (waiting === undefined) {
       if (this.#asked.has(options.asked)) return this.edit([], options);
-      throw new StateError("this conflict is decided already");
+      throw new StateError("this conflict was already decided");
     }
     if (value === null) {
       this.replica.decided(waiting);
@@ -194,7 +192,7 @@ export class Engine {
     return all.some((entry) => entry.id === id);
   }
 
-  /** Hands on what has come of the inputs. An answer that comes after the end is left to the next start. */
+  /** Processes the effects of the inputs. An answer after the end is left to the next start. */
   pump() {
     if (this.#closed) return;
     const { writes, changed, outcomes, conflicts } = this.replica.drain();
@@ -208,7 +206,7 @@ export class Engine {
   async #edit(wishes, atomic, decides, asked) {
     const { replica } = this;
     const waiting = replica.waiting.get(decides);
-    if (decides !== null && waiting === undefined) throw new StateError("this conflict is decided already");
+    if (decides !== null && waiting === undefined) throw new StateError("this conflict was already decided");
     let ids = null;
     while (ids === null) {
       const writes = replica.prepare(wishes, this.#time(), atomic, decides);
@@ -238,14 +236,14 @@ export class Engine {
     return writes;
   }
 
-  /** Says that the client of a session is there; it throws where there is no token. */
+  /** Renews the client's session; throws if there is no token. */
   async #renew() {
     const { api, transport, subject } = this.#parts;
     const { client } = this.replica.queue;
     const known = [...this.replica.channels.values()].flatMap(({ all }) => all);
     if (!known.some(({ key }) => key.endsWith(`.${client}`))) return;
     const token = await transport.accessToken();
-    // Another subject's question would renew nothing.
+    // A request with another subject's token would not renew this session.
     if (subjectOf(token) === subject) await api.settled(client, token);
   }
 
@@ -258,7 +256,7 @@ export class Engine {
     const resolver = this.#parts.resolvers[waiting.key];
     if (resolver === undefined) return;
     this.#resolved(waiting, resolver).catch((error) => {
-      // It stays with the document, where a person can decide it.
+      // The conflict stays with the document, where a person can resolve it.
       this.lastError = `the resolver of ${waiting.key} failed: ${error?.message ?? error}`;
     });
   }
@@ -270,7 +268,7 @@ export class Engine {
     await this.resolve(id, value ?? null);
   }
 
-  /** One edit after the other: the number of each is the one after that of the one before. */
+  /** One edit at a time, as the numbers must be consecutive. */
   #alone(work) {
     const done = this.#last.then(() => {
       if (this.#closed) throw new ClosedError("the client is closed");

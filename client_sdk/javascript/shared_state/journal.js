@@ -2,9 +2,9 @@
 
 const AGAIN_AFTER_MS = 5_000;
 
-/** The store of one client. */
+/** Writes to one client's store. */
 export class Journal {
-  /** Why the last write failed; null: it did not. */
+  /** Why the last write failed; null: it succeeded. */
   lastError = /** @type {string | null} */ (null);
   #store;
   #last = Promise.resolve();
@@ -18,12 +18,12 @@ export class Journal {
     this.#store = store;
   }
 
-  /** Whether all that was put is kept: nothing waits, and nothing is being written. */
+  /** Whether everything is stored: no write waits or is running. */
   get isClean() {
     return this.#waiting.length === 0 && this.#running === 0;
   }
 
-  /** Writes these soon, after all before them. */
+  /** Writes these soon, after all earlier ones. */
   put(writes) {
     if (writes.length === 0) return;
     this.#waiting.push(...writes);
@@ -33,9 +33,9 @@ export class Journal {
   }
 
   /**
-   * Done once these, and all that was put before, are kept.
+   * Fulfilled once these and all earlier writes are stored.
    *
-   * @throws StateStoreError these are not kept; what was put before is tried again
+   * @throws StateStoreError these are not stored; earlier writes are tried again
    */
   commit(writes = []) {
     this.#running += 1;
@@ -44,7 +44,7 @@ export class Journal {
     return done;
   }
 
-  /** Writes the rest and lets go of the store. */
+  /** Does the remaining writes and closes the store. */
   async close() {
     clearTimeout(this.#timer);
     try {

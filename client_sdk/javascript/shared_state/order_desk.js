@@ -1,24 +1,24 @@
-// The shell around the queue of commands to orders, in the tab that leads: kept before they are shown.
+// The shell around the queue of order commands, in the leading tab: stores them before they are shown.
 //
 // As client_sdk/shared_state/order_desk.py.
 
 import { channelsOf } from "../state/orders/answered_orders.js";
 import { keptAnswer } from "../state/orders/kept_answers.js";
 
-/** The commands to orders of one client, running. */
+/** The running queue of one client's order commands. */
 export class OrderDesk {
   #parts;
-  /** The orders of which an answer is kept, by their ids. */
+  /** The ids of the orders with a stored answer. */
   #kept;
 
   /**
-   * @param queue what decides
+   * @param queue the rules for commands
    * @param parts these: {replica, journal, book, log, followed, time, alone, told}: the edits, which have their
-   *   places in the same queue; what keeps it; Core's orders, `() → an OrderBook` or null; where they are in
-   *   Core's log, `() → {epoch, positions}` or null; the channels that are followed; `() → Core's clock as the
-   *   wire has times`, null: not known; `alone(work)` runs it while nothing else is given a place or taken
-   *   out; `told(outcomes)` hears what has come, [id, outcome]s
-   * @param answers those that are kept; what the queue does not show of them is forgotten
+   *   places in the same queue; the journal of the store; Core's orders, `() → an OrderBook` or null; their
+   *   positions in Core's log, `() → {epoch, positions}` or null; the followed channels; `() → Core's clock as
+   *   RFC 3339 text`, null: not known; `alone(work)` runs it while no edit or command is added or removed;
+   *   `told(outcomes)` is called with [id, outcome]s @param answers the stored answers; those that the queue
+   *   does not show are deleted
    */
   constructor(queue, parts, answers) {
     this.queue = queue;
@@ -27,7 +27,7 @@ export class OrderDesk {
     this.#forget();
   }
 
-  /** Makes a command, within `alone`: kept, and shown, when this is done. Its id. It throws as prepare. */
+  /** Makes a command, within `alone`: stored and shown when this is done. Returns its id. Throws as prepare. */
   async make(wish, remembering) {
     const { replica, journal, time } = this.#parts;
     const { client, nextId } = replica.queue;
@@ -39,19 +39,19 @@ export class OrderDesk {
     return command.id;
   }
 
-  /** Whether a command is what goes out next. */
+  /** Whether the next thing to send is a command, not an edit. */
   get isFirst() {
     const [edit] = this.#parts.replica.queue.unanswered;
     const { first } = this.queue;
     return first !== null && (edit === undefined || first < edit.id);
   }
 
-  /** Whether the first command may go out: how old it is, only Core's clock says. */
+  /** Whether the first command may be sent: its age is only known by Core's clock. */
   get canSend() {
     return this.isFirst && this.#parts.time() !== null;
   }
 
-  /** What to send; null: nothing. What must be known after a crash is kept by then. */
+  /** The command to send; null: nothing. That it was sent is stored first. */
   nextRequest() {
     return this.#parts.alone(async () => {
       const now = this.#parts.time();
@@ -79,8 +79,8 @@ export class OrderDesk {
   }
 
   /**
-   * The book has changed, by what came of the log of this epoch: {id, order}s, and if a channel has begun anew,
-   * {channel, sameLog}, else null; `sameLog`: it is the log that was followed before, and has not gone back.
+   * The book has applied changes of this epoch's log, {id, order}s. `{channel, sameLog}` if a channel was
+   * reset, else null; `sameLog`: it is the same log as before, without lost changes.
    */
   booked(changes, epoch, anew) {
     const { answered } = this.queue;
@@ -92,7 +92,7 @@ export class OrderDesk {
     if (this.#answered.join() !== before) this.#parts.told([]);
   }
 
-  /** The ids of the orders that are shown as answers have them. */
+  /** The ids of the orders that are shown as in answers. */
   get #answered() {
     const { known, ahead } = this.queue.answered;
     return [...known.keys(), ...ahead.keys()];
@@ -113,7 +113,7 @@ export class OrderDesk {
     this.#parts.told(outcomes.map(([{ id }, outcome]) => [id, outcome]));
   }
 
-  /** Where no channel brings it, or it was brought already, the answer says nothing more. */
+  /** If no followed channel carries the order, or it has arrived, the answer is not needed. */
   #isToCome(order, epoch) {
     const { followed, book } = this.#parts;
     const isFollowed = order !== null && channelsOf(order).some((name) => followed.includes(name));
@@ -124,7 +124,8 @@ export class OrderDesk {
     return order !== null && (this.#parts.book()?.get(order.id) ?? null) !== null;
   }
 
-  /** The answer is kept together with the end of its command: a crash between would show the order before it. */
+  /** Stores the answer together with its command's deletion: after a crash in between, the old order would be
+   * shown. */
   #keeping({ order, repeated = false }, epoch) {
     const { answered } = this.queue;
     if (!this.#isToCome(order, epoch)) return [];
@@ -135,7 +136,7 @@ export class OrderDesk {
     return [{ type: "PutAnswer", answer: keptAnswer(order, log, channelsOf(order)) }];
   }
 
-  /** Lets go of the answers that are not shown any more. */
+  /** Deletes the answers that are not shown any more. */
   #forget() {
     if (this.#kept.size === 0) return;
     const shown = new Set(this.#answered);

@@ -1,4 +1,4 @@
-// What a program uses to place and step orders through the queue, with or without a network.
+// Placing and changing orders through the queue, with or without a network.
 //
 //     const [order] = client.commands.orders;
 //     await client.commands.transition(order, "accepted");
@@ -12,13 +12,14 @@ import { copy } from "../contract/state/values.js";
 /** @typedef {import("../types.js").Order} Order */
 /** @typedef {import("../types.js").ShownOrder} ShownOrder */
 
-/** A command that was made. */
+/** A command that was queued. */
 export class CommandHandle {
   /** @type {Promise<import("../types.js").CommandOutcome>} */
   #outcome;
 
   /**
-   * @param {string | null} orderId the id that its order is shown under; that of a new one changes when Core has it
+   * @param {string | null} orderId the id that its order is shown under; a new order's id changes when Core has
+   * it
    * @param {Promise<import("../types.js").CommandOutcome>} outcome
    */
   constructor(orderId, outcome) {
@@ -27,17 +28,17 @@ export class CommandHandle {
   }
 
   /**
-   * What became of it, once Core has answered.
+   * Waits for Core's answer and returns the outcome.
    *
    * @returns {Promise<import("../types.js").CommandOutcome>}
-   * @throws {ClosedError} the client was closed first; it is sent when that is opened again
+   * @throws {ClosedError} the client was closed first; the command is sent when it is opened again
    */
   settled() {
     return this.#outcome;
   }
 }
 
-/** The orders with what is done to them here. */
+/** Orders with this client's pending commands. */
 export class OrderCommands {
   /** @type {import("./tab_state.js").TabState} */
   #tab;
@@ -51,7 +52,7 @@ export class OrderCommands {
   }
 
   /**
-   * The open orders as they are shown, each as order_view.js shownOrder says.
+   * The open orders as they are shown, each in the form of orders/view.js `shownOrder`.
    *
    * @returns {ShownOrder[]}
    */
@@ -60,7 +61,7 @@ export class OrderCommands {
   }
 
   /**
-   * One order as it is shown; null: there is none, as far as is known here.
+   * One order as it is shown; null: this client knows no such order.
    *
    * @param {string} id
    * @returns {ShownOrder | null}
@@ -73,7 +74,7 @@ export class OrderCommands {
   }
 
   /**
-   * Why the last command to an order was refused, also where it is not shown; or null.
+   * Why the last command for an order was refused, even if the order is not shown; or null.
    *
    * @param {string} id
    * @returns {import("../types.js").Refusal | null}
@@ -93,7 +94,7 @@ export class OrderCommands {
   }
 
   /**
-   * Calls `callback` once for all that changes of orders at one moment; the answer ends it.
+   * Calls `callback` once per batch of changes of orders. Returns the unsubscriber.
    *
    * @param {() => void} callback
    * @returns {() => void}
@@ -103,12 +104,12 @@ export class OrderCommands {
   }
 
   /**
-   * Places an order. Like all commands it is kept, and shown, when this is done.
+   * Places an order. Like all commands it is stored and shown when the promise is fulfilled.
    *
    * @param {import("../types.js").NewOrder} order
    * @returns {Promise<CommandHandle>}
-   * @throws {StateError} it is malformed or too large, or too many wait
-   * @throws {StateStoreError} it cannot be kept
+   * @throws {StateError} it is malformed or too large, or too many commands wait @throws {StateStoreError} it
+   * cannot be stored
    * @throws {ClosedError} the client is closed
    */
   place(order) {
@@ -116,11 +117,11 @@ export class OrderCommands {
   }
 
   /**
-   * Takes an order one step further: accepted, rejected, preparing, ready, served, paid or cancelled. It
+   * Moves an order to another status: accepted, rejected, preparing, ready, served, paid or cancelled. It
    * throws as `place`.
    *
-   * @param {ShownOrder | string} order as it was shown to who decides, or its id: as it is shown now. Core does it to
-   *   that only; a step but "accepted" also after a change that left the status
+   * @param {ShownOrder | string} order the order as the user saw it, or its id for the order as shown now. Core
+   *   refuses if it has changed; except for "accepted", only if its status has changed
    * @param {string} to
    * @param {string | null} [reason] why it is rejected or cancelled
    * @returns {Promise<CommandHandle>}
@@ -147,7 +148,7 @@ export class OrderCommands {
    */
   async #step(kind, order, body) {
     const seen = typeof order === "string" ? this.order(order) : order;
-    if (seen === null) throw new StateError(`${shown(order)} is no order that is shown here`);
+    if (seen === null) throw new StateError(`${shown(order)} is not an order that this client shows`);
     const { id, version, updated_at: updatedAt, status } = seen.order;
     return this.#make({ kind, body, order: id, version, updatedAt, status, after: seen.after });
   }

@@ -1,4 +1,4 @@
-// Brings edits and commands to Core, one request at a time, and large values from it.
+// Sends edits and commands to Core, one request at a time, and fetches large values.
 //
 // `Sender` and `Loader` of client_sdk/shared_state/sender.py.
 
@@ -8,8 +8,8 @@ import { subjectOf } from "../state/subject.js";
 import { Worker } from "./worker.js";
 
 /**
- * Sends what is in the queue, in the name of its subject only. Edits and commands to orders go out in the
- * order in which they were made.
+ * Sends the queue, with its own subject's token only. Edits and order commands are sent in the order in which
+ * they were made.
  */
 export class Sender {
   #parts;
@@ -22,7 +22,7 @@ export class Sender {
   constructor(parts) {
     this.#parts = parts;
     const { queue } = parts.replica;
-    // Before Core has named its log, nobody could tell later which one has settled an edit.
+    // Before Core has named its log, it would stay unknown which log has settled the edit.
     const hasEdits = () => queue.epoch !== null && queue.unanswered.length > 0;
     const { desk } = parts;
     const isNeeded = () => queue.question !== null || (desk.isFirst ? desk.canSend : hasEdits());
@@ -33,10 +33,10 @@ export class Sender {
     const { replica, desk, journal, api, transport, subject, pump } = this.#parts;
     const token = await transport.accessToken(this.#refused);
     if (subjectOf(token) !== subject) {
-      this.worker.failed("the token is another subject's: what waits is not sent with it");
+      this.worker.failed("the token belongs to another subject: edits are not sent");
       return;
     }
-    // An answer is kept before Core is told that it is here.
+    // An answer is stored before a request tells Core that it is received.
     while (!journal.isClean) await journal.commit();
     const { queue } = replica;
     const client = queue.question;
@@ -74,7 +74,7 @@ export class Sender {
     const { replica } = this.#parts;
     if (answer.type === "Answered") {
       if (replica.answered(request, answer.outcomes)) this.#well();
-      else this.worker.failed("Core's answer says nothing of the edits that were sent");
+      else this.worker.failed("Core's answer contains no outcome for the edits that were sent");
     } else if (answer.type === "NotTaken") {
       this.#refusal(request, answer.problem);
     } else {
@@ -84,7 +84,7 @@ export class Sender {
   }
 
   #refusal(request, problem) {
-    // Each of these changes what is sent next; one that comes again and again backs off.
+    // Each of these changes the next request; if one repeats, the back-off delays it.
     const { replica } = this.#parts;
     this.worker.failed(`${problem.title}: ${problem.detail}`);
     const slug = slugOf(problem);
@@ -105,7 +105,7 @@ export class Sender {
   }
 }
 
-/** Fetches the values that stand in no event. */
+/** Fetches the values that events do not contain. */
 export class Loader {
   #parts;
   #refused = false;
@@ -130,7 +130,7 @@ export class Loader {
     return found;
   }
 
-  /** The value whose last try is longest ago: one that cannot be had holds up no other. */
+  /** The value whose last attempt is the oldest: a failing one does not block the others. */
   #next() {
     const named = this.#wanted().map((one) => ({ ...one, name: nameOf(one.channel, one.key) }));
     const before = this.#tried;
@@ -149,7 +149,7 @@ export class Loader {
     const documents = replica.channels.get(channel);
     const log = documents.epoch;
     const answer = await api.document(channel, key, version, token);
-    if (documents.epoch !== log) return; // it may be the other log's
+    if (documents.epoch !== log) return; // the value may come from the other log
     if (answer.type !== "Found") {
       this.#refused = answer.unauthorized ?? false;
       this.worker.failed(answer.detail ?? answer.problem.title, answer.retryAfter);

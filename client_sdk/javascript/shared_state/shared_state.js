@@ -1,4 +1,4 @@
-// What a program uses of the shared state: documents, batches, subscriptions, snapshots.
+// The shared state's interface for programs: documents, batches, subscriptions, snapshots.
 //
 //     const cart = client.state("party:12/5").get("cart");
 //     await cart.merge({ lines: { a7: { name: "김밥", quantity: 2 } } });
@@ -16,7 +16,8 @@ import { Batch, EditHandle } from "./edit_batch.js";
 
 /** @typedef {import("../types.js").Json} Json */
 /** @typedef {import("../types.js").JsonObject} JsonObject */
-/** @typedef {{metadata?: JsonObject}} EditOptions `metadata`: what stands beside the change in the history */
+/** @typedef {{metadata?: JsonObject}} EditOptions `metadata`: the program's own data, kept with the change in
+ * the history */
 
 /** One document as this client shows it. */
 export class SharedDocument {
@@ -35,7 +36,7 @@ export class SharedDocument {
   }
 
   /**
-   * Core's value with the pending edits on top; null: there is none. Not to be changed in place.
+   * Core's value with the pending edits on top; null: there is none. Do not change it in place.
    *
    * @returns {JsonObject | null}
    */
@@ -54,10 +55,10 @@ export class SharedDocument {
   }
 
   /**
-   * What else there is to say: {loading, conflict, error, leftOut}. `loading`: a newer value is known to
-   * be there, or nothing is known yet; `conflict`: what waits for `resolve` or `discard`, {version,
-   * current, base, own}; `error`: why the last edit was refused, {slug, detail, pointer}, until another
-   * takes effect; `leftOut`: how many pending edits do not fit Core's value any more.
+   * The document's state beside its value: {loading, conflict, error, leftOut}. `loading`: Core has a newer
+   * value, or nothing is known yet; `conflict`: the conflict that waits for `resolve` or `discard`, {version,
+   * current, base, own}; `error`: why the last edit was refused, {slug, detail, pointer}, until another takes
+   * effect; `leftOut`: how many pending edits do not fit Core's value any more.
    *
    * @returns {import("../types.js").DocumentMeta}
    */
@@ -72,13 +73,13 @@ export class SharedDocument {
   }
 
   /**
-   * Makes the whole value this, or what a function makes of it. Like all edits it is kept, and shown,
-   * when this is done; in a batch, when that ends.
+   * Replaces the whole value, by a value or by what a function makes of the current one. Like all edits it is
+   * stored and shown when the promise is fulfilled; in a batch, when the batch ends.
    *
    * @param {JsonObject | ((value: JsonObject | null) => JsonObject)} value
    * @param {EditOptions} [options]
-   * @throws {StateError} it cannot be done to what is shown, or breaks a rule
-   * @throws {StateStoreError} it cannot be kept
+   * @throws {StateError} the edit does not fit the document shown, or breaks a rule @throws {StateStoreError}
+   * it cannot be stored
    * @throws {ClosedError} the client is closed
    */
   set(value, options) {
@@ -87,7 +88,7 @@ export class SharedDocument {
   }
 
   /**
-   * Changes what the patch names, null for what goes (RFC 7396).
+   * Applies a JSON Merge Patch (RFC 7396): null removes a member.
    *
    * @param {JsonObject} patch
    * @param {EditOptions} [options]
@@ -107,7 +108,7 @@ export class SharedDocument {
   }
 
   /**
-   * Adds to numbers, {JSON Pointer: number}, whatever they are by then.
+   * Adds amounts, {JSON Pointer: amount}, to Core's newest numbers.
    *
    * @param {{[pointer: string]: number}} numbers
    * @param {EditOptions} [options]
@@ -137,7 +138,7 @@ export class SharedDocument {
   }
 
   /**
-   * Decides the conflict by this value; like an edit it is kept, and shown, when this is done.
+   * Resolves the conflict with this value; like an edit it is stored and shown when the promise is fulfilled.
    *
    * @param {JsonObject} value
    */
@@ -146,27 +147,27 @@ export class SharedDocument {
     return new EditHandle(outcome);
   }
 
-  /** Decides the conflict for Core's value. */
+  /** Resolves the conflict by keeping Core's value. */
   async discard() {
     await this.#shared.tab.resolve(this.#waiting(), null);
   }
 
   /**
-   * Calls `callback` with this document when the part at the JSON Pointer has changed, and only then;
-   * without a path for whatever changes: value, version, pending, meta. The answer ends it.
+   * Calls `callback` with this document when the part at the JSON Pointer changes; without a path, for any
+   * change of value, version, pending or meta. Returns the unsubscriber.
    *
    * @param {(document: SharedDocument) => void} callback
    * @param {string} [path]
    * @returns {() => void}
-   * @throws {PointerError} the path is no JSON Pointer
+   * @throws {PointerError} the path is not a JSON Pointer
    */
   subscribe(callback, path = "") {
     return this.#shared.tab.observe([this.name], parsePointer(path), () => callback(this));
   }
 
   /**
-   * What happened to it above a version, or behind a page by its `next`: {events, next}; it throws where
-   * Core does not give it.
+   * A page of history, newer than version `after` or the page after a page's `next`: {events, next}; it throws
+   * if Core does not return it.
    *
    * @param {{after?: number, limit?: number}} [options]
    * @returns {Promise<{events: import("../types.js").HistoryEvent[], next: number | null}>}
@@ -210,7 +211,7 @@ export class StateChannel {
   }
 
   /**
-   * The document of this key, whether it is there or not.
+   * The document of this key, whether it exists or not.
    *
    * @param {string} key
    */
@@ -219,9 +220,8 @@ export class StateChannel {
   }
 
   /**
-   * This client's own document of a key whose lifetime is `session`. It lasts for as long as the client is
-   * open now and then, and a day beyond. Should the client get another id, it is another document: ask for
-   * it anew.
+   * This client's own document for a key with the lifetime `session`. Core deletes it after the client was
+   * closed for a day. If the client gets another id, it is another document: call this again.
    *
    * @param {string} key
    * @throws {StateError} the client has no id yet: `client.state.clientId` is null
@@ -232,7 +232,7 @@ export class StateChannel {
     return this.get(sessionKey(key, clientId));
   }
 
-  /** The keys of the documents that Core has, sorted; of private ones, of all. */
+  /** The sorted keys of the documents that Core has; of `private`, of all documents. */
   get keys() {
     return this.#shared.tab.keys(this.channel);
   }
@@ -253,18 +253,18 @@ export class SharedState {
   }
 
   /**
-   * The documents of a channel that the client follows, of `private`, or of `session`.
+   * The documents of a followed channel, of `private`, or of `session`.
    *
    * @param {string} name
-   * @throws {StateError} it is not followed, or carries no documents
+   * @throws {StateError} the channel is not followed, or carries no documents
    */
   channel(name) {
     if (this.tab.follows(name)) return new StateChannel(this, name);
-    throw new StateError(`${name} is no channel of documents that this client follows`);
+    throw new StateError(`${name} is not a channel of documents that this client follows`);
   }
 
   /**
-   * Calls `callback` once for each batch that changes any of these documents; the answer ends it.
+   * Calls `callback` once per batch that changes any of these documents. Returns the unsubscriber.
    *
    * @param {SharedDocument[]} documents
    * @param {() => void} callback
@@ -275,21 +275,22 @@ export class SharedState {
   }
 
   /**
-   * Keeps and sends the edits that `work` makes together; they are shown, and each observer is called
-   * once, when this is done. An error of `work` forgets them.
+   * Stores and sends the edits of `work` together; they are shown, and each observer is called once, when the
+   * promise is fulfilled. If `work` throws, they are discarded.
    *
    * @param {() => void} work makes edits without waiting for anything
-   * @param {{atomic?: boolean}} [options] `atomic`: all take effect or none; within one store
+   * @param {{atomic?: boolean}} [options] `atomic`: Core applies all edits or none; they must be in one store
    * @returns {Promise<void>}
-   * @throws {StateError} one cannot be done, or another batch is open; StateStoreError, ClosedError as `set`
+   * @throws {StateError} an edit does not fit its document, or another batch is open; StateStoreError,
+   * ClosedError as `set`
    */
   async batch(work, { atomic = false } = {}) {
-    if (this.#batch !== null) throw new StateError("a batch is open already");
+    if (this.#batch !== null) throw new StateError("another batch is open: end it first");
     const batch = new Batch((name) => this.tab.view(name));
     this.#batch = batch;
     try {
       if (typeof (/** @type {any} */ (work())?.then) === "function") {
-        throw new StateError("a batch cannot wait: make its edits at once");
+        throw new StateError("a batch must not be async: make its edits without await");
       }
     } catch (error) {
       for (const { reject } of batch.staged) reject(error);
@@ -317,7 +318,7 @@ export class SharedState {
   }
 
   /**
-   * The values of all documents that are followed, as they are shown: {channel: {key: value}}.
+   * The shown values of all followed documents: {channel: {key: value}}.
    *
    * @returns {{[channel: string]: {[key: string]: JsonObject}}}
    */
@@ -332,7 +333,7 @@ export class SharedState {
   }
 
   /**
-   * Makes the documents what the snapshot says, by edits; others stay as they are.
+   * Sets the documents to the snapshot's values, by edits; other documents stay as they are.
    *
    * @param {{[channel: string]: {[key: string]: JsonObject}}} snapshot
    * @returns {Promise<EditHandle[]>}
@@ -351,7 +352,7 @@ export class SharedState {
   }
 
   /**
-   * What Core's operator has declared of each key; it throws where Core does not give it.
+   * The definitions of the keys, as declared by Core's operator; throws if Core does not return them.
    *
    * @returns {Promise<any[]>}
    */
@@ -360,7 +361,7 @@ export class SharedState {
   }
 
   /**
-   * A document's value as a batch that is open has it.
+   * A document's value, with the edits of an open batch.
    *
    * @param {string} name
    * @returns {JsonObject | null}
@@ -378,13 +379,13 @@ export class SharedState {
    */
   make(document, operation, metadata) {
     const made = this.#make(document, operation, metadata);
-    // The batch throws it.
+    // The batch throws this error.
     if (this.#batch !== null) made.catch(() => {});
     return made;
   }
 
   /**
-   * It comes to the batch, if one is open, before it waits for anything.
+   * If a batch is open, the edit is added to it before anything is awaited.
    *
    * @param {SharedDocument} document
    * @param {any} operation
@@ -393,7 +394,7 @@ export class SharedState {
    */
   async #make({ channel, key, name }, operation, metadata) {
     try {
-      // A program may go on with its object; what it asked for must not change with it.
+      // The program may change its object later; the edit must not change with it.
       const made = copy(checkOperation(operation));
       const wish = { channel, key, do: made, metadata: metadata === undefined ? undefined : copy(metadata) };
       if (this.#batch !== null && !isPrivate(channel)) return await this.#batch.stage(wish);
@@ -410,11 +411,11 @@ export class SharedState {
 
 /**
  * @typedef {object} StateFacts
- * @property {string | null} clientId what Core knows this client by; null: it has no id yet
+ * @property {string | null} clientId the client id at Core; null: it has none yet
  * @property {number} waiting how many edits and commands Core has not answered
- * @property {boolean} isKept whether they survive the page; false where a browser forbids storage
- * @property {string | null} sendingError why they are not sent or not kept now
- * @property {string | null} lastError what a resolver or an observer of the page raised, last
+ * @property {boolean} isKept whether they survive the page; false if the browser forbids storage
+ * @property {string | null} sendingError why the last attempt to send or store them failed
+ * @property {string | null} lastError the last error of a resolver or an observer
  */
 
 /**
@@ -423,7 +424,7 @@ export class SharedState {
  */
 
 /**
- * `client.state`: a function that gives a channel's documents, with what SharedState has beside it.
+ * `client.state`: a function that returns a channel's documents, with the other methods of SharedState.
  *
  * @param {SharedState} shared
  * @returns {State}

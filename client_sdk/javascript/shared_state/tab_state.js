@@ -1,8 +1,8 @@
-// The shared state as one tab sees it: by the engine where the tab leads, else by messages from it.
+// The shared state in one tab: from the engine in the leading tab, from its messages in the others.
 //
-// The tab that leads (tabs.js) has the one queue and sends. Others ask it for edits, each under a name of
-// its own, so that one who asks again, because the leading tab has gone, has it done once; they show what
-// the leading tab shows, pending edits of all tabs included. Documents of `session` never leave the tab.
+// The leading tab (tabs.js) has the only queue and sends. The others send it requests for edits, each with a
+// unique name, so that a request that is repeated after the leading tab was closed is done once. They show what
+// the leading tab shows, including the pending edits of all tabs. Documents of `session` never leave the tab.
 
 import { nameOf, partsOf } from "../state/entries.js";
 import { Engine } from "./engine.js";
@@ -18,23 +18,23 @@ const KINDS = { StateStoreError, ClosedError, StateError, Error };
 const NOTHING = { clientId: null, waiting: 0, isKept: true, sendingError: null, lastError: null, keys: {}, synced: [] };
 
 /**
- * @typedef {object} Facts what there is to say of all documents
+ * @typedef {object} Facts the facts about all documents
  * @property {string | null} clientId
  * @property {number} waiting how many edits and commands Core has not answered
- * @property {boolean} isKept whether they survive the page
+ * @property {boolean} isKept whether edits and commands survive the page
  * @property {string | null} sendingError
  * @property {string | null} lastError
  * @property {{[channel: string]: string[]}} keys
- * @property {string[]} synced the channels of which Core has told what there is
+ * @property {string[]} synced the channels of which a snapshot has been received
  */
 
-/** The mark that stands for all documents of the channel of this one. */
+/** The name that stands for all documents of this one's channel. */
 const wholeOf = (name) => nameOf(partsOf(name)[0], "");
 const isWhole = (name) => name === wholeOf(name);
 
-/** What Client hands documents to, and SharedState asks. */
+/** Takes documents from Client, and serves SharedState. */
 export class TabState {
-  /** What this tab's own observers raised, last. */
+  /** The last error of this tab's own observers. */
   lastError = /** @type {string | null} */ (null);
   #parts;
   #session = new PrivateDocuments();
@@ -43,7 +43,7 @@ export class TabState {
   #opening = /** @type {Promise<void> | null} */ (null);
   #early = /** @type {any[]} */ ([]);
   #views = new Map();
-  /** The documents that other tabs were shown by this one. */
+  /** The documents that this tab has sent to the others. */
   #sent = new Set();
   #facts = NOTHING;
   #channel = /** @type {BroadcastChannel | null} */ (null);
@@ -58,15 +58,15 @@ export class TabState {
   #isKept = true;
 
   /**
-   * @param parts as Engine's, less `store` and `told`, and with `openStore`, () → a store, and `name`,
-   *   what the tabs of this subject share
+   * @param parts as Engine's, less `store` and `told`, and with `openStore`, () → a store, and `name`, which
+   *   the tabs of this subject share
    */
   constructor(parts) {
     this.#parts = parts;
     try {
       if (globalThis.navigator?.locks) this.#channel = new BroadcastChannel(`${parts.name} state`);
     } catch {
-      // There is none, or it is forbidden like storage: then each tab leads for itself.
+      // Not supported, or forbidden like storage: then each tab leads for itself.
     }
     if (this.#channel) {
       this.#channel.onmessage = ({ data }) => this.#heard(data);
@@ -78,12 +78,12 @@ export class TabState {
 
   /** This tab leads from now on; done when its store is open. */
   lead() {
-    // It asks whether it is still wanted, so it must not begin before it is noted.
+    // It checks whether it is still wanted, so it must not start before it is stored here.
     this.#opening ??= this.#released.then(() => this.#open());
     return this.#opening;
   }
 
-  /** Takes what the machine puts out for documents. */
+  /** Takes a command of the machine for documents. */
   take(command) {
     if (this.#engine === null) {
       if (this.#opening) this.#early.push(command);
@@ -97,12 +97,12 @@ export class TabState {
     this.#engine?.desk.booked(changes, epoch, anew);
   }
 
-  /** Core answers. */
+  /** Core is reachable. */
   online() {
     this.#engine?.online();
   }
 
-  /** The client of this tab is closed: another tab may lead. Done when all is kept. */
+  /** The client of this tab is closed: another tab may lead. Fulfilled when everything is stored. */
   release() {
     const opening = this.#opening;
     this.#opening = null;
@@ -116,7 +116,7 @@ export class TabState {
     this.#closed = true;
     await this.release();
     this.#channel?.close();
-    const error = new ClosedError("the client was closed meanwhile");
+    const error = new ClosedError("the client was closed before Core answered");
     for (const { reject } of [...this.#questions.values(), ...this.#outcomes.values()]) reject(error);
     this.#questions.clear();
     this.#outcomes.clear();
@@ -124,7 +124,7 @@ export class TabState {
 
   // ── what a program asks ──────────────────────────────────────────────────────────────────────
 
-  /** Whether the channel's documents can be had here. */
+  /** Whether the channel's documents are available here. */
   follows(channel) {
     return isPrivate(channel) || this.#parts.channels.includes(channel);
   }
@@ -147,7 +147,7 @@ export class TabState {
   }
 
   /**
-   * What there is to say of all documents.
+   * The facts about all documents.
    *
    * @returns {Facts}
    */
@@ -163,7 +163,7 @@ export class TabState {
   }
 
   /**
-   * The keys of the documents that are there, sorted; those that are pending only are not.
+   * The sorted keys of the existing documents, without those that exist only in pending edits.
    *
    * @param {string} channel
    * @returns {string[]}
@@ -189,13 +189,13 @@ export class TabState {
     return this.#observers.add(names, path, call);
   }
 
-  /** What this subject's tabs know of orders beside Core's log, as order_view.js has it. */
+  /** What this subject's tabs know about orders in addition to Core's log, in the form of orders/view.js. */
   get own() {
     return this.#engine?.desk.queue.own ?? this.#own;
   }
 
   /**
-   * Calls `call` once for all that changes of orders at one moment; the answer ends it.
+   * Calls `call` once per batch of changes of orders. Returns the unsubscriber.
    *
    * @param {() => void} call
    * @returns {() => void}
@@ -206,20 +206,20 @@ export class TabState {
     return () => void this.#orderObservers.delete(observer);
   }
 
-  /** Something that is shown of orders has changed. */
+  /** The shown orders have changed. */
   noteOrders() {
     if (!this.#ordersChanged) queueMicrotask(() => this.#tellOrders());
     this.#ordersChanged = true;
   }
 
-  /** Makes a command to an order, kept when this is done: {id, outcome}, its promise. */
+  /** Makes an order command, stored when this is done: {id, outcome}, a promise of the outcome. */
   async command(wish) {
     const [id] = await this.#ask("command", wish);
     return { id, outcome: this.#outcomeOf(id) };
   }
 
   /**
-   * Makes edits, kept when this is done: for each the promise of its outcome. It throws as Engine.edit.
+   * Makes edits, stored when this is done. Returns a promise of each one's outcome. It throws as Engine.edit.
    *
    * @param {any[]} wishes
    * @param {{atomic?: boolean}} [options]
@@ -231,7 +231,7 @@ export class TabState {
   }
 
   /**
-   * Decides a conflict by a value, or (null) for Core's: {outcome}, its promise, once the decision is kept.
+   * Resolves a conflict with a value, or (null) with Core's: {outcome}, a promise, once that is stored.
    *
    * @param {number} id
    * @param {any} value
@@ -273,7 +273,7 @@ export class TabState {
       stored = await store.open(subject);
     } catch (error) {
       if (!(error instanceof StateStoreError)) throw error;
-      // A browser may forbid storage; what is done now must work all the same.
+      // A browser may forbid storage; then the memory is used.
       this.lastError = error.message;
       store = new MemoryStore();
       stored = await store.open(subject);
@@ -332,7 +332,7 @@ export class TabState {
     const asked = `${Date.now()}-${Math.random()}`;
     return new Promise((resolve, reject) => {
       this.#questions.set(asked, { kind, told, resolve, reject });
-      // One that leads soon answers it itself.
+      // If this tab becomes the leading one soon, it answers itself.
       this.#post({ type: "ask", asked, kind, told });
     });
   }
@@ -353,7 +353,7 @@ export class TabState {
     const made = (ids) => answer({ ids, gone: ids.filter((id) => !this.#engine?.has(id)) });
     try {
       const ids = await this.#do(asked, kind, told, made);
-      // What makes no edit in the queue is answered when it is done.
+      // A request without an edit in the queue is answered when it is done.
       if (ids === undefined || ids.length === 0) answer({ ids: [], gone: [] });
     } catch (error) {
       const name = Object.keys(KINDS).find((one) => error instanceof KINDS[one]) ?? "Error";
@@ -371,7 +371,7 @@ export class TabState {
     }
     for (const id of ids) this.#outcomeOf(id);
     question.resolve(ids);
-    // What is not in the queue any more was settled while nobody listened.
+    // What is not in the queue any more was settled while no tab listened.
     const lost = new ClosedError("its answer came to a tab that is gone");
     for (const id of gone) this.#outcomes.get(id)?.reject(lost);
   }
@@ -380,7 +380,7 @@ export class TabState {
     if (!this.#outcomes.has(id)) {
       const made = {};
       made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
-      made.promise.catch(() => {}); // nobody need wait for it
+      made.promise.catch(() => {}); // avoids an error if no program waits for this promise
       this.#outcomes.set(id, made);
     }
     return this.#outcomes.get(id).promise;
@@ -421,7 +421,7 @@ export class TabState {
     if (!this.#closed) this.#channel?.postMessage(message);
   }
 
-  /** Tells the observers, once for all that comes at one moment. */
+  /** Notifies the observers, once per batch of changes. */
   #note(changed) {
     if (this.#changed.size === 0 && changed.size > 0) queueMicrotask(() => this.#tell());
     for (const name of changed) this.#changed.add(name);

@@ -1,4 +1,4 @@
-// One kind of work, done while there is some: woken by news, held back by failures.
+// A loop for one kind of work: woken when there is work, delayed after failures.
 //
 // `RetryTimer` of client_sdk/shared_state/sender.py, and the loop around it.
 
@@ -6,9 +6,9 @@ import { Backoff } from "../machine/backoff.js";
 
 const LONGEST_TIMER_MS = 60_000;
 
-/** What brings edits to Core, or large values from it. */
+/** The loop that sends edits, or fetches large values. */
 export class Worker {
-  /** Why the last try failed; null: it did not. */
+  /** Why the last attempt failed; null: it succeeded. */
   lastError = /** @type {string | null} */ (null);
   #isNeeded;
   #step;
@@ -21,10 +21,10 @@ export class Worker {
   #timer = /** @type {number | undefined} */ (undefined);
 
   /**
-   * @param isNeeded () → whether there is something to do
+   * @param isNeeded () → whether there is work
    * @param step does a part of it; it calls `well` or `failed`
    * @param settings those of SETTINGS
-   * @param uniform (low, high) → a random number evenly between
+   * @param uniform (low, high) → a random number, uniform between the two
    * @param clock seconds that only go forward
    */
   constructor({ isNeeded, step, settings, uniform, clock }) {
@@ -34,7 +34,7 @@ export class Worker {
     this.#clock = clock;
   }
 
-  /** There may be something to do; a back-off goes on. */
+  /** There may be work; a running back-off continues. */
   wake() {
     if (this.#closed || this.#running || !this.#isNeeded()) return;
     clearTimeout(this.#timer);
@@ -43,20 +43,20 @@ export class Worker {
     else this.#timer = setTimeout(() => this.wake(), Math.min(waitMs, LONGEST_TIMER_MS));
   }
 
-  /** Core answers again: tries now, unless it asked for more time. */
+  /** Core is reachable again: ends the back-off, unless Core asked for more time. */
   hurry() {
     this.#notBefore = 0;
     this.wake();
   }
 
-  /** It worked. */
+  /** The attempt succeeded. */
   well() {
     this.#backoff.forget();
     this.#notBefore = 0;
     this.lastError = null;
   }
 
-  /** It did not: it is tried again after a while, or as many seconds as Core asks for. */
+  /** The attempt failed: tries again after the back-off, or as many seconds as Core asks for. */
   failed(detail, retryAfter = null) {
     const now = this.#clock();
     this.lastError = detail;
@@ -64,7 +64,7 @@ export class Worker {
     this.#keptAwayUntil = now + (retryAfter ?? 0);
   }
 
-  /** Begins nothing more. */
+  /** Stops the loop. */
   close() {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -76,7 +76,7 @@ export class Worker {
       await this.#step();
     } catch (error) {
       // A bug must not become a tight loop, nor end all work for good.
-      this.failed(`it failed, and begins again: ${error?.message ?? error}`);
+      this.failed(`it failed and is restarted: ${error?.message ?? error}`);
     }
     this.#running = false;
     this.wake();

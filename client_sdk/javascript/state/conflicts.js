@@ -1,4 +1,4 @@
-// What a refusal means to the program: an error to show, or a conflict to decide. Pure.
+// How a refused edit is reported: as an error to show, or as a conflict to decide. Pure.
 //
 // As client_sdk/state/conflicts.py. A resolver is (key, base, current, own) → value, or a promise of
 // one; null keeps Core's value.
@@ -17,12 +17,12 @@ export function errorOf(entry, { problem, pointer = null }) {
 }
 
 /**
- * The conflict to decide, {id, channel, key, slug, conflict}; null: the edit is refused, and that is
- * all.
+ * The conflict that the refused edit leads to, {id, channel, key, slug, conflict}; null: there is only an
+ * error.
  *
- * Core gives what the edit would have made of the document where the client is to decide. Edits of this
- * client that were made on the refused one are refused with it, so what they would have made is part of
- * what is decided.
+ * If the client is to decide, Core's answer contains the value that the edit would have produced. Later edits
+ * that were based on the refused one are refused too, so the client's own value in the conflict includes their
+ * changes.
  */
 export function conflictOf(entry, outcome, entries, hasResolver) {
   const slug = outcome.problem ? slugOf(outcome.problem) : null;
@@ -43,8 +43,8 @@ export function conflictOf(entry, outcome, entries, hasResolver) {
 }
 
 /**
- * The conflict after the log has begun anew: the client has seen no version of that log. What decides it
- * takes effect where there is no document; elsewhere it is a conflict again, with what this log has.
+ * The conflict after Core has started a new log, of which the client has seen no version yet. The resolution
+ * takes effect if the new log has no such document; otherwise it leads to a new conflict.
  */
 export function ofAnotherLog(waiting) {
   return { ...waiting, conflict: { ...waiting.conflict, version: 0 } };

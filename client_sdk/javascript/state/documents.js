@@ -1,8 +1,8 @@
 // The documents of one channel as Core has them, and their digest. Pure.
 //
-// As client_sdk/state/documents.py. A value that stands in no event and in no snapshot is made from its
-// diff, or is fetched; until then the value before it is shown, with its version. So it is with a value of
-// which nobody can say yet whether it contains an own edit whose answer was lost: it is known, and held back.
+// As client_sdk/state/documents.py. If an event or a snapshot does not contain a value, it is computed from the
+// diff or fetched; until then the previous value is shown, with its version. A new value may contain an own
+// edit whose answer was lost. While that is unknown, the previous value is shown, too.
 
 import { ContractError, channelOf, formatContentDigest } from "../contract/contract.js";
 import { documentHash } from "../contract/state/document.js";
@@ -11,25 +11,25 @@ import { applyPatch } from "../contract/state/patch.js";
 import { isObject } from "../contract/state/pointer.js";
 import { same } from "../contract/state/values.js";
 
-/** One channel. */
+/** The documents of one channel. */
 export class Documents {
   /** The versions to fetch, by key; null: the newest. */
   wanted = new Map();
-  /** Whether Core has told what there is. */
+  /** Whether a snapshot of the channel has been received. */
   synced = false;
   #newest;
-  /** What is shown in place of the newest that is known, by key; null: no document. */
+  /** The older documents that are shown in place of the newest known ones, by key; null: no document. */
   #held = new Map();
   #hashes = new Map();
   #check = null;
-  /** The newest versions that were fetched before the log has brought them, by key. */
+  /** By key, the newest version that was fetched and has not arrived through the log yet. */
   #ahead = new Map();
-  /** Whether a deletion was fetched that the log may not have brought yet. */
+  /** Whether a deletion was fetched that may not have arrived through the log yet. */
   #isEndAhead = false;
 
   /**
-   * @param kept what was known when the program ended; it is shown until Core has answered
-   * @param epoch the log that this is of; null: not known
+   * @param kept the documents stored by the previous run; they are shown until Core has answered
+   * @param epoch the epoch of the log that `kept` comes from; null: not known
    */
   constructor(kept = [], epoch = null) {
     this.epoch = epoch;
@@ -46,13 +46,13 @@ export class Documents {
     return this.get(key)?.version ?? 0;
   }
 
-  /** Whether what is shown, or nothing, stands in until a version of this log can be shown. */
+  /** Whether an older value, or none, is shown until a version of this log is known. */
   standsIn(key) {
     const isAwaited = this.#held.has(key) || this.#newest.has(key) || this.wanted.has(key);
     return this.version(key) === 0 && isAwaited;
   }
 
-  /** Whether there is no such document, and nothing is known of this version of it. */
+  /** Whether the document does not exist, as far as known, and this version was never seen. */
   isGone(key, version) {
     const newest = this.#newest.get(key);
     return newest === undefined || (newest.value === null && newest.version < version);
@@ -64,23 +64,23 @@ export class Documents {
     return [...keys].map((key) => this.get(key)).filter((one) => one !== null && one.value !== null);
   }
 
-  /** The keys of which a newer value is known than the one that is shown. */
+  /** The keys for which an older value is shown than the newest known one. */
   get held() {
     return [...this.#held.keys()];
   }
 
-  /** Shows the newest that is known. */
+  /** Shows the newest known value of the key from now on. */
   release(key) {
     this.#held.delete(key);
   }
 
   /**
-   * Takes an event; whether more is known than before.
+   * Applies an event. Returns whether the newest known document has changed.
    *
-   * @param unsure whether an own edit may be in any newer version. The log names the author of each
-   *   version, so only what comes without those between is held back.
-   * @param isOneLog whether own edits have the names here that they have in the log; if not, the author
-   *   says nothing
+   * @param unsure whether any newer version may contain an own edit. Events name the author of each version, so
+   *   the value is held back only if versions in between are missing.
+   * @param isOneLog whether own edits have the same client id and number in this log; if not, the author's name
+   *   cannot identify them
    */
   apply(event, unsure = false, isOneLog = true) {
     this.#check = null;
@@ -99,9 +99,9 @@ export class Documents {
   }
 
   /**
-   * The channel's documents are these and no others; the keys of all that there were or are. Of a
-   * document that is gone the version stays, as it never restarts within a log. A snapshot that was made
-   * before a version was fetched does not take that version back.
+   * Replaces all documents by a snapshot's. Returns the keys of all old and new documents. The version of a
+   * deleted document is remembered, as versions never restart within a log. A version that was fetched is kept
+   * if the snapshot has an older one.
    *
    * @param {import("../machine/sequencing.js").Reset} reset
    * @param {string} epoch
@@ -146,7 +146,7 @@ export class Documents {
       if (brought.has(key)) continue;
       this.#newest.set(key, ahead.has(key) ? document : { ...document, value: null });
       if (!ahead.has(key)) continue;
-      // The snapshot is older, or it was deleted since: Core says which.
+      // The snapshot is older, or the document was deleted since: fetch it to find out.
       this.#ahead.set(key, ahead.get(key));
       this.wanted.set(key, null);
     }
@@ -159,9 +159,9 @@ export class Documents {
   }
 
   /**
-   * Takes a version that was fetched; whether more is known than before.
+   * Takes a fetched version. Returns whether the newest known document has changed.
    *
-   * @param unsure whether an own edit may be in it: then it is held back
+   * @param unsure whether it may contain an own edit; then the old value is still shown
    */
   fetched(document, unsure = false) {
     const { key, version, value } = document;
@@ -177,7 +177,7 @@ export class Documents {
     return true;
   }
 
-  /** Core does not have that version; whether the newest is to be fetched instead. */
+  /** Core does not have this version. Returns whether to fetch the newest one instead. */
   missing(key, version) {
     if (this.wanted.get(key) !== version) return false;
     if (version === null) {
@@ -188,16 +188,16 @@ export class Documents {
     return true;
   }
 
-  /** Asks for the newest version, unless one is asked for. */
+  /** Asks for the newest version, unless a version is already asked for. */
   want(key) {
     if (!this.wanted.has(key)) this.wanted.set(key, null);
   }
 
   /**
-   * Whether the digest is this; null: a value is missing, it is compared when it is here; or one is here
-   * that the log has not brought yet. No event need ever tell of a deletion that was fetched, so that
-   * excuses one comparison, which may have been asked for before; the next one is of a log that has
-   * brought it.
+   * Whether the documents have this digest; null: they cannot be compared, while a value is missing
+   * (`agreesNow` repeats the comparison once it is here) or a fetched value is newer than the log. A fetched
+   * deletion may never appear as an event, so it excuses one failed comparison only: the digest may have been
+   * made before the deletion.
    */
   agrees(contentDigest) {
     this.#check = null;
@@ -211,7 +211,7 @@ export class Documents {
     return agrees;
   }
 
-  /** The comparison that waited, if it can be made now. */
+  /** The result of a postponed comparison; null: there is none, or it must wait longer. */
   agreesNow() {
     if (this.#check === null || this.wanted.size > 0) return null;
     const check = this.#check;
@@ -264,13 +264,13 @@ export class Documents {
   }
 }
 
-/** Whether both are the document at one version, or there is none in either. */
+/** Whether both are the same document at the same version, or both are missing. */
 function isSame(one, other) {
   if (one === null || other === null) return one === other;
   return one.version === other.version && same(one.value, other.value);
 }
 
-// A value that no document may hold has no hash: then the digests differ, and Core is asked anew.
+// An invalid value has no hash: then the digests differ, and a snapshot is fetched again.
 function hashOf({ key, version, value }) {
   try {
     return value === undefined ? 0n : documentHash(key, version, value);

@@ -1,4 +1,4 @@
-// One edit of this client, from its making to its answer. Pure; as client_sdk/state/entries.py.
+// One edit of this client, from its creation to Core's answer. Pure; as client_sdk/state/entries.py.
 
 import { MAX_EDIT_BYTES } from "../contract/contract_lists.js";
 import { bytesOf, encodeEdit } from "../contract/state/edit.js";
@@ -19,13 +19,13 @@ export const nameOf = (channel, key) => `${channel} ${key}`;
  */
 export const partsOf = (name) => name.split(" ");
 
-/** The key of the document that ends with the client's session. */
+/** The key of a document that belongs to the client's session and ends with it. */
 export const sessionKey = (key, client) => `${key}.${client}`;
 
-/** The number of the own edit that an edit is made on; undefined: it is made on none. */
+/** The number of the own edit that an edit is based on; undefined: it is based on none. */
 export const ownBase = (edit) => edit.base?.n;
 
-/** An edit in the queue. It leaves when it is answered and the view does not apply it any more. */
+/** An edit in the queue. It is removed once Core has answered it and the view does not apply it any more. */
 export class Entry {
   /** @type {any} */
   edit;
@@ -40,27 +40,27 @@ export class Entry {
   /** @type {any} */
   sent;
   /**
-   * Whether the value of another log that is shown meanwhile has it: then it is not applied a second
-   * time. It is not kept, as such a value is not.
+   * Whether the value shown meanwhile, from another log, contains the edit already: then the view does not
+   * apply it again. Not stored, as such a value is not stored.
    */
   within = false;
   /**
    * @param id its place in the queue; never used twice, and kept when the edit gets another number
-   * @param client the client id that it goes out under
+   * @param client the client id that it is sent under
    * @param edit as edit.js has it
    * @param body the edit as it is sent: the same text each time
    * @param group the atomic group that it belongs to; 0: none
-   * @param outcome Core's answer; null: it is awaited
-   * @param at the version that contains it, as an event or the answer says; 0: every version of this log
-   *   does; null: not known, or none
+   * @param outcome Core's answer; null: Core has not answered yet
+   * @param at the first version that contains the edit, from an event or the answer; 0: every version of this
+   *   log contains it; null: not known, or none does
    * @param shown whether the view applies it on top of Core's value
-   * @param sent whether it may have been sent under its number; after a start nobody knows
+   * @param sent whether it may have been sent under its number; true if that is unknown, after a restart
    */
   constructor({ id, client, edit, body, group = 0, outcome = null, at = null, shown = true, sent = true }) {
     Object.assign(this, { id, client, edit, body, group, outcome, at, shown, sent });
   }
 
-  /** The client's number of it. */
+  /** The edit's number among those of its client id. */
   get n() {
     return this.edit.n;
   }
@@ -70,17 +70,17 @@ export class Entry {
     return nameOf(this.edit.channel, this.edit.key);
   }
 
-  /** Whether Core may have settled it, and nobody here knows in which version. */
+  /** Whether Core may have settled the edit in a version that is not known here. */
   get isUnsure() {
     return this.sent && this.outcome === null && this.at === null;
   }
 
-  /** Whether nothing more is to be done about it. */
+  /** Whether the edit can be removed from the queue. */
   get isDone() {
     return this.outcome !== null && !this.shown;
   }
 
-  /** Begins anew under this client and number; nobody has answered that yet. */
+  /** Restarts the edit under this client id and number, unanswered. */
   rename(client, edit) {
     Object.assign(this, {
       client, edit, body: encodeEdit(edit), outcome: null, at: null, shown: true, sent: false,
@@ -89,12 +89,12 @@ export class Entry {
 }
 
 /**
- * Makes an edit. What its client saw, and the base's value, are left out where they would make the edit
- * too large: then Core goes by what it has kept.
+ * Makes an edit. The values that the client saw, and the base's value, are left out if they would make the edit
+ * too large. Core then uses the versions that it has stored.
  *
  * @param wish what a program asks for: {channel, key, do, metadata, base}
- * @param basis what it is made on, and when: {base, schema, made_at, seen, base_value}
- * @throws StateError it is too large all the same
+ * @param basis the version that it is based on, and when: {base, schema, made_at, seen, base_value}
+ * @throws StateError the edit is too large even without those values
  */
 export function newEntry(id, client, n, { channel, key, do: operation, metadata }, basis, group) {
   let edit = { n, channel, key, do: operation, metadata, ...basis };

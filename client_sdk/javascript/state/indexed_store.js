@@ -1,7 +1,7 @@
-// Keeps the shared state in IndexedDB: one database for each subject, written by one tab at a time.
+// Stores the shared state in IndexedDB: one database for each subject, written by one tab at a time.
 //
-// As client_sdk/state/store.py. Who opens it takes it over: should the tab before still live, frozen
-// with the lead in its hand, its writes fail.
+// As client_sdk/state/store.py. A tab that opens it takes it over: if the previous tab still exists, such as a
+// frozen one, its writes fail from then on.
 
 import { StateStoreError } from "../contract/state/errors.js";
 import { nothingStored } from "./records.js";
@@ -13,7 +13,7 @@ import { nameOf } from "./entries.js";
  */
 const FORMAT = 2;
 const STORES = ["meta", "entries", "documents", "waiting", "private", "asked", "commands"];
-/** Answers stand in `meta`, which every release of this format reads by its own keys alone. */
+/** Answers are stored in `meta`: every release of this format reads only the keys there that it knows. */
 const answerKey = (order) => ["answer", order];
 
 /** The database of one subject. */
@@ -22,17 +22,17 @@ export class IndexedStore {
   #owner = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
 
   /**
-   * What is kept for the subject, as records.js `nothingStored` has it.
+   * Opens the store. Returns the subject's records, in the form of records.js `nothingStored`.
    *
    * @param {string} subject
    * @returns {Promise<any>}
-   * @throws {StateStoreError} it cannot be had, as where a browser forbids storage
+   * @throws {StateStoreError} it cannot be opened, as when the browser forbids storage
    */
   async open(subject) {
     try {
       const database = await opened(`yabam ${subject}`);
       this.#database = database;
-      // Another tab may want to make its stores anew.
+      // Another tab may need to upgrade the database.
       database.onversionchange = () => this.close();
       return await this.#run((stores) => this.#takeOver(stores), false);
     } catch (error) {
@@ -41,10 +41,10 @@ export class IndexedStore {
   }
 
   /**
-   * Carries out all or none; it is safe once this is done.
+   * Does all writes or none; they survive a crash once the promise is fulfilled.
    *
    * @param {any[]} writes
-   * @throws {StateStoreError} nothing was done: there is no room, or another tab has taken it over
+   * @throws {StateStoreError} nothing was stored: there is no space, or another tab has taken it over
    */
   async write(writes) {
     try {
@@ -54,7 +54,7 @@ export class IndexedStore {
     }
   }
 
-  /** Lets go of it. */
+  /** Closes the database. */
   close() {
     this.#database?.close();
     this.#database = null;
@@ -77,7 +77,7 @@ export class IndexedStore {
     return found;
   }
 
-  /** Does the work in one transaction; `own`: only if nobody has taken the database over. */
+  /** Does the work in one transaction; `own`: only if no other tab has taken the database over. */
   #run(work, own) {
     return new Promise((resolve, reject) => {
       if (this.#database === null) throw new Error("the state is closed");

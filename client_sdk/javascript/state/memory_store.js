@@ -1,4 +1,4 @@
-// Keeps the shared state for as long as the page lives; it stands for the disk in tests, too.
+// Keeps the shared state in memory, for as long as the page lives; tests use it in place of a disk.
 //
 // The part of client_sdk/state/store.py that is in memory.
 
@@ -19,11 +19,11 @@ export class MemoryStore {
   #asked = new Map();
 
   /**
-   * What is kept for the subject, as records.js `nothingStored` has it.
+   * Opens the store. Returns the subject's records, in the form of records.js `nothingStored`.
    *
    * @param {string} subject
    * @returns {Promise<any>}
-   * @throws {StateStoreError} it is another subject's
+   * @throws {StateStoreError} it belongs to another subject
    */
   async open(subject) {
     return this.openNow(subject);
@@ -37,7 +37,7 @@ export class MemoryStore {
    */
   openNow(subject) {
     if (this.#subject !== null && this.#subject !== subject) {
-      throw new StateStoreError("this state belongs to another subject: make one for each");
+      throw new StateStoreError("this state belongs to another subject: use one for each");
     }
     this.#subject = subject;
     const values = (map) => [...map.values()];
@@ -55,7 +55,7 @@ export class MemoryStore {
   }
 
   /**
-   * Carries out all of them.
+   * Does all writes.
    *
    * @param {any[]} writes
    */
@@ -72,7 +72,7 @@ export class MemoryStore {
     for (const write of structuredClone(writes)) this.#do(write);
   }
 
-  /** Lets go of it; what is kept can be opened again. */
+  /** Closes the store; its records can be opened again. */
   close() {}
 
   #do(write) {

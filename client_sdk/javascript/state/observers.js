@@ -1,7 +1,7 @@
-// Who is told when a part of a document has changed, and only then. Pure.
+// Subscriptions: which callbacks to call when a part of a document has changed. Pure.
 //
-// As client_sdk/state/observers.py. With a path an observer is told when the value there has changed;
-// without one when anything of the document has, such as how many edits are pending.
+// As client_sdk/state/observers.py. With a path, an observer is notified when the value there has changed;
+// without one, when anything of the document has changed, such as the number of pending edits.
 
 import { nameOf, partsOf } from "./entries.js";
 import { get } from "../contract/state/pointer.js";
@@ -12,16 +12,16 @@ export class Observers {
   #look;
   #observers = new Set();
 
-  /** @param look (document's name) → how it is shown now, as Replica.view */
+  /** @param look (document's name) → the document as it is shown now, as Replica.view */
   constructor(look) {
     this.#look = look;
   }
 
   /**
-   * Calls `call` once, with the names, for each batch that changes any of these; the answer ends that.
+   * Calls `call`, with the changed names, once per batch that changes any of these. Returns the unsubscriber.
    *
    * @param names the documents' names
-   * @param path as parsePointer gives it
+   * @param path the part of each to compare, as parsePointer returns it; empty: the whole document
    */
   add(names, path, call) {
     const shown = new Map(names.map((name) => [name, this.#part(name, path)]));
@@ -35,7 +35,7 @@ export class Observers {
     return new Set([...this.#observers].flatMap(({ names }) => names));
   }
 
-  /** Who is to be told of what, [observer, names], after these may have changed. */
+  /** The observers to notify, each as [observer, changed names], after these may have changed. */
   told(changed) {
     const calls = [];
     for (const observer of this.#observers) {

@@ -12,11 +12,11 @@ const NONE = { version: 0, value: null };
 /** Whether documents of the channel never leave the device. */
 export const isPrivate = (channel) => channel === "private" || channel === "session";
 
-/** The device's own documents. */
+/** The documents of the device. */
 export class PrivateDocuments {
   #documents = new Map();
 
-  /** @param kept what was kept of `private`: {key, version, value} of each */
+  /** @param kept the stored documents of `private`, each {key, version, value} */
   constructor(kept = []) {
     for (const { key, version, value } of kept) this.show(nameOf("private", key), { version, value });
   }
@@ -37,23 +37,23 @@ export class PrivateDocuments {
   /**
    * The document after the operation: {version, value}.
    *
-   * @throws StateError it cannot be done to it
+   * @throws StateError the operation does not fit the document, or the key is malformed
    */
   changed(name, operation) {
     const [, key] = partsOf(name);
-    if (!isId(key)) throw new StateError(`${shown(key)} is no key: write 1 to 64 of A-Z a-z 0-9 _ . -`);
+    if (!isId(key)) throw new StateError(`${shown(key)} is not a key: use 1 to 64 of A-Z a-z 0-9 _ . -`);
     checkOperation(operation);
     const { version, value } = this.#documents.get(name) ?? NONE;
     return { version: version + 1, value: perform(operation, value, {}) };
   }
 
-  /** What must be kept before it is shown. */
+  /** The writes that must be stored before the document is shown. */
   writesOf(name, { version, value }) {
     const [channel, key] = partsOf(name);
     return channel === "private" ? [{ type: "PutPrivate", key, version, value }] : [];
   }
 
-  /** Shows it from now on. */
+  /** Shows this version and value from now on. */
   show(name, document) {
     this.#documents.set(name, document);
   }

@@ -1,10 +1,9 @@
-// The queue of edits: numbers, requests, answers, and what to do when Core knows another log. Pure.
+// The queue of edits: numbers, requests, answers, and the change to another log of Core's. Pure.
 //
-// As client_sdk/state/queue.py. Edits go out in the order of their numbers, one request at a time, and a
-// repeat is sent in the same text. Where a number cannot be used (the client id is another subject's,
-// the number was used for something else, the log has begun anew), what is pending goes out under a new
-// client id. An edit that may have been settled is never sent under another name before Core has said
-// how far it is.
+// As client_sdk/state/queue.py. Edits are sent in the order of their numbers, one request at a time; a retry
+// sends the same text. If a number cannot be used (the client id is another subject's, the number was used for
+// another edit, Core has a new log), the pending edits get a new client id. An edit that may have been settled
+// gets one only after Core has said up to which number it has settled.
 
 import { newEntry, ownBase, sessionKey } from "./entries.js";
 import { answeredUpTo, chosenOf, requestOf } from "./requests.js";
@@ -12,7 +11,7 @@ import { answeredUpTo, chosenOf, requestOf } from "./requests.js";
 const AGELESS =
   "Core has forgotten this client, and the edit does not say when it was made: it may have been settled already";
 
-/** The edits of one client that are not done. */
+/** The pending edits of one client. */
 export class EditQueue {
   #newClient;
   #prepared = [];
@@ -29,11 +28,10 @@ export class EditQueue {
 
   /**
    * @param client the client id
-   * @param newClient makes another one
+   * @param newClient returns a new client id
    * @param nextN the number of the next edit
-   * @param nextId its place; above that of every entry
-   * @param epoch the log that the numbers and versions are of; null: not known yet
-   * @param entries what is not done, in order
+   * @param nextId the place of the next edit; higher than that of every entry @param epoch the log that numbers
+   * and versions refer to; null: not known yet @param entries the pending edits, in order
    */
   constructor(client, newClient, { nextN = 1, nextId = 1, epoch = null, entries = /** @type {any[]} */ ([]) } = {}) {
     Object.assign(this, { client, nextN, nextId, epoch, entries: [...entries] });
@@ -43,7 +41,7 @@ export class EditQueue {
   // ── new edits ────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Gives the edit its number; it is in the queue only when it is accepted.
+   * Gives the edit its number. It is in the queue only after `accept`.
    *
    * @throws StateError it is too large
    */
@@ -55,7 +53,7 @@ export class EditQueue {
     return entry;
   }
 
-  /** Takes in what was prepared; false: the client id has changed, prepare it again. */
+  /** Adds the prepared edits. False: the client id has changed, prepare them again. */
   accept() {
     const prepared = this.#prepared;
     this.#prepared = [];
@@ -66,16 +64,16 @@ export class EditQueue {
     return true;
   }
 
-  /** Forgets what was prepared: it could not be kept. */
+  /** Discards the prepared edits: they could not be stored. */
   abandon() {
     this.#prepared = [];
   }
 
   /**
-   * What a new edit of the document is made on: a version, {n}, or null.
+   * The base of a new edit: Core's version, the last own edit that is shown as {n}, or null.
    *
    * @param document its name
-   * @param version Core's, as it is shown; null: not known
+   * @param version Core's version that is shown; null: not known
    * @param leftOut the entries that the view does not apply because they do not fit
    */
   baseFor(document, version, leftOut) {
@@ -87,7 +85,7 @@ export class EditQueue {
 
   // ── requests ─────────────────────────────────────────────────────────────────────────────────
 
-  /** Whether Core must first say how far it has settled. */
+  /** Whether Core must first say up to which number it has settled. */
   get asking() {
     return this.#ask.length > 0;
   }
@@ -97,15 +95,15 @@ export class EditQueue {
     return this.#ask[0] ?? null;
   }
 
-  /** What Core has not answered, in order. */
+  /** The edits that Core has not answered, in order. */
   get unanswered() {
     return this.entries.filter((entry) => entry.outcome === null);
   }
 
   /**
-   * What to send now, {client, ids, body, atomic}; null: nothing, or one is under way.
+   * The next request, {client, ids, body, atomic}; null: there is none, or one is in flight.
    *
-   * @param before the place of a command to an order, which what stands behind it waits for; null: none
+   * @param before the place of an order command; only edits before it are sent; null: there is none
    */
   request(before = null) {
     const waiting = this.unanswered.filter(({ id }) => before === null || id < before);
@@ -119,7 +117,7 @@ export class EditQueue {
     return this.#flight;
   }
 
-  /** Takes the answer; the [entry, outcome]s that it answers. None of them: it says nothing. */
+  /** Takes the answer. Returns the entries that it settles, each as [entry, outcome]. */
   take(request, outcomes) {
     if (!this.#landed(request)) return [];
     this.#oneByOne = false;
@@ -134,26 +132,26 @@ export class EditQueue {
     return answered;
   }
 
-  /** Nobody knows what became of it: send it again. */
+  /** The request got no usable answer: send it again. */
   failed(request) {
     this.#landed(request);
   }
 
   /**
-   * Another edit has one of its numbers; the entries that have another name now. One edit at a time
-   * shows which: those before it may have been settled.
+   * Another edit has one of the numbers. Returns the edits that were renumbered. Edits are then sent one at a
+   * time to find out which: those before it may be settled.
    */
   mismatched(request) {
     if (!this.#landed(request) || this.#split(request)) return [];
     return this.#rename(this.unanswered, false);
   }
 
-  /** The client id is another subject's; the entries that have another name now. */
+  /** The client id is another subject's. Returns the edits that were renumbered. */
   taken(request) {
     return this.#landed(request) ? this.#rename(this.unanswered, false) : [];
   }
 
-  /** Core does not take such a request; what is given up because of it, as if refused. */
+  /** Core does not accept the request. Returns the edits that count as refused by this. */
   unacceptable(request, problem) {
     if (!this.#landed(request) || this.#split(request)) return [];
     const refused = [];
@@ -167,22 +165,22 @@ export class EditQueue {
 
   // ── another log ──────────────────────────────────────────────────────────────────────────────
 
-  /** Core has not settled what comes before: ask how far it is. */
+  /** Core has not settled the edits before these: ask up to which number it has. */
   gap(request) {
     if (this.#landed(request)) this.#beginAsking();
   }
 
-  /** The log that is followed is this one; whether it is another than the queue's. */
+  /** Notes the log that is followed. Returns whether it differs from the queue's. */
   follow(epoch) {
     this.epoch ??= epoch;
     if (this.epoch === epoch) return false;
-    // An answer that is under way may be the other log's.
+    // The answer to the request in flight may come from the other log.
     this.#flight = null;
     this.#beginAsking();
     return true;
   }
 
-  /** Core has settled so much of this client in this log; the entries renamed by that. */
+  /** Core has settled all numbers up to `settled` in this log. Returns the renumbered edits. */
   told(client, settled, epoch) {
     if (!this.#ask.includes(client)) return [];
     this.#ask = this.#ask.filter((one) => one !== client);
@@ -194,13 +192,13 @@ export class EditQueue {
     const lost = anew ? beyond : beyond.filter((entry) => entry.outcome === null);
     const known = this.#settled.get(this.client) ?? 0;
     if (anew) {
-      // What was seen of them was of the other log; the answers are still to be had. What this log has
-      // settled is in whatever it shows.
+      // Versions seen so far belong to the other log; the edits are still to be answered. All versions of this
+      // log contain what it has settled.
       for (const entry of this.unanswered) entry.at = 0;
       for (const entry of beyond) {
         Object.assign(entry, { at: null, shown: true, within: entry.within || !entry.shown });
       }
-      // What is being made names versions of the other log: it is to be made again.
+      // Edits in preparation refer to versions of the other log: prepare them again.
       const isNew = lost.length > 0 || this.#prepared.length > 0 || known < this.nextN - 1;
       return isNew ? this.#rename(lost, true) : [];
     }
@@ -213,7 +211,7 @@ export class EditQueue {
 
   // ── the end ──────────────────────────────────────────────────────────────────────────────────
 
-  /** Lets go of what is done; what that was. */
+  /** Removes the edits that are done, and returns them. */
   removeDone() {
     const done = this.entries.filter((entry) => entry.isDone);
     if (done.length > 0) this.entries = this.entries.filter((entry) => !entry.isDone);
@@ -222,7 +220,7 @@ export class EditQueue {
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────
 
-  /** Whether it was under way: what comes twice, or too late, says nothing. */
+  /** Whether the request was in flight; a duplicate or late answer is ignored. */
   #landed(request) {
     if (this.#flight !== request) return false;
     this.#flight = null;
@@ -233,7 +231,7 @@ export class EditQueue {
     return this.entries.filter((entry) => request.ids.includes(entry.id));
   }
 
-  /** Sends one at a time from now on, if that is anything new. */
+  /** Sends one at a time from now on. Returns whether the request had more than one. */
   #split(request) {
     if (request.ids.length === 1 || request.atomic) return false;
     this.#oneByOne = true;
@@ -245,7 +243,7 @@ export class EditQueue {
     this.#settled.clear();
   }
 
-  /** Gives these a new client id and new numbers; what an event has shown is settled. */
+  /** Gives these a new client id and new numbers, except those that an event has settled. */
   #rename(entries, anew) {
     if (!anew) {
       for (const entry of entries.filter(({ at }) => at !== null)) {
@@ -272,7 +270,7 @@ export class EditQueue {
       let { key } = entry.edit;
       const [ofSession] = key.split(".", 1);
       if (key === sessionKey(ofSession, entry.client)) {
-        // Of a session's document only its own client may edit: it begins another one.
+        // Only a session's own client may edit its documents: the new id has others.
         key = sessionKey(ofSession, client);
         if (typeof base === "number") base = null;
       }
@@ -286,8 +284,8 @@ export class EditQueue {
 }
 
 /**
- * Core has forgotten the client, so it may have settled these long ago. One that says when it was made is
- * too old for Core, then. Of one that does not, nobody could tell, and it would be settled a second time.
+ * Refuses edits without a time that Core, which has forgotten the client, may have settled. If such an edit has
+ * a time, Core refuses it as too old. Without one, Core would settle it a second time.
  */
 function refuseAgeless(lost) {
   const refused = new Set();

@@ -1,7 +1,7 @@
-// One client's part of the shared state: Core's documents, its own edits, and both together. Pure.
+// One client's copy of the shared state: Core's documents, and its own edits on top. Pure.
 //
-// As client_sdk/state/replica.py. Everything goes in here, changes of Core's log and answers as well as
-// new edits; what is to be kept, fetched and told comes out by `drain`. A document is told by its name
+// As client_sdk/state/replica.py. All inputs come here: changes of Core's log, answers and new edits. `drain`
+// returns the effects: what to store, to fetch and to notify. A document is identified by its name
 // (entries.js).
 
 import { channelOf } from "../contract/contract.js";
@@ -28,15 +28,15 @@ export class Replica {
   #errors = new Map();
   #composed = new Map();
   #effects = noEffects();
-  /** The log that is followed; the queue may know of a newer one before. */
+  /** The epoch of the log that is followed; the queue may learn of a newer one earlier. */
   #log;
 
   /**
-   * @param queue its edits
-   * @param channels what it follows: {channel: what was known of it when the program ended}
+   * @param queue the client's edits @param channels the channels that it follows: {channel: the documents
+   * stored by the previous run}
    * @param waiting conflicts that are not decided
-   * @param calls by key, what is known of the operator's functions: {key: {name: function}}
-   * @param resolved the keys that have a resolver: a refusal that it can decide is a conflict
+   * @param calls by key, predictions of the operator's functions: {key: {name: function}}
+   * @param resolved the keys that have a resolver, so that certain refusals become conflicts
    */
   constructor(queue, channels, { waiting = [], calls = {}, resolved = /** @type {string[]} */ ([]) } = {}) {
     this.queue = queue;
@@ -48,13 +48,13 @@ export class Replica {
     this.waiting = new Map(waiting.map((one) => [one.id, one]));
     this.#calls = calls;
     this.#resolved = new Set(resolved);
-    // What waits may be all that says which numbers and places are used.
+    // The pending edits may be the only record of which numbers and places are used.
     if (queue.nextId > 1) this.#keepCounters();
   }
 
   /**
-   * What is to be done, told once: {writes, changed, outcomes: [id, outcome]s, conflicts}. In
-   * `changed` an empty key stands for all documents of the channel, also those that there are not.
+   * The effects since the last call: {writes, changed, outcomes: [id, outcome]s, conflicts}. In
+   * `changed` an empty key stands for all documents of the channel, including ones that do not exist.
    */
   drain() {
     const effects = this.#effects;
@@ -85,7 +85,7 @@ export class Replica {
 
   // ── Core's log ───────────────────────────────────────────────────────────────────────────────
 
-  /** Takes a change of a channel: an event of a document, or a reset. */
+  /** Applies a change of a channel: an event of a document, or a reset. */
   take(change, epoch) {
     const channel = change.type === "reset" ? change.channel : channelOf(change);
     const documents = this.channels.get(channel);
@@ -103,12 +103,12 @@ export class Replica {
     return this.channels.get(channel).agrees(contentDigest);
   }
 
-  /** A comparison that waited for a value, if it can be made now. */
+  /** The result of a postponed comparison; null: there is none, or it must wait longer. */
   agreesNow(channel) {
     return this.channels.get(channel).agreesNow();
   }
 
-  /** Takes a version that was fetched. */
+  /** Takes a fetched version. */
   fetched(document) {
     const documents = this.channels.get(document.channel);
     if (documents === undefined) return;
@@ -123,7 +123,7 @@ export class Replica {
     const [documents, key] = this.#documents(name);
     if (documents.wanted.get(key) !== version || documents.missing(key, version)) return;
     for (const entry of this.#isOneLog(documents) ? this.#pending(name) : []) {
-      // It was contained, and the document is gone with all its versions.
+      // The edit was contained in a version of the document, which is deleted by now.
       entry.shown = entry.at === null;
       this.#keep(entry);
     }
@@ -133,14 +133,14 @@ export class Replica {
   // ── new edits ────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Makes edits; the answer is what must be kept before `accept`.
+   * Makes edits. Returns the writes that must be stored before `accept`.
    *
-   * @param wishes what is asked for: {channel, key, do, metadata, base}
-   * @param madeAt when, by Core's clock, as the wire has times; null: not known
-   * @param atomic whether all take effect or none
-   * @param decides the id of the conflict that they decide; they are made on its version
-   * @throws StateError one of them cannot be done to what is shown, or is malformed or too large, or is
-   *   in no channel that is followed; none is made
+   * @param wishes the edits that the program asks for: {channel, key, do, metadata, base}
+   * @param madeAt the time by Core's clock, as RFC 3339 text; null: not known
+   * @param atomic whether Core applies all of them or none
+   * @param decides the id of the conflict that they resolve; they are based on its version
+   * @throws StateError an edit does not fit the document shown, is malformed or too large, or its channel is
+   *   not followed; none is made
    */
   prepare(wishes, madeAt, atomic = false, decides = null) {
     const { queue } = this;
@@ -157,7 +157,7 @@ export class Replica {
     return [...writes, this.#counters(entries.length)];
   }
 
-  /** What was prepared is kept: shows it. The ids; null: prepare it again, the client id has changed. */
+  /** Shows the edits that were stored. Returns their ids; null: the client id has changed, prepare them again. */
   accept() {
     const begins = this.queue.entries.length;
     if (!this.queue.accept()) return null;
@@ -170,7 +170,7 @@ export class Replica {
     return accepted.map((entry) => entry.id);
   }
 
-  /** A command to an order has taken the next place in the queue. */
+  /** An order command has taken the next place in the queue. */
   placeTaken() {
     this.queue.nextId += 1;
     this.#keepCounters();
@@ -185,14 +185,14 @@ export class Replica {
 
   // ── answers ──────────────────────────────────────────────────────────────────────────────────
 
-  /** Takes the answer to a request; whether it said anything. */
+  /** Takes the answer to a request. Returns whether it settled any edit. */
   answered(request, outcomes) {
     const answered = this.queue.take(request, outcomes);
     this.#takeOutcomes(answered);
     return answered.length > 0;
   }
 
-  /** Core does not take the request, for this problem. */
+  /** Core does not accept the request, because of this problem. */
   unacceptable(request, problem) {
     const refused = this.queue.unacceptable(request, problem);
     this.#takeOutcomes(refused);
@@ -209,7 +209,7 @@ export class Replica {
     this.#renamed(this.queue.taken(request));
   }
 
-  /** Core has settled so much of the client's edits in this log; null: in the one that is followed. */
+  /** Core has settled the client's edits up to `settled` in this log; null: the followed one. */
   told(client, settled, epoch) {
     const log = epoch ?? this.#log ?? this.queue.epoch;
     if (log === null) return;
@@ -226,7 +226,7 @@ export class Replica {
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────
 
-  /** Whether the versions of the documents and those of the edits are of the same log. */
+  /** Whether the versions of documents and edits belong to the same log. */
   #isOneLog(documents) {
     return !this.queue.asking && documents.epoch === this.queue.epoch;
   }
@@ -257,7 +257,7 @@ export class Replica {
     return this.#composed.get(name);
   }
 
-  /** The document as an edit meets it. */
+  /** The document as it is when an edit is made. */
   #look(name) {
     const [documents, key] = this.#documents(name);
     const document = documents.get(key);
@@ -279,16 +279,16 @@ export class Replica {
     }
   }
 
-  /** Whether any newer version may contain an edit that is shown, and nobody here knows. */
+  /** Whether a newer version may contain a shown edit, and it is not known which version. */
   #isUnsure(name) {
     const isCertain = this.#isOneLog(this.#documents(name)[0]);
     return this.#pending(name).some((entry) => entry.isUnsure || !isCertain);
   }
 
   /**
-   * Notes which edits these versions of one moment contain, whose answers may have been lost. Core
-   * settles the edits of a client in their order. So all up to one that made any of the versions were
-   * settled by then: they are in the version of their document, or were refused.
+   * Marks the edits that these versions, read at the same time, contain; their answers may have been lost. Core
+   * settles a client's edits in order. So if one of the versions was made by an edit, all edits before it are
+   * settled too: each is in its document's version, or was refused.
    */
   #contains(channel, found) {
     const versions = new Map(found.map(({ key, version }) => [key, version]));
@@ -316,7 +316,7 @@ export class Replica {
 
   #remember(name) {
     const [documents, key] = this.#documents(name);
-    // After a start, what is kept counts as of the queue's log: its version is a base there.
+    // After a restart, the versions of stored documents are bases in the queue's log.
     if (documents.epoch !== this.queue.epoch) return;
     const document = documents.get(key);
     const { writes } = this.#effects;
@@ -324,7 +324,7 @@ export class Replica {
     else if (document.version > 0) writes.push({ type: "PutDocument", document });
   }
 
-  /** What is kept of another log would pass for this one's after a start. */
+  /** Deletes the stored documents of other logs, which a restart would take for this log's. */
   #forgetOthers(log) {
     this.#effects.writes.push({ type: "DropDocuments" });
     for (const [channel, { epoch, all }] of this.channels) {
@@ -332,7 +332,7 @@ export class Replica {
     }
   }
 
-  /** The conflicts that wait are of another log. */
+  /** The waiting conflicts belong to another log. */
   #forgetVersions() {
     for (const waiting of [...this.waiting.values()].map(ofAnotherLog)) {
       this.waiting.set(waiting.id, waiting);
@@ -341,7 +341,7 @@ export class Replica {
     }
   }
 
-  /** What is shown may have changed: lets go of the edits that Core's value contains. */
+  /** Updates a document that may have changed: removes the edits that Core's value contains. */
   #show(name) {
     const [channel, key] = partsOf(name);
     const documents = this.channels.get(channel);
@@ -363,7 +363,7 @@ export class Replica {
         entry.shown = false;
         this.#keep(entry);
       } else if (documents.synced && documents.isGone(key, entry.at)) {
-        // A snapshot without it may have come after that version: no event says so.
+        // A snapshot without the document may have come after that version, with no event.
         documents.want(key);
       }
     }
@@ -374,7 +374,7 @@ export class Replica {
 
   #takeOutcomes(answered) {
     for (const [entry, outcome] of answered) this.#outcome(entry, outcome);
-    // Only now: what is done leaves the queue, and what is written after that would stay.
+    // After all outcomes: this removes edits, which a later write would store again.
     for (const name of namesOf(answered.map(([entry]) => entry))) this.#show(name);
   }
 
@@ -407,7 +407,7 @@ export class Replica {
       if (entry.outcome.outcome === "refused") this.#errors.set(entry.document, errorOf(entry, entry.outcome));
     }
     this.#keepCounters();
-    // A session's documents have other names now.
+    // The documents of a session have new keys now.
     const ofSessions = [...this.#composed.keys()].filter((name) => partsOf(name)[1].includes("."));
     const held = [...this.channels].flatMap(([name, of]) => of.held.map((key) => nameOf(name, key)));
     for (const name of new Set([...namesOf(entries), ...ofSessions, ...held])) this.#show(name);

@@ -1,4 +1,4 @@
-// The requests that carry edits: which go together, and what Core may forget. Pure.
+// Requests with edits: which edits are sent together, and which answers Core may delete. Pure.
 //
 // As client_sdk/state/requests.py. A request, one `POST /v1/edits`, is {client, ids, body, atomic}.
 
@@ -6,14 +6,14 @@ import { MAX_EDITS, MAX_EDITS_BODY_BYTES } from "../contract/contract_lists.js";
 import { bytesOf } from "../contract/state/edit.js";
 import { ownBase } from "./entries.js";
 
-/** What the edits of one request may have; more than what stands around them is left. */
+/** The most bytes of edits in one request; the request around them needs some more. */
 export const MAX_GROUP_BYTES = MAX_EDITS_BODY_BYTES - 256;
 
 /**
- * The edits of the next request: the first, and as many behind it as one request takes. What holds
- * together goes alone, and whole.
+ * The edits of the next request: the first, and as many behind it as one request takes. An atomic group is sent
+ * as a whole, in a request of its own.
  *
- * @param waiting what is not answered, in order; at least one
+ * @param waiting the unanswered edits, in order; at least one
  * @param oneByOne whether to take no more than one
  */
 export function chosenOf(waiting, oneByOne) {
@@ -30,7 +30,7 @@ export function chosenOf(waiting, oneByOne) {
   return chosen;
 }
 
-/** The request with these edits, in the text that they were kept in. */
+/** The request with these edits, in the same text as stored. */
 export function requestOf(chosen, answered, epoch) {
   const [{ client, group }] = chosen;
   const ids = chosen.map((entry) => entry.id);
@@ -42,11 +42,11 @@ export function requestOf(chosen, answered, epoch) {
 }
 
 /**
- * Up to which number every answer is here and is needed by none that is to come. Core forgets an answer
- * that the client has; an edit that is made on another one needs Core to know what became of that.
+ * The number up to which Core may delete the answers. The client must have them, and no later edit may be based
+ * on an edit up to there: Core needs the outcome of that edit.
  *
- * @param own the entries of the client that asks
- * @param nextN the number of its next edit; null: it makes no more
+ * @param own the entries of the client id that sends
+ * @param nextN the number of its next edit; null: it will send no new edits
  */
 export function answeredUpTo(own, nextN) {
   const bases = own.filter((entry) => entry.outcome === null).map(({ edit }) => ownBase(edit));

@@ -1,12 +1,12 @@
-// Whom a token names. As `subject_of` of client_sdk/state/store.py.
+// The subject of a token. As `subject_of` of client_sdk/state/store.py.
 
 import { sha256 } from "../contract/contract.js";
 
 const SUBJECT = /^[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,255}$/u;
 
 /**
- * Whom the token names, as Core tells subjects apart: role and name. Nothing is verified. A token that
- * does not say it stands for itself: another one is another subject.
+ * The token's subject as Core identifies it: role and name. The token is not verified. A token without them is
+ * its own subject: each such token counts as a different one.
  *
  * @param {string} token
  * @returns {string}
@@ -19,7 +19,7 @@ export function subjectOf(token) {
     const isNamed = typeof sub === "string" && SUBJECT.test(sub) && typeof role === "string";
     if (isNamed) return `${role}:${sub}`;
   } catch {
-    // It is no JSON Web Token.
+    // It is not a JSON Web Token.
   }
   const words = sha256(new TextEncoder().encode(token));
   return `token-${words.map((word) => word.toString(16).padStart(8, "0")).join("")}`;

@@ -1,19 +1,19 @@
-// What is shown of a document: Core's value with this client's pending edits on top. Pure.
+// A document as it is shown: Core's value with this client's pending edits on top. Pure.
 //
-// As client_sdk/state/view.py. It is always computed anew from both, never changed in place: so an edit
-// that Core settled otherwise, or refused, leaves nothing behind.
+// As client_sdk/state/view.py. The result is always recomputed from both, never changed in place. So an edit
+// that Core refused, or settled with another result, leaves no trace.
 
 import { StateError } from "../contract/state/errors.js";
 import { apply } from "../contract/state/operations.js";
 import { formatPointer, isObject, member } from "../contract/state/pointer.js";
 
 /**
- * Applies the edits in order; one that does not fit is left out: {value, leftOut}, `leftOut` the
- * entries, by their ids, that do not fit the value.
+ * Applies the edits in order, without those that do not fit. Returns {value, leftOut}: `leftOut` has the ids of
+ * the entries that do not fit the value.
  *
- * @param value Core's; null: there is no document
+ * @param value Core's value; null: there is no document
  * @param entries the pending edits of the document
- * @param calls by name, what is known of the operator's functions
+ * @param calls predictions of the operator's functions, by name
  */
 export function compose(value, entries, calls) {
   const leftOut = new Set();
@@ -32,7 +32,7 @@ export function compose(value, entries, calls) {
 /**
  * The value after the operation; a call of an unknown function changes nothing here.
  *
- * @throws StateError it does not fit
+ * @throws StateError the operation does not fit the value
  */
 export function perform(operation, value, calls) {
   const { call } = operation;
@@ -46,7 +46,7 @@ export function perform(operation, value, calls) {
   }
 }
 
-/** What stood at each path that a merge changes, by JSON Pointer; null: it is no merge. */
+/** The values that a merge changes, by JSON Pointer, before the merge; null: it is no merge. */
 export function seenBy(operation, value) {
   if (operation.merge === undefined) return null;
   const seen = {};

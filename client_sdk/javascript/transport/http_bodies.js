@@ -1,4 +1,5 @@
-// Requests, and the bodies of answers, read within bounds: a text of so many bytes at most, and a stream's events.
+// Requests, and the bodies of answers, read with limits: a text of at most so many bytes, and a stream's
+// events.
 //
 // As client_sdk/transport/http_bodies.py.
 
@@ -10,7 +11,7 @@ const END_FOLLOWS_WITHIN_MS = 1_000;
 const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
 
 /**
- * What one of our servers answers: past every cache, and without cookies.
+ * Sends a request to one of our servers, without caches and cookies.
  *
  * @param {string | URL} url
  * @param {RequestInit} options
@@ -28,7 +29,7 @@ export const ask = (url, options) => fetch(url, { cache: "no-store", credentials
 export async function readStream(generation, response, put) {
   const mediaType = (response.headers.get("content-type") ?? "").split(";")[0].trim();
   if (mediaType.toLowerCase() !== "text/event-stream") {
-    // As the page of a captive portal.
+    // Such as a captive portal's page.
     await response.body?.cancel();
     throw new ContractError(`the stream is of type ${JSON.stringify(mediaType.slice(0, 80))}`);
   }
@@ -51,8 +52,8 @@ export async function readStream(generation, response, put) {
 }
 
 /**
- * Takes what follows a stream's last event, which is the end of the response: only then can its
- * connection be used for the next request.
+ * Reads the response to its end after a stream's last event, so that its connection can be used for the next
+ * request.
  */
 async function readOut(reader) {
   let timer;

@@ -1,4 +1,4 @@
-// What a refusal means: an answer other than 200, made into a failure. Pure.
+// Converts an answer other than 200 into a failure. Pure.
 //
 // As client_sdk/transport/http_failures.py.
 
@@ -28,7 +28,7 @@ export function slugOf(problem) {
 }
 
 /**
- * The failure that an answer stands for.
+ * The failure that an answer means.
  *
  * @param response its `status`, `statusText` and `headers`
  * @param text its body
@@ -40,22 +40,22 @@ export function refusal({ status, statusText, headers }, text, unauthorized) {
   const detail = shortened(`${status} ${told}`);
   if (status === 429 || status === 503) return failure("busy", detail, retryAfter(headers));
   if (status === 401 || (status === 421 && unauthorized === "ticket")) {
-    // Another server carries the channel: the next sync says which, and gives a ticket for it.
+    // Another server has the channel: the next sync returns its address and a ticket for it.
     return failure(unauthorized, detail);
   }
-  // What answers another problem is not our server.
+  // Another problem does not come from our server.
   if (status >= 400 && status < 500 && problem && PROBLEMS.includes(slugOf(problem))) {
     return failure("refused", detail);
   }
-  // A 404 that is none of our problems is a proxy's, as during an installation: it passes.
+  // A 404 without one of our problems is a proxy's, as during a deployment: try again.
   return failure("unreachable", detail);
 }
 
-/** A foreign text cut to a length that a person reads. */
+/** An outside text, cut to a length that suits a message. */
 export const shortened = (text) =>
   text.length <= MAX_DETAIL_CHARS ? text : `${text.slice(0, MAX_DETAIL_CHARS)}…`;
 
-/** Retry-After in seconds, at most an hour; a date is taken against the answer's own Date. */
+/** Retry-After in seconds, at most an hour; a date is compared with the answer's own Date. */
 export function retryAfter(headers) {
   const text = (headers.get("retry-after") ?? "").trim();
   let seconds = NaN;

@@ -1,7 +1,7 @@
 // A stream over a WebSocket: the same inputs as from server-sent events.
 //
-// As client_sdk/transport/socket_transport.py. A browser does not tell a page why a WebSocket
-// could not be had.
+// As client_sdk/transport/socket_transport.py. A browser does not tell a page why a WebSocket could not be
+// opened.
 
 import { MAX_EVENT_LENGTH } from "../contract/contract_lists.js";
 import { ContractError, parsed } from "../contract/contract.js";
@@ -10,18 +10,18 @@ import { inputOf } from "./stream_events.js";
 const SUBPROTOCOL = "yabam.v1";
 const STREAM_PATH = "/v1/stream";
 const SOCKET_PATH = "/v1/socket";
-/** What a message holds beside its event's data, in characters. */
+/** The characters that a message may have in addition to its event's data. */
 const ROOM = 4096;
 
 /**
- * The address of the socket beside a stream's.
+ * The socket's address for a stream's.
  *
  * @param stream a URL
- * @throws Error the stream's does not end as it should: there is none
+ * @throws Error the stream's address has another path, so there is no socket
  */
 export function socketUrl(stream) {
   const url = new URL(stream);
-  if (!url.pathname.endsWith(STREAM_PATH)) throw new Error("there is no WebSocket beside the stream");
+  if (!url.pathname.endsWith(STREAM_PATH)) throw new Error("this stream has no WebSocket");
   url.pathname = url.pathname.slice(0, -STREAM_PATH.length) + SOCKET_PATH;
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   return url;
@@ -32,10 +32,9 @@ export class Socket {
   #socket = /** @type {WebSocket | null} */ (null);
 
   /**
-   * Hands what comes to `put` until the server closes or `signal` aborts.
+   * Passes the inputs to `put` until the server closes or `signal` aborts.
    *
-   * @throws ContractError it says what makes no sense
-   * @throws Error it could not be had, or broke
+   * @throws ContractError a message is malformed @throws Error it could not be opened, or broke
    */
   async read(url, generation, signal, put) {
     const socket = new WebSocket(url, SUBPROTOCOL);
@@ -64,7 +63,7 @@ export class Socket {
     }
   }
 
-  /** Says what has been applied. Returns whether a socket is open that takes it. */
+  /** Reports what has been applied. Returns whether it was sent, over an open socket. */
   received(cursor) {
     const socket = this.#socket;
     if (socket?.readyState !== WebSocket.OPEN) return false;
@@ -74,10 +73,10 @@ export class Socket {
 }
 
 function inputOfMessage(generation, text) {
-  if (typeof text !== "string") throw new ContractError("a message of the socket is no text");
+  if (typeof text !== "string") throw new ContractError("a message of the socket is not text");
   if (text.length > MAX_EVENT_LENGTH + ROOM) throw new ContractError("a message of the socket is too long");
   const { event, data } = parsed(text);
-  if (typeof event !== "string") throw new ContractError("a message of the socket names no event");
-  // As the text that a stream's event has: what reads it is the same.
+  if (typeof event !== "string") throw new ContractError("a message of the socket has no event");
+  // As text, as in a stream's event: the same code decodes it.
   return inputOf(generation, { type: event, data: JSON.stringify(data ?? {}) });
 }

@@ -1,1 +1,1 @@
-"""Commands to orders in the queue of edits, and orders as they are shown meanwhile. Pure."""
+"""Order commands in the queue of edits, and orders as shown while they wait. Pure."""

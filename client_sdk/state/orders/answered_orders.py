@@ -1,9 +1,8 @@
-"""Orders as Core's answers to commands gave them, until its log has brought them here. Pure.
+"""Orders from Core's answers to commands, kept until they arrive through the log. Pure.
 
-Without them an order would be shown as before a step that Core has answered, and the next step
-would be made on a version that is gone. Versions of two logs cannot be compared: after a restore
-each channel begins anew, one after the other, and until then what is shown of it is of the log
-before.
+Without them, an order would be shown as it was before a step that Core has already done, and the
+next step would be based on an outdated version. Versions of two logs cannot be compared: after a
+restore, each channel is reset at its own time, and until then it shows the previous log's orders.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ V = TypeVar("V")
 
 
 class AnsweredOrders:
-    """What answers say of orders beside the log.
+    """What Core's answers say about orders, independent of the log.
 
     Args:
-        own: where it is kept, as `known` and `ahead`.
+        own: where the orders are stored, as `known` and `ahead`.
         followed: the channels of orders.
-        log: the log of the orders that are shown, by its epoch; "": there are none yet.
+        log: the epoch of the log that the shown orders come from; "": there are none yet.
     """
 
     def __init__(self, own: OwnCommands, followed: Iterable[str] = (), log: str = "") -> None:
         self._own = own
         self.log = log
-        """The epoch of the log that the last change was of; "": there was none yet."""
+        """The epoch of the last change's log; "": there was no change yet."""
         self._logs = dict.fromkeys(followed, log)
         """The epoch of each channel's log."""
         self._latest = dict(self._logs)
@@ -41,43 +40,43 @@ class AnsweredOrders:
         self._ahead_log = ""
         """The epoch of the log of `own.ahead`."""
         self._begun_anew: set[str] = set()
-        """The channels that have since the first command was sent."""
+        """The channels that were reset since the first command was sent."""
         self._is_other_log = False
-        """Whether Core's log has become another one since then, as after a restore."""
+        """Whether Core has changed to another log since then, as after a restore."""
         self._has_gone_back = False
-        """Whether it has gone back since then, in the epoch that it had."""
+        """Whether Core's log has lost changes since then, within the same epoch."""
 
     def sent(self) -> None:
-        """The first command goes out."""
+        """The first command is being sent: start to note resets."""
         self._begun_anew.clear()
         self._is_other_log = self._has_gone_back = False
 
     def is_ahead(self, order: Order, epoch: str | None) -> bool:
-        """Whether an answer of this log is of a later one than what is shown of its channels.
+        """Whether the epoch is later than the one shown for any of the order's channels.
 
-        The names of epochs sort by time.
+        Epochs sort by time.
         """
         if epoch is None:
             return False
         return any(epoch > self._latest[channel] for channel in self._followed(order))
 
     def take(self, order: Order, *, repeated: bool, listed: bool, epoch: str | None) -> None:
-        """Take an answer of which the log has still to bring the order.
+        """Take an answer whose order has not arrived through the log yet.
 
-        The order is shown as the answer has it until then. One that is not shown may have ended
-        beyond what the log will bring, after a repeated answer or a snapshot: it would be shown for
-        ever. An answer of a later log than the one that is followed, as after a restore that this
-        client has still to learn of, holds until that log begins here.
+        Until then the order is shown as in the answer. After a repeated answer or a snapshot, an
+        order that is not shown may be closed already, and no event would ever remove it: it is not
+        added. An answer of a later log, as after a restore that this client has not noticed yet, is
+        kept until the client follows that log.
 
         Args:
             order: as the answer has it.
-            repeated: the command was done at an earlier try; the order may have gone on since.
-            listed: whether the log has brought the order, at an older version.
-            epoch: the log that the answer is of; None: it does not say.
+            repeated: the command was done at an earlier try; the order may have changed since.
+            listed: whether the log contains the order, at an older version.
+            epoch: the answer's log; None: the answer does not name it.
         """
         own = self._own
         if epoch is not None and self.is_ahead(order, epoch):
-            # Where no log has begun, no snapshot may come that says what became of it since.
+            # If no log is known yet, no snapshot may ever show whether the order has changed since.
             if not repeated or self.log:
                 self._put_ahead(order, epoch)
         elif not self._is_gone(order, epoch):
@@ -86,16 +85,16 @@ class AnsweredOrders:
                 put(own.known, order.id, order)
 
     def contained(self, order_id: str, version: int | None) -> None:
-        """The log has brought the order at this version; None: it is not there any more."""
+        """The order has arrived through the log at this version; None: the log has removed it."""
         known = self._own.known.get(order_id)
         if known is not None and (version is None or version >= known.version):
             del self._own.known[order_id]
 
     def follow(self, log: str) -> None:
-        """What was there before the first snapshot, or came without one, is of this log.
+        """Note the log of the orders that came before the first snapshot, or without one.
 
         Args:
-            log: its epoch; "": nobody knows.
+            log: the log's epoch; "": not known.
         """
         if self.log or not log:
             return
@@ -104,17 +103,17 @@ class AnsweredOrders:
             self._begin(channel, log)
 
     def reset(self, channel: str, listed: Mapping[str, int], *, log: str, same_log: bool) -> None:
-        """The channel's orders are what its snapshot says, but for answers that are newer.
+        """Replace the channel's orders by its snapshot, except those with a newer answer.
 
-        The snapshot may have been read before a command was done whose answer is here already. In
-        one log an order's versions only grow, so the higher one is the newer one.
+        The snapshot may be older than a command whose answer is already here. Within one log an
+        order's versions only grow, so the higher version is the newer one.
 
         Args:
-            channel: what has begun anew.
+            channel: the channel that was reset.
             listed: the versions of the orders in its snapshot, by their ids.
             log: the epoch of the snapshot's log.
-            same_log: whether it is the log that was followed before, and has not gone back. If not,
-                the versions that its answers named are gone.
+            same_log: whether it is the same log as before, without lost changes. If not, the
+                versions in earlier answers are invalid.
         """
         own = self._own
         if not same_log:
@@ -134,7 +133,7 @@ class AnsweredOrders:
         return [channel for channel in channels_of(order) if channel in self._logs]
 
     def _begin(self, channel: str, log: str) -> None:
-        """The channel's orders are of this log; what is ahead of no channel any more is known."""
+        """Set the channel's log; answers that are no longer ahead of any channel become known."""
         own = self._own
         self._logs[channel] = log
         self._latest[channel] = max(log, self._latest.get(channel, ""))
@@ -145,7 +144,7 @@ class AnsweredOrders:
                     own.known[order.id] = order
 
     def _is_gone(self, order: Order, epoch: str | None) -> bool:
-        """Whether the versions that an answer names may be gone."""
+        """Whether the versions in an answer of this epoch may be invalid."""
         if epoch is None or self._has_gone_back:
             return self._is_other_log
         return any(epoch != self._logs[channel] for channel in self._followed(order))
@@ -161,13 +160,13 @@ class AnsweredOrders:
 
 
 def channels_of(order: Order) -> set[str]:
-    """The channels that tell of the order."""
+    """The channels that carry the order."""
     table = {f"table:{order.store_id}/{order.table_id}"} if order.table_id is not None else set()
     return {f"store:{order.store_id}"} | table
 
 
 def put(remembered: dict[K, V], name: K, value: V) -> None:
-    """Remember it as the newest; the oldest goes where there are too many."""
+    """Add the entry as the newest; drop the oldest if there are too many."""
     remembered.pop(name, None)
     remembered[name] = value
     if len(remembered) > _MAX_REMEMBERED:

@@ -1,11 +1,11 @@
-"""The queue of commands to orders: requests, answers, what is given up because of a refusal. Pure.
+"""The queue of order commands: requests, answers, and commands that a refusal cancels. Pure.
 
-Commands go out one at a time, in order. One that was made on another is sent once that is answered,
-at the version that it left; if that was refused, so is this. A refusal never holds up the rest.
+Commands are sent one at a time, in order. A command that depends on another one is sent after that
+one is answered, for the resulting version; if that one was refused, both are. The others go on.
 
-What changes the queue is first made as a `CommandSettlement`, and comes to hold when that is kept:
-so nobody is told of a refusal that a crash could forget, after which the same command might be
-taken. Nothing else may change the queue meanwhile.
+Each change of the queue is first prepared as a `CommandSettlement` and takes effect once that is
+stored. Otherwise a crash could lose a refusal that was already reported, and the same command might
+succeed after a restart. Nothing else may change the queue in between.
 """
 
 from __future__ import annotations
@@ -40,25 +40,25 @@ from client_sdk.state.records import DropCommand, PutCommand, Write
 
 @dataclass(slots=True)
 class CommandSettlement:
-    """What comes of an answer, once it is kept."""
+    """The effects of an answer, to be applied once they are stored."""
 
     entries: list[QueuedCommand]
-    """What is not answered then."""
+    """The commands that remain unanswered."""
     writes: list[Write] = field(default_factory=list)
     outcomes: list[tuple[QueuedCommand, CommandOutcome]] = field(default_factory=list)
     order: Order | None = None
-    """The order as Core says it stands; where `repeated`, as it stood then."""
+    """The order as Core's answer shows it; if `repeated`, as it was after the earlier try."""
     repeated: bool = False
-    """Whether it was done at an earlier try: the order may have gone on since."""
+    """Whether it was done at an earlier try: the order may have changed since."""
 
 
 class CommandQueue:
-    """The commands of one client that are not answered.
+    """The unanswered commands of one client.
 
     Args:
-        entries: they, in order.
+        entries: the commands, in order.
         followed: the channels of orders.
-        log: the log of the orders that are shown, by its epoch; "": there are none yet.
+        log: the epoch of the log that the shown orders come from; "": there are none yet.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class CommandQueue:
         self.own = OwnCommands(list(entries))
         self.answered = AnsweredOrders(self.own, followed, log)
         self._placed: dict[str, str] = {}
-        """The ids of orders, by the keys that they were shown under."""
+        """The ids of placed orders, by the keys that they were shown under before."""
         self._ends: dict[int, tuple[int, datetime] | None] = {}
-        """The version that an answered command left its order at, and when Core made it; None: it
-        was refused."""
+        """By an answered command's place: the order's version after it and the time of that
+        version; None: it was refused."""
         self._flight: CommandRequest | None = None
 
     @property
@@ -79,7 +79,7 @@ class CommandQueue:
         return self.own.entries[0].id if self.own.entries else None
 
     def id_of(self, order_id: str) -> str:
-        """The id of an order, also by the key that it was shown under before it was placed."""
+        """An order's id; `order_id` may also be the key it was shown under before it was placed."""
         return self._placed.get(order_id, order_id)
 
     # ── new commands ─────────────────────────────────────────────────────────
@@ -87,14 +87,14 @@ class CommandQueue:
     def prepare(
         self, wish: CommandWish, place: int, client: str, made_at: datetime | None
     ) -> QueuedCommand:
-        """Make a command; it waits only when it is accepted.
+        """Make a command. It is in the queue only after `accept`.
 
         Raises:
-            StateError: it is malformed or too large, too many wait, or what it was made on was
-                refused.
+            StateError: it is malformed or too large, too many wait, or the command that it depends
+                on was refused.
         """
         if len(self.own.entries) >= MAX_COMMANDS:
-            raise StateError(f"{MAX_COMMANDS} commands wait already")
+            raise StateError(f"{MAX_COMMANDS} commands are waiting: try again later")
         check_body(wish.kind, wish.body)
         # No other queue has this client id, and no place is used twice.
         key = f"{client}-{place}"
@@ -104,27 +104,27 @@ class CommandQueue:
         order_id = self.id_of(wish.order)
         is_waiting = any(e.kind == "place" and e.key == order_id for e in self.own.entries)
         if not is_waiting and not is_order_id(order_id):
-            raise StateError(f"{shown(order_id)} is no order that is shown here")
+            raise StateError(f"{shown(order_id)} is not an order that this client shows")
         command = replace(command, order=order_id, status=wish.status)
         if wish.after is None:
             return replace(command, version=wish.version, updated_at=wish.updated_at)
         if any(entry.id == wish.after for entry in self.own.entries):
             return replace(command, after=wish.after)
-        # It was answered since its author looked.
+        # The earlier command was answered after the program read the order.
         end = self._ends.get(wish.after)
         if end is None:
-            raise StateError("the command before this one was refused: look again")
+            raise StateError("the previous command was refused: read the order again")
         return replace(command, version=end[0], updated_at=end[1])
 
     def accept(self, command: QueuedCommand) -> None:
-        """It is kept: it waits from now on."""
+        """Add the command to the queue, after it was stored."""
         self.own.entries.append(command)
         self.own.errors.pop(command.shown_as, None)
 
     # ── requests and answers ─────────────────────────────────────────────────
 
     def before_sending(self, now: datetime) -> CommandSettlement | None:
-        """What is to be kept before the first command goes out; None: nothing.
+        """What to store before the first command is sent; None: nothing.
 
         Args:
             now: by Core's clock.
@@ -150,15 +150,15 @@ class CommandQueue:
         return self._flight
 
     def failed(self, request: CommandRequest) -> None:
-        """Nobody knows what became of it: send it again."""
+        """The request got no usable answer: send it again."""
         if self._flight is request:
             self._flight = None
 
     def applied(self, order: Order, *, repeated: bool = False) -> CommandSettlement:
-        """What follows when Core has done the first command; `settle` carries it out.
+        """The effects of Core having done the first command, for `settle`.
 
         Args:
-            order: as the command left it.
+            order: the order after the command.
             repeated: it was done at an earlier try.
         """
         first, *rest = self.own.entries
@@ -176,15 +176,15 @@ class CommandQueue:
         return settlement
 
     def refused(self, problem: Problem, order: Order | None) -> CommandSettlement:
-        """What follows when Core has refused the first command; `settle` carries it out.
+        """The effects of Core having refused the first command, for `settle`.
 
-        A step that was refused because the order has changed is tried again if the order's status
-        is the one that its author saw, except that nobody accepts what was changed meanwhile. A
-        change would undo the other's, so it is not tried again.
+        A transition that was refused because the order has changed is retried if the status is
+        still the one that the user saw. `accepted` is not retried: the user would accept content
+        that they have not seen. A change is not retried: it would undo the other change.
 
         Args:
-            problem: why.
-            order: as it stands, if Core says.
+            problem: the reason.
+            order: the current order, if Core's answer has it.
         """
         first = self.own.entries[0]
         may_follow = first.kind == "transition" and first.body["to"] != "accepted"
@@ -200,13 +200,13 @@ class CommandQueue:
     def settle(
         self, settlement: CommandSettlement, *, keep: bool, listed: bool, epoch: str | None = None
     ) -> None:
-        """It is kept: it holds from now on.
+        """Apply the settlement, after it was stored.
 
         Args:
-            settlement: what came of the answer.
-            keep: whether the log has still to bring the order as the answer has it.
-            listed: whether the log has brought the order, at an older version.
-            epoch: the log that the answer is of; None: it does not say.
+            settlement: the effects of the answer.
+            keep: whether the answer's order has not arrived through the log yet.
+            listed: whether the log contains the order, at an older version.
+            epoch: the answer's log; None: the answer does not name it.
         """
         own = self.own
         own.entries = settlement.entries
@@ -231,7 +231,7 @@ class CommandQueue:
                 settlement.entries.append(entry)
                 continue
             gone.add(entry.id)
-            depends = problem("depends", "the command that it was made on was refused")
+            depends = problem("depends", "the command that it depends on was refused")
             settlement.outcomes.append((entry, CommandOutcome("refused", order, depends)))
         settlement.writes += [DropCommand(place) for place in sorted(gone)]
         return settlement
@@ -246,7 +246,7 @@ class CommandQueue:
             return
         put(self._ends, command.id, None)
         why = outcome.problem
-        # What was given up because of another refusal says nothing that this does not say.
+        # The refusal that cancelled this command says more than "depends" does: keep its error.
         if why is not None and not (why.slug == "depends" and command.shown_as in own.errors):
             error = EditError(why.slug, why.detail or why.title, None)
             put(own.errors, command.shown_as, error)
@@ -255,7 +255,7 @@ class CommandQueue:
 _TOO_OLD = f"it was made more than {MAX_COMMAND_AGE_S // 3600} hours ago, and was never sent"
 _NOBODY_KNOWS = (
     f"it was sent more than {MAX_SENT_AGE_S // 86_400} days ago, and the answer was lost: "
-    "look at the order"
+    "check the order"
 )
 
 

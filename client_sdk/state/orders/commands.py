@@ -1,8 +1,8 @@
-"""The commands to orders in the queue: what a program asks for, and how it is kept. Pure.
+"""Order commands in the queue: what a program asks for, and how it is stored. Pure.
 
-Edits and commands of one client stand in one queue: each has a place, and what stands before it is
-answered first. A command has no number of `POST /v1/edits`; what makes Core do it once is its
-`Idempotency-Key`, which is made with it and never changes.
+Edits and commands of one client share one queue: each has a place, and is sent only after all
+before it are answered. A command has no number as edits have. Core does it once because of its
+`Idempotency-Key`, which is created with the command and never changes.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from client_sdk.contract.text import shown
 CommandKind = Literal["place", "transition", "change"]
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
-"""The most that the body of a command may have, as JSON in UTF-8: Core takes no more."""
+"""The largest body of a command that Core accepts, in bytes of UTF-8 JSON."""
 MAX_COMMANDS: Final = 1000
-"""How many commands may wait."""
+"""How many commands may wait in the queue."""
 MAX_COMMAND_AGE_S: Final = 86_400
-"""A command that is older when it could be sent first is given up: nobody means it any more."""
+"""In seconds. A command that could not be sent for longer is refused as out of date."""
 MAX_SENT_AGE_S: Final = 6 * 86_400
 """How long a command that was sent may be sent again, in seconds. Core keeps its key for a week;
-after that nobody could tell whether it was done."""
+after that Core could do it a second time."""
 UNKNOWN_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a new order was made, where Core's clock was not known."""
+"""The time of a new order if Core's clock was not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +41,21 @@ class CommandWish:
 
     kind: CommandKind
     body: dict[str, Any]
-    """The request's body, as Core takes it."""
+    """The body of the request to Core."""
     order: str | None = None
     """The order, by the id that it is shown under; None: a new one."""
     version: int | None = None
-    """Core's version that was seen."""
+    """Core's version that the program saw."""
     updated_at: datetime | None = None
     """When Core made that version."""
     status: str | None = None
     """The status that was seen."""
     after: int | None = None
-    """This client's newest own command in what was seen; None: there was none in it."""
+    """The place of the newest own command in the order that the program saw; None: none there."""
 
 
 class QueuedCommand(Struct, frozen=True, kw_only=True):
-    """A command that Core has not answered, as it is kept."""
+    """A command that Core has not answered, as it is stored."""
 
     id: int
     """Its place in the queue, among the edits."""
@@ -64,19 +64,19 @@ class QueuedCommand(Struct, frozen=True, kw_only=True):
     kind: CommandKind
     body: dict[str, Any]
     order: str | None = None
-    """The order; the key of the command that places it, while that is not answered."""
+    """The order's id, or the key of the command that places it while that is unanswered."""
     version: int | None = None
-    """Core does it at this version only; None: as the command `after` leaves the order."""
+    """The only version at which Core does the command; None: the result of the command `after`."""
     updated_at: datetime | None = None
-    """When Core made that version. After a restore another content may have its number."""
+    """When Core made that version. After a restore the same number may have other content."""
     status: str | None = None
-    """The status that its author saw."""
+    """The status that the program saw."""
     after: int | None = None
-    """The own command that it was made on, while that is not answered."""
+    """The place of the own command that it depends on, while that is unanswered."""
     made_at: datetime | None = None
     """By Core's clock; None: not known."""
     sent_at: datetime | None = None
-    """When it was sent first; None: never."""
+    """When it was first sent; None: never."""
 
     @property
     def shown_as(self) -> str:
@@ -105,7 +105,7 @@ class CommandOutcome:
 
     outcome: Literal["applied", "refused"]
     order: Order | None = None
-    """The order after it; with a refusal, as it stands, if Core says."""
+    """The order after the command; after a refusal, the current order, if Core's answer has it."""
     problem: Problem | None = None
     """Why it was refused."""
 
@@ -119,7 +119,7 @@ _PATHS: Final[dict[CommandKind, tuple[Literal["POST", "PATCH"], str]]] = {
 
 
 def encode_command(command: QueuedCommand) -> bytes:
-    """The command as it is kept."""
+    """The command as JSON for the store."""
     return msgspec.json.encode(command)
 
 
@@ -135,25 +135,25 @@ def decode_command(data: bytes) -> QueuedCommand:
 
 
 def check_body(kind: CommandKind, body: dict[str, Any]) -> None:
-    """Whether Core could take the body, as far as it can be shown; the rest Core says.
+    """Check the body as far as needed to show the order; Core checks the rest.
 
     Raises:
-        StateError: it could not.
+        StateError: Core would refuse the body.
     """
     size = len(msgspec.json.encode(body))
     if size > MAX_COMMAND_BYTES:
         raise StateError(f"a command may have at most {MAX_COMMAND_BYTES} bytes, this has {size}")
     if kind == "transition" and body.get("to") not in STATUSES[1:]:
-        raise StateError(f"{shown(str(body.get('to')))} is no step of an order")
+        raise StateError(f"{shown(str(body.get('to')))} is not a status of a transition")
     try:
         items = items_of(body)
         guest_of(body)
     except msgspec.ValidationError as error:
-        raise StateError(f"this is no order: {error}") from error
+        raise StateError(f"this is not a valid order: {error}") from error
     if kind == "place" and not items:
-        raise StateError("an order has items")
+        raise StateError("an order needs at least one item")
     if kind == "change" and items is None and "note" not in body:
-        raise StateError("a change names items, a note, or both")
+        raise StateError("a change needs items, a note, or both")
 
 
 def items_of(body: dict[str, Any]) -> list[Item] | None:
@@ -167,7 +167,7 @@ def guest_of(body: dict[str, Any]) -> Guest | None:
 
 
 def new_order(command: QueuedCommand) -> Order:
-    """The order that a command will place, as it is shown until Core has it: at version 0."""
+    """The order that a command will place, shown at version 0 until Core has it."""
     body, items = command.body, items_of(command.body) or []
     made_at = command.made_at or UNKNOWN_TIME
     guest = guest_of(body)
@@ -191,12 +191,12 @@ def new_order(command: QueuedCommand) -> Order:
 
 
 def total_of(items: list[Item]) -> int:
-    """What the items come to."""
+    """The sum of the items' prices."""
     return sum(item.quantity * item.unit_price for item in items)
 
 
 def request_of(command: QueuedCommand) -> CommandRequest:
-    """The command as it is sent; what it was made on is answered."""
+    """The command as it is sent; the command that it depends on is answered by then."""
     method, path = _PATHS[command.kind]
     body = msgspec.json.encode(command.body)
     path = path.format(command.order)

@@ -1,7 +1,6 @@
-"""What is shown of orders: Core's, with this client's commands that are not answered on top. Pure.
+"""Orders as they are shown: Core's, with this client's unanswered commands on top. Pure.
 
-As with documents, it is always computed anew from both: a command that Core refused leaves nothing
-behind.
+As with documents, the result is always recomputed from both, so a refused command leaves no trace.
 """
 
 from __future__ import annotations
@@ -21,36 +20,36 @@ class ShownOrder:
     """An order as it is shown."""
 
     order: Order
-    """With the pending commands; `version` is Core's below them, 0: Core does not have it yet, and
-    its `id` changes when Core does."""
+    """With the pending commands applied; `version` is Core's. At version 0 Core does not have the
+    order yet, and its `id` changes when Core has it."""
     pending: int
-    """How many commands to it Core has not answered."""
+    """How many commands for the order Core has not answered."""
     left_out: int
     """Pending commands that do not fit it any more; they are sent all the same."""
     error: EditError | None
     """Why the last command was refused, until there is another one."""
     after: int | None
-    """The last of this client's commands that is in it."""
+    """The place of this client's last command that is applied to it."""
 
 
 @dataclass(slots=True)
 class OwnCommands:
-    """What this client knows of orders beside Core's log."""
+    """What this client knows about orders in addition to Core's log."""
 
     entries: list[QueuedCommand] = field(default_factory=list)
-    """What is not answered, in order."""
+    """The unanswered commands, in order."""
     known: dict[str, Order] = field(default_factory=dict)
-    """Orders as Core's answers gave them, until its log has brought them here."""
+    """Orders from Core's answers, by id, until they arrive through the log."""
     ahead: dict[str, Order] = field(default_factory=dict)
-    """The same of a later log than the one that is followed, until that begins here."""
+    """The same from a later log, until the client follows that log."""
     errors: dict[str, EditError] = field(default_factory=dict)
     """Why the last command was refused, by the id that the order is shown under."""
 
 
 def shown_orders(orders: Iterable[Order], own: OwnCommands) -> list[ShownOrder]:
-    """All that is shown: Core's open orders, and those that are not placed yet.
+    """All orders to show: Core's open ones, and those not placed yet.
 
-    An order that a pending command closes stays until Core has answered.
+    An order that a pending command closes is shown until Core has answered.
     """
     core = newest(orders, own)
     shown = []
@@ -62,12 +61,12 @@ def shown_orders(orders: Iterable[Order], own: OwnCommands) -> list[ShownOrder]:
 
 
 def newest(orders: Iterable[Order], own: OwnCommands) -> dict[str, Order]:
-    """Core's orders by their ids, each as the newest that is known of it."""
+    """Core's orders by their ids, each in the newest version known."""
     core = {order.id: order for order in orders}
     for order_id, order in own.known.items():
         if order_id not in core or core[order_id].version < order.version:
             core[order_id] = order
-    # Versions of two logs cannot be compared; the later log is what holds.
+    # Versions of two logs cannot be compared: the later log wins.
     return core | own.ahead
 
 
@@ -75,9 +74,9 @@ def shown_order(core: Order | None, order_id: str, own: OwnCommands) -> ShownOrd
     """One order; None: there is none, as far as is known.
 
     Args:
-        core: Core's, as the newest that is known of it; None: it does not have it.
-        order_id: what it is shown under.
-        own: what this client knows beside.
+        core: Core's order, in the newest version known; None: Core does not have it.
+        order_id: the id, or the key of the command that places it.
+        own: what this client knows in addition.
     """
     commands = [entry for entry in own.entries if entry.shown_as == order_id]
     order, left_out, after = _composed(core, commands)
@@ -100,7 +99,7 @@ def _composed(
 
 
 def _after(order: Order | None, command: QueuedCommand) -> Order | None:
-    """The order after the command; None: it does not fit what is there by now."""
+    """The order after the command; None: the command does not fit the current order."""
     if command.kind == "place":
         return new_order(command)
     if order is None or order.status != command.status:

@@ -1,1 +1,1 @@
-"""The clients of the load test: they write orders, follow them, and ask how soon answers come."""
+"""The clients of the load test: they write orders, follow them, and measure the time of answers."""

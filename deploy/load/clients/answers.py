@@ -1,4 +1,4 @@
-"""Answers of Core and of event servers, as inputs of the machine."""
+"""Converts answers of Core and of event servers to inputs of the machine."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _MALFORMED: Final = (msgspec.DecodeError, ValueError, FrameError)
 
 
 class StreamAnswer:
-    """The answer to a stream's request, as inputs; the machine ignores what comes too late.
+    """Converts the answer to a stream's request to inputs; the machine ignores late ones.
 
-    The server's last words are told once the answer is whole, as in the SDK: then the connection
-    serves the next stream.
+    The server's goodbye is passed on once the answer is complete, as in the SDK: then the
+    connection can be used for the next stream.
 
     Args:
-        heard: is given the inputs, a StreamEnded last unless the server said goodbye.
-        generation: of the stream.
+        heard: called with each input, a StreamEnded last unless the server said goodbye.
+        generation: the generation of the stream.
     """
 
     __slots__ = ("_generation", "_heard", "_last", "_parser", "_refused")
@@ -46,14 +46,14 @@ class StreamAnswer:
         self._refused: tuple[int, dict[str, str], bytearray] | None = None
 
     def began(self, status: int, headers: dict[str, str]) -> None:
-        """It is a stream if it says so."""
+        """Check that the answer is an event stream."""
         if status != 200:
             self._refused = status, headers, bytearray()
         elif headers.get("content-type", "").startswith("text/event-stream"):
             self._parser = SseParser()
 
     def brought(self, data: bytes) -> None:
-        """Events."""
+        """Decode the events in the data."""
         if self._refused is not None:
             self._refused[2].extend(data)
         if self._parser is None:
@@ -70,7 +70,7 @@ class StreamAnswer:
             self._end(Failure("malformed", f"the stream is malformed: {error}"))
 
     def ended(self, trouble: str | None) -> None:
-        """It is over."""
+        """Report the end of the stream."""
         if self._last is not None:
             self._heard(self._last)
         elif self._refused is not None and trouble is None:
@@ -86,13 +86,13 @@ class StreamAnswer:
 def sync_input(
     generation: int, status: int, headers: dict[str, str], body: bytes, trouble: str | None
 ) -> SyncDone | SyncFailed:
-    """What the answer to a sync means.
+    """The input for the answer to a sync.
 
     Args:
-        generation: of the sync.
-        status: of the answer; 0: there is none.
-        headers: in small letters.
-        body: of the answer.
+        generation: the generation of the sync.
+        status: the status of the answer; 0: there is none.
+        headers: the headers, with names in lower case.
+        body: the body of the answer.
         trouble: why there is no answer; None: there is one.
     """
     if trouble is not None:

@@ -1,8 +1,8 @@
-"""The clients of one process; `python -m deploy.load.clients.crowd` is told what to do
-by the socket that is its standard input.
+"""The clients of one process; `python -m deploy.load.clients.crowd` gets its commands from the
+socket that is its standard input.
 
-A process may open so many files only, and uses one core only. So a load test plays its clients in
-as many processes as they need.
+A process may open a limited number of files, and uses one core. So a load test runs its clients in
+as many processes as necessary.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _REPORT_EVERY_S: Final = 0.05
 _TURNS_TO_NOTICE: Final = 3
 """Of the event loop, until each client has been told of its connections' end."""
 _FREEZE_EVERY: Final = 500
-"""After so many more clients those that are there are taken out of the collector's sight: they stay
-to the end. A collection that walks them all would stop this process for tens of milliseconds, which
-would count as the time that events take."""
+"""After so many more clients the existing ones are excluded from garbage collection, as they stay
+to the end. A collection that visits all of them would stop this process for tens of milliseconds,
+which would be measured as delay of events."""
 
 
 class Crowd:
-    """Clients that come, follow, and are looked at.
+    """The clients of this process.
 
     Args:
-        begin: who they are.
-        notes: filled with what they do.
+        begin: the description of the clients.
+        notes: collects what they do.
     """
 
     def __init__(self, begin: Begin, notes: Notes) -> None:
@@ -75,12 +75,12 @@ class Crowd:
         gc.freeze()
 
     def cut(self) -> None:
-        """The connections of all are reset."""
+        """Reset the connections of all clients."""
         for follower in self._followers:
             follower.cut()
 
     async def settle(self, settle: Settle) -> ClientsSettled:
-        """Once every client is at its channel's head, or has had time enough."""
+        """Return once every client is at its channel's head, or the time is over."""
         deadline = time.monotonic() + settle.within_s
         tracks = [follower.track for follower in self._followers]
         for track in tracks:
@@ -90,16 +90,16 @@ class Crowd:
         return ClientsSettled(tracks)
 
     def close(self) -> None:
-        """All leave."""
+        """Close all clients."""
         for follower in self._followers:
             follower.close()
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Do what is told until nothing more comes.
+    """Execute commands until the connection ends.
 
     Raises:
-        ValueError: something else is told before `Begin`.
+        ValueError: another command arrives before `Begin`.
     """
     notes = Notes()
     crowd: Crowd | None = None
@@ -156,7 +156,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent process
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     uvloop.run(main())

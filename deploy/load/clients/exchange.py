@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection of a client, by callbacks: no task and no coroutine per answer.
 
-Ten thousand clients in one process are only possible if a byte that arrives wakes nothing but the
-code that reads it. RFC 9112; one request at a time.
+Ten thousand clients in one process are only possible if received data runs nothing but the code
+that reads it. HTTP/1.1 as in RFC 9112; one request at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _IP_BIND_ADDRESS_NO_PORT: Final = 24
 
 
 class Answer(Protocol):
-    """Who is told of the answer to a request."""
+    """Callbacks for the answer to a request."""
 
     def began(self, status: int, headers: dict[str, str]) -> None:
         """The head is there."""
@@ -31,14 +31,14 @@ class Answer(Protocol):
         """A part of the body."""
 
     def ended(self, trouble: str | None) -> None:
-        """The answer is whole, or (`trouble`) it broke off; the last that is told."""
+        """The answer is complete, or (`trouble`) broken; the last callback."""
 
 
 class OutgoingConnection(asyncio.Protocol):
     """A connection to one server.
 
     Args:
-        address: whom it leads to.
+        address: the server's host and port.
     """
 
     __slots__ = ("_answer", "_headers", "_keeps", "_parser", "_transport", "address")
@@ -53,11 +53,11 @@ class OutgoingConnection(asyncio.Protocol):
 
     @property
     def is_free(self) -> bool:
-        """Whether it may be used for a request now."""
+        """Whether it can be used for a request now."""
         return self._keeps and self._answer is None
 
     def ask(self, request: bytes, answer: Answer) -> None:
-        """Send a request; only when the answer before it is whole."""
+        """Send a request; only after the previous answer is complete."""
         assert self._transport is not None  # noqa: S101
         self._answer = answer
         self._headers = {}
@@ -65,14 +65,14 @@ class OutgoingConnection(asyncio.Protocol):
         self._transport.write(request)
 
     def abort(self) -> None:
-        """Cut it; nothing is told any more."""
+        """Close it at once, without further callbacks."""
         self._answer = None
         self._keeps = False
         if self._transport is not None:
             self._transport.abort()
 
     def cut(self) -> None:
-        """Reset it, as the network would; whoever waits for an answer is told."""
+        """Reset it, as the network would; a waiting `Answer` gets `ended`."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -1,7 +1,7 @@
 """A client of the load test: the SDK's own machine over light connections.
 
-What it does (sync, connect, back off, poll, come back) is the machine's; what is left out is the
-book of orders, since the proof compares events, and the handler, since nobody reads them.
+The machine decides all it does (sync, connect, back off, poll, reconnect). There is no order book,
+since the proof compares events, and no handler, since no program reads them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _FED: Final[dict[Mode, DeviceMode]] = {"live": "live", "polling": "polling", "of
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all clients of a process share; they connect from `source`, if not from anywhere."""
+    """What all clients of a process share; `source` is the local address they connect from."""
 
     core: tuple[str, int]
     source: str | None
@@ -63,7 +63,7 @@ class Follower:
     """One client.
 
     Args:
-        person: who it is.
+        person: the client's identity.
         world: what it shares with the others.
     """
 
@@ -87,16 +87,16 @@ class Follower:
         world.notes.turned(None, self.mode)
 
     def start(self) -> None:
-        """Sync, connect, and go on until closed."""
+        """Sync, connect, and continue until closed."""
         self.feed(Start())
 
     def cut(self) -> None:
-        """Both its connections are reset, as by a network that is gone for a moment."""
+        """Reset both its connections, as a network failure does."""
         for connection in self._connections.values():
             connection.cut()
 
     def close(self) -> None:
-        """It is over."""
+        """Close the client."""
         self.feed(Close())
         if self._timer is not None:
             self._timer.cancel()
@@ -106,7 +106,7 @@ class Follower:
             connection.abort()
 
     def feed(self, signal: Input) -> None:
-        """Hand an input to the machine and do what it says."""
+        """Pass an input to the machine and execute its commands."""
         delivered = 0
         for command in self._machine.handle(signal, self._world.clock()):
             delivered += self._do(command)
@@ -152,7 +152,9 @@ class Follower:
     # ── time ─────────────────────────────────────────────────────────────────
 
     def _set_timer(self) -> None:
-        """A timer that is early finds out when it fires: deadlines mostly move away."""
+        """Set the timer. An early one is set again when it fires, as deadlines are mostly
+        postponed.
+        """
         deadline = self._machine.deadline
         if self._timer is not None:
             if self._timer_at <= deadline:
@@ -239,7 +241,7 @@ class Follower:
     async def _connection(
         self, name: str, address: tuple[str, int]
     ) -> OutgoingConnection | Failure:
-        """The connection in use, if it is still good, or a new one."""
+        """The open connection if it is usable, or a new one."""
         known = self._connections.get(name)
         if known is not None:
             if known.is_free and known.address == address:
@@ -256,7 +258,7 @@ class Follower:
         self._tasks[name] = self._loop.create_task(work)
 
     def _drop(self, name: str) -> None:
-        """Cut the connection, or stop it from being opened; one whose answer is whole may stay."""
+        """Close the connection, or cancel its opening; one with a complete answer may stay open."""
         task = self._tasks.pop(name, None)
         if task is not None:
             task.cancel()

@@ -1,4 +1,4 @@
-"""What a process of clients is told, and what it tells: length, then MessagePack."""
+"""The messages to and from a process of clients: length, then MessagePack."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _HEAD: Final = struct.Struct("!I")
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
-    """Which clients to play, and when they come."""
+    """The clients to run, and when they start."""
 
     core: tuple[str, int]
     source: str | None
-    """The address that they connect from; None: any."""
+    """The local address that they connect from; None: any."""
     token_key: str
     """Signs the clients' tokens."""
     seed: int
     prefix: str
-    """Begins the ids of the stores."""
+    """The prefix of the stores' ids."""
     clients: int
-    """Of the whole load test."""
+    """The number of clients of the whole load test."""
     stores: int
     first: int
-    """This process plays this client, and each `step`-th after it."""
+    """This process runs this client, and each `step`-th after it."""
     step: int
     began: float
     """When the ramp begins, by the monotonic clock that all processes of a machine share."""
@@ -40,7 +40,7 @@ class CutAll(msgspec.Struct, frozen=True, tag=True):
 
 
 class Settle(msgspec.Struct, frozen=True, tag=True):
-    """Answer with `ClientsSettled` once each stands at its channel's head, or after a time."""
+    """Answer with `ClientsSettled` once each client is at its channel's head, or after a time."""
 
     heads: dict[str, int]
     within_s: float
@@ -50,14 +50,14 @@ Instruction = Begin | CutAll | Settle
 
 
 class Report(msgspec.Struct, frozen=True, tag=True):
-    """What happened since the last one, and how the clients are now."""
+    """What happened since the last report, and the clients' current modes."""
 
     modes: dict[str, int]
     counts: dict[str, int]
     syncs: list[float]
     """How long each sync took, in seconds."""
     seen: list[tuple[str, int, float]]
-    """An order's reference and version, and when a client had it by the monotonic clock."""
+    """An order's reference and version, and the monotonic time when a client received it."""
     gave_up: list[tuple[str, str]]
     """The channels of clients that gave up since the last one, and why."""
 
@@ -80,16 +80,16 @@ TELLS: Final = msgspec.msgpack.Decoder(Tells)
 
 
 def framed(message: Instruction | Tells) -> bytes:
-    """A message as it goes over the pipe."""
+    """A message as bytes for the pipe."""
     body = _ENCODER.encode(message)
     return _HEAD.pack(len(body)) + body
 
 
 async def read_frame(reader: asyncio.StreamReader) -> bytes:
-    """The next message as it came, to be decoded by `TOLD` or `TELLS`.
+    """The next message as bytes, to be decoded by `TOLD` or `TELLS`.
 
     Raises:
-        asyncio.IncompleteReadError, ConnectionError: there is none any more.
+        asyncio.IncompleteReadError, ConnectionError: the pipe is closed.
     """
     (length,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
     return await reader.readexactly(length)

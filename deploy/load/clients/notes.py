@@ -1,4 +1,4 @@
-"""What the clients of one process note down between two reports."""
+"""What the clients of one process record between two reports."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ class Notes:
         self._gave_up: list[tuple[str, str]] = []
 
     def count(self, what: str) -> None:
-        """It happened once."""
+        """Count one occurrence."""
         self._counts[what] += 1
 
     def synced(self, seconds: float) -> None:
-        """A sync took so long."""
+        """Record the duration of a sync."""
         self._syncs.append(seconds)
 
     def saw(self, reference: str, version: int, at: float) -> None:
-        """A client has this version of the order with this reference; `at` by its clock."""
+        """A client received this version of the order with this reference; `at` by its clock."""
         self._seen.append((reference, version, at))
 
     def turned(self, before: Mode | None, now: Mode) -> None:
-        """A client is in another mode; None: it has come."""
+        """A client has changed its mode; `before` None: it has just started."""
         if before is not None:
             self._modes[before] -= 1
         self._modes[now] += 1
 
     def gave_up(self, channel: str, why: str) -> None:
-        """A client of this channel will not try any more."""
+        """A client of this channel has failed for good."""
         self._gave_up.append((channel, why))
 
     def take(self) -> Report:
-        """All since the last time, and the modes as they are."""
+        """Return all since the last call, and the current modes."""
         report = Report(
             dict(self._modes), dict(self._counts), self._syncs, self._seen, self._gave_up
         )

@@ -1,4 +1,4 @@
-"""Small requests of others, which a storm must not keep waiting."""
+"""Small requests of other users, which must stay fast during a reconnect storm."""
 
 from __future__ import annotations
 

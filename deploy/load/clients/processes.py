@@ -1,4 +1,4 @@
-"""The processes that play the clients: started, told, and heard by the load test."""
+"""The processes that run the clients: started and controlled by the load test."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from deploy.load.plan import LoadTestError, channel_of
 _MAX_CLIENTS: Final = 10_000
 _SPARE_FILES: Final = 1_000
 _FILES_PER_CLIENT: Final = 2
-"""A sync and a stream."""
+"""The files that a client needs: a sync and a stream."""
 _END_WITHIN_S: Final = 20.0
 
 
@@ -44,8 +44,8 @@ def processes_for(clients: int, files: int) -> int:
     """How many processes these clients need.
 
     Args:
-        clients: of all.
-        files: that one process may open; `resource.RLIM_INFINITY` is any number.
+        clients: the number of all clients.
+        files: how many files one process may open; `resource.RLIM_INFINITY`: no limit.
 
     Raises:
         LoadTestError: a process may open too few files for any client.
@@ -63,7 +63,7 @@ def processes_for(clients: int, files: int) -> int:
 
 
 def workers_for(streams: int, files: int) -> int:
-    """How many workers of the event server so many streams need; `files` is as above."""
+    """How many workers of the event server so many streams need; `files` as in `processes_for`."""
     if files == resource.RLIM_INFINITY or streams + _SPARE_FILES <= files:
         return 1
     return -(-streams // max(1, files - _SPARE_FILES))
@@ -84,9 +84,9 @@ class ClientProcesses:
         self._program = program
         self._processes: list[_ClientProcess | CompiledProcess] = []
         self.gave_up: list[tuple[str, str]] = []
-        """Channels of clients that do not try any more, and why."""
+        """The channels of clients that have failed for good, and why."""
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Has a LoadTestError as soon as a process is gone, with all its clients."""
+        """Gets a LoadTestError as soon as a process ends, with all its clients."""
 
     async def begin(self, begin: Begin, count: int) -> None:
         """Start so many processes and let the clients come; the rest of `begin` is for all."""
@@ -98,7 +98,7 @@ class ClientProcesses:
 
     @property
     def pids(self) -> list[int]:
-        """Of all of them."""
+        """The ids of all processes."""
         return [process.pid for process in self._processes]
 
     @property
@@ -114,7 +114,7 @@ class ClientProcesses:
         await asyncio.gather(*(process.cut() for process in self._processes))
 
     async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
-        """What each client applied, once all are at their heads or have had time enough."""
+        """What each client applied, once all are at their heads or the time is over."""
         parts = await asyncio.gather(
             *(process.settled(heads, within_s) for process in self._processes)
         )
@@ -149,7 +149,7 @@ class ClientProcesses:
 
 
 def _source(host: str, number: int) -> str | None:
-    """An address of loopback for each process: one has ports for 28,000 connections only."""
+    """A loopback address for each process: one address has ports for 28,000 connections only."""
     if host != "localhost" and not isinstance(ipaddress.ip_address(host), ipaddress.IPv4Address):
         return None
     return str(ipaddress.IPv4Address("127.0.1.1") + number)
@@ -198,7 +198,7 @@ class _ClientProcess:
         return await self._answers.get()
 
     async def tell(self, message: Instruction) -> None:
-        with suppress(ConnectionError):  # it is gone: who reads from it says so
+        with suppress(ConnectionError):  # the process has ended: its reader reports that
             self._writer.write(framed(message))
             await self._writer.drain()
 

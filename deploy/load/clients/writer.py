@@ -1,4 +1,4 @@
-"""Orders through the front door, at a fixed rate whatever the system does.
+"""Places orders through Core's API, at a fixed rate independent of the system's speed.
 
 Orders come when they are due, not when the last one was answered, and what they take is counted
 from when they were due: a system that stands still must not slow down what measures it. Each is
@@ -33,26 +33,26 @@ _BACKOFF_S: Final = (0.1, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where orders go in."""
+    """The addresses and tokens for placing orders."""
 
     core: tuple[str, int]
     tokens: dict[str, str]
-    """Of each store's owner."""
+    """The token of each store's owner."""
     places: Sequence[tuple[str, str | None]]
     """The stores and tables that order."""
 
 
 class Writer:
-    """Places orders and takes them through their life.
+    """Places orders and moves them through their statuses.
 
     Args:
-        door: where they go.
-        orders_per_s: how many are placed.
+        door: the addresses and tokens.
+        orders_per_s: the rate of orders.
         times: filled with when each step was due, sent and answered.
-        tally: is told of every command.
+        tally: counts every command.
         chance: picks places and delays.
-        run: begins every reference, so that no two runs share one.
-        clock: seconds that only go forward.
+        run: the prefix of every reference, so that no two runs share one.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Writer:
         clock: Callable[[], float],
     ) -> None:
         self.written: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        """What Core said that it stored: per store's channel the orders and versions."""
+        """What Core acknowledged: the orders and versions of each store's channel."""
         self._door = door
         self._every_s = 1 / orders_per_s
         self._times = times
@@ -79,7 +79,7 @@ class Writer:
 
     @property
     def under_way(self) -> int:
-        """Orders whose life is not over."""
+        """The number of orders that are not closed yet."""
         return len(self._lives)
 
     async def place_for(self, seconds: float) -> None:
@@ -95,17 +95,17 @@ class Writer:
             number += 1
 
     async def finish(self) -> None:
-        """Return once every order has lived to its end.
+        """Return once every order is closed.
 
         Raises:
-            LoadTestError: Core refused one for good, or never answered.
+            LoadTestError: Core refused an order, or never answered.
         """
         await asyncio.gather(*self._lives)
         for connection in self._free:
             connection.abort()
 
     def stop(self) -> None:
-        """Drop what is under way."""
+        """Cancel the open orders."""
         for life in self._lives:
             life.cancel()
 
@@ -128,7 +128,7 @@ class Writer:
     async def _command(
         self, path: str, body: dict[str, object], store: str, what: tuple[str, int], due: float
     ) -> dict[str, str]:
-        """Send it until Core has answered; the order."""
+        """Send a command until Core has answered. Returns the order."""
         self._times.due[what] = due
         self._times.sent[what] = self._clock()
         request = self._request(path, body, store, f"{what[0]}-{what[1]}")

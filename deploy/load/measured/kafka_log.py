@@ -1,4 +1,4 @@
-"""When each step was written and read, by what stands in Kafka after the run."""
+"""The times at which each step was written and read, from Kafka's records after the run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _WAIT_MS: Final = 1_000
 
 
 async def stored_steps(bootstrap: str, topic: str) -> dict[OrderStep, StoredTimes]:
-    """What stands in the topic of orders' steps that have a reference.
+    """The topic's records of order steps with a reference.
 
     Raises:
-        LoadTestError: Kafka does not give it.
+        LoadTestError: Kafka cannot be read.
     """
     found: dict[OrderStep, StoredTimes] = {}
     consumer = AIOKafkaConsumer(
@@ -30,7 +30,7 @@ async def stored_steps(bootstrap: str, topic: str) -> dict[OrderStep, StoredTime
     try:
         await consumer.start()
         try:
-            await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
+            await consumer.end_offsets([TopicPartition(topic, 0)])  # loads the topic's metadata
             numbers = consumer.partitions_for_topic(topic) or set()
             parts = [TopicPartition(topic, number) for number in sorted(numbers)]
             ends = await consumer.end_offsets(parts)

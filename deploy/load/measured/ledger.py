@@ -19,8 +19,8 @@ class Ledger:
     """Reads heads and logs.
 
     Args:
-        core_url: where Core is.
-        token: of role ops.
+        core_url: Core's address.
+        token: an access token with the role ops.
     """
 
     def __init__(self, core_url: str, token: str) -> None:
@@ -56,7 +56,7 @@ class Ledger:
         """Every event of each channel up to its head.
 
         Raises:
-            LoadTestError: Core does not answer, or has not all of it any more.
+            LoadTestError: Core does not answer, or has deleted a part of it.
         """
         facts: dict[str, list[Fact]] = {channel: [] for channel in heads}
         behind = {channel: 0 for channel, head in heads.items() if head > 0}

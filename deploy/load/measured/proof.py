@@ -1,8 +1,8 @@
 """The proof: what each client applied, against Core's log and against what Core acknowledged. Pure.
 
-A client's events are counted as they are applied: each must be one above the last. Their contents
-are summed up (the sum of a hash of each), and so is the log's; equal sums from the same start to
-the same end mean the same events.
+A client's events are counted as they are applied: each seq must be one above the last. The hashes
+of their contents are added up, and so are the log's; equal sums from the same start to the same end
+mean the same events.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Fact(NamedTuple):
 
     @property
     def digest(self) -> int:
-        """The same in every process, as Python's own hash of a text is not."""
+        """A hash that is the same in every process, unlike Python's own hash of a text."""
         text = f"{self.seq} {self.order_id} {self.version}".encode()
         return int.from_bytes(blake2b(text, digest_size=8).digest())
 
@@ -38,20 +38,20 @@ class Track(msgspec.Struct):
 
     channel: str
     start: int | None = None
-    """The head of its first snapshot: what it must have from there on."""
+    """The head of its first snapshot: it must have all events after it."""
     seq: int = 0
     total: int = 0
     lost: int = 0
     """Events that a snapshot skipped."""
     missing: set[int] = msgspec.field(default_factory=set)
-    """Seqs below its own that it has not seen, or not yet."""
+    """Seqs below its own that it has not received, or not yet."""
     doubled: int = 0
     out_of_order: int = 0
     resets: list[str] = msgspec.field(default_factory=list)
-    """Why it was told to start anew, after its first snapshot."""
+    """The reasons of its resets after its first snapshot."""
 
     def begin(self, head: int, reason: str) -> None:
-        """It took a snapshot; what a later one skips it never saw as events."""
+        """Note a snapshot; the client never received the events that a later one skips."""
         if self.start is not None:
             self.resets.append(reason)
             self.lost += max(0, head - self.seq)
@@ -59,7 +59,7 @@ class Track(msgspec.Struct):
         self.total = 0
 
     def apply(self, fact: Fact) -> None:
-        """It applied an event."""
+        """Note an applied event."""
         if fact.seq == self.seq + 1:
             self.seq = fact.seq
         elif fact.seq > self.seq:
@@ -76,17 +76,17 @@ class Track(msgspec.Struct):
 
 @dataclass(slots=True)
 class ProofVerdict:
-    """What is wrong; all zero if nothing is."""
+    """The result of the proof; all zero if nothing is wrong."""
 
     checked: int = 0
-    """Events that clients applied and that were found in the log as they are."""
+    """The number of applied events that were found unchanged in the log."""
     lost: int = 0
     doubled: int = 0
     out_of_order: int = 0
     unlogged: int = 0
-    """Orders' versions that Core acknowledged and the log does not hold."""
+    """The number of acknowledged orders' versions that the log does not contain."""
     resets: int = 0
-    """Snapshots after the first: what a client applied before one is not compared."""
+    """The number of snapshots after the first; what a client applied before one is not compared."""
     never_synced: int = 0
     gave_up: int = 0
     notes: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ class ProofVerdict:
 
 
 class Log:
-    """A channel's events as Core keeps them, in order and without a gap.
+    """A channel's events in Core's log, in order and without a gap.
 
     Args:
         facts: from some seq on to the head.
@@ -122,7 +122,7 @@ class Log:
         self.facts = facts
 
     def total(self, start: int, end: int) -> int | None:
-        """The sum of what comes after `start` up to `end`; None: the log has not all of it."""
+        """The sum of the events after `start` up to `end`; None: the log lacks some of them."""
         low, high = start + 1 - self.first, end + 1 - self.first
         if not 0 <= low <= high < len(self._sums):
             return None
@@ -135,13 +135,13 @@ def judge(
     logs: Mapping[str, Log],
     acknowledged: Mapping[str, Sequence[tuple[str, int]]],
 ) -> ProofVerdict:
-    """Hold everything against everything.
+    """Compare what the clients applied, the log, and what Core acknowledged.
 
     Args:
-        tracks: one per client.
-        heads: of each channel, once all writing is over.
-        logs: of each channel.
-        acknowledged: per channel the orders and versions that Core said it stored.
+        tracks: what each client applied.
+        heads: the head of each channel after the last write.
+        logs: the log of each channel.
+        acknowledged: the orders and versions that Core acknowledged, by channel.
     """
     verdict = ProofVerdict()
     for track in tracks:

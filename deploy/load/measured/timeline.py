@@ -1,4 +1,4 @@
-"""What each second of a load test was like."""
+"""The figures of each second of a load test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PERCENTILES: Final = (50.0, 95.0, 99.0)
 
 
 def percentiles(values: array[float]) -> tuple[float, ...]:
-    """The values below which 50, 95 and 99 in 100 lie (nearest rank); none for no values."""
+    """The 50th, 95th and 99th percentile (nearest rank); empty if there are no values."""
     ordered = sorted(values)
     most = len(ordered) - 1
     return tuple(ordered[round(most * p / 100)] for p in PERCENTILES) if ordered else ()
@@ -20,7 +20,7 @@ def percentiles(values: array[float]) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One second: counts of what happened in it, and how things stood at its end.
+    """One second: counts of what happened in it, and the state at its end.
 
     Latencies are (p50, p95, p99) in milliseconds, empty if there was none.
     """
@@ -35,9 +35,9 @@ class Second:
     modes: Mapping[str, int]
     """Clients by mode: live, polling, starting, offline."""
     cpu: Mapping[str, float]
-    """Of each process, in percent of one core."""
+    """The CPU of each process, in percent of one core."""
     memory: Mapping[str, float]
-    """Of each process, in MiB; what processes share is divided among them."""
+    """The memory of each process, in MiB; shared memory is divided among the processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,15 @@ class Tally:
         """Over the whole run."""
 
     def took(self, kind: str, seconds: float) -> None:
-        """Something of this kind took so long."""
+        """Record a duration of this kind."""
         self._now[kind].append(seconds * 1000)
 
     def count(self, what: str) -> None:
-        """It happened once."""
+        """Count one occurrence."""
         self._counts[what] += 1
 
     def add(self, counts: Mapping[str, int]) -> None:
-        """All this happened."""
+        """Add these counts."""
         self._counts.update(counts)
 
     def take(
@@ -96,7 +96,7 @@ class Tally:
         return percentiles(self._whole[kind])
 
     def size(self, kind: str) -> int:
-        """How many of this kind there were."""
+        """The number of durations of this kind."""
         return len(self._whole[kind])
 
 

@@ -1,4 +1,4 @@
-"""CPU and memory of processes and their children, by name; a process may die and come again."""
+"""CPU and memory of processes and their children, by name; a process may be restarted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import psutil
 GENERATOR: Final = "load test"
 """The process that places the orders and measures."""
 CLIENTS: Final = "clients"
-"""The processes that play the clients. Where one of them, or of the above, is near 100 %, latencies
-are partly its own."""
+"""The processes that run the clients. If one of them, or the one above, is near 100 %, it causes a
+part of the measured latency."""
 _LEAST_S: Final = 0.5
-"""The kernel counts CPU in hundredths of a second: a share of a shorter time says nothing."""
+"""The kernel counts CPU in hundredths of a second, so shares of a shorter time are too inexact."""
 
 
 class Usage:

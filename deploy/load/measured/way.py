@@ -1,4 +1,4 @@
-"""Where the time goes between a step that is due and the clients that have it. Pure.
+"""How the time between a step's due time and its arrival at clients is divided. Pure.
 
 All by the clock of one machine. What Kafka holds says when Postgres began to write a step, and when
 the relay read it (to a millisecond); the rest is known to the load test.
@@ -26,7 +26,7 @@ NAMES: Final = (
 
 
 class StoredTimes(NamedTuple):
-    """What Kafka's record tells of a step, in seconds since the Unix epoch."""
+    """The times of a step from Kafka's record, in seconds since the Unix epoch."""
 
     begun: float
     read: float
@@ -34,7 +34,7 @@ class StoredTimes(NamedTuple):
 
 @dataclass(slots=True)
 class Times:
-    """What the load test itself knows, in seconds by the monotonic clock."""
+    """The times that the load test itself measures, in monotonic seconds."""
 
     due: dict[OrderStep, float] = field(default_factory=dict)
     sent: dict[OrderStep, float] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the way, in milliseconds."""
+    """The durations of one part, in milliseconds."""
 
     name: str
     p50: float
@@ -58,11 +58,11 @@ def parts(
     unix_at_0: float,
     troubled: Sequence[tuple[float, float]],
 ) -> list[Part]:
-    """What each part of the way took in calm.
+    """The duration of each part, outside of faults.
 
     Args:
-        times: of all steps.
-        stored: of those that Kafka holds; the others are left out.
+        times: the times of all steps.
+        stored: the times from Kafka's records; steps without a record are left out.
         unix_at_0: the Unix time at which the monotonic clock showed 0.
         troubled: from when to when something was broken, by the monotonic clock; steps that were
             due then are left out.

@@ -14,7 +14,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 14, 22, 30
 _COLOURS: Final = 8
 _LEAST: Final = 1e-6
 _DECADES: Final = 8
-"""The most that a logarithmic scale shows; what is smaller lies on its floor."""
+"""The most decades that a logarithmic scale shows; smaller values are drawn at its bottom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ChartSeries:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn.
+    """The content of a chart.
 
     `marks` are (time, name) of things that were done; `scale` log needs values above 0.
     """
@@ -57,7 +57,7 @@ def draw(chart: Chart) -> str:
 
 
 def legend(chart: Chart) -> str:
-    """What the colours mean, with each series' greatest value."""
+    """The legend of the colours, with each series' greatest value."""
     items = []
     for number, series in enumerate(chart.series):
         most = max((value for value in series.values if value is not None), default=0.0)

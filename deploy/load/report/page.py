@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no script, no network."""
+"""The report as one HTML file without scripts and other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a load test, for a terminal and as JSON."""
+"""The result of a load test, for a terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GENERATOR_BUSY = 85.0
 
 
 def machine() -> str:
-    """What it ran on."""
+    """A description of this machine."""
     cores = psutil.cpu_count() or 0
     memory = psutil.virtual_memory().total / 2**30
     return f"{cores} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
@@ -53,7 +53,7 @@ def failures(outcome: LoadResult) -> list[str]:
 
 
 def generator_share(outcome: LoadResult) -> float:
-    """The CPU of the load test's own busiest process, in percent of one core, at the most."""
+    """The highest CPU of the load test's own busiest process, in percent of one core."""
     return max(
         (
             max(
@@ -67,7 +67,7 @@ def generator_share(outcome: LoadResult) -> float:
 
 
 def storm_figures(outcome: LoadResult, fault: Fault) -> dict[str, float | None]:
-    """What others noticed of a fault: the worst p99 of a second, in milliseconds."""
+    """The effect of a fault on other clients: the worst p99 of a second, in milliseconds."""
     end = (fault.live_again or fault.ended) + 1
     return {
         kind: outcome.timeline.worst(f"{kind}_ms", fault.began, end)

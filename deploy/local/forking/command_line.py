@@ -1,4 +1,4 @@
-"""What `ps` shows of a forked process: without this, the command that it was forked from."""
+"""Sets the command line that `ps` shows of a forked process, instead of the fork server's."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LOWEST_ADDRESS: Final = 4096
 def show_command(command: Sequence[str]) -> None:
     """Let `ps` and /proc/self/cmdline show this command (Linux).
 
-    It is written over the process's own arguments, and cut off where those end: there is no other
-    room.
+    It overwrites the process's own arguments, and is cut off at their end, as there is no more
+    space.
     """
     if sys.platform != "linux":
         return
@@ -26,7 +26,7 @@ def show_command(command: Sequence[str]) -> None:
     start, end = map(int, stat[_ARG_START : _ARG_START + 2])
     room = end - start - 2
     if start < _LOWEST_ADDRESS or room < 1:
-        return  # this kernel does not say where they stand
+        return  # this kernel does not report their address
     shown = " ".join(command).encode()[:room]
-    # Where the last byte is not NUL, the kernel takes the first NUL for the end.
+    # If the last byte is not NUL, the kernel takes the first NUL as the end.
     ctypes.memmove(start, shown.ljust(room + 1, b"\0") + b".", room + 2)

@@ -1,4 +1,4 @@
-"""The process that forks: it loads modules, and then becomes a command's process for each request.
+"""The fork server: it loads modules, and then forks a command's process for each request.
 
 Run as `python -m deploy.local.forking.server DESCRIPTOR NAME…`: names of modules, or of functions
 (`module:function`), which are called for what they remember. It has one thread and opens nothing,
@@ -34,15 +34,15 @@ _THREADS: Final = Path("/proc/self/task")
 
 
 def main() -> None:
-    """Fork until nobody asks any more; in each child run its command."""
+    """Fork until all clients have gone; in each child run its command."""
     asked = socket.socket(fileno=int(sys.argv[1]))
-    # Modules stay, so there is no garbage to look for among them, here or in a child.
+    # Modules are not garbage, so exclude them from collection, here and in children.
     gc.disable()
     for name in sys.argv[2:]:
         found = pkgutil.resolve_name(name)
         if callable(found):
             found()
-    all_commands()  # loads what registers them
+    all_commands()  # loads the modules that register them
     gc.freeze()
     gc.enable()
     if len(list(_THREADS.iterdir())) != 1:

@@ -299,7 +299,7 @@ async def test_edits_wait_for_a_token_of_their_subject(core: WebCore, tab: State
     await tab.begin("{ token: () => 'other', subject: subject('t1') }")
     await tab.run("await until(() => client.state.sendingError);")
     waiting = await tab.run("return [client.state.sendingError, client.state.waiting];")
-    assert waiting == ["the token is another subject's: what waits is not sent with it", 1]
+    assert waiting == ["the token belongs to another subject: edits are not sent", 1]
     await tab.run("await client.close();")
     await tab.begin("{ token: 't1' }")
     await tab.run("await until(() => cart.version === 1);")

@@ -24,7 +24,7 @@ export async function edits(shown: ShownOrder) {
   const step = await client.commands.transition(shown, "accepted");
   const { order } = await step.settled();
   sure<Is<typeof order, Order | null | undefined>>();
-  // @ts-expect-error an order has items
+  // @ts-expect-error an order needs at least one item
   await client.commands.place({ store_id: "1", currency: "KRW" });
   // @ts-expect-error a document holds what JSON says
   await cart.set({ at: new Date() });
@@ -33,7 +33,7 @@ export async function edits(shown: ShownOrder) {
   await client.state.batch(() => void cart.add({ "/n": 1 }), { atomic: true });
   const end: () => void = client.page.subscribe("quiet", (_detail, { own }) => void (own satisfies boolean));
   end();
-  // @ts-expect-error what an event tells is JSON
+  // @ts-expect-error an event's detail must be JSON
   client.page.publish("quiet", () => 1);
 }
 sure<Is<typeof client.orders, Order[]>>();

@@ -79,7 +79,7 @@ def test_a_command_is_sent_once_under_its_id(yabam: Shell) -> None:
     ("words", "told"),
     [
         (("register", "12"), "write STORE/DEVICE"),
-        (("command", "12/lamp-1", "blink", "[1]"), "no JSON object"),
+        (("command", "12/lamp-1", "blink", "[1]"), "not a JSON object"),
     ],
 )
 def test_what_is_written_wrongly_is_told(yabam: Shell, words: tuple[str, ...], told: str) -> None:

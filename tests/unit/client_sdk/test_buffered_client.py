@@ -119,7 +119,7 @@ async def test_what_is_left_of_an_old_start_says_nothing_to_the_new_one() -> Non
     await asyncio.sleep(0)
     client.machine.reset()
     assert (await client.start()).success
-    with pytest.raises(BufferedStartError, match="anew"):
+    with pytest.raises(BufferedStartError, match="restarted"):
         await old
     before = client.machine.state
     let_go.set()
@@ -141,7 +141,7 @@ async def test_an_old_start_that_fails_late_does_not_end_the_new_one() -> None:
     await asyncio.sleep(0)
     client.machine.reset()
     assert (await client.start()).success
-    with pytest.raises(BufferedStartError, match="anew"):
+    with pytest.raises(BufferedStartError, match="restarted"):
         await old
     let_go.set()
     await asyncio.sleep(0)

@@ -62,7 +62,7 @@ def test_every_problem_is_told_with_its_title_detail_and_order(
     assert f"{title}: so and so" in said
     assert ("2 times" in said) == (status in (429, 500, 503))
     if status not in (401, 429, 500, 503):
-        assert "The order as it stands: preparing, version 7" in said
+        assert "The order is now: preparing, version 7" in said
         assert ID in said
 
 
@@ -202,15 +202,15 @@ def test_an_address_may_have_a_port_and_a_path(address: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["tail", "--token", "t"], "say of what: --store 12 or --table 12/5"),
+        (["tail", "--token", "t"], "name a store or a table: --store 12 or --table 12/5"),
         (["tail", "--store", "1"], "give an access token"),
-        (["tail", "--store", "1", "--token", "no tokén"], "no access token"),
+        (["tail", "--store", "1", "--token", "no tokén"], "not an access token"),
         (["tail", "--store", "a b", "--token", "t"], "store:a b"),
-        (["order", "list", "--token", "t"], "say of what"),
+        (["order", "list", "--token", "t"], "name a store or a table"),
         (["order", "place", "--store", "1", "--item", "Rice", "--token", "t"], "is not an item"),
-        (["state", "set", "public:1", "x", "[1]", "--token", "t"], "is no JSON object"),
-        (["state", "restore", "/nowhere", "--token", "t"], "is nothing that export wrote"),
-        (["state", "get", "public:1", "--wait", "nan"], "is no number of seconds"),
+        (["state", "set", "public:1", "x", "[1]", "--token", "t"], "is not a JSON object"),
+        (["state", "restore", "/nowhere", "--token", "t"], "is not a file that export wrote"),
+        (["state", "get", "public:1", "--wait", "nan"], "is not a number of seconds"),
         (["replay", "x.csv", "--speed-up", "0", "--token", "t"], "is not a speed-up"),
         (["token"], "say whose token it is"),
         (["token", "--owner", "1", "--lifetime", "1y"], "is not a lifetime"),

@@ -91,7 +91,7 @@ async def test_a_row_that_is_no_cursor_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE yabam_cursor SET checkpoint = '{}'")
     connection.close()
-    with pytest.raises(CursorStoreError, match="something else than a cursor"):
+    with pytest.raises(CursorStoreError, match="does not contain a cursor"):
         await store.load()
 
 

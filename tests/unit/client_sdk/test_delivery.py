@@ -58,7 +58,7 @@ def test_a_change_that_somebody_else_holds_cannot_be_done() -> None:
     hand, _ = deliveries()
     hand.put(deliver(1))
     hand.take()
-    with pytest.raises(ClientError, match="took over"):
+    with pytest.raises(ClientError, match="taken over"):
         hand.done(deliver(2))
 
 

@@ -51,7 +51,7 @@ async def test_a_body_as_it_is_is_read_up_to_its_limit(coding: str | None) -> No
     "coding", ["gzip, gzip", "deflate", "br", "zstd", "identity, gzip", "gzip,identity", "x" * 9999]
 )
 async def test_other_codings_and_more_than_one_are_refused(coding: str) -> None:
-    with pytest.raises(FrameError, match="only gzip, once"):
+    with pytest.raises(FrameError, match="not supported: use gzip"):
         await read_body(answer(coding, b"x"), MAX_BYTES)
 
 
@@ -85,9 +85,9 @@ async def test_a_small_body_that_unpacks_to_a_gigabyte_is_cut_off_at_the_limit()
     ("packed", "why"),
     [
         (b"no gzip at all", "not gzip"),
-        (gzip.compress(b"text", mtime=0)[:-4], "cut off"),
-        (gzip.compress(b"text", mtime=0)[:6], "cut off"),
-        (b"", "cut off"),
+        (gzip.compress(b"text", mtime=0)[:-4], "incomplete"),
+        (gzip.compress(b"text", mtime=0)[:6], "incomplete"),
+        (b"", "incomplete"),
         (gzip.compress(b"text", mtime=0) + b"more", "follow"),
         (gzip.compress(b"text", mtime=0) * 2, "follow"),
     ],
@@ -100,7 +100,7 @@ async def test_a_damaged_packed_body_is_refused(packed: bytes, why: str) -> None
 
 async def test_a_stream_is_read_as_it_is_or_not_at_all() -> None:
     assert [piece async for piece in plain_chunks(answer(None, b"a", b"b"))] == [b"a", b"b"]
-    with pytest.raises(FrameError, match="nobody asked"):
+    with pytest.raises(FrameError, match="not requested"):
         plain_chunks(answer("gzip", b"a"))
 
 

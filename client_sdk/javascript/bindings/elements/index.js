@@ -6,8 +6,8 @@
 //
 //     connect(client);
 //
-// They draw into themselves, so the page's style sheet reaches what they show; always text, never markup. A row
-// whose order has not changed is not touched.
+// They render into themselves, so the page's style sheet applies; always text, never markup. The row of an
+// unchanged order is not touched.
 
 import { connectionOf, ordersOf, partOf } from "../sources.js";
 import { Rows, setText } from "./rows.js";
@@ -21,7 +21,7 @@ let client = /** @type {YabamClient | null} */ (null);
 const elements = /** @type {Set<YabamElement<any>>} */ (new Set());
 
 /**
- * Gives the client to all of these elements of the page, those that come later too; null takes it away.
+ * Gives the client to all of these elements of the page, including ones added later; null removes it.
  *
  * @param {YabamClient | null} given
  */
@@ -31,7 +31,7 @@ export function connect(given) {
 }
 
 /**
- * What the elements have in common: they follow a source while they stand in the page.
+ * The base of the elements: follows a source while the element is in the page.
  *
  * @template T
  */
@@ -52,7 +52,7 @@ class YabamElement extends Base {
     if (elements.has(this)) this.follow();
   }
 
-  /** Follows what the attributes say from now on. */
+  /** Follows the source that the attributes name from now on. */
   follow() {
     this.#end();
     this.#end = () => {};
@@ -71,7 +71,7 @@ class YabamElement extends Base {
    * @returns {import("../sources.js").Source<T>}
    */
   source(_client) {
-    throw new Error("an element says what it follows");
+    throw new Error("a subclass must implement source()");
   }
 
   /** @param {T} _shown */
@@ -150,6 +150,6 @@ export class YabamConnection extends YabamElement {
 
 const ELEMENTS = { "yabam-orders": YabamOrders, "yabam-document": YabamDocument, "yabam-connection": YabamConnection };
 for (const [name, element] of Object.entries(ELEMENTS)) {
-  // Two copies of this module in one page must not break it.
+  // A page may load two copies of this module.
   if (globalThis.customElements && !customElements.get(name)) customElements.define(name, element);
 }

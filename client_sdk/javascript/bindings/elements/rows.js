@@ -19,7 +19,7 @@ export class Rows {
   }
 
   /**
-   * Shows these and no others, in this order.
+   * Shows exactly these orders, in this sequence.
    *
    * @param {ShownOrder[]} orders
    */
@@ -32,7 +32,7 @@ export class Rows {
     }
     orders.forEach((shown, index) => {
       const row = this.#rowOf(shown);
-      // A row that moves loses its focus, so those that stand right stay.
+      // Moving a row removes its focus, so rows in the right place are not moved.
       if (this.#list.children[index] !== row) this.#list.insertBefore(row, this.#list.children[index] ?? null);
     });
   }
@@ -52,7 +52,7 @@ export class Rows {
   #made(id) {
     const row = document.createElement(TAG.row);
     row.dataset.order = id;
-    // Looked for now: an element may be there before the parser has come to its template.
+    // Looked up now: the element may exist before the parser has reached its template.
     const template = this.#element.querySelector("template");
     if (template) row.append(template.content.cloneNode(true));
     return row;
@@ -72,7 +72,7 @@ function fill(row, shown) {
 }
 
 /**
- * Writes a text where another stands: what observes the page hears only of news.
+ * Writes a text only if it differs, so that observers of the page see only changes.
  *
  * @param {Element} place
  * @param {string} text
@@ -88,7 +88,7 @@ function summary({ order }) {
 }
 
 /**
- * What stands at a path of names with dots between; nothing is the empty text.
+ * The value at a path of names separated by dots; the empty text if there is none.
  *
  * @param {ShownOrder} shown
  * @param {string} path

@@ -1,11 +1,11 @@
 "use client";
-// React: hooks that draw a component anew when what it shows has changed, and only then. React 19 or newer.
+// React: hooks that render a component again only when the shown data has changed. React 19 or newer.
 //
 //     <YabamProvider client={client}><Board /></YabamProvider>
 //     const orders = useOrders({ store: "1" });
 //
-// The client is made, started and closed outside of components, so that one that is drawn twice, or thrown away
-// while it waits, opens nothing. On a server there is none: `client={null}`.
+// The client is created, started and closed outside of components, so that a component that is rendered twice,
+// or discarded while it waits, opens no connection. On a server there is none: `client={null}`.
 
 import { createContext, createElement, use, useContext, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { connectionOf, documentOf, loaded, orderOf, ordersOf, partOf } from "../sources.js";
@@ -24,10 +24,10 @@ export function YabamProvider({ client, children }) {
 }
 
 /**
- * The client, to make edits and commands by; null: there is none, on a server.
+ * The client, for edits and commands; null: there is none, on a server.
  *
  * @returns {YabamClient | null}
- * @throws {Error} no YabamProvider stands above
+ * @throws {Error} there is no YabamProvider above the component
  */
 export function useYabam() {
   const client = useContext(Context);
@@ -37,13 +37,13 @@ export function useYabam() {
 
 /**
  * The open orders as they are shown, oldest first. An order that has not changed is the same object, so a row
- * in `memo` is not drawn again.
+ * in `memo` is not rendered again.
  *
  * @param {import("../sources.js").OrderFilter} [filter]
  */
 export function useOrders({ store, table, statuses } = {}) {
   const client = useYabam();
-  // By its text: a filter is written anew each time that a component is drawn.
+  // Compared as text: each rendering creates a new filter object.
   const named = statuses?.join();
   const make = () => ordersOf(client, { store, table, statuses: named?.split(",") });
   return useSource(useMemo(make, [client, store, table, named]));
@@ -60,20 +60,20 @@ export function useOrder(id) {
 }
 
 /**
- * One document, drawn anew with whatever changes of it.
+ * One document; renders again with any change of it.
  *
  * @param {string} channel
  * @param {string} key
  * @param {{suspend?: boolean}} [options] suspend: show the fallback of the <Suspense> above until something is
- *   known of it; on a server the component is drawn as it is before that
+ *   known of it; on a server the component is rendered as before that
  * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel
  */
 export function useDocument(channel, key, { suspend = false } = {}) {
   const client = useYabam();
   const source = useMemo(() => documentOf(client, channel, key), [client, channel, key]);
   const shown = useSource(source);
-  // After all other hooks: React draws anew from where it has waited, and by then nothing may be left to wait for.
-  // A hook that it meets for the first time then is an error, and it begins again from the root.
+  // After all other hooks: after the wait React renders again, possibly without waiting. A hook that it calls
+  // for the first time then would be an error, and it would restart from the root.
   if (suspend && client !== null && typeof window !== "undefined" && source.get().loading) {
     use(loaded(client, channel, key));
   }
@@ -81,7 +81,7 @@ export function useDocument(channel, key, { suspend = false } = {}) {
 }
 
 /**
- * The part of a document at a JSON Pointer, drawn anew when that part changes; undefined: there is nothing.
+ * The part of a document at a JSON Pointer; renders again when that part changes; undefined: there is nothing.
  *
  * @param {string} channel
  * @param {string} key
@@ -100,7 +100,7 @@ export function useConnection() {
 }
 
 /**
- * Hears the events of this name, of all parts of the page and of the other tabs: while it is drawn.
+ * Subscribes to the events of this name, from all parts of the page and the other tabs, while it is mounted.
  *
  * @param {string} name
  * @param {(detail: any, from: {own: boolean}) => void} handler the newest one is called

@@ -1,11 +1,11 @@
-// Svelte: readable stores, which tell when what they show has changed, and only then. Any version of Svelte, and
-// whatever else knows its store contract; nothing is imported.
+// Svelte: readable stores that notify only when their data has changed. For any version of Svelte, and other
+// users of its store contract; nothing is imported.
 //
 //     const open = orders(client, { store: "1" });
 //     const rows = $derived($open);
 //     {#each rows as shown (shown.order.id)}…{/each}
 //
-// On a server there is no client: give null.
+// On a server there is no client: pass null.
 
 import { connectionOf, documentOf, orderOf, ordersOf, partOf } from "../sources.js";
 
@@ -32,7 +32,7 @@ export const orders = (client, filter = {}) => readable(ordersOf(client, filter)
 export const order = (client, id) => readable(orderOf(client, id));
 
 /**
- * One document, with whatever changes of it. It throws where the client does not follow the channel.
+ * One document, with any change of it. It throws if the client does not follow the channel.
  *
  * @param {YabamClient | null} client
  * @param {string} channel
@@ -58,8 +58,8 @@ export const part = (client, channel, key, path) => readable(partOf(client, chan
 export const connection = (client) => readable(connectionOf(client));
 
 /**
- * What the last event of this name told, of all parts of the page and of the other tabs, while there is a
- * subscriber; before the first one `initial`.
+ * The detail of the last event of this name, from all parts of the page and the other tabs, while there is a
+ * subscriber; before the first event `initial`.
  *
  * @template T
  * @param {YabamClient | null} client

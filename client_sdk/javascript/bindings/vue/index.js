@@ -1,9 +1,9 @@
-// Vue: composables that give refs, which change when what they show has changed, and only then. Vue 3.3 or newer.
+// Vue: composables that return refs, which change only when their data has changed. Vue 3.3 or newer.
 //
 //     createApp(Board).use(yabam(client)).mount("#app");
 //     const orders = useOrders({ store: "1" });
 //
-// What they are given may be refs or getters. On a server there is no client: `yabam(null)`.
+// Their arguments may be refs or getters. On a server there is no client: `yabam(null)`.
 
 import {
   getCurrentInstance,
@@ -40,14 +40,14 @@ const KEY = Symbol("yabam");
 export const yabam = (client) => ({ install: (app) => void app.provide(KEY, client) });
 
 /**
- * The client, to make edits and commands by; null: there is none, on a server.
+ * The client, for edits and commands; null: there is none, on a server.
  *
  * @returns {YabamClient | null}
  * @throws {Error} the application does not use the plugin
  */
 export function useYabam() {
   const client = inject(KEY, undefined);
-  if (client === undefined) throw new Error("the application does not know Yabam: app.use(yabam(client))");
+  if (client === undefined) throw new Error("Yabam is not installed in this application: call app.use(yabam(client))");
   return client;
 }
 
@@ -66,7 +66,7 @@ export const useOrders = (filter = {}) => followed((client) => ordersOf(client, 
 export const useOrder = (id) => followed((client) => orderOf(client, toValue(id)));
 
 /**
- * One document, with whatever changes of it. It throws where the client does not follow the channel.
+ * One document, with any change of it. It throws if the client does not follow the channel.
  *
  * @param {Given<string>} channel
  * @param {Given<string>} key
@@ -88,8 +88,8 @@ export const usePart = (channel, key, path) =>
 export const useConnection = () => followed((client) => connectionOf(client));
 
 /**
- * Hears the events of this name, of all parts of the page and of the other tabs, for as long as the component
- * or the scope lives.
+ * Subscribes to the events of this name, from all parts of the page and the other tabs, for as long as the
+ * component or the scope lives.
  *
  * @param {string} name
  * @param {(detail: any, from: {own: boolean}) => void} handler
@@ -116,9 +116,9 @@ function followed(make) {
       onCleanup(source.subscribe(look));
       look();
     });
-  // What a server has drawn is taken over as it is; only then comes what the client knows by now.
+  // The first rendering must equal the server's; only afterwards the client's current data is used.
   if (getCurrentInstance()?.vnode.el) onMounted(follow);
   else follow();
-  // Not `readonly`: what its proxies give has lost its private parts.
+  // Not `readonly`: its proxies cannot access private fields.
   return /** @type {Shown<T>} */ (shallowReadonly(shown));
 }

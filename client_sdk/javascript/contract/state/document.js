@@ -1,7 +1,7 @@
-// A document as the wire carries it, the event that tells of its change, and its digest. Pure.
+// A document in messages, the event of its change, and its digest. Pure.
 //
-// As client_sdk/contract/state/document.py, digest.py and sync.py. A value that the wire leaves out is
-// undefined here; null is a document that was deleted.
+// As client_sdk/contract/state/document.py, digest.py and sync.py. A value that a message leaves out is
+// undefined here; null is a deleted document.
 
 import {
   ContractError,
@@ -24,14 +24,14 @@ const isCount = (x) => Number.isSafeInteger(x) && x >= 0;
 const isNone = (x) => x === null || x === undefined;
 
 function check(condition, what) {
-  if (!condition) throw new ContractError(`${what} is not as the protocol says`);
+  if (!condition) throw new ContractError(`${what} does not follow the protocol`);
 }
 
 /**
- * What one document adds to its channel's digest: the first 128 bits of SHA-256 over the key, the
- * version and the SHA-256 of the value as RFC 8785 writes it; 0n: it is deleted.
+ * The hash of one document in its channel's digest: the first 128 bits of SHA-256 over the key, the version and
+ * the SHA-256 of the value in the form of RFC 8785; 0n: it is deleted.
  *
- * @throws ContractError the value holds what no document may
+ * @throws ContractError the value is not valid in a document
  */
 export function documentHash(key, version, value) {
   if (value === null) return 0n;
@@ -39,7 +39,7 @@ export function documentHash(key, version, value) {
   return BigInt(`0x${hex(sha256(encoder.encode(`${key}:${version}:${content}`)).slice(0, 4))}`);
 }
 
-/** The document {channel, key, version, schema, updated_at, by, value, edit}, if it is one. */
+/** Checks a document {channel, key, version, schema, updated_at, by, value, edit} and returns it. */
 export function checkDocument(document) {
   check(isObject(document) && isText(document.channel) && isText(document.key), "a document");
   check(isCount(document.version) && document.version > 0, "a document's version");
@@ -51,7 +51,7 @@ export function checkDocument(document) {
   return document;
 }
 
-/** The document's event, if it is one. */
+/** Checks a document's event and returns it. */
 export function checkDocumentEvent(event) {
   check(isObject(event) && isText(event.id) && isText(event.type), "an event");
   const [channel, seq] = parseEventId(event.id);
@@ -72,7 +72,7 @@ export function checkDocumentEvent(event) {
 
 const isPatch = (diff) => Array.isArray(diff) && diff.every(isObject);
 
-/** What Fetch Sync answers of a channel of documents, if it is that. */
+/** Checks the part of Fetch Sync's answer for a channel of documents and returns it. */
 function checkDocumentChannel(answer) {
   checkFrame(answer);
   answer.events.forEach(checkDocumentEvent);
@@ -83,7 +83,7 @@ function checkDocumentChannel(answer) {
   documents.forEach(checkDocument);
 }
 
-/** The answer of Fetch Sync, if it is one, each channel read by what it carries. */
+/** Checks an answer of Fetch Sync, each channel by its kind, and returns it. */
 export const checkMixedSync = (answer) =>
   checkSync(answer, (part) =>
     carriesDocuments(part?.channel) ? checkDocumentChannel(part) : checkChannel(part),

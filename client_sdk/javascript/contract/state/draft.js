@@ -1,12 +1,11 @@
-// A value that is being changed: copied along the paths that change, and nowhere else. Pure.
+// A value that is being changed; only the parts along changed paths are copied. Pure.
 //
-// As client_sdk/contract/state/draft.py. What the value was made from is never touched, and both
-// share all that stayed the same.
+// As client_sdk/contract/state/draft.py. The original value is never changed; both share all unchanged parts.
 
 import { PointerError } from "./errors.js";
 import { arrayIndex, formatPointer, isObject, member, putMember } from "./pointer.js";
 
-/** The value so far; undefined: there is none. */
+/** The changed value so far; undefined: there is none. */
 export class Draft {
   #own = new Set();
 
@@ -15,9 +14,9 @@ export class Draft {
   }
 
   /**
-   * The object or array at the path, as one that may be written to.
+   * The object or array at the path, copied if necessary so that it may be changed.
    *
-   * @throws PointerError there is no object and no array
+   * @throws PointerError there is no object or array
    */
   container(path) {
     let node = this.#owned(this.value);
@@ -35,7 +34,7 @@ export class Draft {
     return node;
   }
 
-  /** Puts the value there, through objects only: what is no object on the way becomes one. */
+  /** Sets the value at the path. Whatever is not an object on the way is replaced by one. */
   put(path, value) {
     if (path.length === 0) {
       this.value = value;

@@ -1,7 +1,7 @@
-// The edits of `POST /v1/edits`, and what became of each. Pure.
+// The edits of `POST /v1/edits`, and the outcome of each. Pure.
 //
 // As client_sdk/contract/state/edit.py. An edit has the form of the wire: {n, channel, key, do, base,
-// schema, made_at, metadata, seen, base_value}. What it does not say is left out; a base is a version,
+// schema, made_at, metadata, seen, base_value}. Unknown fields are left out; a base is a version,
 // or {n}: the client's own edit of that number.
 
 import { ContractError, canonical } from "../contract.js";
@@ -30,7 +30,7 @@ export function encodeEdit(edit) {
 }
 
 /**
- * The edit that was kept as JSON.
+ * The edit that was stored as JSON.
  *
  * @throws ContractError it is damaged
  */
@@ -42,16 +42,16 @@ export function decodeEdit(text) {
     throw new ContractError("an edit is not JSON");
   }
   const named = isObject(edit) && isCount(edit.n) && isText(edit.channel) && isId(edit.key);
-  if (!named) throw new ContractError("an edit is not as the protocol says");
+  if (!named) throw new ContractError("an edit does not follow the protocol");
   checkOperation(edit.do);
   checkEdit(edit);
   return edit;
 }
 
 /**
- * Whether what stands beside the operation may stand there.
+ * Checks the fields of the edit beside its operation.
  *
- * @throws StateError it may not: a pointer in `seen` is none, or a value is none of a document
+ * @throws StateError a pointer in `seen` is malformed, or a value is not valid in a document
  */
 export function checkEdit(edit) {
   for (const [pointer, value] of Object.entries(edit.seen ?? {})) {
@@ -72,7 +72,7 @@ export function checkEdit(edit) {
 }
 
 function checkBeside(field, value) {
-  if (!isObject(value)) throw new StateError(`${field} is no object`);
+  if (!isObject(value)) throw new StateError(`${field} is not an object`);
   try {
     checkValue(value);
   } catch (error) {
@@ -99,5 +99,5 @@ export function checkOutcome(outcome) {
 }
 
 function check(condition) {
-  if (!condition) throw new ContractError("an outcome is not as the protocol says");
+  if (!condition) throw new ContractError("an outcome does not follow the protocol");
 }

@@ -1,14 +1,14 @@
-// What breaks a rule of the shared state. Pure; as client_sdk/contract/errors.py.
+// The errors of the shared state. Pure; as client_sdk/contract/errors.py.
 
 import { ContractError } from "../contract.js";
 
 /** Shared state, or an edit of it, that breaks a rule; nothing is changed. */
 export class StateError extends ContractError {}
 
-/** Not a JSON Pointer (RFC 6901), or one that leads to where nothing can be. */
+/** Not a JSON Pointer (RFC 6901), or one to a place that does not exist. */
 export class PointerError extends StateError {}
 
-/** An operation of an edit that is malformed, or that cannot be done to this value. */
+/** An operation of an edit that is malformed, or does not fit this value. */
 export class OperationError extends StateError {}
 
 /** A JSON Patch (RFC 6902) that does not apply; `index`: which of its operations, from 0. */
@@ -24,7 +24,7 @@ export class PatchError extends StateError {
   }
 }
 
-/** A value that no document may hold; `pointer`: where in it. */
+/** A value that a document may not contain; `pointer`: the wrong part. */
 export class StateValueError extends StateError {
   /**
    * @param {string} pointer
@@ -37,16 +37,16 @@ export class StateValueError extends StateError {
   }
 }
 
-/** The state could not be kept: it is another subject's, another tab's, or there is no room. */
+/** The state could not be stored: it belongs to another subject or tab, or there is no space. */
 export class StateStoreError extends Error {}
 
-/** The client is closed; what it had kept goes out when it is opened again. */
+/** The client is closed; its stored edits are sent when it is opened again. */
 export class ClosedError extends Error {}
 
 const MAX_SHOWN = 80;
 
 /**
- * A foreign text, quoted and cut, for a message.
+ * A text from outside, quoted and shortened, for a message.
  *
  * @param {unknown} text
  */

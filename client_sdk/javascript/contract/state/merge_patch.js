@@ -1,4 +1,4 @@
-// JSON Merge Patch (RFC 7396): an object that says what changes, null for what goes. Pure.
+// JSON Merge Patch (RFC 7396): an object with the changed members; null removes one. Pure.
 //
 // As client_sdk/contract/state/merge_patch.py.
 
@@ -7,8 +7,8 @@ import { isObject, member, putMember } from "./pointer.js";
 /**
  * The target after the patch; neither is changed, and the result shares their parts.
  *
- * @param target any JSON value; what is no object counts as an empty one
- * @param patch an object merges, anything else replaces the whole
+ * @param target any JSON value; anything but an object counts as an empty object @param patch an object is
+ * merged; anything else replaces the whole target
  */
 export function mergePatch(target, patch) {
   if (!isObject(patch)) return patch;

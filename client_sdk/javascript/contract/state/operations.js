@@ -1,10 +1,10 @@
-// What an edit does to a document: the six operations in their form on the wire, and five at work.
+// The six operations of an edit: their form in messages, and the effect of five of them.
 //
 //     {set: {…}}  {merge: {…}}  {patch: […]}  {add: {"/a/b": 1}}  {delete: true}
 //     {call: {name: "…", arguments: …}}
 //
-// Pure; as client_sdk/contract/state/operations.py. The sixth, `call`, names a function that only the
-// operator has.
+// Pure; as client_sdk/contract/state/operations.py. The sixth, `call`, names a function of the operator, which
+// only Core can run.
 
 import { Draft } from "./draft.js";
 import { OperationError, StateValueError, shown } from "./errors.js";
@@ -23,15 +23,15 @@ const FIELDS = {
   test: ["path", "value"],
 };
 
-/** Whether it may be the name of a key, a client or a function. */
+/** Whether it is a valid name of a key, a client or a function. */
 export const isId = (text) => typeof text === "string" && ID.test(text);
 
 /**
- * The operation, if it is one.
+ * Checks an operation and returns it.
  *
- * @throws OperationError not an object with exactly one of the six names, or what stands under it is
- *   not of its form; a pointer in a patch is looked at when the patch is applied
- * @throws StateValueError it holds what no document may
+ * @throws OperationError not an object with exactly one of the six names, or its content is malformed; pointers
+ *   in a patch are checked only when the patch is applied @throws StateValueError it contains a value that a
+ *   document may not contain
  */
 export function checkOperation(operation) {
   const names = isObject(operation) ? Object.keys(operation) : [];
@@ -72,7 +72,7 @@ function checkPatch(body) {
   for (const [index, operation] of body.entries()) {
     const fields = isObject(operation) && member(FIELDS, member(operation, "op"));
     if (!fields) {
-      throw new OperationError(`operation ${index} of the patch is no object with an op of RFC 6902`);
+      throw new OperationError(`operation ${index} of the patch is not an object with an op of RFC 6902`);
     }
     const lacking = fields.find((field) => member(operation, field) === undefined);
     if (lacking) throw new OperationError(`operation ${index} of the patch has no ${lacking}`);
@@ -100,13 +100,13 @@ function checkNumbers(body) {
 }
 
 /**
- * The document's value after the operation; nothing that goes in is changed.
+ * The document's value after the operation; the arguments are not changed.
  *
  * @param operation any but `call`
  * @param value the document's value; null: there is no document
  * @returns the new value; null: the document is deleted
  * @throws PatchError the patch does not apply
- * @throws OperationError the result would be no object, or there is no number where one is added to
+ * @throws OperationError the result is not an object, or there is no number to add to
  */
 export function apply(operation, value) {
   if (operation.set !== undefined) return operation.set;
@@ -114,7 +114,7 @@ export function apply(operation, value) {
   if (operation.patch !== undefined) {
     const patched = applyPatch(value ?? undefined, operation.patch);
     if (isObject(patched)) return patched;
-    throw new OperationError("the patch leaves no object: delete is an operation of its own");
+    throw new OperationError("the patch's result is not an object: to delete, use delete");
   }
   return operation.add !== undefined ? added(operation.add, value) : null;
 }
@@ -133,7 +133,7 @@ function sum(value, path, number) {
     const above = get(value, path.slice(0, depth));
     if (above === undefined || isObject(above)) continue;
     const where = shown(formatPointer(path.slice(0, depth)));
-    throw new OperationError(`add goes through objects only, and ${where} is none`);
+    throw new OperationError(`add works inside objects only: ${where} is not one`);
   }
   const found = get(value, path);
   if (found === undefined) return number;

@@ -1,7 +1,7 @@
-// JSON Patch (RFC 6902): operations on a value, and the difference of two. Pure.
+// JSON Patch (RFC 6902): operations on a value, and the diff of two values. Pure.
 //
-// As client_sdk/contract/state/patch.py. The whole value is treated like a member: `add` at the empty
-// pointer makes it where it is undefined, and `remove` there leaves undefined.
+// As client_sdk/contract/state/patch.py. The whole value is treated like a member: `add` at the empty pointer
+// creates an undefined value, and `remove` there results in undefined.
 
 import { MAX_VALUE_BYTES, MAX_VALUE_DEPTH } from "../contract_lists.js";
 import { Draft } from "./draft.js";
@@ -13,9 +13,9 @@ import { same } from "./values.js";
  * The value after all operations, in order; neither is changed.
  *
  * @param value a JSON value, or undefined
- * @param operations the patch; what its copies copy has at most MAX_VALUE_BYTES in all
+ * @param operations the patch; all `copy` operations together may copy MAX_VALUE_BYTES
  * @returns the new value; undefined: it was removed
- * @throws PatchError an operation is malformed or does not apply; it names the first such
+ * @throws PatchError an operation is malformed or does not apply; the error names the first one
  */
 export function applyPatch(value, operations) {
   const draft = new Draft(value);
@@ -31,7 +31,7 @@ export function applyPatch(value, operations) {
     if (operation.op === "move") moved = index;
   }
   if (moved !== null && isTooDeep(draft.value)) {
-    throw new PatchError(moved, "the moves nest the value deeper than a document may be");
+    throw new PatchError(moved, "the moves nest the value deeper than a document allows");
   }
   return draft.value;
 }
@@ -59,13 +59,13 @@ function applyOne(draft, operation, room) {
 
 function pathOf(operation, field) {
   const text = member(operation, field);
-  if (typeof text !== "string") throw new PointerError(`it has no "${field}", a JSON Pointer`);
+  if (typeof text !== "string") throw new PointerError(`"${field}" is missing or not a JSON Pointer`);
   return parsePointer(text);
 }
 
 function valueOf(operation) {
   const value = member(operation, "value");
-  if (value === undefined) throw new PointerError('it has no "value"');
+  if (value === undefined) throw new PointerError('"value" is missing');
   return value;
 }
 
@@ -120,11 +120,11 @@ function move(draft, source, path) {
   add(draft, path, remove(draft, source));
 }
 
-/** A whole copy, so that no part stands twice in the draft; it takes up room. */
+/** A deep copy, so that the draft has no part twice; its size is subtracted from `room`. */
 function copied(value, room, depth) {
   room.left -= typeof value === "string" ? charactersOf(value) + 2 : 2;
   if (room.left < 0) throw new PointerError("the patch copies more than a document can hold");
-  if (depth > MAX_VALUE_DEPTH) throw new PointerError("what it copies is nested too deep for a document");
+  if (depth > MAX_VALUE_DEPTH) throw new PointerError("the copied value is nested too deep for a document");
   if (Array.isArray(value)) return value.map((part) => copied(part, room, depth + 1));
   if (!isObject(value)) return value;
   const made = {};
@@ -151,9 +151,9 @@ function isTooDeep(value) {
 const at = (path) => (path.length > 0 ? shown(formatPointer(path)) : "the whole value");
 
 /**
- * The patch that makes `after` of `before`: add, remove and replace, names in order.
+ * The patch from `before` to `after`: add, remove and replace, sorted by name.
  *
- * Only objects are descended into: an array is one value, and is replaced whole. Either may be
+ * Only objects are compared member by member: a changed array is replaced as a whole. Either may be
  * undefined: there is none.
  */
 export function diff(before, after) {

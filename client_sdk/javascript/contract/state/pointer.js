@@ -1,7 +1,7 @@
 // JSON Pointer (RFC 6901): the path to one part of a JSON value. Pure.
 //
 // As client_sdk/contract/state/pointer.py. A pointer is text on the wire (`/lines/a7`) and an array
-// of names in the program. Where nothing is, there is `undefined`; null is something.
+// of names in the program. A missing value is `undefined`; null is a value.
 
 import { MAX_VALUE_DEPTH } from "../contract_lists.js";
 import { PointerError, shown } from "./errors.js";
@@ -15,8 +15,8 @@ export const isObject = (value) =>
 /**
  * Reads a pointer as a path.
  *
- * @throws PointerError it does not begin with /, has a ~ that is neither ~0 nor ~1, or leads deeper
- *   than a document is
+ * @throws PointerError it does not begin with /, has a ~ that is neither ~0 nor ~1, or has more levels than a
+ *   document may have
  *
  * @param {string} text
  * @returns {string[]}
@@ -25,7 +25,7 @@ export function parsePointer(text) {
   if (text === "") return [];
   const parts = text.split("/");
   if (parts.length - 1 > MAX_VALUE_DEPTH) {
-    throw new PointerError(`${shown(text)} leads deeper than ${MAX_VALUE_DEPTH}`);
+    throw new PointerError(`${shown(text)} has more levels than ${MAX_VALUE_DEPTH}`);
   }
   if (parts[0] !== "") throw new PointerError(`${shown(text)} is not a JSON Pointer: it begins with /`);
   if (/~(?![01])/.test(text)) {
@@ -38,10 +38,10 @@ export function parsePointer(text) {
 export const formatPointer = (path) =>
   path.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 
-/** The index that a part of a pointer names in an array, or null. */
+/** The array index that a part of a pointer names, or null. */
 export const arrayIndex = (part) => (INDEX.test(part) ? Number(part) : null);
 
-/** What an object has under this name; what all objects have by birth, as `constructor`, is nothing. */
+/** An object's own member of this name; inherited ones, such as `constructor`, do not count. */
 export const member = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
 
 /** Puts a member into an object; `object.__proto__ = …` would change what it is. */
@@ -51,7 +51,7 @@ export function putMember(object, name, value) {
 }
 
 /**
- * What stands at the path in the value, or undefined.
+ * The value at the path, or undefined.
  *
  * @param {any} value
  * @param {string[]} path

@@ -1,7 +1,7 @@
-// What a document may hold, when two values are the same, and copies. Pure.
+// The valid values of a document, their comparison, and copies. Pure.
 //
-// As client_sdk/contract/state/values.py: integers within ±(2^53 - 1), names of ASCII, a bounded
-// depth, no NUL and no half of a surrogate pair. A JavaScript number does not tell 1.0 from 1.
+// As client_sdk/contract/state/values.py: integers within ±(2^53 - 1), names of ASCII, a limited depth, no NUL
+// and no lone surrogate. A JavaScript number does not tell 1.0 from 1.
 
 import { MAX_VALUE_DEPTH } from "../contract_lists.js";
 import { StateValueError } from "./errors.js";
@@ -11,19 +11,19 @@ const BAD_TEXT = /\0|\p{Surrogate}/u;
 const NAME = /^[\x01-\x7f]*$/;
 
 /**
- * Whether a document may hold the value at this path.
+ * Checks that a document may contain the value at this path.
  *
- * @throws StateValueError it may not; its pointer names the first offence
+ * @throws StateValueError it may not; its pointer names the first invalid part
  */
 export function checkValue(value, path = []) {
   const at = () => formatPointer(path);
   if (typeof value === "string") {
-    if (BAD_TEXT.test(value)) throw new StateValueError(at(), "a text has no NUL and no half of a pair");
+    if (BAD_TEXT.test(value)) throw new StateValueError(at(), "a text has a NUL or a lone surrogate");
   } else if (typeof value === "number") {
     if (Number.isSafeInteger(value)) return;
     const reason = Number.isInteger(value)
-      ? "an integer lies within ±9007199254740991, the 53 bits of all"
-      : "a number is an integer here: count in the smallest unit";
+      ? "an integer must be within ±9007199254740991 (53 bits)"
+      : "a number must be an integer: use the smallest unit";
     throw new StateValueError(at(), reason);
   } else if (Array.isArray(value)) {
     checkDepth(path);
@@ -33,23 +33,23 @@ export function checkValue(value, path = []) {
     checkDepth(path);
     for (const [name, part] of Object.entries(value)) {
       if (!NAME.test(name)) {
-        throw new StateValueError(formatPointer([...path, escaped(name)]), "a name is ASCII without NUL");
+        throw new StateValueError(formatPointer([...path, escaped(name)]), "a member's name must be ASCII without NUL");
       }
       checkValue(part, [...path, name]);
     }
   } else if (typeof value !== "boolean" && value !== null) {
-    throw new StateValueError(at(), `${typeof value} is nothing that JSON has`);
+    throw new StateValueError(at(), `${typeof value} is not a JSON type`);
   }
 }
 
 /**
- * Whether it may be the whole value of a document.
+ * Checks that it may be the whole value of a document.
  *
- * @throws StateValueError it is no object, or holds what no document may
+ * @throws StateValueError it is not an object, or contains an invalid value
  */
 export function checkDocumentValue(value) {
   if (!isPlain(value)) {
-    throw new StateValueError("", "a document is a JSON object: put a plain value under /value");
+    throw new StateValueError("", "a document must be a JSON object: put a value under /value");
   }
   checkValue(value);
 }
@@ -87,12 +87,12 @@ export function copy(value) {
   return made;
 }
 
-// A Map, a Date and their like would lose what they hold on their way as JSON.
+// A Map, a Date and similar objects would lose their content as JSON.
 function isPlain(value) {
   return isObject(value) && Object.prototype.toString.call(value) === "[object Object]";
 }
 
-// So that a message can show it, whoever reads it; written as Python writes it.
+// Escaped so that a message can show it, in the same form as in Python.
 function escaped(name) {
   return name.replace(/[^\x20-\x7e]/gu, (character) => {
     const code = character.codePointAt(0);
@@ -103,5 +103,5 @@ function escaped(name) {
 
 function checkDepth(path) {
   if (path.length < MAX_VALUE_DEPTH) return;
-  throw new StateValueError(formatPointer(path), `a document is nested at most ${MAX_VALUE_DEPTH} deep`);
+  throw new StateValueError(formatPointer(path), `a document may be nested at most ${MAX_VALUE_DEPTH} deep`);
 }

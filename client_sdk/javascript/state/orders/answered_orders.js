@@ -1,39 +1,38 @@
-// Orders as Core's answers to commands gave them, until its log has brought them here. Pure.
+// Orders from Core's answers to commands, kept until they arrive through the log. Pure.
 //
-// As client_sdk/state/orders/answered_orders.py. Without them an order would be shown as before a step that Core
-// has answered, and the next step would be made on a version that is gone. Versions of two logs cannot be
-// compared: after a restore each channel begins anew, one after the other, and until then what is shown of it is
-// of the log before.
+// As client_sdk/state/orders/answered_orders.py. Without them, an order would be shown as it was before a step
+// that Core has already done, and the next step would be based on an outdated version. Versions of two logs
+// cannot be compared: after a restore, each channel is reset at its own time, and until then it shows the
+// previous log's orders.
 
 /** So much of a kind is remembered, the newest. */
 const MAX_REMEMBERED = 1000;
 
-/** What answers say of orders beside the log. */
+/** What Core's answers say about orders, independent of the log. */
 export class AnsweredOrders {
-  /** The orders of the log that is followed, by their ids. */
+  /** The orders of answers from the followed log, by their ids. */
   known;
-  /** Those of a later one, until that begins here. */
+  /** The orders of answers from a later log, until the client follows that log. */
   ahead;
   /** The epoch of the log of `ahead`. */
   #aheadLog;
-  /** The epoch of the log that the last change was of; "": there was none yet. */
+  /** The epoch of the last change's log; "": there was no change yet. */
   #log;
   /** The epoch of each channel's log. */
   #logs;
   /** The latest epoch that each channel has had: a backup may go back to an earlier one. */
   #latest;
-  /** The channels that have begun anew since the first command was sent. */
+  /** The channels that were reset since the first command was sent. */
   #begunAnew = new Set();
-  /** Whether Core's log has become another one since then, as after a restore. */
+  /** Whether Core has changed to another log since then, as after a restore. */
   #isOtherLog = false;
-  /** Whether it has gone back since then, in the epoch that it had. */
+  /** Whether Core's log has lost changes since then, within the same epoch. */
   #hasGoneBack = false;
 
   /**
-   * @param told these: {known, ahead, aheadLog}: what is there, orders by their ids, and the epoch of the log of
-   *   `ahead`
+   * @param told these: {known, ahead, aheadLog}: the stored orders, by their ids, and the epoch of the log of `ahead`
    * @param followed the channels of orders
-   * @param log the log of the orders that are shown, by its epoch; "": there are none yet
+   * @param log the epoch of the log that the shown orders come from; "": there are none yet
    */
   constructor({ known, ahead, aheadLog }, followed, log) {
     this.known = new Map(Object.entries(known));
@@ -44,37 +43,36 @@ export class AnsweredOrders {
     this.#latest = new Map(this.#logs);
   }
 
-  /** The epoch of the log that the last change was of; "": there was none yet. */
+  /** The epoch of the last change's log; "": there was no change yet. */
   get log() {
     return this.#log;
   }
 
-  /** The first command goes out. */
+  /** The first command is being sent: starts to note resets. */
   sent() {
     this.#begunAnew.clear();
     this.#isOtherLog = this.#hasGoneBack = false;
   }
 
   /**
-   * Whether an answer of this log (null: it does not say) is of a later one than what is shown of its channels.
-   * The names of epochs sort by time.
+   * Whether the epoch (null: the answer does not name it) is later than the one shown for any of the order's
+   * channels. Epochs sort by time.
    */
   isAhead(order, epoch) {
     return epoch !== null && this.#followed(order).some((channel) => epoch > this.#latest.get(channel));
   }
 
   /**
-   * Takes an answer of which the log has still to bring the order.
+   * Takes an answer whose order has not arrived through the log yet.
    *
-   * The order is shown as the answer has it until then. One that is not shown may have ended beyond what the log
-   * will bring, after a repeated answer or a snapshot: it would be shown for ever. An answer of a later log than
-   * the one that is followed, as after a restore that this client has still to learn of, holds until that log
-   * begins here.
+   * Until then the order is shown as in the answer. After a repeated answer or a snapshot, an order that is not
+   * shown may be closed already, and no event would ever remove it: it is not added. An answer of a later log,
+   * as after a restore that this client has not noticed yet, is kept until the client follows that log.
    *
    * @param order as the answer has it
-   * @param facts these: {repeated, listed, epoch}: whether the command was done at an earlier try, so that the
-   *   order may have gone on since; whether the log has brought the order, at an older version; the log that the
-   *   answer is of, null: it does not say
+   * @param facts these: {repeated, listed, epoch}: whether the command was done at an earlier try, so that the order
+   *   may have changed since; whether the log contains the order, at an older version; the answer's log, null:
+   *   the answer does not name it
    */
   take(order, facts) {
     if (!this.shows(order, facts)) return;
@@ -82,22 +80,22 @@ export class AnsweredOrders {
     else remember(this.known, order.id, order);
   }
 
-  /** Whether the order is shown as the answer has it, once that is taken. */
+  /** Whether `take` would show the order as in the answer. */
   shows(order, { repeated, listed, epoch }) {
-    // Where no log has begun, no snapshot may come that says what became of it since.
+    // If no log is known yet, no snapshot may ever show whether the order has changed since.
     if (this.isAhead(order, epoch)) return epoch >= this.#aheadLog && (!repeated || this.#log !== "");
     if (this.#isGone(order, epoch)) return false;
     const isNewest = !repeated && !channelsOf(order).some((name) => this.#begunAnew.has(name));
     return listed || this.known.has(order.id) || isNewest;
   }
 
-  /** The log has brought the order at this version; null: it is not there any more. */
+  /** The order has arrived through the log at this version; null: the log has removed it. */
   contained(id, version) {
     const known = this.known.get(id);
     if (known !== undefined && (version === null || version >= known.version)) this.known.delete(id);
   }
 
-  /** What was there before the first snapshot, or came without one, is of this log, by its epoch. */
+  /** Notes the log (its epoch) of the orders that came before the first snapshot, or without one. */
   follow(log) {
     if (this.#log !== "" || log === "") return;
     this.#log = log;
@@ -105,14 +103,14 @@ export class AnsweredOrders {
   }
 
   /**
-   * The channel's orders are what its snapshot says, but for answers that are newer: the snapshot may have been
-   * read before a command was done whose answer is here already. In one log an order's versions only grow.
+   * Replaces the channel's orders by its snapshot, except those with a newer answer: the snapshot may be older
+   * than a command whose answer is already here. Within one log an order's versions only grow.
    *
-   * @param channel what has begun anew
+   * @param channel the channel that was reset
    * @param listed the versions of the orders in its snapshot, by their ids
    * @param log the epoch of the snapshot's log
-   * @param sameLog whether it is the log that was followed before, and has not gone back. If not, the versions
-   *   that its answers named are gone
+   * @param sameLog whether it is the same log as before, without lost changes. If not, the versions in earlier
+   *   answers are invalid
    */
   reset(channel, listed, log, sameLog) {
     if (!sameLog) {
@@ -132,7 +130,7 @@ export class AnsweredOrders {
     return channelsOf(order).filter((channel) => this.#logs.has(channel));
   }
 
-  /** The channel's orders are of this log; what is ahead of no channel any more is known. */
+  /** Sets the channel's log; answers that are no longer ahead of any channel become known. */
   #begin(channel, log) {
     this.#logs.set(channel, log);
     const latest = this.#latest.get(channel) ?? "";
@@ -144,7 +142,7 @@ export class AnsweredOrders {
     }
   }
 
-  /** Whether the versions that an answer names may be gone. */
+  /** Whether the versions in an answer of this epoch may be invalid. */
   #isGone(order, epoch) {
     if (epoch === null || this.#hasGoneBack) return this.#isOtherLog;
     return this.#followed(order).some((channel) => epoch !== this.#logs.get(channel));
@@ -157,12 +155,12 @@ export class AnsweredOrders {
   }
 }
 
-/** The channels that tell of the order. */
+/** The channels that carry the order. */
 export function channelsOf({ store_id: store, table_id: table }) {
   return table === null ? [`store:${store}`] : [`store:${store}`, `table:${store}/${table}`];
 }
 
-/** Remembers it as the newest; the oldest goes where there are too many. */
+/** Adds the entry as the newest; drops the oldest if there are too many. */
 export function remember(map, name, value) {
   map.delete(name);
   map.set(name, value);

@@ -1,12 +1,12 @@
-// The queue of commands to orders: requests, answers, what is given up because of a refusal. Pure.
+// The queue of order commands: requests, answers, and commands that a refusal cancels. Pure.
 //
-// As client_sdk/state/orders/command_queue.py. Commands go out one at a time, in order. One that was made on
-// another is sent once that is answered, at the version that it left; if that was refused, so is this. A
-// refusal never holds up the rest.
+// As client_sdk/state/orders/command_queue.py. Commands are sent one at a time, in order. A command that
+// depends on another one is sent after that one is answered, for the resulting version; if that one was
+// refused, both are. The others go on.
 //
-// What changes the queue is first made as a settlement, {entries, writes, outcomes, order, repeated}, and comes to
-// hold when that is kept: so nobody is told of a refusal that a crash could forget, after which the same
-// command might be taken. Nothing else may change the queue meanwhile.
+// Each change of the queue is first prepared as a settlement, {entries, writes, outcomes, order, repeated}, and
+// takes effect once that is stored. Otherwise a crash could lose a refusal that was already reported, and the
+// same command might succeed after a restart. Nothing else may change the queue in between.
 
 import { isOpen } from "../../contract/contract.js";
 import {
@@ -22,8 +22,8 @@ import { shownAs } from "./view.js";
 
 const ORDER_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const TOO_OLD = `it was made more than ${MAX_COMMAND_AGE_S / 3600} hours ago, and was never sent`;
-const NOBODY_KNOWS = `it was sent more than ${MAX_SENT_AGE_S / 86_400} days ago, and the answer was lost: look at the order`;
-const DEPENDS = "the command that it was made on was refused";
+const NOBODY_KNOWS = `it was sent more than ${MAX_SENT_AGE_S / 86_400} days ago, and the answer was lost: check the order`;
+const DEPENDS = "the command that it depends on was refused";
 
 const put = (command) => ({ type: "PutCommand", command });
 const drop = (id) => ({ type: "DropCommand", id });
@@ -33,13 +33,13 @@ const problem = (slug, detail) => ({
   status: 409,
   detail,
 });
-/** What a command says of the version that it rests on. */
+/** The fields of a command that name the version it is based on. */
 const versionOf = ({ version, updated_at }) => ({ version, updated_at });
 const since = (from, now) => (Date.parse(now) - Date.parse(from)) / 1000;
 
-/** The commands of one client that are not answered. */
+/** The unanswered commands of one client. */
 export class CommandQueue {
-  /** What answers say of orders beside the log. */
+  /** What Core's answers say about orders, independent of the log. */
   answered;
   #placed;
   #ends = new Map();
@@ -47,10 +47,10 @@ export class CommandQueue {
   #flight = /** @type {any} */ (null);
 
   /**
-   * @param entries they, in order
-   * @param own what else was known, as `own` has it; `aheadLog`: the epoch of the log of `ahead`
+   * @param entries the commands, in order
+   * @param own the stored orders, in the form of `own`; `aheadLog`: the epoch of the log of `ahead`
    * @param followed the channels of orders
-   * @param log the log of the orders that are shown, by its epoch; "": there are none yet
+   * @param log the epoch of the log that the shown orders come from; "": there are none yet
    */
   constructor(
     entries = [],
@@ -64,7 +64,7 @@ export class CommandQueue {
     this.#placed = new Map(Object.entries(placed));
   }
 
-  /** What this client knows of orders beside Core's log, as order_view.js has it. */
+  /** What this client knows about orders in addition to Core's log, in the form of orders/view.js. */
   get own() {
     const maps = [this.answered.known, this.answered.ahead, this.#errors, this.#placed];
     const [known, ahead, errors, placed] = maps.map((map) => Object.fromEntries(map));
@@ -76,7 +76,7 @@ export class CommandQueue {
     return this.entries[0]?.id ?? null;
   }
 
-  /** The id of an order, also by the key that it was shown under before it was placed. */
+  /** An order's id; `id` may also be the key it was shown under before it was placed. */
   idOf(order) {
     return this.#placed.get(order) ?? order;
   }
@@ -84,17 +84,17 @@ export class CommandQueue {
   // ── new commands ─────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Makes a command; it waits only when it is accepted.
+   * Makes a command. It is in the queue only after `accept`.
    *
    * @param wish what a program asks for: {kind, body, order, version, updatedAt, status, after}; the order by
-   *   the id that it is shown under (null: a new one), and what was seen of it
+   *   the id that it is shown under (null: a new one), and the version and status that the program saw
    * @param place its place in the queue
-   * @param client the client id that edits go out under
-   * @param madeAt by Core's clock; null: not known
-   * @throws StateError it is malformed or too large, too many wait, or what it was made on was refused
+   * @param client the client id that edits are sent under @param madeAt the time by Core's clock; null: not
+   * known @throws StateError it is malformed or too large, too many wait, or the command it depends on was
+   * refused
    */
   prepare({ kind, body, order = null, status = null, after = null, ...seen }, place, client, madeAt) {
-    if (this.entries.length >= MAX_COMMANDS) throw new StateError(`${MAX_COMMANDS} commands wait already`);
+    if (this.entries.length >= MAX_COMMANDS) throw new StateError(`${MAX_COMMANDS} commands are waiting: try again later`);
     checkBody(kind, body);
     // No other queue has this client id, and no place is used twice.
     const made = { id: place, key: `${client}-${place}`, kind, body };
@@ -102,17 +102,17 @@ export class CommandQueue {
     if (order === null) return { ...made, order, ...rest };
     const id = this.idOf(order);
     const isWaiting = this.entries.some((entry) => entry.kind === "place" && entry.key === id);
-    if (!isWaiting && !ORDER_ID.test(id)) throw new StateError(`${shown(id)} is no order that is shown here`);
+    if (!isWaiting && !ORDER_ID.test(id)) throw new StateError(`${shown(id)} is not an order that this client shows`);
     const command = { ...made, order: id, ...rest };
     if (after === null) return { ...command, version: seen.version ?? null, updated_at: seen.updatedAt ?? null };
     if (this.entries.some((entry) => entry.id === after)) return { ...command, after };
-    // It was answered since its author looked.
+    // The earlier command was answered after the program read the order.
     const end = this.#ends.get(after) ?? null;
-    if (end === null) throw new StateError("the command before this one was refused: look again");
+    if (end === null) throw new StateError("the previous command was refused: read the order again");
     return { ...command, ...end };
   }
 
-  /** It is kept: it waits from now on. */
+  /** Adds the command to the queue, after it was stored. */
   accept(command) {
     this.entries = [...this.entries, command];
     this.#errors.delete(shownAs(command));
@@ -120,7 +120,7 @@ export class CommandQueue {
 
   // ── requests and answers ─────────────────────────────────────────────────────────────────────
 
-  /** What is to be kept before the first command goes out; null: nothing. `now` is by Core's clock. */
+  /** What to store before the first command is sent; null: nothing. `now` is by Core's clock. */
   beforeSending(now) {
     const [first, ...rest] = this.entries;
     if (first.sent_at !== null) {
@@ -133,7 +133,7 @@ export class CommandQueue {
     return { entries: [sent, ...rest], writes: [put(sent)], outcomes: [], order: null };
   }
 
-  /** What to send now; null: nothing, or one is under way. */
+  /** The next request; null: there is none, or one is in flight. */
   request() {
     if (this.#flight !== null || this.entries.length === 0) return null;
     this.#flight = requestOf(this.entries[0]);
@@ -141,16 +141,16 @@ export class CommandQueue {
     return this.#flight;
   }
 
-  /** Nobody knows what became of it: send it again. */
+  /** The request got no usable answer: send it again. */
   failed(request) {
     if (this.#flight === request) this.#flight = null;
   }
 
   /**
-   * What follows when Core has done the first command; `settle` carries it out.
+   * The effects of Core having done the first command, for `settle`.
    *
-   * @param order as it stood then
-   * @param repeated it was done at an earlier try, so the order may have gone on since
+   * @param order the order after the command
+   * @param repeated it was done at an earlier try, so the order may have changed since
    */
   applied(order, repeated = false) {
     const [first, ...rest] = this.entries;
@@ -169,13 +169,13 @@ export class CommandQueue {
   }
 
   /**
-   * What follows when Core has refused the first command, for this problem; `settle` carries it out.
+   * The effects of Core having refused the first command, for this problem, for `settle`.
    *
-   * A step that was refused because the order has changed is tried again if the order's status is the one
-   * that its author saw, except that nobody accepts what was changed meanwhile. A change would undo the
-   * other's, so it is not tried again.
+   * A transition that was refused because the order has changed is retried if the status is still the one that
+   * the user saw. `accepted` is not retried: the user would accept content that they have not seen. A change is
+   * not retried: it would undo the other change.
    *
-   * @param order as it stands, if Core says; else null
+   * @param order the current order, if Core's answer has it; else null
    */
   refused(why, order) {
     const [first, ...rest] = this.entries;
@@ -187,11 +187,11 @@ export class CommandQueue {
   }
 
   /**
-   * It is kept: it holds from now on.
+   * Applies the settlement, after it was stored.
    *
-   * @param keep whether the log has still to bring the order as the answer has it
-   * @param listed whether the log has brought the order, at an older version
-   * @param epoch the log that the answer is of; null: it does not say
+   * @param keep whether the answer's order has not arrived through the log yet
+   * @param listed whether the log contains the order, at an older version
+   * @param epoch the answer's log; null: the answer does not name it
    */
   settle({ entries, outcomes, order, repeated = false }, keep, listed, epoch = /** @type {string | null} */ (null)) {
     this.entries = entries;
@@ -228,7 +228,7 @@ export class CommandQueue {
     }
     remember(this.#ends, command.id, null);
     const slug = slugOf(why);
-    // What was given up because of another refusal says nothing that this does not say.
+    // The refusal that cancelled this command says more than "depends" does: keep its error.
     if (slug === "depends" && this.#errors.has(name)) return;
     remember(this.#errors, name, { slug, detail: why.detail || why.title, pointer: null });
   }

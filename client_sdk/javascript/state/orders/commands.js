@@ -1,8 +1,8 @@
-// The commands to orders in the queue: what a program asks for, and how it is kept. Pure.
+// Order commands in the queue: what a program asks for, and how it is stored. Pure.
 //
-// As client_sdk/state/orders/commands.py. Edits and commands of one client stand in one queue: each has a
-// place, and what stands before it is answered first. What makes Core do a command once is its
-// Idempotency-Key, which is made with it and never changes.
+// As client_sdk/state/orders/commands.py. Edits and commands of one client share one queue: each has a place,
+// and is sent only after all before it are answered. Core does a command once because of its Idempotency-Key,
+// which is created with the command and never changes.
 //
 // A command is kept as {id, key, kind, body, order, version, updated_at, status, after, made_at, sent_at}:
 //     id        its place in the queue, among the edits
@@ -34,7 +34,7 @@ const PATHS = {
 /**
  * The command that was kept.
  *
- * @throws ContractError it is damaged
+ * @throws ContractError the stored command is damaged
  */
 export function checkCommand(command) {
   const isKept = isObject(command) && Number.isSafeInteger(command.id) && PATHS[command.kind];
@@ -44,33 +44,33 @@ export function checkCommand(command) {
 }
 
 /**
- * Whether Core could take the body, as far as it can be shown; the rest Core says.
+ * Checks the body as far as needed to show the order; Core checks the rest.
  *
- * @throws StateError it could not
+ * @throws StateError Core would refuse the body
  */
 export function checkBody(kind, body) {
-  if (!isObject(body)) throw new StateError("a command's body is an object");
+  if (!isObject(body)) throw new StateError("a command's body must be an object");
   const size = bytesOf(JSON.stringify(body));
   if (size > MAX_COMMAND_BYTES) {
     throw new StateError(`a command may have at most ${MAX_COMMAND_BYTES} bytes, this has ${size}`);
   }
   if (kind === "transition" && !STATUSES.slice(1).includes(body.to)) {
-    throw new StateError(`${shown(body.to)} is no step of an order`);
+    throw new StateError(`${shown(body.to)} is not a status of a transition`);
   }
-  if (kind === "place" && !(body.items?.length > 0)) throw new StateError("an order has items");
+  if (kind === "place" && !(body.items?.length > 0)) throw new StateError("an order needs at least one item");
   if (kind === "change" && body.items === undefined && body.note === undefined) {
-    throw new StateError("a change names items, a note, or both");
+    throw new StateError("a change needs items, a note, or both");
   }
   if (kind === "transition") return;
   try {
     const filled = { store_id: "1", currency: "KRW", items: [], ...body };
     checkOrder(newOrder({ key: "k", body: filled, made_at: null }));
   } catch (error) {
-    throw new StateError(`this is no order: ${error.message}`);
+    throw new StateError(`this is not a valid order: ${error.message}`);
   }
 }
 
-/** The order that a command will place, as it is shown until Core has it: at version 0. */
+/** The order that a command will place, shown at version 0 until Core has it. */
 export function newOrder({ key, body, made_at: madeAt }) {
   const at = madeAt ?? UNKNOWN_TIME;
   const order = {
@@ -95,10 +95,10 @@ export function newOrder({ key, body, made_at: madeAt }) {
 /** The items as an order has them. */
 export const itemsOf = (items) => items.map((item) => ({ note: "", ...item }));
 
-/** What the items come to. */
+/** The sum of the items' prices. */
 export const totalOf = (items) => items.reduce((sum, one) => sum + one.quantity * one.unit_price, 0);
 
-/** The command as it is sent, {id, method, path, key, version, updatedAt, body}; what it was made on is answered. */
+/** The command as it is sent, {id, method, path, key, version, updatedAt, body}. */
 export function requestOf({ id, key, kind, order, version, updated_at: updatedAt = null, body }) {
   const [method, path] = PATHS[kind];
   return { id, method, path: path(order), key, version, updatedAt, body: JSON.stringify(body) };

@@ -1,19 +1,20 @@
-// Core's answers to commands that are kept until its log brings them: which still hold when they are read. Pure.
+// Core's answers to commands, stored until they arrive through the log: which ones are still needed. Pure.
 //
-// A page that begins again without a network, and a tab that takes the lead, show the orders as the log left
-// them. Without these, an order would be shown as before a step that Core has answered, and the next step
-// would be made on a version that is gone. Python shows no orders after a restart until Core has told them.
+// A page that restarts without a network, and a tab that takes the lead, show the orders as stored from the
+// log. Without these answers, an order would be shown as it was before a step that Core has already done, and
+// the next step would be based on an outdated version. Python shows no orders after a restart until it has
+// synced.
 //
-// An answer is kept as {order, epoch, positions}: the order as Core left it, the log that its version is of,
-// and how far the order's channels had been taken in when it came. Its event lies behind that. Where that log
-// has not begun here yet, nothing of it has been taken in.
+// An answer is stored as {order, epoch, positions}: the order after the command, the log that its version
+// belongs to, and the positions of the order's channels when the answer came. The order's event is after those
+// positions. If the client does not follow that log yet, it has received nothing of it.
 
 /**
- * What is kept of an order until the log brings it.
+ * What is stored of an order until it arrives through the log.
  *
  * @param {import("../../types.js").Order} order
  * @param {{epoch: string | null, positions: {[channel: string]: number | null}}} log where the orders are
- * @param {string[]} channels those that bring the order
+ * @param {string[]} channels the channels that carry the order
  */
 export function keptAnswer(order, { epoch, positions }, channels) {
   const all = channels.map((name) => [name, positions[name] ?? null]);
@@ -21,8 +22,8 @@ export function keptAnswer(order, { epoch, positions }, channels) {
 }
 
 /**
- * The orders of those answers that the log has still to bring, by their ids; the other answers are of no use any
- * more: {known, ahead, aheadLog}, as CommandQueue takes them.
+ * The orders of answers that have not arrived through the log, by their ids, as CommandQueue takes them:
+ * {known, ahead, aheadLog}. The other answers are not needed any more.
  *
  * @param {any[]} answers as keptAnswer made them
  * @param {{epoch: string | null, positions: {[channel: string]: number | null}} | null} log where the orders
@@ -47,7 +48,7 @@ function isAhead({ order, epoch, positions }, log, book) {
   if (epoch !== log.epoch) return false;
   if (book.hasTaken(order.id, order.version)) return false;
   if (book.get(order.id) !== undefined) return true;
-  // An order that the log has ended is not in the book either: it would be shown for ever.
+  // An order that the log has closed is not in the book either: it would never be removed.
   return Object.entries(positions).some(([channel, seq]) => {
     const now = log.positions[channel] ?? null;
     return now !== null && now <= seq;

@@ -741,7 +741,7 @@ def test_a_step_on_what_was_refused_since_it_was_seen_is_not_taken(
     seen = placed.see(1)
     core.do(1, {"to": "cancelled"})
     placed.send()
-    with pytest.raises(StateError, match="look again"):
+    with pytest.raises(StateError, match="read the order again"):
         placed.make("transition", {"to": "preparing"}, seen)
 
 
@@ -804,12 +804,12 @@ def test_what_core_could_not_take_is_refused_at_once(
 def test_no_more_than_so_many_commands_wait(desk: Desk) -> None:
     command = desk.queue.prepare(CommandWish("place", NEW), 1, "c1", NOW)
     desk.queue.own.entries = [command] * MAX_COMMANDS
-    with pytest.raises(StateError, match="wait already"):
+    with pytest.raises(StateError, match="are waiting"):
         desk.make("place", NEW)
 
 
 def test_an_order_that_is_not_shown_cannot_be_stepped(placed: Desk) -> None:
     seen = placed.see(1)
     other = replace(seen, order=structs.replace(seen.order, id="../stores/1"))
-    with pytest.raises(StateError, match="no order"):
+    with pytest.raises(StateError, match="is not an order"):
         placed.make("transition", {"to": "accepted"}, other)

@@ -247,7 +247,7 @@ async def test_who_waits_for_an_answer_is_told_that_the_client_was_closed(http: 
 
 async def test_an_order_that_is_not_shown_cannot_be_stepped(http: HttpCore) -> None:
     async with open_client(http) as client:
-        with pytest.raises(StateError, match="no order"):
+        with pytest.raises(StateError, match="is not an order"):
             await client.commands.transition(order_id(9), "accepted")
 
 
@@ -263,7 +263,7 @@ async def test_commands_are_not_sent_with_another_subjects_token(http: HttpCore)
         with patch.object(RetryTimer, "failed", noted):
             await client.commands.place("1", TEA, currency="KRW")
             async with asyncio.timeout(20):
-                assert "another subject's" in await said.get()
+                assert "another subject" in await said.get()
     assert http.desk.log == []
 
 

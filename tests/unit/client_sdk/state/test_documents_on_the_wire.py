@@ -95,7 +95,7 @@ def test_a_streams_event_of_a_document_is_an_input_of_its_own() -> None:
 def test_an_event_of_a_document_that_contradicts_itself_is_refused() -> None:
     changed = msgspec.structs.replace(CoreModel().write(CHANNEL, "cart", {}), seq=2)
     told = SseEvent("document.changed", msgspec.json.encode(changed).decode(), changed.id)
-    with pytest.raises(ValueError, match="says seq 2"):
+    with pytest.raises(ValueError, match="has the seq 2"):
         input_of(7, told)
 
 

@@ -172,7 +172,7 @@ def test_a_call_that_the_program_knows_nothing_of_changes_nothing_here(rig: Rig)
 
 
 def test_a_key_outside_the_grammar_is_refused_here(rig: Rig) -> None:
-    with pytest.raises(StateError, match="is no key"):
+    with pytest.raises(StateError, match="is not a key"):
         rig.set("a/b", {})
 
 
