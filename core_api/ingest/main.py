@@ -27,7 +27,7 @@ _DRAIN_S: Final = 5.0
 
 
 class Devices(Protocol):
-    """The part that reads what devices say (`devices.py`)."""
+    """The part that reads the messages of devices (`devices.py`)."""
 
     @property
     def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -35,7 +35,7 @@ class Devices(Protocol):
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop runs, or waits for the end of a known fault."""
+        """Whether the loop runs, or waits out a known fault."""
 
     @property
     def trouble(self) -> str | None:
@@ -45,7 +45,7 @@ class Devices(Protocol):
         """Apply messages until `stop` is called."""
 
     def stop(self) -> None:
-        """Finish the batch under way and return from `run`."""
+        """Finish the batch in progress and return from `run`."""
 
     async def close(self) -> None:
         """Close the connections to Kafka."""
@@ -77,7 +77,7 @@ async def run_ingest(
         kafka: the cluster.
         topic: what to read.
         dead_letters: where commands go that cannot be applied.
-        partitions: how many partitions a topic gets that is made here.
+        partitions: how many partitions a topic gets that is created here.
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
@@ -128,7 +128,8 @@ async def run_ingest(
             await stop.wait()
             ingest.stop()
             of_devices.stop()
-            # What is still being tried by then is not committed: it will be delivered again.
+            # Records that are still being retried then are not committed: they will be delivered
+            # again.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_S):
                     await left.wait()

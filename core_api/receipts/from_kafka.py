@@ -1,8 +1,8 @@
 """Receipts that event servers gathered, from Kafka into the database.
 
-Offsets are committed when the receipts are stored, so those that are behind tell how much is not
-known yet (`receipts_lag.py`). A record that cannot be read is left out: each device's next sync
-says the same again.
+Offsets are committed when the receipts are stored, so the group's lag shows how many are not stored
+(`receipts_lag.py`). An unreadable record is skipped: each device's next sync reports the same
+again.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ def sightings_in(values: Sequence[bytes | None]) -> tuple[list[Sighting], int]:
 
 
 class ReceiptReader:
-    """Reads the topic in a consumer group, and stores what it says.
+    """Reads the topic in a consumer group, and stores the receipts.
 
     Args:
         kafka: the cluster.
-        topics: what to read, and what else is made if it is missing.
+        topics: the topic to read first, and others to create if they are missing.
         devices: stores it.
         group: the consumer group.
     """
@@ -112,5 +112,5 @@ class ReceiptReader:
         try:
             await consumer.commit()
         except KafkaError as error:
-            # The group gave the partition to another member: it stores the same once more.
+            # The group gave the partition to another member, which stores the same again.
             _log.info("receipts_not_committed", reason=repr(error))

@@ -38,7 +38,7 @@ def test_a_standby_that_each_commit_waited_for_lacks_nothing() -> None:
             "did not wait for a standby",
         ),
         (replace(PROMOTED, witness=None), AT + 4, "no relay had looked"),
-        (PROMOTED, AT + 5.1, "the log had come to"),
+        (PROMOTED, AT + 5.1, "the log had reached"),
         (PROMOTED, 0.0, "Kafka has no watermark"),
         (replace(PROMOTED, now=AT + LONGEST_FAILOVER_S + 1), AT + 4, "no relay had looked at it"),
         (replace(PROMOTED, identity="8/2/5"), AT + 4, "no standby of that one"),
