@@ -66,7 +66,7 @@ class SendingTasks(Generic[S]):
                     task.add_done_callback(self._done)
 
     async def wait(self) -> None:
-        """Wait until all have ended, those too that begin meanwhile."""
+        """Wait until all have ended, including those that begin meanwhile."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -1,8 +1,9 @@
-"""What a store's documents say about its orders: what is sold out, whether it takes any. Pure.
+"""The rules for a store's orders in its documents: what is sold out, whether it takes any. Pure.
 
 An order is decided on these documents as they were read, and its statement checks that they still
 are: `StoreRules.number` is compared under the lock of the store's counter row, which every change
-of these documents takes as well. So no order passes a committed `sold-out` or a closed store.
+of these documents takes as well. So no order is accepted against a committed `sold-out` or in a
+closed store.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ OBEYED: Final = (SOLD_OUT, TAKING_ORDERS)
 
 @dataclass(frozen=True, slots=True)
 class StoreRules:
-    """What holds for new orders of one store."""
+    """The rules for new orders of one store."""
 
     number: int = 0
     """When one of the documents last changed, in microseconds; 0: never."""
@@ -46,7 +47,7 @@ def rules_of(number: int, documents: Mapping[str, Any]) -> StoreRules:
 
     Args:
         number: of the store's counter row, read with the documents at one moment.
-        documents: the values by key; what is not there says nothing.
+        documents: the values by key; a missing document sets no rule.
     """
     sold_out = (documents.get(SOLD_OUT) or {}).get("items") or {}
     taking = documents.get(TAKING_ORDERS) or {}
@@ -95,5 +96,5 @@ def ordered_more(before: Sequence[Item], after: Sequence[Item]) -> list[str]:
 
 
 def same_name(name: str) -> str:
-    """The form in which two writings of one dish's name are equal."""
+    """The form in which two spellings of one dish's name are equal."""
     return " ".join(normalize("NFKC", name).casefold().split())
