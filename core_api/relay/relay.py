@@ -11,16 +11,16 @@ Why nothing is lost or reordered, whatever process is killed or suspended:
 
 - A row is deleted only after Kafka acknowledged it, by a statement that checks the lease's number.
 - A shard is always published from its oldest remaining row, in order, one batch at a time. Earlier
-rows are deleted, so they are in Kafka already. An event can therefore never reach Kafka before an
-earlier one of its store.
+  rows are deleted, so they are in Kafka already. An event can therefore never reach Kafka before an
+  earlier one of its store.
 - A relay that was suspended beyond its lease can still send rows that it had read before (the new
-owner sends them too: repeated events, dropped by their seq), and its watermark (older, but still
-correct for the records before it). Its delete finds a higher fence and does nothing, and its next
-read gives no row.
+  owner sends them too: repeated events, dropped by their seq), and its watermark (older, but still
+  correct for the records before it). Its delete finds a higher fence and does nothing, and its next
+  read gives no row.
 - A row may become visible after a later row of another store was published; each read starts at the
-beginning, so it is found, and within a store ids rise in commit order.
+  beginning, so it is found, and within a store ids rise in commit order.
 - A row that Kafka will never take, or that Postgres cannot read, is announced in its place and set
-aside, so that it blocks no other. A locked row is published once, and deleted when it is free.
+  aside, so that it blocks no other. A locked row is published once, and deleted when it is free.
 - Nothing is published before the database is proven to have every published event.
 """
 

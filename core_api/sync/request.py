@@ -38,7 +38,7 @@ _GOING_ON: Final = re.compile(
     rf"channel=({CHANNEL_PATTERN})(&orders={MAX_ORDERS})?&lastEventId=(?:\1@)?([0-9]{{1,18}})"
     rf"(?:&epoch=({EPOCH_PATTERN}))?"
 )
-_ALONE: Final = "page stands alone, or with orders"
+_ALONE: Final = "page takes no other parameter but orders"
 _PARAMETERS: Final = frozenset(
     {"channel", "lastEventId", "epoch", "limit", "wait", "orders", "page"}
 )

@@ -124,7 +124,7 @@ def _edit(row: LockedRow, definitions: Definitions) -> SystemEdit:
     channel, head = row.place(), row.head()
     definition = definitions.of(channel.kind, row.key)
     if definition is None:
-        raise StateError("nothing defines it")
+        raise StateError("it has no definition")
     return SystemEdit(
         channel,
         row.key,

@@ -38,7 +38,7 @@ def check_keeps(caller: Caller, webhook_id: str, stores: Iterable[str]) -> None:
     """
     check_sees(caller, webhook_id, stores)
     if caller.role == "ops":
-        raise ForbiddenError("ops may only see, disable and resume webhooks; their owners change them")
+        raise ForbiddenError("ops only see, disable and resume webhooks; their owners change them")
 
 
 def check_sees(caller: Caller, webhook_id: str, stores: Iterable[str]) -> None:
