@@ -51,8 +51,7 @@ class Turns:
         self._taken_until = 0.0
 
     def begin(self) -> None:
-        """A rush begins: before it, the rate of finished work was limited by demand, not by
-        capacity."""
+        """A rush begins: earlier, demand and not capacity limited the rate of finished work."""
         self.finished, self._since = 0, self._now()
 
     def wait_s(self, ahead: int) -> float:
@@ -181,8 +180,7 @@ class PollingPace:
 
 
 STRANGERS_PER_S: Final = 20.0
-"""The rate of pairing codes tried, of all tablets together: a chain's new tills on their first
-morning."""
+"""The rate of tries of pairing codes, by all tablets together, as on a chain's first morning."""
 STRANGERS_BURST: Final = 60
 
 
@@ -229,8 +227,7 @@ class RateLimit:
             )
 
     def charge(self, subject: str, more: int) -> None:
-        """Charge `more` for an admitted request; later ones are refused until the bucket has
-        recovered."""
+        """Charge `more` for an admitted request; later ones wait until the bucket recovers."""
         if more > 0:
             self._levels[self._slot_of(subject, self._now())] -= more
 

@@ -112,8 +112,7 @@ WEBHOOKS_OF_STORE: Final = 10
 WEBHOOKS_OF_SUBJECT: Final = 50
 WEBHOOK_STORES: Final = 100
 WEBHOOK_LANES: Final = 20_000
-"""The stores of all subscriptions together: each is checked for new events several times a
-second."""
+"""The stores of all subscriptions together, each checked several times a second."""
 WEBHOOK_URL_BYTES: Final = 2 * KIB
 WEBHOOK_TYPES: Final = 20
 WEBHOOK_ANSWER_BYTES: Final = 4 * KIB

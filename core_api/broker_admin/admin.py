@@ -86,7 +86,7 @@ class BrokerAdmin:
             except (MqttError, UnavailableError, OSError, TimeoutError) as error:
                 self.trouble = str(error) or repr(error)
                 self._metrics.failures.inc()
-                _log.warning("broker_admin_begins_anew", reason=self.trouble)
+                _log.warning("broker_admin_restarts", reason=self.trouble)
             self.turned_at = self._clock()
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
                 backoff.forget()

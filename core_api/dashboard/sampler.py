@@ -26,8 +26,7 @@ _log = get_logger()
 
 PERIOD_S: Final = 2.0
 LINGER_S: Final = 60.0
-"""How long it samples on without viewers, in seconds: those whose stream ended reconnect at
-once."""
+"""How long it samples on without viewers, in seconds: after a stream's end they reconnect."""
 _MOST_POINTS: Final = 150
 
 ReadRound = Callable[[], Awaitable[Round]]

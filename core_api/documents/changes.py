@@ -78,8 +78,8 @@ def guessed_basis(operation: PlainOperation, seen: Mapping[str, Any]) -> Value:
 
 
 def unsure_paths(operation: PlainOperation, current: Value, seen: Mapping[str, Any]) -> set[Path]:
-    """Where a `set` without a known base differs from Core's value, and it is unknown who changed
-    it."""
+    """Where a `set` without a known base differs from Core's value by an unknown author's
+    change."""
     if not isinstance(operation, Set):
         return set()
     told = PathSet(parse_pointer(pointer) for pointer in seen)

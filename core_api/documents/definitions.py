@@ -217,8 +217,7 @@ def load(
         always: definitions that hold in any case.
 
     Raises:
-        DefinitionError: a name is missing, cannot be loaded, or gives something else than
-        definitions.
+        DefinitionError: a name is missing, cannot be loaded, or gives no definitions.
     """
     found = {point.name: point for point in points}
     definitions: list[Definition] = list(always)

@@ -37,8 +37,7 @@ from core_api.documents.refusals import refuse
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A concurrent edit, and the document that it is applied to. All values fit the newest
-    schema."""
+    """A concurrent edit, and the document that it meets. All values fit the newest schema."""
 
     operation: PlainOperation
     version: int

@@ -4,8 +4,7 @@ A cart is ordered in two steps, so that two phones that press at once order it o
 takes what it sees out of the lines, under an id of its own making: Core runs that on the newest
 value, so the second phone finds nothing left to take and is refused. Then it places the order with
 that id as Idempotency-Key, and marks it `placed`, or gives the lines back if Core refuses the
-order. The taken lines stay in the document meanwhile: if the phone is interrupted, it or another
-phone can finish.
+order. The taken lines stay in the document meanwhile: any phone can finish an interrupted order.
 
 Core may refuse one phone's order and then accept the same order from another phone. So a line that
 was given back names its order, and `placed` wins whichever of the two comes first.

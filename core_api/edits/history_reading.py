@@ -144,8 +144,7 @@ class Position(NamedTuple):
     version: int
     is_aside: bool = True
     client: str = "~"
-    """Empty: Core itself. `~`: after all entries of the version, as it sorts after every client's
-    id."""
+    """Empty: Core itself. `~`: after all entries of the version, as it sorts last."""
     n: int = 0
 
 

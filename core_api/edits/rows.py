@@ -64,8 +64,7 @@ class Author:
     role: str
 
     def shown_in(self, channel: Channel) -> str:
-        """The author as every follower of the channel may see it: only the role, where guests
-        follow."""
+        """The author as every follower of the channel may see it: for guests, only the role."""
         return author_shown(channel, self.subject, self.role)
 
 

@@ -207,8 +207,7 @@ class EditService:
         requests: Sequence[EditRequest],
         damaged: frozenset[DocumentName] | None,
     ) -> Plan:
-        """The plan to write. `careful`: a connection on which a failed read does not end the
-        transaction."""
+        """The plan to write. `careful`: a connection that survives a failed read."""
         clients = [request.client for request in requests]
         names = [name for name in _names(requests) if not damaged or name not in damaged]
         state = await read_state(connection, names, clients)
@@ -244,8 +243,7 @@ class EditService:
             _log.info("documents_changed", channels=len(channels), events=len(plan.rows.events))
 
     async def _held(self, requests: Sequence[EditRequest]) -> list[str | None]:
-        """The name of a lock of each request that another transaction holds; None: there is
-        none."""
+        """For each request the name of a lock that another transaction holds; None: no lock."""
         names = _names(requests)
         channels = sorted({channel for channel, _ in names})
         documents, heads, clients = await held_by_others(

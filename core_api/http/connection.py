@@ -172,8 +172,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_leaving:
             self.transport.close()
             return
-        # A timer per answer would add a tenth to its cost: one timer runs, and checks when it is
-        # due.
+        # A timer per answer would add a tenth to its cost: so there is one timer.
         self._answered_at = self.loop.time()
         self._open_connections.answered(self)
         if self.timeout_keep_alive_task is None:
@@ -198,8 +197,7 @@ class HttpConnection(HttpToolsProtocol):
     def give_way(self) -> bool:
         """Close, if nothing is in progress and a request was answered; whether it did.
 
-        A connection without a request so far stays: its first one may be on its way, and has a
-        time-out.
+        A connection without a request so far stays: one may be on its way, and has a time-out.
         """
         has_answered = self._answered_at > 0 or self.cycle is not None
         if not has_answered or not self._is_at_rest() or self.transport.is_closing():

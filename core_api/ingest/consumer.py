@@ -198,8 +198,7 @@ class Ingest:
             self._turned_at = now
             if now >= look_at:
                 look_at = now + _LOOK_EVERY_S
-                # A broker that lost its disk lacks the topic, and does not tell the group's
-                # members.
+                # A broker that lost its disk lacks the topic, without telling the group's members.
                 if self._topic.name not in await consumer.topics():
                     raise BrokerError(f"the topic {self._topic.name} is gone")
             batches = await get_many(

@@ -33,8 +33,7 @@ class KafkaDeadLetters:
         self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
     ) -> None:
         """Store the record unchanged, with these headers. If Kafka refuses that, store it without
-        its value, which is still at the place that the `headers` name; if it refuses every letter,
-        log it.
+        its value, which is where the `headers` say; if it refuses every letter, log it.
 
         Raises:
             BrokerError: it is not known to be stored.

@@ -72,8 +72,7 @@ class Answers(Protocol):
     """Where Core's answers and dead letters go."""
 
     async def answer(self, answers: Sequence[Outbound]) -> None:
-        """Acknowledge messages to devices; raises `UnavailableError` if that may not have been
-        sent."""
+        """Acknowledge messages to devices; raises `UnavailableError` if that may have failed."""
 
     async def ring(self, rings: Sequence[Ring]) -> None:
         """Send messages to Star printers; raises as `answer`."""

@@ -128,8 +128,7 @@ async def run_ingest(
             await stop.wait()
             ingest.stop()
             of_devices.stop()
-            # Records that are still being retried then are not committed: they will be delivered
-            # again.
+            # Records that are still being retried are not committed, so they will come again.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_S):
                     await left.wait()

@@ -160,8 +160,7 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         batches = self._batches[partition]
         if not batch.task.cancelled() and (error := batch.task.exception()) is not None:
             self._failed.append(error)
-        # A finished batch keeps its place until those before it are done: the offset waits for
-        # them.
+        # A finished batch stays until those before it are done: the offset waits for them.
         batch.is_over = True
         while batches and batches[0].is_over:
             batches.popleft()

@@ -249,7 +249,7 @@ class KafkaPublisher:
                 self._slow_at[partition] = now
             elif now - self._slow_at.get(partition, now) >= _QUICK_AGAIN_S:
                 del self._apart[partition]
-                _log.info("partition_joins_the_others", partition=partition)
+                _log.info("partition_rejoined", partition=partition)
         if producer is not self._shared:
             self._close_unused(producer)
 

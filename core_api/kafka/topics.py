@@ -78,8 +78,7 @@ def inbound_topic(name: str, partitions: int) -> Topic:
 
 
 def outbound_topic(name: str, partitions: int) -> Topic:
-    """The topic of acknowledgements to devices; devices retry what they did not get within an
-    hour."""
+    """The topic of acknowledgements to devices, which retry what they did not get in an hour."""
     return Topic(name, partitions, configs={"retention.ms": str(_HOUR_MS)})
 
 

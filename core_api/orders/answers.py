@@ -1,5 +1,4 @@
-"""The answers of the write path: as the caller sees them, and as an idempotency key keeps them.
-Pure."""
+"""The answers of the write path, for the caller and for an idempotency key. Pure."""
 
 from __future__ import annotations
 

@@ -48,8 +48,7 @@ CHANGEABLE: Final[frozenset[str]] = frozenset({"placed", "accepted", "preparing"
 """While an order is in one of these, its items and note may be changed."""
 
 GROWING: Final[frozenset[EventType]] = frozenset({"order.placed", "order.changed"})
-"""The commands that can make an order larger by more than a reason; only these are refused for lack
-of room."""
+"""Commands that can make an order larger by more than a reason; lack of room refuses only these."""
 
 MAX_ITEMS: Final = 200
 

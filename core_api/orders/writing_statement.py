@@ -226,8 +226,7 @@ def writing_statement(kind: BatchKind, limits: OpenLimits, room_is_certain: bool
         kind: of the batch.
         limits: how much may be open. As constants in the text they are known to the planner, and
             cost no parameters.
-        room_is_certain: the statement fails where there is no room; else it leaves out the commands
-        that have none.
+        room_is_certain: without room the statement fails; else it leaves out the commands.
     """
     form = _FORMS[kind]
     ready = form.current if room_is_certain else "ready"

@@ -51,8 +51,7 @@ class Offered(NamedTuple):
     """The sign-in that a code offers."""
 
     caller: Caller
-    """The offering owner: its sign-in, for that store only, and the keys by which it can be
-    revoked."""
+    """The offering owner, for that store only, with the keys by which it can be revoked."""
     token_ends_at: int
     """When the tablet's token ends, in seconds since 1970."""
 

@@ -48,8 +48,7 @@ class Beside(Generic[Q]):
     """When a second query runs concurrently with the one in flight."""
 
     waiting: int
-    """The number of waiting callers that starts it: fewer cost less in one query, a moment
-    later."""
+    """How many waiting callers start it: fewer cost less in one query, a moment later."""
     apart: Callable[[Q], Iterable[object]]
     """The keys that no two queries in flight may share; a question that shares one waits."""
 

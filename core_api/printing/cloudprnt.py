@@ -25,8 +25,7 @@ from server_common.devices.mqtt_topics import MAC_PATTERN
 AGENT: Final = "cloudprnt"
 """The agent's name for printers that speak CloudPRNT."""
 PRINT_TIMEOUT: Final = timedelta(seconds=60)
-"""The time that the guide gives a printer for a job, in seconds; then the job's outcome is
-unknown."""
+"""The guide's time limit of a job, in seconds; then the job's outcome is unknown."""
 PNG: Final = "image/png"
 MARKUP: Final = "text/vnd.star.markup"
 TEXT: Final = "text/plain"

@@ -66,8 +66,7 @@ class PrintResults:
         place = (identity.store, identity.device)
         if is_taken and not await hold_printer(connection, *place, agent, HELD_S):
             return Printed(_HELD, ())
-        # The printer's row is locked before its documents, as `hold` locks nothing if the agent
-        # already holds it.
+        # The printer's row is locked before its documents: a repeated `hold` locks nothing.
         await is_held_by(connection, *place, agent)
         row = await lock_document(connection, str(printer), PREFIX + result.id)
         head = None if row is None else row.head()
@@ -88,7 +87,7 @@ class PrintResults:
                     connection, self._rules, printer, result.id, step, agent, attempt, result.detail
                 )
             except (ConflictError, NotFoundError) as error:
-                _log.info("print_result_passed_over", printer=str(printer), reason=str(error))
+                _log.info("print_result_skipped", printer=str(printer), reason=str(error))
                 break
             has_changed = has_changed or job is not before
         _log.info("print_job", printer=str(printer), job=result.id, state=job.state)

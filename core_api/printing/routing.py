@@ -29,8 +29,7 @@ _RANK: Final[dict[str, int]] = {
     status: rank for rank, status in enumerate(one for one in STATUSES if one not in ENDED_EARLY)
 }
 PRINTED_STATUSES: Final = tuple(_RANK)
-"""The statuses that a printer may print at. A cancelled or rejected order is printed in any
-case."""
+"""The statuses that a printer may print at; it always prints cancelled and rejected orders."""
 
 
 class Printer(Struct, frozen=True):

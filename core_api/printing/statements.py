@@ -193,8 +193,7 @@ class LockedPrinter(Struct, frozen=True):
 
 
 async def enter_printers(pool: Pool, since: datetime) -> datetime:
-    """Update the printers of stores whose document `printing` changed since. Returns the database's
-    time.
+    """Update the printers of documents changed since. Returns the database's time.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -26,8 +26,7 @@ async def step_job(
     attempt: int,
     detail: str,
 ) -> tuple[Job, Job]:
-    """The job before and after the step, which is written; the same job twice, if nothing has
-    changed.
+    """The job before and after the step, which is written; twice the same if it changed nothing.
 
     Args:
         connection: with a transaction that has locked the printer's row (`is_held_by`).

@@ -1,5 +1,4 @@
-"""Finds the browsers that are due a notification: queried at each look, and leased while it is
-sent.
+"""Finds the browsers that are due a notification, and leases them while it is sent.
 
 No message is queued. A message has the state at the time of sending: an order that a terminal has
 received meanwhile, or that was accepted, is no longer in it; a browser whose owner was signed out
@@ -30,8 +29,7 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 HOLD_S: Final = 30.0
-"""The lease of a subscription, in seconds: longer than an attempt takes. A dead process's ends
-then."""
+"""The lease of a subscription, in seconds: longer than an attempt takes."""
 MARK_LAG: Final = 200
 """How many events a mark may lag while no order waits: each look reads the log from there."""
 
@@ -120,8 +118,7 @@ WHERE store_id = $1 AND device = $2 AND fence = $3
 """
 # Without it, a failure before an order was accepted would count as failing until the next order
 # that nobody receives, and then as failing for days; and the log of a store without a terminal
-# would be read from its browser's last notification, each second. A row that another process leases
-# meanwhile is skipped.
+# would be read from its browser's last notification, each second. Leased rows are skipped.
 _SETTLE: Final = """
 WITH behind AS MATERIALIZED (
     SELECT p.store_id, p.device, p.fence, h.head, e.epoch, m.seq

@@ -24,7 +24,7 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 HOLD_S: Final = 30.0
-"""The lease of a phone, in seconds: longer than an attempt takes. A dead process's ends then."""
+"""The lease of a phone, in seconds: longer than an attempt takes."""
 
 # Orders that became ready after a phone's mark, and still are. The open orders of a
 # table are few, and most tables have none that is ready: their logs are not read.

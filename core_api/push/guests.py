@@ -21,8 +21,8 @@ from core_api.webhooks.addresses import Networks, check_url, origin_of
 from server_common.limits import GUEST_PUSHES, GUEST_PUSHES_OF_TABLE
 
 KEPT_S: Final = 86_400.0
-"""A subscription that is not renewed is deleted after so many seconds, even if nobody ended the
-party."""
+"""Without renewal a subscription is deleted after so many seconds, even if the party did not
+end."""
 
 # By the rule of `parties/rules.py`: a token made in the second of the change is valid.
 LEFT: Final = """EXISTS (
@@ -31,8 +31,7 @@ LEFT: Final = """EXISTS (
       AND d.version > 0 AND g.issued_at < floor(extract(epoch FROM d.updated_at))
 )"""
 """Of a row `g`: its party has left."""
-# Deletes phones of parties that have left, so that the next one has room, and a phone's other
-# table.
+# Deletes phones of parties that have left, to make room, and a phone's other table.
 _CLEAR: Final = f"""
 DELETE FROM guest_pushes g
 WHERE (g.store_id = $1 AND g.table_id = $2 AND (g.expires_at <= now() OR {LEFT}))
@@ -43,8 +42,7 @@ SELECT count(*) AS whole,
     count(*) FILTER (WHERE store_id = $1 AND table_id = $2) AS of_table
 FROM guest_pushes WHERE (store_id, table_id, device) <> ($1, $2, $3)
 """
-# Runs at each start of a page, perhaps of many at once: it locks only its own row, and counts
-# nothing.
+# Runs at each start of a page, of many at once: locks only its own row, counts nothing.
 _RENEW: Final = """
 UPDATE guest_pushes SET p256dh = $6, auth = $7, language = $8, subject = $9, token = $11,
     session = $12, signed_in_at = $13, renewed_at = now()

@@ -31,14 +31,12 @@ from server_common.errors import SettingsError
 from server_common.limits import PUSH_MESSAGE_BYTES
 
 TTL_S: Final = 3600
-"""The seconds for which a push service keeps a message; a phone that is off for longer misses
-it."""
+"""How many seconds a push service keeps a message for a phone that is off."""
 _TOKEN_S: Final = 43_200
 _KEY_BYTES: Final = 32
 _SALT_BYTES: Final = 16
 _OVERHEAD_BYTES: Final = _SALT_BYTES + 4 + 1 + 65 + 1 + 16
-"""The salt, the size of a record, our public key with its length; the record's delimiter and
-tag."""
+"""Salt, size of a record, our public key with its length; the record's delimiter and tag."""
 _TEXT_BYTES: Final = PUSH_MESSAGE_BYTES - _OVERHEAD_BYTES
 """All messages have the same length, so that it reveals nothing."""
 _TOPIC_BYTES: Final = 15
@@ -192,8 +190,7 @@ def _signer(text: str) -> Vapid02:
     if len(_decoded(text)) != _KEY_BYTES:
         raise ValueError
     signer = Vapid02.from_raw(text.rstrip("=").encode())
-    # Otherwise the library refuses a contact with a path, which RFC 8292 permits; `PushKeys` checks
-    # it.
+    # Else the library refuses a path, which RFC 8292 permits; `PushKeys` checks the contact.
     signer.conf["no-strict"] = True
     return signer
 

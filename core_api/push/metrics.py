@@ -42,7 +42,7 @@ class PushMetrics:
         )
         self.bugs = metrics.counter(
             "yabam_pushes_bugs",
-            "Browsers that were skipped for a while because of a bug",
+            "Browsers skipped for a while because of a bug",
         )
         self.under_way = metrics.gauge(
             "yabam_pushes_under_way", "Requests to push services in progress"

@@ -11,8 +11,7 @@ from core_api.errors import ForbiddenError
 from core_api.webhooks.rules import DeliveryOutcome, after_failure
 
 PAUSE_S: Final = 30.0
-"""The seconds between two messages to a browser of one store: a rush gives one message, not a
-hundred."""
+"""The seconds between two messages to a browser of one store, so that a rush gives only one."""
 _GONE: Final = frozenset({404, 410})
 PushEnding = Literal["gone", "given-up"]
 

@@ -92,9 +92,8 @@ class PushSender(Generic[D]):
         try:
             await self._send(due)
         except UnavailableError as error:
-            # Its lease expires; then a process that reaches the database sends to it, perhaps
-            # again.
-            _log.warning("push_not_noted", store=due.store_id, reason=str(error))
+            # Its lease expires; then another process sends to it, perhaps again.
+            _log.warning("push_not_recorded", store=due.store_id, reason=str(error))
         except Exception:
             # A bug of ours: it must not stop the messages of others.
             self._metrics.bugs.inc()

@@ -21,8 +21,7 @@ SELECT count(*) AS subscriptions,
     count(*) FILTER (WHERE failing_since < now() - make_interval(secs => $1)) AS late
 FROM {table}
 """
-"""Counts the rows of a table, and those that have failed for longer than its argument, in
-seconds."""
+"""Counts the rows of a table, and those that have failed for longer than `$1` seconds."""
 
 
 @dataclass(frozen=True, slots=True)

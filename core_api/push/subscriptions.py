@@ -10,8 +10,7 @@ from msgspec import Meta, Struct
 from server_common.limits import PUSH_ENDPOINT_BYTES
 
 KEPT_S: Final = 30 * 86_400.0
-"""A page renews its subscription at each start; without renewal it expires after so many
-seconds."""
+"""A page renews its subscription at each start; else it expires after so many seconds."""
 LATE_AFTER_S: Final = 300.0
 """A browser's push service counts as late after failing for so many seconds."""
 Language = Literal["ko", "en"]

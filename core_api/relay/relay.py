@@ -157,8 +157,7 @@ class Relay:
                     self._pacer.note(self._clock(), found=found, more=more, hinted=hinted)
                 except (UnavailableError, SettingsError) as error:
                     await self._step_back(error)
-                    # Without a lease a cycle calls no server; only a tick shows that they answer
-                    # again.
+                    # Without a lease a cycle calls no server: only a tick shows that they answer.
                     self._shards.tick_soon()
                     # A hint does not cut this short: it would turn the back-off into a storm.
                     await _rest(self._stopping, backoff.failed())

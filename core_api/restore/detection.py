@@ -184,8 +184,7 @@ def regress_sign(before: Lineage | None, now: Lineage) -> str | None:
 
 
 def doubt_of(lineage: Lineage, watermark: float) -> str | None:
-    """Why a database of another identity may lack commits that clients have seen; None: it has them
-    all.
+    """Why a database of another identity may lack commits seen by clients; None: it has them all.
 
     It has them all if it is a promoted standby, each commit waited for the standby to the end, and
     it has the witness because of which Kafka's newest watermark was published.

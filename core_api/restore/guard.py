@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 _log = get_logger()
 _SIGNS_TOLD: Final = 5
 _KAFKA_TELLS_WITHIN_S: Final = 20.0
-"""The time-out of a check, in seconds: a relay does nothing else meanwhile, and counts as dead
-after 30 s."""
+"""The time-out of a check, in seconds, during which a relay is busy; it counts as dead after 30
+s."""
 
 
 class SharedTopicError(SettingsError):

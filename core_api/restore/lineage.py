@@ -51,8 +51,7 @@ _IS_CUT: Final = """concat(
     current_setting('recovery_target'), current_setting('recovery_target_lsn'),
     current_setting('recovery_target_name'), current_setting('recovery_target_time'),
     current_setting('recovery_target_xid')) <> ''"""
-# The flushed position, not the written one: a crash may undo unflushed bytes, though no commit is
-# lost.
+# The flushed position: a crash may undo bytes only written, though no commit is lost.
 _FLUSHED: Final = """CASE WHEN NOT pg_is_in_recovery()
     THEN (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint END"""
 _LINEAGE: Final = f"""

@@ -90,8 +90,7 @@ class RelayLog:
     async def leave_witness(self) -> Lineage:
         """See `LogPort`."""
         async with _of(self.pool) as connection:
-            # A lease is renewed some time after the look, and a relay short of CPU is late with
-            # both.
+            # A lease is renewed some time after the look, later if CPU is short.
             return await leave_witness(connection, 2 * self.lease_s)
 
     async def tail(self, partitions: Collection[int]) -> PublishedTail:

@@ -1,5 +1,4 @@
-"""How much of a document's history may be deleted, so that all remaining versions have values.
-Pure.
+"""How much of a document's history may be deleted so that the other versions keep values. Pure.
 
 The rest begins with a version whose value does not need earlier ones: one that is stored whole, or
 a deletion. So some versions are kept longer than required, up to the next such version; and the

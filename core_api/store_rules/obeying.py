@@ -32,8 +32,7 @@ async def obeying(
         store_id: the store.
         check: raises if the rules forbid it.
         write: writes it on the condition that the rules still have this number.
-        is_outdated: whether a result of `write` means that the number differed and nothing is
-        written.
+        is_outdated: whether, by the result of `write`, the number differed.
 
     Returns:
         What `write` gave.

@@ -2,8 +2,7 @@
 
 An order is decided on these documents as they were read, and its statement checks that they still
 are: `StoreRules.number` is compared under the lock of the store's counter row, which every change
-of these documents takes as well. So no order is accepted against a committed `sold-out` or in a
-closed store.
+of these documents takes as well. So no order passes a committed `sold-out` or a closed store.
 """
 
 from __future__ import annotations

@@ -198,8 +198,7 @@ async def _without_values(
 
 
 def _earliest(moments: Sequence[Moment]) -> Moment:
-    """The moment of an answer from several reads: the earliest, as an earlier ticket covers more
-    events."""
+    """The moment of an answer from several reads: the earliest, as its ticket covers most."""
     if not moments:
         raise nothing_readable()
     if len({moment.epoch for moment in moments}) > 1:

@@ -103,8 +103,7 @@ class LongPolls:
                 try:
                     self._wake_behind(asked, await self._moved(asked))
                 except UnavailableError:
-                    # The waiting requests time out, and their clients' next requests show the
-                    # error.
+                    # The requests time out, and their clients' next ones show the error.
                     await asyncio.sleep(self._interval_s)
 
     def _lowest(self) -> dict[str, int]:

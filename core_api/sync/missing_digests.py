@@ -44,8 +44,7 @@ class DigestFiller:
             self._news.set()
 
     async def run(self) -> None:
-        """Fill in until cancelled. A channel that fails waits for the next sync that requests
-        it."""
+        """Fill in until cancelled. A failed channel waits for its next request."""
         while True:
             while not self._waiting:
                 self._news.clear()

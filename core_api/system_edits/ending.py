@@ -109,8 +109,7 @@ class Ending:
             return await due_names(self._pool, sorted(but), limit)
 
     async def _end_some(self, but: Collection[str], limit: int, seen: list[LockedRow]) -> int:
-        """Delete some documents; those that were locked are added to `seen`, even after an
-        error."""
+        """Delete some documents; locked ones are added to `seen`, even after an error."""
         async with transaction(self._pool, isolation="read_committed") as connection:
             seen += await lock_due(connection, sorted(but), limit)
             if not seen:

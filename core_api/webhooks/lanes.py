@@ -70,8 +70,7 @@ RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
         AND s.until > now() ORDER BY s.generation DESC) AS old_kids
 """  # noqa: S608 (of constants only)
 _IS_ITS_EPOCHS: Final = f"SELECT {_OF_ITS_EPOCH} FROM epoch e"  # noqa: S608
-# Without those whose names are damaged: no webhook and no log matches them, so they are never
-# taken.
+# Without those whose names are damaged, which no webhook or log matches.
 _ALL: Final = """
 SELECT l.webhook_id, l.store_id FROM webhook_lanes l JOIN webhooks w ON w.id = l.webhook_id
 JOIN channel_heads h ON h.channel = 'store:' || l.store_id
@@ -207,8 +206,7 @@ async def take_lanes(
         None if only is None else [key[1] for key in only],
     )
     with any_error_mapped(), unreadable_rows():
-        # A returned value may not be valid text: only decoding here finds that, and then no lane
-        # may stay leased.
+        # A returned value may not be valid text: then no lane may stay leased.
         async with pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(_TAKE, *arguments)
     return [HeldLane(**row) for row in rows]

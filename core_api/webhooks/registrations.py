@@ -165,8 +165,7 @@ class Subscriptions:
             await self._pool.execute(statements.REMOVE, webhook_id)
 
     async def rotate(self, webhook_id: str, *, ends_old: bool = False) -> NewSecret:
-        """Give it another secret; older ones still sign for `OLD_SECRET_S` after they were
-        replaced.
+        """Give it another secret; older ones still sign for `OLD_SECRET_S`.
 
         Args:
             webhook_id: whose.

@@ -154,7 +154,7 @@ class WebhookSender:
             )
         except UnavailableError as error:
             # Its lease expires; then a process that reaches the database goes on with it.
-            _log.warning("webhook_lane_left", webhook=lane.webhook_id, reason=str(error))
+            _log.warning("webhook_lane_skipped", webhook=lane.webhook_id, reason=str(error))
         except Exception:
             # A bug of ours: it must not stop other lanes, and must not be retried at once.
             self._metrics.bugs.inc()

@@ -1,5 +1,4 @@
-"""The event server's routes: they read HTTP, call the parts and write HTTP. They contain no
-rules."""
+"""The event server's routes: they read HTTP, call the parts and write HTTP, without rules."""
 
 from __future__ import annotations
 

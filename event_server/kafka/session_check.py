@@ -28,8 +28,7 @@ streams have ended by then, and a new connection may get the records."""
 
 
 class _Question:
-    """A request for the ends of partitions, while reading goes on; `positions`: of the reader at
-    that time."""
+    """A request for the ends of partitions; `positions`: of the reader at that time."""
 
     def __init__(self, consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> None:
         self.positions = positions

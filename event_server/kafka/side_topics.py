@@ -53,13 +53,11 @@ class SideTopics:
         return {WRITER: self.write, READER: self.read}
 
     async def write(self) -> None:
-        """Write the sockets' data to Kafka until cancelled; data that Kafka does not take are
-        lost."""
+        """Write the sockets' data to Kafka until cancelled; failed writes are lost."""
         await again_and_again(WRITER, self._write)
 
     async def read(self) -> None:
-        """Pass messages from Kafka to the sockets until cancelled; those during an outage are
-        lost."""
+        """Pass messages from Kafka to the sockets; those of an outage are lost."""
         await again_and_again(READER, self._read)
 
     async def _write(self) -> None:

@@ -2,8 +2,7 @@
 
 It works in sessions: a connection to the broker and a membership in the consumer group, which begin
 and end together. The next session continues after the last records that the broker had
-acknowledged, so all come at least once; and nothing is published that another gateway may be
-publishing by now.
+acknowledged, so all come at least once; and no session publishes what another gateway may publish.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ class Down:
                 await self._session.run()
             except _LOST as error:
                 self._failing = str(error) or repr(error)
-                log.warning("gateway_down_begins_anew", reason=self._failing)
+                log.warning("gateway_down_restarts", reason=self._failing)
             finally:
                 self._session = None
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
@@ -268,8 +267,7 @@ class DownSession:
         self._refresh_commands(partitions)
 
     def _unserve(self, partitions: Collection[int]) -> None:
-        """Make the messages that wait for their devices be published again, by a later session if
-        this one ends."""
+        """Publish the messages that wait for devices again, in a later session if this ends."""
         self._presence.unserve(lambda store: self._partitions.partition_of(store) in partitions)
 
     def _refresh_state(self, partitions: Collection[int]) -> None:

@@ -99,7 +99,7 @@ async def run_gateway(
             settings.certificate,
             chain_of(settings.cluster),
         ) as tasks:
-            log.info("gateway_begins", broker=broker.address, name=name)
+            log.info("gateway_started", broker=broker.address, name=name)
             tasks.start("sink", sink.open_and_wait)
             tasks.start("down", down.run)
             tasks.start("up", up.run)

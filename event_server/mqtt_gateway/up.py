@@ -95,7 +95,7 @@ class Up:
                 await self._session()
             except (MqttError, OSError, TimeoutError) as error:
                 self.trouble = str(error) or repr(error)
-                log.warning("gateway_up_begins_anew", task=self._settings.task, reason=self.trouble)
+                log.warning("gateway_up_restarts", task=self._settings.task, reason=self.trouble)
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
                 backoff.forget()
             await asyncio.sleep(backoff.failed())

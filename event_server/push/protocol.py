@@ -178,8 +178,7 @@ class EdgeConnection(Successor):
             super().shutdown()
 
     def go_on(self) -> None:
-        """The last request is answered: continue with the waiting bytes, if they may be
-        answered."""
+        """The last request is answered: continue with the waiting bytes, if possible."""
         if self._stream is None:
             super().go_on()
 

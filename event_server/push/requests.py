@@ -119,8 +119,7 @@ class Requests(HttpToolsProtocol, ABC):
             self.__dict__.clear()
 
     def go_on(self) -> None:
-        """The last request is answered: continue with the waiting bytes, if they may be
-        answered."""
+        """The last request is answered: continue with the waiting bytes, if possible."""
         if self.write_paused or self.transport.is_closing():
             return
         if self.asked is not None:

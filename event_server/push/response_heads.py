@@ -34,8 +34,7 @@ class ResponseHeads:
         self._common: Fields = ()
         self._common_text = b""
         self._streams: dict[bytes | None, bytes] = {}
-        """The heads of streams with kept connections by origin, while the common fields are
-        unchanged."""
+        """Heads of streams with kept connections, by origin, for the present common fields."""
 
     def stream(self, common: Fields, origin: bytes | None, chunked: bool, keep: bool) -> bytes:
         """The head of an open stream.

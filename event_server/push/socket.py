@@ -106,8 +106,7 @@ class EdgeSocket:
         self._write(data)
 
     def end(self, frame: bytes) -> None:
-        """Write the last frame after the waiting bytes, and close; the client closes the
-        connection."""
+        """Write the last frame after the waiting bytes; the client closes the connection."""
         if self.ended:
             return
         self.ended = True

@@ -141,8 +141,7 @@ class EdgeStream:
         transport = self._owner.transport
         self.send = transport.write if self._chunked else self._write_plain
         head, self._head = self._head, b""
-        # A replay may be above the limit of waiting bytes: only a client that falls behind later is
-        # slow.
+        # A replay may be above the limit: only a client that falls behind later is slow.
         transport.set_write_buffer_limits(self._limit + len(frame))
         transport.write(head + (frame if self._chunked else joined(frame)))
 

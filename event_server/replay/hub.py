@@ -170,8 +170,7 @@ class Hub:
             self._deliver(channel, audience, seq, self._frames.event(event))
 
     def omit(self, channel: str, seq: int, time: float) -> None:
-        """Take one event of one channel whose content is missing: subscribers that need it must
-        sync."""
+        """Take one event without its content: subscribers that need it must sync."""
         audience = self._audiences.get(channel)
         head = head_of(self.rings.get(channel), audience)
         if head is not None and seq <= head:

@@ -1,5 +1,4 @@
-"""The head of a request: where it ends, its headers, and rules that our parser does not check.
-Pure."""
+"""The head of a request: its end, its headers, and rules that our parser lacks. Pure."""
 
 from __future__ import annotations
 

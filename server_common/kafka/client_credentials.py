@@ -1,5 +1,4 @@
-"""The account at an OpenID provider that gets tokens for Kafka, and the provider's address.
-Pure."""
+"""An account at an OpenID provider that gets tokens for Kafka, with its address. Pure."""
 
 from __future__ import annotations
 

@@ -35,8 +35,7 @@ class Tls:
         Raises:
             SettingsError: a file cannot be read, or they do not belong together.
         """
-        # A program that only reads settings, such as `make run`, starts without the logging
-        # modules.
+        # A program that only reads settings, such as `make run`, does not load logging.
         from server_common.tls.client_context import RenewedContext
 
         files = [file for file in (self.cert_file, self.key_file, self.ca_file) if file]

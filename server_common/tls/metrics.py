@@ -1,5 +1,4 @@
-"""When a process's certificates expire, and whether a renewal is refused, for the person on
-call."""
+"""Metrics of a process's certificates: their validity, and refused renewals."""
 
 from __future__ import annotations
 

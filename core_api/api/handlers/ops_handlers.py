@@ -35,8 +35,7 @@ class Acknowledgement(Struct, frozen=True):
     """The body of `POST /v1/ops/acknowledgements`: somebody takes care of an alert."""
 
     alert: Annotated[str, Meta(min_length=1, max_length=MAX_ALERT_CHARS)]
-    """Its name; of a store that must be phoned, `unreceived:{store}` or
-    `unaccepted:{store}`."""
+    """Its name; for a store to phone, `unreceived:{store}` or `unaccepted:{store}`."""
 
 
 ACKNOWLEDGEMENT: Final = JsonBody(Acknowledgement)

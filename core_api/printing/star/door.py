@@ -134,9 +134,7 @@ class StarDoor:
     async def _confirmed(self, printer: Channel, mac: str, result: StarResult) -> None:
         outcome = outcome_of_result(result)
         if outcome is None:
-            _log.info(
-                "print_result_passed_over", printer=str(printer), reason=result.status_code or ""
-            )
+            _log.info("print_result_skipped", printer=str(printer), reason=result.status_code or "")
             return
         if outcome[0] == "fail":
             # Its firmware may have changed since it was last asked.

@@ -86,8 +86,7 @@ class StarJobs:
             return None
 
     async def confirmed(self, printer: Channel, token: str | None, step: Step, detail: str) -> None:
-        """Store the outcome of the attempt that the token names; without one, of the attempt in
-        progress."""
+        """Store the outcome of the token's attempt; without a token, of the one in progress."""
         named = None if token is None else parse_token(token)
         if token is None:
             jobs, _ = await self._prints.jobs(printer)

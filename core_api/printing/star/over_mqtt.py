@@ -150,8 +150,7 @@ class NamedMedia:
         self._known.pop(mac, None)
 
     def of(self, mac: str, now: float) -> list[str] | None:
-        """The types it has named; empty: it has not answered in time; None: its answer is
-        awaited."""
+        """The types it has named; empty: no answer in time; None: its answer is awaited."""
         named, asked_at = self._known.get(mac, (None, float("inf")))
         if named is None and now - asked_at >= ANSWERS_WITHIN_S:
             return []

@@ -31,7 +31,7 @@ class Heads:
         self._watermarks: dict[int, float] = {}
 
     def admit(self, epoch: str) -> bool:
-        """Whether a record of this epoch counts: older epochs are ignored, a newer one clears all
+        """Whether a record of this epoch counts: not of an older one; a newer one clears all
         heads."""
         if epoch > self.epoch:
             self.epoch = epoch
@@ -60,8 +60,7 @@ class Heads:
         return self._watermarks.get(partition)
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Forget partitions that another gateway reads now, or that are read from another
-        offset."""
+        """Forget partitions that are read elsewhere now, or from another offset."""
         for partition in partitions:
             self._watermarks.pop(partition, None)
 

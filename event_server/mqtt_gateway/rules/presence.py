@@ -78,8 +78,7 @@ class Presence:
         return Heard(False, is_new)
 
     def due(self, store: str, device: str) -> Due | None:
-        """A token that changes when the device must be sent all that waits for it; None: not
-        heard."""
+        """It changes when all that waits for the device must be sent; None: not heard."""
         known = self._devices.get((store, device))
         return None if known is None else Due(known.connection, self._round)
 
