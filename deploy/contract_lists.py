@@ -12,21 +12,35 @@ from dataclasses import fields
 from pathlib import Path
 from textwrap import fill
 from types import ModuleType
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from client_sdk.client import order_book
-from client_sdk.contract import device, limits, sync
+from client_sdk.client.order_book import ChangeKind
+from client_sdk.contract import device, limits, stream, sync
 from client_sdk.contract.channel import KINDS
 from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.order import CLOSED_STATUSES, ENDED_EARLY, STATUSES
 from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sse import MAX_EVENT_BYTES
-from client_sdk.machine import actions, backoff, rules
-from client_sdk.machine.actions import POLL_AFTER_MS
-from client_sdk.machine.healing_backoff import MOST_S as MOST_HEALING_S
+from client_sdk.contract.state.edit import Outcome
+from client_sdk.contract.stream import ByeReason
+from client_sdk.contract.sync import ResetReason
+from client_sdk.machine import (
+    actions,
+    backoff,
+    freshness,
+    healing_backoff,
+    rules,
+    transport_choice,
+)
+from client_sdk.machine.messages import FailureKind, State
+from client_sdk.machine.status import Mode
+from client_sdk.machine.transport_choice import Via
 from client_sdk.settings import Settings
 from client_sdk.state.orders import commands
-from client_sdk.transport.http_failures import MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S
+from client_sdk.state.orders.commands import CommandKind
+from client_sdk.transport import http_failures
+from core_api.printing.jobs import JobState
 
 TARGET: Final = Path("client_sdk/javascript/contract/contract_lists.js")
 _HEAD: Final = """\
@@ -48,9 +62,33 @@ _LISTS: Final[tuple[tuple[str, str, Iterable[str]], ...]] = (
     ),
     ("DEVICE_MODES", "How a device receives events: contract/device.py.", get_args(DeviceMode)),
     ("PROBLEMS", "The problems that servers answer: contract/problem.py.", TITLES),
+    ("JOB_STATES", "How a print job stands: core_api/printing/jobs.py.", get_args(JobState)),
 )
+_TYPES: Final[tuple[tuple[str, str, Iterable[Any]], ...]] = (
+    ("State", "machine/messages.py", [state.value for state in State]),
+    ("FailureKind", "machine/messages.py", get_args(FailureKind)),
+    ("Mode", "machine/status.py", get_args(Mode)),
+    ("Via", "machine/transport_choice.py", get_args(Via)),
+    (
+        "StreamEventName",
+        "contract/stream.py",
+        [stream.HELLO, stream.HEARTBEAT, stream.SYNC_REQUIRED, stream.BYE],
+    ),
+    ("ByeReason", "contract/stream.py", get_args(ByeReason)),
+    ("ResetReason", "contract/sync.py", get_args(ResetReason)),
+    ("Outcome", "contract/state/edit.py", get_args(Outcome)),
+    ("CommandKind", "state/orders/commands.py", get_args(CommandKind)),
+    ("ChangeKind", "client/order_book.py", get_args(ChangeKind)),
+)
+"""What only the type checker needs: a word that JavaScript misspells fails `make types`."""
 _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
-    (device, {"MAX_SEEN_ORDERS": "The most orders that are said to be shown at once"}),
+    (
+        device,
+        {
+            "MAX_SEEN_ORDERS": "The most orders that are said to be shown at once",
+            "RECEIPTS_EVERY_S": "What a device says of itself gathers for so many seconds",
+        },
+    ),
     (sync, {"MAX_ORDERS": "The most orders of one page of a snapshot"}),
     (
         limits,
@@ -90,38 +128,30 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
             "back-off",
         },
     ),
-    (rules, {"MOST_RECONNECT_MS": "The longest that a `bye` can keep a client away"}),
+    (
+        rules,
+        {
+            "LEAST_POLL_AFTER_MS": "The shortest wait between polls, whatever Core says",
+            "MAX_POLL_AFTER_MS": "The longest wait between polls, whatever Core says",
+            "MAX_RECONNECT_MS": "The longest that a `bye` can keep a client away",
+        },
+    ),
+    (freshness, {"DRIFT": "The drift assumed between two clocks, as a share of time"}),
+    (healing_backoff, {"MAX_HEALING_S": "The most seconds between healing snapshots"}),
+    (
+        transport_choice,
+        {"AT_ONCE_AGAIN": "So many streams in a row end at once by a proxy's doing"},
+    ),
+    (
+        http_failures,
+        {
+            "MAX_RETRY_AFTER_S": "The longest Retry-After in seconds",
+            "MAX_DETAIL_CHARS": "The longest text of a failure",
+        },
+    ),
     (order_book, {"MAX_CLOSED": "How many closed orders a channel remembers"}),
 )
 """Those whose name is the same in both languages, by the module that has them."""
-_RENAMED: Final[tuple[tuple[str, str, float], ...]] = (
-    ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES),
-    (
-        "MAX_RETRY_AFTER",
-        "The longest Retry-After in seconds: transport/http_failures.py.",
-        MAX_RETRY_AFTER_S,
-    ),
-    (
-        "MAX_DETAIL_LENGTH",
-        "The longest text of a failure: transport/http_failures.py.",
-        MAX_DETAIL_CHARS,
-    ),
-    (
-        "LEAST_POLL_AFTER_MS",
-        "The shortest wait between polls, whatever Core says: machine/actions.py.",
-        POLL_AFTER_MS[0],
-    ),
-    (
-        "MOST_POLL_AFTER_MS",
-        "The longest wait between polls, whatever Core says: machine/actions.py.",
-        POLL_AFTER_MS[1],
-    ),
-    (
-        "MOST_HEALING_S",
-        "The most seconds between healing snapshots: machine/healing_backoff.py.",
-        MOST_HEALING_S,
-    ),
-)
 _KINDS_COMMENT: Final = (
     "The kinds of channels: the ids in a name, and what its events are about: contract/channel.py."
 )
@@ -144,9 +174,17 @@ def render() -> str:
         parts.append(f"/** {comment} */\nexport const {name} = Object.freeze([\n{told},\n]);\n")
     kinds = "".join(_kinds())
     parts.append(f"/** {_KINDS_COMMENT} */\nexport const KINDS = Object.freeze({{\n{kinds}}});\n")
+    parts.append(
+        "".join(
+            f"/** @typedef {{{' | '.join(map(json.dumps, words))}}} {name} {place} */\n"
+            for name, place, words in _TYPES
+        )
+    )
+    # Beside the others, as here a text is counted in letters.
+    longest = ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES)
     parts += [
         f"/** {comment} */\nexport const {name} = {_number(value)};\n"
-        for name, comment, value in (*_same_names(), *_RENAMED)
+        for name, comment, value in (*_same_names(), longest)
     ]
     defaults = Settings()
     lines = "".join(
@@ -157,6 +195,7 @@ def render() -> str:
     parts.append(
         f"/** {_SETTINGS_COMMENT} */\nexport const SETTINGS = Object.freeze({{\n{lines}}});\n"
     )
+    parts.append("/** @typedef {{[name in keyof typeof SETTINGS]: number}} Settings */\n")
     return "\n".join(parts)
 
 

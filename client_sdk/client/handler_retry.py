@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from client_sdk.errors import HandlerError
+from client_sdk.machine.backoff import longest_wait
 from client_sdk.machine.sequencing import Change
 
 
@@ -25,7 +26,7 @@ class RetryPolicy:
 
     def delay(self, failed: int) -> float | None:
         """The delay in seconds after so many failed attempts; None: no attempt is left."""
-        return None if failed >= self.attempts else self.first_delay * 2 ** (failed - 1)
+        return None if failed >= self.attempts else longest_wait(failed, self.first_delay)
 
 
 def handler_failed(change: Change, attempts: int, error: Exception) -> HandlerError:

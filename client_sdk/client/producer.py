@@ -23,12 +23,13 @@ from client_sdk.contract.errors import ContractError
 from client_sdk.contract.order import Guest, Item, Order, decode_order
 from client_sdk.contract.problem import decode_problem
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
+from client_sdk.machine.backoff import longest_wait
 from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
 from client_sdk.transport.http_failures import retry_after, shortened
 
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_DELAY_S: Final = 0.2
-_MOST_DELAY_S: Final = 10.0
+_MAX_DELAY_S: Final = 10.0
 MAX_RETRY_AFTER_S: Final = 60.0
 """The longest wait for a server's Retry-After, in seconds; the request is then sent again
 anyway."""
@@ -213,7 +214,7 @@ class OrderProducer:
     async def _send(self, request: httpx.Request) -> Order:
         trouble = "it was not sent"
         for attempt in range(self._attempts):
-            wait_s = self._uniform(0, min(_MOST_DELAY_S, _FIRST_DELAY_S * 2**attempt))
+            wait_s = self._uniform(0, longest_wait(attempt + 1, _FIRST_DELAY_S, _MAX_DELAY_S))
             try:
                 response, body = await self._ask(request)
             except UnreachableError as error:

@@ -6,16 +6,19 @@
 import { OrderBook } from "./client/order_book.js";
 import { ContractError, carriesDocuments, checkOrder, parseChannel } from "./contract/contract.js";
 import { DEVICE_MODES } from "./contract/contract_lists.js";
-import { Machine, modeOf } from "./machine/machine.js";
+import { Machine } from "./machine/machine.js";
+import { goesOn } from "./machine/sequencing.js";
+import { modeOf } from "./machine/status.js";
 import { ReceiptSender } from "./client/receipts.js";
-import { MOST_CHANNELS } from "./transport.js";
+import { MAX_CHANNELS } from "./transport.js";
+/** @import { Command, Input } from "./machine/messages.js" */
 
 const FORMAT = 1;
 const LONGEST_TIMER_MS = 60_000;
 
 /**
  * @typedef {object} ClientOptions
- * @property {string[]} channels their names, at most MOST_CHANNELS
+ * @property {string[]} channels their names, at most MAX_CHANNELS
  * @property {import("./transport.js").Transport} transport
  * @property {any} [saved] what `state` gave before, or null to start anew
  * @property {{[name: string]: number}} [settings] those of SETTINGS in contract_lists.js that differ
@@ -57,7 +60,7 @@ export class Client {
     if (documents === null && channels.some(carriesDocuments)) {
       throw new ContractError("this client follows orders only");
     }
-    if (channels.length > MOST_CHANNELS) throw new ContractError("these are too many channels");
+    if (channels.length > MAX_CHANNELS) throw new ContractError("these are too many channels");
     const usable = usableState(saved, channels);
     const positions = usable?.positions ?? Object.fromEntries(channels.map((c) => [c, null]));
     this.#machine = new Machine(positions, usable?.epoch ?? null, settings, uniform);
@@ -78,11 +81,7 @@ export class Client {
     return this.#mode;
   }
 
-  /**
-   * How many channels begin anew because their orders had another digest.
-   *
-   * @returns {number}
-   */
+  /** How many channels begin anew because their orders had another digest. */
   get diverged() {
     return this.#machine.diverged;
   }
@@ -104,7 +103,8 @@ export class Client {
    * @returns {import("./types.js").Status}
    */
   get status() {
-    const { certainAt, state, lastFailure, counters } = this.#machine;
+    const { state, lastFailure, counters, freshness } = this.#machine;
+    const { certainAt } = freshness;
     const ago = certainAt === null ? null : (this.#clock() - certainAt) * 1000;
     return {
       mode: this.#mode,
@@ -169,7 +169,7 @@ export class Client {
    * @returns {number | null}
    */
   get coreTime() {
-    return this.#machine.coreTime(this.#clock());
+    return this.#machine.freshness.coreTime(this.#clock());
   }
 
   /**
@@ -189,18 +189,20 @@ export class Client {
     this.#documents?.release();
   }
 
+  /** @param {Input} input */
   #feed(input) {
     const changes = [];
     try {
       // A check of the digest may feed the machine in turn.
       const inputs = [input];
-      while (inputs.length > 0) this.#handle(inputs.shift(), changes, inputs);
+      for (const next of inputs) this.#handle(next, changes, inputs);
     } catch (error) {
       this.#handle({ type: "GiveUp", cause: error }, changes, []);
     }
     this.#tell(changes);
   }
 
+  /** @type {(input: Input, changes: any[], inputs: Input[]) => void} */
   #handle(input, changes, inputs) {
     for (const command of this.#machine.handle(input, this.#clock())) {
       this.#do(command, changes, inputs);
@@ -210,7 +212,7 @@ export class Client {
   #tell(changes) {
     this.#mode = modeOf(this.#machine, this.#mode);
     this.#setTimer();
-    const isAnswered = this.#machine.certainAt !== null && !this.#machine.failing;
+    const isAnswered = this.#machine.freshness.certainAt !== null && !this.#machine.failing;
     if (isAnswered && !this.#wasAnswered) this.#documents?.online();
     this.#wasAnswered = isAnswered;
     this.#acknowledge(changes);
@@ -233,6 +235,7 @@ export class Client {
     this.#receipts.applied({ positions: positions.known, epoch });
   }
 
+  /** @type {(command: Command, changes: any[], inputs: Input[]) => void} */
   #do(command, changes, inputs) {
     switch (command.type) {
       case "StartSync":
@@ -270,7 +273,7 @@ export class Client {
         this.#cause = causeOf(command.cause);
         break;
       default:
-        throw new Error(`the machine said ${command.type}`);
+        throw new Error(`the machine said ${/** @satisfies {never} */ (command)}`);
     }
   }
 
@@ -282,9 +285,7 @@ export class Client {
 
   #booked({ change, epoch }) {
     const changes = this.#take(change);
-    // After a restore each channel begins anew because of the epoch; the first one tells of it.
-    const isOfThisLog = this.#log === null ? change.reason !== "epoch" : this.#log === epoch;
-    const sameLog = isOfThisLog && change.reason !== "ahead";
+    const sameLog = goesOn(change, this.#log, epoch);
     this.#log = epoch;
     this.#documents?.booked(changes, epoch, change.type === "reset" ? { channel: change.channel, sameLog } : null);
     return changes;

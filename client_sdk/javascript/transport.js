@@ -4,17 +4,17 @@
 // answers of one sync together MAX_PAGED_SYNC_BYTES; transport/http_bodies.js reads within them.
 // Whatever a server answers becomes an input: an error of a server's making never leaves this module.
 
-import { ContractError, checkOrder, formatCursor } from "./contract/contract.js";
+import { ContractError, checkOrder, formatCursor, parsed } from "./contract/contract.js";
 import { MAX_ORDERS, MAX_SYNC_BYTES } from "./contract/contract_lists.js";
 import { Assembly } from "./machine/snapshot_pages.js";
 import { readProblem, refusal, shortened, slugOf } from "./transport/http_failures.js";
-import { failure, parsed } from "./machine/messages.js";
+import { failure } from "./machine/messages.js";
 import { ask, readStream, readText } from "./transport/http_bodies.js";
 import { Socket, socketUrl } from "./transport/socket.js";
 import { checkMixedSync } from "./contract/state/document.js";
 
 /** What one URL can name; a page follows a store or a table, never so many. */
-export const MOST_CHANNELS = 40;
+export const MAX_CHANNELS = 40;
 const MAX_COMMAND_BYTES = 4 * 2 ** 20;
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
 const CHECK_MS = 10_000;
@@ -113,9 +113,9 @@ export class Transport {
   /**
    * Calls Fetch Sync, as a StartSync says: the input that it leads to.
    *
-   * @param {any} command
+   * @param {import("./machine/messages.js").StartSync} command
    * @param {AbortSignal} signal
-   * @returns {Promise<any>}
+   * @returns {Promise<import("./machine/messages.js").Input>}
    */
   async sync(command, signal) {
     const { generation } = command;
@@ -157,9 +157,9 @@ export class Transport {
   /**
    * Opens a stream, as an OpenStream says, and hands its inputs to `put`, a StreamEnded last.
    *
-   * @param {any} command
+   * @param {import("./machine/messages.js").OpenStream} command
    * @param {AbortSignal} signal
-   * @param {(input: any) => void} put
+   * @param {(input: import("./machine/messages.js").Input) => void} put
    */
   async stream(command, signal, put) {
     const { generation } = command;

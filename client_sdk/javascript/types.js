@@ -19,8 +19,7 @@
  * @property {string} id
  * @property {string} store_id
  * @property {string | null} table_id
- * @property {string} status placed, accepted, preparing, ready, served, paid, rejected, cancelled, or one that only
- *   a newer Core knows
+ * @property {string} status one of STATUSES in contract_lists.js, or one that only a newer Core knows
  * @property {number} version 1 when placed, one up at each event; 0: Core does not have it yet
  * @property {string} currency as ISO 4217 names it
  * @property {Item[]} items
@@ -75,7 +74,7 @@
 /**
  * @typedef {object} EditOutcome what became of an edit
  * @property {number} n the client's number of it; 0: the document never leaves the device
- * @property {string} outcome applied, merged, put-aside, refused, or one that only a newer Core knows
+ * @property {string} outcome an Outcome of contract_lists.js, or one that only a newer Core knows
  * @property {number | null} [version] the version that contains it
  * @property {JsonObject | null} [value]
  * @property {string | null} [strategy]
@@ -104,13 +103,13 @@
  * @property {Refusal | null} error
  */
 
-/** @typedef {"starting" | "live" | "polling" | "offline" | "closed" | "failed"} Mode how events are received */
+/** @typedef {import("./contract/contract_lists.js").Mode} Mode how events are received */
 
 /**
  * @typedef {object} Status what a page shows of the client itself
  * @property {Mode} mode
- * @property {"sse" | "websocket" | null} via what carries the events while it is live
- * @property {string} state the machine's own
+ * @property {import("./contract/contract_lists.js").Via | null} via what carries the events while it is live
+ * @property {import("./contract/contract_lists.js").State} state the machine's own
  * @property {number | null} certainAt when it was last certain to know everything, in milliseconds since 1970
  * @property {string | null} lastError the newest failure
  * @property {{kind: string, detail: string} | null} cause why it failed
@@ -118,7 +117,7 @@
  * @property {{[name: string]: number}} counters
  */
 
-/** @typedef {{kind: "added" | "updated" | "removed", channel: string, id: string, order: Order | null}} OrderChange */
+/** @typedef {{kind: import("./contract/contract_lists.js").ChangeKind, channel: string, id: string, order: Order | null}} OrderChange */
 
 /**
  * @typedef {object} News what is new of orders and status

@@ -15,6 +15,7 @@ import { TabState } from "./shared_state/tab_state.js";
 import { PageEvents } from "./page_events.js";
 import { Shared } from "./tabs.js";
 import { Transport } from "./transport.js";
+import { uniform as anyBetween } from "./uniform.js";
 
 /**
  * @typedef {object} YabamOptions
@@ -86,7 +87,7 @@ export class YabamClient {
     transport = new Transport(core, token),
     settings = {},
     clock = () => performance.now() / 1000,
-    uniform = (low, high) => low + (high - low) * Math.random(),
+    uniform = anyBetween,
     newClient = randomId,
   }) {
     // Nobody's edits may come into another's queue, not even for a moment.

@@ -11,8 +11,8 @@ from typing import Final
 
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.machine.backoff import Backoff, Restarts
-from client_sdk.machine.core_clock import Knowledge
-from client_sdk.machine.healing_backoff import Healing
+from client_sdk.machine.freshness import Freshness
+from client_sdk.machine.healing_backoff import HealingBackoff
 from client_sdk.machine.messages import (
     CancelSync,
     CheckDigest,
@@ -32,8 +32,6 @@ from client_sdk.machine.tracks import NEVER, Pressure, StreamTrack, SyncTrack
 from client_sdk.machine.transport_choice import TransportChoice, Via
 from client_sdk.settings import Settings
 
-POLL_AFTER_MS: Final = (100, 300_000)
-"""The bounds of `poll_after_ms`, whatever Core says."""
 LONG_POLL_GAP_S: Final = 0.2
 """After a long poll that brought something the next one waits for a random part of this."""
 LONG_FAULT: Final = 3
@@ -59,7 +57,7 @@ class Actions:
     ) -> None:
         self.state = State.IDLE
         self.last_failure: Failure | None = None
-        self.knowledge = Knowledge()
+        self.freshness = Freshness()
         self.watermark: datetime | None = None
         self.settings = settings
         self.uniform = uniform
@@ -78,7 +76,7 @@ class Actions:
         self.needs_token = False
         self.stream_backoff = Backoff(settings, uniform)
         self.sync_backoff = Backoff(settings, uniform)
-        self.healing = Healing(settings, uniform)
+        self.healing = HealingBackoff(settings, uniform)
         self.out: list[Command] = []
 
     @property
@@ -116,9 +114,9 @@ class Actions:
         if after_s > 0.0:
             self.sync.due_at = now + after_s
         else:
-            self.sync_or_pause(now)
+            self.sync_now(now)
 
-    def sync_or_pause(self, now: float) -> None:
+    def sync_now(self, now: float) -> None:
         """Sync now, unless the consumer is behind or a sync is under way."""
         self.sync.due_at = NEVER
         if self.pressure.full:
@@ -159,7 +157,7 @@ class Actions:
     def sync_has_failed(self, failure: Failure, now: float) -> None:
         """Try again with back-off; replace a refused token once; end if refused for good."""
         self.counters.sync_failures += 1
-        self.note(failure)
+        self.last_failure = failure
         fresh, unauthorized = self.sync.new_token, failure.kind == "unauthorized"
         if fresh and failure.kind not in ("token", "unreachable"):
             self.needs_token = False
@@ -228,22 +226,21 @@ class Actions:
         self.probe_at = now + probe_after_s
         if self.state is not State.POLLING:
             self.state = State.POLLING
-            self.sync_or_pause(now)
+            self.sync_now(now)
         elif not self.sync.active and self.sync.due_at == NEVER:
             self.sync.due_at = now + self.poll_after_s
 
     def try_stream_now(self, now: float) -> None:
         """Try the stream with this answer's ticket, unless its server asked for more time."""
-        self.stream_backoff.forget()
         self.probe_at = max(min(self.probe_at, now), self.kept_away_until)
 
     # ── the rest ─────────────────────────────────────────────────────────────
 
-    def put_out(self, taken: TakenAnswer, now: float) -> None:
+    def put_out(self, taken: TakenAnswer) -> None:
         """Hand out what an answer brought."""
         if taken.epoch_changed:
             self.drop_stream()
-            self.knowledge.forget()
+            self.freshness.forget()
         for command in taken.commands:
             if isinstance(command, Deliver):
                 self.deliver(command)
@@ -263,10 +260,6 @@ class Actions:
         self.sync.due_at = NEVER
         if self.state is not State.POLLING:
             self.state = State.SYNCING
-
-    def note(self, failure: Failure) -> None:
-        """Remember why something did not work."""
-        self.last_failure = failure
 
     def end(self, state: State, cause: Failure | Exception | None) -> None:
         """End everything."""

@@ -21,7 +21,7 @@ from typing import assert_never
 
 from client_sdk.machine import rules
 from client_sdk.machine.actions import Actions
-from client_sdk.machine.core_clock import Knowledge
+from client_sdk.machine.freshness import Freshness
 from client_sdk.machine.messages import (
     Acknowledged,
     Close,
@@ -107,9 +107,9 @@ class Machine:
         return self._client.counters
 
     @property
-    def knowledge(self) -> Knowledge:
+    def freshness(self) -> Freshness:
         """Up to when Core's log is known here."""
-        return self._client.knowledge
+        return self._client.freshness
 
     @property
     def watermark(self) -> datetime | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from client_sdk.machine.actions import LONG_FAULT, POLL_AFTER_MS, Actions
+from client_sdk.machine.actions import LONG_FAULT, Actions
 from client_sdk.machine.messages import (
     Acknowledged,
     Close,
@@ -37,7 +37,10 @@ from client_sdk.machine.messages import (
 )
 from client_sdk.machine.sequencing import Verdict
 
-MOST_RECONNECT_MS: Final = 60_000
+LEAST_POLL_AFTER_MS: Final = 100
+MAX_POLL_AFTER_MS: Final = 300_000
+"""The bounds of `poll_after_ms`, whatever Core says."""
+MAX_RECONNECT_MS: Final = 60_000
 """The longest that a `bye` can keep a client away."""
 
 
@@ -53,7 +56,7 @@ def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
     response, fills = signal.response, client.sync.fills
     client.sync.end()
     taken = client.sync_state.fill(response) if fills else client.sync_state.take(response)
-    client.put_out(taken, now)
+    client.put_out(taken)
     fault = taken.fault
     if taken.restarted and client.restarts.too_many(now):
         fault = fault or "channels begin anew again and again"
@@ -62,15 +65,16 @@ def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
         return
     if client.sync_backoff.failures >= LONG_FAULT:
         # What broke the syncs broke the streams, too: their back-off must not come on top.
+        client.stream_backoff.forget()
         client.try_stream_now(now)
     client.sync_backoff.forget()
     client.needs_token = False
-    least, most = POLL_AFTER_MS
-    client.poll_after_s = min(max(response.poll_after_ms, least), most) / 1000
+    wait_ms = min(max(response.poll_after_ms, LEAST_POLL_AFTER_MS), MAX_POLL_AFTER_MS)
+    client.poll_after_s = wait_ms / 1000
     if fills or response.has_more:
-        client.sync_or_pause(now)
+        client.sync_now(now)
         return
-    client.knowledge.proven(response.server_time, now)
+    client.freshness.proven(response.server_time, now)
     if client.state is State.POLLING:
         client.polled(response, taken.news, now)
     elif response.stream is None:
@@ -107,7 +111,7 @@ def hello(client: Actions, signal: StreamHello, now: float) -> None:
     else:
         # What was begun before the hello proves nothing; a waiting poll would hold us up.
         client.cancel_sync()
-        client.sync_or_pause(now)
+        client.sync_now(now)
 
 
 def event(client: Actions, signal: StreamEvent | StreamDocument, now: float) -> None:
@@ -138,7 +142,7 @@ def heartbeat(client: Actions, signal: StreamHeartbeat, now: float) -> None:
         client.watermark = signal.watermark
         client.stream.deadline = now + client.settings.watermark_timeout
         if client.state is State.LIVE:
-            client.knowledge.proven(signal.watermark, now)
+            client.freshness.proven(signal.watermark, now)
 
 
 def sync_required(client: Actions, signal: StreamSyncRequired, now: float) -> None:
@@ -156,9 +160,9 @@ def bye(client: Actions, signal: StreamBye, now: float) -> None:
     too_short = client.stream.was_too_short(now, client.settings.short_stream)
     client.judge_transport(now)
     client.drop_stream()
-    after_s = min(max(signal.reconnect_after_ms, 0), MOST_RECONNECT_MS) / 1000
+    after_s = min(max(signal.reconnect_after_ms, 0), MAX_RECONNECT_MS) / 1000
     if signal.reason == "degraded":
-        client.note(Failure("busy", "the server says bye: degraded"))
+        client.last_failure = Failure("busy", "the server says bye: degraded")
         client.kept_away_until = now + after_s
         client.go_poll(now, max(after_s, _stream_delay(client, now)))
     elif too_short:
@@ -192,7 +196,7 @@ def tick(client: Actions, signal: Tick, now: float) -> None:
         said_hello = client.stream.hello_at is not None
         client.drop_stream()
         if said_hello:
-            client.note(Failure("unreachable", "the watermark stands still"))
+            client.last_failure = Failure("unreachable", "the watermark stands still")
             client.counters.stream_failures += 1
             client.go_poll(now, _stream_delay(client, now))
         else:
@@ -200,18 +204,18 @@ def tick(client: Actions, signal: Tick, now: float) -> None:
             failure = Failure("unreachable", "the stream did not say hello in time")
             _stream_has_failed(client, failure, now)
     if now >= client.sync.due_at:
-        client.sync_or_pause(now)
+        client.sync_now(now)
 
 
 def acknowledged(client: Actions, signal: Acknowledged, now: float) -> None:
     """The consumer caught up; once half is done, a paused client syncs again."""
     if client.pressure.acknowledged(signal.count):
-        client.sync_or_pause(now)
+        client.sync_now(now)
 
 
 def diverge(client: Actions, signal: Diverged, now: float) -> None:
     """The book is wrong: take a snapshot; with back-off if that does not help."""
-    client.note(Failure("malformed", f"{signal.channel} differs from Core's digest"))
+    client.last_failure = Failure("malformed", f"{signal.channel} differs from Core's digest")
     # Should a snapshot not help, the next one waits; all else goes on meanwhile.
     heal = client.healing.may_begin(signal.channel, now)
     if not client.sync_state.diverge(signal.channel, heal=heal):
@@ -224,7 +228,7 @@ def diverge(client: Actions, signal: Diverged, now: float) -> None:
 
 def give_up(client: Actions, signal: GiveUp, now: float) -> None:
     """any → FAILED."""
-    client.note(Failure("consumer", str(signal.cause) or repr(signal.cause)))
+    client.last_failure = Failure("consumer", str(signal.cause) or repr(signal.cause))
     client.end(State.FAILED, signal.cause)
 
 
@@ -255,7 +259,7 @@ def _stream_has_failed(client: Actions, failure: Failure, now: float) -> None:
     Either way the stream is tried again, with back-off.
     """
     client.counters.stream_failures += 1
-    client.note(failure)
+    client.last_failure = failure
     client.kept_away_until = now + (failure.retry_after or 0.0)
     delay = max(_stream_delay(client, now), failure.retry_after or 0.0)
     enough = client.stream_backoff.failures >= client.settings.stream_failures

@@ -39,7 +39,7 @@ class Status:
 
 def status_of(machine: Machine, before: Mode, now: float) -> Status:
     """The status at `now`; `before` is the mode of the last one."""
-    failure, certain_at = machine.last_failure, machine.knowledge.certain_at
+    failure, certain_at = machine.last_failure, machine.freshness.certain_at
     mode = mode_of(machine, before)
     return Status(
         mode=mode,
@@ -47,7 +47,7 @@ def status_of(machine: Machine, before: Mode, now: float) -> Status:
         cursor=format_cursor(machine.positions.known),
         watermark=machine.watermark,
         uncertain_for=None if certain_at is None else max(0.0, now - certain_at),
-        lag=machine.knowledge.lag(now),
+        lag=machine.freshness.lag(now),
         via=machine.via if mode == "live" else None,
         pending=machine.pending,
         last_error=failure.detail if failure else None,
@@ -67,7 +67,7 @@ def mode_of(machine: Machine, before: Mode) -> Mode:
             return "live"
     if machine.failing:
         return "offline"
-    if machine.knowledge.certain_at is None:
+    if machine.freshness.certain_at is None:
         return "starting"
     if machine.state is State.POLLING:
         return "polling"

@@ -188,7 +188,7 @@ class YabamClient(OrderClient):
         return await self._runner.current_token(new=new)
 
     def _core_time(self) -> datetime | None:
-        return self._machine.knowledge.core_time(self._clock())
+        return self._machine.freshness.core_time(self._clock())
 
     def _diverged(self, channel: str) -> None:
         # The machine is in the middle of an input when it lets the documents be compared.
@@ -211,7 +211,7 @@ class YabamClient(OrderClient):
 
     def _publish_status(self) -> None:
         super()._publish_status()
-        answered = self._machine.knowledge.certain_at is not None and not self._machine.failing
+        answered = self._machine.freshness.certain_at is not None and not self._machine.failing
         if answered and not self._was_answered and self._engine is not None:
             self._engine.online()
         self._was_answered = answered

@@ -20,7 +20,7 @@ from client_sdk.machine.messages import (
 )
 
 
-def signal_of(generation: int, event: SseEvent) -> Input | None:
+def input_of(generation: int, event: SseEvent) -> Input | None:
     """What an event of the stream means; None for one that we do not know.
 
     Raises:

@@ -27,7 +27,7 @@ from server_common.limits import SETTLING_BYTES, SETTLING_VERSIONS, SUBJECT_CLIE
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-_MOST_AT_A_STRETCH: Final = 256 * 1024
+_MAX_AT_A_STRETCH: Final = 256 * 1024
 
 T = TypeVar("T")
 
@@ -244,7 +244,7 @@ async def readable_histories(
 
 async def _decoded(decode: Callable[[], T], size: int) -> T:
     """The result of `decode`; large values are decoded in a thread, to keep the event loop free."""
-    return decode() if size <= _MOST_AT_A_STRETCH else await asyncio.to_thread(decode)
+    return decode() if size <= _MAX_AT_A_STRETCH else await asyncio.to_thread(decode)
 
 
 async def read_epoch(connection: Connection) -> str:

@@ -31,7 +31,7 @@ log = get_logger()
 
 UNANSWERED: Final = 100
 """How many messages may be on their way to Kafka; the broker delays further ones."""
-MOST_WAITING: Final = 1000
+MAX_WAITING: Final = 1000
 """How many wait here at most, from a broker that does not delay them. Above it the oldest is
 dropped: a device sends it again, and of measurements only the newest counts."""
 _BACK_OFF_S: Final = (0.2, 5.0)
@@ -109,7 +109,7 @@ class Up:
                 self._metrics.flooded.inc()
                 connection.acknowledge(message)
                 return
-            if len(waiting) >= MOST_WAITING:
+            if len(waiting) >= MAX_WAITING:
                 self._metrics.flooded.inc()
                 connection.acknowledge(waiting.popleft())
             waiting.append(message)

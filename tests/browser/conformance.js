@@ -4,11 +4,12 @@
 
 import { OrderBook } from "/static/yabam/client/order_book.js";
 import * as contract from "/static/yabam/contract/contract.js";
-import { Machine, modeOf } from "/static/yabam/machine/machine.js";
+import { Machine } from "/static/yabam/machine/machine.js";
+import { modeOf } from "/static/yabam/machine/status.js";
 import { Positions, changesOf } from "/static/yabam/machine/sequencing.js";
 import { Assembly } from "/static/yabam/machine/snapshot_pages.js";
 import { refusal } from "/static/yabam/transport/http_failures.js";
-import { inputOf } from "/static/yabam/machine/messages.js";
+import { inputOf } from "/static/yabam/transport/stream_events.js";
 import { SseParser } from "/static/yabam/contract/sse.js";
 import { checkMixedSync } from "/static/yabam/contract/state/document.js";
 import { answerCommands } from "/tests/commands_conformance.js";
@@ -139,9 +140,9 @@ function askMachine({ positions, epoch, settings, chance, steps }) {
   const after = steps.map(({ input, now }) => {
     const commands = machine.handle(machineInput(input), now).map(commandOf);
     mode = modeOf(machine, mode);
-    const { state, certainAt } = machine;
+    const { state } = machine;
     const deadline = machine.deadline === Infinity ? null : machine.deadline;
-    return { commands, state, mode, deadline, certain_at: certainAt };
+    return { commands, state, mode, deadline, certain_at: machine.freshness.certainAt };
   });
   return { steps: after, end: endOf(machine) };
 }

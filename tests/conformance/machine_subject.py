@@ -76,7 +76,7 @@ class MachineSubject:
             "state": machine.state.value,
             "mode": self._mode,
             "deadline": None if deadline == float("inf") else deadline,
-            "certain_at": machine.knowledge.certain_at,
+            "certain_at": machine.freshness.certain_at,
         }
 
     def end(self) -> Json:

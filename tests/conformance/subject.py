@@ -35,7 +35,7 @@ from client_sdk.machine.messages import Failure
 from client_sdk.machine.sequencing import Change, Positions, Reset, changes_of
 from client_sdk.machine.snapshot_pages import Assembly
 from client_sdk.transport.http_failures import refusal
-from client_sdk.transport.stream_events import signal_of
+from client_sdk.transport.stream_events import input_of
 from tests.conformance import cases
 from tests.conformance.cases import Json
 from tests.conformance.commands_subject import answer_commands
@@ -127,7 +127,7 @@ def _answers(case: Json) -> Json:
 
 
 def _signals(case: Json) -> Json:
-    signal = signal_of(7, SseEvent(case["type"], case["data"], ""))
+    signal = input_of(7, SseEvent(case["type"], case["data"], ""))
     if signal is None:
         return None
     told: dict[str, Json] = {"type": type(signal).__name__}

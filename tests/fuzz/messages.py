@@ -8,7 +8,7 @@ import msgspec
 
 from client_sdk.contract.sse import SseEvent
 from client_sdk.contract.sync import decode_sync
-from client_sdk.transport.stream_events import signal_of
+from client_sdk.transport.stream_events import input_of
 from core_api.api.request_parts import decoded
 from core_api.errors import BadRequestError, InvalidError
 from core_api.ingest.inbound_commands import decode_command
@@ -56,6 +56,6 @@ def signal(data: bytes) -> None:
     kind, _, text = data.partition(b"\x00")
     event = SseEvent(kind.decode("utf-8", "replace"), text.decode("utf-8", "replace"), "")
     try:
-        signal_of(1, event)
+        input_of(1, event)
     except (msgspec.DecodeError, ValueError):
         return

@@ -28,7 +28,7 @@ from client_sdk.machine.messages import (
     Tick,
 )
 from client_sdk.settings import Settings
-from client_sdk.transport.stream_events import signal_of
+from client_sdk.transport.stream_events import input_of
 from event_server.errors import StreamRefusedError
 from event_server.streams.request_rules import StreamRequest
 from tests.simulation.servers import ModelServer, Wire
@@ -40,7 +40,7 @@ SETTINGS: Final = Settings(max_pending=8)
 PAGES: Final = (2, 10, 500)
 LONGEST_REST_S: Final = 5.0
 """Core says to poll every 3 s, and jitter adds a fifth."""
-MOST_TICKS: Final = 100
+MAX_TICKS: Final = 100
 """So many ticks at one moment are an endless loop."""
 
 
@@ -90,7 +90,7 @@ class Shell(ABC):
         while self.machine.deadline <= self.setting.now and not self.dead:
             self.feed(Tick())
             ticks += 1
-            if ticks > MOST_TICKS:
+            if ticks > MAX_TICKS:
                 self.setting.fail(f"it never rests in {self.machine.state.value}")
         self._check_way_out()
 
@@ -225,7 +225,7 @@ class Shell(ABC):
         cut = self.setting.chance.randint(0, len(data))
         for part in (data[:cut], data[cut:]):
             for event in self._parser.feed(part):
-                signal = signal_of(stream.generation, event)
+                signal = input_of(stream.generation, event)
                 if signal is not None and self._stream is stream:
                     self.feed(signal)
         if wire.ended and self._stream is stream:

@@ -114,6 +114,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
 JAVASCRIPT: Final = (
     "contract",
     "types",
+    "uniform",
     "machine",
     "transport",
     "page_events",

@@ -13,6 +13,7 @@ from client_sdk.contract.order import CLOSED_STATUSES, STATUSES, OrderStatus
 from core_api.dashboard.alerts import Cause, Effect
 from core_api.dashboard.processes import ProcessKind, ProcessState
 from core_api.orders.lifecycle import NEXT
+from core_api.printing.jobs import JobState
 from core_api.receipts.metrics import KINDS
 from deploy.contract_lists import TARGET, render
 
@@ -67,6 +68,12 @@ def test_a_status_stands_in_a_column_and_a_closed_one_in_the_last(status: str) -
     assert found is not None
     assert found[1] in COLUMNS
     assert status not in CLOSED_STATUSES or found[1] == "done"
+
+
+@pytest.mark.parametrize("state", sorted({*get_args(JobState)} - {"done"}))
+def test_a_ticket_that_is_not_on_paper_has_its_text_in_both_languages(state: str) -> None:
+    texts = (PAGES / "terminal/printing/texts.js").read_text()
+    assert re.search(rf"^  ticket_{state}: {_BOTH}", texts, re.MULTILINE)
 
 
 def test_no_other_script_of_the_pages_lists_statuses() -> None:

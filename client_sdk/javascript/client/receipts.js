@@ -4,12 +4,12 @@
 // As client_sdk/client/receipts.py. What is to be said gathers for a second. One that could not be sent is tried
 // again a few times: the next sync says the same.
 
-import { MAX_SEEN_ORDERS } from "../contract/contract_lists.js";
+import { MAX_SEEN_ORDERS, RECEIPTS_EVERY_S } from "../contract/contract_lists.js";
+import { longestWait } from "../machine/backoff.js";
 
-const EVERY_MS = 1_000;
-const MOST_TRIES = 4;
+const MAX_TRIES = 4;
 /** Orders that are remembered, so that one which is shown again is not said again. */
-const MOST_SAID = 10_000;
+const MAX_SAID = 10_000;
 
 /** Sends while there is something to say. */
 class Sender {
@@ -31,8 +31,8 @@ class Sender {
     if (this.#running) return;
     this.#running = true;
     let failures = 0;
-    while (failures < MOST_TRIES) {
-      const delay = EVERY_MS * 2 ** failures;
+    while (failures < MAX_TRIES) {
+      const delay = longestWait(failures + 1, RECEIPTS_EVERY_S) * 1000;
       await new Promise((resolve) => setTimeout(resolve, delay));
       if (this.#stopped) return;
       const taken = await this.#say();
@@ -90,7 +90,7 @@ export class SeenSender extends Sender {
 function remember(ids, more) {
   for (const id of more) ids.add(id);
   for (const id of ids) {
-    if (ids.size <= MOST_SAID) return;
+    if (ids.size <= MAX_SAID) return;
     ids.delete(id);
   }
 }

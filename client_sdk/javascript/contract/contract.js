@@ -183,6 +183,31 @@ export const isEpoch = (x) => isText(x) && EPOCH.test(x);
 /** Whether it is a time to wait in milliseconds. */
 export const isWait = isSeq;
 
+/** More than anything that a server says is nested. */
+const MAX_DEPTH = 64;
+
+/**
+ * The JSON object that the text holds.
+ *
+ * @throws ContractError there is none, or it is nested so deeply that it could exhaust the stack
+ */
+export function parsed(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ContractError("it is not JSON");
+  }
+  if (typeof value !== "object" || value === null) throw new ContractError("it is no JSON object");
+  if (isDeeper(value, MAX_DEPTH)) throw new ContractError("it is nested too deeply");
+  return value;
+}
+
+function isDeeper(value, most) {
+  if (typeof value !== "object" || value === null) return false;
+  return most === 0 || Object.values(value).some((inner) => isDeeper(inner, most - 1));
+}
+
 function check(condition, what) {
   if (!condition) throw new ContractError(`${what} is not as the protocol says`);
 }

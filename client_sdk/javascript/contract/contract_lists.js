@@ -35,6 +35,11 @@ export const PROBLEMS = Object.freeze([
   "internal", "overloaded", "degraded", "unavailable",
 ]);
 
+/** How a print job stands: core_api/printing/jobs.py. */
+export const JOB_STATES = Object.freeze([
+  "queued", "sent", "done", "failed", "doubtful",
+]);
+
 /** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */
 export const KINDS = Object.freeze({
   store: Object.freeze({ ids: ["store"], carries: "orders" }),
@@ -47,8 +52,22 @@ export const KINDS = Object.freeze({
   global: Object.freeze({ ids: [], carries: "documents" }),
 });
 
+/** @typedef {"idle" | "syncing" | "connecting" | "live" | "polling" | "closed" | "failed"} State machine/messages.py */
+/** @typedef {"unreachable" | "busy" | "unauthorized" | "token" | "ticket" | "refused" | "malformed" | "consumer"} FailureKind machine/messages.py */
+/** @typedef {"starting" | "live" | "polling" | "offline" | "closed" | "failed"} Mode machine/status.py */
+/** @typedef {"sse" | "websocket"} Via machine/transport_choice.py */
+/** @typedef {"hello" | "heartbeat" | "sync-required" | "bye"} StreamEventName contract/stream.py */
+/** @typedef {"timeout" | "drain" | "degraded" | "slow" | "expired"} ByeReason contract/stream.py */
+/** @typedef {"first_sync" | "retention" | "epoch" | "ahead"} ResetReason contract/sync.py */
+/** @typedef {"applied" | "settled" | "put-aside" | "refused"} Outcome contract/state/edit.py */
+/** @typedef {"place" | "transition" | "change"} CommandKind state/orders/commands.py */
+/** @typedef {"added" | "updated" | "removed"} ChangeKind client/order_book.py */
+
 /** The most orders that are said to be shown at once: contract/device.py. */
 export const MAX_SEEN_ORDERS = 100;
+
+/** What a device says of itself gathers for so many seconds: contract/device.py. */
+export const RECEIPTS_EVERY_S = 1;
 
 /** The most orders of one page of a snapshot: contract/sync.py. */
 export const MAX_ORDERS = 1_000;
@@ -119,29 +138,35 @@ export const LONG_POLL_GAP_S = 0.2;
 /** Failed syncs in a row, after which a good one resets the stream's back-off: machine/actions.py. */
 export const LONG_FAULT = 3;
 
+/** The shortest wait between polls, whatever Core says: machine/rules.py. */
+export const LEAST_POLL_AFTER_MS = 100;
+
+/** The longest wait between polls, whatever Core says: machine/rules.py. */
+export const MAX_POLL_AFTER_MS = 300_000;
+
 /** The longest that a `bye` can keep a client away: machine/rules.py. */
-export const MOST_RECONNECT_MS = 60_000;
+export const MAX_RECONNECT_MS = 60_000;
+
+/** The drift assumed between two clocks, as a share of time: machine/freshness.py. */
+export const DRIFT = 0.0001;
+
+/** The most seconds between healing snapshots: machine/healing_backoff.py. */
+export const MAX_HEALING_S = 3600;
+
+/** So many streams in a row end at once by a proxy's doing: machine/transport_choice.py. */
+export const AT_ONCE_AGAIN = 2;
+
+/** The longest Retry-After in seconds: transport/http_failures.py. */
+export const MAX_RETRY_AFTER_S = 3600;
+
+/** The longest text of a failure: transport/http_failures.py. */
+export const MAX_DETAIL_CHARS = 500;
 
 /** How many closed orders a channel remembers: client/order_book.py. */
 export const MAX_CLOSED = 1_000;
 
 /** The longest event or line: contract/sse.py. */
 export const MAX_EVENT_LENGTH = 1_048_576;
-
-/** The longest Retry-After in seconds: transport/http_failures.py. */
-export const MAX_RETRY_AFTER = 3600;
-
-/** The longest text of a failure: transport/http_failures.py. */
-export const MAX_DETAIL_LENGTH = 500;
-
-/** The shortest wait between polls, whatever Core says: machine/actions.py. */
-export const LEAST_POLL_AFTER_MS = 100;
-
-/** The longest wait between polls, whatever Core says: machine/actions.py. */
-export const MOST_POLL_AFTER_MS = 300_000;
-
-/** The most seconds between healing snapshots: machine/healing_backoff.py. */
-export const MOST_HEALING_S = 3600;
 
 /** The machine's numbers, times in seconds: client_sdk/settings.py. */
 export const SETTINGS = Object.freeze({
@@ -156,3 +181,5 @@ export const SETTINGS = Object.freeze({
   pollJitter: 0.2,
   longPoll: 0,
 });
+
+/** @typedef {{[name in keyof typeof SETTINGS]: number}} Settings */

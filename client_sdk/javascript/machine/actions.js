@@ -1,101 +1,43 @@
 // What the machine can do: start and end syncs and streams, poll, end. Pure.
 //
-// rules.js decides when, and when a client falls back to polling. As client_sdk/machine/actions.py and tracks.py.
+// rules.js decides when, and when a client falls back to polling. As client_sdk/machine/actions.py.
 
-import { CoreClock } from "./core_clock.js";
+import { Freshness } from "./freshness.js";
 import { SyncState } from "./sync_state.js";
-import { Healing } from "./healing.js";
+import { NEVER, StreamTrack, SyncTrack } from "./tracks.js";
+import { HealingBackoff } from "./healing_backoff.js";
 import { Backoff, Restarts } from "./backoff.js";
 import { LONG_POLL_GAP_S, SETTINGS } from "../contract/contract_lists.js";
 import { TransportChoice } from "./transport_choice.js";
 
-export const NEVER = Infinity;
+/** @import { Command, Failure } from "./messages.js" */
+/** @import { Settings, State, Via } from "../contract/contract_lists.js" */
 
-/** The sync under way, if there is one, and when the next is due. */
-class SyncTrack {
-  generation = 0;
-  active = false;
-  newToken = false;
-  wait = 0;
-  beganAt = 0;
-  deadline = NEVER;
-  dueAt = NEVER;
-
-  begin(now, timeout) {
-    this.generation += 1;
-    Object.assign(this, { active: true, beganAt: now, deadline: now + timeout, dueAt: NEVER });
-  }
-
-  end() {
-    Object.assign(this, { active: false, deadline: NEVER });
-  }
-
-  /** Whether an answer of this generation counts. */
-  isCurrent(generation) {
-    return this.active && generation === this.generation;
-  }
-}
-
-/** The stream that is open, if there is one. */
-class StreamTrack {
-  generation = 0;
-  open = false;
-  via = "sse";
-  helloAt = null;
-  beganAt = 0;
-  /** Those that were new; what comes twice proves nothing. */
-  events = 0;
-  deadline = NEVER;
-
-  begin(now, timeout, via) {
-    this.generation += 1;
-    const deadline = now + timeout;
-    Object.assign(this, { open: true, via, helloAt: null, beganAt: now, events: 0, deadline });
-  }
-
-  end() {
-    Object.assign(this, { open: false, helloAt: null, deadline: NEVER });
-  }
-
-  /** Whether what comes from this generation counts. */
-  isCurrent(generation) {
-    return this.open && generation === this.generation;
-  }
-
-  /** Whether it brought nothing for so short a time that it counts as failed. */
-  wasTooShort(now, least) {
-    return this.helloAt === null || (now - this.beganAt < least && this.events === 0);
-  }
-}
-
-/**
- * The state of one client, and what can be done with it.
- *
- * @param positions as {channel: the seq it goes on from, or null to start anew}
- * @param epoch the epoch of those seqs, or null
- * @param settings those of SETTINGS that differ
- * @param uniform (low, high) → a random number evenly between
- */
+/** The state of one client, and what can be done with it. */
 export class Actions {
-  state = "idle";
-  /** The newest failure {kind, detail, retryAfter}, or null. */
-  lastFailure = null;
+  state = /** @type {State} */ ("idle");
+  /** The newest, or null. */
+  lastFailure = /** @type {Failure | null} */ (null);
   /** All that Core committed before it has been received, while live; seconds since 1970. */
-  watermark = null;
-  /** When (by the `now` of handle) it was last certain to know everything, or null. */
-  certainAt = null;
-  /** What time it is at Core. */
-  clock = new CoreClock();
+  watermark = /** @type {number | null} */ (null);
+  freshness = new Freshness();
+  /** What carried the last stream that said hello. */
+  carriedBy = /** @type {Via} */ ("sse");
+  out = /** @type {Command[]} */ ([]);
 
+  /**
+   * @param {{[channel: string]: number | null}} positions the seq each goes on from, or null to start anew
+   * @param {string | null} epoch of those seqs
+   * @param {Partial<Settings>} settings those of SETTINGS that differ
+   * @param {(low: number, high: number) => number} uniform a random number evenly between two
+   */
   constructor(positions, epoch, settings, uniform) {
-    this.settings = { ...SETTINGS, ...settings };
+    this.settings = /** @type {Settings} */ ({ ...SETTINGS, ...settings });
     this.uniform = uniform;
     this.syncState = new SyncState(positions, epoch);
     this.sync = new SyncTrack();
     this.stream = new StreamTrack();
     this.choice = new TransportChoice();
-    /** What carried the last stream that said hello: "sse" or "websocket". */
-    this.carriedBy = "sse";
     this.restarts = new Restarts(this.settings.healthyAfter);
     this.now = -Infinity;
     this.probeAt = 0;
@@ -106,8 +48,7 @@ export class Actions {
     this.woken = false;
     this.streamBackoff = new Backoff(this.settings, uniform);
     this.syncBackoff = new Backoff(this.settings, uniform);
-    this.healing = new Healing(this.settings, uniform);
-    this.out = [];
+    this.healing = new HealingBackoff(this.settings, uniform);
   }
 
   /** What has been taken in. */
@@ -149,7 +90,11 @@ export class Actions {
   /** Syncs now, unless a sync is under way. */
   syncNow(now) {
     this.sync.dueAt = NEVER;
-    if (this.sync.active) return;
+    if (!this.sync.active) this.startSync(now);
+  }
+
+  /** Asks Core. */
+  startSync(now) {
     const after = this.syncState.question();
     const newToken = this.needsToken;
     const wait = this.wait(now);
@@ -263,10 +208,10 @@ export class Actions {
   putOut(taken) {
     if (taken.epochChanged) {
       this.dropStream();
-      this.clock.forget();
+      this.freshness.forget();
     }
-    for (const { type, channel } of taken.commands) {
-      if (type === "CheckDigest" || type === "CheckDocuments") this.healing.checked(channel);
+    for (const one of taken.commands) {
+      if (one.type === "CheckDigest" || one.type === "CheckDocuments") this.healing.checked(one.channel);
     }
     this.out.push(...taken.commands);
   }

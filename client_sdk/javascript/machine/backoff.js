@@ -4,13 +4,27 @@
 
 import { MAX_RESTARTS } from "../contract/contract_lists.js";
 
-/** How long to wait after failures; `uniform` (low, high) gives a random number evenly between. */
+/**
+ * How long to wait at most after so many failures in a row (one or more): twice as long after each.
+ *
+ * @param {number} failures
+ * @param {number} first the wait after the first
+ * @param {number} [limit] the bound of all
+ */
+export const longestWait = (failures, first, limit = Infinity) => Math.min(first * 2 ** Math.min(failures - 1, 30), limit);
+
+/** How long to wait after failures. */
 export class Backoff {
   failures = 0;
   #settings;
   #uniform;
-  #wellSince = null;
+  #wellSince = /** @type {number | null} */ (null);
 
+  /**
+   * @param {{backoffFirst: number, backoffMost: number, healthyAfter?: number}} settings in seconds; `healthyAfter` is
+   *   for those that call `well`
+   * @param {(low: number, high: number) => number} uniform a random number evenly between two
+   */
   constructor(settings, uniform) {
     this.#settings = settings;
     this.#uniform = uniform;
@@ -21,14 +35,14 @@ export class Backoff {
     return this.#wellSince === null ? 0 : now - this.#wellSince;
   }
 
-  /** Counts a failure. Returns how long to wait now, in seconds: never more than `most`. */
-  failed(now, most = Infinity) {
+  /** Counts a failure. Returns how long to wait now, in seconds: never more than `limit`. */
+  failed(now, limit = Infinity) {
     const since = this.#wellSince;
-    if (since !== null && now - since >= this.#settings.healthyAfter) this.failures = 0;
+    if (since !== null && now - since >= (this.#settings.healthyAfter ?? 0)) this.failures = 0;
     this.#wellSince = null;
     this.failures += 1;
-    const grown = this.#settings.backoffFirst * 2 ** Math.min(this.failures - 1, 30);
-    return this.#uniform(0, Math.min(grown, this.#settings.backoffMost, most));
+    const { backoffFirst, backoffMost } = this.#settings;
+    return this.#uniform(0, longestWait(this.failures, backoffFirst, Math.min(backoffMost, limit)));
   }
 
   /** Notes that it works since `now`, or before; a mere connect resets nothing. */

@@ -16,11 +16,15 @@
 // transitions.js is the table of what counts in which state, rules.js what each input leads to,
 // actions.js what can be done.
 
-import { Actions, NEVER } from "./actions.js";
+import { Actions } from "./actions.js";
 import * as rules from "./rules.js";
+import { NEVER } from "./tracks.js";
 import { COUNTS } from "./transitions.js";
 
-/** The rule of each input. */
+/** @import { Input, Inputs } from "./messages.js" */
+/** @import { Settings } from "../contract/contract_lists.js" */
+
+/** @type {{[K in Input["type"]]: rules.Rule<K>}} */
 const RULES = {
   Start: rules.start,
   SyncDone: rules.syncDone,
@@ -39,26 +43,30 @@ const RULES = {
   Close: rules.close,
 };
 
-/**
- * The machine of one client.
- *
- * @param positions as {channel: the seq it goes on from, or null to start anew}
- * @param epoch the epoch of those seqs, or null
- * @param settings those of SETTINGS that differ
- * @param uniform (low, high) → a random number evenly between
- */
+/** The machine of one client. */
 export class Machine {
   #client;
 
+  /**
+   * @param {{[channel: string]: number | null}} positions the seq each goes on from, or null to start anew
+   * @param {string | null} epoch of those seqs
+   * @param {Partial<Settings>} settings those of SETTINGS that differ
+   * @param {(low: number, high: number) => number} uniform a random number evenly between two
+   */
   constructor(positions, epoch, settings, uniform) {
     this.#client = new Actions(positions, epoch, settings, uniform);
   }
 
-  /** Takes one input at `now` (seconds; a clock that goes back stands still). Returns what to do. */
+  /**
+   * Takes one input. Returns what to do, in this order.
+   *
+   * @param {Input} input
+   * @param {number} now seconds; a clock that goes back stands still
+   */
   handle(input, now) {
     const client = this.#client;
     const at = client.begin(now);
-    if (COUNTS[input.type].has(client.state)) RULES[input.type](client, input, at);
+    if (COUNTS[input.type].has(client.state)) apply(client, input.type, input, at);
     return client.out;
   }
 
@@ -82,7 +90,7 @@ export class Machine {
     return this.#client.counters;
   }
 
-  /** The newest failure {kind, detail, retryAfter}, or null. */
+  /** The newest failure, or null. */
   get lastFailure() {
     return this.#client.lastFailure;
   }
@@ -92,14 +100,9 @@ export class Machine {
     return this.#client.watermark;
   }
 
-  /** When (by the `now` of handle) it was last certain to know everything, or null. */
-  get certainAt() {
-    return this.#client.certainAt;
-  }
-
-  /** Core's clock at `now`, in seconds since 1970; null: not known. */
-  coreTime(now) {
-    return this.#client.clock.at(now);
+  /** Core's clock, and when Core's log was last known in full. */
+  get freshness() {
+    return this.#client.freshness;
   }
 
   /** How many channels begin anew because their orders had another digest. */
@@ -125,17 +128,5 @@ export class Machine {
   }
 }
 
-/**
- * How the client receives events, for a lamp: starting, live, polling, offline, closed or failed; `before`
- * is the mode of the last time. As client_sdk/machine/status.py.
- */
-export function modeOf(machine, before) {
-  const { state } = machine;
-  if (state === "idle") return "starting";
-  if (state === "closed" || state === "failed" || state === "live") return state;
-  if (machine.failing) return "offline";
-  if (machine.certainAt === null) return "starting";
-  if (state === "polling") return "polling";
-  // Between two streams, as planned: the lamp does not flicker.
-  return before === "offline" ? "polling" : before;
-}
+/** @type {<K extends Input["type"]>(client: Actions, type: K, input: Inputs[K], now: number) => void} */
+const apply = (client, type, input, now) => RULES[type](client, input, now);

@@ -1,10 +1,10 @@
-// What the stream says, made into the machine's inputs, and the form of a failure. Pure.
+// What goes into the machine and what comes out of it: inputs and commands. Pure.
 //
-// As client_sdk/machine/messages.py and `signal_of` of client_sdk/transport/stream_events.py.
+// As client_sdk/machine/messages.py, which has Acknowledged and Fill, too; Wake is a browser's alone.
 
-import { ContractError, checkEvent, instant, isEpoch, isWait } from "../contract/contract.js";
-import { checkDocumentEvent } from "../contract/state/document.js";
+/** @import { FailureKind, Via } from "../contract/contract_lists.js" */
 
+/** @typedef {{kind: FailureKind, detail: string, retryAfter: number | null}} Failure */
 /**
  * Why a sync or a stream did not work; `retryAfter` in seconds, or null.
  *
@@ -12,68 +12,50 @@ import { checkDocumentEvent } from "../contract/state/document.js";
  * was refused; `token`: the callback gave none; `ticket`: 401 from a stream; `refused`: our server
  * refuses for good; `malformed`: an answer that breaks the contract; `consumer`: a bug in the page.
  *
- * @param {string} kind
+ * @param {FailureKind} kind
  * @param {string} detail
  * @param {number | null} [retryAfter]
+ * @returns {Failure}
  */
 export const failure = (kind, detail, retryAfter = null) => ({ kind, detail, retryAfter });
 
-/** What an event of the stream ({type, data}) means; null for one that we do not know. */
-export function inputOf(generation, { type, data }) {
-  if (type.startsWith("order.")) {
-    return { type: "StreamEvent", generation, event: checkEvent(parsed(data)) };
-  }
-  if (type.startsWith("document.")) {
-    return { type: "StreamDocument", generation, event: checkDocumentEvent(parsed(data)) };
-  }
-  switch (type) {
-    case "hello": {
-      const { epoch, watermark } = parsed(data);
-      check(isEpoch(epoch), type);
-      return { type: "StreamHello", generation, epoch, watermark: instant(watermark) };
-    }
-    case "heartbeat":
-      return { type: "StreamHeartbeat", generation, watermark: instant(parsed(data).watermark) };
-    case "sync-required": {
-      const { channel, reason } = parsed(data);
-      check(typeof channel === "string" && typeof reason === "string", type);
-      return { type: "StreamSyncRequired", generation, channel, reason };
-    }
-    case "bye": {
-      const { reason, reconnect_after_ms: reconnectAfterMs } = parsed(data);
-      check(typeof reason === "string" && isWait(reconnectAfterMs), type);
-      return { type: "StreamBye", generation, reason, reconnectAfterMs };
-    }
-    default:
-      return null;
-  }
-}
-
-/** More than anything that a server says is nested. */
-const MAX_DEPTH = 64;
+/** @typedef {{type: "Start"}} Start */
+/** @typedef {{type: "SyncDone", generation: number, response: any}} SyncDone */
+/** @typedef {{type: "SyncFailed", generation: number, failure: Failure}} SyncFailed */
+/** @typedef {{type: "StreamHello", generation: number, epoch: string, watermark: number}} StreamHello */
+/** @typedef {{type: "StreamEvent", generation: number, event: any}} StreamEvent */
+/** @typedef {{type: "StreamDocument", generation: number, event: any}} StreamDocument */
+/** @typedef {{type: "StreamHeartbeat", generation: number, watermark: number}} StreamHeartbeat */
+/** @typedef {{type: "StreamSyncRequired", generation: number, channel: string, reason: string}} StreamSyncRequired */
+/** @typedef {{type: "StreamBye", generation: number, reason: string, reconnectAfterMs: number}} StreamBye */
+/** @typedef {{type: "StreamEnded", generation: number, failure: Failure}} StreamEnded */
+/** @typedef {{type: "Tick"}} Tick */
+/** @typedef {{type: "Wake"}} Wake the device slept, or the network is back */
+/** @typedef {{type: "Diverged", channel: string}} Diverged */
+/** @typedef {{type: "GiveUp", cause: any}} GiveUp */
+/** @typedef {{type: "Close"}} Close */
+/**
+ * @typedef {Start | SyncDone | SyncFailed | StreamHello | StreamEvent | StreamDocument | StreamHeartbeat
+ *   | StreamSyncRequired | StreamBye | StreamEnded | Tick | Wake | Diverged | GiveUp | Close} Input
+ */
+/** @typedef {{[K in Input["type"]]: Extract<Input, {type: K}>}} Inputs each by the name of its type */
 
 /**
- * The JSON object that the text holds.
- *
- * @throws ContractError there is none, or it is nested so deeply that it could exhaust the stack
+ * @typedef {{type: "StartSync", generation: number, after: {[channel: string]: number | null}, epoch: string | null,
+ *   wait: number, newToken: boolean}} StartSync
  */
-export function parsed(text) {
-  let value;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new ContractError("it is not JSON");
-  }
-  if (typeof value !== "object" || value === null) throw new ContractError("it is no JSON object");
-  if (isDeeper(value, MAX_DEPTH)) throw new ContractError("it is nested too deeply");
-  return value;
-}
-
-function isDeeper(value, most) {
-  if (typeof value !== "object" || value === null) return false;
-  return most === 0 || Object.values(value).some((inner) => isDeeper(inner, most - 1));
-}
-
-function check(condition, type) {
-  if (!condition) throw new ContractError(`the stream's ${type} is not as the protocol says`);
-}
+/** @typedef {{type: "CancelSync", generation: number}} CancelSync */
+/**
+ * @typedef {{type: "OpenStream", generation: number, url: string, ticket: string, cursor: {[channel: string]: number},
+ *   via: Via}} OpenStream
+ */
+/** @typedef {{type: "CloseStream", generation: number}} CloseStream */
+/** @typedef {{type: "Deliver", change: any, epoch: string}} Deliver */
+/** @typedef {{type: "CheckDigest", channel: string, digest: string, contentDigest: string | null}} CheckDigest */
+/** @typedef {{type: "DeliverDocument", change: any, epoch: string}} DeliverDocument */
+/** @typedef {{type: "CheckDocuments", channel: string, contentDigest: string}} CheckDocuments */
+/** @typedef {{type: "Finished", cause: any}} Finished */
+/**
+ * @typedef {StartSync | CancelSync | OpenStream | CloseStream | Deliver | CheckDigest | DeliverDocument
+ *   | CheckDocuments | Finished} Command
+ */

@@ -12,24 +12,30 @@ import { instant } from "../contract/contract.js";
 import {
   LEAST_POLL_AFTER_MS,
   LONG_FAULT,
-  MOST_POLL_AFTER_MS,
-  MOST_RECONNECT_MS,
+  MAX_POLL_AFTER_MS,
+  MAX_RECONNECT_MS,
 } from "../contract/contract_lists.js";
 import { failure } from "./messages.js";
-import { APPLY, GAP } from "./sequencing.js";
+import { Verdict } from "./sequencing.js";
+/** @import { Actions } from "./actions.js" */
+/** @import { Failure, Input, Inputs } from "./messages.js" */
+/** @import { ByeReason } from "../contract/contract_lists.js" */
+
+/** @template {Input["type"]} K @typedef {(client: Actions, input: Inputs[K], now: number) => void} Rule */
+/** @typedef {(client: Actions, why: Failure, now: number) => void} Failed */
 
 /** A sync that began less than so many seconds before a Wake is left to its end. */
 const FRESH_SYNC = 1;
 
 const clamp = (x, least, most) => Math.min(Math.max(x, least), most);
 
-/** idle → syncing: always sync before anything else. */
-export function start(client, _input, now) {
+/** @type {Rule<"Start">} idle → syncing: always sync before anything else. */
+export const start = (client, _, now) => {
   client.goSync(now, 0);
-}
+};
 
-/** Take the answer in; then connect, poll on, or ask for more. */
-export function syncDone(client, input, now) {
+/** @type {Rule<"SyncDone">} Take the answer in; then connect, poll on, or ask for more. */
+export const syncDone = (client, input, now) => {
   if (!client.sync.isCurrent(input.generation)) return;
   const { response } = input;
   client.sync.end();
@@ -51,13 +57,12 @@ export function syncDone(client, input, now) {
   client.syncBackoff.forget();
   client.needsToken = false;
   client.woken = false;
-  client.pollAfter = clamp(response.poll_after_ms, LEAST_POLL_AFTER_MS, MOST_POLL_AFTER_MS) / 1000;
+  client.pollAfter = clamp(response.poll_after_ms, LEAST_POLL_AFTER_MS, MAX_POLL_AFTER_MS) / 1000;
   if (response.has_more) {
     client.syncNow(now);
     return;
   }
-  client.certainAt = now;
-  client.clock.told(instant(response.server_time), now);
+  client.freshness.proven(instant(response.server_time), now);
   if (client.state === "polling") {
     client.polled(response, taken.news, now);
   } else if (!response.stream) {
@@ -66,17 +71,17 @@ export function syncDone(client, input, now) {
     client.state = "connecting";
     client.openStream(response, now);
   }
-}
+};
 
-/** Try again later; a refused token is replaced once, a refusal for good ends it. */
-export function syncFailed(client, input, now) {
+/** @type {Rule<"SyncFailed">} Try again later; a refused token is replaced once, a refusal for good ends it. */
+export const syncFailed = (client, input, now) => {
   if (!client.sync.isCurrent(input.generation)) return;
   client.sync.end();
   client.syncHasFailed(input.failure, now);
-}
+};
 
-/** connecting → live; beside polling the stream must still prove itself by a sync. */
-export function hello(client, input, now) {
+/** @type {Rule<"StreamHello">} connecting → live; beside polling the stream must still prove itself by a sync. */
+export const hello = (client, input, now) => {
   if (!client.stream.isCurrent(input.generation) || client.stream.helloAt !== null) return;
   if (input.epoch !== client.epoch) {
     client.dropStream();
@@ -95,49 +100,47 @@ export function hello(client, input, now) {
     client.cancelSync();
     client.syncNow(now);
   }
-}
+};
 
-/** n+1 on top of n; a duplicate is dropped; a gap leads to a sync. */
-export function event(client, input, now) {
+/** @type {Rule<"StreamEvent" | "StreamDocument">} n+1 on top of n; a duplicate is dropped; a gap leads to a sync. */
+export const event = (client, input, now) => {
   if (!hasHello(client, input.generation)) return;
   const verdict = client.syncState.takeEvent(input.event);
-  if (verdict === APPLY) {
+  if (verdict === Verdict.APPLY) {
     client.stream.events += 1;
     const type = input.type === "StreamDocument" ? "DeliverDocument" : "Deliver";
     client.out.push({ type, change: input.event, epoch: client.epoch });
-  } else if (verdict === GAP) {
+  } else if (verdict === Verdict.GAP) {
     client.dropStream();
     syncAgain(client, failure("malformed", "the stream left a gap"), now);
   }
-}
+};
 
-/** A watermark that moves proves the stream; one that stands still does not. */
-export function heartbeat(client, input, now) {
+/** @type {Rule<"StreamHeartbeat">} A watermark that moves proves the stream; one that stands still does not. */
+export const heartbeat = (client, input, now) => {
   if (!hasHello(client, input.generation)) return;
   if (client.watermark !== null && input.watermark <= client.watermark) return;
   client.watermark = input.watermark;
   client.stream.deadline = now + client.settings.watermarkTimeout;
-  if (client.state !== "live") return;
-  client.certainAt = now;
-  client.clock.told(input.watermark, now);
-}
+  if (client.state === "live") client.freshness.proven(input.watermark, now);
+};
 
-/** Sync, then connect. */
-export function syncRequired(client, input, now) {
+/** @type {Rule<"StreamSyncRequired">} Sync, then connect. */
+export const syncRequired = (client, input, now) => {
   if (!client.stream.isCurrent(input.generation)) return;
   client.dropStream();
   const why = `the server says sync-required: ${input.reason}`;
   syncAgain(client, failure("unreachable", why), now);
-}
+};
 
-/** The planned end: sync and connect again, spread by the server's word. */
-export function bye(client, input, now) {
+/** @type {Rule<"StreamBye">} The planned end: sync and connect again, spread by the server's word. */
+export const bye = (client, input, now) => {
   if (!client.stream.isCurrent(input.generation)) return;
   const tooShort = client.stream.wasTooShort(now, client.settings.shortStream);
   client.judgeTransport(now);
   client.dropStream();
-  const after = clamp(input.reconnectAfterMs, 0, MOST_RECONNECT_MS) / 1000;
-  if (input.reason === "degraded") {
+  const after = clamp(input.reconnectAfterMs, 0, MAX_RECONNECT_MS) / 1000;
+  if (/** @type {ByeReason} */ (input.reason) === "degraded") {
     client.lastFailure = failure("busy", "the server says bye: degraded");
     client.keptAwayUntil = now + after;
     client.goPoll(now, Math.max(after, streamDelay(client, now)));
@@ -149,20 +152,20 @@ export function bye(client, input, now) {
   } else {
     client.goSync(now, after);
   }
-}
+};
 
-/** The stream broke or could not be had. */
-export function ended(client, input, now) {
+/** @type {Rule<"StreamEnded">} The stream broke or could not be had. */
+export const ended = (client, input, now) => {
   if (!client.stream.isCurrent(input.generation)) return;
   // Else the server itself has answered.
   if (!["busy", "ticket"].includes(input.failure.kind)) client.judgeTransport(now);
   client.stream.end();
   if (input.failure.kind === "ticket") syncAgain(client, input.failure, now);
   else streamHasFailed(client, input.failure, now);
-}
+};
 
-/** A deadline came: a sync is due or overdue, or the stream is silent. */
-export function tick(client, _input, now) {
+/** @type {Rule<"Tick">} A deadline came: a sync is due or overdue, or the stream is silent. */
+export const tick = (client, _, now) => {
   if (now >= client.sync.deadline) {
     client.cancelSync();
     client.syncHasFailed(failure("unreachable", "the sync was not answered"), now);
@@ -181,20 +184,20 @@ export function tick(client, _input, now) {
     }
   }
   if (now >= client.sync.dueAt) client.syncNow(now);
-}
+};
 
-/** A connection from before a sleep may be dead unnoticed; what waits is tried now. */
-export function wake(client, _input, now) {
+/** @type {Rule<"Wake">} A connection from before a sleep may be dead unnoticed; what waits is tried now. */
+export const wake = (client, _, now) => {
   client.dropStream();
   // A browser may say it several times in a row; that must not restart a sync each time.
   if (now - client.sync.beganAt >= FRESH_SYNC) client.cancelSync();
   client.tryStreamNow(now);
   client.woken = true;
   client.goSync(now, 0);
-}
+};
 
-/** The book is wrong: take a snapshot; with back-off if that does not help. */
-export function diverge(client, input, now) {
+/** @type {Rule<"Diverged">} The book is wrong: take a snapshot; with back-off if that does not help. */
+export const diverge = (client, input, now) => {
   const { channel } = input;
   client.lastFailure = failure("malformed", `${channel} differs from Core's digest`);
   // Should a snapshot not help, the next one waits; all else goes on meanwhile.
@@ -203,22 +206,21 @@ export function diverge(client, input, now) {
   client.dropStream();
   client.cancelSync();
   client.goSync(now, 0);
-}
+};
 
-/** any → failed. */
-export function giveUp(client, input) {
+/** @type {Rule<"GiveUp">} any → failed. */
+export const giveUp = (client, input) => {
   client.lastFailure = failure("consumer", String(input.cause));
   client.end("failed", input.cause);
-}
+};
 
-/** any → closed. */
-export function close(client) {
+/** @type {Rule<"Close">} any → closed. */
+export const close = (client) => {
   client.end("closed", null);
-}
+};
 
-function hasHello(client, generation) {
-  return client.stream.isCurrent(generation) && client.stream.helloAt !== null;
-}
+/** @type {(client: Actions, generation: number) => boolean} */
+const hasHello = ({ stream }, generation) => stream.isCurrent(generation) && stream.helloAt !== null;
 
 /**
  * Counts a failure of the stream. Returns how long to wait until the next is tried.
@@ -227,6 +229,8 @@ function hasHello(client, generation) {
  * is tried with the answer of each poll, which costs less than the poll itself does; and Core slows the
  * polls down where there are too many. A transport that never worked, or that breaks again and again,
  * gets no such haste.
+ *
+ * @type {(client: Actions, now: number) => number}
  */
 function streamDelay(client, now) {
   const { watermarkTimeout, healthyAfter, backoffFirst } = client.settings;
@@ -238,6 +242,8 @@ function streamDelay(client, now) {
 /**
  * Falls back to polling after several failures, or where the server is busy; else syncs. Either way the
  * stream is tried again, with back-off.
+ *
+ * @type {Failed}
  */
 function streamHasFailed(client, why, now) {
   client.counters.streamFailures += 1;
@@ -249,7 +255,7 @@ function streamHasFailed(client, why, now) {
   else client.goSync(now, delay);
 }
 
-/** Syncs, as nothing else helps: at once the first time, with back-off when it recurs. */
+/** @type {Failed} Syncs, as nothing else helps: at once the first time, with back-off when it recurs. */
 function syncAgain(client, why, now) {
   streamHasFailed(client, why, now);
   if (client.streamBackoff.failures === 1) client.goSync(now, 0);

@@ -2,9 +2,15 @@
 
 import { carriesDocuments, channelOf } from "../contract/contract.js";
 
-export const APPLY = "apply";
-export const DUPLICATE = "duplicate";
-export const GAP = "gap";
+/** @import { ResetReason } from "../contract/contract_lists.js" */
+/**
+ * @typedef {{type: "reset", channel: string, reason: ResetReason | "digest", head: number, orders?: any[],
+ *   documents?: any[]}} Reset the channel's state is replaced: forget its orders or documents, take these
+ */
+/** @typedef {any} Change an event, or a Reset */
+
+/** What is to be done with an event. */
+export const Verdict = Object.freeze({ APPLY: "apply", DUPLICATE: "duplicate", GAP: "gap" });
 
 /** What has been taken in, per channel; null where a channel starts anew. */
 export class Positions {
@@ -36,11 +42,11 @@ export class Positions {
   take(event) {
     const channel = channelOf(event);
     const position = this.get(channel);
-    if (position === null) return GAP;
-    if (event.seq <= position) return DUPLICATE;
-    if (event.seq !== position + 1) return GAP;
+    if (position === null) return Verdict.GAP;
+    if (event.seq <= position) return Verdict.DUPLICATE;
+    if (event.seq !== position + 1) return Verdict.GAP;
     this.#positions.set(channel, event.seq);
-    return APPLY;
+    return Verdict.APPLY;
   }
 
   /** Starts the channel anew at `seq`, or (null) from nothing. */
@@ -50,6 +56,17 @@ export class Positions {
 }
 
 /**
+ * Whether a channel that begins anew is of the log that was followed before, which has not gone back meanwhile.
+ * After a restore each channel begins anew because of the epoch; the first one tells of it.
+ *
+ * @param {Reset} reset
+ * @param {string | null} before the epoch of the change before it; null: there was none
+ * @param {string} epoch its own
+ */
+export const goesOn = ({ reason }, before, epoch) =>
+  reason !== "ahead" && (before === null ? reason !== "epoch" : before === epoch);
+
+/**
  * What a sync's answer changes in one channel: [changes, whether the answer is sound].
  *
  * The positions move along. Of an answer that leaves a gap, or ends before the head without saying
@@ -57,7 +74,8 @@ export class Positions {
  */
 export function changesOf(positions, answer) {
   const changes = [];
-  const { channel, reset, snapshot } = answer;
+  const { channel, snapshot } = answer;
+  const reset = /** @type {ResetReason | null | undefined} */ (answer.reset);
   const position = positions.get(channel);
   if (reset && snapshot) {
     // The stream may have brought what lies behind a snapshot while the answer was under way.
@@ -71,9 +89,9 @@ export function changesOf(positions, answer) {
     return [changes, false];
   }
   for (const event of answer.events) {
-    const verdict = channelOf(event) === channel ? positions.take(event) : GAP;
-    if (verdict === GAP) return [changes, false];
-    if (verdict === APPLY) changes.push(event);
+    const verdict = channelOf(event) === channel ? positions.take(event) : Verdict.GAP;
+    if (verdict === Verdict.GAP) return [changes, false];
+    if (verdict === Verdict.APPLY) changes.push(event);
   }
   const reached = positions.get(channel);
   return [changes, Boolean(answer.has_more) || (reached !== null && reached >= answer.head)];

@@ -4,12 +4,23 @@
 // together with the cursor.
 
 import { carriesDocuments } from "../contract/contract.js";
-import { DUPLICATE, GAP, Positions, changesOf } from "./sequencing.js";
+import { Positions, Verdict, changesOf } from "./sequencing.js";
+
+/**
+ * @typedef {object} TakenAnswer what an answer brought
+ * @property {import("./messages.js").Command[]} commands
+ * @property {boolean} news whether there was anything new for the page
+ * @property {string | null} fault why the answer is not sound; what it brought before counts all the same
+ * @property {boolean} restarted a channel that had a cursor began anew
+ * @property {boolean} goesOn it made progress: answers that say that there is more must come to an end
+ * @property {boolean} epochChanged the log began anew: a stream of the old one says nothing any more
+ */
 
 /** The positions, the epoch and the counters of one client. */
 export class SyncState {
   positions;
   epoch;
+  /** What happened, for status and metrics. */
   counters = {
     duplicates: 0,
     gaps: 0,
@@ -36,8 +47,8 @@ export class SyncState {
   /** Judges an event of the stream, and moves on if it applies. */
   takeEvent(event) {
     const verdict = this.positions.take(event);
-    if (verdict === DUPLICATE) this.counters.duplicates += 1;
-    else if (verdict === GAP) this.counters.gaps += 1;
+    if (verdict === Verdict.DUPLICATE) this.counters.duplicates += 1;
+    else if (verdict === Verdict.GAP) this.counters.gaps += 1;
     return verdict;
   }
 
@@ -62,18 +73,10 @@ export class SyncState {
     return true;
   }
 
-  /**
-   * Applies the answer to the last question:
-   * {commands, news, fault, restarted, goesOn, epochChanged}.
-   *
-   * `fault` is why the answer is not sound, or null; what it brought before counts all the same.
-   * `restarted`: a channel that had a cursor began anew. `goesOn`: it ends beyond what was asked:
-   * answers that say that there is more must come to an end. `epochChanged`: the log began anew, so a stream of the old one says nothing any more.
-   */
+  /** Applies the answer to the last question. */
   take(response) {
-    /** @type {{commands: any[], fault: string | null, [is: string]: any}} */
-    const taken = { commands: [], news: false, fault: null, restarted: false };
-    Object.assign(taken, { goesOn: false, epochChanged: false });
+    /** @type {TakenAnswer} */
+    const taken = { commands: [], news: false, fault: null, restarted: false, goesOn: false, epochChanged: false };
     if (response.epoch !== this.epoch) {
       taken.epochChanged = this.epoch !== null;
       this.#beginEpoch(response.epoch);
@@ -129,7 +132,8 @@ export class SyncState {
     this.counters.resets += 1;
     this.#checked.delete(change.channel);
     const diverged = this.#diverged.delete(change.channel);
-    return diverged && change.reason === "first_sync" ? { ...change, reason: "digest" } : change;
+    const { reason } = /** @type {import("./sequencing.js").Reset} */ (change);
+    return diverged && reason === "first_sync" ? { ...change, reason: "digest" } : change;
   }
 }
 

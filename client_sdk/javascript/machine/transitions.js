@@ -26,7 +26,9 @@ const [STATES, ...LINES] = ROWS.trim()
   .split("\n")
   .map((line) => line.trim().split(/\s+/));
 
-/** The states in which each input counts, by its name; in all others it is ignored. */
-export const COUNTS = Object.fromEntries(
-  LINES.map(([input, ...marks]) => [input, new Set(STATES.filter((_, n) => marks[n] === "x"))]),
+/** The states in which each input counts; in all others it is ignored. */
+export const COUNTS = /** @type {{[K in import("./messages.js").Input["type"]]: Set<string>}} */ (
+  Object.fromEntries(
+    LINES.map(([input, ...marks]) => [input, new Set(STATES.filter((_, n) => marks[n] === "x"))]),
+  )
 );

@@ -4,13 +4,11 @@
 // stream at once; what it cannot read it passes on. Where a WebSocket fails in turn, the next stream is one of
 // server-sent events again: the network may be another one now.
 
-/** So many streams in a row that ended at once are a proxy's doing. */
-const AT_ONCE_AGAIN = 2;
+import { AT_ONCE_AGAIN } from "../contract/contract_lists.js";
 
 /** What to open next, by what became of those before. */
 export class TransportChoice {
-  /** "sse" or "websocket". */
-  via = "sse";
+  via = /** @type {import("../contract/contract_lists.js").Via} */ ("sse");
   #atOnce = 0;
 
   /** It has not said hello in time. */

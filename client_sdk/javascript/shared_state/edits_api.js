@@ -10,10 +10,9 @@
 //     {type: "NotTaken", problem, epoch}   it does not take the request, or refuses the command
 //     {type: "Again", detail, retryAfter, unauthorized}    nothing is settled: try again later
 
-import { ContractError, checkOrder, isEpoch } from "../contract/contract.js";
+import { ContractError, checkOrder, isEpoch, parsed } from "../contract/contract.js";
 import { MAX_EDITS_ANSWER_BYTES } from "../contract/contract_lists.js";
 import { readProblem, retryAfter, shortened, slugOf } from "../transport/http_failures.js";
-import { parsed } from "../machine/messages.js";
 import { ask, readText } from "../transport/http_bodies.js";
 import { checkDocument } from "../contract/state/document.js";
 import { checkOutcome } from "../contract/state/edit.js";

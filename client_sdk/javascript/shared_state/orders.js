@@ -141,7 +141,7 @@ export class OrderCommands {
   }
 
   /**
-   * @param {"transition" | "change"} kind
+   * @param {Exclude<import("../contract/contract_lists.js").CommandKind, "place">} kind
    * @param {ShownOrder | string} order
    * @param {any} body
    */

@@ -103,10 +103,12 @@ export class Documents {
    * document that is gone the version stays, as it never restarts within a log. A snapshot that was made
    * before a version was fetched does not take that version back.
    *
-   * @param unsure the keys of which an own edit may be in any newer version: those that have changed are
+   * @param {import("../machine/sequencing.js").Reset} reset
+   * @param {string} epoch
+   * @param {string[]} unsure the keys of which an own edit may be in any newer version: those that have changed are
    *   held back
    */
-  replace({ reason, documents }, epoch, unsure = []) {
+  replace({ reason, documents = [] }, epoch, unsure = []) {
     // What was kept may be of another log than the queue, and what differs is not to be trusted: such a
     // value is shown while Core's is fetched, but its version says nothing.
     const isOneLog = this.synced && this.epoch === epoch && reason !== "ahead";

@@ -113,6 +113,8 @@ export function newEntry(id, client, n, { channel, key, do: operation, metadata 
 /**
  * The version that contains an edit with this outcome; null: none does. An outcome that only a newer
  * Core knows took effect, unless there is a problem.
+ *
+ * @param {{outcome: import("../contract/contract_lists.js").Outcome, problem?: object, version?: number}} answer
  */
 export function containedAt({ outcome, problem, version }) {
   if (outcome === "refused" || outcome === "put-aside" || problem) return null;

@@ -4,7 +4,7 @@
 
 import { ContractError } from "../contract/contract.js";
 import { SseParser } from "../contract/sse.js";
-import { inputOf } from "../machine/messages.js";
+import { inputOf } from "./stream_events.js";
 
 const END_FOLLOWS_WITHIN_MS = 1_000;
 const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
@@ -22,7 +22,7 @@ export const ask = (url, options) => fetch(url, { cache: "no-store", credentials
  *
  * @param {number} generation of the stream
  * @param {Response} response
- * @param {(input: any) => void} put
+ * @param {(input: import("../machine/messages.js").Input) => void} put
  * @throws {ContractError} it is no stream of events, or one is longer than MAX_EVENT_LENGTH
  */
 export async function readStream(generation, response, put) {
@@ -70,11 +70,11 @@ async function readOut(reader) {
  * The body's text and its length in bytes.
  *
  * @param {Response} response
- * @param {number} most
+ * @param {number} limit
  * @returns {Promise<[string, number]>}
- * @throws {ContractError} it is longer than `most` bytes
+ * @throws {ContractError} it is longer than `limit` bytes
  */
-export async function readText(response, most) {
+export async function readText(response, limit) {
   if (response.body === null) return ["", 0];
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
@@ -84,9 +84,9 @@ export async function readText(response, most) {
     const { done, value } = await reader.read();
     if (done) return [text + decoder.decode(), length];
     length += value.length;
-    if (length > most) {
+    if (length > limit) {
       await reader.cancel();
-      throw new ContractError(`the answer is longer than ${most} bytes`);
+      throw new ContractError(`the answer is longer than ${limit} bytes`);
     }
     text += decoder.decode(value, { stream: true });
   }

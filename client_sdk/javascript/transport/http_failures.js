@@ -2,7 +2,7 @@
 //
 // As client_sdk/transport/http_failures.py.
 
-import { MAX_DETAIL_LENGTH, MAX_RETRY_AFTER, PROBLEMS } from "../contract/contract_lists.js";
+import { MAX_DETAIL_CHARS, MAX_RETRY_AFTER_S, PROBLEMS } from "../contract/contract_lists.js";
 import { failure } from "../machine/messages.js";
 
 const PREFIX = "urn:yabam:problem:";
@@ -53,7 +53,7 @@ export function refusal({ status, statusText, headers }, text, unauthorized) {
 
 /** A foreign text cut to a length that a person reads. */
 export const shortened = (text) =>
-  text.length <= MAX_DETAIL_LENGTH ? text : `${text.slice(0, MAX_DETAIL_LENGTH)}…`;
+  text.length <= MAX_DETAIL_CHARS ? text : `${text.slice(0, MAX_DETAIL_CHARS)}…`;
 
 /** Retry-After in seconds, at most an hour; a date is taken against the answer's own Date. */
 export function retryAfter(headers) {
@@ -61,5 +61,5 @@ export function retryAfter(headers) {
   let seconds = NaN;
   if (/^[0-9]+$/.test(text)) seconds = Number(text.slice(0, 10));
   else if (DATE.test(text)) seconds = (Date.parse(text) - Date.parse(headers.get("date") ?? "")) / 1000;
-  return Number.isNaN(seconds) ? null : Math.min(Math.max(seconds, 0), MAX_RETRY_AFTER);
+  return Number.isNaN(seconds) ? null : Math.min(Math.max(seconds, 0), MAX_RETRY_AFTER_S);
 }

@@ -3,9 +3,9 @@
 // As client_sdk/transport/socket_transport.py. A browser does not tell a page why a WebSocket
 // could not be had.
 
-import { ContractError } from "../contract/contract.js";
 import { MAX_EVENT_LENGTH } from "../contract/contract_lists.js";
-import { inputOf, parsed } from "../machine/messages.js";
+import { ContractError, parsed } from "../contract/contract.js";
+import { inputOf } from "./stream_events.js";
 
 const SUBPROTOCOL = "yabam.v1";
 const STREAM_PATH = "/v1/stream";

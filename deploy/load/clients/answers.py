@@ -20,7 +20,7 @@ from client_sdk.machine.messages import (
     SyncFailed,
 )
 from client_sdk.transport.http_failures import refusal
-from client_sdk.transport.stream_events import signal_of
+from client_sdk.transport.stream_events import input_of
 
 _MALFORMED: Final = (msgspec.DecodeError, ValueError, FrameError)
 
@@ -60,7 +60,7 @@ class StreamAnswer:
             return
         try:
             for event in self._parser.feed(data):
-                signal = signal_of(self._generation, event)
+                signal = input_of(self._generation, event)
                 if isinstance(signal, StreamBye | StreamSyncRequired):
                     self._last = signal
                 elif signal is not None:

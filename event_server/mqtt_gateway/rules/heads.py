@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 KEPT_S: Final = 600.0
-MOST_CHANNELS: Final = 100_000
-MOST_IN_A_MARK: Final = 1000
+MAX_CHANNELS: Final = 100_000
+MAX_IN_A_MARK: Final = 1000
 
 
 class Heads:
     """The heads of the channels of stores, from the recent log.
 
     Args:
-        most: how many channels are remembered; above that the longest quiet ones are forgotten.
+        limit: how many channels are remembered; above that the longest quiet ones are forgotten.
     """
 
-    def __init__(self, most: int = MOST_CHANNELS) -> None:
-        self._most = most
+    def __init__(self, limit: int = MAX_CHANNELS) -> None:
+        self._limit = limit
         self.epoch = ""
         """The newest epoch so far; empty: none yet."""
         self._of_store: dict[str, OrderedDict[str, tuple[int, float]]] = {}
@@ -48,7 +48,7 @@ class Heads:
         heads.move_to_end(channel)
         self._by_age[store, channel] = None
         self._by_age.move_to_end((store, channel))
-        while len(self._by_age) > self._most:
+        while len(self._by_age) > self._limit:
             self._forget(*next(iter(self._by_age)))
 
     def watermark(self, partition: int, seconds: float) -> None:
@@ -69,7 +69,7 @@ class Heads:
         heads = self._of_store.get(store, OrderedDict())
         while heads and next(iter(heads.values()))[1] < now - KEPT_S:
             self._forget(store, next(iter(heads)))
-        newest = list(heads.items())[-MOST_IN_A_MARK:]
+        newest = list(heads.items())[-MAX_IN_A_MARK:]
         return {channel: seq for channel, (seq, _) in newest}
 
     def _forget(self, store: str, channel: str) -> None:

@@ -123,7 +123,7 @@ class DocumentClient(Shell):
 
     def core_time(self) -> datetime | None:
         """Core's clock as it is known here."""
-        return self.machine._client.knowledge.core_time(self.world.now)
+        return self.machine._client.freshness.core_time(self.world.now)
 
     def device_time(self) -> datetime:
         """What the device's own clock says."""

@@ -43,7 +43,7 @@ from client_sdk.machine.messages import (
     SyncFailed,
     Tick,
 )
-from client_sdk.machine.rules import MOST_RECONNECT_MS
+from client_sdk.machine.rules import MAX_RECONNECT_MS
 from client_sdk.machine.sequencing import Reset
 from client_sdk.machine.transitions import COUNTS
 from client_sdk.settings import Settings
@@ -417,7 +417,7 @@ def test_a_planned_end_waits_as_it_was_told_then_syncs(reason: ByeReason) -> Non
 def test_no_server_can_keep_a_client_away_for_long() -> None:
     rig = Rig().live()
     rig.bye(ms=10**9, after=50.0)
-    assert rig.machine.deadline == rig.now + MOST_RECONNECT_MS / 1000
+    assert rig.machine.deadline == rig.now + MAX_RECONNECT_MS / 1000
 
 
 def test_a_stream_that_ends_within_a_second_without_an_event_has_failed() -> None:
@@ -523,7 +523,7 @@ def test_a_watermark_that_moves_keeps_it_live() -> None:
     for n in range(1, 20):
         rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=5 * n)), 5.0)
     assert rig.state() is State.LIVE
-    assert rig.machine.knowledge.certain_at == rig.now
+    assert rig.machine.freshness.certain_at == rig.now
 
 
 def test_polls_come_as_core_says_with_jitter() -> None:
@@ -1017,11 +1017,11 @@ def test_a_clock_that_jumps_ahead_leads_to_polling_and_back() -> None:
 
 def test_lag_tells_how_old_the_knowledge_is_by_core_s_clock() -> None:
     rig = Rig().live()
-    knowledge = rig.machine.knowledge
-    assert knowledge.lag(rig.now) == 0.0
-    assert knowledge.lag(rig.now + 4.0) == pytest.approx(4.0)
+    freshness = rig.machine.freshness
+    assert freshness.lag(rig.now) == 0.0
+    assert freshness.lag(rig.now + 4.0) == pytest.approx(4.0)
     rig.tell(StreamHeartbeat(rig.stream, NOW + timedelta(seconds=3)), 5.0)
-    assert knowledge.lag(rig.now) == pytest.approx(2.0, abs=0.01)
+    assert freshness.lag(rig.now) == pytest.approx(2.0, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -1041,7 +1041,7 @@ def test_settings_that_make_no_sense_are_refused_by_name(settings: dict[str, flo
         Settings(**settings)  # type: ignore[arg-type]
 
 
-MOST_REQUESTS = 800
+MAX_REQUESTS = 800
 """In a minute: a poll each 80 ms at the very least, and a few more."""
 
 
@@ -1070,7 +1070,7 @@ def test_a_server_that_answers_at_once_and_never_ends_is_asked_at_a_bounded_rate
                 stream, requests = command.generation, requests + 1
         rig.log.clear()
         assert machine.state not in (State.FAILED, State.CLOSED)
-        assert requests <= MOST_REQUESTS
+        assert requests <= MAX_REQUESTS
 
 
 def _anew(more: bool) -> Callable[[Rig], SyncResponse]:

@@ -33,7 +33,7 @@ from client_sdk.machine.messages import (
 from client_sdk.transport.http_bodies import no_cookies
 from client_sdk.transport.http_failures import MAX_DETAIL_CHARS
 from client_sdk.transport.http_transport import Transport
-from client_sdk.transport.stream_events import signal_of
+from client_sdk.transport.stream_events import input_of
 from tests.unit.client_sdk.samples import channel_sync, event, order, sync_response
 
 CHANNEL: Final = "store:12"
@@ -199,7 +199,7 @@ async def test_a_time_to_wait_that_no_client_can_hold_is_malformed(wait_ms: int)
     assert failure.kind == "malformed"
     bye = json.dumps({"reason": "timeout", "reconnect_after_ms": wait_ms})
     with pytest.raises(msgspec.DecodeError):
-        signal_of(7, SseEvent("bye", bye, ""))
+        input_of(7, SseEvent("bye", bye, ""))
 
 
 @pytest.mark.parametrize("error", [
@@ -311,7 +311,7 @@ def test_nonsense_in_any_event_of_a_stream_is_told_by_the_guarded_errors(
     kind: str, data: str
 ) -> None:
     with pytest.raises((msgspec.DecodeError, ValueError)):
-        signal_of(7, SseEvent(kind, data, ""))
+        input_of(7, SseEvent(kind, data, ""))
 
 
 json_values = st.recursive(

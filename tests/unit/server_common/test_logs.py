@@ -45,3 +45,12 @@ def test_a_line_is_json_in_ascii(lines: io.StringIO, value: object, shown: objec
     assert line.isascii()
     assert json.loads(line)["value"] == shown
     assert json.loads(line)["event"] == "happened"
+
+
+def test_a_line_is_written_at_once_so_that_those_of_other_processes_do_not_come_between(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes: list[str] = []
+    monkeypatch.setattr(lines, "write", writes.append)
+    structlog.get_logger().info("happened")
+    assert [line[-1] for line in writes] == ["\n"]

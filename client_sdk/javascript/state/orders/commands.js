@@ -24,6 +24,7 @@ import { StateError, shown } from "../../contract/state/errors.js";
 import { isObject } from "../../contract/state/pointer.js";
 
 const UNKNOWN_TIME = "1970-01-01T00:00:00Z";
+/** @type {{[kind in import("../../contract/contract_lists.js").CommandKind]: [string, (order: string) => string]}} */
 const PATHS = {
   place: ["POST", () => "/v1/orders"],
   transition: ["POST", (order) => `/v1/orders/${order}/transitions`],

@@ -5,18 +5,20 @@
 
 import { fetchCore } from "../shared/core/fetch_core.js";
 import { SseParser } from "../yabam/contract/sse.js";
+import { Backoff } from "../yabam/machine/backoff.js";
+import { uniform } from "../yabam/uniform.js";
 
 const PATH = "/v1/ops/stream";
 const SILENT_MS = 10_000;
-const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 10_000];
+const PAUSES_S = { backoffFirst: 0.5, backoffMost: 10 };
 /** The bounds of what a server says about waiting. */
-const [LEAST_WAIT_MS, MOST_WAIT_MS] = [250, 60_000];
+const [LEAST_WAIT_MS, MAX_WAIT_MS] = [250, 60_000];
 
 /** Follows the stream and tells `heard`: .hello, .figures, .feed (a state), .refused (a text). */
 export class Feed {
   #token;
   #heard;
-  #failures = 0;
+  #backoff = new Backoff(PAUSES_S, uniform);
   #stop = new AbortController();
 
   constructor(token, heard) {
@@ -77,7 +79,7 @@ export class Feed {
         if (type === "hello") this.#heard.hello(JSON.parse(data));
         if (type === "figures") {
           this.#heard.figures(JSON.parse(data));
-          this.#failures = 0;
+          this.#backoff.forget();
           told = true;
         }
         if (type === "bye") return told ? waitOf(JSON.parse(data).reconnect_after_ms) : null;
@@ -87,15 +89,13 @@ export class Feed {
 
   #failed(detail) {
     this.#heard.feed("offline", detail);
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, LONGEST_PAUSE_MS);
-    this.#failures += 1;
-    return pause * (0.5 + Math.random() / 2);
+    return this.#backoff.failed(0) * 1000;
   }
 }
 
 /** What a server says about waiting, within bounds; what is no number counts as the most. */
 function waitOf(ms) {
-  return Number.isFinite(ms) ? Math.min(Math.max(ms, LEAST_WAIT_MS), MOST_WAIT_MS) : MOST_WAIT_MS;
+  return Number.isFinite(ms) ? Math.min(Math.max(ms, LEAST_WAIT_MS), MAX_WAIT_MS) : MAX_WAIT_MS;
 }
 
 /** Calls `late` when `again` has not been called for so long. */

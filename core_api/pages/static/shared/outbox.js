@@ -2,10 +2,11 @@
 // again with the same key, so that what was done once is not done twice. What Core refuses because
 // of the token waits for the next token.
 
+import { Backoff } from "../yabam/machine/backoff.js";
 import { ofBrowser, ofTab } from "./storage.js";
+import { uniform } from "../yabam/uniform.js";
 
-const FIRST_WAIT_MS = 400;
-const MOST_WAIT_MS = 8_000;
+const WAITS_S = { backoffFirst: 0.4, backoffMost: 8 };
 const PASSING = new Set([401, 408, 425, 429]);
 
 /** Commands under way. */
@@ -32,7 +33,8 @@ export class Outbox {
    * `waits` is called whenever it has to wait: with "token" for the next token, else "network".
    */
   async deliver(path, body, options, waits) {
-    for (let tries = 1; !this.#closed; tries++) {
+    const backoff = new Backoff(WAITS_S, uniform);
+    while (!this.#closed) {
       if (this.#credentials.refused) {
         waits("token");
         await this.#pause(null);
@@ -44,8 +46,7 @@ export class Outbox {
       if (answer?.problem === "unauthorized") this.#credentials.refuse(answer.token);
       if (this.#credentials.refused) continue;
       waits("network");
-      const most = Math.min(FIRST_WAIT_MS * 2 ** Math.min(tries - 1, 10), MOST_WAIT_MS);
-      await this.#pause(most * (0.5 + Math.random() / 2));
+      await this.#pause(backoff.failed(0) * 1000);
     }
     return null;
   }
@@ -70,7 +71,7 @@ export class Outbox {
 
   /** Waits so many milliseconds (null: without end), or until it is woken. */
   #pause(ms) {
-    return new Promise((resolve) => {
+    return new Promise((/** @type {(ended?: void) => void} */ resolve) => {
       const done = () => {
         clearTimeout(timer);
         this.#wakers.delete(done);

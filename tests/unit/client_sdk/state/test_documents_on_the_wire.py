@@ -35,7 +35,7 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import DocumentReset
 from client_sdk.machine.snapshot_pages import Assembly
 from client_sdk.settings import Settings
-from client_sdk.transport.stream_events import signal_of
+from client_sdk.transport.stream_events import input_of
 from tests.unit.client_sdk.samples import EPOCH, NOW, channel_sync, event, sync_response
 from tests.unit.client_sdk.state.core_model import CoreModel
 
@@ -89,14 +89,14 @@ def test_an_order_beside_documents_keeps_its_content() -> None:
 def test_a_streams_event_of_a_document_is_an_input_of_its_own() -> None:
     changed = CoreModel().write(CHANNEL, "cart", {"a": 1})
     told = SseEvent("document.changed", msgspec.json.encode(changed).decode(), changed.id)
-    assert signal_of(7, told) == StreamDocument(7, changed)
+    assert input_of(7, told) == StreamDocument(7, changed)
 
 
 def test_an_event_of_a_document_that_contradicts_itself_is_refused() -> None:
     changed = msgspec.structs.replace(CoreModel().write(CHANNEL, "cart", {}), seq=2)
     told = SseEvent("document.changed", msgspec.json.encode(changed).decode(), changed.id)
     with pytest.raises(ValueError, match="says seq 2"):
-        signal_of(7, told)
+        input_of(7, told)
 
 
 def test_a_deferred_snapshot_is_whole_when_its_page_is_there() -> None:

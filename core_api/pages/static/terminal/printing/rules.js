@@ -1,16 +1,16 @@
 // What the documents of printing and of printers say, as the terminal shows it. Pure.
 
-import { ENDED_EARLY, STATUSES } from "../../yabam/contract/contract_lists.js";
+import { ENDED_EARLY, JOB_STATES, STATUSES } from "../../yabam/contract/contract_lists.js";
 
 /** A printer prints an order at one of these; that an order ends otherwise is printed by itself. */
 export const PRINTED_STATUSES = STATUSES.filter((status) => !ENDED_EARLY.includes(status));
-export const MOST_COPIES = 5;
-export const MOST_PRINTERS = 20;
+export const MAX_COPIES = 5;
+export const MAX_PRINTERS = 20;
 export const COLUMNS = [32, 42, 48];
 export const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 /** What stands in a printer's settings where the document says nothing. */
 const USUAL = { stations: null, copies: 1, language: "ko", columns: 42, media: "picture" };
-const WAITING = ["failed", "doubtful", "sent", "queued"];
+const WAITING = JOB_STATES.filter((state) => state !== "done");
 
 /** The printers of a store's document `printing`: [id, settings], by name. */
 export function printersIn(printing) {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-_DRIFT: Final = 1e-4
+DRIFT: Final = 1e-4
 """The drift assumed between two clocks, as a share of time: more than any two really drift."""
 
 
-class Knowledge:
+class Freshness:
     """Up to when Core's log is known here, by Core's clock. All `now` are monotonic seconds."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Knowledge:
         self.certain_at = now
         time = until.timestamp()
         self._known_until = max(time, self._known_until or time)
-        if self._offset is None or time - now > self._offset - _DRIFT * (now - self._seen_at):
+        if self._offset is None or time - now > self._offset - DRIFT * (now - self._seen_at):
             self._offset, self._seen_at = time - now, now
 
     def core_time(self, now: float) -> datetime | None:
