@@ -39,7 +39,7 @@ class PartyLeftError(UnauthorizedError):
 
 
 class ProviderError(CoreError):
-    """An OpenID provider does not answer, or not with what it must; the text says how."""
+    """An OpenID provider does not answer, or its answer is wrong; the text says how."""
 
 
 class ForbiddenError(CoreError):
@@ -61,7 +61,7 @@ class RefusedStepError(CoreError):
         super().__init__(detail)
         self.order = order
         self.epoch: str | None = None
-        """The log that the order is of, where it was read from one."""
+        """The epoch of the log that the order was read from, if it was read."""
 
 
 class ImpossibleTransitionError(RefusedStepError):
@@ -171,7 +171,7 @@ class ConflictError(CoreError):
 
 
 class TooMuchError(CoreError):
-    """A bound is reached; nothing was done. Try again after `retry_after` seconds."""
+    """A limit is reached; nothing was done. Try again after `retry_after` seconds."""
 
     def __init__(self, detail: str, retry_after: float) -> None:
         super().__init__(detail)
@@ -179,7 +179,7 @@ class TooMuchError(CoreError):
 
 
 class OverloadedError(TooMuchError):
-    """All together ask for more than this Core takes on at once."""
+    """All callers together exceed what this Core serves at once."""
 
     slug = "overloaded"
 
@@ -203,15 +203,15 @@ class UnavailableError(CoreError):
 
 
 class ProviderKeysUnknownError(UnavailableError):
-    """The OpenID provider's keys have to be read before it is known whether a token is good."""
+    """The OpenID provider's keys must be read before a token can be verified."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, detail)
 
 
 class LockedError(UnavailableError):
-    """Somebody holds a lock that the statement needs; nothing is written."""
+    """Another transaction holds a lock that the statement needs; nothing is written."""
 
 
 class UnreadableRowError(UnavailableError):
-    """Postgres is there and cannot give one of the rows asked for, which is damaged."""
+    """Postgres answers, but cannot read one of the rows, which is damaged."""

@@ -12,20 +12,20 @@ from typing import Final, NamedTuple
 
 _EVERY_S: Final = 10.0
 _COLLECTED_AFTER: Final = 20_000
-"""How many more objects must be alive before CPython itself looks for cycles among them. By default
-it is 700: a handful of requests under way have that many, and it would look all the time."""
+"""How many new objects trigger CPython's own search for reference cycles. The default of 700 is
+reached by a handful of requests in progress, so it would search all the time."""
 WORTH_IT_BYTES: Final = 8 << 20
 """Less free memory than this is not worth a collection: with thousands of connections it holds up
 every request for a tenth of a second."""
 
 
 class Heap(NamedTuple):
-    """What the process has of the system, in bytes."""
+    """The memory that the process has from the system, in bytes."""
 
     resident: int
-    """In memory, whatever for."""
+    """Resident, for any use."""
     in_use: int
-    """Given out by the C library and not given back to it."""
+    """Allocated from the C library and not freed."""
 
 
 class FreeMemory:
@@ -35,11 +35,11 @@ class FreeMemory:
         self._stays = 0
 
     def is_worth_it(self, heap: Heap) -> bool:
-        """Whether more has become free since the last time than is worth a collection."""
+        """Whether enough has become free since the last time to be worth a collection."""
         return heap.resident - heap.in_use - self._stays > WORTH_IT_BYTES
 
     def returned(self, heap: Heap) -> None:
-        """Note what could not be returned: code, holes in pages, memory of other allocators."""
+        """Record what could not be returned: code, holes in pages, memory of other allocators."""
         self._stays = heap.resident - heap.in_use
 
 
@@ -49,8 +49,8 @@ async def keep_giving_back() -> None:
     Buffers of thousands of connections leave its heap full of holes. It returns memory by itself
     only from the end of the heap, where some connection or other always lives. A full collection
     goes before, because it empties CPython's lists of spare objects, each of which holds its page.
-    What has been made by now (modules, routes) lives as long as the process: it is taken out of
-    the collector's sight.
+    What has been made by now (modules, routes) lives as long as the process: it is excluded from
+    collection (`gc.freeze`).
 
     Python's own allocator returns memory only in pieces of a MiB of which nothing is in use, and
     after a storm there is something in each. Core is therefore run with PYTHONMALLOC=malloc.
@@ -76,7 +76,7 @@ class _MallInfo(ctypes.Structure):
 
 
 def looker(library: ctypes.CDLL) -> Callable[[], Heap]:
-    """What tells how the memory of this process stands; `library` is glibc 2.33 or newer."""
+    """A function that reads this process's memory use; `library` is glibc 2.33 or newer."""
     library.mallinfo2.restype = _MallInfo
 
     def look() -> Heap:

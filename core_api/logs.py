@@ -12,8 +12,8 @@ import asyncpg
 def without_rows(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """A structlog processor: Postgres's errors lose their detail, which may quote a whole row, and
-    so a guest's name, number and note."""
+    """A structlog processor that removes the detail of Postgres's errors, which may quote a whole
+    row, and so a guest's name, number and note."""
     error = event.get("exc_info")
     if isinstance(error, tuple):
         error = error[1]

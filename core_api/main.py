@@ -278,7 +278,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         app.quick,
         connections,
     )
-    # Without this task waiting syncs hear nothing. All other tasks may fail and catch up later: a
+    # Without this task waiting syncs get no events. All other tasks may fail and catch up later: a
     # Core that stopped for them would send its clients to others with the same failure.
     supervisor.start("tail", long_polls.run)
     if provider is not None:

@@ -19,9 +19,9 @@ from core_api.overload import Bound
 from server_common.ops.metrics import MetricFactory
 
 UNREADABLE: Final = ("event", "value", "channel")
-"""What a sync leaves out where Postgres cannot give it (`core_api/sync/damaged_rows.py`)."""
+"""What a sync leaves out where Postgres cannot read a row (`core_api/sync/damaged_rows.py`)."""
 REPLICA_OUTCOMES: Final = ("replica", "stale", "failed")
-"""What becomes of a sync for which a standby is asked (`core_api/sync/replica.py`)."""
+"""The outcome of a sync for which a standby is asked (`core_api/sync/replica.py`)."""
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -30,7 +30,7 @@ class CoreMetrics:
 
     Args:
         waiting: how many syncs wait right now.
-        bounds: what bounds the requests under way, by their kind.
+        bounds: the limits of concurrent requests, by their kind.
     """
 
     def __init__(self, waiting: Callable[[], int], bounds: Mapping[str, Bound]) -> None:
@@ -50,7 +50,7 @@ class CoreMetrics:
         )
         self.replica_syncs = metrics.counter(
             "yabam_core_replica_syncs_total",
-            "Syncs for which the standby was asked, by what became of it",
+            "Syncs for which the standby was asked, by outcome",
             outcome=REPLICA_OUTCOMES,
         )
         self.problems = metrics.counter(
@@ -69,16 +69,16 @@ class CoreMetrics:
         )
         self.dropped_reports = metrics.counter(
             "yabam_core_dropped_reports_total",
-            "Reports of devices that the database refused, and that were dropped: a bug",
+            "Reports of devices that the database refused and Core discarded: a bug",
         )
         self.unreadable = metrics.counter(
             "yabam_core_unreadable_rows_total",
-            "Syncs that met what Postgres cannot give, by what was left out",
+            "Syncs that met a row that Postgres cannot read, by what was left out",
             what=UNREADABLE,
         )
         self.not_trimmed = metrics.counter(
             "yabam_core_rows_not_trimmed_total",
-            "Old rows that could not be deleted, and were left by a round of trimming",
+            "Old rows that a round of trimming could not delete",
         )
         self.task_restarts = metrics.counter(
             "yabam_core_task_restarts_total",
@@ -87,7 +87,7 @@ class CoreMetrics:
         )
         self.locked_writes = metrics.gauge(
             "yabam_core_locked_writes_count",
-            "Writes that wait because somebody holds their store or order locked in the database",
+            "Writes that wait because another transaction locks their store or order",
         )
         self._connections = metrics.gauge(
             "yabam_core_connections_count", "Connections that are open"
@@ -99,13 +99,13 @@ class CoreMetrics:
         )
         self.revocations_age = metrics.gauge(
             "yabam_core_revocations_age_seconds",
-            "How old is what this Core knows of revoked tokens",
+            "The age of this Core's last read of revoked tokens",
         )
         gauge = metrics.gauge("yabam_core_waiting_requests", "Syncs that wait for something new")
         gauge.set_function(waiting)
         under_way = metrics.gauge(
             "yabam_core_under_way_requests",
-            "Requests that the database works for, by kind",
+            "Requests in progress that use the database, by kind",
             kind=(),
         )
         for kind, bound in bounds.items():
@@ -126,7 +126,7 @@ class CoreMetrics:
             self.devices.labels(mode).set(modes.get(mode, 0))
 
     def unreadable_met(self, _channel: str, what: str) -> None:
-        """Count that a sync met what Postgres cannot give."""
+        """Count a sync that met a row that Postgres cannot read."""
         self.unreadable.labels(what).inc()
 
     def provider_read(self, succeeded: bool) -> None:
@@ -134,7 +134,7 @@ class CoreMetrics:
         self.provider_reads.labels("read" if succeeded else "failed").inc()
 
     def watch_connections(self, are_open: Callable[[], int], given_way: Callable[[], int]) -> None:
-        """Read the connections that are open, and how many have given way, from these functions."""
+        """Take the number of open connections, and of closed idle ones, from these functions."""
         self._connections.set_function(are_open)
         self.registry.register(_GivenWay(given_way))
 
@@ -183,7 +183,7 @@ class CoreMetrics:
 
 
 class _GivenWay(Collector):
-    """What the connections themselves have counted."""
+    """The count of idle connections that were closed."""
 
     def __init__(self, given_way: Callable[[], int]) -> None:
         self._given_way = given_way
@@ -192,13 +192,13 @@ class _GivenWay(Collector):
         """The count of this moment."""
         yield CounterMetricFamily(
             "yabam_core_cut_connections",
-            "Connections at rest that were closed as files ran short",
+            "Idle connections closed because file descriptors ran short",
             value=self._given_way(),
         )
 
 
 class _Refusals(Collector):
-    """What the bounds themselves have counted."""
+    """The counts that the limits keep themselves."""
 
     def __init__(self, bounds: Mapping[str, Bound]) -> None:
         self._bounds = bounds

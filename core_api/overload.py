@@ -1,7 +1,7 @@
-"""Overload protection: bounds, fair shares, and the pace of polling clients. Pure.
+"""Overload protection: limits, fair shares, and the pace of polling clients. Pure.
 
-What cannot be served soon is refused early and cheaply, with a Retry-After (RFC 9110, 10.2.3). Each
-kind of work has a bound of its own, so that a storm of one never starves the others.
+A request that cannot be served soon is refused early and cheaply, with a Retry-After (RFC 9110,
+10.2.3). Each kind of work has a limit of its own, so that a storm of one never starves the others.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _REMEMBERED_S: Final = 5.0
 """How long the load must last before it slows polling clients down, and for how long it does."""
 _MAX_SUBJECTS: Final = 50_000
 _BLIND_S: Final = (1.0, 4.0)
-"""Between these the refused come again where nobody knows how fast work is finished."""
+"""The range of Retry-After, in seconds, while the rate of finished work is not known."""
 _ENOUGH: Final = 50
-"""Fewer finished requests say nothing about how fast work is finished."""
+"""Fewer finished requests are too few to measure the rate of finished work."""
 _RECENT_S: Final = 1.0
 _LONGEST_S: Final = 10.0
-"""No measured rate keeps anybody away for longer: it may be a moment's."""
+"""The longest Retry-After from a measured rate, in seconds: the rate may be a momentary one."""
 
 
 class Turns:
-    """When the refused should come again: one after the other, as fast as work is finished.
+    """When refused requests should be retried: one after the other, at the rate of finished work.
 
     Spread over a fixed time, a few would wait for seconds although nothing is left to do, and very
     many would come too soon and be refused again.
@@ -44,18 +44,18 @@ class Turns:
 
     def __init__(self, now: Callable[[], float], uniform: Callable[[float, float], float]) -> None:
         self.finished = 0
-        """Requests since the rush began; who finishes one counts it."""
+        """Requests finished since the rush began; the caller increments it."""
         self._now = now
         self._uniform = uniform
         self._since = now()
         self._taken_until = 0.0
 
     def begin(self) -> None:
-        """A rush begins: what was finished before it was as much as came, not as much as can be."""
+        """A rush begins: earlier, demand and not capacity limited the rate of finished work."""
         self.finished, self._since = 0, self._now()
 
     def wait_s(self, ahead: int) -> float:
-        """How long one who is refused should stay away.
+        """How many seconds a refused client should wait.
 
         Args:
             ahead: how many requests are under way.
@@ -66,12 +66,12 @@ class Turns:
             return self._uniform(*_BLIND_S)
         each_s = took / self.finished
         if took > 2 * _RECENT_S:
-            # What was finished long ago counts less and less.
+            # Older results count less and less.
             self.finished //= 2
             self._since = now - took / 2
         self._taken_until = max(self._taken_until, now + ahead * each_s) + each_s
         if self._taken_until > now + _LONGEST_S:
-            # The next round begins: whoever comes again by then finds a place or another turn.
+            # The next round begins: a client that retries then finds a slot or gets another turn.
             self._taken_until = now + ahead * each_s
             return _LONGEST_S
         return self._taken_until - now
@@ -151,8 +151,8 @@ def poll_after_ms(usual_ms: int, share: float) -> int:
 class PollingPace:
     """The pace of polling clients, by how much of the bound was taken of late.
 
-    A storm fills the bound for a moment, and every client is answered in that moment. If all were
-    told then to wait ten times as long, they would hear nothing long after the storm has passed.
+    A storm fills the bound for a moment, in which every client is answered. If all were told then
+    to wait ten times as long, they would get no events until long after the storm.
 
     Args:
         usual_ms: how long a client waits while it is calm.
@@ -180,7 +180,7 @@ class PollingPace:
 
 
 STRANGERS_PER_S: Final = 20.0
-"""Tablets that are let in by a code, all together: a chain's new tills on their first morning."""
+"""The rate of tries of pairing codes, by all tablets together, as on a chain's first morning."""
 STRANGERS_BURST: Final = 60
 
 
@@ -201,8 +201,8 @@ class RateLimit:
         self._burst = float(burst)
         self._now = now
         self._unit = unit
-        # Numbers in arrays: a float made in the midst of a storm, and kept, would keep all the
-        # memory around it from being given back.
+        # Numbers are kept in arrays: a float object allocated during a storm, and kept, would
+        # prevent the memory around it from being returned.
         self._slots: OrderedDict[str, int] = OrderedDict()
         self._levels = array("d")
         self._since = array("d")
@@ -227,7 +227,7 @@ class RateLimit:
             )
 
     def charge(self, subject: str, more: int) -> None:
-        """Charge `more` for what was let in; what comes later waits until that is made up."""
+        """Charge `more` for an admitted request; later ones wait until the bucket recovers."""
         if more > 0:
             self._levels[self._slot_of(subject, self._now())] -= more
 
@@ -241,7 +241,7 @@ class RateLimit:
             self._levels.append(self._burst)
             self._since.append(now)
         else:
-            # The bucket that was not used for longest is full again by now, or nearly.
+            # The least recently used bucket is full again by now, or nearly.
             _, slot = self._slots.popitem(last=False)
             self._levels[slot], self._since[slot] = self._burst, now
         self._slots[subject] = slot

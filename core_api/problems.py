@@ -29,11 +29,11 @@ on_http_error: Final = http_error_handler(
     {
         404: (
             "not-found",
-            "there is nothing at this path: see /openapi.json for what there is",
+            "there is no such path: /openapi.json lists all paths",
         ),
         405: (
             "method-not-allowed",
-            "the path is right, the method is not: see /openapi.json for what it takes",
+            "this path does not take this method: /openapi.json lists its methods",
         ),
     }
 )
@@ -65,6 +65,6 @@ async def on_core_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, UnavailableError):
         if not isinstance(error, ProviderKeysUnknownError):
             log.warning("database_unavailable", reason=str(error))
-        # The reason may name hosts; the client needs only to know that it should come again.
+        # The reason may name hosts; the client needs only to know that it should retry.
         return respond(problem("unavailable", f"{error.told}: try again", retry_after=1))
     return respond(of_core_error(error), headers)

@@ -1,7 +1,7 @@
-"""The tasks that send requests: at most so many at once, and of those that fail at most half.
+"""The tasks that send requests: limited in number, and at most half of them for failing receivers.
 
-So receivers that fail, however many they are and however long each attempt takes, leave the other
-half to those that answer. Webhooks and pushes are sent by it.
+So failing receivers, however many and however slow, leave the other half to those that answer.
+Webhooks and pushes are sent by it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from prometheus_client import Gauge
 
 
 class Attempted(Protocol):
-    """What a task is for."""
+    """The receiver that a task sends to."""
 
     @property
     def tries(self) -> int:
-        """How many attempts have failed since the last that succeeded."""
+        """How many attempts have failed since the last success."""
 
 
 S = TypeVar("S", bound=Attempted)
 
 
 class SendingTasks(Generic[S]):
-    """The tasks of one sender, each with what it is for.
+    """The tasks of one sender, each with its receiver.
 
     Args:
         limit: so many at once.
@@ -41,7 +41,7 @@ class SendingTasks(Generic[S]):
 
     @property
     def held(self) -> list[S]:
-        """What is being sent now."""
+        """The receivers that are being sent to now."""
         return list(self._tasks.values())
 
     async def fill(
@@ -52,9 +52,8 @@ class SendingTasks(Generic[S]):
         """Begin a task for each that is due, as far as there is room.
 
         Args:
-            take: gives at most so many, of those whose last attempt failed or of the others. What
-                it raises is passed on.
-            send: sends one; it handles its own errors.
+            take: gives at most so many, of those whose last attempt failed or of the others. Its
+            errors pass through. send: sends one; it handles its own errors.
         """
         for failing, most in ((False, self._limit), (True, self._limit // 2)):
             of_kind = sum((item.tries > 0) == failing for item in self._tasks.values())
@@ -67,7 +66,7 @@ class SendingTasks(Generic[S]):
                     task.add_done_callback(self._done)
 
     async def wait(self) -> None:
-        """Wait until all have ended, those too that begin meanwhile."""
+        """Wait until all have ended, including those that begin meanwhile."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 

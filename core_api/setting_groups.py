@@ -40,7 +40,7 @@ def _network(text: str) -> str:
 
 
 class DocumentSettings(PartitionSettings):
-    """What documents there are."""
+    """The definitions of documents."""
 
     definitions: list[str] = Field(["demonstration"])
     """Which definitions of documents hold: names of entry points in the group `yabam.definitions`,
@@ -48,7 +48,7 @@ class DocumentSettings(PartitionSettings):
 
 
 class DatabaseSettings(FromEnvironment):
-    """What every process of Core needs: the database."""
+    """The database, which every process of Core needs."""
 
     database_url: DatabaseUrl
     """Postgres: postgresql://user:password@host:port/database; of several hosts
@@ -126,8 +126,7 @@ class PushSettings(FromEnvironment):
     """The key by which push services know this installation: 32 random bytes in base64url; without
     it no phone is told of orders."""
     push_contact: str = ""
-    """How push services reach whoever operates this: mailto:… or https://…; needed with
-    YABAM_PUSH_KEY."""
+    """How push services reach the operator: mailto:… or https://…; needed with YABAM_PUSH_KEY."""
 
 
 class KafkaSettings(KafkaAccessSettings, EventsTopicSettings, SideTopicSettings):

@@ -86,12 +86,11 @@ class CoreSettings(
     """The MQTT broker as Star printers reach it, by TLS: host:port. With it they are called when
     there is something to print; without it they poll."""
     star_mode: Literal["trigger", "full"] = "trigger"
-    """How Star printers that follow the broker take their jobs: trigger, by HTTP when they are
-    called (Trigger POST); full, over MQTT (Full MQTT)."""
+    """How Star printers at the broker get their jobs: trigger, by HTTP after a message (Trigger
+    POST); full, over MQTT (Full MQTT)."""
     print_names: Literal["dated", "plain"] = "dated"
-    """How print jobs are named: dated, so that no restore gives a ticket the name of another;
-    plain, as v0.2.0-alpha.1 names them, for as long as its Cores serve Star printers beside these
-    or may have to again."""
+    """How print jobs are named: dated, so that no ticket gets the name of another after a restore;
+    plain, as v0.2.0-alpha.1 names them, for as long as its Cores may still serve Star printers."""
     ticket_ttl_s: float = Field(30.0, gt=0, le=600)
     """How long a ticket is good for; less than the event servers' replay window."""
     poll_after_ms: int = Field(3000, ge=100, le=600_000)
@@ -99,7 +98,7 @@ class CoreSettings(
     pool_size: int = Field(10, ge=2, le=500)
     """Connections to Postgres; about a third of them only write."""
     statement_timeout_s: float = Field(10.0, gt=0, le=300)
-    """A statement is given up after this time."""
+    """The time-out of a statement."""
     replica_database_url: DatabaseUrl | None = None
     """A standby of Postgres, which answers syncs that it has enough for; without it, the primary
     answers all."""
@@ -136,7 +135,7 @@ class CoreSettings(
     "http://relay-1:8002"]."""
     ops_cores: list[Annotated[str, AfterValidator(_http_url)]] = Field([])
     """The Cores that the page /ops shows, as JSON like YABAM_OPS_NODES; without it, the one that
-    was asked. They are shown a token of Core's own key, so name nothing else."""
+    was asked. They get a token of Core's own key, so name nothing else."""
     ops_nodes_key: dict[str, str] = Field({})
     """The key that signs the tokens which Core shows to YABAM_OPS_NODES, as JSON {"kid": "secret of
     32 bytes or more"}; Core itself takes no token of it. Without it, Core's own key signs, and its
@@ -202,12 +201,12 @@ class RelaySettings(
     relay_port: Port = 8002
     """Port of the relay's health and metrics."""
     relay_lease_s: float = Field(5.0, ge=0.5, le=60)
-    """How long a dead relay's shards stand still at most."""
+    """How long a dead relay's shards are not published at most."""
     unreceived_after_s: float = Field(30.0, ge=1, le=86_400)
-    """An order that no owner's device has for so long is reported. Devices say within 2 s what they
-    have; with an older SDK only at each sync: then set 180."""
+    """An order that no owner's device has received after this time is reported. Devices report
+    receipts within 2 s; with an older SDK only at each sync: then set 180."""
     unaccepted_after_s: float = Field(300.0, ge=1, le=86_400)
-    """An order that is only `placed` for so long is reported."""
+    """An order that is still `placed` after this time is reported."""
     reach_every_s: float = Field(5.0, ge=0.1, le=3600)
     """How often to look for orders that reach nobody."""
 
@@ -241,8 +240,8 @@ class WebhooksSettings(
     webhooks_port: Port = 8007
     """Port of its health and metrics."""
     push_after_s: float = Field(10.0, ge=2, le=3600)
-    """Phones are told of an order that no owner's device has for so long; devices say within 2 s
-    what they have."""
+    """Phones are notified of an order that no owner's device has received after this time; devices
+    report receipts within 2 s."""
 
 
 class BrokerAdminSettings(DatabaseSettings, TokenSettings, ServerTlsSettings):
@@ -275,7 +274,7 @@ class RestoreSettings(
     """`yabam db restore-check`."""
 
     kafka: str = ""
-    """Kafka: host:port[,host:port]; without it, only the database is looked at."""
+    """Kafka: host:port[,host:port]; without it, only the database is checked."""
 
 
 class PermitSettings(KafkaSettings, DeviceTopicSettings):

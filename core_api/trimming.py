@@ -1,4 +1,4 @@
-"""What a Core deletes because it is old: one task for each kind of row."""
+"""The tasks of a Core that delete old rows: one for each kind of row."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _PRINTED_KEPT_S: Final = 3600.0
 _REVOCATIONS_KEPT_S: Final = 3600.0
 """Beyond the last token's expiry, which is by another clock."""
 _CLIENTS_AT_ONCE: Final = 20
-"""Each with all its answers, of which there may be a thousand."""
+"""How many clients are deleted at once, each with up to a thousand answers."""
 
 
 def trimming(

@@ -1,4 +1,4 @@
-"""What the wiring of every process of Core needs: clock, ids, keys, definitions, connections."""
+"""Parts that every process of Core is wired with: clock, ids, keys, definitions, connections."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def open_pools(
     """Open the connections that read and those that write. Returns both, and how many of the latter
     may wait for locks.
 
-    Those that write go past a pooler: how long they wait for a lock is their session's.
+    Those that write bypass a pooler, as their lock time-out is a setting of the session.
     """
     reading, writing = shares(size)
     return (

@@ -4,7 +4,7 @@ YabamError
 └── EventServerError
     ├── StreamRefusedError    a request is answered with a problem; `.slug` names it
     ├── CoreLostError         Core does not answer the gateway
-    ├── OwnershipLostError    the gateway's partitions may be another one's
+    ├── OwnershipLostError the gateway's partitions may belong to another one
     └── SourceError           Kafka, as one reading session sees it; the next session starts anew
         ├── SourceLostError   the brokers do not answer: nothing is known to be missing
         └── LogReplacedError  records were removed or the log was replaced: some may be missing
@@ -25,8 +25,8 @@ class StreamRefusedError(EventServerError):
     Args:
         slug: the problem's name in `contract.problem.TITLES`.
         detail: for the client to read.
-        retry_after: seconds; None: coming again does not help.
-        url: with `misdirected`, where to go.
+        retry_after: seconds; None: a retry does not help.
+        url: with `misdirected`, the server to use.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class StreamRefusedError(EventServerError):
 
 
 class CoreLostError(EventServerError):
-    """Core does not answer, or not with what was asked for; the text says how. Try again."""
+    """Core does not answer, or its answer is wrong; the text says how. Try again."""
 
 
 class OwnershipLostError(EventServerError):
-    """It is not certain any more that the partitions are ours: nothing may be published."""
+    """The partitions may no longer be assigned to this gateway: nothing may be published."""
 
 
 class SourceError(EventServerError):
@@ -55,4 +55,4 @@ class SourceLostError(SourceError):
 
 
 class LogReplacedError(SourceError):
-    """Kafka no longer holds what was to be read next; the text says where."""
+    """Kafka no longer has the records to be read next; the text says where."""

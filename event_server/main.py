@@ -59,7 +59,7 @@ class EventServer:
     talk: Talk
     http: EventHttpServer
     certificate: ServerCertificate | None
-    """What its port shows; None: no TLS."""
+    """The certificate of its port; None: no TLS."""
 
 
 def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> EventServer:
@@ -163,7 +163,7 @@ async def serve(
         server: the parts.
         listeners: bound sockets.
         source: reads the log.
-        others: tasks without which streams are served all the same.
+        others: tasks that streams do not depend on.
 
     Raises:
         SettingsError: the source cannot work with these settings, and never has.
@@ -177,7 +177,7 @@ async def serve(
         except SettingsError as error:
             if not wrong_settings.done():
                 wrong_settings.set_exception(error)
-            await asyncio.Event().wait()  # another start would not help
+            await asyncio.Event().wait()  # a restart would not help
 
     supervisor = Supervisor(server.metrics.task_restarted)
     health = server.streams.health
@@ -201,7 +201,7 @@ async def serve(
 
 
 class BrokenSubscribers:
-    """Ends the streams that cannot be written to, and says so once per reason."""
+    """Ends the streams that cannot be written to, and logs it once per reason."""
 
     def __init__(self) -> None:
         self.give_up: Callable[[Subscriber], None] = lambda _subscriber: None
@@ -243,8 +243,7 @@ def kafka_source(server: EventServer) -> KafkaSource:
 
 
 def other_tasks(server: EventServer) -> Mapping[str, Work]:
-    """What sockets write to Kafka, and what comes back from it; what is revoked; the renewal of
-    the certificate."""
+    """The tasks of the sockets' Kafka topics, of revocations, and of the certificate's renewal."""
     settings = server.settings
     topics = SideTopics(
         settings.cluster, settings.messages_topic, settings.receipts_topic, server.talk

@@ -21,7 +21,7 @@ from server_common.tls.metrics import watched
 
 Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 
-# Every series is there from the start, at 0: what appears with its first fault raises no alert.
+# Every series exists from the start, at 0: one that appears with its first fault raises no alert.
 ENDS: Final = (*get_args(ByeReason), "sync-required", "client", "aborted", "failed")
 REFUSALS: Final = (
     "bad-request",
@@ -58,7 +58,7 @@ class EventMetrics(Collector):
 
     Args:
         streams: the open streams, and through them the hub.
-        talk: the open sockets, and what they say.
+        talk: the open sockets, and their messages.
         latency: how long pushes take.
         monotonic: seconds.
     """
@@ -80,7 +80,7 @@ class EventMetrics(Collector):
     def watch_certificates(
         self, files: tuple[str, str] | None, kafka: str
     ) -> ServerCertificate | None:
-        """Show the numbers of what is shown at the port, which is returned, and to Kafka."""
+        """Show the numbers of the port's certificate, which is returned, and of that for Kafka."""
         return watched(files, self._registry, kafka)
 
     def count_sessions(self, sessions: Callable[[], int]) -> None:
@@ -111,7 +111,7 @@ class EventMetrics(Collector):
         yield _gauge("sockets_open_count", "Of these, WebSockets", len(self._talk))
         yield _counters(
             "socket_talk_total",
-            "What sockets said beside their tickets: messages to others that were taken (sent), "
+            "What sockets sent beside their tickets: messages to others that were taken (sent), "
             "passed on to one socket each (delivered), or unreadable in Kafka (malformed); "
             "receipts; what was refused; receipts that were left out (dropped)",
             "kind",
@@ -146,7 +146,7 @@ class EventMetrics(Collector):
         yield _counter("deliveries_total", "Events sent live to a stream", hub.deliveries)
         yield HistogramMetricFamily(
             "yabam_events_push_seconds",
-            "From the relay's read of an event to its hand-out, for events that somebody follows",
+            "From the relay's read of an event to its write to streams, for followed channels",
             buckets=[(_bound(most), float(n)) for most, n in self.latency.cumulative()],
             sum_value=self.latency.sum_s,
         )
@@ -206,7 +206,7 @@ class EventMetrics(Collector):
         yield states
         lag = self._streams.hub.lag(now)
         if lag is not None:
-            yield _gauge("watermark_lag_seconds", "How far what was handed out is behind Core", lag)
+            yield _gauge("watermark_lag_seconds", "How far the sent events are behind Core", lag)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -36,8 +36,8 @@ class EventSettings(
     ticket_kid: str
     """The ticket key that Core signs with."""
     ticket_ttl_s: float | None = Field(None, gt=0, le=600)
-    """How long Core's tickets are good for, if it is told here too; the server does not start
-    unless YABAM_EVENTS_WINDOW_S is longer."""
+    """The lifetime of Core's tickets, if set here too; the server does not start unless
+    YABAM_EVENTS_WINDOW_S is longer."""
     token_keys: dict[str, str]
     """Keys of access tokens, as JSON {"kid": "secret of 32 bytes or more"}."""
     cors_origins: list[str] = Field(["*"])
@@ -103,7 +103,7 @@ class EventSettings(
         if self.events_lifetime_min_s > self.events_lifetime_max_s:
             raise ValueError("YABAM_EVENTS_LIFETIME_MIN_S is above YABAM_EVENTS_LIFETIME_MAX_S")
         if self.ticket_ttl_s is not None and self.ticket_ttl_s >= self.events_window_s:
-            # A ticket could be valid and yet older than all that can be replayed.
+            # A ticket could be valid, but older than all events that can be replayed.
             raise ValueError(
                 f"YABAM_TICKET_TTL_S={self.ticket_ttl_s:g} must be shorter than "
                 f"YABAM_EVENTS_WINDOW_S={self.events_window_s:g}"
@@ -120,7 +120,7 @@ class EventSettings(
 
     @property
     def fleet(self) -> StreamNodes | None:
-        """Who carries which partitions; None: this server need not know."""
+        """Which server carries which partitions; None: this server need not know."""
         if not self.stream_nodes:
             return None
         return StreamNodes(self.stream_nodes, self.partitions, choice)
@@ -158,8 +158,8 @@ class GatewaySettings(
     mqtt_group: str = "mqtt-gateway"
     """The consumer group in which gateways share the partitions."""
     mqtt_device_rate_per_s: float = Field(20.0, gt=0, le=10_000)
-    """Messages per second that one device may send on average; what is beyond it is passed over,
-    and a device sends its results and events again."""
+    """Messages per second that one device may send on average; further ones are dropped, and a
+    device sends its results and events again."""
     mqtt_device_burst: int = Field(100, ge=1, le=100_000)
     """Messages that one device may send at once."""
     mqtt_host: str = "127.0.0.1"

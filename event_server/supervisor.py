@@ -1,9 +1,9 @@
 """Several event servers on one port: a parent starts them, and restarts one that died.
 
 The kernel shares connections out among the sockets that listen on the port (SO_REUSEPORT); each
-worker reads Kafka by itself and knows nothing of the others. A worker notices its parent's death by
-the end of its standard input, drains, and stops. Each also listens on a port of its own, so that
-Prometheus and an on-call person can ask every one of them.
+worker reads Kafka by itself and does not know the others. A worker notices its parent's death by
+the end of its standard input, drains, and stops. Each also listens on its own port, so that
+Prometheus and an on-call person can query every one of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from server_common.sockets import bind
 log = get_logger()
 
 SETTINGS_ERROR: Final = 2
-"""The exit status of a worker with wrong settings, which a restart would not help."""
+"""The exit status of a worker with wrong settings, for which a restart is useless."""
 _PAUSE_S: Final = (0.5, 10.0)
 _WELL_AFTER_S: Final = 30.0
 
@@ -33,7 +33,7 @@ def reserve(host: str, port: int, variable: str) -> socket.socket:
     """Take the port for the workers, as long as the socket is open; it does not listen.
 
     Raises:
-        SettingsError: somebody else has it, another set of workers included.
+        SettingsError: another process has it, perhaps another set of workers.
     """
     alone = bind(host, port, variable)
     chosen: int = alone.getsockname()[1]
@@ -59,7 +59,7 @@ class Workers:
         self._stopping = asyncio.Event()
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._has_worked = False
-        """Whether a worker has ever run well: the settings were right then, so retrying makes
+        """Whether a worker has ever run well: then the settings are right, and a restart makes
         sense."""
 
     async def run(self) -> int:
@@ -88,7 +88,7 @@ class Workers:
             began = self._clock()
             try:
                 status = await self._run_one(number)
-            except OSError as error:  # no process to be had just now
+            except OSError as error:  # no process can be started now
                 log.error("worker_cannot_be_started", worker=number, reason=str(error))
                 status = 1
             if self._stopping.is_set():
@@ -129,7 +129,7 @@ class Workers:
 
 
 def command_of(number: int, port: int) -> list[str]:
-    """What starts a worker on the shared port."""
+    """The command that starts a worker on the shared port."""
     worker = ["--worker", str(number), "--shared-port", str(port)]
     return [sys.executable, "-m", "client_sdk.cli", "events", *worker]
 

@@ -1,1 +1,1 @@
-"""What both servers need and no client does. It imports neither of them."""
+"""Code that both servers need and no client. It imports neither of them."""

@@ -17,7 +17,7 @@ def next_wait(previous_s: float, first_s: float, most_s: float) -> float:
 
 
 class Backoff:
-    """The waits of one loop, with jitter: processes that failed together come back spread out.
+    """The waits of one loop, with jitter: processes that failed together retry spread out.
 
     Args:
         first_s: the first wait, in seconds.

@@ -6,14 +6,14 @@ from client_sdk.contract.errors import UsageError, YabamError
 
 
 class SettingsError(UsageError):
-    """A setting is missing, wrong or at odds with the environment; the process does not start.
+    """A setting is missing, wrong or does not fit the environment; the process does not start.
 
     The text names the variable, the value and the reason.
     """
 
 
 class DeviceMessageError(YabamError):
-    """What came from a device, or about one, does not fit; the same message never will.
+    """A message from a device, or about one, is invalid; a retry would not help.
 
     Args:
         text: what is wrong.

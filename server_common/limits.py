@@ -1,6 +1,6 @@
 """Every size from the request to the screen. Pure.
 
-`server_common/limit_table/` says of each where it is held, and how they must fit each other.
+`server_common/limit_table/` has for each where it is enforced, and how they must fit each other.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ COMMAND_BYTES: Final = 64 * KIB
 INGEST_RECORDS: Final = 500
 INGEST_BYTES: Final = 2 * MIB
 DEVICE_MESSAGES_WAITING: Final = 2_000
-"""So many messages of a partition may wait for stores whose rows somebody holds locked before the
-partition waits with them."""
+"""How many messages of a partition may wait for stores with locked rows before the partition waits,
+too."""
 WRITES_PER_BATCH: Final = 100
 """How many commands may share one transaction."""
 CORE_HEAD_BYTES: Final = 256 * KIB
@@ -48,10 +48,10 @@ PUBLICATION_BYTES: Final = 512 * KIB
 PRODUCER_REQUEST_BYTES: Final = MIB
 TOPIC_MESSAGE_BYTES: Final = MIB
 EVENT_RECORD_BYTES: Final = TOPIC_MESSAGE_BYTES - 4 * KIB
-"""The rest is for what Kafka puts around a record that stands alone in its batch."""
+"""The rest is for Kafka's framing of a record that is alone in its batch."""
 DEAD_LETTER_BYTES: Final = 4 * MIB
 FETCHED_BATCH_BYTES: Final = 64 * MIB
-"""No broker keeps a batch as large as this: one that says so has a damaged length."""
+"""No broker stores a batch as large as this: such a length is damaged."""
 UNPACKED_BATCH_BYTES: Final = 32 * MIB
 
 SUBJECT_BODY_BYTES_PER_S: Final = 2 * MIB
@@ -94,7 +94,7 @@ DEVICE_OPEN_COMMANDS: Final = 50
 DEVICE_COMMAND_BYTES: Final = 8 * KIB
 STORE_DEVICES: Final = 500
 DOCUMENT_FACTS_BYTES: Final = 2 * KIB
-"""What a snapshot has of a document beside its value: two names, a subject, a time, numbers."""
+"""The parts of a document in a snapshot beside its value: two names, a subject, a time, numbers."""
 STORE_DEVICE_NAMES: Final = 5_000
 
 OPS_POINTS: Final = 1_500
@@ -105,14 +105,14 @@ PROVIDER_KEYS: Final = 64
 PROVIDER_STORES: Final = 1000
 REVOCATIONS: Final = 100_000
 REVOCATIONS_BY_COMMAND: Final = 1_000
-"""Beyond those, by whoever has the database: a stolen token of ops may have filled the table."""
+"""Reserved for users of the database: a stolen token of ops may have filled the table."""
 
 WEBHOOKS: Final = 1_000
 WEBHOOKS_OF_STORE: Final = 10
 WEBHOOKS_OF_SUBJECT: Final = 50
 WEBHOOK_STORES: Final = 100
 WEBHOOK_LANES: Final = 20_000
-"""The stores of all subscriptions together: each is looked at for news several times a second."""
+"""The stores of all subscriptions together, each checked several times a second."""
 WEBHOOK_URL_BYTES: Final = 2 * KIB
 WEBHOOK_TYPES: Final = 20
 WEBHOOK_ANSWER_BYTES: Final = 4 * KIB

@@ -21,10 +21,10 @@ def get_logger() -> FilteringBoundLogger:
 
 
 def configure(process: str, *first: structlog.typing.Processor) -> None:
-    """Log as JSON lines to stderr; the libraries' own warnings take the same way.
+    """Log as JSON lines to stderr, including the libraries' own warnings.
 
     Args:
-        process: stands in every line.
+        process: the process's name, in every line.
         first: processors that see each event before it is written.
     """
     processors: list[structlog.typing.Processor] = [
@@ -52,12 +52,12 @@ def configure(process: str, *first: structlog.typing.Processor) -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    # aiokafka logs each failed attempt as an error; our own events say what follows from it.
+    # aiokafka logs each failed attempt as an error; our own events report the consequences.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _json(event: object, **options: Any) -> str:
-    """The line in ASCII alone, as a terminal needs it; nearly all are so without further work."""
+    """The line in ASCII, for terminals; nearly all lines are ASCII already."""
     try:
         line = msgspec.json.encode(event)
     except (TypeError, ValueError, OverflowError):

@@ -15,7 +15,7 @@ from server_common.errors import SettingsError
 
 BACKLOG: Final = 65_535
 """How many connections may wait to be accepted: as many as the kernel allows (net.core.somaxconn).
-After a network cut all clients connect at once, and one that finds the queue full tries again only
+After a network cut all clients connect at once, and a client that finds the queue full retries only
 seconds later."""
 
 
@@ -73,8 +73,8 @@ def stop_signal() -> asyncio.Event:
 def at_stop_signals(stop: Callable[[int], object]) -> Iterator[None]:
     """Call `stop` with the signal's number at SIGTERM and SIGINT, on the running event loop.
 
-    It takes the place of uvicorn's own handlers, which raise the signal again after a clean stop,
-    so that every stop would look like a kill.
+    It replaces uvicorn's own handlers, which raise the signal again after a clean stop, so that
+    every stop would look like a kill.
     """
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)

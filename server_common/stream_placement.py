@@ -1,7 +1,7 @@
 """Which event server carries which partitions, so that a fleet grows without reading everything.
 
-Core sends each client to a server that carries all of its channels; a server that was asked for
-another one's answers 421 and says where to go. Both read the same map.
+Core sends each client to a server that carries all of its channels; a server that gets a request
+for another one's channels answers 421 with the right URL. Both read the same map.
 """
 
 from __future__ import annotations

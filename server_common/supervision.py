@@ -1,7 +1,7 @@
-"""Background tasks: one that ends is noticed and started again.
+"""Background tasks: each is restarted when it ends.
 
-A task that fails, or returns although it should go on for ever, is logged, counted and started
-again after a pause that grows from failure to failure. While a task has not been running well for
+A task that fails, or returns although it should run for ever, is logged, counted and restarted
+after a pause that grows with each failure. While a task has not been running well for
 `HEALTHY_AFTER_S` since its last failure, `trouble` says so, and a process whose work needs that
 task is not ready.
 """
@@ -23,10 +23,10 @@ _log = get_logger()
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 10.0
 HEALTHY_AFTER_S: Final = 5.0
-"""A task that has run for so long since it was started counts as working."""
+"""A task that has run for so many seconds since its start counts as working."""
 
 Work = Callable[[], Awaitable[None]]
-"""Starts the task anew; it must be callable again and again."""
+"""Starts the task; it is called again for each restart."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Supervisor:
 
     @property
     def trouble(self) -> str | None:
-        """Which essential task does not work now, and why; None: all work."""
+        """Which essential task is failing, and why; None: all work."""
         for task in self._supervised.values():
             if task.is_essential and task.trouble is not None:
                 return task.trouble
@@ -126,27 +126,26 @@ class Supervisor:
 def counted_by(restarts: Counter) -> Supervisor:
     """A supervisor whose restarts are counted.
 
-    Each task's series is there from its start, at 0: what appears with its first fault raises no
+    Each task's series exists from its start, at 0: one that appears with its first fault raises no
     alert.
 
     Args:
-        restarts: with the label task alone.
+        restarts: with the label `task` only.
     """
     return Supervisor(lambda task: restarts.labels(task).inc(), runs=restarts.labels)
 
 
 async def until_left(run: Work, left: asyncio.Event) -> None:
-    """Run until that returns, as it was told to stop; say so, and wait to be cancelled."""
+    """Run until that returns, as it was told to stop; report it, and wait to be cancelled."""
     await run()
     left.set()
     await asyncio.Event().wait()
 
 
 def is_being_cancelled() -> bool:
-    """Whether somebody cancels the task that runs.
+    """Whether the running task is being cancelled.
 
-    A `CancelledError` may come without that: whoever waits for a future that a library has lost, or
-    cancelled by itself, is raised one.
+    A `CancelledError` may also come from a future that a library has lost or cancelled by itself.
     """
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

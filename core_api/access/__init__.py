@@ -1,1 +1,1 @@
-"""Who calls: bearer tokens, and what they say of their holder."""
+"""Authentication: bearer tokens, and what they say about the caller."""

@@ -1,4 +1,4 @@
-"""Who calls: what a token says of its holder. Pure."""
+"""The caller: what an access token says about its holder. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERY_STORE = "*"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as its token says."""
+    """The caller, as the access token describes it."""
 
     subject: str
     role: Role
@@ -29,11 +29,11 @@ class Caller:
     issued_at: int = field(default=0, compare=False)
     """When its token was made, in seconds since 1970; 0: the token does not say."""
     expires_at: int = field(default=0, compare=False)
-    """When its token ends, in the same; 0: Core has not signed it."""
+    """When its token expires, likewise; 0: Core has not signed the token."""
     signed_in_at: int = field(default=0, compare=False)
-    """When somebody signed in, in the same, if the token was renewed since; 0: it was not."""
+    """When its user signed in, likewise; 0: the token was never renewed."""
     token: str = field(default="", compare=False)
-    """The key by which its token can be revoked; empty: it has come without a token."""
+    """The key by which its token can be revoked; empty: it sent no token."""
     session: str = field(default="", compare=False)
     """The key by which its session can be revoked; empty: it has none."""
     sid: str = field(default="", compare=False)
@@ -51,5 +51,5 @@ class Caller:
 
     @property
     def sees_owner_fields(self) -> bool:
-        """Whether orders are shown whole, or as their table sees them."""
+        """Whether the caller sees orders in full; if not, it sees what a table may see."""
         return self.role != "table"

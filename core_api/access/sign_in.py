@@ -1,4 +1,4 @@
-"""Whoever calls, by whatever token: our own or the provider's, unless it is revoked."""
+"""Verifies access tokens: our own and the provider's, unless they are revoked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SignIn:
         self.check = check
 
     def caller_of(self, authorization: str) -> Caller:
-        """Who calls, by the header Authorization.
+        """The caller, by the header Authorization.
 
         Raises:
             UnauthorizedError: there is no token; and as `verify`.
@@ -47,7 +47,7 @@ class SignIn:
         Raises:
             UnauthorizedError: malformed, forged, expired, revoked, or signed by a key that is
                 unknown.
-            ForbiddenError: it is the provider's, and gives its holder nothing here.
+            ForbiddenError: it is the provider's, and grants no access here.
             UnavailableError: whether it is good is not known yet.
         """
         if self._provider is not None and is_for_provider(token):

@@ -144,9 +144,9 @@ def _caller(claims: _Claims, token: str, now: float) -> Caller:
     if not is_subject(claims.sub):
         raise ValueError("the subject is malformed")
     if not all(store == EVERY_STORE or is_id(store) for store in claims.stores):
-        raise ValueError("a store is not of the grammar")
+        raise ValueError("a store is malformed")
     if claims.brand is not None and not is_id(claims.brand):
-        raise ValueError("the brand is not of the grammar")
+        raise ValueError("the brand is malformed")
     if not (math.isfinite(claims.iat) and math.isfinite(claims.auth_time)):
         raise ValueError("iat or auth_time is no number of seconds")
     return Caller(

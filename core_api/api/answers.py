@@ -1,4 +1,4 @@
-"""What Core's handlers answer with, where nothing may keep the answer."""
+"""The responses of Core's handlers, which no cache may store."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def json_answer(value: Any, status: int = 200) -> Response:
 
 
 def encoded_answer(body: bytes, status: int = 200) -> Response:
-    """What is JSON already."""
+    """A body that is JSON already."""
     return Response(body, status, NO_STORE, JSON)
 
 
 def done() -> Response:
-    """It is done, and there is nothing to say."""
+    """Success without a body."""
     return Response(status_code=204, headers=NO_STORE)

@@ -1,4 +1,4 @@
-"""Core's ASGI application: the routes of the table, what stands around them, the fast path."""
+"""Core's ASGI application: the routes of the table, the middleware, the fast path."""
 
 from __future__ import annotations
 

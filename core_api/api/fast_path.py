@@ -90,10 +90,10 @@ class FastPath:
             await answer(scope, receive, send)
 
     def finishing(self, work: Work, began: float) -> ASGIApp:
-        """An application that answers one request of `GET /v1/sync` with what the work gives.
+        """An application that answers one request of `GET /v1/sync` with the result of `work`.
 
         Args:
-            work: what is left to do of it; raises what the request is refused with.
+            work: the rest of the request; raises the error that the request is refused with.
             began: when it came (`time.perf_counter`).
         """
         return partial(self._respond, more=_VARY, work=work, began=began)
@@ -154,7 +154,7 @@ def _headers_of(scope: Scope) -> tuple[str, str | None]:
 
 
 def _first_of_each(scope: Scope) -> dict[bytes, bytes]:
-    """The headers: of several of a name, the first, as Starlette takes it."""
+    """The headers; where a name occurs several times, the first counts, as in Starlette."""
     return dict(reversed(scope["headers"]))
 
 

@@ -1,4 +1,4 @@
-"""What every operation begins with: who calls, and how much is taken on at once."""
+"""What every operation begins with: who calls, and how many requests are served at once."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, slots=True)
 class ApiLimits:
-    """How much is taken on at once, from whom, and for how long (seconds)."""
+    """How many requests are served at once, from whom, and for how long (seconds)."""
 
     commands: Bound
-    """A request counts once its body is there: one that comes slowly must keep nobody out."""
+    """A request counts once its body has arrived: a slow one must not keep others out."""
     rate: RateLimit
     bodies: RateLimit
-    """Of the bytes of their requests' bodies: few requests may hold much work."""
+    """Of the bytes of their requests' bodies, as few requests may hold much work."""
     deadline_s: float
     strangers: RateLimit
     """Of all who have no token yet, together."""
@@ -40,7 +40,7 @@ class Gate:
 
     Args:
         sign_in: verifies access tokens.
-        limits: how much is taken on at once, and from whom.
+        limits: how many requests are served at once, and from whom.
         stays: raises PartyLeftError for a guest whose party has left.
     """
 
@@ -52,7 +52,7 @@ class Gate:
         self._stays = stays
 
     def caller_of(self, request: Request) -> Caller:
-        """Who calls; a body is charged to it as it is read.
+        """The caller; the bytes of a body are charged to it as they are read.
 
         Raises:
             RateLimitedError: the caller has sent too many bytes.
@@ -65,11 +65,11 @@ class Gate:
         return caller
 
     def caller(self, authorization: str) -> Caller:
-        """Who calls, by the header Authorization.
+        """The caller, by the header Authorization.
 
         Raises:
             UnauthorizedError: there is no valid token.
-            ForbiddenError: it is the provider's, and gives its holder nothing here.
+            ForbiddenError: it is the provider's, and grants no access here.
             RateLimitedError: the caller asks too often.
         """
         caller = self._sign_in.caller_of(authorization)
@@ -94,7 +94,7 @@ class Gate:
         """Count a request of somebody who has no token yet.
 
         Raises:
-            RateLimitedError: strangers ask too often, all together.
+            RateLimitedError: all callers without a token together ask too often.
         """
         self._limits.strangers.take("whoever has no token yet")
 
@@ -117,7 +117,7 @@ class Gate:
         self._limits.rate.charge(caller.subject, more)
 
     def admit(self) -> AbstractContextManager[None]:
-        """Take a place among the commands under way.
+        """Take a slot among the requests in progress.
 
         Raises:
             OverloadedError: there is none.
@@ -125,7 +125,7 @@ class Gate:
         return self._limits.commands.admit()
 
     async def serve(self, caller: Caller, work: Callable[[], Awaitable[A]]) -> A:
-        """What the work gives, begun once there is a place for it and the caller is known to stay.
+        """Run the work once there is a slot and the caller may stay; its result.
 
         Raises:
             CoreError: as `admit`, `check_stay` and `within_deadline` raise, and the work.
@@ -135,19 +135,19 @@ class Gate:
             return await self.within_deadline(work())
 
     async def bounded(self, work: Callable[[], Awaitable[A]]) -> A:
-        """As `serve`, without asking whether the caller stays."""
+        """As `serve`, without checking whether the caller's party is still there."""
         with self.admit():
             return await self.within_deadline(work())
 
     async def within_deadline(self, work: Awaitable[A]) -> A:
-        """What the work gives.
+        """The result of the work.
 
         Raises:
-            UnavailableError: it was not done within the deadline; and what the work raises.
+            UnavailableError: it was not done within the deadline. Errors of the work pass through.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._limits.deadline_s):
                 return await work
-        # Not while the TimeoutError is handled: as its context, that would hold the task, and a
-        # task that ends with this error holds it: a cycle for each, where the database stalls.
+        # Raised outside the `except`: as its context the TimeoutError would hold the task, and the
+        # task would hold this error: a reference cycle for each request while the database stalls.
         raise UnavailableError(f"it was not done within {self._limits.deadline_s:g} s")

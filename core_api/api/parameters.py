@@ -61,7 +61,7 @@ WEBHOOK_ID: Final = Parameter("webhook", "path", _text(ID_PATTERN), "The webhook
 END_OLD: Final = _query(
     "end_old",
     {"type": "string", "enum": ["true", "false"]},
-    "Whether the secrets before sign no longer, because one has leaked",
+    "Whether older secrets stop signing now, because one has leaked",
 )
 CLIENT: Final = _query("client", _text(ID_PATTERN), "The client's id")
 DOCUMENT_CHANNEL: Final = _query("channel", _text(CHANNEL_PATTERN), "The document's channel")
@@ -69,7 +69,7 @@ DOCUMENT_KEY: Final = _query("key", _text(ID_PATTERN), "The document's key")
 VERSION: Final = _query("version", _number("integer", 0, 2**31 - 1), "As it was at this version")
 AFTER: Final = _query("after", _number("integer", 0, 2**31 - 1), "What comes behind this version")
 AFTER_ENTRY: Final = _query(
-    "after", {"type": "string"}, "What comes behind this version; or the `next` of a page"
+    "after", {"type": "string"}, "Only what comes after this version; or the `next` of a page"
 )
 ENTRIES: Final = _query(
     "limit", _number("integer", 1, HISTORY_ENTRIES), "The most entries in the answer"
@@ -101,7 +101,7 @@ SYNC: Final = (
     _query(
         "lastEventId",
         {"type": "string"},
-        "A seq, an event id or a cursor; without it, the channels start anew",
+        "A seq, an event id or a cursor; without it, each channel starts with a snapshot",
     ),
     _query("epoch", _text(EPOCH_PATTERN), "The epoch of the cursor"),
     _query("limit", _number("integer", 1, MAX_LIMIT), "The most events in the answer"),

@@ -1,8 +1,8 @@
-"""The way of nearly every Fetch Sync: from the connection to the read that many share, and back.
+"""The fast path of plain Fetch Syncs: from the connection to a shared database read, and back.
 
-It is ahead even of `fast_path`: no parser, no scope, no task. What it does it does by the same
-functions, in the same order; what it cannot do, and every refusal, it leaves to an application that
-goes on where it has stopped. A test holds that both ways answer alike, byte for byte.
+It runs even before `fast_path`: no parser, no scope, no task. It calls the same functions in the
+same order. Any other request, and every refusal, it hands to an application that goes on where it
+stopped. A test checks that both ways give the same bytes.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ from server_common.http.query_string import parse_query
 General: TypeAlias = Callable[[Caller, DeviceReport | None, SyncRequest], Awaitable[bytes]]
 Note: TypeAlias = Callable[[Caller, DeviceReport, SyncRequest, str, Mapping[str, int]], None]
 Finishing: TypeAlias = Callable[[Callable[[], Awaitable[bytes]], float], ASGIApp]
-# Who is answered, when the request came, its caller, what the device reported, what it asks for.
+# The answer's receiver, when the request came, its caller, the device's report, what it asks for.
 _Asked: TypeAlias = tuple[Asker, float, Caller, DeviceReport | None, SyncRequest]
 
 
 class Observer(Protocol):
-    """A histogram of times, in seconds."""
+    """A histogram of durations, in seconds."""
 
     def observe(self, amount: float) -> None:
-        """Count one."""
+        """Count one duration, in seconds."""
 
 
 class QuickSyncs:
     """Answers plain requests for `GET /v1/sync`.
 
     Args:
-        path: where they are sent to.
+        path: the path of the syncs.
         gate: lets callers in.
         fetch: Fetch Sync.
-        general: the answer's body, for whatever is asked.
-        note: notes what a device has reported, beside what it was answered.
-        finishing: an application that finishes what was begun at some time.
-        served: times what was answered.
+        general: makes the answer's body for any sync.
+        note: records a device's report, with the answer it got.
+        finishing: makes an application that finishes a request; takes the time when it began.
+        served: observes how long answers took.
     """
 
     def __init__(
@@ -117,14 +117,14 @@ class QuickSyncs:
         def asked(asking: asyncio.Task[None]) -> None:
             self._asking.discard(asking)
             if asking.cancelled():
-                answer(UnavailableError("Core is stopping: ask another one, or again"))
+                answer(UnavailableError("Core is stopping: retry, or ask another Core"))
             else:
                 error = asking.exception()
                 if error is not None and not isinstance(error, Exception):
                     error = RuntimeError(f"whether the party stays is not known: {error!r}")
                 answer(error)
 
-        # In no one's context, as all that share a read are told in that of who came first.
+        # In an empty context: otherwise all requests of a shared read run in the first one's.
         asking = asyncio.create_task(self._gate.check_stay(caller), context=Context())
         self._asking.add(asking)
         asking.add_done_callback(asked, context=Context())
@@ -149,8 +149,8 @@ class QuickSyncs:
 
 
 async def _refused(held: list[tuple[Exception, TracebackType | None]]) -> bytes:
-    # Kept nowhere once it is raised, or error, traceback and connection would hold one another.
-    # Others may be refused with the same error: each has the traceback that it was found with.
+    # Kept nowhere once it is raised: error, traceback and connection would form a reference cycle.
+    # Others may be refused with the same error, each with the original traceback.
     error, found = held.pop()
     try:
         raise error.with_traceback(found)

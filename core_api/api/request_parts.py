@@ -108,7 +108,7 @@ def device_id_of(request: Request) -> str:
     """
     device_id: str = request.path_params["device"]
     if not is_id(device_id):
-        raise BadRequestError(f"{shown(device_id)} is no device: 1 to 64 of A-Z a-z 0-9 _ . -")
+        raise BadRequestError(f"{shown(device_id)} is no device: use 1 to 64 of A-Z a-z 0-9 _ . -")
     return device_id
 
 

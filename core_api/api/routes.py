@@ -1,4 +1,4 @@
-"""Core's API as one table: each operation with its handler and all that is said of it.
+"""Core's API as one table: each operation with its handler and its description.
 
 The routes that Starlette serves and the OpenAPI document are made from it. Beside it stand only
 the pages, which people open in a browser, and CloudPRNT, which its vendor has described.

@@ -1,1 +1,1 @@
-"""Who may do what at the MQTT broker, kept as the registered devices say."""
+"""Keeps the users and roles of the MQTT broker in step with the registered devices."""

@@ -1,8 +1,7 @@
-"""Keeps the broker's users and roles as the registered devices say.
+"""Keeps the broker's users and roles in step with the registered devices.
 
-On each connection to the broker everything is compared, so a broker that lost its data gets it
-again. Then each change is carried out as it comes, and everything is compared again from time to
-time.
+After each connect all users and roles are compared, so a broker that lost its data gets them again.
+Then each change is applied as it comes, and all are compared again from time to time.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class BrokerAdmin:
     """Runs until it is cancelled.
 
     Args:
-        broker: where, with the admin's name and password.
+        broker: its address, with the admin's name and password.
         registrations: where devices are read.
         keys: passwords are derived with these.
         gateway_password: the password that the gateway gets.
@@ -73,9 +72,9 @@ class BrokerAdmin:
         self._users: dict[tuple[str, str], set[str]] = {}
         self._seen = 0
         self.turned_at = clock()
-        """When it last did something, or knew why it could not."""
+        """When it last made progress, or knew the fault that it waits for."""
         self.trouble: str | None = "the broker was not compared yet"
-        """Why the broker may not be as it should be; None: it is."""
+        """Why the broker may be out of date; None: it is up to date."""
 
     async def run(self) -> None:
         """Keep the broker up to date; connect again whenever the connection is lost."""
@@ -87,7 +86,7 @@ class BrokerAdmin:
             except (MqttError, UnavailableError, OSError, TimeoutError) as error:
                 self.trouble = str(error) or repr(error)
                 self._metrics.failures.inc()
-                _log.warning("broker_admin_begins_anew", reason=self.trouble)
+                _log.warning("broker_admin_restarts", reason=self.trouble)
             self.turned_at = self._clock()
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
                 backoff.forget()
@@ -108,7 +107,7 @@ class BrokerAdmin:
             await control.close()
 
     async def _compare(self, control: BrokerControl) -> None:
-        """Make everything at the broker as it should be."""
+        """Make all users and roles at the broker as they should be."""
         present = await control.present()
         self._seen = 0
         self._users = {}
@@ -127,14 +126,14 @@ class BrokerAdmin:
         self._metrics.devices.set(len(wanted))
 
     async def _follow(self, control: BrokerControl) -> None:
-        """Do what has changed since."""
+        """Apply the changes since the comparison."""
         async for registered in self._changes():
             place = _place(registered)
             one = self._wanted(registered) if registered.may_connect else None
             users = {one.identity.user} if one is not None else set()
             before = self._users.pop(place, set())
-            # It may be as it should be already, if only its media have changed: the broker is
-            # asked, because a role that is made anew disconnects its holder.
+            # If only its media have changed, its role is up to date: the broker is asked first,
+            # because making a role again disconnects its holder.
             present = await control.present_of(sorted(users | before))
             commands: list[ControlCommand] = []
             for user in sorted(before - users):
@@ -148,7 +147,7 @@ class BrokerAdmin:
         self.trouble = None
 
     async def _changes(self) -> AsyncIterator[Registered]:
-        """Those that were changed since; one counts as seen when the next is asked for."""
+        """The devices changed since; one counts as processed when the next is asked for."""
         while True:
             page = await self._registrations.after(self._seen)
             for registered in page:

@@ -45,7 +45,7 @@ class BrokerControl:
     """One connection to the broker as its admin.
 
     Args:
-        broker: where, with the admin's name and password.
+        broker: its address, with the admin's name and password.
     """
 
     def __init__(self, broker: Broker) -> None:
@@ -64,7 +64,7 @@ class BrokerControl:
         await self._connection.subscribe([_ANSWERS])
 
     def check(self) -> None:
-        """Whether the connection lasts; raises `MqttError` if it does not."""
+        """Check that the connection is open; raises `MqttError` if it is lost."""
         if self._connection.is_lost:
             raise MqttError("the connection to the MQTT broker is lost")
 
@@ -73,7 +73,7 @@ class BrokerControl:
         await self._connection.close()
 
     async def run(self, commands: Sequence[ControlCommand]) -> list[Any]:
-        """Do all of these in order; the data of each answer.
+        """Run all of these commands in order; the data of each answer.
 
         Raises:
             BrokerControlError: one was refused, or not answered in time. Those before it are done.
@@ -157,7 +157,7 @@ def _present(clients: Sequence[dict[str, Any]], roles: Sequence[dict[str, Any]])
 
 
 def _allowed(acls: Sequence[dict[str, Any]]) -> frozenset[Allowed]:
-    """What a role permits. What is there beside that makes it another one, which is replaced."""
+    """What a role permits; one with other permissions as well differs, and is replaced."""
     return frozenset(
         Allowed(one["acltype"], one["topic"])
         for one in acls

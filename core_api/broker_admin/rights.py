@@ -1,4 +1,4 @@
-"""What each device may do at the broker, and the commands that make it so. Pure.
+"""What each device may do at the broker, and the commands that grant it. Pure.
 
 One user, one client id and one role per device and generation. Topics are written out, because
 Mosquitto 2.0 roles have no patterns with the user's name. Two devices never share a role, because
@@ -72,7 +72,7 @@ def allowed_to(
     *,
     star_speaks: bool = False,
 ) -> frozenset[Allowed]:
-    """What a device may do: what is its own, the public state of its store, and no more.
+    """What a device may do: use its own topics, read its store's public state, and no more.
 
     Args:
         identity: the device.
@@ -103,7 +103,7 @@ def allowed_to(
 
 
 def allowed_to_gateway() -> frozenset[Allowed]:
-    """What the gateway may do: all that is ours, and nothing of the broker's own."""
+    """What the gateway may do: use all topics of this system, and none of the broker's own."""
     return frozenset(
         {
             Allowed("publishClientSend", f"{PREFIX}/#"),
@@ -124,7 +124,7 @@ def role_of(user: str) -> str:
 def gateway_commands(password: str, present: Present) -> list[ControlCommand]:
     """What gives the gateway its user, its password and its role."""
     commands = _role_commands(_GATEWAY_ROLE, allowed_to_gateway(), present)
-    # The broker tells no password, so the name of the text says which one it has.
+    # The broker never shows a password, so the user's text name says which one it has.
     text = f"gateway {hashlib.sha256(password.encode()).hexdigest()[:16]}"
     if present.clients.get(GATEWAY_USER) == text and not commands:
         return []
@@ -175,7 +175,7 @@ def removal_commands(user: str, present: Present) -> list[ControlCommand]:
 
 
 def strangers(wanted: Collection[str], present: Present) -> list[str]:
-    """The users of devices that the broker has and that may not connect any more."""
+    """The users at the broker whose devices may no longer connect."""
     roles = {name.removeprefix(_ROLE) for name in present.roles if name.startswith(_ROLE)}
     known = {user for user in present.clients if _is_device(user)} | roles
     return sorted(known - set(wanted))

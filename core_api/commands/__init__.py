@@ -1,7 +1,7 @@
 """Core's commands: `yabam core`, `relay`, `ingest`, `mqtt-admin`, `webhooks`, `db`, `token`,
 `kafka permit` and `state migrate`.
 
-Only declared here: what runs a command is loaded when it runs, and that alone.
+They are only declared here: a command's module is loaded when the command runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def register(commands: Commands) -> None:
     commands.process("ingest", "take commands from Kafka", "core_api.processes.ingest:ingest")
     commands.process(
         "mqtt-admin",
-        "keep who may do what at the MQTT broker",
+        "keep the MQTT broker's users and rights up to date",
         "core_api.processes.broker_admin:broker_admin",
     )
     commands.process(
@@ -30,7 +30,7 @@ def register(commands: Commands) -> None:
     _add_kafka(commands.group("kafka", "give accounts their rights at Kafka"))
     commands.group("state", "show and change shared documents").add(
         "migrate",
-        "write values of older schema versions as the newest has them",
+        "migrate values of older schema versions to the newest",
         f"{_DATABASE}:migrate_documents",
     )
     _add_token(commands)
@@ -53,12 +53,10 @@ def _add_db(actions: Commands) -> None:
     upgrade.add_argument("revision", nargs="?", default="head")
     downgrade = actions.add("downgrade", "migrate back", f"{_DATABASE}:downgrade")
     downgrade.add_argument("revision")
-    actions.add(
-        "new-epoch", "after a restore: make every client start anew", f"{_DATABASE}:new_epoch"
-    )
+    actions.add("new-epoch", "after a restore: make every client resync", f"{_DATABASE}:new_epoch")
     check = actions.add(
         "restore-check",
-        "after a restore: look whether the database went back",
+        "after a restore: check whether the database went back in time",
         f"{_DATABASE}:restore_check",
     )
     check.add_argument("--look", action="store_true", help="only say so; start no new epoch")
@@ -104,7 +102,7 @@ def _add_token(commands: Commands) -> None:
     )
     signed_out = Commands(token, required=False)
     revoke = signed_out.add(
-        "revoke", "let a token, a session or a subject's tokens count no longer",
+        "revoke", "revoke a token, a session or a subject's tokens",
         "core_api.commands.revocations:revoke_named",
     )  # fmt: skip
     what = revoke.add_mutually_exclusive_group(required=True)

@@ -41,7 +41,7 @@ def downgrade(options: Namespace) -> None:
 
 
 def new_epoch(options: Namespace) -> None:
-    """Make every client start anew."""
+    """Start a new epoch, so that every client resyncs."""
     epoch = on_database(begin_epoch(load(RestoreSettings)))
     say(options, epoch, {"epoch": epoch})
 
@@ -97,7 +97,7 @@ def retry_set_aside(options: Namespace) -> None:
 
 
 def database_url() -> str:
-    """Where the database itself is, by the settings."""
+    """The URL of the database itself, without a pooler between, from the settings."""
     return load(DatabaseSettings).session_url
 
 
@@ -106,11 +106,11 @@ def _of_set_aside(work: Callable[[Pool], Awaitable[A]]) -> A:
 
 
 async def with_pool(name: str, command_timeout_s: float, work: Callable[[Pool], Awaitable[A]]) -> A:
-    """What the work gives, on a connection of its own.
+    """Run the work on a connection of its own; its result.
 
     Args:
-        name: what it calls itself at the database.
-        command_timeout_s: a statement is given up after this time.
+        name: the connection's application name.
+        command_timeout_s: the time-out of a statement.
         work: is given the connection.
     """
     pool = await open_pool(database_url(), size=1, command_timeout_s=command_timeout_s, name=name)
@@ -121,7 +121,7 @@ async def with_pool(name: str, command_timeout_s: float, work: Callable[[Pool], 
 
 
 def on_database(work: Coroutine[None, None, A]) -> A:
-    """Do it.
+    """Run the work in an event loop of its own.
 
     Raises:
         CoreError: the database refused or failed.

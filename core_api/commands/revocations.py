@@ -1,4 +1,4 @@
-"""`yabam token revoke`, `revoked`: tokens that are to count no longer, in the database."""
+"""`yabam token revoke`, `revoked`: revokes tokens, and lists revocations, in the database."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def list_revoked(options: Namespace) -> None:
 
 async def _revoke(pool: Pool, asked: _Asked) -> NewRevocation:
     # The clock of the machine where the command is typed may be wrong: one that is behind would
-    # leave a thief's token good.
+    # leave a thief's token valid.
     now = await database_now(pool)
     before = int(now.timestamp()) if asked.kind == "subject" else 0
     until = asked.expires_at

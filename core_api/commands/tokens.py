@@ -18,7 +18,7 @@ from core_api.commands.local_keys import signing_settings
 
 _LONG: Final = "30d"
 _VISIT: Final = "6h"
-"""A guest's token is for one visit, also where nobody says that the party has left."""
+"""A guest's token is for one visit, even where nobody records that the party has left."""
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -26,7 +26,7 @@ def token(options: Namespace) -> None:
     """Print a token.
 
     Raises:
-        UsageError: it is nobody who can have a token, or no lifetime.
+        UsageError: the holder or the lifetime is invalid.
         SettingsError: there are no keys to sign with.
     """
     usual = _VISIT if options.table else _LONG
@@ -83,7 +83,7 @@ def _keeper(options: Namespace) -> Caller:
     """Who keeps a brand's documents."""
     if options.brand is None:
         raise UsageError(
-            "say whose token it is: --owner, --producer, --table, --device, --ops or --brand"
+            "give the token's holder: --owner, --producer, --table, --device, --ops or --brand"
         )
     return Caller(options.subject or f"brand-{options.brand}", "brand", brand=options.brand)
 

@@ -1,4 +1,4 @@
-"""Who has seen to which alert, in Postgres."""
+"""Acknowledgements of alerts, in Postgres."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 ACKNOWLEDGEMENTS_KEPT_S: Final = 30 * 86_400.0
-"""How long one counts, in seconds: an alert that lasts longer is told anew."""
+"""How long one counts, in seconds: an alert that lasts longer is shown as new."""
 
-# One that came after the caller looked is of the same alert, and stays.
+# One that came after the caller's look belongs to the same alert, and stays.
 _WRITE: Final = """
 INSERT INTO ops_acknowledgements AS a (alert, subject, at) VALUES ($1, $2, now())
 ON CONFLICT (alert) DO UPDATE SET subject = excluded.subject, at = excluded.at
@@ -34,13 +34,13 @@ WHERE at > now() - make_interval(secs => $1) ORDER BY at DESC LIMIT 1000
 
 
 async def acknowledge(pool: Pool, alert: str, subject: str, seen_ms: int) -> Acknowledged:
-    """Note who sees to an alert, by the database's clock, and in the log; who comes first counts.
+    """Store and log who takes care of an alert, by the database's clock; the first one counts.
 
     Args:
         pool: the database.
         alert: its name.
         subject: who.
-        seen_ms: when the alert was there, and nobody saw to it.
+        seen_ms: when the alert was seen without an acknowledgement, in ms since 1970.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -49,14 +49,14 @@ async def acknowledge(pool: Pool, alert: str, subject: str, seen_ms: int) -> Ack
         tag = await pool.execute(_WRITE, alert, subject, seen_ms / 1000)
         row = await pool.fetchrow(_READ_ONE, alert)
     if row is None:
-        raise UnavailableError("the acknowledgement is gone", "try again")
+        raise UnavailableError("the acknowledgement was deleted meanwhile: try again", "try again")
     if tag.endswith("1"):
         _log.info("alert_acknowledged", alert=alert, subject=subject)
     return Acknowledged(row["subject"], round(row["at_s"] * 1000))
 
 
 async def read_acknowledgements(pool: Pool) -> dict[str, Acknowledged]:
-    """Who has seen to what, by the alerts' names.
+    """Who has acknowledged which alert, by the alerts' names.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -1,8 +1,8 @@
 """What is wrong, what it means for orders, and since when: the rules of the ops page. Pure.
 
-An alert has a name that stays the same for as long as it lasts. Since when it lasts is known from
-the moments before, and an acknowledgement counts if it came after the last moment without the
-alert. So nobody has to take it back, and the same trouble on another day is told anew.
+An alert has a name that stays the same for as long as it lasts. When it began is known from earlier
+samples, and an acknowledgement counts if it came after the last sample without the alert. So nobody
+has to withdraw it, and the same fault on another day is a new alert.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Cause = Literal[
 ]  # fmt: skip
 Effect = Literal["stopped", "late", "commands", "stores", "weaker", "watch", "well"]
 """What it means for orders, the worst first: they cannot be placed; they arrive late; commands from
-Kafka wait; somebody must phone; all goes on with less in reserve; it may become worse."""
+Kafka wait; somebody must phone; all works with less in reserve; it may become worse."""
 
 MAX_ALERT_CHARS: Final = 400
 """The longest name of an alert: an address and what is wrong with it, or a store."""
@@ -37,7 +37,7 @@ _OF_THE_LAST: Final[Mapping[ProcessKind, Effect]] = {
     "relay": "late",
     "ingest": "commands",
 }
-"""What it means that no process of a kind works."""
+"""The effect on orders if no process of a kind works."""
 _NOT_READY_ENTRY: Final[Mapping[ProcessKind, str]] = {
     "core": "core-refuses",
     "events": "no-event-server-is-ready",
@@ -50,12 +50,12 @@ _FIGURES: Final[Mapping[ProcessKind, str]] = {
 }
 """The tile that shows what a kind of process does."""
 WEBHOOKS_WAIT_S: Final = 60.0
-"""So long an event waits for no receiver that works."""
+"""An event that waits longer has no receiver that works, in seconds."""
 _STORES_ENTRY: Final = "orders-reach-nobody"
 
 
 class Alert(Struct, frozen=True):
-    """Something is wrong."""
+    """An alert: something is wrong."""
 
     name: str
     cause: Cause
@@ -77,7 +77,7 @@ class Alert(Struct, frozen=True):
 
 
 class AlertVerdict(Struct, frozen=True):
-    """How it is, in one line."""
+    """The state of the whole system, in one line."""
 
     level: Literal["red", "amber", "green"]
     effect: Effect
@@ -93,7 +93,7 @@ class AlertVerdict(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What the alerts of one moment follow from."""
+    """The observations from which the alerts of one moment are computed."""
 
     nodes: Sequence[Node]
     database: str
@@ -166,7 +166,7 @@ def dated(
 def late_stores(overview: Overview) -> list[LateStore]:
     """The stores that must be phoned, each with who has acknowledged it.
 
-    It counts if it came after the oldest order that still waits: a later one is told anew.
+    An acknowledgement counts if it came after the oldest order that still waits.
     """
     known = overview.acknowledged
     return [
@@ -181,7 +181,7 @@ def late_stores(overview: Overview) -> list[LateStore]:
 
 
 def verdict_of(alerts: Sequence[Alert], late: Sequence[LateStore]) -> AlertVerdict:
-    """How it is, by the worst of what is wrong.
+    """The state of the whole system, by its worst alert.
 
     Args:
         alerts: as `alerts_of` sorts them.

@@ -1,7 +1,7 @@
-"""The last day of the ops page, a point a minute, whether or not anybody looks.
+"""The last day of the ops page, a point a minute, whether or not anybody watches.
 
-One Core at a time takes the points: the one that holds the lease. Another takes over when it has
-run out.
+One Core at a time takes the points: the holder of a lease. Another takes over when the lease
+expires.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = get_logger()
 DAY_S: Final = 86_400.0
 _EVERY_S: Final = 60.0
 _LEASE_S: Final = 90.0
-"""How long the day stands still when the Core that keeps it has died, at most, in seconds."""
+"""The longest gap in the day's points after the Core that takes them died, in seconds."""
 
 _CLAIM: Final = """
 INSERT INTO ops_sampling AS s (id, owner, until)
@@ -37,7 +37,7 @@ WHERE s.owner = excluded.owner OR s.until < now()
 RETURNING true
 """
 
-# Only who holds the lease: one that was stopped in between writes nothing beside another's.
+# Only the lease's holder writes: a Core that was suspended meanwhile writes nothing.
 _STORE: Final = """
 INSERT INTO ops_points (at, point)
 SELECT now(), $2 FROM ops_sampling WHERE id = 1 AND owner = $1 AND until >= now()
@@ -99,8 +99,8 @@ class DayKeeper:
     Args:
         pool: the database.
         owner: this Core, by a name that no other has.
-        looking: gives the function that looks.
-        kinds: which kind of process was last behind each address.
+        looking: a context that gives the function which takes a sample.
+        kinds: the kind of process that last answered at each address.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class DayKeeper:
         self._history: RoundHistory | None = None
 
     async def run(self) -> None:
-        """Go on for ever."""
+        """Take points until cancelled."""
         while True:
             try:
                 await self.keep()
@@ -137,7 +137,7 @@ class DayKeeper:
             return
         async with self._looking() as look:
             if self._history is None:
-                # Rates come from two looks, so the first point takes one more.
+                # A rate needs two samples, so the first point takes one more.
                 self._history = _over_a_minute()
                 self._history.figures(await look())
                 await asyncio.sleep(PERIOD_S)

@@ -1,4 +1,4 @@
-"""What the ops page shows, worked out from what the processes told of themselves. Pure.
+"""What the ops page shows, computed from the metrics of the processes. Pure.
 
 Counters only grow until their process restarts, so all rates come from two readings of the same
 process; a counter that fell was reset to zero in between. Latencies come from the buckets that
@@ -70,7 +70,7 @@ class Figures(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One look at everything."""
+    """One sample of all processes and the database."""
 
     at_s: float
     """Monotonic seconds."""
@@ -82,7 +82,7 @@ class Round:
 
 
 class RoundHistory:
-    """The rounds of the window, and what follows from them.
+    """The rounds of the window, and the figures computed from them.
 
     Args:
         spells: since when what is wrong lasts.
@@ -98,7 +98,7 @@ class RoundHistory:
         self._acknowledged: Mapping[str, Acknowledged] = {}
 
     def figures(self, now: Round) -> Figures:
-        """Take a round; what the page shows after it."""
+        """Add a round; the figures that the page shows after it."""
         self._rounds.append(now)
         while self._rounds[0].at_s < now.at_s - self._window_s:
             self._rounds.popleft()
@@ -170,7 +170,7 @@ class RoundHistory:
 
 
 def growth(rounds: Sequence[Round], metric: str) -> dict[tuple[str, ...], float] | None:
-    """By how much a counter grew over the rounds, by its labels, over all processes.
+    """How much a counter grew over the rounds, by its labels, over all processes.
 
     A process counts from its first reading on; None: none of them has the metric.
     """

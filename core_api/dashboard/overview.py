@@ -1,5 +1,5 @@
-"""What ops look at in Postgres: how much waits, which devices are there, which orders reach nobody,
-and how webhooks stand."""
+"""What the ops page reads from Postgres: the backlog, devices seen, orders that reach nobody, and
+the state of webhooks."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ SELECT kind, store_id, count(*) AS orders,
 FROM late GROUP BY kind, store_id ORDER BY min(placed_at), store_id, kind LIMIT $1
 """
 
-# No lock. A probe of the primary key of documents for each store; a value that is too long for what
-# is meant is not read.
+# No lock. A probe of the primary key of documents for each store; a value too long for a contact is
+# not read.
 _CONTACTS: Final = """
 SELECT substr(channel, 6) AS store_id, value FROM documents
 WHERE channel = ANY($1::text[]) AND key = 'contact' AND octet_length(value) <= 4096
@@ -89,7 +89,7 @@ async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> O
 
 
 async def _contacts(pool: Pool, stores: Sequence[str]) -> dict[str, Contact]:
-    """Whom to phone in each store; what cannot be read hides neither the stores nor the rest."""
+    """Whom to phone in each store; an unreadable contact hides neither the store nor the others."""
     if not stores:
         return {}
     try:
@@ -102,7 +102,7 @@ async def _contacts(pool: Pool, stores: Sequence[str]) -> dict[str, Contact]:
 
 
 def contact_of(value: str) -> Contact | None:
-    """The document as whom to phone; None: the operator has defined another form of it."""
+    """The contact in the document; None: the operator has defined it with another form."""
     try:
         return _contact.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):

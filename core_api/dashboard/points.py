@@ -36,7 +36,7 @@ class StoredPoints(Struct, frozen=True):
     alerts: list[str] = []
     """The names of what was wrong."""
     kinds: dict[str, str] = {}
-    """Which kind of process was last behind each configured address."""
+    """The kind of process that last answered at each configured address."""
 
 
 _stored: Final = msgspec.json.Decoder(StoredPoints)
@@ -76,7 +76,7 @@ def to_store(figures: Figures, kinds: Mapping[str, ProcessKind]) -> str:
 
 
 def stored_of(texts: Iterable[str]) -> list[StoredPoints]:
-    """The stored points; what another release has written in another form is left out."""
+    """The stored points, without those that another release wrote in another form."""
     found = []
     for text in texts:
         try:
@@ -87,7 +87,7 @@ def stored_of(texts: Iterable[str]) -> list[StoredPoints]:
 
 
 def kinds_of(points: Iterable[StoredPoints]) -> dict[str, ProcessKind]:
-    """Which kind of process was last behind each address, by the newest of the points."""
+    """The kind of process that last answered at each address, by the newest point that has one."""
     return {
         address: cast(ProcessKind, kind)
         for one in points

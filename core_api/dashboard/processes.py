@@ -1,4 +1,4 @@
-"""The processes as the ops page shows them, from what each told of itself. Pure."""
+"""The processes as the ops page shows them, from their metrics. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ProcessReading:
     node: str
     """The address that was asked."""
     kind: ProcessKind
-    """Of one that is down: what it was before; unknown: it never answered."""
+    """The kind of process; of one that is down, its last kind; unknown: it never answered."""
     state: ProcessState
     detail: str
     """Why it is not ready, or down."""
@@ -54,7 +54,7 @@ class Node(Struct, frozen=True):
     state: ProcessState
     detail: str
     figures: dict[str, float]
-    """What tells how this kind is: streams, lag, shards, records behind."""
+    """The figures of its kind: streams, lag, shards, records behind."""
 
 
 _SHOWN: Final[Mapping[ProcessKind, Mapping[str, str]]] = {

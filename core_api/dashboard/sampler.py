@@ -1,8 +1,8 @@
 """Feeds the ops page: one sampler per process, whatever the number of viewers.
 
-It looks while somebody watches, and a little longer. Each viewer gets the newest figures, never a
-queue of old ones, so a slow viewer costs no memory. What came before is told to a viewer in one
-piece when it begins. The points of the day are kept by `day.py`.
+It samples while somebody watches, and a little longer. Each viewer gets the newest figures, never a
+queue of old ones, so a slow viewer costs no memory. A new viewer first gets the past in one
+message. The points of the day are kept by `day.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _log = get_logger()
 
 PERIOD_S: Final = 2.0
 LINGER_S: Final = 60.0
-"""How long it goes on without viewers, in seconds: those whose stream ended come back at once."""
+"""How long it samples on without viewers, in seconds: after a stream's end they reconnect."""
 _MAX_POINTS: Final = 150
 
 ReadRound = Callable[[], Awaitable[Round]]
@@ -55,16 +55,16 @@ class Farewell(Struct, frozen=True):
 
 
 class Sampler:
-    """Looks every `period_s` while there are viewers.
+    """Takes a sample every `period_s` while there are viewers.
 
     Args:
-        looking: gives the function that looks, for as long as somebody watches.
+        looking: a context, open while somebody watches, that gives the function which samples.
         past: gives what was wrong before.
         nodes: how many processes are configured.
         grafana: where Grafana is; empty: nobody has said.
-        viewers: bounds who watches.
+        viewers: limits how many watch.
         period_s: how often.
-        linger_s: how long to look on after the last viewer left.
+        linger_s: how long to sample on after the last viewer left.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Sampler:
     async def now(self) -> Figures:
         """The figures of this moment, or of some seconds ago, without counting as a viewer.
 
-        It waits for them for as long as it is let: give it a deadline.
+        It waits until there are some: call it with a deadline.
         """
         with self._awake():
             while self._newest is None:
@@ -146,7 +146,7 @@ class Sampler:
 
     @contextmanager
     def _awake(self) -> Iterator[None]:
-        """Look for as long as the block runs, and a little longer."""
+        """Sample for as long as the block runs, and a little longer."""
         self._stay_awake()
         if self._task is None and not self._stopped:
             self._points.clear()
@@ -200,6 +200,6 @@ class Sampler:
         self._wake()
 
     def _wake(self) -> None:
-        # Wakes those who wait now; those who come later wait for the next round.
+        # Wakes the viewers that wait now; later ones wait for the next round.
         self._news.set()
         self._news = asyncio.Event()

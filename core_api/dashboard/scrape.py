@@ -1,4 +1,4 @@
-"""Asks the other processes how they are: `/readyz`, `/metrics`, and the busiest channels.
+"""Reads the state of the other processes: `/readyz`, `/metrics`, and the busiest channels.
 
 It asks each address of each configured name, as there may be several processes behind one name.
 Answers are bounded in time and size, and a process that does not answer is shown as down instead of
@@ -59,8 +59,8 @@ class Scraper:
         nodes: their addresses.
         token: makes a token of role ops, for this round.
         client: HTTP.
-        kinds: which kind of process was last behind each address; what is found out is added.
-        addresses: where a host and port are to be found, as numbers; raises OSError.
+        kinds: the kind of process that last answered at each address; updated by each read.
+        addresses: resolves a host and port to IP addresses; raises OSError.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Scraper:
         return list(await asyncio.gather(*(self._known(place, headers) for place in places)))
 
     async def _found(self, node: str) -> list[_Place]:
-        """The processes behind an address. What each shows by https is the name's certificate."""
+        """The processes behind an address. By https each has the name's certificate."""
         parts = urlsplit(node)
         alone = [_Place(node, node, parts.netloc)]
         secure = parts.scheme == "https"
@@ -109,7 +109,7 @@ class Scraper:
         ]
 
     async def _known(self, place: _Place, headers: Mapping[str, str]) -> ProcessReading:
-        """The reading, with the process's name; one that is dead is what it was."""
+        """The reading, with the process's name; one that is down keeps its last kind."""
         reading = await self._ask(place, headers)
         if reading.kind == "unknown":
             reading = replace(reading, kind=self._kinds.get(place.configured, "unknown"))
@@ -132,7 +132,7 @@ class Scraper:
         except TimeoutError:
             return _down(node, f"no answer within {ANSWER_WITHIN_S:g} s")
         except Exception as error:
-            # Whatever a process answers, or however, the others are shown.
+            # Whatever a process answers, the others must be shown.
             return _down(node, str(error) or type(error).__name__)
         return ProcessReading(
             node, kind, "ready" if status == 200 else "not-ready", detail, values, busy
@@ -190,7 +190,7 @@ def values_of(families: Iterable[Metric]) -> dict[str, Series]:
 
 
 def kind_of(values: Iterable[str]) -> ProcessKind:
-    """Which of our processes has these metrics."""
+    """The kind of process that has these metrics."""
     for kind in _KINDS:
         if any(name.startswith(f"yabam_{kind}_") for name in values):
             return kind

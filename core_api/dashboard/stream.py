@@ -1,7 +1,7 @@
 """`GET /v1/ops/stream`: the figures of the ops page, as server-sent events.
 
-A stream ends by itself after a minute or so, as those of the event servers do; the page comes back
-at once. A token that has expired or was revoked is shown nothing more.
+A stream ends by itself after a minute or so, as those of the event servers do; the page reconnects
+at once. A stream also ends when its token has expired or was revoked.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _COME_AGAIN_MS: Final = 100
 _HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _NAMES: Final = {Welcome: "hello", Figures: "figures", Farewell: "bye"}
 
-# The drain says goodbye by itself; sse-starlette would cut the stream before.
+# The drain ends streams with a farewell; sse-starlette would cut them before.
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 
 class OpsStream:
-    """Answers the request of one who watches the ops page.
+    """Answers the request of a viewer of the ops page.
 
     Args:
-        sampler: what there is to see.
+        sampler: gives the figures.
         verify: who holds a token; raises `UnauthorizedError`.
-        uniform: a random number evenly between two, for the lifetimes.
+        uniform: a random number between two numbers, evenly distributed, for the lifetimes.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ async def _events(
         try:
             check()
         except CoreError:
-            # Expired or revoked meanwhile: it is told so when it comes again.
+            # Expired or revoked meanwhile: the next request is refused with the reason.
             yield _event(Farewell("expired", _COME_AGAIN_MS))
             return
         yield _event(one)

@@ -11,7 +11,7 @@ from core_api.webhooks.subscriptions import Standing
 
 
 class Acknowledged(Struct, frozen=True):
-    """Somebody has seen to an alert."""
+    """The acknowledgement of an alert."""
 
     by: str
     """The subject of the token."""
@@ -27,7 +27,7 @@ class Contact(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """The outbox."""
+    """How much waits in the outbox."""
 
     rows: int
     """100001: more than 100,000."""
@@ -56,7 +56,7 @@ class LateStore(Struct, frozen=True):
 
 
 class Overview(Struct, frozen=True):
-    """All of it, at one moment."""
+    """All that the ops page reads from Postgres, at one moment."""
 
     at: datetime
     outbox: Waiting

@@ -43,7 +43,7 @@ _SAMPLER: Final = Caller("ops-page", "ops", frozenset())
 
 
 class OpsWatch:
-    """How the ops page of one Core looks at everything: for viewers, and once a minute for the day.
+    """How the ops page of one Core takes samples: for viewers, and once a minute for the day.
 
     Args:
         pool: the database.
@@ -68,8 +68,7 @@ class OpsWatch:
     ) -> None:
         self._pool = pool
         self._trust = ssl.create_default_context(cafile=ca_file) if ca_file else True
-        # A node is never shown a token that is good for orders: whoever had broken into it could
-        # read them all with it.
+        # A node never gets a token that is valid for orders: an attacker on it could read them all.
         self._asked = ((cores, tokens), (nodes, node_tokens))
         self._registry = registry
         self._kinds: dict[str, ProcessKind] = {}
@@ -77,7 +76,7 @@ class OpsWatch:
     def sampler(
         self, grafana: str, most_viewers: int, uniform: Callable[[float, float], float]
     ) -> Sampler:
-        """What viewers are fed by.
+        """The sampler for viewers.
 
         Args:
             grafana: where Grafana is; empty: nobody has said.
@@ -93,7 +92,7 @@ class OpsWatch:
         )
 
     def day_keeper(self, owner: str) -> DayKeeper:
-        """What keeps the day; `owner`: this Core, by a name that no other has."""
+        """The task that keeps the day; `owner`: this Core, by a name that no other has."""
         return DayKeeper(self._pool, owner, self._looking, self._kinds)
 
     @asynccontextmanager
@@ -123,7 +122,7 @@ class OpsWatch:
             yield look
 
     async def _past(self) -> Moments:
-        """What was wrong in the last day; nothing is known of it while Postgres is away."""
+        """The alerts of the last day; none while Postgres is down."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 points = await read_day(self._pool)

@@ -1,1 +1,1 @@
-"""Registered devices: who they are, what they say, what they are told to do."""
+"""Registered devices: registrations, their messages, commands to them."""

@@ -47,7 +47,7 @@ AppliedOutcome = Literal["applied", "repeated"]
 
 
 class Printed(NamedTuple):
-    """What a printer's word has led to."""
+    """The result of a printer's message."""
 
     answer: PrintAnswer
     channels: Sequence[str]
@@ -55,11 +55,11 @@ class Printed(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """What a message has led to."""
+    """The result of a message."""
 
     outcome: AppliedOutcome
     job: PrintAnswer | None = None
-    """What its printer is told; of a message that comes again it is not known any more."""
+    """The reply for its printer; not known any more for a repeated message."""
 
 
 TakePrinted = Callable[[Connection, Identity, Result], Awaitable[Printed | None]]
@@ -70,7 +70,7 @@ BELL: Final = "bell"
 
 
 class _Found(NamedTuple):
-    """What is to become of a message in its transaction."""
+    """What to do with a message in its transaction."""
 
     outcome: AppliedOutcome
     changes: Sequence[SystemChange] = ()
@@ -183,7 +183,7 @@ class DeviceMessages:
         return changes
 
     def _rung(self, device: Registration, data: dict[str, Any]) -> list[SystemChange]:
-        """The press of a table's bell is the call `ring`, where there is such a document."""
+        """Turn the press of a table's bell into the call `ring`, if the document is defined."""
         definition = self._rules.definitions.of("party", BELL)
         ring = None if definition is None else definition.calls.get("ring")
         if ring is None:
@@ -240,12 +240,12 @@ async def _pictured(work: DeviceTransaction, snapshot: Snapshot, at_ms: int) -> 
 
 
 def _time(at_ms: int, now: datetime) -> str:
-    """The gateway's time as a document has it; none lies beyond now."""
+    """The gateway's time as a document has it, never later than now."""
     return rfc3339(min(now, datetime.fromtimestamp(at_ms / 1000, UTC)))
 
 
 def _applied(cursor: str, channel: str) -> int | None:
-    """How far a cursor has come in a channel; None: it says nothing of it.
+    """The seq of a channel in a cursor; None: the cursor does not have the channel.
 
     Raises:
         DeviceMessageError: it is no cursor.

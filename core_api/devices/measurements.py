@@ -1,7 +1,7 @@
 """Measurements gathered in memory, so that a device that measures often makes few versions.
 
-The newest of each name wins. What a process that dies has gathered is lost: a measurement comes
-again, and nothing rests on a single one.
+The newest of each name wins. A process that dies loses what it gathered: devices measure again, and
+nothing depends on a single measurement.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from server_common.limits import DEVICE_MEASUREMENTS
 EVERY_S: Final = 10.0
 """The shortest time between two versions of a device's measurements, in seconds."""
 MAX_DEVICES: Final = 20_000
-"""The most devices whose measurements are held; those of others are dropped meanwhile."""
+"""The most devices whose measurements are held; those of further devices are dropped."""
 _KEPT_S: Final = 4 * EVERY_S
 
 Of = tuple[str, str]
@@ -69,7 +69,7 @@ class Measurements:
             names[name] = measured
 
     def due(self) -> dict[Of, dict[str, Measured]]:
-        """Take out what is to be written now; the caller writes it, or puts it back."""
+        """Remove and return what is due; the caller writes it, or puts it back."""
         now = self._clock()
         for of in [of for of, at in self._written_at.items() if now - at > _KEPT_S]:
             del self._written_at[of]

@@ -61,7 +61,7 @@ class DeviceMetrics:
         metrics = MetricFactory(registry)
         self.messages = metrics.counter(
             "yabam_devices_messages",
-            "Messages of devices dealt with: applied, repeated (nothing changed) or refused",
+            "Messages of devices processed: applied, repeated (nothing changed) or refused",
             kind=(*KINDS, "unreadable"),
             outcome=OUTCOMES,
         )

@@ -1,7 +1,7 @@
 """Whether a device is online, by its status messages and its last will. Pure.
 
 Messages may come late, twice and again after a broker's restart, so an older one never replaces a
-newer one; and the will of a connection says nothing about the one that followed it.
+newer one; and the last will of a connection does not apply to the next connection.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SILENT_S: Final = 150.0
 
 
 class DevicePresence(Struct, frozen=True):
-    """The newest that is known of a device's connection."""
+    """The newest known state of a device's connection."""
 
     connection: str
     boot: int
@@ -30,12 +30,12 @@ class DevicePresence(Struct, frozen=True):
 
 
 def heard(before: DevicePresence | None, status: Status) -> DevicePresence | None:
-    """What is known after a status; None: it is older than what is known, or the same."""
+    """The state after a status; None: the status is older than the known state, or the same."""
     said = DevicePresence(status.connection, status.boot, status.at, status.online)
     if before is None:
         return said
     if status.connection == before.connection and not status.online:
-        # A will was written when its connection began, so its time says nothing.
+        # A will was written when its connection began, so its time is not that of the event.
         newest = max(status.order, (before.boot, before.at))
         return DevicePresence(before.connection, *newest, online=False) if before.online else None
     return said if status.order > (before.boot, before.at) else None
@@ -49,7 +49,7 @@ def status_value(current: Value | None, status: Status, now: datetime) -> Value:
             "online": status.online,
             "connection": status.connection,
             "firmware": status.firmware or (current or {}).get("firmware", ""),
-            # A will knows nothing of what has troubled the device since it connected.
+            # A will does not have the faults reported since the device connected.
             "troubles": list(status.troubles)
             if status.online
             else (current or {}).get("troubles", list(status.troubles)),

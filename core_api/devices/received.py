@@ -1,8 +1,8 @@
 """Which messages of a device have been applied, so that each is applied once. Pure.
 
-A device counts its messages in each boot and sends again what nobody has accepted, so they may come
-twice and out of order. What is remembered of a boot is bounded: a number that can no longer be told
-from one that was applied is refused as too old, never taken for a repeat.
+A device numbers its messages in each boot and sends those again that were not accepted, so they may
+come twice and out of order. What is remembered of a boot is bounded: a number that may or may not
+have been applied is refused as too old, never treated as a repeat.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ReceivedNumbers(Struct, frozen=True):
 
 
 def take(received: ReceivedNumbers, n: int) -> tuple[MessageOutcome, ReceivedNumbers]:
-    """Judge a message by its number. Returns the verdict, and the numbers that have come with
+    """Classify a message by its number. Returns the verdict, and the numbers that have come with
     it."""
     if n <= received.floor:
         return "too-old", received
@@ -47,7 +47,7 @@ def take(received: ReceivedNumbers, n: int) -> tuple[MessageOutcome, ReceivedNum
 def take_of_boot(
     boots: Mapping[int, ReceivedNumbers], boot: int, n: int
 ) -> tuple[MessageOutcome, ReceivedNumbers, frozenset[int]]:
-    """Judge a message by its boot and its number.
+    """Classify a message by its boot and its number.
 
     Args:
         boots: what is known of the device's boots, at most `DEVICE_BOOTS` of them.

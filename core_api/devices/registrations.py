@@ -59,7 +59,7 @@ _FORGET: Final = (
     "DELETE FROM device_received WHERE store_id = $1 AND device_id = $2",
 )
 _FORGET_MAC: Final = "DELETE FROM star_printers WHERE store_id = $1 AND device_id = $2"
-"""Behind its documents, as every step of a print job locks them (docs/architecture.md, "Locks")."""
+"""Locked after its documents, as in every step of a print job (docs/architecture.md, "Locks")."""
 _FORGET_PICTURE: Final = "DELETE FROM device_snapshots WHERE store_id = $1 AND device_id = $2"
 _END_COMMANDS: Final = """
 UPDATE device_commands SET state = 'expired', detail = 'the device was removed', told_at = now()
@@ -245,7 +245,7 @@ class Registrations:
         Raises:
             UnavailableError: Postgres does not answer.
         """
-        # First without the database, so that guessed passwords cost it nothing.
+        # First checked without the database, so that guessed passwords put no load on it.
         kid = None if self._keys is None else self._keys.kid_of(identity, password)
         if kid is None:
             return False
@@ -258,7 +258,7 @@ class Registrations:
         )
 
     async def _begin_anew(self, connection: Connection, channel: Channel) -> Sequence[str]:
-        """Forget what the generation before has counted; it is not there any more."""
+        """Forget the message numbers of the previous generation, which is no longer in use."""
         for statement in _FORGET:
             await connection.fetch(statement, channel.root, channel.part)
         gone = SystemChange(channel, "status", offline_value)
@@ -283,14 +283,14 @@ async def find_kept(connection: Connection, store_id: str, device_id: str) -> Re
 async def _check_room(connection: Connection, store_id: str, *, is_known: bool) -> None:
     """Whether the store may have one more device; `is_known`: its name has a row already.
 
-    The row of a removed one stays, since its generations must not be counted anew.
+    The row of a removed device stays, so that no generation is used twice.
     """
     ((devices, names),) = await connection.fetch(_COUNT, store_id)
     if devices >= STORE_DEVICES:
         raise TooManyDevicesError(f"a store may have {STORE_DEVICES} devices")
     if names >= STORE_DEVICE_NAMES and not is_known:
         raise TooManyDevicesError(
-            f"a store may have named {STORE_DEVICE_NAMES} devices: take a name from before"
+            f"a store may have named {STORE_DEVICE_NAMES} devices: use the name of a removed device"
         )
 
 

@@ -1,7 +1,7 @@
 """Background work for devices: measurements are written, silent devices go offline.
 
-A device counts as silent only if its partition was read to the end all that time and brought
-nothing of it.
+A device counts as silent only if its partition was read to the end all that time without a message
+from it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Watching:
         pool: the database, by connections that wait for a lock shortly only.
         rules: what holds for all edits.
         measurements: what was gathered.
-        listened: the partitions that were read to their end for so many seconds.
+        listened: gives the partitions that were read to their end for that many seconds.
         committed: called after each commit with the channels that got an event.
         metrics: where the counts go.
     """
@@ -75,8 +75,8 @@ class Watching:
             await asyncio.sleep(FLUSH_EVERY_S)
 
     async def flush(self) -> None:
-        """Write what is due; what cannot be written now waits for the next time, and with it the
-        rest of a store of which somebody holds a row locked."""
+        """Write what is due. What cannot be written waits for the next round, as does the rest of a
+        store of which another transaction holds a row locked."""
         held = set[str]()
         for of, names in self._measurements.due().items():
             if of[0] in held:
@@ -102,7 +102,7 @@ class Watching:
 
     async def look(self) -> int:
         """Find the devices that are silent for too long. Returns how many went offline. Those of a
-        store of which somebody holds a row locked wait for the next time.
+        store with a locked row wait for the next round.
 
         Raises:
             ConflictError, UnavailableError: Postgres does not answer.
@@ -117,7 +117,7 @@ class Watching:
         return total
 
     async def _one_silent(self, partitions: list[int], failed: list[str], held: list[str]) -> bool:
-        """Whether there was one; it is offline, or it or its store is among the last two."""
+        """Whether there was a silent device: now it is offline, or it or its store is skipped."""
         channel: Channel | None = None
         try:
             async with transaction(self._pool) as connection:

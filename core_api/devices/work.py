@@ -59,7 +59,7 @@ class DeviceTransaction:
 
     Args:
         connection: that of the transaction.
-        device: its registration, which stays as it is meanwhile.
+        device: its registration, which does not change meanwhile.
         partition: where its messages come from.
     """
 
@@ -82,7 +82,7 @@ class DeviceTransaction:
         outcome, numbers, forgotten = take_of_boot(boots, boot, n)
         if outcome == "too-old":
             raise DeviceMessageError(
-                f"message {n} of boot {boot} is so old that nobody knows whether it was applied",
+                f"message {n} of boot {boot} is too old to tell whether it was applied",
                 "too-old",
             )
         if outcome == "applied":

@@ -1,1 +1,1 @@
-"""Documents: what the operator declares of them, and how an edit is settled. Pure rules."""
+"""Documents: their definitions, and how an edit is settled. Pure rules."""

@@ -14,14 +14,14 @@ from core_api.documents.refusals import refuse
 
 
 class OwnResult(Struct, frozen=True):
-    """What an edit leaves for those that its client made on it."""
+    """The result of an edit, for later edits that its client made on top of it."""
 
     version: int
     """The newest version after it."""
     base: int | None
     """The version that it was made on itself; None: it named none."""
     plain: bool
-    """Whether it was `applied`. If not, others came in between, and whoever goes on from it is
+    """Whether it was `applied`. If not, others came in between, and an edit on top of it is
     concurrent with all since `base`."""
     time: datetime | None
     """The edit's time; None: nobody knows."""
@@ -49,7 +49,7 @@ def makes_anew(edit: Edit, head: Head) -> bool:
     """Whether the edit creates the document: its client saw none, and there is none now.
 
     If the document was deleted before the edit was made, the edit may create it again. If it was
-    deleted later, the two are concurrent: whoever deleted it may have seen more.
+    deleted later, the two are concurrent: the deleting client may have seen more.
     """
     if edit.base != 0 or head.value is not None:
         return False
@@ -95,7 +95,7 @@ def resolved(
 def _told(edit: Edit, value: Value | UnsetType | None, schema: int) -> tuple[
     Value | UnsetType | None, int
 ]:  # fmt: skip
-    """The value, or what the client itself says that it was."""
+    """The value, or the one that the client sent with the edit."""
     if edit.base_value is UNSET or edit.schema is None:
         return value, schema
     return edit.base_value, edit.schema

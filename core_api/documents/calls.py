@@ -10,7 +10,7 @@ from core_api.documents.refusals import CallRefusedError, refuse
 
 
 def run_call(definition: Definition, call: Call, current: Value | None) -> Value | None:
-    """What the function makes of the value. It is given copies, so it can spoil nothing.
+    """The function's new value. It is given copies, so it cannot change the originals.
 
     Raises:
         RefusedEditError: there is no such function, or it refuses, or it fails. One that fails

@@ -1,7 +1,7 @@
 """An edit taken apart: what it changes at which path, and what its author saw there. Pure.
 
-An object that is added counts as its leaves, so that two clients may fill it together. What is
-removed or replaced is one change: half a line of a cart helps nobody. An array is one value.
+An added object counts as its leaves, so that two clients may fill it together. A removal or a
+replacement is one change: half a line of a cart is useless. An array is one value.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def with_seen(basis: Value | None, seen: Mapping[str, Any]) -> Value:
 def guessed_basis(operation: PlainOperation, seen: Mapping[str, Any]) -> Value:
     """A basis for an edit whose base is not kept: what the client saw, and what it must have seen.
 
-    What a `set` has and `seen` has not, counts as unchanged: it could have been there before.
+    A part that the `set` has and `seen` lacks counts as unchanged: it could have been there before.
     """
     if isinstance(operation, Set):
         return with_seen(operation.value, seen)
@@ -78,7 +78,8 @@ def guessed_basis(operation: PlainOperation, seen: Mapping[str, Any]) -> Value:
 
 
 def unsure_paths(operation: PlainOperation, current: Value, seen: Mapping[str, Any]) -> set[Path]:
-    """Where a `set` without a known base differs from Core, and nobody can tell who changed it."""
+    """Where a `set` without a known base differs from Core's value by an unknown author's
+    change."""
     if not isinstance(operation, Set):
         return set()
     told = PathSet(parse_pointer(pointer) for pointer in seen)
@@ -100,7 +101,7 @@ def uses_array_index(operations: Sequence[PatchOperation], *values: Value | None
 def failing_test(operations: Sequence[PatchOperation], current: Value | None) -> int | None:
     """The first `test` of a concurrent patch that Core's value fails; None: there is none.
 
-    What the patch itself has changed before the test is not asked of Core.
+    What the patch itself changed before the test is not compared with Core's value.
     """
     changed = PathSet()
     for index, step in enumerate(operations):
@@ -115,7 +116,7 @@ def failing_test(operations: Sequence[PatchOperation], current: Value | None) ->
 
 
 class PathSet:
-    """Paths that can be asked whether another is one of them, or lies above or below one."""
+    """A set of paths that finds whether a path is one of them, or lies above or below one."""
 
     __slots__ = ("_above", "_at")
 

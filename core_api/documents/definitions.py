@@ -35,7 +35,7 @@ CallFunction: TypeAlias = Callable[[Value | None, Any], Value | None]
 
 SCOPES: Final[frozenset[str]] = frozenset(get_args(Scope))
 _CORES_SCOPES: Final = frozenset({"device"})
-"""Where Core makes documents that nobody else can: what a device says of itself."""
+"""Where Core makes documents that nobody else can make, such as a device's status."""
 _STRATEGIES: Final[frozenset[str]] = frozenset(get_args(StrategyName))
 _LIFETIMES: Final[frozenset[str]] = frozenset(get_args(Lifetime))
 
@@ -46,7 +46,7 @@ class DefinitionError(SettingsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """What holds for all documents of one key in some scopes.
+    """The rules for all documents of one key in some scopes.
 
     Raises:
         DefinitionError: it contradicts itself; the text names the key and the field.
@@ -65,9 +65,9 @@ class Definition:
     """The roles that may edit it, where they may write the channel; none: Core alone makes it."""
     schema_version: int = 1
     is_family: bool = False
-    """Whether there are many of them in a channel, each with a name of its own behind the key."""
+    """Whether a channel may have many of them, each with its own name after the key."""
     lifetime: Lifetime = "persistent"
-    """`each`: every document ends when Core, which alone makes it, said of that one."""
+    """Its lifetime. With `each`, Core, which alone makes the documents, sets the end of each."""
     until: datetime | None = None
     """When it ends, with the lifetime `until`."""
     history_s: int = 30 * 86_400
@@ -75,7 +75,7 @@ class Definition:
     max_age_s: int = 7 * 86_400
     """How old an edit may be when it is settled, in seconds."""
     migrations: Mapping[int, Migration] = field(default_factory=dict)
-    """By the schema version that they begin at; each leads to the next."""
+    """Migrations by the schema version that they start from; each gives the next version."""
     calls: Mapping[str, CallFunction] = field(default_factory=dict)
     """The functions that `call` may name."""
     _validator: Any = field(init=False, repr=False, compare=False)
@@ -94,13 +94,13 @@ class Definition:
         """The value, which fits schema version `since`, as version `to` has it; None: the newest.
 
         Raises:
-            StateError: nothing leads there, or a migration fails on this value.
+            StateError: there is no migration between these versions, or one fails on this value.
         """
         newest = self.schema_version if to is None else to
         if since == newest:
             return value
         if not self.oldest_schema <= since < newest:
-            raise StateError(f"nothing leads from schema version {since} to {newest}")
+            raise StateError(f"there is no migration from schema version {since} to {newest}")
         if value is None:
             return None
         for version in range(since, newest):
@@ -122,7 +122,7 @@ class Definition:
         return format_pointer(tuple(str(part) for part in error.instance_path)), error.message
 
     def described(self) -> dict[str, Any]:
-        """What a client may know before it asks: an element of `GET /v1/definitions`."""
+        """The definition as clients see it: an element of `GET /v1/definitions`."""
         return {
             "key": self.key,
             "scopes": sorted(self.scopes),
@@ -148,31 +148,31 @@ class Definition:
         if self.strategy == "call" and not self.calls:
             yield "the strategy call needs calls"
         if not self.writers and not self.scopes <= _CORES_SCOPES:
-            yield "without writers nobody can ever make it: Core makes documents of devices only"
+            yield "without writers nobody can make it: Core itself makes documents of devices only"
         if self.lifetime not in _LIFETIMES:
             yield f"the lifetime is one of {', '.join(sorted(_LIFETIMES))}"
         if self.lifetime == "each" and self.writers:
             yield "the lifetime each has no writers: only Core knows when such a document ends"
         if self.is_family and self.lifetime == "session":
-            yield "a session's key ends in its client already, so it is no family"
+            yield "a session's key ends with its client's id, so it cannot be a family"
         if (self.lifetime == "until") != (self.until is not None):
-            yield "the lifetime until has a moment, and no other has"
+            yield "the lifetime `until` needs the field until, and no other lifetime may have it"
         if self.until is not None and self.until.tzinfo is None:
-            yield "until has a time zone"
+            yield "until needs a time zone"
         if not 0 < self.max_age_s <= self.history_s:
-            yield "max_age_s is above 0 and at most history_s, for settling looks at the history"
+            yield "max_age_s must be above 0 and at most history_s, as settling reads the history"
         if self.schema_version < 1:
             yield "schema versions begin at 1"
         if set(self.migrations) != set(range(self.oldest_schema, self.schema_version)):
-            yield "migrations lead from version to version up to schema_version, without a gap"
+            yield "migrations must go from version to version up to schema_version, without a gap"
         for name in self.calls:
             if not is_id(name):
                 yield f"{name!r} cannot be the name of a call: 1 to 64 of A-Z a-z 0-9 _ . -"
 
     def _compile(self) -> Any:
         try:
-            # Patterns meet foreign text, so the engine is one whose time is bounded; and no
-            # schema is ever fetched.
+            # Patterns are matched with text of clients, so the engine's time is bounded; no schema
+            # is ever fetched.
             return jsonschema_rs.validator_for(
                 dict(self.schema), offline=True, pattern_options=jsonschema_rs.RegexOptions()
             )
@@ -198,7 +198,7 @@ class Definitions:
                     raise DefinitionError(f"{definition.key!r} is defined twice for {scope}")
 
     def of(self, scope: str, key: str) -> Definition | None:
-        """What holds for the document of this key in a channel of this kind; None: nothing does."""
+        """The definition for this key in a channel of this kind; None: there is none."""
         name, dot, own = key.partition(".")
         found = self._by_place.get((scope, name))
         if found is None or (dot and not own):
@@ -214,10 +214,10 @@ def load(
     Args:
         points: those of `GROUP` that the installed packages have.
         names: which of them the operator wants; a package may bring some that are not wanted.
-        always: those that hold whatever the operator wants.
+        always: definitions that hold in any case.
 
     Raises:
-        DefinitionError: a name is missing, cannot be loaded, or brings what is no definition.
+        DefinitionError: a name is missing, cannot be loaded, or gives no definitions.
     """
     found = {point.name: point for point in points}
     definitions: list[Definition] = list(always)

@@ -1,7 +1,7 @@
-"""The documents of a device, which Core alone makes of what it says and is told. Pure.
+"""The documents of a device, which Core alone makes from its messages and commands. Pure.
 
-They hold whatever definitions the operator wants: commands and alarms rest on them. A document has
-no fractions, so a measured 3.5 stands as the text "3.5".
+They are defined in any case, as commands and alarms need them. A document has no fractions, so a
+measured 3.5 is stored as the text "3.5".
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ STATUS: Final = _of_core(
     ),
     7,
 )
-"""Whether it is there, and what troubles it; `at` is when that last changed."""
+"""Whether it is connected, and its faults; `at` is when that last changed."""
 
 TELEMETRY: Final = _of_core(
     "telemetry",
@@ -92,7 +92,7 @@ EVENT: Final = _of_core(
     30,
     is_family=True,
 )
-"""`event.{name}`: what last happened there under this name; the history has all of them."""
+"""`event.{name}`: the last event of this name; the history has all of them."""
 
 COMMAND: Final = _of_core(
     "command",
@@ -110,7 +110,7 @@ COMMAND: Final = _of_core(
     is_family=True,
     lifetime="each",
 )
-"""`command.{id}`: what somebody asked of it, and its answer."""
+"""`command.{id}`: a command to it, and its answer."""
 
 DEVICE_DEFINITIONS: Final = (STATUS, TELEMETRY, SNAPSHOT, EVENT, COMMAND)
-"""What holds in every channel of a device."""
+"""The definitions of every channel of a device."""

@@ -37,7 +37,7 @@ class Kept(Struct, frozen=True):
     """From the version before (RFC 6902)."""
     schema_version: int = 1
     value: Value | UnsetType | None = UNSET
-    """The whole value; None: deleted. UNSET: not at hand. Only bases are asked for theirs."""
+    """The whole value; None: deleted. UNSET: not loaded. Only the values of bases are needed."""
 
 
 def is_end(diff: Sequence[dict[str, Any]]) -> bool:

@@ -81,7 +81,7 @@ def next_version(
 
 
 def ended(head: Head, now: datetime) -> Version:
-    """The version after the head that deletes the document, because it has come to its end."""
+    """The version after the head that deletes the document, because its lifetime has ended."""
     return Version(
         version=head.version + 1,
         value=None,
@@ -99,7 +99,7 @@ def migrated(head: Head, definition: Definition, now: datetime) -> Version:
     There is one even if the value stays the same: it fits another schema by then.
 
     Raises:
-        StateError: nothing leads to the newest schema, or a migration fails on the value.
+        StateError: there is no migration to the newest schema, or one fails on the value.
         RefusedEditError: no document may have the migrated value.
     """
     value = definition.migrate(head.value, head.schema_version)
@@ -133,6 +133,6 @@ def version_time(
         return time or now
     if time is None or head.made_at is None:
         return time or head.made_at or now
-    # Under merge and sum each path has its own time. Else the newest version's is that of the
-    # whole, and what always takes effect must not make it older.
+    # Under merge and sum each path has its own time. Otherwise the newest version's time is that of
+    # the whole, and an edit that always takes effect must not set it back.
     return time if definition.strategy in ("merge", "sum") else max(time, head.made_at)

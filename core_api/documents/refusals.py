@@ -33,9 +33,9 @@ class EditRefusal(Struct, frozen=True):
     detail: str
     """What is wrong, and what to do."""
     pointer: str | None = None
-    """Where in the value, if the value is refused."""
+    """The JSON Pointer of the fault in the value, if the value is refused."""
     conflict: Conflict | None = None
-    """What the client's resolver needs, if others came first."""
+    """The data that the client's resolver needs, if other edits came first."""
 
 
 class RefusedEditError(YabamError):
@@ -47,7 +47,7 @@ class RefusedEditError(YabamError):
 
 
 class CallRefusedError(YabamError):
-    """Raised by an operator's function: what is asked for cannot be; the text tells the client."""
+    """Raised by an operator's function to refuse the call; the client gets the text."""
 
 
 def refuse(

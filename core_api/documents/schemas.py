@@ -1,4 +1,4 @@
-"""What the schemas of documents are made of. Pure."""
+"""Helpers that build the schemas of documents. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def closed_object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 
 def whole_object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
-    """The schema of an object that has all of these properties, but for those that need not be."""
+    """The schema of an object with these properties, all required but the `optional` ones."""
     return closed_object(properties, *sorted(properties.keys() - set(optional)))
 
 

@@ -1,8 +1,8 @@
 """What becomes of one edit of a document. Pure.
 
 An edit's **time** is when it was made by Core's clock, never later than now, and never earlier than
-what it was made on: who answers to something comes after it. So the edits that a client makes on
-each other never go back in time, whatever its clock did meanwhile.
+what it was made on. So a client's edits that are made on each other never go back in time, whatever
+its clock did meanwhile.
 
 An edit that is made on the client's own edit goes on from what the client **saw** after that one.
 Where Core's value is that view, it is like any edit on that version. Where others came in between
@@ -62,7 +62,7 @@ class Settlement(Struct, frozen=True):
     """The JSON Pointers at which something of it was put aside."""
     refusal: EditRefusal | None = None
     result: OwnResult | None = None
-    """What an edit that is made on this one needs of it; None: it was refused."""
+    """The part that an edit made on this one needs; None: it was refused."""
 
 
 Resolve = Callable[[int], OwnResult | None]
@@ -95,7 +95,7 @@ def settle(
 
 
 class _Settling:
-    """One edit on its way; each method may refuse it by raising RefusedEditError."""
+    """Settles one edit; each method may refuse it by raising RefusedEditError."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class _Settling:
         return max(times, default=None)
 
     def _applied(self, current: Value | None) -> Value | None:
-        """The value after an edit that nobody came before."""
+        """The value after an edit without concurrent ones."""
         operation = self.edit.do
         if not self.outdated or isinstance(operation, Call | Delete):
             return self._done(operation, current)
@@ -201,7 +201,7 @@ class _Settling:
     def _migrated_difference(
         self, operation: Merge | Patch | Add
     ) -> tuple[Value | None, Value | None]:
-        """What the client saw and what it made of it, both as the newest schema has them."""
+        """What the client saw and what it made of that, both migrated to the newest schema."""
         if self.base.value is UNSET:
             refuse(
                 "edit-outdated",

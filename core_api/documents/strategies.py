@@ -1,8 +1,8 @@
 """How a concurrent edit is settled: every strategy, each one function. Pure.
 
 An edit is concurrent if its base is not the newest version, or if what its client saw is not what
-that base has. `add` and `call` are settled alike under any strategy, and no strategy but `last`
-gives a deleted document back: `settling.py` sees to both before it asks a strategy.
+that base has. `add` and `call` are settled in the same way under any strategy, and no strategy but
+`last` restores a deleted document: `settling.py` handles both before it calls a strategy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from core_api.documents.refusals import refuse
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A concurrent edit, and what it meets. All values fit the newest schema."""
+    """A concurrent edit, and the document that it meets. All values fit the newest schema."""
 
     operation: PlainOperation
     version: int
@@ -61,7 +61,7 @@ class Situation:
 
 
 class Decision(Struct, frozen=True):
-    """What a strategy makes of an edit."""
+    """The result of a strategy for an edit."""
 
     value: Value | None
     """The new value; the current one, if nothing changes."""
@@ -96,7 +96,7 @@ def first(situation: Situation) -> Decision:
     """
     refuse(
         "edit-conflict",
-        f"the document is at version {situation.version}: look at it, and edit that",
+        f"the document is at version {situation.version}: read it, and edit that version",
         conflict=Conflict(situation.version, situation.current),
     )
 
@@ -109,7 +109,7 @@ def ask(situation: Situation) -> Decision:
     """
     refuse(
         "edit-conflict",
-        f"the document is at version {situation.version}: decide, and send a new edit",
+        f"the document is at version {situation.version}: resolve it, and send a new edit",
         conflict=Conflict(
             situation.version, situation.current, situation.basis, own_value(situation)
         ),
@@ -161,7 +161,7 @@ def attempt(operation: PlainOperation, value: Value | None) -> Value | None:
 
 
 def replay(current: Value | None, basis: Value | None, own: Value | None) -> Value | None:
-    """The current value with what the author changed on top, whatever stands there by now."""
+    """The current value with the author's changes on top, whatever it has there now."""
     draft = Draft({} if current is None else current)
     for change in changes_between(basis, own):
         if change.value is MISSING:
@@ -223,11 +223,11 @@ def _changes(situation: Situation) -> tuple[list[PathChange], set[Path]]:
 
 
 class _Gone:
-    """The object that the edit's author changed a part of is no longer there."""
+    """The object that the edit changes a part of was removed."""
 
 
 class _Blocked:
-    """Where the edit needs an object, somebody else has put something else."""
+    """Where the edit needs an object, another edit has put a value of another kind."""
 
 
 _GONE: Final = _Gone()
@@ -246,11 +246,11 @@ def _core_at(current: Any, change: PathChange) -> Any:
 
 
 def _is_done(core: Any, change: PathChange) -> bool:
-    """Whether Core's value is so already."""
+    """Whether Core's value has the change already."""
     if core is _GONE:
         return change.value is MISSING
     if type(change.value) is dict and not change.value and type(core) is dict:
-        return change.seen is MISSING  # both made room for the same, and one has filled it
+        return change.seen is MISSING  # both made the same object, and one has filled it
     return same(core, change.value)
 
 
@@ -264,7 +264,7 @@ def _is_sum(core: Any, change: PathChange) -> bool:
 
 def _wins(situation: Situation, core: Any, change: PathChange) -> bool:
     if core is _GONE:
-        return False  # a part alone would be half of what somebody has removed
+        return False  # the part alone would bring back half of a removed object
     if same(core, change.seen):
         return True
     touched = situation.touched().last(change.path)

@@ -3,11 +3,11 @@
 A cart is ordered in two steps, so that two phones that press at once order it once. A phone first
 takes what it sees out of the lines, under an id of its own making: Core runs that on the newest
 value, so the second phone finds nothing left to take and is refused. Then it places the order with
-that id as Idempotency-Key, and strikes it off, or gives the lines back if Core refuses the order.
-What was taken stays in the document meanwhile: a phone that breaks off goes on, or another does.
+that id as Idempotency-Key, and marks it `placed`, or gives the lines back if Core refuses the
+order. The taken lines stay in the document meanwhile: any phone can finish an interrupted order.
 
-Core may refuse one phone and then take the same order from another that helps. So a line that came
-back says of which order, and `placed` has the last word whichever of the two comes first.
+Core may refuse one phone's order and then accept the same order from another phone. So a line that
+was given back names its order, and `placed` wins whichever of the two comes first.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def take(current: Value | None, arguments: Any) -> Value:
     if order_id in orders:
         raise CallRefusedError(f"{order_id} was taken already")
     if any(key not in lines or lines[key]["quantity"] != seen[key] for key in seen):
-        raise CallRefusedError("another phone has ordered or changed some of it: look again")
+        raise CallRefusedError("another phone has ordered or changed some of it: check the cart")
     taken = {key: lines[key] for key in seen}
     left = {key: line for key, line in lines.items() if key not in seen}
     entry = {"lines": taken, "by": given.get("by", ""), "note": given.get("note", "")}
@@ -61,9 +61,9 @@ def take(current: Value | None, arguments: Any) -> Value:
 
 
 def placed(current: Value | None, arguments: Any) -> Value:
-    """What was taken is ordered: `{"id"}`. Once it is struck off, this changes nothing.
+    """The order of the taken lines was placed: `{"id"}`. A second call changes nothing.
 
-    Lines of it that came back meanwhile are struck off, too, as far as they came back.
+    Lines of it that were given back meanwhile leave the cart, too, up to that quantity.
 
     Raises:
         CallRefusedError: the arguments are of another form.
@@ -75,7 +75,7 @@ def placed(current: Value | None, arguments: Any) -> Value:
 
 
 def _without(order_id: str, line: Value) -> Value:
-    """The line less what came back to it of the order; its quantity may be 0 or less."""
+    """The line without the quantity given back by the order; the rest may be 0 or less."""
     back = line.get("back")
     if back is None or back["order"] != order_id:
         return line
@@ -84,7 +84,7 @@ def _without(order_id: str, line: Value) -> Value:
 
 
 def give_back(current: Value | None, arguments: Any) -> Value:
-    """What was taken is not ordered: `{"id"}`. Its lines come back; raises as `placed`."""
+    """The order was not placed: `{"id"}`. Its lines return to the cart; raises as `placed`."""
     order_id, value, orders = _taken(current, arguments, "give-back")
     lines = dict(value["lines"])
     for key, line in orders.get(order_id, {"lines": {}})["lines"].items():
@@ -172,7 +172,7 @@ BELL: Final = Definition(
     history_s=DAY_S,
     max_age_s=DAY_S // 96,
 )
-"""The table's call bell. To ring and to answer are intentions: both hold, whichever comes first."""
+"""The table's call bell. Both `ring` and `answer` take effect, whichever comes first."""
 
 BILL: Final = Definition(
     key="bill",
@@ -201,5 +201,5 @@ PARTY: Final = Definition(
     history_s=30 * DAY_S,
     max_age_s=DAY_S,
 )
-"""Which party sits at the table, counted. A change of it ends the one that sat there: the guests'
-tokens from before are refused (`core_api/parties/`)."""
+"""Which party sits at the table, counted. A change of it ends the previous party: the tokens of its
+guests are refused (`core_api/parties/`)."""

@@ -1,4 +1,4 @@
-"""Edits at work: read, settled, written in one statement, answered, and their history.
+"""The processing of edits: read, settled, written in one statement, answered; their history.
 
 `service.py` takes what many clients send at once through three steps:
 
@@ -8,7 +8,7 @@
 | | `reading.py` | reads documents, clients, earlier answers and kept versions; takes no lock |
 | | `what_was_read.py` | types: what was read (pure) |
 | | `needs.py` | which earlier answers and histories must be read, too (pure) |
-| settle | `plan.py` | types: what planning is given, and what it gives: rows and answers (pure) |
+| settle | `plan.py` | types: types: input and output of planning: rows and answers (pure) |
 | | `planning.py` | settles each edit once, in order, by `core_api/documents/settling.py` (pure) |
 | | `working_documents.py` | the documents and their channels' room while that goes on (pure) |
 | | `lifetimes.py` | when a document ends (pure) |

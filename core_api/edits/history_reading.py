@@ -1,4 +1,4 @@
-"""What a document was: its value at a version, and the entries of its history."""
+"""Reads a document at an earlier version, and the entries of its history."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _DOCUMENT: Final = (
     "SELECT facts, value FROM documents WHERE channel = $1 AND key = $2 AND version > 0"
 )
 
-# From the newest version at or before it whose whole value is kept. What is older than the party
-# that sits at a table is of others.
+# From the newest version at or before it whose whole value is kept. Versions older than the present
+# party of a table belong to other guests.
 _VERSION: Final = """
 SELECT h.version, h.diff, h.value, h.schema, h.entry, NOT $4::bool OR h.at >= coalesce((
     SELECT updated_at FROM documents WHERE channel = $1 AND key = $5 AND version > 0
@@ -76,7 +76,7 @@ class HistoryPage(Struct, frozen=True):
     """The answer of `GET /v1/documents/events`."""
 
     events: list[HistoryEvent]
-    """In the order of the versions; what was put aside stands behind the version it met."""
+    """In the order of the versions; an edit put aside comes after the version that it lost to."""
     next: str | None = None
     """Ask for the page after this one with this as `after`; None: it is the last."""
 
@@ -144,7 +144,7 @@ class Position(NamedTuple):
     version: int
     is_aside: bool = True
     client: str = "~"
-    """Empty: Core itself. `~`: behind all entries of the version, as no client's id comes after."""
+    """Empty: Core itself. `~`: after all entries of the version, as it sorts last."""
     n: int = 0
 
 
@@ -171,13 +171,13 @@ async def read_entries(
     names_authors: bool = True,
     of_this_party: bool = False,
 ) -> HistoryPage:
-    """The entries of a document's history behind a position, at most `limit` of them.
+    """The entries of a document's history after a position, at most `limit` of them.
 
     Args:
         pool: the database.
         channel: the document's channel.
         key: its key.
-        after: behind which entry the page begins.
+        after: the entry after which the page begins.
         limit: the most entries.
         names_authors: whether the reader may know the subjects, and not their roles alone.
         of_this_party: leave out what is from before the party at the table.

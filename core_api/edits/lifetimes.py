@@ -14,8 +14,8 @@ SESSION_S: Final = 86_400.0
 def ends_at(definition: Definition, now: datetime) -> datetime | None:
     """When a document ends, if its client was heard of just now; None: it does not end by itself.
 
-    A document of lifetime `each` ends when Core set it to. Where that moment is not at hand, as in
-    a migration, it is given `SESSION_S` from now.
+    A document of lifetime `each` ends when Core set it to. Where that moment is not known, as in a
+    migration, it ends `SESSION_S` from now.
     """
     if definition.lifetime in ("session", "each"):
         return now + timedelta(seconds=SESSION_S)
@@ -23,7 +23,7 @@ def ends_at(definition: Definition, now: datetime) -> datetime | None:
 
 
 def still_ends(definition: Definition | None, now: datetime) -> datetime | None:
-    """When a document whose stored end has come really ends; `now` or earlier: it ends now.
+    """When a document ends whose stored end has passed; `now` or earlier: it ends now.
 
     The operator may have changed the definition since. A document without a definition ends.
 

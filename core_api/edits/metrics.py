@@ -31,7 +31,7 @@ class EditMetrics:
         metrics = MetricFactory(registry)
         self._edits = metrics.counter(
             "yabam_core_edits",
-            "Edits answered, by what became of them; repeated: the first answer again",
+            "Edits answered, by outcome; repeated: the stored first answer",
             outcome=OUTCOMES,
         )
         self._refused = metrics.counter(
@@ -44,7 +44,7 @@ class EditMetrics:
         )
         self.races = metrics.counter(
             "yabam_core_edit_races",
-            "Requests of edits that were decided again because others wrote first",
+            "Requests of edits that were settled again because others wrote first",
         )
         self.overtaken = metrics.counter(
             "yabam_core_overtaken_requests",
@@ -54,7 +54,7 @@ class EditMetrics:
             "yabam_core_ended_documents", "Documents that Core deleted because their lifetime ended"
         )
         self.not_ended = metrics.counter(
-            "yabam_core_unended_documents", "Tries to end documents that failed"
+            "yabam_core_unended_documents", "Failed tries to end documents"
         )
         self.trimmed = metrics.counter(
             "yabam_core_trimmed_entries",
@@ -62,7 +62,7 @@ class EditMetrics:
         )
 
     def answered(self, outcomes: Iterable[EditOutcome]) -> None:
-        """These edits were answered so."""
+        """Count edits by outcome, and refusals by problem."""
         for one in outcomes:
             if one.repeated:
                 self._edits.labels("repeated").inc()

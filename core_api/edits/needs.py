@@ -1,4 +1,4 @@
-"""What edits need to be read before they can be settled, beside their documents. Pure."""
+"""What has to be read before edits can be settled, beside their documents. Pure."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def histories_needed(
             if head is None or head.version == 0:
                 continue
             base = _base_of(request.client, edit, settled, answers)
-            # A version that is not there has no history: the edit is refused, or is made on what
-            # another one of these requests makes.
+            # A version that does not exist has no history: the edit is refused, or its base is made
+            # by another one of these requests.
             if base is not None and base < head.version:
                 lowest[name] = min(base, lowest.get(name, base))
     return lowest
 
 
 def work_of(requests: Sequence[EditRequest], state: KnownState) -> int:
-    """About how many bytes of documents settling these requests goes through."""
+    """About how many bytes of documents are processed to settle these requests."""
     return sum(
         state.sizes.get((edit.channel, edit.key), 0)
         for request in requests
@@ -85,5 +85,5 @@ def _settled(state: KnownState, client: str) -> int:
 
 
 def result_of(kept: KeptAnswer | None) -> OwnResult | None:
-    """What an edit that is made on this one needs of it; None: it was refused, or is not kept."""
+    """The part that an edit made on this one needs; None: it was refused, or is not kept."""
     return None if kept is None or kept.result is None else _result_decoder.decode(kept.result)

@@ -1,4 +1,4 @@
-"""What the client of an edit is told. Pure."""
+"""The outcome of an edit as its client gets it. Pure."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from core_api.edits.what_was_read import KeptAnswer
 from core_api.errors import EditMismatchError
 
 FORGOTTEN: Final = "forgotten"
-"""The outcome of an edit that was settled, and whose client said that it has the answer."""
+"""The outcome of a settled edit whose client has confirmed that it has the answer."""
 
 
 def repeated(edit: Edit | UnreadableEdit, kept: KeptAnswer | None) -> EditOutcome:
     """The stored answer of an edit that was settled before, marked as repeated.
 
     Raises:
-        EditMismatchError: it had other content then.
+        EditMismatchError: it had different content then.
     """
     if kept is None:
         return EditOutcome(edit.n, FORGOTTEN, repeated=True)
     if kept.request_hash != fingerprint(edit):
         raise EditMismatchError(
-            f"edit {edit.n} was settled with other content: send what is pending under a new client"
+            f"edit {edit.n} was settled with other content: send pending edits with a new client id"
         )
     return replace(decode_outcome(kept.outcome), repeated=True)
 
 
 def fingerprint(edit: Edit | UnreadableEdit) -> bytes:
-    """A hash that tells the edit from another one with the same number."""
+    """A hash that distinguishes the edit from another one with the same number."""
     return edit.fingerprint if isinstance(edit, UnreadableEdit) else edit_fingerprint(edit)
 
 

@@ -1,4 +1,4 @@
-"""What planning is given, and what it gives: the rows to write and the answers. Pure."""
+"""Input and output of planning: the rows to write and the answers. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EditAnswer:
 
 @dataclass(slots=True)
 class Plan:
-    """What is to be written, and what is to be answered once it is."""
+    """The rows to write, and the answers to give once they are written."""
 
     answers: list[EditAnswer | CoreError]
     """One for each request."""
@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was read."""
+    """What was read from the database."""
 
     state: KnownState
     answers: Mapping[tuple[str, int], KeptAnswer]
@@ -52,7 +52,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What holds for all edits."""
+    """The settings that apply to all edits."""
 
     definitions: Definitions
     partitions: int

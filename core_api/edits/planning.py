@@ -1,4 +1,4 @@
-"""Edits of many clients at once: settled in order, and the rows that say so. Pure.
+"""Edits of many clients at once: settled in order, and the rows of the results. Pure.
 
 Each request's edits are settled in the order of their numbers, those of different requests in the
 order in which they came; each sees what those before it made. An edit that was settled before gets
@@ -36,8 +36,8 @@ from core_api.errors import ClientTakenError, CoreError, EditGapError, TooManyCl
 from server_common.limits import SUBJECT_CLIENTS
 
 FAILED: Final = "internal"
-"""The problem of an edit that Core cannot settle: left open, it would hold up for ever all that its
-client does after it."""
+"""The problem of an edit that Core cannot settle: left open, it would block all later edits of its
+client for ever."""
 _NOTHING: Final = Before(Head(), b"")
 
 
@@ -80,21 +80,21 @@ class _Planner:
         known = self._state.clients.get(request.client)
         if known is None and request.subject in self._state.full:
             raise TooManyClientsError(
-                f"this subject has {SUBJECT_CLIENTS} clients of edits already: go on with one that "
+                f"this subject has {SUBJECT_CLIENTS} clients of edits already: reuse one that "
                 + (
-                    "it has; one that is not heard of for 90 days falls away"
+                    "it has; a client expires after 90 days without a request"
                     if request.party is None
-                    else "it has, or wait: those that are not heard of for an hour do not count"
+                    else "it has, or wait: clients without a request for an hour do not count"
                 )
             )
         client = known or KnownClient(request.subject, 0)
         if client.subject != request.subject:
             raise ClientTakenError(
-                f"the client {request.client} belongs to somebody else: begin a new one"
+                f"the client {request.client} belongs to another subject: use a new client id"
             )
         if request.batch.epoch not in (None, self._state.epoch):
             raise EditGapError(
-                "the log has begun anew since: ask GET /v1/edits how far it knows this client",
+                "the log has a new epoch: GET /v1/edits tells how far it knows this client",
                 client.settled,
             )
         edits = request.batch.edits
@@ -118,7 +118,7 @@ class _Planner:
     def _settle(
         self, request: EditRequest, edits: Sequence[Edit | UnreadableEdit], component: int
     ) -> list[EditOutcome]:
-        """Settle new edits of one client, in order, and note the rows."""
+        """Settle new edits of one client, in order, and collect the rows."""
         results: dict[int, OwnResult | None] = {}
         names: dict[int, DocumentName] = {}
         steps: list[_Step] = []

@@ -1,4 +1,4 @@
-"""What edits are decided on: documents, clients, earlier answers, kept versions. No lock is taken.
+"""Reads what settling needs: documents, clients, earlier answers, kept versions. Takes no lock.
 
 The writing statement checks under its locks that the documents and the clients are still as they
 were read here.
@@ -62,8 +62,8 @@ FROM unnest($1::text[], $2::bigint[]) AS q(client, n)
      JOIN edit_outcomes o ON o.client = q.client AND o.n = q.n
 """
 
-# From the newest back, until there is enough: those above the base, and from the base back to a
-# version whose value is at hand.
+# Backwards from the newest: all above the base, and from the base back to a version that is stored
+# with its whole value.
 _HISTORY: Final = """
 SELECT q.place, v.version, v.made_at, v.diff, v.schema, v.value
 FROM unnest($1::text[], $2::text[], $3::int[]) WITH ORDINALITY AS q(channel, key, base, place),
@@ -87,8 +87,8 @@ ORDER BY q.place, v.version
 
 
 # Of each subject as many entries of an index are counted as it may have clients. All guests of a
-# table may be one subject: of theirs only those count that were heard of lately, and since the last
-# party left, so none can lock out who comes later.
+# table may be one subject: only those seen lately, and since the last party left, count, so that
+# nobody can lock out later guests.
 _FULL: Final = """
 SELECT q.subject FROM unnest($1::text[], $2::text[]) AS q(subject, party), LATERAL (
     SELECT count(*) AS clients FROM (
@@ -116,9 +116,9 @@ class Connection(Protocol):
 
 
 class Savepoint:
-    """A connection with a transaction that goes on, with its locks, whatever a query meets.
+    """A connection whose transaction and locks survive a failed query.
 
-    Another connection is no way out: whoever holds the pool's last one would wait for itself.
+    Another connection is no solution: the holder of the pool's last one would wait for itself.
     """
 
     def __init__(self, connection: PoolConnectionProxy[asyncpg.Record]) -> None:
@@ -152,7 +152,7 @@ async def read_state(
 async def full_subjects(
     connection: Connection, subjects: Iterable[tuple[str, str | None]]
 ) -> frozenset[str]:
-    """Those of these subjects that have as many clients of edits as they may have.
+    """The subjects among these that have reached the limit of clients of edits.
 
     Args:
         connection: a connection to Postgres, or a pool.
@@ -203,7 +203,7 @@ def _state_of(
 async def unreadable_documents(
     connection: Connection, names: Sequence[DocumentName]
 ) -> frozenset[DocumentName]:
-    """Those of these documents that Postgres cannot give, or of which it gives no JSON.
+    """The documents among these that Postgres cannot read, or whose value is not JSON.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -214,7 +214,7 @@ async def unreadable_documents(
             try:
                 await read_state(connection, asked, [])
             except (msgspec.DecodeError, RecursionError) as error:
-                raise unreadable(f"what is stored is no JSON: {error}") from error
+                raise unreadable(f"the stored value is not JSON: {error}") from error
         return [None] * len(asked)
 
     found = await by_halves(read, names) if names else []
@@ -224,7 +224,7 @@ async def unreadable_documents(
 async def readable_histories(
     connection: Connection, bases: Mapping[DocumentName, int]
 ) -> dict[DocumentName, History]:
-    """As `read_histories`, without those that Postgres cannot give: they count as trimmed away.
+    """As `read_histories`, without those that Postgres cannot read: they count as trimmed away.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -235,7 +235,7 @@ async def readable_histories(
             try:
                 found = await read_histories(connection, {one: bases[one] for one in asked})
             except (msgspec.DecodeError, RecursionError, StateError) as error:
-                raise unreadable(f"what is stored is no history: {error}") from error
+                raise unreadable(f"the stored value is not a history: {error}") from error
         return [found.get(name) for name in asked]
 
     kept = zip(bases, await by_halves(read, list(bases)), strict=True)
@@ -243,12 +243,12 @@ async def readable_histories(
 
 
 async def _decoded(decode: Callable[[], T], size: int) -> T:
-    """What `decode` gives; what is large is decoded in a thread, so that nobody waits for it."""
+    """The result of `decode`; large values are decoded in a thread, to keep the event loop free."""
     return decode() if size <= _MAX_AT_A_STRETCH else await asyncio.to_thread(decode)
 
 
 async def read_epoch(connection: Connection) -> str:
-    """The lifetime of the log.
+    """The epoch of the log.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -31,7 +31,7 @@ class EditRequest:
 
     @property
     def weight(self) -> int:
-        """How many small requests it counts as, in what is written together."""
+        """How many small requests it counts as within a batch."""
         return max(1, len(self.batch.edits), self.size // _SMALL_BYTES)
 
     @property
@@ -41,7 +41,7 @@ class EditRequest:
 
     @property
     def subject(self) -> str:
-        """Whom the client belongs to."""
+        """The subject that the client belongs to."""
         return f"{self.caller.role}:{self.caller.subject}"
 
     @property
@@ -58,7 +58,7 @@ class EditRequest:
 
     @cached_property
     def locks(self) -> tuple[str, ...]:
-        """The names of what others may hold locked: its client, its documents, their channels."""
+        """The names of the locks it needs: its client, its documents, their channels."""
         names = self.names
         channels = {channel for channel, _ in names}
         return (self.client, *(f"{c} {key}" for c, key in names), *sorted(channels))

@@ -1,4 +1,4 @@
-"""What the writing statement is given: the rows of settled edits. Pure.
+"""The input of the writing statement: the rows of settled edits. Pure.
 
 A value above `MAX_SHOWN_VALUE_BYTES` is left out of what is shown: its clients fetch it.
 """
@@ -30,7 +30,7 @@ _STAFF: Final = ("team", "device")
 """The kinds of channels that no guest follows."""
 
 KEYFRAME_EVERY: Final = 32
-"""Every so many versions one is stored whole, so that any version needs only a few diffs."""
+"""The interval of versions stored whole, so that any version needs only a few diffs."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Author:
     role: str
 
     def shown_in(self, channel: Channel) -> str:
-        """The author as all who follow the channel may see it: where guests do, the role alone."""
+        """The author as every follower of the channel may see it: for guests, only the role."""
         return author_shown(channel, self.subject, self.role)
 
 
@@ -115,7 +115,7 @@ class HistoryEntry(Struct, frozen=True, omit_defaults=True):
     aside: list[str] = []
     """The JSON Pointers at which something of it was put aside."""
     do: dict[str, Any] | None = None
-    """What was asked for, if something of it was put aside."""
+    """The operation of the edit, if something of it was put aside."""
     metadata: dict[str, Any] | None = None
 
 
@@ -276,7 +276,7 @@ def _shown(content: bytes, is_deleted: bool) -> msgspec.Raw | UnsetType:
 
 
 def author_shown(channel: Channel, subject: str, role: str) -> str:
-    """What all who follow the channel may know of an author; the history tells owners more."""
+    """The author as every follower of the channel may see it; the history shows owners more."""
     return subject if channel.kind in _STAFF else role
 
 

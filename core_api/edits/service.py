@@ -1,7 +1,7 @@
 """The write path of edits: what many clients send at once becomes one transaction.
 
-It reads what the edits are decided on, settles them by the pure rules, and writes with a statement
-that is conditioned on what was read. Where another process was first, it decides again; after two
+It reads what settling needs, settles the edits by the pure rules, and writes with a statement that
+checks that nothing has changed since. Where another process was first, it settles again; after two
 lost races it locks the rows before it reads them.
 """
 
@@ -45,7 +45,7 @@ _log = get_logger()
 RACES: Final = 2
 """Lost races after which the rows are locked before they are read."""
 MAX_ATTEMPTS: Final = 5
-"""How often edits are decided; after `RACES` the rows are locked, so nobody can be first."""
+"""How often edits are settled; after `RACES` the rows are locked, so no other can be first."""
 
 BESIDE: Final = 16
 """Once so many requests wait, their documents are read and settled while others are being written,
@@ -66,8 +66,8 @@ class EditService:
         partitions: how many shards the outbox has.
         committed: called after each commit with the channels that got an event.
         obeyed_by_orders: whether orders of a channel's store obey the document of this key.
-        lock_turns: how many connections may be busy with what meets a lock.
-        metrics: what is counted; None: nobody reads it.
+        lock_turns: how many connections may be busy with writes that wait for a lock.
+        metrics: where the counts go; None: nothing is counted.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class EditService:
             ClientTakenError: the client belongs to another subject.
             EditMismatchError: a number came with other content before.
             ConflictError: others kept writing first.
-            UnavailableError: the database does not answer; what is settled is not known.
+            UnavailableError: the database does not answer; some edits may be settled.
         """
         with self._metrics.seconds.time():
             answer = await self._writes.ask(EditRequest(caller, batch, size))
@@ -126,7 +126,7 @@ class EditService:
         return self._rules
 
     async def _settle_each(self, requests: Sequence[EditRequest]) -> tuple[None, list[Answer]]:
-        """Settle requests together; if that fails for what is in them, each by itself."""
+        """Settle requests together; if that fails because of their content, each by itself."""
         try:
             return None, await self._settle(requests)
         except (UnavailableError, ConflictError):
@@ -139,16 +139,16 @@ class EditService:
             try:
                 answers += (await self._settle_each([request]))[1]
             except CoreError as error:
-                answers.append(error)  # of this one alone: others are settled by now
+                answers.append(error)  # the failure of this request; the others are settled by now
         return None, answers
 
     async def _settle_around(
         self, requests: Sequence[EditRequest], error: Exception
     ) -> list[Answer]:
-        """Settle a request that failed for what is in it, without what cannot be read.
+        """Settle a request that failed because of its content, without what cannot be read.
 
-        An edit of a document that is damaged is refused: left open, it would hold up for ever all
-        that its client does after it.
+        An edit of a damaged document is refused: left open, it would block all later edits of its
+        client for ever.
         """
         try:
             damaged = await unreadable_documents(self._pool, _names(requests))
@@ -196,7 +196,7 @@ class EditService:
             plan = await self._plan(connection, Savepoint(connection), requests, damaged)
             if not (plan.new_names or plan.new_clients):
                 return plan, await self._write(connection, plan)
-        # Who makes rows behind locks of its own may wait in a circle.
+        # Inserting rows while holding locks could deadlock.
         await ensure_rows(self._pool, plan.new_names, plan.new_clients)
         return plan, frozenset(plan.components)
 
@@ -207,7 +207,7 @@ class EditService:
         requests: Sequence[EditRequest],
         damaged: frozenset[DocumentName] | None,
     ) -> Plan:
-        """What to write. `careful`: where a read may fail and ends nothing."""
+        """The plan to write. `careful`: a connection that survives a failed read."""
         clients = [request.client for request in requests]
         names = [name for name in _names(requests) if not damaged or name not in damaged]
         state = await read_state(connection, names, clients)
@@ -228,7 +228,7 @@ class EditService:
         known = Known(state, answers, histories)
         if work_of(requests, state) <= MAX_AT_A_STRETCH_BYTES:
             return plan_edits(requests, known, self._rules)
-        # All other requests of this process would wait for it.
+        # In the event loop it would delay all other requests of this process.
         return await asyncio.to_thread(plan_edits, requests, known, self._rules)
 
     async def _write(self, connection: Connection, plan: Plan) -> frozenset[int]:
@@ -243,7 +243,7 @@ class EditService:
             _log.info("documents_changed", channels=len(channels), events=len(plan.rows.events))
 
     async def _held(self, requests: Sequence[EditRequest]) -> list[str | None]:
-        """What of each request is locked by others, by the name of its lock; None: nothing."""
+        """For each request the name of a lock that another transaction holds; None: no lock."""
         names = _names(requests)
         channels = sorted({channel for channel, _ in names})
         documents, heads, clients = await held_by_others(

@@ -1,4 +1,4 @@
-"""What edits are decided on, as it was read. Pure."""
+"""The types of what settling reads. Pure."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ class KnownState:
     now: datetime
     """By the database's clock."""
     heads: Mapping[DocumentName, Head]
-    """Documents that have a row; one of version 0 has never been."""
+    """Documents that have a row; one of version 0 has never existed."""
     clients: Mapping[str, KnownClient]
     rooms: Mapping[str, Room]
     epoch: str = ""
-    """The lifetime of the log."""
+    """The epoch of the log."""
     sizes: Mapping[DocumentName, int] = field(default_factory=dict)
     """The characters of each document's value."""
     unreadable: frozenset[DocumentName] = frozenset()
-    """Documents of which nothing is known here, because the database cannot give them."""
+    """Documents that the database cannot read."""
     full: frozenset[str] = frozenset()
     """Subjects that may have no more clients."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """What became of an edit that was settled before."""
+    """The answer of an edit that was settled before."""
 
     request_hash: bytes
     outcome: str
     """As JSON."""
     result: str | None
-    """What an edit that is made on it needs, as JSON; None: it was refused."""
+    """The part that an edit made on it needs, as JSON; None: it was refused."""

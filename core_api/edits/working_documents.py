@@ -1,4 +1,4 @@
-"""Documents and the room of their channels while edits are settled on them. Pure."""
+"""Documents, and the room left in their channels, while edits are settled on them. Pure."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Working:
     def take(
         self, channel: Channel, name: DocumentName, settlement: Settlement, undo: Undo
     ) -> EditOutcome | None:
-        """Let the document be what an edit made of it, if its channel has the room.
+        """Replace the document by an edit's result, if its channel has room for it.
 
         Returns:
             The refusal of an edit for which there is no room; None: it is taken.

@@ -1,7 +1,7 @@
 """The statement that writes settled edits: one transaction, one round trip, for many clients.
 
 Edits that share a client or a document are one component: it is written whole or, if one of its
-documents or clients is no longer as it was read, not at all, and its edits are decided anew. Locks
+documents or clients has changed since the read, not at all, and its edits are settled again. Locks
 are taken in one order by every writer of edits: documents, clients, and last the counter rows of
 channels (docs/architecture.md, "Locks", has the order of all writers).
 """
@@ -25,8 +25,8 @@ MAX_CLASHES: Final = 4
 _CONTENT: Final = 5
 """The place of the digest's change in the row of an event."""
 
-# Rows that nobody sees yet: a document of version 0, a client without a settled edit. So the
-# writing statement finds a row to lock for whatever it writes.
+# Rows not visible to readers: a document of version 0, a client without a settled edit. They give
+# the writing statement a row to lock for everything that it writes.
 _ENSURE: Final = """
 WITH made AS (
     INSERT INTO documents (channel, key, version, schema, facts, made_at, updated_at)
@@ -145,7 +145,7 @@ SELECT c.client, (SELECT count(*) FROM docs) FROM edit_clients c WHERE c.client 
 ORDER BY c.client FOR NO KEY UPDATE OF c
 """
 
-# It waits for no row, and gives back at its end what it took.
+# It waits for no lock, and releases its own at its end.
 _HELD: Final = """
 WITH wanted AS (
     SELECT d.channel, d.key FROM documents d
@@ -175,7 +175,7 @@ SELECT
 async def ensure_rows(
     connection: Connection, names: Sequence[DocumentName], clients: Sequence[tuple[str, str]]
 ) -> None:
-    """Make the rows that edits of these documents and clients (with their subjects) will lock.
+    """Insert the rows that edits of these documents and clients (with their subjects) will lock.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -194,11 +194,11 @@ async def write_plan(connection: Connection, rows: PlanRows, partitions: int) ->
     """Write what was settled, all in one transaction.
 
     Returns:
-        The components of which nothing is written, because others were first.
+        The components that were not written, because others were first.
 
     Raises:
-        UnavailableError: Postgres does not answer, and whether it wrote is not known; or others
-            clashed with it `MAX_CLASHES` times, and nothing is written.
+        UnavailableError: Postgres does not answer, and it may have written; or the statement failed
+        in `MAX_CLASHES` conflicts with other transactions, and nothing is written.
     """
     arguments = (
         *_columns(rows.documents, 11),
@@ -227,7 +227,7 @@ async def lock_rows(
 
     Raises:
         UnavailableError: Postgres does not answer.
-        LockedError: somebody else holds one of them.
+        LockedError: another transaction holds one of them.
     """
     with mapped_errors():
         await connection.fetch(
@@ -241,7 +241,7 @@ async def held_by_others(
     channels: Sequence[str],
     clients: Sequence[str],
 ) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Which of these documents (`channel key`), counter rows and clients somebody holds locked.
+    """Which of these documents (`channel key`), counter rows and clients another transaction locks.
 
     Raises:
         LockedError: a whole table is locked.

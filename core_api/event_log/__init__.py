@@ -1,1 +1,1 @@
-"""The log of events: what every write ends with, and the text that an event is kept as."""
+"""The log of events: the SQL that appends to it, and the stored text of an event."""

@@ -20,9 +20,9 @@ from typing import Final
 # copy goes to every partition; rules, the store's that the change was decided on, null if it obeys
 # none.
 #
-# Each term must cost the same for every event, however many there are: what is only waited for is
-# one value, which Postgres finds once, and events are joined to their heads by a FULL JOIN. A kept
-# plan does not know how long an array is; any other join it would do by comparing each with each.
+# The cost per event must stay the same, however many there are: terms that are only waited for are
+# one value, which Postgres computes once, and events are joined to their heads by a FULL JOIN. A
+# cached plan does not know how long an array is; another join could become a nested loop.
 _APPEND: Final = """heads AS (
     -- Row locks on channel_heads by primary key, sorted. The content digest is true while
     -- content_head is the head: a Core from before it leaves content_head behind.
@@ -72,11 +72,11 @@ _BY_STORE_OR_TO_ALL: Final = """SELECT s.shard, n.store_id, n.channels, n.seqs
               AS s(shard)
     ORDER BY n.place, s.shard"""
 
-# -1: none of the events obeys any; -2: they were decided on different ones.
+# -1: none of the events depends on rules; -2: they were decided on different rules.
 _DECIDED_ON: Final = """CASE WHEN min(e.rules) IS NULL THEN -1
                 WHEN min(e.rules) = max(e.rules) THEN min(e.rules) ELSE -2 END"""
-# The column is never null: where others have changed the rules meanwhile, Postgres refuses the
-# statement, and nothing of it is done.
+# The column is NOT NULL: where others have changed the rules meanwhile, Postgres refuses the whole
+# statement.
 _HEAD_IF_RULES_HOLD: Final = """CASE WHEN excluded.rules NOT IN (-1, h.rules) THEN NULL
                         ELSE h.head + excluded.head END"""
 RULES_CHANGED: Final = ("channel_heads", "head")
@@ -84,12 +84,12 @@ RULES_CHANGED: Final = ("channel_heads", "head")
 fails if a store's rules are not those that were read."""
 
 NO_ROOM: Final = (("channel_heads", "open_orders"), ("channel_heads", "open_bytes"))
-"""Those by which it fails if more would be open than `OpenRoom` says."""
+"""The table and the columns by which it fails if more would be open than `OpenRoom` allows."""
 
 _ONCE_DONE: Final = "(SELECT count(*) FROM {}) >= 0"
 _MORE: Final = "h.{column} + excluded.{column}"
-# A count that was not kept at the last head is no count. What only takes away needs no room; but
-# what some close leaves room for others in the channel, and none for the subject who places more.
+# A count that was not kept at the last head is void. A write that only closes orders needs no room;
+# the room that it frees counts for the channel, but not for a subject that places more.
 _MORE_IF_ROOM: Final = """CASE WHEN h.counted = h.head AND h.{column} + excluded.{column} > {most}
                                   AND EXISTS (SELECT FROM events e WHERE e.channel = h.channel
                                               AND e.{added} > 0 AND e.type IN {growing})
@@ -113,8 +113,8 @@ def append_orders(after: Sequence[str], room: OpenRoom | None) -> str:
 
     Args:
         after: the terms that must have run before.
-        room: the statement fails where more would be open afterwards, if it adds to that; None:
-            that is not looked at.
+        room: the statement fails where more would be open afterwards, if it adds to that; None: it
+        is not checked.
     """
     counts = _open_counts(room)
     return _APPEND.format(
@@ -124,7 +124,7 @@ def append_orders(after: Sequence[str], room: OpenRoom | None) -> str:
 
 
 def append_documents(after: Sequence[str], partitions: str) -> str:
-    """The terms that append the events of documents; what has no shard goes to every one.
+    """The terms that append the events of documents; an event without a shard goes to all shards.
 
     Args:
         after: the terms that must have run before.
@@ -144,7 +144,7 @@ def once_done(terms: Sequence[str]) -> str:
 
 
 def _open_counts(room: OpenRoom | None) -> dict[str, str]:
-    """The SQL of how much a channel gets, and of how much it has then."""
+    """The SQL of a channel's growth, and of its new counts."""
     if room is None:
         return {
             "orders": "sum(e.orders)",

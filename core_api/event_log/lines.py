@@ -6,7 +6,7 @@ from typing import Final
 
 from client_sdk.contract.channel import event_id
 
-# In UTF-8 no character's bytes stand inside another's, and such characters stand only in strings.
+# In UTF-8 no character's bytes occur inside another's, and JSON has these only in strings.
 _LINE_ENDS: Final = (
     (b"\xe2\x80\xa8", b"\\u2028"),
     (b"\xe2\x80\xa9", b"\\u2029"),
@@ -16,7 +16,7 @@ _LINE_ENDS: Final = (
 
 def one_line(text: bytes) -> bytes:
     """The same JSON without U+2028, U+2029 and U+0085, which some readers take for line ends."""
-    if text.isascii():  # most are, and to see that costs nothing beside the searches
+    if text.isascii():  # most texts are ASCII, and that check is far cheaper than the searches
         return text
     for raw, escaped in _LINE_ENDS:
         if raw in text:

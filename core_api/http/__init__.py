@@ -1,1 +1,1 @@
-"""The ground of Core's HTTP: the server, its connections, probes and traces."""
+"""The foundation of Core's HTTP: the server, its connections, probes and traces."""

@@ -1,4 +1,4 @@
-"""The body of a request, within its bounds, charged to who sent it."""
+"""Reads the body of a request, within its limits, and charges it to its sender."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHARGE: Final = "yabam.charge"
 
 
 def charge_body(request: Request, charge: Charge) -> None:
-    """Let the bytes of this request's body be charged, whoever reads it."""
+    """Charge the bytes of this request's body as they are read."""
     request.scope[_CHARGE] = charge
 
 
@@ -46,7 +46,7 @@ async def read_request_body(request: Request, limit: int = MAX_BODY_BYTES) -> by
             if len(body) > limit:
                 raise _too_large(limit)
     except ClientDisconnect as error:
-        # Nobody reads the answer, but it is no failure of ours and must not be logged as one.
+        # Nobody reads the answer, but it must not be logged as a fault of Core.
         raise BadRequestError("the request ended before its body did") from error
     return bytes(body)
 

@@ -4,8 +4,8 @@ much of a flood of pipelined requests is taken in before the first is answered.
 A malformed request is answered with a problem, as everything else is, and is not logged: anybody
 who can reach the port could fill the log.
 
-What comes while nothing else is under way is first shown to `QuickAnswers`, who answer the plainest
-and most frequent requests without a parser, an ASGI scope and a task of their own.
+A request on an idle connection is first offered to `QuickAnswers`, which answers the simplest and
+most frequent requests without a parser, an ASGI scope and a task of their own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class HttpConnection(HttpToolsProtocol):
     Args:
         read_timeout: how long a request may take to come.
         quick: answers plain requests; None: all go to the application.
-        heads: of quick answers.
+        heads: makes the heads of quick answers.
         open_connections: all of the server.
         config: uvicorn's.
         server_state: uvicorn's.
@@ -104,12 +104,12 @@ class HttpConnection(HttpToolsProtocol):
             self._feed(data)
 
     def on_message_begin(self) -> None:
-        """The first byte of a request, perhaps in one piece with the end of the one before."""
+        """The first byte of a request, perhaps in one packet with the end of the one before."""
         self._in_head = True
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which nobody needs.
+        """A header, or a trailer, which is ignored.
 
         Raises:
             ValueError: there are too many; it is answered as a bad request.
@@ -125,7 +125,7 @@ class HttpConnection(HttpToolsProtocol):
         """The head is complete.
 
         Raises:
-            ValueError: the request is refused before it is one.
+            ValueError: the head is refused.
         """
         self._in_head = False
         self._refusal = refusal_of(self.parser.get_http_version(), self.headers)
@@ -150,7 +150,7 @@ class HttpConnection(HttpToolsProtocol):
         self.loop.call_soon(self._go_on)  # in its turn: others wait, too
 
     def answer(self, body: bytes) -> None:
-        """Send the answer to the request that was taken from us."""
+        """Send the quick answer to the request that `quick` has taken."""
         if self._asked is None or self.transport.is_closing():
             return  # the client has gone
         self._asked = None
@@ -167,7 +167,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_leaving:
             self.transport.close()
             return
-        # A timer for each answer would cost a tenth of it: one runs, and looks when it is due.
+        # A timer per answer would add a tenth to its cost: so there is one timer.
         self._answered_at = self.loop.time()
         self._open_connections.answered(self)
         if self.timeout_keep_alive_task is None:
@@ -176,7 +176,7 @@ class HttpConnection(HttpToolsProtocol):
             self.loop.call_soon(self._go_on)
 
     def leave_to(self, app: ASGIApp) -> None:
-        """Let this application answer the request that was taken from us, as any other."""
+        """Let this application answer the request that `quick` has taken."""
         data, self._asked = self._asked, None
         if data is None or self.transport.is_closing():
             return
@@ -190,9 +190,9 @@ class HttpConnection(HttpToolsProtocol):
             self.shutdown()
 
     def give_way(self) -> bool:
-        """Close, if nothing is under way and a request was answered; whether it did.
+        """Close, if nothing is in progress and a request was answered; whether it did.
 
-        One that has not asked yet stays: its request may be on its way, and has a time-out.
+        A connection without a request so far stays: one may be on its way, and has a time-out.
         """
         has_answered = self._answered_at > 0 or self.cycle is not None
         if not has_answered or not self._is_at_rest() or self.transport.is_closing():
@@ -223,8 +223,8 @@ class HttpConnection(HttpToolsProtocol):
             self._close()
 
     def _close(self) -> None:
-        """Close as usual, but soon: a client that does nothing more would hold the file, by TLS for
-        half a minute, and for good where it does not read."""
+        """Close, with a short time-out: an idle client would hold the file descriptor, by TLS for
+        half a minute, and for ever where it does not read."""
         self.transport.close()
         self.loop.call_later(_LEAVE_S, self.transport.abort)
 
@@ -266,7 +266,7 @@ class HttpConnection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade:
-                pass  # we never do; the request itself has been taken as any other
+                pass  # Core never upgrades; the request itself was parsed as any other
             except httptools.HttpParserError as error:
                 self._turn_away(self._refusal or bad_request(f"this is not HTTP/1.1: {error}"))
                 return
@@ -300,12 +300,12 @@ class HttpConnection(HttpToolsProtocol):
         self._feed(data)
 
     def _turn_away(self, refusal: Refusal) -> None:
-        """Answer a malformed request and close: what follows it cannot be a request either."""
+        """Answer a malformed request and close: the bytes after it cannot be parsed either."""
         body = problem_of(refusal)
         if not self._is_answering():
             self._refuse(refusal, body)
         elif self._in_body and self.pipeline:
-            # Its turn has not come: then it gets this answer instead of the application's.
+            # It is still queued: it gets this answer instead of the application's.
             self.transport.pause_reading()
             cycle, _app = self.pipeline[0]
             cycle.keep_alive = False
@@ -325,7 +325,7 @@ class HttpConnection(HttpToolsProtocol):
 
 
 def _is_readable(transport: asyncio.Transport) -> bool:
-    """Whether the kernel has something for us that the loop has not brought yet."""
+    """Whether the kernel has received bytes that the event loop has not read yet."""
     socket = transport.get_extra_info("socket")
     if socket is None:
         return False

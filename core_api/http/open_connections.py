@@ -1,8 +1,8 @@
-"""How many connections may be open: one that rests gives way to one that has come.
+"""Limits open connections: an idle one is closed to admit a new one.
 
 A connection stays open after an answer, so that the next request needs no new one. Without a bound,
-clients that have gone quiet would take every file that the process may open, and nobody else could
-come. Whoever is cut off at rest connects anew, as after the usual time-out.
+idle clients would take every file descriptor of the process, and nobody else could connect. A
+client that was closed while idle reconnects, as after the usual time-out.
 """
 
 from __future__ import annotations
@@ -11,35 +11,35 @@ from collections import OrderedDict
 from typing import Final, Protocol
 
 _LOOKS: Final = 64
-"""At how many connections one that has come makes us look: all may be busy."""
+"""How many connections are checked for idleness for each new one: all may be busy."""
 
 
 class Resting(Protocol):
-    """A connection that can give way."""
+    """A connection that can be closed while idle."""
 
     def give_way(self) -> bool:
-        """Close, if nothing is under way and a request was answered; whether it did."""
+        """Close, if nothing is in progress and a request was answered; whether it did."""
 
 
 class OpenConnections:
-    """Those of one server.
+    """The open connections of one server.
 
     Args:
-        limit: how many may be open before those at rest give way.
+        limit: how many may be open before idle ones are closed.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._open: OrderedDict[Resting, None] = OrderedDict()
         self.given_way = 0
-        """How many have given way so far."""
+        """How many idle connections were closed so far."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def came(self, connection: Resting) -> None:
-        """It is open. As many as there are too many give way, those that have rested for longest
-        first; where none of the first is at rest, all stay."""
+        """A connection was opened. Above the limit, the longest idle ones are closed; if none of
+        those checked is idle, all stay."""
         self._open[connection] = None
         for _ in range(min(_LOOKS, len(self._open) - 1)):
             if len(self._open) <= self._limit:
@@ -49,25 +49,25 @@ class OpenConnections:
                 self._open.pop(first, None)
                 self.given_way += 1
             else:
-                # It goes behind all others, so that the next look is at another.
+                # It goes to the end of the queue, so that the next check is of another.
                 self._open.move_to_end(first)
 
     def answered(self, connection: Resting) -> None:
-        """It rests from now on, unless more was asked: whoever asks often is cut last."""
+        """It is idle from now on, unless more was asked: frequent callers are closed last."""
         if connection in self._open:
             self._open.move_to_end(connection)
 
     def went(self, connection: Resting) -> None:
-        """It is closed."""
+        """A connection was closed."""
         self._open.pop(connection, None)
 
 
 def most_for(files: int, others: int) -> int:
-    """How many connections may be open where a process may open so many files.
+    """How many connections a process may have open with this limit of files.
 
     Args:
         files: the limit.
-        others: the files that are no connection; a twentieth of the limit is left free besides, as
-            one that gives way is closed a moment later.
+        others: the files that are not connections; a twentieth of the limit is left free besides,
+        as an idle connection takes a moment to close.
     """
     return max(1, files - files // 20 - others)

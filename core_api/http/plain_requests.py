@@ -1,9 +1,8 @@
-"""Reads the requests that nearly all Fetch Syncs are: whole in one piece, and plain. Pure.
+"""Reads the form of nearly all Fetch Syncs: whole in one packet, and plain. Pure.
 
-Clients of a kind send the same headers but for two that are their own, Authorization and the
-device's. These are cut out, and the rest is parsed once and then known by its very bytes. What is
-not found here is no fault: it is read as any other request is, and a test holds that both are
-answered alike.
+Clients of a kind send the same headers except for Authorization and the device's. These two are cut
+out, and the rest is parsed once and then recognised by its bytes. A request that is not read here
+takes the usual way, and a test checks that both give the same answers.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ MAX_BYTES: Final = 8192
 """The longest request that is read here."""
 
 _PLAIN: Final = (string.ascii_letters + string.digits + "-._~%=&@:,/").encode()
-"""What a query may hold to be read without the parser, which refuses none of these."""
+"""The characters of a query that need no parser, which accepts all of them."""
 _TOKEN: Final = (string.ascii_letters + string.digits + "-._~+/=").encode()
-"""What an access token is made of (RFC 6750, 2.1)."""
+"""The characters of an access token (RFC 6750, 2.1)."""
 _DEVICE: Final = (string.ascii_letters + string.digits + "-._~:/*;= ").encode()
 _BEARER: Final = (b"\r\nAuthorization: Bearer ", b"\r\nauthorization: Bearer ")
 _ABOUT: Final = (b"\r\nYabam-Device: ", b"\r\nyabam-device: ")
@@ -44,7 +43,7 @@ _OF_ONE_CLIENT: Final = frozenset({b"cookie", b"x-forwarded-for", b"x-real-ip", 
 
 
 class PlainRequest(NamedTuple):
-    """A request that keeps the rules of every head, has no body and keeps its connection."""
+    """A request with a valid head, no body and a connection that stays open."""
 
     query: str
     token: str
@@ -57,7 +56,7 @@ class PlainRequests:
     """Reads requests for one path, and remembers blocks of headers.
 
     Args:
-        path: what is asked for, by GET and with a query.
+        path: the path of the requests, which are GET and have a query.
     """
 
     def __init__(self, path: str) -> None:
@@ -68,14 +67,14 @@ class PlainRequests:
         return len(self._known)
 
     def read(self, data: bytes) -> PlainRequest | None:
-        """Read what a client has sent behind a whole request, or first.
+        """Read the bytes that a client has sent first, or after a complete request.
 
         Returns:
-            The request; None: this reader does not know.
+            The request; None: it is not plain, or not complete.
         """
         size = len(data)
-        # The first end of a head must be the end of all: so the lines cut out below are of this
-        # head, and what is left of it ends as it did.
+        # The first end of a head must be the end of the data: so the lines cut out below are of
+        # this head, and the rest keeps its ending.
         if size > MAX_BYTES or data.find(HEAD_END) != size - len(HEAD_END):
             return None
         found = split_plain(data, self._begin, _PLAIN)
@@ -112,7 +111,7 @@ def _cut(lines: bytes, beginnings: tuple[bytes, bytes]) -> tuple[bytes | None, b
         if at >= 0:
             begin = at + len(beginning)
             end = lines.find(b"\r\n", begin)
-            # What is folded belongs to the line before.
+            # A folded line continues the line before.
             if lines[end + 2 : end + 3] in (b" ", b"\t"):
                 break
             return lines[begin:end], lines[:at] + lines[end:]

@@ -1,4 +1,4 @@
-"""Who may see the numbers of Core's processes: whoever has a token of role ops."""
+"""Protects the metrics of Core's processes: a token of role ops is needed."""
 
 from __future__ import annotations
 

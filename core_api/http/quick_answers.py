@@ -1,4 +1,4 @@
-"""What a connection and those who answer some of its requests themselves say to each other."""
+"""The interface between a connection and a handler that answers requests without ASGI."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ class Asker(Protocol):
         """Send this JSON with status 200."""
 
     def leave_to(self, app: ASGIApp) -> None:
-        """Let an application answer the request, as any other."""
+        """Hand the request over to an ASGI application."""
 
 
 class QuickAnswers(Protocol):
-    """Answers requests that came whole and plain, without an application behind it."""
+    """Answers requests that came whole and plain, without an ASGI application."""
 
     def take(self, data: bytes, asker: Asker) -> bool:
         """Take a request, if it is one of those.
 
         Args:
-            data: what a client has sent, of which nothing was read yet.
-            asker: is told the answer, or to whom to leave the request, at once or later, and once.
+            data: the unread bytes that a client has sent.
+            asker: gets the answer, or the application to hand over to, exactly once, now or later.
 
         Returns:
-            Whether it is; if not, the asker is told nothing.
+            Whether it was taken; if not, `asker` is not called.
         """
 
 

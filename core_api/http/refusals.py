@@ -1,4 +1,4 @@
-"""The answers to what is no request: a problem, and the end of the connection. Pure, but for
+"""The answers to malformed requests: a problem, and the end of the connection. Pure, but for
 `answer_all`, which is an application."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def problem_of(refusal: Refusal) -> bytes:
     """The body of the answer, as JSON."""
     if refusal.status == 400:
         return encode_problem(problem("bad-request", refusal.detail))
-    # No problem of ours: whoever sends this speaks another protocol (RFC 9457, 4.2.1).
+    # No problem type of ours: the sender speaks another protocol (RFC 9457, 4.2.1).
     return encode_problem(Problem("about:blank", refusal.phrase, refusal.status, refusal.detail))
 
 
@@ -23,7 +23,7 @@ def answer_to(refusal: Refusal, body: bytes, default: Iterable[tuple[bytes, byte
     """The whole answer, after which the connection is closed.
 
     Args:
-        refusal: why there is no other.
+        refusal: why the request is refused.
         body: of the answer.
         default: the headers of every answer.
     """

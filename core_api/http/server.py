@@ -58,8 +58,8 @@ class CoreHttpServer(uvicorn.Server):
         drain_s: how long open requests may take after SIGTERM.
         stopping: called once when the signal comes.
         request_timeout_s: how long a client may take over a request.
-        certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
-        quick: answers plain requests ahead of the application; None: nobody does.
+        certificate: of the port; None: no TLS. The caller renews it.
+        quick: answers plain requests ahead of the application; None: nothing does.
         connections: those that are open; None: as many as there come.
     """
 
@@ -110,7 +110,7 @@ class CoreHttpServer(uvicorn.Server):
             yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Handle a signal: tell what waits to finish, and stop uvicorn a moment later."""
+        """Handle a signal: tell waiting requests to finish, and stop uvicorn a moment later."""
         leave = super().handle_exit
         if self._leaving is None:
             self._stopping()

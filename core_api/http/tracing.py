@@ -2,7 +2,7 @@
 
     traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01
 
-Nothing is traced here; whoever traces finds our lines by `trace_id`.
+Nothing is traced here; a tracing system finds the log lines by `trace_id`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def trace_id_of(traceparent: bytes) -> str | None:
     if found is None:
         return None
     rest = traceparent[found.end() :]
-    # Only a later version may say more.
+    # Only a later version may have more fields.
     good = not rest or (rest.startswith(b"-") and not traceparent.startswith(b"00"))
     return found[1].decode() if good else None
 

@@ -72,7 +72,7 @@ class WritePath(Protocol):
 
 
 class DeadLetters(Protocol):
-    """Where commands go that cannot be applied."""
+    """The destination of commands that cannot be applied."""
 
     async def send(
         self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
@@ -108,7 +108,7 @@ class Applier:
 
     @property
     def trouble(self) -> str | None:
-        """The fault whose end it is waiting for; None: it is not waiting."""
+        """The fault that it waits out; None: it is not waiting."""
         return self._patience.trouble
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
@@ -120,7 +120,7 @@ class Applier:
         """Store in the dead letter topic what cannot be read. Returns when that is done.
 
         Args:
-            what: what Kafka holds.
+            what: the unreadable records as Kafka holds them.
             detail: why it cannot be read.
         """
         record, headers = unread_letter(what, detail)
@@ -193,5 +193,5 @@ def _order_of(record: InboundRecord) -> str | None:
 
 
 def _first_line(error: Exception) -> str:
-    """The first line of an error: what Postgres adds to it may quote the row."""
+    """The first line of an error: the lines that Postgres adds may quote the row."""
     return str(error).partition("\n")[0]

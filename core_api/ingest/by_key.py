@@ -14,9 +14,9 @@ Apply = Callable[[InboundRecord], Awaitable[None]]
 
 
 def by_key(records: Sequence[InboundRecord]) -> list[list[InboundRecord]]:
-    """The records of one partition by key: in order within a key, free among keys.
+    """The records of one partition by key: in order within a key, in any order among keys.
 
-    Records without a key stay in order, all of them: nothing is known about what belongs together.
+    Records without a key all stay in order, as it is not known which belong together.
     """
     found: dict[bytes | None, list[InboundRecord]] = {}
     for record in records:
@@ -29,7 +29,7 @@ async def apply_by_key(records: Sequence[InboundRecord], keys_at_once: int, appl
 
     Args:
         records: a batch of one partition.
-        keys_at_once: of how many keys one is applied at the same time.
+        keys_at_once: how many keys are processed at the same time; one record of each.
         apply: applies one; what it raises ends the others.
     """
     room = asyncio.Semaphore(keys_at_once)
@@ -55,11 +55,11 @@ class Lanes:
 
         Args:
             records: a batch of one partition, read behind the batches before.
-            apply: applies one, and sees to it that not too many are applied at once; what it raises
-                ends the others, and those batches that have records behind them.
+            apply: applies one, and limits how many are applied at once; an error that it raises
+            ends the others, and the batches whose records wait for these.
 
         Raises:
-            UnavailableError: a batch before this one was given up.
+            UnavailableError: a batch before this one was cancelled.
         """
         async with asyncio.TaskGroup() as group:
             for of_key in by_key(records):
@@ -80,7 +80,7 @@ async def _behind(
     if before is not None:
         await asyncio.wait([before])
         if before.cancelled() or before.exception() is not None:
-            raise UnavailableError("what came before it was given up")
+            raise UnavailableError("the records before it were cancelled")
     await _in_order(of_key, apply)
 
 

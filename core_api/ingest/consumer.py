@@ -1,8 +1,8 @@
 """Ingest: reads `orders.inbound` in a consumer group and applies what it reads.
 
-Offsets are committed after the commands' own commits. Whatever dies in between, the commands come
-again, and because of their idempotency keys nothing happens twice. A partition whose commands wait,
-for a row that somebody holds locked say, waits by itself (`under_way.py`).
+Offsets are committed after the commands' own commits. After a crash in between, the commands come
+again, and their idempotency keys keep them from being applied twice. A partition whose commands
+wait, for a locked row say, does not delay the others (`under_way.py`).
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _log = get_logger()
 GROUP: Final = "core-ingest"
 _POLL_MS: Final = 200
 _REQUEST_TIMEOUT_S: Final = 10.0
-"""A request to a broker is given up after this time."""
+"""The time-out of a request to a broker."""
 _LOOK_EVERY_S: Final = 5.0
 _BREAK_S: Final = 10.0
-"""A loop that stood still for so long, as in a process that was stopped, has heard nothing."""
+"""A loop that did not run for so long, as in a suspended process, does not know what it missed."""
 _LEAVE_WITHIN_S: Final = 10.0
 # A broker with news answers a fetch at once; librdkafka's mock broker answers only after this time.
 _FETCH_WAIT_MS: Final = 100
 _RETRY_S: Final = (0.1, 5.0)
-# The group gave our partitions to another member, which will be given the same records.
+# The group gave our partitions to another member, which will get the same records.
 _TAKEN_AWAY: Final = (
     CommitFailedError,
     IllegalGenerationError,
@@ -66,13 +66,13 @@ class RecordApplier(Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """The fault whose end it is waiting for; None: it is not waiting."""
+        """The fault that it waits out; None: it is not waiting."""
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
         """Apply all records of one partition. Returns when all are applied or set aside."""
 
     async def set_aside(self, what: UnreadRecords, detail: str) -> None:
-        """Keep what cannot be read where a person finds it. Returns when that is done."""
+        """Store unreadable records where a person finds them. Returns when that is done."""
 
 
 class ReadingMetrics(Protocol):
@@ -93,8 +93,8 @@ class Ingest:
         group: the consumer group.
         clock: seconds that only go forward.
         metrics: where the numbers go.
-        max_under_way: a partition is read on while so many of its records are under way; 0: not
-            before its batch is applied, for an applier that takes one batch of a partition at once.
+        max_under_way: a partition is read on while fewer of its records are in progress; 0: only
+        after its batch is applied, for an applier that takes one batch of a partition at once.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Ingest:
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop runs, or waits for the end of a known fault."""
+        """Whether the loop runs, or waits out a known fault."""
         return self.trouble is not None or self._clock() - self._turned_at < 60.0
 
     @property
@@ -141,7 +141,7 @@ class Ingest:
         return self._applier.trouble or self._failing
 
     def stop(self) -> None:
-        """Finish the batches under way, commit their offsets and return from `run`."""
+        """Finish the batches in progress, commit their offsets and return from `run`."""
         self._stopping.set()
 
     async def run(self) -> None:
@@ -163,9 +163,9 @@ class Ingest:
                 backoff.forget()
 
     async def _session(self) -> None:
-        """One membership in the group, until it fails or must stop."""
+        """Run one membership in the group, until it fails or must stop."""
         await ensure_topics(self._kafka, [self._topic], _REQUEST_TIMEOUT_S)
-        # Not before there is a database: until then it is not ready.
+        # Only once the database is ready; until then ingest is not ready either.
         await self._check()
         consumer = AIOKafkaConsumer(
             **client_arguments(self._kafka),
@@ -198,7 +198,7 @@ class Ingest:
             self._turned_at = now
             if now >= look_at:
                 look_at = now + _LOOK_EVERY_S
-                # A broker that lost its disk has no such topic any more, and tells no member so.
+                # A broker that lost its disk lacks the topic, without telling the group's members.
                 if self._topic.name not in await consumer.topics():
                     raise BrokerError(f"the topic {self._topic.name} is gone")
             batches = await get_many(
@@ -220,7 +220,7 @@ class Ingest:
     async def _note_current(
         self, consumer: AIOKafkaConsumer, busy: Collection[TopicPartition]
     ) -> None:
-        """Since when each partition has been read to its end, and what was read is applied."""
+        """Update since when each partition has been read to its end, with all records applied."""
         now, before, current = self._clock(), self._current_since, {}
         for tp in consumer.assignment() - set(busy):
             end = consumer.highwater(tp)
@@ -245,7 +245,7 @@ class Ingest:
         partition: TopicPartition,
         records: Sequence[ReadRecord],
     ) -> None:
-        # Until it is done, all that was read counts as not applied.
+        # Until the batch is done, all its records count as not applied.
         self._next.setdefault(partition, records[0].offset)
         commands = [_inbound(record) for record in records if not isinstance(record, LeftOut)]
         await self._applier.apply(commands)

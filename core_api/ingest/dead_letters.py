@@ -1,4 +1,4 @@
-"""The dead letter topic of commands. What goes there, and why, `applier.py` decides."""
+"""The dead letter topic of commands. `applier.py` decides which commands go there, and why."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class KafkaDeadLetters:
         self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
     ) -> None:
         """Store the record unchanged, with these headers. If Kafka refuses that, store it without
-        its value, which stands where the `headers` say; if it refuses every letter, log it.
+        its value, which is where the `headers` say; if it refuses every letter, log it.
 
         Raises:
             BrokerError: it is not known to be stored.

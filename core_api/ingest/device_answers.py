@@ -48,7 +48,7 @@ class KafkaAnswers:
         await self._dead_letters.open()
 
     async def answer(self, answers: Sequence[Outbound]) -> None:
-        """Tell devices what was kept.
+        """Acknowledge messages to devices.
 
         Raises:
             BrokerError: that is not known to be told.

@@ -1,11 +1,11 @@
 """Applies the messages of devices: each is written, or kept as a dead letter with its reason.
 
 While Postgres or Kafka fails, it waits: the offsets of a batch are committed only when this has
-returned. What Core did with a message is told after its commit and before the offset's, so whatever
-dies in between, the message comes again, is known by its number, and is answered again.
+returned. The device is answered after the message's commit and before the offset's: after a crash
+in between, the message comes again, is recognised by its number, and is answered again.
 
-A store of which somebody holds a row locked waits by itself: batches are applied beside each other,
-each message behind those of its device, and answers do not wait for a batch's end.
+A store with a locked row does not delay others: batches are applied concurrently, each message
+after those of its device, and answers do not wait for the end of a batch.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ T = TypeVar("T")
 
 _ANSWERED: Final = ("result", "event")
 _STAR: Final = "star "
-"""What stands before a printer's address where others have a store: no store is called so."""
+"""The prefix of a printer's address in place of a store; no store has this name."""
 
 
 class _Numbers(Struct, frozen=True):
-    """What an answer needs of a message, however wrong the rest of it is."""
+    """The parts of a message that an answer needs, read even if the rest is malformed."""
 
     boot: Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
     n: Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
@@ -72,17 +72,17 @@ class Answers(Protocol):
     """Where Core's answers and dead letters go."""
 
     async def answer(self, answers: Sequence[Outbound]) -> None:
-        """Tell devices what was kept; raises `UnavailableError` if that is not known to be told."""
+        """Acknowledge messages to devices; raises `UnavailableError` if that may have failed."""
 
     async def ring(self, rings: Sequence[Ring]) -> None:
-        """Tell Star printers something; raises as `answer`."""
+        """Send messages to Star printers; raises as `answer`."""
 
     async def bury(self, letter: DeadLetter, key: bytes | None) -> None:
         """Keep a dead letter; raises `UnavailableError` if it is not known to be kept."""
 
 
 Hear = Callable[[StarSaid], Awaitable[Sequence[Ring]]]
-"""Takes what a Star printer says (`core_api/printing/star/door.py`); what it is to be told."""
+"""Handles a Star printer's message (`core_api/printing/star/door.py`); gives the replies."""
 
 
 class DeviceApplier:
@@ -90,7 +90,7 @@ class DeviceApplier:
 
     Args:
         messages: the write path.
-        hear: takes what Star printers say.
+        hear: handles the messages of Star printers.
         answers: where answers and dead letters go.
         sleep: waits for some seconds before another try.
         metrics: where the numbers go.
@@ -115,11 +115,11 @@ class DeviceApplier:
 
     @property
     def trouble(self) -> str | None:
-        """The fault whose end it is waiting for; None: it is not waiting."""
+        """The fault that it waits out; None: it is not waiting."""
         return self._patience.trouble
 
     async def apply(self, records: Sequence[InboundRecord]) -> None:
-        """Apply all records, in order within each device, and tell what was kept. The next batch
+        """Apply all records, in order within each device, and acknowledge them. The next batch
         may begin before this has returned."""
 
         async def settle(record: InboundRecord) -> None:
@@ -133,7 +133,7 @@ class DeviceApplier:
         """Keep what cannot be read as a dead letter.
 
         Args:
-            what: what Kafka holds.
+            what: the unreadable records as Kafka holds them.
             detail: why it cannot be read.
         """
         place = f"{what.topic}/{what.partition}/{what.first}-{what.last}"
@@ -144,7 +144,7 @@ class DeviceApplier:
         _log.error("device_records_unreadable", detail=detail, place=place)
 
     async def _settle(self, record: InboundRecord) -> Outbound | None:
-        """Apply a record, or keep it as a dead letter. Returns what the device is told."""
+        """Apply a record, or keep it as a dead letter. Returns the answer for the device."""
         try:
             message = decode_said(record.value)
         except DeviceMessageError as error:
@@ -206,7 +206,7 @@ def _answer(
     problem: str | None = None,
     job: PrintAnswer | None = None,
 ) -> Outbound | None:
-    """What a device is told of its message; None: it awaits no answer, or cannot be told."""
+    """The answer to a device's message; None: it expects no answer, or cannot get one."""
     if message.kind not in _ANSWERED or problem == "unknown-device":
         return None
     try:

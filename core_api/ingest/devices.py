@@ -1,8 +1,8 @@
 """The part of ingest that reads `devices.inbound`, wired.
 
-It stands in ingest's process and not in one of its own: it is the same work (records applied once,
-offsets after commits) over the same connections, and a restaurant's devices say little. Its
-consumer, its group and its waiting are its own, so neither topic holds up the other.
+It runs in ingest's process: it is the same work (records applied once, offsets after commits) over
+the same connections, and a restaurant's devices send little. Its consumer, its group and its
+retries are its own, so neither topic delays the other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GROUP: Final = "core-devices"
 
 
 class DeviceIngest:
-    """Reads what devices say, and looks after those that say nothing.
+    """Reads the messages of devices, and finds silent devices.
 
     Args:
         settings: ingest's settings.
@@ -118,7 +118,7 @@ class DeviceIngest:
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop runs, or waits for the end of a known fault."""
+        """Whether the loop runs, or waits out a known fault."""
         return self._ingest.healthy
 
     @property
@@ -135,7 +135,7 @@ class DeviceIngest:
         await self._ingest.run()
 
     def stop(self) -> None:
-        """Finish the batch under way, commit its offsets and return from `run`."""
+        """Finish the batch in progress, commit its offsets and return from `run`."""
         self._ingest.stop()
 
     async def close(self) -> None:

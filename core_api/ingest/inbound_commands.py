@@ -13,8 +13,8 @@ order must have, and `if_updated_at` (optional) the `updated_at`. `idempotency_k
 because Kafka delivers at least once, and counts within `subject`, the producer's name. The record's
 key is the store id: commands with the same key are applied in order.
 
-There is no token: who may write to the topic is Kafka's to say, and counts as a producer for all
-stores, with a producer's rights.
+There is no token: Kafka's access rules say who may write to the topic. A writer counts as a
+producer for all stores, with a producer's rights.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class InboundRecord:
 
 @dataclass(frozen=True, slots=True)
 class UnreadRecords:
-    """What is in Kafka and cannot be read: one record, or a batch of them."""
+    """Unreadable data in Kafka: one record, or a batch of them."""
 
     topic: str
     partition: int
@@ -68,7 +68,7 @@ class UnreadRecords:
     last: int
     """The last offset."""
     timestamp_ms: int | None
-    """Of the youngest, if that can be told."""
+    """The time of the newest record, if it is known."""
     raw: bytes
     """The bytes as the broker keeps them."""
 
@@ -88,7 +88,7 @@ class _Command(Struct, frozen=True, forbid_unknown_fields=True, tag_field="comma
 
     @property
     def idempotency(self) -> Idempotency:
-        """The key, in the scope of this door and subject: over HTTP it is `role:subject`."""
+        """The key, in the scope of Kafka and the subject: over HTTP the scope is `role:subject`."""
         return Idempotency(f"kafka/{self.subject}", self.idempotency_key)
 
 
@@ -171,9 +171,9 @@ def dead_letter_headers(
 
 
 def unread_letter(what: UnreadRecords, detail: str) -> tuple[InboundRecord, Headers]:
-    """The dead letter of what cannot be read: its bytes, with the reason and the origin as headers.
+    """The dead letter of unreadable data: its bytes, with the reason and the origin as headers.
 
-    It has no key: that is somewhere in the bytes.
+    It has no key, as the key is somewhere in the bytes.
     """
     record = InboundRecord(
         what.topic, what.partition, what.first, what.timestamp_ms or -1, None, what.raw, ()

@@ -30,7 +30,7 @@ _DRAIN_S: Final = 5.0
 
 
 class Devices(Protocol):
-    """The part that reads what devices say (`devices.py`)."""
+    """The part that reads the messages of devices (`devices.py`)."""
 
     @property
     def tasks(self) -> Mapping[str, Work]:
@@ -38,7 +38,7 @@ class Devices(Protocol):
 
     @property
     def healthy(self) -> bool:
-        """Whether the loop runs, or waits for the end of a known fault."""
+        """Whether the loop runs, or waits out a known fault."""
 
     @property
     def trouble(self) -> str | None:
@@ -48,7 +48,7 @@ class Devices(Protocol):
         """Apply messages until `stop` is called."""
 
     def stop(self) -> None:
-        """Finish the batch under way and return from `run`."""
+        """Finish the batch in progress and return from `run`."""
 
     async def close(self) -> None:
         """Close the connections to Kafka."""
@@ -119,7 +119,7 @@ async def run_ingest(
             await stop.wait()
             ingest.stop()
             of_devices.stop()
-            # What is still being tried by then is not committed: it will be delivered again.
+            # Records that are still being retried are not committed, so they will come again.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_S):
                     await left.wait()

@@ -20,7 +20,7 @@ class IngestMetrics:
         metrics = MetricFactory(registry)
         self.commands = metrics.counter(
             "yabam_ingest_commands",
-            "Commands dealt with: applied, repeated (a redelivery, nothing changed) or refused",
+            "Commands processed: applied, repeated (a redelivery, nothing changed) or refused",
             outcome=OUTCOMES,
         )
         self.dead_letters = metrics.counter(

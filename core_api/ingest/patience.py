@@ -1,4 +1,4 @@
-"""What fails because Postgres or Kafka does not answer is tried until it is done."""
+"""Retries work that fails because Postgres or Kafka does not answer, until it is done."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRANSIENT: Final = (UnavailableError, OverloadedError, ConflictError)
 
 
 class Patience:
-    """Tries again.
+    """Retries actions.
 
     Args:
         sleep: waits for some seconds before another try.
@@ -37,9 +37,9 @@ class Patience:
 
     @property
     def trouble(self) -> str | None:
-        """The fault whose end it is waiting for; None: it is not waiting.
+        """The fault that it waits out; None: it is not waiting.
 
-        A row that somebody holds locked is none: it concerns one record, and the others go on.
+        A locked row is not such a fault: it concerns one record, and the others go on.
         """
         return self._trouble
 
@@ -66,7 +66,7 @@ async def _really(action: Callable[[], Awaitable[T]]) -> T:
     """The result of the action.
 
     Raises:
-        UnavailableError: a library has cancelled it, which does not mean that it is done.
+        UnavailableError: a library has cancelled the action, so it may not be done.
     """
     try:
         return await action()

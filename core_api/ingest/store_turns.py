@@ -1,6 +1,6 @@
-"""What waits for a locked row waits by itself: a store that has met one gets one try at a time.
+"""Isolates stores with locked rows: such a store gets one try at a time.
 
-A try that meets a lock keeps a connection until Postgres gives it up, so many of them would leave
+A try that meets a lock keeps a connection until the lock time-out, so many of them would leave
 none for the others.
 """
 
@@ -20,8 +20,8 @@ AT_ONCE: Final = 16
 """How many tries of all stores are made at the same time."""
 FIRST_REST_S: Final = 0.05
 LONGEST_REST_S: Final = 1.0
-"""How long a store rests at most when it has met a lock: so much later it finds out that the lock
-is gone."""
+"""The longest pause of a store after a locked row: the delay until it notices that the lock is
+released."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +34,7 @@ class _Held:
 
 
 class StoreTurns:
-    """Tries what stores have to write, until no lock is in the way.
+    """Retries the writes of stores until no lock is in the way.
 
     Args:
         sleep: waits for some seconds before another try.
@@ -54,7 +54,7 @@ class StoreTurns:
         self._held: dict[str, _Held] = {}
 
     async def until_free(self, store: str, action: Callable[[], Awaitable[T]]) -> T:
-        """Do it as soon as the store's rows are free.
+        """Run the action once the store's rows are not locked; its result.
 
         Args:
             store: whose rows it writes.

@@ -1,4 +1,4 @@
-"""Answers go to Kafka together: those that come while others are on their way wait for these."""
+"""Sends answers to Kafka in batches: answers that come while a batch is being sent wait for it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Telling:
-    """Tells devices what Core has kept, in the order in which it is asked to.
+    """Sends acknowledgements to devices, in the order of the calls.
 
     Args:
-        tell: tells some; returns when that is done.
+        tell: sends a batch; returns when that is done.
     """
 
     def __init__(self, tell: Callable[[Sequence[Outbound]], Awaitable[None]]) -> None:
@@ -23,10 +23,10 @@ class Telling:
         self._turn = asyncio.Lock()
 
     async def tell(self, answer: Outbound) -> None:
-        """Returns when it is told.
+        """Send an answer; returns when it is sent.
 
         Raises:
-            Exception: what telling it has raised.
+            Exception: the error of sending it.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((answer, done))
@@ -40,7 +40,7 @@ class Telling:
         try:
             await self._tell([answer for answer, _ in waiting])
         except BaseException:
-            # One of the others tells it: it need not be cancelled because this one is.
+            # Another caller may be sending it: it must not be cancelled because this caller is.
             self._waiting[:0] = waiting
             raise
         for _, done in waiting:

@@ -1,7 +1,7 @@
-"""The batches that are being applied: none delays one of another partition.
+"""The batches in progress: none delays one of another partition.
 
-A round of reading waits a moment for its batches. A batch that takes longer goes on by itself. Its
-partition is paused while the others are read on; or it is read on, too, up to a limit. A
+A round of reading waits a moment for its batches. A batch that takes longer goes on in the
+background. Its partition is paused, or is read on up to a limit, while the others are read on. A
 partition's offset is committed up to the first batch that is not done.
 """
 
@@ -21,11 +21,11 @@ from server_common.limits import INGEST_BYTES
 
 ROUND_S: Final = 0.1
 """How long a round waits for its batches, in seconds: a batch that does not stall takes less, and a
-stalled one costs the others this time once."""
+stalled one delays the others once by this time."""
 STALLED_S: Final = 30.0
-"""A batch that has been under way for so long counts as stalled."""
+"""A batch that has been in progress for longer counts as stalled, in seconds."""
 HAND_OVER_S: Final = 2.0
-"""How long batches may go on when the group divides its partitions anew, in seconds."""
+"""How long batches may go on when the group rebalances, in seconds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,14 +44,14 @@ class _Batch:
 class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """The batches of one membership in a group.
 
-    When the group divides its partitions anew, batches that do not come to their end in a moment
-    are given up: whoever gets the partition is given the same records again.
+    When the group rebalances, batches that do not end in a moment are cancelled: the next owner of
+    the partition gets the same records again.
 
     Args:
         consumer: where the records come from.
         clock: seconds that only go forward.
-        most_records: a partition is read on while so many are under way in it; 0: not before its
-            batch is done.
+        most_records: a partition is read on while fewer are in progress in it; 0: only after its
+        batch is done.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
     @property
     def partitions(self) -> Collection[TopicPartition]:
-        """The partitions that have a batch under way."""
+        """The partitions that have a batch in progress."""
         return self._batches.keys()
 
     @property
     def stalled(self) -> int:
-        """How many partitions have had a batch under way for longer than `STALLED_S`."""
+        """How many partitions have had a batch in progress for longer than `STALLED_S`."""
         before = self._clock() - STALLED_S
         return sum(batches[0].began <= before for batches in self._batches.values())
 
     def read_to(self, partition: TopicPartition) -> int | None:
-        """The offset behind the last record that is under way; None: none is."""
+        """The offset after the last record in progress; None: there is none."""
         batches = self._batches.get(partition)
         return batches[-1].next_offset if batches else None
 
@@ -88,12 +88,12 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         records: Sequence[ReadRecord],
         work: Coroutine[Any, Any, None],
     ) -> None:
-        """Deal with a batch of a partition, read behind those that are under way.
+        """Start a batch of a partition, read after those that are in progress.
 
         Args:
             partition: its partition.
             records: the batch.
-            work: deals with it.
+            work: processes it.
         """
         size = sum(map(_size_of, records))
         task = asyncio.ensure_future(work)
@@ -102,8 +102,8 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         task.add_done_callback(lambda _done: self._ended(partition, batch))
 
     def dealt_with(self, partition: TopicPartition, next_offset: int) -> int | None:
-        """The batch that ends there is dealt with; what may be committed now. None: nothing more,
-        since one before it is not."""
+        """Record that the batch with this end is done; the offset that may be committed now. None:
+        no new one, since an earlier batch is not done."""
         found, is_first = None, True
         for batch in self._batches.get(partition, ()):
             batch.is_dealt_with |= batch.next_offset == next_offset
@@ -113,7 +113,7 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         return found
 
     async def settle(self) -> None:
-        """Wait for all batches for a moment, then let go of those that take longer.
+        """Wait a moment for all batches; those that take longer go on in the background.
 
         Raises:
             Exception: what a batch failed with, in this round or since the last one.
@@ -141,26 +141,26 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             raise self._failed.pop(0)
 
     async def give_up(self) -> None:
-        """End all batches; what is not committed will be delivered again."""
+        """Cancel all batches; records that are not committed will be delivered again."""
         tasks = [one.task for one in self._all()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """The group divides its partitions anew."""
+        """The group begins to rebalance."""
         if self._batches:
             await asyncio.wait([one.task for one in self._all()], timeout=HAND_OVER_S)
         await self.give_up()
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """The group has divided its partitions: reading begins where they are committed."""
+        """The group has rebalanced: reading begins at the committed offsets."""
 
     def _ended(self, partition: TopicPartition, batch: _Batch) -> None:
         batches = self._batches[partition]
         if not batch.task.cancelled() and (error := batch.task.exception()) is not None:
             self._failed.append(error)
-        # One that is done holds its place until those before it are: the offset waits for them.
+        # A finished batch stays until those before it are done: the offset waits for them.
         batch.is_over = True
         while batches and batches[0].is_over:
             batches.popleft()
@@ -188,7 +188,7 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
 
 
 def at_once(records: Sequence[ReadRecord]) -> Sequence[ReadRecord]:
-    """The first records that may be under way in a partition at once; always at least one."""
+    """The first records, as many as may be in progress in a partition at once; at least one."""
     size = 0
     for count, record in enumerate(records):
         size += _size_of(record)

@@ -1,1 +1,1 @@
-"""What Core's processes need of Kafka: topics, and a publisher that is fenced."""
+"""Kafka for Core's processes: topics, and a publisher."""

@@ -1,7 +1,7 @@
-"""Alerts on a topic: told at least once, each partition by itself.
+"""Sends alerts to a topic: at least once, each partition by itself.
 
-A partition without a leader delays its own alerts only: what was sent to it stays under way.
-Nothing more is sent to it until that is stored or has failed; the next reading skips its alerts.
+A partition without a leader delays its own alerts only: its batch stays in progress. Nothing more
+is sent to it until that is stored or has failed; the next page skips its alerts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ANSWER_WITHIN_S: Final = 5.0
 
 
 class OfStore(Protocol):
-    """What an alert is about."""
+    """An alert, which belongs to a store."""
 
     @property
     def store_id(self) -> str:
@@ -47,8 +47,8 @@ class Alerts(Generic[A]):
     Args:
         publisher: the topic; nobody else sends by it.
         message_of: makes the record.
-        untold: reads what is to be sent.
-        note: notes what was sent.
+        untold: reads the alerts to send.
+        note: records which were sent.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Alerts(Generic[A]):
         """Send all alerts that are not sent yet, except those whose partition takes none now.
 
         Raises:
-            UnavailableError: Postgres or Kafka does not answer, or a partition of Kafka's does not.
+            UnavailableError: Postgres, Kafka or one of its partitions does not answer.
         """
         await self._collect()
         last: A | None = None
@@ -79,7 +79,7 @@ class Alerts(Generic[A]):
             raise BrokerError(f"Kafka has not stored the alerts of {sorted(self._under_way)}")
 
     async def close(self) -> None:
-        """Close the connection to Kafka; what is under way will be told again."""
+        """Close the connection to Kafka; alerts in progress will be sent again."""
         await self._publisher.close()
 
     async def _send(self, page: Sequence[A]) -> None:
@@ -102,7 +102,7 @@ class Alerts(Generic[A]):
         await self._collect()
 
     async def _collect(self) -> None:
-        """Note what is stored by now; what failed is told by a later look."""
+        """Record which alerts are stored by now; failed ones are sent again later."""
         told: list[A] = []
         for partition, (task, those) in list(self._under_way.items()):
             if not task.done():

@@ -1,4 +1,4 @@
-"""One idempotent producer of aiokafka's, with what it has under way.
+"""One idempotent producer of aiokafka's, with its batches in progress.
 
 A partition never has more than one batch under way, so no failure can let a later record overtake
 an earlier one. While Kafka is down aiokafka keeps sending the same batch with the same producer id
@@ -47,7 +47,7 @@ _NOT_THE_RECORDS: Final = (
     TopicAuthorizationFailedError,
     UnknownProducerId,
 )
-"""Answers that are final and do not lie in what was sent."""
+"""Final errors that are not caused by the content of the records."""
 
 
 class BatchProducer:
@@ -66,9 +66,9 @@ class BatchProducer:
         self._producer: AIOKafkaProducer | None = None
         self._opening = asyncio.Lock()
         self.broken = False
-        """Whether it is out of step with the brokers, and of no more use."""
+        """Whether its sequence differs from the brokers': it can no longer be used."""
         self.answered_at = float("-inf")
-        """When a batch was stored last, by its owner's clock."""
+        """When a batch was last stored, by its owner's clock."""
         self.pending = 0
         """How many batches are under way."""
         self.partitions = 0
@@ -105,7 +105,7 @@ class BatchProducer:
         """Send as many of the first messages as fit into one batch.
 
         Returns:
-            What is done when they are stored or refused, and how many they are.
+            A future that is done when they are stored or refused, and how many were sent.
 
         Raises:
             BrokerError: they are not taken; the producer is broken then.
@@ -149,7 +149,7 @@ async def abandon(producer: AIOKafkaProducer, patience_s: float) -> None:
 
 
 def result_of(partition: int, error: BaseException | None, count: int) -> PublishResult:
-    """What has become of a batch of so many messages.
+    """The result of a batch of `count` messages, which ended with `error` (None: it is stored).
 
     Raises:
         BrokerError: it is not stored, and not because of what is in it.
@@ -165,7 +165,7 @@ def result_of(partition: int, error: BaseException | None, count: int) -> Publis
 
 
 def lies_in_the_records(error: BaseException) -> bool:
-    """Whether a batch failed because of its content, so that it would fail again each time."""
+    """Whether a batch failed because of its content, so that every retry would fail."""
     return (
         isinstance(error, BrokerResponseError)
         and not error.retriable

@@ -1,15 +1,15 @@
 """The relay's way into Kafka: each partition in order, and none held up by another.
 
-All partitions share one producer, which sends what comes at once in one request to each broker, and
-has one request to each under way. A partition that is slow to store would so hold up the others of
-its broker. So it keeps the producer on which it waits for itself, and the others go on with a
-standby producer. Once it has been quick for a while, it joins them again. While no partition is
-answered, the problem is Kafka itself and nothing is moved: a Kafka that lost its data may give the
-standby's producer id to another producer.
+All partitions share one producer, which sends concurrent batches in one request to each broker, and
+has one request to each in progress. So a slow partition would delay the others of its broker.
+Therefore it keeps its producer for itself, and the others go on with a standby producer. Once it
+has been quick for a while, it joins them again. While no partition is answered, the problem is
+Kafka itself and nothing is moved: a Kafka that lost its data may give the standby's producer id to
+another producer.
 
-A producer whose batch has failed for good is thrown away; the caller then reads and publishes again
-what was not acknowledged. A batch that fails because of what is in it is told apart from that: no
-new producer would help.
+A producer whose batch has failed for good is discarded; the caller then reads and publishes again
+what was not acknowledged. A batch that fails because of its content is a different case: a new
+producer would not help.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
-"""What is sent at once over all partitions: a broker cuts the connection of one who sends more than
-its `socket.request.max.bytes`, 100 MiB by default, and never says why."""
+"""The most bytes sent at once over all partitions: a broker closes the connection of a sender above
+its `socket.request.max.bytes`, 100 MiB by default, without giving the reason."""
 SLOW_S: Final = 0.5
-"""A partition that has not answered for so long gets a producer of its own."""
+"""A partition without an answer for so long gets a producer of its own, in seconds."""
 _REQUEST_TIMEOUT_S: Final = 5.0
-"""A request to a broker is given up, and sent again, after this time."""
+"""A request to a broker times out after so many seconds, and is sent again."""
 _QUICK_AGAIN_S: Final = 10.0
 _STAND_BY_RETRY_S: Final = 5.0
 Sent = dict[int, "asyncio.Task[PublishResult]"]
@@ -46,8 +46,8 @@ class KafkaPublisher:
     Args:
         kafka: the cluster.
         topic: where to; made if it is missing, with the partitions it names.
-        ack_timeout_s: a producer that has got no answer for so long is thrown away.
-        rebuilt: called when a producer was thrown away.
+        ack_timeout_s: a producer without an answer for so many seconds is discarded.
+        rebuilt: called when a producer was discarded.
         stands_by: whether a second producer is kept ready for when a partition is slow.
         clock: seconds that only go forward.
     """
@@ -113,13 +113,13 @@ class KafkaPublisher:
             self._start(self._stand_by())
 
     async def send(self, parts: Mapping[int, Sequence[Message]]) -> Sent:
-        """Send each partition's messages; none of these partitions has any under way.
+        """Send each partition's messages; none of these partitions may have any in progress.
 
         Of each partition as many of the first messages are sent as fit into one batch.
 
         Returns:
-            For each partition, what is done once it is known what is stored and what Kafka will
-            never take; it fails with `BrokerError` when that will not be known.
+            For each partition, a future of what is stored and what Kafka will never take; it fails
+            with `BrokerError` if that cannot be known.
 
         Raises:
             BrokerError: Kafka does not answer; nothing was sent.
@@ -212,7 +212,7 @@ class KafkaPublisher:
     async def _answer(
         self, producer: BatchProducer, partition: int, future: asyncio.Future[Any], count: int
     ) -> PublishResult:
-        """Wait for what has become of a batch."""
+        """Wait for the result of a batch."""
         began = self._clock()
         producer.pending += 1
         try:
@@ -226,8 +226,8 @@ class KafkaPublisher:
             producer.pending -= 1
             future.cancel()
             if future.cancelled() or future.exception() is not None:
-                # A batch whose fate is not known is left behind, or the numbers of what was refused
-                # are spent: this producer is out of step.
+                # A batch of unknown result is abandoned, or refused records have used sequence
+                # numbers: this producer's sequence is wrong.
                 producer.broken = True
             else:
                 producer.answered_at = self._clock()
@@ -242,19 +242,19 @@ class KafkaPublisher:
             _log.warning("partition_set_apart", partition=partition)
 
     def _settle_in(self, producer: BatchProducer, partition: int, began: float) -> None:
-        """A batch of it has come to its end: does it keep its producer?"""
+        """A batch of the partition has ended: decide whether it keeps its own producer."""
         if self._apart.get(partition) is producer:
             now = self._clock()
             if producer.broken or now - began > SLOW_S:
                 self._slow_at[partition] = now
             elif now - self._slow_at.get(partition, now) >= _QUICK_AGAIN_S:
                 del self._apart[partition]
-                _log.info("partition_joins_the_others", partition=partition)
+                _log.info("partition_rejoined", partition=partition)
         if producer is not self._shared:
             self._close_unused(producer)
 
     def _close_unused(self, *producers: BatchProducer | None) -> None:
-        """Close those that nobody sends by any more; not waited for, since that may take long."""
+        """Close unused producers, in the background, since that may take long."""
         in_use = {self._shared, self._spare, *(o for o in self._apart.values() if not o.broken)}
         for producer in producers:
             if producer is not None and producer not in in_use and not producer.pending:

@@ -1,4 +1,4 @@
-"""What the account of each process needs at a Kafka with access rules, and nothing beyond. Pure.
+"""The minimal rights of each process's account at a Kafka with access rules. Pure.
 
 Only the relay's may write the log, so nobody else can forge an event.
 """
@@ -45,7 +45,7 @@ _OWN: Final = (KafkaOperation.CREATE, KafkaOperation.DESCRIBE, KafkaOperation.DE
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the topics, and the group of the gateways, are called."""
+    """The names of the topics, and of the gateways' group."""
 
     events: str = "order-events"
     inbound: str = "orders.inbound"

@@ -66,7 +66,7 @@ def events_topic(name: str, partitions: int) -> Topic:
             "segment.ms": str(_HOUR_MS // 6),
             # A publication of the relay is smaller by half.
             "max.message.bytes": str(TOPIC_MESSAGE_BYTES),
-            # Event servers find their start by the time that the relay wrote.
+            # Event servers find their start offset by the time that the relay wrote.
             "message.timestamp.type": "CreateTime",
         },
     )
@@ -78,7 +78,7 @@ def inbound_topic(name: str, partitions: int) -> Topic:
 
 
 def outbound_topic(name: str, partitions: int) -> Topic:
-    """Where devices are told what was kept; what nobody took within an hour is asked for again."""
+    """The topic of acknowledgements to devices, which retry what they did not get in an hour."""
     return Topic(name, partitions, configs={"retention.ms": str(_HOUR_MS)})
 
 
@@ -88,24 +88,24 @@ def alerts_topic(name: str) -> Topic:
 
 
 def messages_topic(name: str) -> Topic:
-    """Where sockets pass on short messages: whoever reads late has missed them."""
+    """The topic of short messages between sockets: late readers miss them."""
     return Topic(
         name, 1, configs={"retention.ms": str(_HOUR_MS // 60), "segment.ms": str(_HOUR_MS // 60)}
     )
 
 
 def revocations_topic(name: str) -> Topic:
-    """Where event servers are told what is revoked: an hour is longer than any ticket lives."""
+    """The topic of revocations for event servers: an hour is longer than any ticket lives."""
     return Topic(name, 1, configs={"cleanup.policy": "delete", "retention.ms": str(_HOUR_MS)})
 
 
 def receipts_topic(name: str) -> Topic:
-    """Where event servers write what devices have received. What is older says nothing new."""
+    """The topic of receipts from event servers; older ones are superseded."""
     return Topic(name, 1, configs={"retention.ms": str(_HOUR_MS)})
 
 
 def dead_letter_topic(name: str, partitions: int) -> Topic:
-    """Where commands go that cannot be applied; long enough for a person to look."""
+    """The topic of commands that cannot be applied, kept long enough for a person to look."""
     return Topic(
         name,
         partitions,
@@ -120,7 +120,7 @@ async def ensure_topics(kafka: Kafka, topics: Sequence[Topic], request_timeout_s
     """Make the topics that are missing and check the others.
 
     Raises:
-        BrokerError: Kafka cannot be reached, or does not let us make a topic.
+        BrokerError: Kafka cannot be reached, or does not permit creating a topic.
         SettingsError: a topic has another number of partitions than the settings say.
     """
     admin = AIOKafkaAdminClient(
@@ -128,7 +128,7 @@ async def ensure_topics(kafka: Kafka, topics: Sequence[Topic], request_timeout_s
     )
     try:
         await start_client(admin)
-        # A listing of all topics, unlike a question for one by name, makes no topic by itself.
+        # Listing all topics, unlike asking for one by name, never creates a topic.
         present = set(await admin.list_topics())
         missing = [topic for topic in topics if topic.name not in present]
         real = await _has_controller(admin)
@@ -178,23 +178,23 @@ async def _name_differences(admin: AIOKafkaAdminClient, topics: Sequence[Topic])
                     setting=name,
                     found=value,
                     wanted=topic.configs[name],
-                    what_to_do="kafka-configs --alter, or let a new topic be made here",
+                    what_to_do="kafka-configs --alter, or let Yabam create a new topic",
                 )
 
 
 async def _has_controller(admin: AIOKafkaAdminClient) -> bool:
-    """Whether topics can be made on request.
+    """Whether topics can be created on request.
 
-    librdkafka's mock broker names a controller that does not exist. It makes a topic as soon as
-    somebody asks for it by name, with a number of partitions of its own.
+    librdkafka's mock broker names a controller that does not exist. It creates a topic when a
+    client asks for it by name, with its own number of partitions.
     """
     cluster = await admin.describe_cluster()
     return cluster["controller_id"] in {broker["node_id"] for broker in cluster["brokers"]}
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
-    # A replication factor of -1 means the cluster's default; aiokafka lets it pass only beside
-    # replica assignments, and an empty set of them is none.
+    # A replication factor of -1 means the cluster's default; aiokafka accepts it only together with
+    # replica assignments, of which an empty set has no effect.
     response = await admin.create_topics(
         [NewTopic(t.name, t.partitions, -1, {}, dict(t.configs)) for t in topics],
         timeout_ms=_CREATE_TIMEOUT_MS,
@@ -203,7 +203,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
             why = next((text for text in rest if isinstance(text, str)), None) or error.description
-            raise BrokerError(f"Kafka does not make the topic {name}: {why}")
+            raise BrokerError(f"Kafka does not create the topic {name}: {why}")
 
 
 async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
@@ -219,7 +219,7 @@ async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
         await asyncio.sleep(_APPEARS_PAUSE_S)
     for name, topic in wanted.items():
         if name not in found:
-            raise BrokerError(f"the topic {name} was made but does not appear")
+            raise BrokerError(f"the topic {name} was created but does not appear in the metadata")
         if topic.exact and found[name] != topic.partitions:
             raise SettingsError(
                 f"the topic {name} has {found[name]} partitions, but YABAM_PARTITIONS="

@@ -1,1 +1,1 @@
-"""Orders: who may do what, their life, and the one way in which a command changes them."""
+"""Orders: permissions, their life cycle, and the one write path by which commands change them."""

@@ -1,4 +1,4 @@
-"""The limits of what Core accepts, so that every client can receive all of it. Pure.
+"""The limits of the orders that Core accepts, so that every client can receive them. Pure.
 
 An order has the same limits over HTTP and Kafka; how much may be open at once is counted in the
 channels' counter rows (`writing.py`).
@@ -44,7 +44,7 @@ DEFAULT_OPEN_LIMITS: Final = OpenLimits()
 def check_size(write: LogWrite) -> None:
     """Whether the order is small enough for every client.
 
-    A step is never refused for its size: an order from before the limit must not be stuck.
+    A step is never refused for its size: an order older than the limit must not get stuck.
 
     Raises:
         BadRequestError: it is larger than `MAX_ORDER_BYTES`, and was placed or changed.

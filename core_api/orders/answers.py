@@ -1,4 +1,4 @@
-"""The answers of the write path: what a caller is shown, and what a key keeps of it. Pure."""
+"""The answers of the write path, for the caller and for an idempotency key. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Written:
     body: bytes
     version: int
     epoch: str
-    """The log that the version is of: after a restore another order may have it."""
+    """The epoch of the version: after a restore another version may have its number."""
     replayed: bool = False
     """Whether an earlier request with the same key was answered again."""
 
@@ -45,7 +45,7 @@ def answer_body(caller: Caller, write: LogWrite) -> str:
 def claim_of(
     idempotency: Idempotency | None, request_hash: bytes, status: int, body: str
 ) -> KeyClaim | None:
-    """What to keep under the request's key.
+    """The answer to keep under the request's key.
 
     Args:
         idempotency: the key and whose it is; None: the request has none.
@@ -63,7 +63,7 @@ def again(kept: KeptResponse, epoch: str, request_hash: bytes) -> Written:
 
     Args:
         kept: the answer.
-        epoch: the log that it was found in.
+        epoch: of the log that it was found in.
         request_hash: what the request must have.
 
     Raises:

@@ -28,7 +28,7 @@ _LONGEST_KNOWN: Final = 2048
 
 
 class ChannelEntry(Struct, frozen=True):
-    """What one channel gets: its event's JSON without id and seq, and its digest's change."""
+    """The event of one channel: its JSON without id and seq, and its digest's change."""
 
     channel: str
     body: str
@@ -56,9 +56,9 @@ class LogWrite(Struct, frozen=True):
     """The length of `owner_view` in UTF-8."""
     table_view: str | None
     entries: tuple[ChannelEntry, ...]
-    """The store's, and its table's if it has one."""
+    """The entry of the store's channel, and of its table's if it has one."""
     opened: int
-    """How many open orders there are more: 1, 0 or -1."""
+    """The change of the number of open orders: 1, 0 or -1."""
 
 
 class _Body(Struct, frozen=True, omit_defaults=True):
@@ -82,7 +82,7 @@ def log_write_of(
         by: the subject that does it.
 
     Raises:
-        ValueError: the views before are missing, or those of a new order are there.
+        ValueError: the views before are missing, or are given for a new order.
     """
     if (change.before is None) != (before is None):
         raise ValueError("an order that is changed has views before it, a new one has none")
@@ -134,12 +134,12 @@ def _hash_if_open(order: Order | None) -> int:
 class _Hashes:
     """The content hashes of views that were composed here lately.
 
-    A view is read once more, by the order's next step, and mostly in the same process. Reading its
-    JSON again would cost more than all else that composing does.
+    A view is read once more, by the order's next step, and mostly in the same process. Parsing its
+    JSON again would cost more than the rest of the composing.
     """
 
     def __init__(self) -> None:
-        # A plain dict would look past all places that were deleted to find its first one.
+        # A plain dict scans all deleted slots to find its first item.
         self._known: OrderedDict[str, int] = OrderedDict()
 
     def keep(self, view: str, content: int) -> None:

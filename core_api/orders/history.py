@@ -1,4 +1,4 @@
-"""What became of an order: each of its events with what it changed, and who did it."""
+"""The history of an order: each of its events with what it changed, and who did it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OrderEvents(Struct, frozen=True):
     events: list[OrderHistoryEvent]
     """In the order of the versions; the first diff makes the whole order, if it is version 1."""
     has_more: bool
-    """Ask again with `after` as the last version."""
+    """Whether there are more: ask again with `after` as the last version."""
 
 
 class _Body(Struct, frozen=True):
@@ -61,7 +61,7 @@ _decoder: Final = msgspec.json.Decoder(_Body)
 
 
 class OrderHistory:
-    """Reads what became of orders, as far back as the log is kept.
+    """Reads the histories of orders, as far back as the log is kept.
 
     Args:
         pool: the database.
@@ -71,7 +71,7 @@ class OrderHistory:
         self._pool = pool
 
     async def of(self, caller: Caller, order_id: str, after: int) -> OrderEvents:
-        """The events of an order behind a version, as the caller may see them.
+        """The events of an order after a version, as the caller may see them.
 
         Raises:
             NotFoundError: no such order for this caller.
@@ -84,7 +84,7 @@ class OrderHistory:
             raise NotFoundError(f"there is no order {order_id} that this token may see")
         check_read(caller, decode_order(views.owner))
         with mapped_errors():
-            # One before the first is read too, for the difference, if it is there.
+            # The event before the first is read too, if there is one, for the difference.
             rows = await self._pool.fetch(_EVENTS, UUID(order_id), after, HISTORY_ENTRIES + 2)
         events = []
         before: Any = MISSING

@@ -1,7 +1,7 @@
 """Idempotency keys: the same key and request get the same answer; another request is refused.
 
-Pure. The request is compared as it was understood, not as it was spelled: white space and the order
-of keys do not matter. After draft-ietf-httpapi-idempotency-key-header.
+Pure. The request is compared after parsing: white space and the order of keys do not matter. After
+draft-ietf-httpapi-idempotency-key-header.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ def parse_key(text: str) -> str:
 
 
 def request_hash(operation: str, target: str, command: Struct, seen: Seen) -> bytes:
-    """What tells one request from another: 32 bytes.
+    """The hash that distinguishes requests: 32 bytes.
 
     A retry may meet another release than the first try did, so a field that a later release adds
-    changes no hash while it has its default: it is left out. The fields of the first release always
-    stand in it, as they did then: the answers that are kept know them so.
+    is left out of the hash while it has its default. The fields of the first release are always
+    hashed, as in the hashes that are stored.
 
     Args:
         operation: what is done, such as `place`.
         target: the order that it is done to; empty for a new one.
         command: what was asked for.
-        seen: the version that the request insists on. Its time is left out: a retry may come by a
-            release that does not send or read it.
+        seen: the version that the request requires. Its time is left out: a retry may meet a
+        release that does not send or read it.
     """
     parts = [operation, target, seen.version, _canonical(command)]
     return sha256(msgspec.json.encode(parts)).digest()
@@ -90,7 +90,7 @@ _FIRST_FIELDS: Final[Mapping[str, frozenset[str]]] = {
 def _canonical(value: object) -> object:
     """The value with the later fields left out that have their default."""
     if isinstance(value, list):
-        # As they are, if they are as in the first release: there may be hundreds.
+        # Unchanged if they are as in the first release: there may be hundreds.
         return [_canonical(one) for one in value] if value and _has_grown(value[0]) else value
     if not isinstance(value, Struct):
         return value

@@ -1,6 +1,6 @@
 """The life of an order: the commands, the allowed transitions, and who sees which fields.
 
-Pure. `NEXT` is the only table of allowed transitions; everything else asks it.
+Pure. `NEXT` is the only table of allowed transitions; all other code uses it.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ NEXT: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
 BACK: Final[dict[OrderStatus, tuple[OrderStatus, ...]]] = {
     status: tuple(before for before, after in NEXT.items() if status in after) for status in NEXT
 }
-"""The statuses to which its owner may take an order back: those from which a step leads here."""
+"""The statuses to which an owner may take an order back: those that have a step to its status."""
 
 CHANGEABLE: Final[frozenset[str]] = frozenset({"placed", "accepted", "preparing"})
 """While an order is in one of these, its items and note may be changed."""
 
 GROWING: Final[frozenset[EventType]] = frozenset({"order.placed", "order.changed"})
-"""What may make an order larger by more than a reason; only these are refused for lack of room."""
+"""Commands that can make an order larger by more than a reason; lack of room refuses only these."""
 
 MAX_ITEMS: Final = 200
 
@@ -70,7 +70,7 @@ class NewItem(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewGuest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Who orders; only the owner sees it."""
+    """The guest who orders; only the owner sees it."""
 
     name: Annotated[str, Meta(max_length=200, pattern=_TEXT)] = ""
     phone: Annotated[str, Meta(max_length=40, pattern=_TEXT)] = ""
@@ -81,17 +81,17 @@ Items = Annotated[list[NewItem], Meta(min_length=1, max_length=MAX_ITEMS)]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The version of an order that a command was made on, as far as its author says."""
+    """The version of an order that a command was made on, as far as its author gives it."""
 
     version: int | None = None
     """Its number; None: any."""
     updated_at: datetime | None = None
-    """When it was made; None: any time. After a restore of the database another content may get a
-    number that was thrown away, but never its time."""
+    """When it was made; None: any time. After a restore of the database a lost version's number may
+    be used again, but never its time."""
 
 
 ANY_VERSION: Final = Seen()
-"""Of a command that rests on no version."""
+"""For a command that depends on no version."""
 
 
 class PlaceOrder(Struct, frozen=True, forbid_unknown_fields=True):
@@ -178,7 +178,7 @@ def check_seen(order: Order, seen: Seen) -> None:
     if seen.updated_at is not None and seen.updated_at != order.updated_at:
         raise StaleVersionError(
             f"the command was made on a version of {time_text(seen.updated_at)}, the order's is of "
-            f"{time_text(order.updated_at)}: look at it as it stands now and decide again",
+            f"{time_text(order.updated_at)}: read it again and decide again",
             order,
         )
 
@@ -212,7 +212,7 @@ def recall(order: Order, command: Recall, *, now: datetime) -> OrderChange:
     """The order one step back, without the reason that it was closed for.
 
     Raises:
-        ImpossibleTransitionError: no step leads from there to the order's status.
+        ImpossibleTransitionError: there is no step from that status to the order's status.
     """
     behind = _of(BACK, order)
     if command.to not in behind:
@@ -234,7 +234,7 @@ def change(order: Order, command: ChangeOrder, *, now: datetime) -> OrderChange:
     """The order with other items or another note.
 
     Raises:
-        ImpossibleTransitionError: the order is too far on to be changed.
+        ImpossibleTransitionError: the order's status no longer permits a change.
         InvalidError: the command changes nothing, or the total becomes too large.
     """
     if order.status not in CHANGEABLE:

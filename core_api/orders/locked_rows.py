@@ -25,7 +25,7 @@ SELECT
 
 
 async def held_by_others(pool: Pool, writes: Sequence[OrderWrite]) -> list[str | None]:
-    """What of each write is locked: its store's name, its order's id; None: neither.
+    """The lock that delays each write: its store's name or its order's id; None: neither.
 
     Raises:
         LockedError: a whole table is locked.

@@ -1,4 +1,4 @@
-"""Counts open orders anew where a channel's counter row has no count.
+"""Counts open orders again where a channel's counter row has no count.
 
 The writing statement keeps the count beside the head. A Core of a version before that moves the
 head alone, so a row whose `counted` is not its `head` has none, as after a migration.
@@ -15,13 +15,13 @@ from server_common.logs import get_logger
 
 _log = get_logger()
 
-# Sorted, as writers lock these rows. One that somebody holds is left for the next write to it.
+# Sorted, as writers lock these rows. A locked one is left for the next write to it.
 _LOCK: Final = """
 SELECT channel FROM channel_heads WHERE channel = ANY($1::text[]) AND counted <> head
 ORDER BY channel FOR UPDATE SKIP LOCKED
 """
-# A statement of its own, after the locks are had: whoever changes an order of these channels holds
-# their rows until it has committed, so this sees all changes up to the head and none beyond it.
+# A statement of its own, once the rows are locked: a writer of these channels holds them until its
+# commit, so this sees all changes up to the head and none beyond it.
 _COUNT: Final = """
 UPDATE channel_heads h SET open_orders = o.orders, open_bytes = o.bytes, counted = h.head
 FROM unnest($1::text[], $2::text[], $3::text[]) AS q(channel, store_id, table_id), LATERAL (
@@ -42,7 +42,7 @@ WHERE h.channel = q.channel
 async def count_open(pool: Pool, channels: Sequence[str]) -> None:
     """Count the open orders of those channels that have no count.
 
-    What was written stays written if this fails: the next write to the channel asks for it again.
+    If this fails, nothing else does: the next write to the channel asks for it again.
     """
     try:
         async with transaction(pool, isolation="read_committed") as connection:
@@ -51,5 +51,5 @@ async def count_open(pool: Pool, channels: Sequence[str]) -> None:
                 rows = [(str(c), c.store_id, c.table_id) for c in found]
                 await connection.execute(_COUNT, *zip(*rows, strict=True))
     except Exception as error:
-        # Whatever it is: an error would say of writes that are done that they are not.
+        # Any error: raising it would report finished writes as failed.
         _log.warning("open_orders_not_counted", reason=f"{type(error).__name__}: {error}")

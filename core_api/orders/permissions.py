@@ -10,7 +10,7 @@
 | device, brand | nothing |
 | ops | read any order and see any store's devices; write nothing |
 
-Who may follow a channel stands in `core_api/access/reach.py`.
+`core_api/access/reach.py` has who may follow a channel.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def check_read(caller: Caller, order: Order) -> None:
 
 
 def check_transition(caller: Caller, order: Order, to: Target) -> None:
-    """Whether the caller may take the order there.
+    """Whether the caller may take the order to that status.
 
     Raises:
         ForbiddenError: it may see the order but not do this.

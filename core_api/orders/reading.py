@@ -29,7 +29,7 @@ class OrderRead:
     kept: KeptResponse | None
     """The answer of an idempotency key; None: it had none yet."""
     epoch: str
-    """The log that the order's version is of."""
+    """The epoch of the order's version."""
 
 
 async def read_order(
@@ -39,7 +39,7 @@ async def read_order(
 
     Args:
         pool: connections to Postgres.
-        order_id: which order; None: it is placed only now.
+        order_id: which order; None: a new one is being placed.
         subject: whose key.
         key: the request's; None: it has none.
 

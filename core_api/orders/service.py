@@ -1,9 +1,9 @@
 """The write path: a command from HTTP or Kafka becomes one transaction.
 
-Each method reads what it must decide on, asks the pure rules (`permissions`, `lifecycle`,
-`channel_entries`), and writes with a statement that is conditioned on what it read; commands that
-come at once share one. Two writers of one order never wait for each other with a transaction open:
-the second finds its condition gone and decides anew.
+Each method reads the order, applies the pure rules (`permissions`, `lifecycle`, `channel_entries`),
+and writes with a statement that checks that nothing has changed since; concurrent commands share
+one. Two writers of one order never wait for each other with a transaction open: the second finds
+that the order has changed, and decides again.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class OrderService:
         new_id: makes order ids.
         committed: called after each commit with the channels that got an event.
         writing: the database, by connections that wait for a lock shortly only; None: `pool`.
-        lock_turns: how many of those connections may be busy with what meets a lock.
+        lock_turns: how many of those connections may be busy with writes that wait for a lock.
         open_limits: how much may be open at once.
     """
 
@@ -120,7 +120,7 @@ class OrderService:
         """Place an order.
 
         Raises:
-            ForbiddenError: not there, or not by this caller.
+            ForbiddenError: this caller may not order there.
             BadRequestError: the order is too large.
             TooManyOpenError: there is no room for more open orders.
             NotTakingOrdersError: the store takes no orders now.
@@ -139,8 +139,8 @@ class OrderService:
         try:
             result = await self._place(write, claim_of(idempotency, hashed, 201, body))
         except (BadRequestError, NotTakingOrdersError, SoldOutError):
-            # It may have been taken before: by a Core with another limit, or before the store had
-            # sold out.
+            # It may have been accepted earlier: by a Core with another limit, or before it was sold
+            # out.
             answered = await self._answered(idempotency, hashed)
             if answered is None:
                 raise
@@ -186,7 +186,7 @@ class OrderService:
             order_id: which order.
             command: the step.
             seen: at which version the caller saw the order.
-            idempotency: by which a repeat is known; None: none is.
+            idempotency: the key that identifies a repeat; None: there is none.
 
         Raises:
             NotFoundError: no such order for this caller.
@@ -322,7 +322,7 @@ class OrderService:
     async def _replay(self, idempotency: Idempotency | None, hashed: bytes) -> Written:
         answered = await self._answered(idempotency, hashed)
         if answered is None:
-            raise ConflictError("the Idempotency-Key was taken and forgotten meanwhile: try again")
+            raise ConflictError("the Idempotency-Key was used and expired meanwhile: try again")
         return answered
 
     async def _answered(self, idempotency: Idempotency | None, hashed: bytes) -> Written | None:
@@ -364,10 +364,10 @@ def _found(found: OrderRead, order_id: str) -> Order:
 
 
 def _check_order_id(order_id: str) -> None:
-    """Refuse what Core never wrote as an order's id, as it refuses an order that there is not.
+    """Refuse a text that cannot be an order's id like the id of an order that does not exist.
 
-    Another spelling of an order's id is not that order's: were it read as such, its answer would
-    differ from that for an order that does not exist.
+    Another spelling of an order's id is not its id: accepting it would reveal that the order
+    exists.
     """
     if not is_order_id(order_id):
         raise NotFoundError(f"there is no order {quoted(order_id)} that this token may see")

@@ -17,17 +17,17 @@ class WriteOutcome(Enum):
     STALE = "stale"
     """The order is not at the version that the command was decided on."""
     KEY_TAKEN = "key-taken"
-    """The idempotency key has an answer already."""
+    """The idempotency key already has an answer."""
     TABLE_FULL = "table"
     STORE_FULL = "store"
     SUBJECT_FULL = "subject"
     """There is no room for more open orders."""
     RULES_CHANGED = "rules-changed"
-    """The store's rules are not those that the command was decided on."""
+    """The store's rules have changed since the command was decided."""
 
     @property
     def scope(self) -> Scope | None:
-        """The scope that is full; None: this result is another one."""
+        """The scope that has no room; None: the result is a different one."""
         return _SCOPES.get(self)
 
 
@@ -40,11 +40,11 @@ _SCOPES: Final[dict[WriteOutcome, Scope]] = {
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What became of one command of a batch, and where."""
+    """The outcome of one command of a batch, and the epoch that it was written in."""
 
     outcome: WriteOutcome
     epoch: str
-    """The log that it was written to; "": nothing was asked of any."""
+    """The epoch that it was written in; "": the database was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class OrderWrite:
     shard: int
     claim: KeyClaim | None
     rules: int | None = None
-    """The number of the store's rules that it was decided on; None: it obeys none."""
+    """The number of the store's rules that it was decided on; None: no rules apply."""
 
     @property
     def order_id(self) -> str:
@@ -80,7 +80,7 @@ class OrderWrite:
 
     @property
     def locks(self) -> tuple[str, ...]:
-        """The names of what others may hold locked: its store, and its order."""
+        """The names of the locks that it needs: its store, and its order."""
         return self.store_id, self.order_id
 
     @property

@@ -7,8 +7,8 @@ name (docs/architecture.md, "Locks", has the order of all writers). These are he
 inserts into the log and the outbox and the commit that follow (promise 1: a seq is given under its
 channel's lock, so in commit order, and given back by a rollback, so without a gap).
 
-A command whose condition is gone (another writer was first, the key is taken, there is no room for
-more open orders) is left out by the statement itself and harms none of the others.
+A command whose condition no longer holds (another writer was first, the key is taken, there is no
+room for more open orders) is left out by the statement; the others are written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from core_api.orders.writing_statement import ITEM_COLUMNS, BatchKind, writing_s
 from core_api.postgres.pool import Pool, mapped_errors
 
 MAX_CLASHES: Final = 4
-"""How often a batch may meet a deadlock or a serialisation failure before it is given up."""
+"""How many deadlocks or serialisation failures a batch may meet before it fails."""
 
 _RULES: Final = """
 SELECT q.store_id, h.rules FROM unnest($1::text[]) AS q(store_id)
@@ -37,8 +37,8 @@ SELECT q.store_id, h.rules FROM unnest($1::text[]) AS q(store_id)
 """
 _OUTDATED: Final = WriteResult(WriteOutcome.RULES_CHANGED, "")
 _ROUNDS_IN_DETAIL: Final = 100
-"""For so many batches after one that had no room it is asked at once who has none: a batch that
-fails and is written again costs twice, so no more than a hundredth of them may."""
+"""For so many batches after a batch without room the statement finds the commands to refuse: a
+batch that fails and is written again costs twice, so at most a hundredth of them may."""
 
 
 class OrderWriter:
@@ -57,16 +57,16 @@ class OrderWriter:
     async def write_each(
         self, writes: Sequence[OrderWrite]
     ) -> tuple[None, list[WriteResult | Exception]]:
-        """Write commands, all in one transaction; if Postgres refuses it, each in one of its own,
-        so that one harms only itself. No two may share an order or an idempotency key.
+        """Write commands, all in one transaction; if Postgres refuses it, each in its own, so that
+        a faulty one does not affect the others. No two may share an order or an idempotency key.
 
         Returns:
             The result of each, in their order.
 
         Raises:
             LockedError: the batch met a lock that is held; nothing is written.
-            UnavailableError: Postgres does not answer, and whether it wrote is not known; or others
-                clashed with it `MAX_CLASHES` times, and nothing is written.
+            UnavailableError: Postgres does not answer, and it may have written; or the statement
+            failed in `MAX_CLASHES` conflicts with other transactions, and nothing is written.
         """
         try:
             return None, [*await self._write_batch(writes)]
@@ -80,7 +80,7 @@ class OrderWriter:
             try:
                 outcomes += (await self.write_each([write]))[1]
             except UnavailableError as error:
-                outcomes.append(error)  # of this one alone: others of the batch are written by now
+                outcomes.append(error)  # the failure of this command; the others are written by now
         return None, outcomes
 
     async def _write_batch(self, writes: Sequence[OrderWrite]) -> list[WriteResult]:
@@ -113,7 +113,7 @@ class OrderWriter:
     async def _write_unless_outdated(
         self, writes: Sequence[OrderWrite]
     ) -> list[WriteResult | Exception]:
-        """Write those of a batch whose store's rules are still those that they were decided on."""
+        """Write the commands of a batch whose store's rules have not changed since the decision."""
         stores = sorted({write.store_id for write in writes if write.rules is not None})
         with mapped_errors():
             rows = await self._pool.fetch(_RULES, stores)
@@ -123,7 +123,7 @@ class OrderWriter:
             for write in writes
         ]
         if not any(outdated):
-            # They have changed again, back and forth: each decides anew.
+            # The rules keep changing: each command is decided again.
             return [_OUTDATED] * len(writes)
         going = [write for write, is_old in zip(writes, outdated, strict=True) if not is_old]
         written = iter((await self.write_each(going))[1] if going else ())
@@ -133,8 +133,8 @@ class OrderWriter:
 async def _fetch(
     pool: Pool, statement: str, arguments: Sequence[Sequence[object]]
 ) -> Sequence[asyncpg.Record]:
-    # Writers do not clash with each other; where one clashes with somebody else's transaction,
-    # Postgres has undone it whole, and it is done again.
+    # Writers do not conflict with each other; after a conflict with another transaction, which
+    # Postgres rolls back whole, the batch is written again.
     clash: Exception | None = None
     with mapped_errors():
         for _ in range(MAX_CLASHES):
@@ -173,7 +173,7 @@ def _arguments(writes: Sequence[OrderWrite], kind: BatchKind) -> list[Sequence[o
 
 
 def _column(values: Sequence[object]) -> Sequence[object]:
-    # unnest() fills what is shorter with nulls, and the driver looks at each value that is sent.
+    # unnest() fills shorter arrays with nulls, and the driver encodes each value that is sent.
     return values if any(value is not None for value in values) else ()
 
 

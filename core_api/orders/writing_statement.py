@@ -1,10 +1,9 @@
-"""The text of the statement that writes commands, in as many forms as there are kinds of batches.
+"""The text of the statement that writes commands, in one form per kind of batch.
 
-Postgres makes a plan's parts ready each time that it is run, so a form has only those that its
-batches need: new orders have no rows to lock, steps have no items, and nobody is refused for lack
-of room where there is room. That is so for nearly every batch; so the forms that look for it in
-detail are another pair: the others fail, with nothing written, where a channel would have more open
-than it may (`NO_ROOM`).
+Postgres initialises all parts of a plan each time it runs, so a form has only those that its
+batches need: new orders have no rows to lock, and steps have no items. Nearly every batch has room
+in its channels. So the usual forms only fail, with nothing written, where a channel would have more
+open than it may (`NO_ROOM`), and other forms find the commands to refuse.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class BatchKind(Enum):
 
 ITEM_COLUMNS: Final = 6
 
-# Each WITH term reads from the one before it, or asks how many rows it has, which fixes the order
-# of the locks: a term that nobody reads would run last, after the counter rows are taken.
+# Each WITH term reads from the one before it, or counts its rows, which fixes the order of the
+# locks: a term that no other reads would run last, after the counter rows are locked.
 _ASKED: Final = """
 WITH asked AS (
     SELECT * FROM unnest(
@@ -58,8 +57,8 @@ _CURRENT: Final = """, locked AS (
     SELECT * FROM asked WHERE version = 1 OR id IN (SELECT id FROM locked)
 )"""
 
-# Only here is it asked who of a batch has no room. {current}: what is at the version that it was
-# decided on.
+# Only this form finds the commands without room. {current}: the commands whose orders are at the
+# version that they were decided on.
 _REFUSED: Final = """, growth AS (
     -- What each command adds to the open orders of its channels, and to their bytes.
     SELECT c.place, c.type, c.store_id, c.placed_by, c.orders, e.channel, e.of_table, e.bytes
@@ -227,7 +226,7 @@ def writing_statement(kind: BatchKind, limits: OpenLimits, room_is_certain: bool
         kind: of the batch.
         limits: how much may be open. As constants in the text they are known to the planner, and
             cost no parameters.
-        room_is_certain: it fails where there is no room; else it leaves out who has none.
+        room_is_certain: without room the statement fails; else it leaves out the commands.
     """
     form = _FORMS[kind]
     ready = form.current if room_is_certain else "ready"
@@ -250,7 +249,7 @@ def writing_statement(kind: BatchKind, limits: OpenLimits, room_is_certain: bool
 
 
 def _room_of(limits: OpenLimits) -> OpenRoom:
-    # Where the whole store has no more than one subject may have, no subject has.
+    # Where the whole store is within the limit of one subject, so is each subject.
     return OpenRoom(
         limits.table_orders,
         limits.table_bytes,

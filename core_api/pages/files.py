@@ -1,4 +1,4 @@
-"""The files of the pages as they are sent: read once, joined, made whole, compressed."""
+"""The files of the pages as they are sent: read once, joined, inlined, compressed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MEDIA_TYPES: Final = {
 _SCRIPT: Final = re.compile(rf'<script type="module" src="{PREFIX}([^"]+\.js)"></script>')
 _STYLE: Final = re.compile(rf'<link rel="stylesheet" href="{PREFIX}([^"]+\.css)">')
 _ENDS: Final = re.compile(r"<!--|</?(?:script|style)", re.IGNORECASE)
-"""What a browser takes for markup within a script or a style."""
+"""Text that a browser reads as markup within a script or a style."""
 _ADDRESS: Final = re.compile(rf'(?<="){PREFIX}([^"]+)(?=")')
 _HASHED: Final = re.compile(r"=([0-9a-f]{20})/(.+)")
 _APART: Final = ".all.js"
@@ -48,7 +48,7 @@ CODINGS: Final[dict[str, Callable[[bytes], bytes]]] = {
 _QUICK: Final[dict[str, Callable[[bytes], bytes]]] = CODINGS | {
     "br": lambda body: brotli.compress(body, quality=5),
 }
-"""The same in a fiftieth of the time, and a tenth larger."""
+"""Faster codings: a fiftieth of the time, and a tenth larger."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def read_files(
 ) -> dict[str, File]:
     """All files whose kind we serve, by their path.
 
-    A page holds its styles and its scripts, with all that they import: it is there after one
-    answer, and what stands first begins while the rest still comes. What else it names, it names by
-    addresses that change with the file, so that a browser may keep each of them for ever.
+    A page contains its styles and its scripts, with all that they import: it is complete after one
+    answer, and its beginning runs while the rest is still loading. All other files have addresses
+    that change with the content, so that a browser may cache each of them for ever.
 
     Args:
         folders: where they are, by what their paths begin with.
@@ -105,7 +105,7 @@ def read_files(
 
     Raises:
         JoiningError: the scripts of a page cannot be joined, or do not fit into it.
-        ShorteningError: one has a sign whose meaning is not certain.
+        ShorteningError: a script has a character of ambiguous meaning.
     """
     found = {
         f"{prefix}{path.relative_to(folder)}": path.read_bytes()
@@ -118,8 +118,8 @@ def read_files(
     texts = {path: _text(body) for path, body in found.items() if path.endswith((".js", ".css"))}
     files = {path: _file(path, body) for path, body in found.items() if path not in pages}
     for page in pages.values():
-        # Pages of the previous release name the last of their scripts so. Where Cores of both run,
-        # one that comes from the other must not stay blank.
+        # Pages of the previous release use this name for their last script. While Cores of both
+        # run, such a page must not stay blank.
         for script in _SCRIPT.findall(page)[-1:]:
             path = f"{script.removesuffix('.js')}{_APART}"
             files[path] = _file(path, joined(texts, script)[0].encode())
@@ -168,7 +168,7 @@ def _page(page: str, texts: Mapping[str, str]) -> File:
 
 
 def _text(body: bytes) -> str:
-    """As a browser reads a page before it takes the digests of its parts."""
+    """The text as a browser normalises it before it computes the digests of its parts."""
     return body.decode().replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,8 +1,8 @@
-"""All modules of a page as a script or two, so that a browser does not wait for each. Pure.
+"""Joins all modules of a page into a script or two, so that a browser does not load each. Pure.
 
-The modules stay what one edits and what a checkout holds; nothing is built before Core starts. It
-is enough of the language for modules that are written as ours are: named imports, exports in front
-of what they name, no cycle. Whatever else stands there is an error, and a test joins all pages.
+The checkout has only the modules; nothing is built before Core starts. Only the syntax that our
+modules use is supported: named imports, `export` in front of a declaration, no cycles. Anything
+else is an error, and a test joins all pages.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class JoiningError(Exception):
 
 
 def joined(modules: Mapping[str, str], *starts: str) -> list[str]:
-    """Scripts that do, one after the other, what `starts` do with all that they import.
+    """Scripts that run, one after the other, the modules `starts` with all that they import.
 
-    A module stands in the first script that needs it. The scripts are no modules: they share what
-    they declare, as those of one page do.
+    A module stands in the first script that needs it. The scripts are not modules: they share their
+    declarations, as scripts of one page do.
 
     Args:
         modules: their texts, by path.

@@ -3,8 +3,8 @@
 Only files that were found under the folder at the start are served, so no path leads out of it. The
 policy allows the scripts and styles that a page came with, those of this origin, calls to this
 origin and to the event servers, and (trusted types) no text that becomes markup: should an order's
-note ever reach the page as HTML, the browser refuses to run it. One policy is let through, which
-gives the address of a page's worker and nothing else.
+note ever reach the page as HTML, the browser refuses it. Only one policy is allowed, which gives
+the address of a page's worker and nothing else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGES: Final = {
     "/table": "table/index.html",
     "/ops": "ops/index.html",
     "/runbook": runbook.PATH,
-    # A worker rules over pages below its own address, so it stands as high as they do.
+    # A service worker controls only pages below its own path, so it is served at their level.
     "/terminal-worker.js": "terminal/offline/worker.js",
 }
 _ASKED_FOR: Final = "no-cache"
@@ -48,7 +48,7 @@ def content_policy(stream_urls: Iterable[str], file: File) -> str:
         for digests in (file.scripts, file.styles)
     )
     origins = {_origin(url) for url in stream_urls} - {""}
-    # A source that names a scheme of HTTP does not permit a WebSocket to the same place.
+    # A source with the scheme http or https does not permit a WebSocket to the same host.
     streams = sorted(origins | {origin.replace("http", "ws", 1) for origin in origins})
     return "; ".join(
         (
@@ -110,8 +110,8 @@ class Pages:
         Args:
             request: what asks for it.
             name: the path of the file.
-            digest: the one that its address names. Of another release's, what there is now is sent,
-                and kept by nobody: while Cores of two releases run, a page must not stay blank.
+            digest: of the address. For another release's, the present file is sent and must not be
+            cached: while Cores of two releases run, a page must not stay blank.
 
         Raises:
             NotFoundError: there is no such file.
@@ -132,7 +132,7 @@ class Pages:
             return Response(file.body, headers=headers)
         headers["content-encoding"] = coding
         if not file.is_best(coding) and (name, coding) not in self._packing:
-            # Once, and nobody waits for it.
+            # Compressed once, in the background.
             task = asyncio.create_task(asyncio.to_thread(file.pack, coding))
             self._packing[name, coding] = task
             task.add_done_callback(lambda _: self._packing.pop((name, coding)))

@@ -1,8 +1,8 @@
-"""A script without its comments and the blanks that mean nothing: a tenth of what is sent. Pure.
+"""Removes comments and unneeded blanks from a script: a tenth of what is sent. Pure.
 
-Nothing else changes: no name and no text does, and what began a line still begins one, so that no
-semicolon comes to be missing. Where it is not certain what a sign means it says so, and gives no
-script. A test has a parser read the script of each page before and after: the trees are the same.
+Nothing else changes: names, strings and line starts stay, so that no semicolon is missing. An
+ambiguous character is an error. A test parses the script of each page before and after: the syntax
+trees are equal.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _NO_VALUE: Final = re.compile(
     typeof|void|yield)\Z""",
     re.VERBOSE,
 )
-# JavaScript has more of them than Python's `.` knows.
+# JavaScript has more line ends than Python's `.` excludes.
 _LINE_END: Final = re.compile(r"[\n\r\u2028\u2029]")
 _BETWEEN_LINES: Final = re.compile(r"\s*\n\s*")
-# Beside each of these, signs and words stay apart without a blank.
+# Beside each of these characters a blank separates nothing.
 _BLANKS: Final = re.compile(r"[ \t]+(?=[(){}\[\],;:=?<>&|])|(?<=[(){}\[\],;:=?<>&|])[ \t]+")
 
 
 class ShorteningError(Exception):
-    """A script with a sign whose meaning is not certain; the text shows the line."""
+    """A script has a character of ambiguous meaning; the message shows the line."""
 
 
 def shortened(script: str) -> str:
-    """The script without what a browser does not need. A comment that begins with `//!` stays.
+    """The script without comments and unneeded blanks. A comment that begins with `//!` stays.
 
     Raises:
         ShorteningError: a text, a template or a bracket has no end or no beginning, or a slash may
@@ -121,7 +121,7 @@ class _Reading:
 
     def _follows_a_head(self) -> bool:
         before = self._code.rstrip()
-        # A search for what stands at the end looks at all: it is asked only where one may be.
+        # A search anchored at the end scans the whole text: it runs only where it can match.
         return before.endswith(_HEADS) and _HEAD.search(before) is not None
 
     def _ends_a_value(self, code: str) -> bool:

@@ -1,1 +1,1 @@
-"""A new tablet that is let in by a code which a terminal that is signed in shows."""
+"""Pairing: a new tablet signs in by a code that a signed-in terminal shows."""

@@ -1,8 +1,7 @@
 """Codes by which a new tablet takes over a sign-in, in Postgres: one for each store at a time.
 
-A code has six digits, is good for `LIFE_S`, for `TRIES` tries whoever makes them, and once. The
-database holds its hash: who reads the database needs no code, but who reads a log of statements
-finds none.
+A code has six digits. It is valid for `LIFE_S`, for `TRIES` tries in all, and for one use. The
+database holds its hash, so that a log of statements does not show the code.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _log = get_logger()
 DIGITS: Final = 6
 LIFE_S: Final = 300
 TRIES: Final = 3
-"""Of a million codes: whoever guesses has three in a million for each pairing."""
+"""Of a million codes: guessing succeeds with three in a million for each pairing."""
 
 # A new code takes the place of the one before, with all its tries.
 _OFFER: Final = """
@@ -49,10 +48,10 @@ NO_CODE: Final = "this store has no such code now: let its terminal show a new o
 
 
 class Offered(NamedTuple):
-    """What a code stands for."""
+    """The sign-in that a code offers."""
 
     caller: Caller
-    """Who has offered it: its sign-in, for that store alone, and by what it can be revoked."""
+    """The offering owner, for that store only, with the keys by which it can be revoked."""
     token_ends_at: int
     """When the tablet's token ends, in seconds since 1970."""
 
@@ -70,7 +69,7 @@ class Pairings:
         self._below = below
 
     async def offer(self, store_id: str, caller: Caller, token_ends_at: int) -> str:
-        """A code for one new tablet of the store, in the place of the one before.
+        """A code for one new tablet of the store, replacing the previous one.
 
         Args:
             store_id: the store that the tablet is to work for.
@@ -99,7 +98,7 @@ class Pairings:
         return code
 
     async def find(self, store_id: str, code: str) -> Offered:
-        """What the code stands for; this counts as one of its tries, and does not use it up.
+        """The sign-in that the code offers; this counts as a try, but does not use the code up.
 
         Raises:
             UnauthorizedError: there is no such code now.
@@ -124,10 +123,10 @@ class Pairings:
         return Offered(caller, found["token_ends_at"])
 
     async def use_up(self, store_id: str, code: str) -> None:
-        """Let nobody else in by it.
+        """Make the code invalid for further use.
 
         Raises:
-            UnauthorizedError: somebody else was quicker.
+            UnauthorizedError: another tablet has used it first.
             UnavailableError: the database does not answer.
         """
         with mapped_errors():

@@ -1,1 +1,1 @@
-"""Parties at tables: a guest's token is good for the one that it was made for."""
+"""Parties at tables: a guest's token is valid for the party that it was made for."""

@@ -1,4 +1,4 @@
-"""Whether a guest's party still sits at its table, as the database has it at this moment."""
+"""Reads whether a guest's party is still at its table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a guest's token is no longer good: the party that it was made for has left. Pure.
+"""When a guest's token becomes invalid: the party that it was made for has left. Pure.
 
 A party ends with each change of the document `party` in its channel. A token that was made before
 that change can neither read nor write at the table. Tokens carry whole seconds, so a token of the

@@ -1,10 +1,10 @@
 """Hints that something was committed, sent after the commit and never inside it.
 
-NOTIFY takes a database-wide lock at its commit, so it has no place in an order's transaction. Here
-it is a statement of its own, and at most one is under way per process however many orders commit.
-Nothing depends on it: a pooler may swallow it, and the relay and the tail look by themselves. Who
-listens tries with a word of its own whether hints arrive (`Hints.arrive`), so that it may look less
-often while they do.
+NOTIFY takes a database-wide lock at its commit, so it must not be part of an order's transaction.
+Here it is a separate statement, and at most one is in progress per process however many orders
+commit. Nothing depends on it: a pooler may drop it, and the relay and the tail poll as well. A
+listener checks with test hints of its own whether hints arrive (`Hints.arrive`), so that it may
+poll less often while they do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Hints:
 
     Args:
         pool: where hints are sent from.
-        database_url: for the one connection that listens.
+        database_url: for the connection that listens.
         received: called for each hint of any process.
     """
 
@@ -76,7 +76,7 @@ class Hints:
         try:
             connection.add_termination_listener(lambda _: closed.set())
             await connection.add_listener(CHANNEL, lambda *told: hear(told[-1]))
-            # By another connection, as hints come: a pooler may give back what one says to itself.
+            # Sent by another connection, like real hints: a pooler may echo a connection's own.
             await self._pool.execute("SELECT pg_notify($1, $2)", CHANNEL, word)
             await closed.wait()
         finally:

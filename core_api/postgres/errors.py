@@ -1,6 +1,6 @@
-"""What an error of Postgres means, by its SQLSTATE: one table for all who ask.
+"""What an error of Postgres means, by its SQLSTATE: one table for all callers.
 
-A code counts before its class. What stands in neither is about one statement, or a bug.
+A code takes precedence over its class. Any other error concerns one statement, or is a bug.
 https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
 
@@ -19,10 +19,10 @@ class Meaning(Enum):
     ABSENT = auto()
     """The database is not available now: another try may succeed."""
     LOCKED = auto()
-    """The same, because somebody holds a lock: it concerns few rows."""
+    """The same, because another transaction holds a lock: it concerns few rows."""
     DISK = auto()
-    """Its system failed. To a read of rows that is a row which the disk does not give, and it asks
-    for fewer; to everybody else the database is absent."""
+    """A system error. A read of rows takes it for an unreadable row, and asks for fewer; all others
+    take the database for unavailable."""
     DAMAGED = auto()
     """What is stored, or was given, is malformed: another try fails as well."""
     REFUSED = auto()
@@ -36,11 +36,11 @@ CLASSES: Final[Mapping[str, tuple[Meaning, str]]] = {
     "08": (Meaning.ABSENT, "the connection failed"),
     "22": (Meaning.DAMAGED, "what is stored is malformed"),
     "23": (Meaning.REFUSED, "the data break a rule of the schema"),
-    "28": (Meaning.ABSENT, "it does not let us in"),
+    "28": (Meaning.ABSENT, "it refuses the connection"),
     "3D": (Meaning.ABSENT, "there is no such database"),
     "40": (Meaning.ABSENT, "other transactions kept conflicting with it"),
-    # Connections, memory, disk: somebody will make some.
-    "53": (Meaning.ABSENT, "it has no room left"),
+    # Connections, memory, disk: there may be more later.
+    "53": (Meaning.ABSENT, "it has no connections, memory or disk left"),
     "57": (Meaning.ABSENT, "it is stopping, starting, or cancelled the statement"),
     "58": (Meaning.DISK, "its system failed"),
     "XX": (Meaning.DAMAGED, "what is stored is damaged"),
@@ -56,19 +56,19 @@ CODES: Final[Mapping[str, tuple[Meaning, str]]] = {
     "42P10": (Meaning.ABSENT, NOT_MIGRATED),  # no such unique index
     "55000": (Meaning.ABSENT, "it is not in a state to do it, as in recovery"),
     "55006": (Meaning.ABSENT, "something that it needs is in use"),
-    "55P03": (Meaning.LOCKED, "somebody holds a lock that it needs"),
+    "55P03": (Meaning.LOCKED, "another transaction holds a lock that it needs"),
 }
 
 IS_ABSENT: Final = frozenset({Meaning.ABSENT, Meaning.LOCKED, Meaning.DISK})
-"""To whoever runs a statement."""
+"""For code that runs a statement."""
 IS_UNREADABLE: Final = frozenset({Meaning.DAMAGED, Meaning.DISK})
-"""To whoever reads many rows, and can ask for fewer."""
+"""For code that reads many rows, and can ask for fewer."""
 IS_REFUSED: Final = frozenset({Meaning.DAMAGED, Meaning.REFUSED})
-"""To whoever tries again until it is done."""
+"""For code that retries until it is done."""
 
 
 def told_by(error: BaseException) -> tuple[Meaning, str] | None:
-    """What the error means, and why in words; None: it tells neither."""
+    """The error's meaning, and the reason in words; None: it is not in the table."""
     if not isinstance(error, asyncpg.PostgresError):
         return None
     code = error.sqlstate or ""

@@ -1,10 +1,10 @@
-"""Writes side by side: all share statements, and what meets a lock steps aside from the others.
+"""Concurrent writes: all share statements, and those that meet a lock are queued separately.
 
-A statement waits for each lock for a moment only. One that waits in vain is undone whole; it is
-asked which store's or order's rows are held, and the writes of those go on in a queue of their
-own, while all others are written at once. Such a queue tries again and again, in turn with the
-others, until its rows are free or its callers' patience is at an end; then there is no queue any
-more. So a stall stays with the store that it is about, and costs the others a moment, once.
+A statement waits only a moment for each lock. If that times out, it is rolled back whole; Core
+finds which store's or order's rows are locked, and their writes go on in a queue of their own,
+while all others are written at once. Such a queue retries, in turn with the others, until its rows
+are free or its callers time out; then it ends. So a stall concerns one store only, and delays the
+others once, by a moment.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 MAX_IN_A_QUEUE: Final = 100
-"""How many writes may wait for one store or order that is held; the next is refused."""
+"""How many writes may wait for one locked store or order; the next is refused."""
 MAX_ASIDE: Final = 400
 """How many may wait in all queues: well below the commands that may be under way."""
 PATIENCE_S: Final = 10.0
 """How long a queue tries a write."""
-_WAITS: Final = "somebody holds what it writes locked in the database"
+_WAITS: Final = "another transaction holds a lock that it needs in the database"
 
 
 class Write(Protocol):
-    """What is written."""
+    """One write."""
 
     @property
     def locks(self) -> tuple[str, ...]:
-        """The names of what may be held locked by others; the first stands for all of it."""
+        """The names of the locks that it needs; the first stands for the whole write."""
 
     @property
     def identities(self) -> tuple[object, ...]:
@@ -49,7 +49,7 @@ FindHeld = Callable[[Sequence[W]], Awaitable[list[str | None]]]
 
 
 class _StepAside:
-    """The answer to a caller of ours: what it writes is held, so it goes on in a queue."""
+    """Tells a caller that its rows are locked, so it goes on in a queue."""
 
 
 _ASIDE: Final = _StepAside()
@@ -62,15 +62,15 @@ class _Queue(Generic[W, A]):
 
 
 class LockQueues(Generic[W, A]):
-    """Carries writes to the database.
+    """Sends writes to the database.
 
     Args:
         write: writes a batch; raises `LockedError`, with nothing written, if it meets a lock.
-        held: tells which of the locks of each write is held.
+        held: finds which of the locks of each write is held; None: none.
         at_once: how many queues may be at the database at once.
-        weigh: for how many writes one counts; None: each for one.
-        beside: once so many callers wait, a second statement goes out beside the one under way,
-            with none of its locks; None: never.
+        weigh: how many writes a write counts as; None: each counts as one.
+        beside: once so many callers wait, a second statement, with none of the first one's locks,
+        runs concurrently; None: never.
     """
 
     def __init__(
@@ -97,15 +97,15 @@ class LockQueues(Generic[W, A]):
 
     @property
     def waiting_for_lock(self) -> int:
-        """How many writes wait for a lock that somebody holds."""
+        """How many writes wait for a lock that another transaction holds."""
         return self._aside
 
     async def ask(self, write: W) -> A:
-        """What became of the write.
+        """Do the write; its result.
 
         Raises:
-            LockedError: its store or its order is held locked; nothing is written.
-            UnavailableError: Postgres does not answer, and whether it wrote is not known.
+            LockedError: its store or its order is locked; nothing is written.
+            UnavailableError: Postgres does not answer, and may have written.
         """
         key = self._queue_of(write)
         if key is None:
@@ -148,7 +148,7 @@ class LockQueues(Generic[W, A]):
         return queue
 
     async def _write_together(self, writes: Sequence[W]) -> tuple[None, list[A | _StepAside]]:
-        """Write what can be written at once; the rest is told to step aside."""
+        """Write what can be written at once; the callers of the rest go on in queues."""
         until = asyncio.get_running_loop().time() + PATIENCE_S
         is_unexplained = False
         while True:
@@ -162,9 +162,9 @@ class LockQueues(Generic[W, A]):
             try:
                 held = await self._held(going)
             except LockedError:
-                continue  # A whole table is locked: it concerns all, so there is nobody to let by.
+                continue  # A whole table is locked: it concerns all writes, so none can go ahead.
             if is_unexplained and not any(held):
-                # What holds it cannot be seen, such as a key that somebody is about to claim.
+                # The holder cannot be found, such as one that is inserting the same key.
                 held = [write.locks[0] for write in going]
             is_unexplained = not any(held)
             for key in held:
@@ -174,7 +174,7 @@ class LockQueues(Generic[W, A]):
         return None, [next(answers) if id(write) in chosen else _ASIDE for write in writes]
 
     async def _write_patiently(self, writes: Sequence[W]) -> tuple[None, list[A]]:
-        """Write a queue's batch: again and again, each time when it is the queue's turn."""
+        """Write a queue's batch, with retries, each when it is the queue's turn."""
         until = asyncio.get_running_loop().time() + PATIENCE_S
         while True:
             async with self._turns:

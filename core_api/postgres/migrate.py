@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from core_api.postgres.pool import Primary
 
 _HERE: Final = Path(__file__).parent
-# Any number, so long as all our processes use it: one migrates, the others wait for it.
+# Any number, if all processes use the same: one migrates, the others wait for it.
 _MIGRATION_LOCK: Final = 7_962_226
 _ASK_AGAIN_S: Final = 0.1
 
@@ -44,15 +44,15 @@ async def _run(database_url: str, action: Callable[[Config], None]) -> None:
             await connection.run_sync(_with_config, action)
             await connection.commit()
     finally:
-        # Closing the session gives the advisory lock back.
+        # Closing the session releases the advisory lock.
         await engine.dispose()
 
 
 async def _lock(connection: AsyncConnection) -> None:
     """Wait until nobody else migrates.
 
-    It asks again and again: a statement that waited for the lock would be an open transaction, for
-    whose end CREATE INDEX CONCURRENTLY waits, while its own session holds the lock.
+    It polls: a statement that waits for the lock is an open transaction, which CREATE INDEX
+    CONCURRENTLY in the lock's own session would wait for.
     """
     while True:
         taken = await connection.execute(

@@ -1,4 +1,4 @@
-"""What cannot be done now is tried again: a transaction that meets a lock, a look at something."""
+"""Retries: of a transaction that meets a lock, and of periodic work."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PAUSE_S: Final = 0.05
 
 
 async def despite_locks(work: Callable[[], Awaitable[T]]) -> T:
-    """What the work gives, which is one transaction.
+    """Run the work, which is one transaction, with retries after locks; its result.
 
     Raises:
-        LockedError: somebody holds a lock for seconds; and whatever else the work raises.
+        LockedError: a lock is held for seconds. Other errors of the work pass through.
     """
     for _ in range(_TRIES - 1):
         try:
@@ -36,13 +36,13 @@ async def keep_looking(
     waits: str,
     absent: type[Exception] | tuple[type[Exception], ...] = UnavailableError,
 ) -> None:
-    """Look for ever; what is not there now is tried again with the next look.
+    """Call `look` periodically, for ever; a failed call is retried after the usual interval.
 
     Args:
-        look: looks once.
-        every_s: seconds between two looks.
-        waits: the name of the line in the log that says that it could not look.
-        absent: what it raises where something does not answer.
+        look: does the work once.
+        every_s: seconds between two calls.
+        waits: the log event of a failed call.
+        absent: the errors that mean that something does not answer.
     """
     while True:
         try:

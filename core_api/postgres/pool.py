@@ -24,10 +24,10 @@ _Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _STATEMENTS_KEPT: Final = 100
 """How many prepared statements a connection keeps: more than there are."""
 _HOST_WITHIN_S: Final = 5.0
-"""How long one of several hosts may take to let us in before the next one is asked, in seconds."""
+"""How long a connect to one of several hosts may take before the next one is tried, in seconds."""
 
-# Every statement of ours is a handful of index probes. A plan that was made while a table was still
-# small, and kept, must not turn into a scan of it when it has grown.
+# Every statement of ours is a handful of index probes. A cached plan from when a table was small
+# must not scan the table when it has grown.
 PLANNER: Final = {"jit": "off", "enable_seqscan": "off"}
 
 _UNREACHABLE: Final = (
@@ -44,12 +44,12 @@ FROM epoch
 NEEDED_REVISION: Final = max(
     path.stem[1:5] for path in Path(__file__).parent.glob("migrations/versions/v[0-9]*.py")
 )
-"""The newest migration of this release: an older database is no database of ours yet."""
+"""The newest migration of this release: it does not run on an older database."""
 
 
 LOCK_WAIT_S: Final = 0.1
-"""How long a writing statement waits for a lock before it steps aside, in seconds: usually a lock
-is released within milliseconds."""
+"""The lock time-out of a writing statement, in seconds: usually a lock is released within
+milliseconds."""
 
 
 def shares(size: int) -> tuple[int, int]:
@@ -79,14 +79,14 @@ async def open_pool(
     host that is the primary then.
 
     Args:
-        database_url: where Postgres is, and who we are there.
+        database_url: of Postgres, with user and password.
         size: the most connections.
         command_timeout_s: a statement is given up after so many seconds.
-        name: shown by Postgres for each connection.
-        lock_wait_s: Postgres gives a statement up, with nothing written, once it has waited so
-            many seconds for one lock; None: it waits on.
-        is_pooled: a pooler in transaction mode gives each statement to any of its connections: it
-            prepares and sets nothing for one of ours. Then `PLANNER` is for the pooler to set.
+        name: the application name of each connection.
+        lock_wait_s: Postgres cancels a statement, with nothing written, once it has waited so many
+        seconds for one lock; None: there is no such time-out. is_pooled: a pooler in transaction
+        mode may run each statement on another of its connections, so nothing is prepared or set for
+        a session. The pooler must set `PLANNER`.
     """
     lock_wait = {} if lock_wait_s is None else {"lock_timeout": f"{lock_wait_s * 1000:.0f}"}
     of_session = {} if is_pooled else PLANNER | lock_wait
@@ -102,7 +102,7 @@ async def open_pool(
 
 
 async def open_replica(database_url: str, *, size: int, command_timeout_s: float) -> Pool:
-    """Open connections to a standby that only answers questions; one that was promoted does, too.
+    """Open connections to a standby, for reading; a promoted one is accepted, too.
 
     Args:
         database_url: where it is.
@@ -122,8 +122,8 @@ async def open_replica(database_url: str, *, size: int, command_timeout_s: float
 class Primary:
     """The server that takes writes, among all the hosts of a URL.
 
-    A standby is never taken for it: connections to one would stay in a pool and refuse every write
-    for as long as it is no primary.
+    A standby is never accepted: connections to one would stay in a pool and refuse every write
+    until its promotion.
 
     Args:
         database_url: `postgresql://user:password@host:port,host:port/database`.
@@ -139,9 +139,9 @@ class Primary:
             arguments: as of `asyncpg.connect`.
 
         Raises:
-            Exception: what the last host that was asked answered, as `asyncpg.connect` raises it.
+            Exception: the error of the last host that was tried, as `asyncpg.connect` raises it.
         """
-        # With one host there is nobody else to ask, so it may take its time.
+        # With one host there is no other to try, so the usual time-out applies.
         patience = None if len(self._urls) == 1 else _HOST_WITHIN_S
         urls = list(self._urls)
         for url in urls:
@@ -157,7 +157,7 @@ class Primary:
                 self._urls.remove(url)
                 self._urls.insert(0, url)
                 return connection
-        raise AssertionError("a URL has a host")
+        raise AssertionError("the URL needs a host")
 
 
 def hosts_of(database_url: str) -> list[str]:
@@ -171,10 +171,10 @@ def hosts_of(database_url: str) -> list[str]:
 async def check_database(pool: Pool) -> None:
     """Check that Postgres answers, takes writes and is migrated.
 
-    A database that is migrated further than this release needs is fine, as during an upgrade.
+    A newer migration than this release needs is accepted, as during an upgrade.
 
     Raises:
-        UnavailableError: it does not, or is not.
+        UnavailableError: one of these does not hold.
     """
     with mapped_errors():
         async with asyncio.timeout(_CHECK_WITHIN_S):
@@ -197,8 +197,8 @@ def _trouble_of(row: asyncpg.Record | None) -> str | None:
 def absence_of(error: BaseException) -> str | None:
     """Why the error means that the database is not available now.
 
-    None: it does not mean that. The error is about the data of one statement, or a bug, and the
-    same statement would meet it again.
+    None: it does not mean that. The error concerns the data of one statement, or is a bug, and a
+    retry would fail again.
     """
     if isinstance(error, asyncpg.DataError):  # which is an InterfaceError, too: a bad argument
         return None
@@ -234,11 +234,11 @@ def mapped_errors() -> Iterator[None]:
 
 @contextmanager
 def any_error_mapped(but: Collection[Meaning] = ()) -> Iterator[None]:
-    """`mapped_errors`, and all other errors of Postgres as well: for work that is tried again until
-    it is done, which must not end over an error of a kind that nobody has thought of.
+    """`mapped_errors`, and all other errors of Postgres as well: for work that is retried until it
+    is done, which must not end because of an unexpected kind of error.
 
     Args:
-        but: errors of these meanings are left as they are.
+        but: errors of these meanings are not mapped.
 
     Raises:
         LockedError, UnavailableError: as `mapped_errors`, and for each error of Postgres.
@@ -250,7 +250,7 @@ def any_error_mapped(but: Collection[Meaning] = ()) -> Iterator[None]:
         meant = told_by(error)
         if meant is not None and meant[0] in but:
             raise
-        # Its first line: what Postgres adds to it may quote the row.
+        # Only the first line: the lines that Postgres adds may quote the row.
         reason = str(error).partition("\n")[0]
         raise UnavailableError(f"the database answers with an error: {reason}") from error
 
@@ -263,7 +263,7 @@ async def transaction(
 
     Args:
         pool: where it comes from.
-        isolation: None: as the database says.
+        isolation: the isolation level; None: the database's default.
 
     Raises:
         LockedError, UnavailableError: as `mapped_errors`.

@@ -2,8 +2,8 @@
 
 One query is in flight; requests that come meanwhile wait for it and then go out together as the
 next. An idle batcher adds no wait, a busy one costs the database one query per round trip however
-many ask. Where a query takes both the database and this process long, a second may go out beside
-the first, so that neither waits for the other (`Beside`).
+many ask. Where a query takes long in both the database and this process, a second may run
+concurrently, so that neither waits for the other (`Beside`).
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ A_contra = TypeVar("A_contra", contravariant=True)
 
 
 class Asker(Protocol[A_contra]):
-    """Who waits for an answer: a future, or what is told in its place."""
+    """The receiver of an answer: a future, or an object with the same methods."""
 
     def done(self) -> bool:
-        """Whether it waits no longer."""
+        """Whether it no longer waits."""
 
     def set_result(self, result: A_contra, /) -> None:
-        """The answer is there."""
+        """Take the answer."""
 
     def set_exception(self, exception: Exception, /) -> None:
-        """There is none, for this reason."""
+        """Take the error."""
 
 
 Asked: TypeAlias = tuple[Sequence[Q], Asker[tuple[C, list[R]]]]
 
 _NOTHING: Final[Set[object]] = frozenset()
 _MAX_IN_FLIGHT: Final = 2
-"""One for the database and one for this process: a third would only make them smaller."""
+"""One in the database and one in this process: a third would only make batches smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside(Generic[Q]):
-    """When a second query goes out beside the one in flight."""
+    """When a second query runs concurrently with the one in flight."""
 
     waiting: int
-    """Once so many callers wait: fewer cost less in one query, a moment later."""
+    """How many waiting callers start it: fewer cost less in one query, a moment later."""
     apart: Callable[[Q], Iterable[object]]
-    """What no two queries in flight may share; who shares it with one waits for its end."""
+    """The keys that no two queries in flight may share; a question that shares one waits."""
 
 
 class QueryBatcher(Generic[Q, C, R]):
@@ -59,15 +59,12 @@ class QueryBatcher(Generic[Q, C, R]):
     Args:
         run: answers questions, in their order, together with what is common to all answers.
         limit: how many questions one query may carry; one caller's stay together.
-        identities: what no two questions of one query may share; the later one waits for the next.
-            None: they may share all.
-        abandons: whether a query in flight is cancelled once all its callers have gone away; for
-            reading, where nothing is lost by it.
-        weigh: for how many questions one counts; None: each for one.
-        isolates: whether a query that meets a row which Postgres cannot give is asked again by
-            halves, so that it fails only for the caller who needs that row; for reading, which may
-            be done twice.
-        beside: when a second query goes out beside the one in flight; None: never.
+        identities: the keys that no two questions of one query may share; the later one waits for
+        the next. None: there is no such key. abandons: whether a query in flight is cancelled once
+        all its callers have gone; for reading only. weigh: how many questions a question counts as;
+        None: each counts as one. isolates: whether a query that meets an unreadable row is repeated
+        by halves, so that it fails only for the caller that needs this row; for reading only.
+        beside: when a second query runs concurrently; None: never.
     """
 
     def __init__(
@@ -93,7 +90,7 @@ class QueryBatcher(Generic[Q, C, R]):
     async def ask(self, questions: Sequence[Q], deadline: float | None = None) -> tuple[C, list[R]]:
         """The common part and one answer per question; raises what `run` raises.
 
-        `deadline` is a time of the running loop; a query that others share goes on without us.
+        `deadline` is a time of the running loop; a query that others share goes on.
 
         Raises:
             TimeoutError: there was no answer by the deadline.
@@ -113,13 +110,13 @@ class QueryBatcher(Generic[Q, C, R]):
                 timer.cancel()
 
     def put(self, questions: Sequence[Q], asker: Asker[tuple[C, list[R]]]) -> None:
-        """Ask without waiting: the asker is told, and must not raise."""
+        """Ask without waiting: `asker` gets the answer, and must not raise."""
         self._waiting.append((questions, asker))
         if not self._pumps or self._is_time_for_another():
             self._pumps[asyncio.create_task(self._drain(), name="gather")] = []
 
     def forsake(self) -> None:
-        """Somebody waits no longer: cancel a query that nobody waits for, if that may be done."""
+        """A caller has stopped waiting: cancel a query without callers, if that is permitted."""
         if not self._abandons:
             return
         for pump, batch in self._pumps.items():
@@ -128,7 +125,7 @@ class QueryBatcher(Generic[Q, C, R]):
                 pump.cancel()
 
     def _is_time_for_another(self) -> bool:
-        # Not with each caller: what is in flight may hold up all who wait.
+        # Not for each caller alone: the query in flight may delay all that wait.
         return (
             self._beside is not None
             and len(self._pumps) < _MAX_IN_FLIGHT
@@ -144,7 +141,7 @@ class QueryBatcher(Generic[Q, C, R]):
                 if batch:
                     await self._answer(batch, pump)
                 elif len(self._pumps) > 1:
-                    break  # The other one takes those who wait for its query.
+                    break  # The other query takes the callers that wait for it.
         finally:
             del self._pumps[pump]
 
@@ -163,7 +160,7 @@ class QueryBatcher(Generic[Q, C, R]):
             not batch or size + self._size(self._waiting[0][0]) <= self._limit
         ):
             questions, future = asked = self._waiting.popleft()
-            if future.done():  # its caller has gone away meanwhile
+            if future.done():  # its caller has gone meanwhile
                 continue
             wanted = self._wanted(questions)
             apart = self._apart(asked) if in_flight else ()
@@ -220,7 +217,7 @@ class QueryBatcher(Generic[Q, C, R]):
             common, answers = await self._run(questions)
         except asyncio.CancelledError:
             if not self._pumps[pump]:
-                pump.uncancel()  # it was ours, and meant for this query alone
+                pump.uncancel()  # the cancellation was ours, and for this query only
             elif is_being_cancelled():
                 raise
             else:

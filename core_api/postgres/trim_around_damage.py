@@ -1,8 +1,8 @@
-"""Old rows are deleted by their time, around those whose deletion fails.
+"""Deletes old rows by their time, and skips those whose deletion fails.
 
-A row may be damaged on its disk, or another row may refer to it although none should. Postgres
-cannot always say which row it is, so it is found by time: the span in which a deletion fails is
-halved until it is short, and the rows in it are left for the next round.
+A row may be damaged on its disk, or another row may refer to it by mistake. Postgres cannot always
+tell which row it is, so it is found by time: the span in which a deletion fails is halved until it
+is short, and the rows in it are left for the next round.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class Trim(Protocol):
 
 
 def trim_by_age(table: str, key: str, time: str, where: str = "true") -> Trim:
-    """What deletes old rows of a table; those that somebody holds locked are left for later.
+    """A function that deletes old rows of a table; locked ones are left for later.
 
     Args:
         table: its name.
         key: the columns of its primary key.
         time: the column whose age counts; an index of it is walked.
-        where: which rows alone.
+        where: an SQL condition on the rows.
     """
     statement = f"""
     DELETE FROM {table} WHERE ({key}) IN (
@@ -81,10 +81,10 @@ async def trim_around(
         pool: the database.
         older_than_s: the age in seconds.
         batch: how many rows at once.
-        left: called for each short span of time in which a row cannot be deleted.
+        left: called for each short span of time that is skipped.
 
     Returns:
-        How many rows are gone.
+        How many rows were deleted.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -100,7 +100,7 @@ async def trim_around(
         except UNDELETABLE as error:
             middle = (younger + older) / 2
             if older - younger > SHORTEST_S:
-                # The younger half comes first: rows grow older meanwhile, and none is missed.
+                # The younger half comes first: rows age meanwhile, and none is missed.
                 spans += [(middle, older), (younger, middle)]
                 continue
             left()

@@ -1,7 +1,7 @@
-"""Rows that Postgres cannot give, such as one whose value is damaged on its disk.
+"""Rows that Postgres cannot read, such as one whose value is damaged on its disk.
 
-One of them makes a read of many fail. Such a failure is told from all others here, so that whoever
-asked for many can ask again for fewer, until what cannot be given stands alone.
+One of them makes a read of many fail. This module recognises such a failure, so that the caller can
+read fewer rows, until the unreadable one is isolated.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from core_api.postgres.errors import IS_UNREADABLE, Meaning, told_by
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_TOLD: Final = "the database cannot give what is stored"
+_TOLD: Final = "the database cannot read a stored row"
 
 
 @contextmanager
 def unreadable_rows() -> Iterator[None]:
-    """Turn what tells of a row that Postgres cannot give into `UnreadableRowError`.
+    """Turn errors caused by a row that Postgres cannot read into `UnreadableRowError`.
 
-    Errors of class 58 are among it: a block that the disk does not give any more is told so. Where
-    it is the whole database, asking for less fails in the same way.
+    Errors of class 58 are included: Postgres reports a block that the disk cannot read so. If the
+    whole database fails, a smaller read fails in the same way.
 
     Raises:
         UnreadableRowError: the block met such a row.
@@ -34,26 +34,26 @@ def unreadable_rows() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        # Of exactly this class is what the driver itself says of an argument of ours.
+        # The driver raises exactly this class for a bad argument of ours.
         is_ours = type(error) is asyncpg.DataError
         told = None if is_ours else told_by(error)
         if told is None or told[0] not in IS_UNREADABLE:
             raise
-        why = "its disk does not give it" if told[0] is Meaning.DISK else told[1]
+        why = "its disk cannot read it" if told[0] is Meaning.DISK else told[1]
         raise unreadable(f"{why}: {error}") from error
     except UnicodeDecodeError as error:
         raise unreadable(f"it is no text: {error}") from error
 
 
 def unreadable(reason: str) -> UnreadableRowError:
-    """The error for a row that cannot be given for this reason."""
-    return UnreadableRowError(f"Postgres cannot give a row, {reason}", _TOLD)
+    """The error for a row that cannot be read for this reason."""
+    return UnreadableRowError(f"Postgres cannot read a row, {reason}", _TOLD)
 
 
 async def by_halves(
     read: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], questions: Sequence[Q]
 ) -> list[A | UnreadableRowError]:
-    """The answer to each question; in place of those that cannot be given, why.
+    """The answer to each question; in place of an unreadable one, the error.
 
     Args:
         read: answers questions, in their order.

@@ -1,1 +1,1 @@
-"""Print jobs: which printer prints what of an order, and what became of it."""
+"""Print jobs: which printer prints which part of an order, and the state of each job."""

@@ -1,10 +1,10 @@
-"""Star CloudPRNT: what a printer's poll means, and what it is answered. Pure.
+"""Star CloudPRNT: the meaning of a printer's poll, and the answer to it. Pure.
 
-As the vendor's protocol guide (2.4.0) has it: the printer polls by POST, takes a job by GET and
-confirms it by DELETE; in version MQTT it does the same when it is called (*Trigger POST*), or by
-messages that say the same (*Full MQTT*, `star/over_mqtt.py`). One job at a time is under way. A job
-that the printer has taken is offered again only as another attempt, marked as a repeat: a
-confirmation may be lost, a ticket may not come twice unmarked.
+By the vendor's protocol guide (2.4.0) the printer polls by POST, takes a job by GET and
+confirms it by DELETE; in version MQTT it does the same when it gets a message (*Trigger POST*), or
+all by messages (*Full MQTT*, `star/over_mqtt.py`). One job at a time is in progress. A job that the
+printer has taken is offered again only as another attempt, marked as a repeat: a confirmation may
+be lost, but a ticket must not come twice unmarked.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from core_api.printing.jobs import Job, Step
 from server_common.devices.mqtt_topics import MAC_PATTERN
 
 AGENT: Final = "cloudprnt"
-"""Who takes the jobs of a printer that speaks CloudPRNT."""
+"""The agent's name for printers that speak CloudPRNT."""
 PRINT_TIMEOUT: Final = timedelta(seconds=60)
-"""So long the guide gives a printer for a job; then nobody knows what became of it."""
+"""The guide's time limit of a job, in seconds; then the job's outcome is unknown."""
 PNG: Final = "image/png"
 MARKUP: Final = "text/vnd.star.markup"
 TEXT: Final = "text/plain"
@@ -43,8 +43,8 @@ _TROUBLES: Final = {
     "420": "cover open",
 }
 PRINTS_LATER: Final = ("4", "520")
-"""Codes of a job that may come out another time: the printer failed, perhaps in the middle; or it
-did not get the whole job in time. Of other codes that begin with 5, it cannot read the job."""
+"""Codes of a job that a retry may print: the printer failed, perhaps in the middle; or it did not
+get the whole job in time. Other codes that begin with 5 mean that it cannot read the job."""
 _BUSY: Final = "22"
 """It is online, but prints, or waits until its paper is taken out."""
 _KOREAN: Final = ("ksc5601", "ks_c_5601", "euc-kr", "949", "uhc")
@@ -61,7 +61,7 @@ class Poll(Struct, frozen=True, rename="camel"):
 
     @property
     def code(self) -> str:
-        """The digits: what follows them is for people and differs between models."""
+        """The digits: the text after them is for people and differs between models."""
         found = _CODE.match(self.status_code.strip())
         return found[0] if found else ""
 
@@ -72,12 +72,12 @@ class Poll(Struct, frozen=True, rename="camel"):
 
     @property
     def is_busy(self) -> bool:
-        """Whether it is to be left alone for now: it takes no job while it prints."""
+        """Whether it gets no job for now: it takes none while it prints."""
         return bool(self.printing_in_progress) or self.code.startswith(_BUSY)
 
     @property
     def troubles(self) -> list[str]:
-        """What a person should see to."""
+        """What a person should take care of."""
         told = _TROUBLES.get(self.code[:3])
         if told is None and not self.is_online:
             told = f"printer says {self.code}"
@@ -92,21 +92,21 @@ class JobSeen(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """What follows from a poll."""
+    """The result of a poll."""
 
     step: Step | None = None
-    """What became of `job`, to be written before anything else is decided."""
+    """The step that `job` has taken, to be written before the next decision."""
     job: Job | None = None
     """The job of the step, or the one that is offered; None: there is nothing to print."""
     detail: str = ""
 
 
 def decide(jobs: Sequence[JobSeen], poll: Poll, now: datetime) -> Decision:
-    """What to do about the first job that something must be done about.
+    """What to do about the first job that needs something.
 
     Args:
         jobs: of the printer, in the order in which they are printed.
-        poll: what it said.
+        poll: its poll.
         now: by the database's clock.
     """
     taken = next((one for one in jobs if is_taken(one.job)), None)
@@ -120,13 +120,13 @@ def decide(jobs: Sequence[JobSeen], poll: Poll, now: datetime) -> Decision:
         return Decision()
     for one in jobs:
         if one.job.is_ready:
-            # To take what is too old finds that it is.
+            # Taking a job that is too old marks it as too old.
             return Decision("take" if one.job.is_too_old(now) else None, one.job)
     return Decision()
 
 
 def is_taken(job: Job) -> bool:
-    """Whether the printer has taken it, and has not said what became of it."""
+    """Whether the printer has taken it, and has not reported the outcome."""
     return job.state == "sent" and job.agent == AGENT
 
 
@@ -136,7 +136,7 @@ def token_of(job: Job) -> str:
 
 
 def parse_token(token: str) -> tuple[str, int] | None:
-    """The job's id and the attempt; None: it is none of ours."""
+    """The job's id and the attempt; None: it is not one of our tokens."""
     name, _, attempt = token.rpartition(".")
     if not name or not attempt.isascii() or not attempt.isdecimal() or len(attempt) > 4:
         return None
@@ -144,7 +144,7 @@ def parse_token(token: str) -> tuple[str, int] | None:
 
 
 def outcome_of(code: str) -> tuple[Step, str]:
-    """What a confirmation says of the job."""
+    """The outcome of a job, by the code of its confirmation."""
     code = code.strip()
     if code.startswith("2") or code.upper() == "OK":
         return "done", ""
@@ -165,7 +165,7 @@ def poll_answer(job: Job | None, media: Sequence[str]) -> dict[str, Any]:
 
 
 def setting_answer() -> dict[str, Any]:
-    """The answer to the question which version of the protocol is spoken here: HTTP only."""
+    """The answer to the request for the protocol's version: HTTP only."""
     return {
         "title": "star_cloudprnt_server_setting",
         "version": "1.0.0",
@@ -181,8 +181,8 @@ def broker_answer(host: str, port: int, user: str, password: str, *, polls: bool
         port: its port.
         user: the printer's user name there, which is its client id as well.
         password: its password.
-        polls: whether it polls when it is called there (*Trigger POST*); else its jobs and what
-            becomes of them go over MQTT, too (*Full MQTT*).
+        polls: whether messages there only make it poll (*Trigger POST*); else its jobs and their
+        outcomes go over MQTT, too (*Full MQTT*).
     """
     login = {"clientId": user, "username": user, "password": password}
     connection = {
@@ -198,7 +198,7 @@ def broker_answer(host: str, port: int, user: str, password: str, *, polls: bool
 
 
 def mac_of(text: str | None) -> str | None:
-    """The printer's MAC address as its topics have it; None: it is none."""
+    """The printer's MAC address as its topics have it; None: the text is not a MAC address."""
     found = (text or "").lower()
     return found if _MAC.fullmatch(found) else None
 
@@ -208,7 +208,7 @@ def media_of(job: Job, named: Sequence[str], *, has_font: bool) -> list[str]:
 
     Args:
         job: the job.
-        named: what the printer's owner says that it prints, the best first; empty: nothing is said.
+        named: the media types in the printer's registration, the best first; empty: none are given.
         has_font: whether pictures can be drawn here.
     """
     own = [PNG, MARKUP, TEXT] if job.media == "picture" else [MARKUP, TEXT, PNG]
@@ -228,7 +228,7 @@ def text_body(job: Job, media_type: str, codepages: str) -> bytes | None:
     Args:
         job: the job.
         media_type: what the printer asked for.
-        codepages: what it says of itself in `X-Star-Accept-Codepages`; empty: nothing.
+        codepages: its header `X-Star-Accept-Codepages`; empty: it sent none.
     """
     lines = lines_to_print(job)
     if media_type == MARKUP:

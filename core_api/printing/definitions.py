@@ -60,7 +60,7 @@ PRINTING_DEFINITION: Final = Definition(
     history_s=365 * DAY_S,
     max_age_s=7 * DAY_S,
 )
-"""Which printer prints what of which status."""
+"""Which printer prints which items at which status."""
 
 PRINT_DEFINITION: Final = Definition(
     key="print",
@@ -106,7 +106,7 @@ PRINT_DEFINITION: Final = Definition(
     history_s=7 * DAY_S,
     max_age_s=DAY_S,
 )
-"""`print.{id}`: one ticket, and what became of it."""
+"""`print.{id}`: one ticket, and its state."""
 
 PRINTING_DEFINITIONS: Final = (PRINTING_DEFINITION, PRINT_DEFINITION)
-"""What holds whatever definitions the operator wants: orders on paper rest on them."""
+"""The definitions that hold in any case: printing of orders needs them."""

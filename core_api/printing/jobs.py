@@ -1,17 +1,17 @@
-"""The life of a print job. Pure. In which order a printer prints, `client_sdk/printer` decides.
+"""The life of a print job. Pure. `client_sdk/printer` decides in which order a printer prints.
 
 | from | step | to |
 | --- | --- | --- |
-| queued | take | sent; marked as a repeat, where the log began anew since |
+| queued | take | sent; marked as a repeat, if the log has a new epoch since |
 | sent by another agent, doubtful | take | sent, and marked as a repeat |
 | these, past their time | take | failed, too old: it waits for a person |
-| sent, doubtful | done | done: the printer's own word |
+| sent, doubtful | done | done: the printer reported it |
 | sent | fail | failed: it waits for a person |
 | sent | doubt | doubtful: it may be on paper or not |
 | failed, doubtful, done | again | queued, marked as a repeat if it was ever sent |
-| all but done | drop | failed, and nobody waits for it |
+| all but done | drop | failed, and it does not wait for a person |
 
-A step names the attempt that it is about. One that comes again, or late, changes nothing.
+A step names the attempt that it is about. A repeated or late step changes nothing.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from core_api.printing.routing import Language, Media, TicketKind
 JobState = Literal["queued", "sent", "done", "failed", "doubtful"]
 Step = Literal["take", "done", "fail", "doubt", "again", "drop"]
 JobNames = Literal["dated", "plain"]
-"""How new jobs are named; jobs of either kind are known by whatever name they have."""
+"""How new jobs are named; jobs with either kind of name are found by it."""
 
 PREFIX: Final = "print."
 MAX_ATTEMPTS: Final = 3
-"""A job that was doubtful so often is printed again on a person's word only."""
+"""A job that was doubtful so often is printed again only if a person asks for it."""
 DONE_KEPT_S: Final = 60.0
 KEPT_S: Final = 86_400.0
-"""How long a job stands that nothing happens to. Its history stays longer."""
+"""How long an unchanged job is kept, in seconds. Its history is kept longer."""
 TOO_OLD: Final = "too old: print it again if it still matters"
 TOO_OLD_IN_DOUBT: Final = "too old, and may be on paper: print it again if it still matters"
 MAX_DETAIL: Final = 200
 EVER: Final = datetime.min.replace(tzinfo=UTC)
-"""Before all that happened."""
+"""Earlier than any event."""
 _MARK_BYTES: Final = 5
 """40 bits keep two events of one order and version apart; the id of a command has 56 letters."""
 
@@ -68,7 +68,7 @@ class Job(Struct, frozen=True):
     """Of the order's event in its store's channel: jobs are printed in this order."""
     made_at: str
     expires_at: str
-    """Later than this it is printed on a person's word only."""
+    """After this time it is printed only if a person asks for it."""
     max_age_s: int
     language: Language
     columns: int
@@ -88,11 +88,11 @@ class Job(Struct, frozen=True):
 
     @property
     def is_ready(self) -> bool:
-        """Whether an agent may take it without a person's word."""
+        """Whether an agent may take it without a person's request."""
         return self.state == "queued" or (self.state in ("doubtful", "sent") and not self.waits)
 
     def is_too_old(self, now: datetime) -> bool:
-        """Whether it is printed on a person's word only."""
+        """Whether it is printed only if a person asks for it."""
         return now > datetime.fromisoformat(self.expires_at)
 
     @property
@@ -106,16 +106,15 @@ class Job(Struct, frozen=True):
 def name_of(order: str, version: int, copy: int, made_at: str) -> str:
     """The name of a job: the same for the same event and copy, and never another event's.
 
-    A restore of the database gives an order's versions again, to other events. An agent or a
-    printer that has not heard of it still means the ticket that it knows: so the name tells when
-    the event happened, too.
+    After a restore of the database an order's versions are used again, for other events. An agent
+    or a printer may still mean an earlier ticket: so the name also has the time of the event.
     """
     mark = b32encode(sha256(made_at.encode()).digest()[:_MARK_BYTES]).decode().lower()
     return f"{order}-{version}-{copy}-{mark}"
 
 
 def plain_name_of(order: str, version: int, copy: int) -> str:
-    """The name that v0.2.0-alpha.1 gives a job, and computes anew where a Star printer asks for it:
+    """The name that v0.2.0-alpha.1 gives a job, and computes again when a Star printer asks for it:
     it finds no other. After a restore it may be the name of another ticket."""
     return f"{order}-{version}-{copy}"
 
@@ -128,7 +127,7 @@ def job_of(name: str, value: Mapping[str, Any]) -> Job:
         value: the document.
 
     Raises:
-        msgspec.ValidationError: it is none.
+        msgspec.ValidationError: the document is not a job.
     """
     return msgspec.convert({**value, "id": name}, Job)
 
@@ -142,17 +141,17 @@ def after(
     now: datetime,
     began_at: datetime = EVER,
 ) -> Job:
-    """The job after the step; itself, if the step was taken before.
+    """The job after the step; unchanged, if the step was taken before.
 
     Args:
         job: as it is.
         step: what happened.
-        agent: who says so: an agent, or a person's name.
-        attempt: which attempt it is about; that of `again` and `drop` is not looked at.
-        detail: what a person may read.
+        agent: who reports the step: an agent, or a person's name.
+        attempt: which attempt it is about; ignored for `again` and `drop`.
+        detail: a text for people.
         now: by the database's clock.
-        began_at: when the log's epoch did. A job of an event before that may have been printed in
-            what a restore of the database has taken back.
+        began_at: when the log's epoch began. A job of an earlier event may have been printed after
+        the backup from which the database was restored.
 
     Raises:
         StepRefusedError: the step does not follow.

@@ -1,7 +1,6 @@
 """A ticket for the kitchen, line by line, in the kitchen's language. Pure.
 
-Large and first: where it goes and what is to be made. Prices and the guest's name and phone number
-stand on no ticket.
+Large and first: the table and the items. No ticket has prices or the guest's name and phone number.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Makes the print jobs of orders, in a second step that loses none and makes none twice.
 
-An order's own transaction writes its event into the log, and nothing of printing: a store that
-prints nothing pays nothing, and no printer can hold an order up. Here each printer walks its
-store's log: the jobs of an event and the printer's place behind it are one transaction, so however
-many processes do this, and wherever they are killed, each event makes its jobs once.
+An order's own transaction writes its event into the log, and nothing for printing: a store without
+printers has no cost, and no printer can delay an order. This module reads the store's log for each
+printer: the jobs of an event and the printer's new position in the log are one transaction. So each
+event makes its jobs once, however many processes do this, and wherever they are killed.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ if TYPE_CHECKING:
 _log = get_logger()
 
 EVERY_S: Final = 1.0
-"""How long an order of another process waits at most before it is seen."""
+"""How long an order of another process waits at most before it is found, in seconds."""
 WAITING_TOO_LONG_S: Final = 60.0
-"""A printer with a job that is not printed for so long is counted."""
+"""A printer with a job that is not printed for so many seconds is counted."""
 _AT_ONCE_S: Final = 0.02
-"""Orders that come close behind each other are looked at together."""
+"""Orders that come within so many seconds are processed together."""
 _EVENTS: Final = 50
 _PRINTERS: Final = 100
 _OVERLAP: Final = timedelta(seconds=60)
-"""What was committed may carry a time so long before."""
+"""A commit may be later than the time in its rows by so many seconds."""
 
 
 class JobMaker:
@@ -111,10 +111,10 @@ class JobMaker:
             self._news.clear()
 
     async def round(self) -> int:
-        """Make all jobs that are to be made now. Returns how many.
+        """Make all jobs that are due. Returns how many.
 
         Raises:
-            UnavailableError: Postgres does not answer; what was made stays so.
+            UnavailableError: Postgres does not answer; the jobs made so far remain.
         """
         at = await enter_printers(self._pool, self._since - _OVERLAP)
         self._since = at
@@ -134,7 +134,7 @@ class JobMaker:
         return total
 
     async def _make_some(self, store_id: str, device_id: str) -> int | None:
-        """Make jobs of the next events of one printer; None: nothing can be done now."""
+        """Make jobs of the next events of one printer; None: nothing is due, or it failed."""
         channel = Channel("device", store_id, device_id)
         try:
             async with transaction(self._pool, isolation="read_committed") as connection:
@@ -146,7 +146,7 @@ class JobMaker:
                     connection, store_id, device_id, planned.seq, has_jobs=bool(made)
                 )
         except UnavailableError as error:
-            # Somebody holds a lock; or the database is gone, which the next printer finds out.
+            # A row is locked; or the database is down, which the next printer's try shows.
             _log.warning("making_print_jobs_failed", printer=str(channel), reason=str(error))
             return None
         except Exception:

@@ -22,7 +22,7 @@ class PrintMetrics:
         self.made = metrics.counter("yabam_core_made_prints", "Print jobs made of orders")
         self.not_made = metrics.counter(
             "yabam_core_unmade_prints",
-            "Events of orders, and print jobs, that could not be made into paper",
+            "Events of orders that made no job, and print jobs that could not be rendered",
         )
         self.settled = metrics.counter(
             "yabam_core_stepped_prints",

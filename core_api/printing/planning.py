@@ -1,4 +1,4 @@
-"""The jobs that a printer gets of its store's events. Pure."""
+"""The jobs that a printer gets from its store's events. Pure."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _event_decoder = msgspec.json.Decoder(_Event)
 
 @dataclass(slots=True)
 class PlannedJobs:
-    """What was made of some events."""
+    """The jobs made from some events."""
 
     seq: int
-    """The last event that was looked at."""
+    """The seq of the last event that was processed."""
     jobs: list[Job] = field(default_factory=list)
     unreadable: list[int] = field(default_factory=list)
     """The seqs of events that cannot be read, which make no job."""
@@ -57,8 +57,8 @@ def plan_jobs(
         events: of its store, in order.
         printing: of its store.
         printer: the printer.
-        seq: what was looked at before.
-        room: so many jobs there may be; the events behind that wait.
+        seq: of the last event that was processed before.
+        room: the most jobs to make; later events wait.
         names: how they are named.
     """
     planned = PlannedJobs(seq)

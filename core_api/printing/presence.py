@@ -1,7 +1,7 @@
-"""Whether a printer is there, and what troubles it: its document `status`.
+"""Whether a printer is online, and its faults: its document `status`.
 
-A printer is heard of by whoever holds it: its agent, or its own polls. It is offline once nobody
-holds it any more.
+A printer reports through its holder: its agent, or its own polls. It is offline once it has no
+holder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _AT_ONCE: Final = 50
 
 
 class PrinterPresence:
-    """Writes what printers say of themselves.
+    """Writes the status of printers.
 
     Args:
         pool: the database, by connections that wait for a lock shortly only.
@@ -50,7 +50,7 @@ class PrinterPresence:
         self._committed = committed
 
     async def heard(self, printer: Channel, connection: str, troubles: Sequence[str]) -> None:
-        """Note that the printer is there, by whom it says so, and what troubles it.
+        """Store that the printer is online, who reported it, and its faults.
 
         Raises:
             UnavailableError: Postgres does not answer, or somebody holds a lock.
@@ -63,15 +63,15 @@ class PrinterPresence:
         await self._write(printer, said)
 
     async def gone(self, printer: Channel, connection: str) -> None:
-        """Note that who held the printer has let go of it; raises as `heard`."""
+        """Store that the printer's holder has released it; raises as `heard`."""
         await self._write(printer, {"online": False}, connection)
 
     async def run(self) -> None:
-        """Find out which printers are silent, for ever."""
+        """Find silent printers periodically, until cancelled."""
         await keep_looking(self.round, EVERY_S, "finding_silent_printers_failed")
 
     async def round(self) -> int:
-        """Note of all printers that nobody holds any more that they are offline. Returns how many.
+        """Mark all printers without a holder as offline. Returns how many.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -105,13 +105,13 @@ class PrinterPresence:
         said: dict[str, Any],
         only_of: str | None,
     ) -> list[str]:
-        """Write the documents that say something else. Returns the channels that got an event.
+        """Write the documents that differ. Returns the channels that got an event.
 
         Args:
             connection: with a transaction.
             printers: the printers.
-            said: the fields that are known.
-            only_of: leave it if another connection has said what it says; None: whoever it was.
+            said: the known fields.
+            only_of: change only documents last reported by this connection; None: change any.
         """
         ordered = sorted(printers, key=str)
         await ensure_rows(connection, [(str(printer), STATUS.key) for printer in ordered], [])
@@ -129,7 +129,7 @@ class PrinterPresence:
 
 
 def _version(row: LockedRow, said: dict[str, Any], only_of: str | None) -> Version | None:
-    """The document's next version; None: it stays as it is."""
+    """The document's next version; None: it does not change."""
     head = row.head()
     if _says(head.value, said):
         return None

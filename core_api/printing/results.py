@@ -1,7 +1,7 @@
 """Results of print jobs over MQTT, applied in the transaction that counts the message.
 
 An agent takes a job, prints it and reports the result, as over HTTP; it names itself and the
-attempt. A printer without an agent takes its jobs as they come, and reports the results.
+attempt. A printer without an agent gets its jobs as they come, and reports the results.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STEPS: Final[dict[str, Step]] = {
 
 
 class PrintResults:
-    """Takes what printers say.
+    """Applies the messages of printers about their jobs.
 
     Args:
         rules: what holds for all edits.
@@ -66,7 +66,7 @@ class PrintResults:
         place = (identity.store, identity.device)
         if is_taken and not await hold_printer(connection, *place, agent, HELD_S):
             return Printed(_HELD, ())
-        # The printer's row is locked before its documents; to hold what one holds may lock nothing.
+        # The printer's row is locked before its documents: a repeated `hold` locks nothing.
         await is_held_by(connection, *place, agent)
         row = await lock_document(connection, str(printer), PREFIX + result.id)
         head = None if row is None else row.head()
@@ -87,7 +87,7 @@ class PrintResults:
                     connection, self._rules, printer, result.id, step, agent, attempt, result.detail
                 )
             except (ConflictError, NotFoundError) as error:
-                _log.info("print_result_passed_over", printer=str(printer), reason=str(error))
+                _log.info("print_result_skipped", printer=str(printer), reason=str(error))
                 break
             has_changed = has_changed or job is not before
         _log.info("print_job", printer=str(printer), job=result.id, state=job.state)

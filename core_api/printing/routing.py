@@ -1,10 +1,9 @@
-"""Which printer prints what of an order's change, as the store's document `printing` says. Pure.
+"""Which printer prints which part of an order's change, by the store's document `printing`. Pure.
 
 A printer prints an order when it reaches or passes one of the printer's statuses. From then on it
-also prints what changes of its items, that the order is over if it was cancelled or rejected, and
-that a ticket holds no longer if the order was taken back.
-What no station names is printed at every one: a dish that is printed twice is seen, one that is
-printed nowhere is not.
+also prints changes of its items, a notice if the order was cancelled or rejected, and a notice that
+its ticket is void if the order was taken back. An item that no station lists is printed at every
+station: a dish that is printed twice is noticed, one that is not printed at all is not.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _RANK: Final[dict[str, int]] = {
     status: rank for rank, status in enumerate(one for one in STATUSES if one not in ENDED_EARLY)
 }
 PRINTED_STATUSES: Final = tuple(_RANK)
-"""The statuses that a printer may print at. That an order ends otherwise is printed by itself."""
+"""The statuses that a printer may print at; it always prints cancelled and rejected orders."""
 
 
 class Printer(Struct, frozen=True):
-    """What one printer prints, and how."""
+    """One printer's settings: what it prints, and how."""
 
     statuses: list[str]
     stations: list[str] | None = None
@@ -42,11 +41,11 @@ class Printer(Struct, frozen=True):
     copies: int = 1
     language: Language = "ko"
     columns: int = 42
-    """So many letters fit on a line."""
+    """How many letters fit on a line."""
     max_age_s: int = 900
-    """How old a job may be that is printed without a person's word, in seconds."""
+    """How old a job may be to be printed without a person's request, in seconds."""
     media: Media = "picture"
-    """`text` where the printer has Korean letters of its own."""
+    """`text` if the printer has a Korean font of its own."""
 
 
 class Printing(Struct, frozen=True):
@@ -57,15 +56,15 @@ class Printing(Struct, frozen=True):
     stations: dict[str, list[str]] = {}
     """The names of the items that each station makes."""
     time_zone: str = "Asia/Seoul"
-    """An IANA name: the times on paper are the kitchen's."""
+    """An IANA name, for the times on paper."""
 
 
 class ChangeTicket(Struct, frozen=True):
-    """What is to be printed of one change."""
+    """The ticket of one change."""
 
     kind: TicketKind
     items: list[Item]
-    """Those that this printer prints, as they are now."""
+    """The items that this printer prints, as they are now."""
     before: list[Item]
     """The same, as they were."""
 
@@ -78,7 +77,7 @@ def printing_of(value: Mapping[str, Any] | None) -> Printing:
 def ticket_of(
     printing: Printing, printer: Printer, before: Order | None, after: Order
 ) -> ChangeTicket | None:
-    """What the printer prints of a change; None: nothing.
+    """The ticket that the printer prints for a change; None: it prints nothing.
 
     Args:
         printing: of the store.
@@ -92,7 +91,7 @@ def ticket_of(
         is_known = before is not None and _has_reached(printer, before.status)
         return ChangeTicket("cancel", had, had) if is_known and had and not after.is_open else None
     if not _has_reached(printer, after.status):
-        # Taken back to before the printer's first status: what was printed does not hold any more.
+        # Taken back to before the printer's first status: the printed ticket is void.
         is_known = before is not None and _has_reached(printer, before.status)
         return ChangeTicket("cancel", had, had) if is_known and had else None
     if before is None:
@@ -101,7 +100,7 @@ def ticket_of(
     if not _has_reached(printer, before.status) or _passes(printer, before.status, after.status):
         return ChangeTicket("order", items, []) if items else None
     if _passes(printer, after.status, before.status):
-        # It is ordered still, but the last ticket comes again when the order gets there again.
+        # The order is still open, but its ticket comes again when it reaches the status again.
         return ChangeTicket("back", had, had) if had else None
     if (items, before.note) == (had, after.note) or not (items or had):
         return None

@@ -1,7 +1,7 @@
-"""What becomes of print jobs: each step is one transaction, by the same code for every printer.
+"""The steps of print jobs: each is one transaction, by the same code for every printer.
 
-An agent of a printer, Core's own CloudPRNT door and a person call it. Who takes a job holds the
-printer: one agent for each, until it lets go or is silent for `HELD_S`.
+Its callers are agents of printers, Core's own CloudPRNT handler and people. An agent that takes a
+job holds the printer: one agent for each, until it releases it or is silent for `HELD_S`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class PrintService:
         self._metrics = metrics
 
     async def hold(self, store_id: str, device_id: str, agent: str, held_s: float = HELD_S) -> None:
-        """Let the printer be this agent's for `held_s` from now.
+        """Assign the printer to this agent for `held_s` from now.
 
         Raises:
             ConflictError: it is another agent's.
@@ -64,7 +64,7 @@ class PrintService:
             raise ConflictError(f"another agent prints on {device_id}")
 
     async def let_go(self, store_id: str, device_id: str, agent: str) -> None:
-        """Let the printer be anybody's, if it is this agent's; raises UnavailableError."""
+        """Release the printer, if this agent holds it; raises UnavailableError."""
         await let_go_printer(self._pool, store_id, device_id, agent)
 
     async def step(
@@ -77,16 +77,16 @@ class PrintService:
         attempt: int = 0,
         detail: str = "",
     ) -> Job:
-        """Take a job one step further. The same step again changes nothing.
+        """Take a job one step further. A repeated step changes nothing.
 
         Args:
             store_id: the store.
             device_id: its printer.
             job_id: the job.
             step: what happened.
-            agent: who says so; who takes a job must hold the printer.
+            agent: who reports the step; to take a job it must hold the printer.
             attempt: which attempt it is about.
-            detail: what a person may read.
+            detail: a text for people.
 
         Returns:
             The job after it.

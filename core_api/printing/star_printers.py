@@ -1,9 +1,9 @@
-"""Star printers that are called over MQTT: which MAC address each has, and when it is called.
+"""Star printers that get messages over MQTT: the MAC address of each, and when it is called.
 
-A printer in the mode *Trigger POST* of CloudPRNT polls when it is called, and sends nothing over
-MQTT; one in the mode *Full MQTT* says over MQTT how it is. So each is called while one of its jobs
-waits, and from time to time so that it reports its status. A call may be lost or come twice:
-another one follows, and an extra report changes nothing.
+To call a printer is to send it a message. In the mode *Trigger POST* of CloudPRNT it then polls,
+and sends nothing over MQTT; in the mode *Full MQTT* it reports its status over MQTT. So each is
+called while one of its jobs waits, and periodically, so that it reports its status. A call may be
+lost or come twice: another one follows, and an extra report changes nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SET change = (SELECT coalesce(max(change), 0) + 1 FROM device_registrations)
 WHERE store_id = $1 AND device_id = $2 AND generation = $3 AND removed_at IS NULL RETURNING 1
 """
 
-# Several processes look; each printer is called by one.
+# Several processes look; each printer is called by one of them.
 _DUE: Final = """
 UPDATE star_printers s SET rung_at = now()
 FROM (
@@ -81,8 +81,8 @@ class StarPrinters:
         self._pool = pool
 
     async def keep(self, identity: Identity, mac: str, mode: StarMode = "trigger") -> bool:
-        """Note the MAC address of a registered printer, and how it is told to take its jobs. False:
-        another printer has the address, or the registration has ended meanwhile.
+        """Note the MAC address of a registered printer, and the mode in which it gets its jobs.
+        False: another printer has the address, or the registration was removed meanwhile.
 
         Raises:
             UnavailableError: Postgres does not answer, or somebody holds a lock.
@@ -95,21 +95,21 @@ class StarPrinters:
                 await connection.execute(_ALONE)
                 if await connection.fetch(_IS_TAKEN, mac, *place):
                     return False
-                # A registration is locked before what belongs to it.
+                # A registration is locked before its other rows.
                 if not await connection.fetch(_CHANGED, *place, identity.generation):
                     return False
                 await connection.execute(_KEEP, *place, mac, mode)
         return True
 
     async def whose(self, mac: str, *, any_mode: bool = False) -> tuple[Channel, list[str]] | None:
-        """Whose printer this is that takes its jobs over MQTT.
+        """The printer with this MAC address that takes its jobs over MQTT.
 
         Args:
             mac: its address.
-            any_mode: also if it was told of late to take them otherwise.
+            any_mode: also if it was lately told to use another mode.
 
         Returns:
-            Its channel, and the media types that its registration names; None: it is nobody's.
+            Its channel, and the media types that its registration names; None: there is none.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -120,11 +120,11 @@ class StarPrinters:
 
 
 class Ringing:
-    """Calls printers, for ever; any number of processes may do so.
+    """Calls printers until cancelled; any number of processes may do so.
 
     Args:
         pool: the database.
-        ring: hands calls on; raises UnavailableError.
+        ring: sends calls; raises UnavailableError.
         now_ms: milliseconds since the Unix epoch.
     """
 
@@ -139,11 +139,11 @@ class Ringing:
         self._now_ms = now_ms
 
     async def run(self) -> None:
-        """Call those whose time has come, again and again."""
+        """Call the printers that are due, periodically."""
         await keep_looking(self.round, LOOK_EVERY_S, "calling_printers_failed")
 
     async def round(self) -> int:
-        """Call those whose time has come. Returns how many.
+        """Call the printers that are due. Returns how many.
 
         Raises:
             UnavailableError: Postgres or Kafka does not answer; they are called again later.
@@ -151,7 +151,7 @@ class Ringing:
         with mapped_errors():
             rows = await self._pool.fetch(_DUE, IDLE_EVERY_S, WAITING_EVERY_S, _AT_ONCE)
         if rows:
-            # A printer that was away for the night is not called for all of it.
+            # A printer that is offline for the whole night is called less often.
             until_ms = self._now_ms() + int(IDLE_EVERY_S * 1000)
             await self._ring(
                 [

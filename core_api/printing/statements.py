@@ -1,8 +1,8 @@
-"""Printers in Postgres: how far each has come in its store's log, and whose it is.
+"""Printers in Postgres: each one's position in its store's log, and its holder.
 
 The maker of jobs, and every step of a job, lock the printer's row before its documents, and these
-before the counter rows. That a Star printer is to be called is noted last, behind the counter rows
-(docs/architecture.md, "Locks").
+before the counter rows. The row that lets a Star printer be called is written last, after the
+counter rows (docs/architecture.md, "Locks").
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from core_api.system_edits.locked_rows import LockedRow
 HELD_S: Final = 60.0
 """How long a silent agent keeps its printer, in seconds."""
 
-# By the partial index on printing's documents. A printer that is new in its document begins with
-# what happened since that was written: it prints no order of before. A document that is no JSON any
-# more, because it was damaged, leaves its store's printers as they are.
+# By the partial index on printing's documents. A new printer begins at the time of the document
+# that names it: it prints no earlier order. A damaged document, which is no longer JSON, does not
+# change its store's printers.
 _ENTER: Final = """
 WITH changed AS MATERIALIZED (
     SELECT substr(channel, 6) AS store_id, value, updated_at FROM documents
@@ -55,7 +55,7 @@ WITH changed AS MATERIALIZED (
 SELECT now(), (SELECT count(*) FROM left_out), (SELECT count(*) FROM entered)
 """
 
-# Probes of primary keys, for those that print at all. Where a printer's channel is full, its jobs
+# Probes of primary keys, only for devices that print. Where a printer's channel is full, its jobs
 # wait in the log until there is room.
 _BEHIND: Final = """
 SELECT p.store_id, p.device_id FROM printers p
@@ -68,7 +68,7 @@ ORDER BY p.store_id, p.device_id LIMIT $3
 
 _STORES: Final = "SELECT DISTINCT store_id FROM printers WHERE seq IS NOT NULL"
 
-# Another process that works on the same printer is left to it.
+# A printer that another process has locked is skipped.
 _LOCK: Final = """
 SELECT p.seq, now() AS at, d.value, coalesce(h.open_orders, 0) AS jobs
 FROM printers p
@@ -99,7 +99,7 @@ UPDATE printers SET seq = $3,
 WHERE store_id = $1 AND device_id = $2
 """
 
-# A row that was renewed lately is left as it is: a poll writes nothing most of the time.
+# A row that was renewed lately is not written: so most polls write nothing.
 _HELD_STILL: Final = """
 SELECT 1 FROM printers
 WHERE store_id = $1 AND device_id = $2 AND agent = $3
@@ -118,7 +118,7 @@ UPDATE printers SET agent = NULL, held_until = NULL
 WHERE store_id = $1 AND device_id = $2 AND agent = $3
 """
 
-# Another process that looks at the same time is left its part.
+# Rows that another process has locked at the same time are skipped.
 _SILENT: Final = """
 UPDATE printers p SET agent = NULL, held_until = NULL
 FROM (
@@ -155,7 +155,7 @@ SELECT '', '', 0, NULL, 0, now(), now()
 _EPOCH_BEGAN: Final = "SELECT started_at FROM epoch"
 _IS_JOB: Final = "SELECT 1 FROM documents WHERE channel = $1 AND key = $2"
 
-# What an agent may take without a person's word, as `Job.is_ready` says.
+# The jobs that an agent may take without a person's request, as in `Job.is_ready`.
 _EARLIER: Final = """
 SELECT 1 FROM documents, LATERAL (SELECT value::jsonb AS job) AS v
 WHERE channel = $1 AND key >= 'print.' AND key < 'print/' AND value IS NOT NULL
@@ -182,18 +182,18 @@ WHERE waiting_since < now() - make_interval(secs => $1) AND seq IS NOT NULL
 
 
 class LockedPrinter(Struct, frozen=True):
-    """A printer's row, locked, and what is needed to make its jobs."""
+    """A printer's row, locked, and the data for making its jobs."""
 
     seq: int
     now: datetime
     printing: str | None
-    """The store's document; None: there is none any more."""
+    """The store's document; None: it was deleted."""
     jobs: int
-    """How many documents stand in its channel."""
+    """How many documents are in its channel."""
 
 
 async def enter_printers(pool: Pool, since: datetime) -> datetime:
-    """Let the printers be those that documents name which were changed since. Returns the time.
+    """Update the printers of documents changed since. Returns the database's time.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -213,14 +213,14 @@ async def printing_stores(pool: Pool) -> frozenset[str]:
 async def printers_behind(
     pool: Pool, max_jobs: int, max_bytes: int, limit: int, but: set[tuple[str, str]]
 ) -> list[tuple[str, str]]:
-    """Printers, as (store, device), of whose store something happened that they have not seen.
+    """Printers, as (store, device), whose store's log has events that they have not processed.
 
     Args:
         pool: the database.
         max_jobs: not those with so many jobs.
         max_bytes: not those whose jobs have so many bytes.
         limit: how many printers at most.
-        but: not these.
+        but: printers to leave out.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -234,7 +234,7 @@ async def printers_behind(
 async def lock_printer(
     connection: Connection, store_id: str, device_id: str
 ) -> LockedPrinter | None:
-    """Lock the printer's row; None: another process has it, or it prints nothing any more."""
+    """Lock the printer's row; None: another process has locked it, or it no longer prints."""
     rows = await connection.fetch(_LOCK, store_id, device_id)
     return LockedPrinter(*rows[0]) if rows else None
 
@@ -242,7 +242,7 @@ async def lock_printer(
 async def events_after(
     connection: Connection, store_id: str, seq: int, limit: int
 ) -> list[LogEvent]:
-    """What happened in a store after this, in order."""
+    """The events of a store after this seq, in order."""
     rows = await connection.fetch(_EVENTS, f"store:{store_id}", seq, limit)
     return [LogEvent(*row) for row in rows]
 
@@ -250,7 +250,7 @@ async def events_after(
 async def move_printer(
     connection: Connection, store_id: str, device_id: str, seq: int, *, has_jobs: bool
 ) -> None:
-    """Note how far the printer's jobs are made, and whether there are new ones.
+    """Store up to where the printer's jobs are made, and whether there are new ones.
 
     Args:
         connection: in the transaction that makes the jobs.
@@ -267,7 +267,7 @@ async def move_printer(
 async def hold_printer(
     pool: Pool | Connection, store_id: str, device_id: str, agent: str, s: float
 ) -> bool:
-    """Let the printer be the agent's for so many seconds; False: it is another's.
+    """Assign the printer to the agent for `s` seconds; False: another agent holds it.
 
     Args:
         pool: the database.
@@ -286,21 +286,20 @@ async def hold_printer(
 
 
 async def let_go_printer(pool: Pool, store_id: str, device_id: str, agent: str) -> None:
-    """Let the printer be anybody's, if it is the agent's; raises as `hold_printer`."""
+    """Release the printer, if the agent holds it; raises as `hold_printer`."""
     with mapped_errors():
         await pool.execute(_LET_GO, store_id, device_id, agent)
 
 
 async def take_silent(connection: Connection, limit: int) -> tuple[int, list[tuple[str, str]]]:
-    """How many printers nobody holds any more, and those of them, as (store, device), that do not
-    say by MQTT that they are there. Each is told once."""
+    """How many printers have lost their holder, and those of them, as (store, device), that do not
+    report over MQTT. Each is returned once."""
     rows = await connection.fetch(_SILENT, limit)
     return len(rows), [(row[0], row[1]) for row in rows if not row[2]]
 
 
 async def is_held_by(connection: Connection, store_id: str, device_id: str, agent: str) -> bool:
-    """Whether the printer is the agent's. The printer's row is locked, so it stays as it is until
-    the transaction ends."""
+    """Whether the agent holds the printer, whose row is locked until the transaction ends."""
     rows = await connection.fetch(_HOLDER, store_id, device_id, agent)
     return bool(rows and rows[0][0])
 
@@ -324,24 +323,24 @@ async def read_jobs(connection: Connection, channel: str) -> tuple[list[LockedRo
 
 
 async def epoch_began(connection: Connection) -> datetime:
-    """When the log began anew last: what is older may have been printed in what is lost since."""
+    """When the present epoch began: jobs of older events may have been printed before a restore."""
     ((at,),) = await connection.fetch(_EPOCH_BEGAN)
     began: datetime = at
     return began
 
 
 async def is_job(connection: Connection, channel: str, key: str) -> bool:
-    """Whether there is such a job, or was one of late."""
+    """Whether there is such a job, or was one lately."""
     return bool(await connection.fetch(_IS_JOB, channel, key))
 
 
 async def has_earlier_job(connection: Connection, channel: str, seq: int, copy: int) -> bool:
-    """Whether a job of the printer is to be printed before the one of this seq and copy."""
+    """Whether the printer must print another job before the one of this seq and copy."""
     return bool(await connection.fetch(_EARLIER, channel, seq, copy))
 
 
 async def count_waiting(connection: Connection, store_id: str, device_id: str) -> None:
-    """Note since when a job of the printer waits, after one has changed."""
+    """Update since when a job of the printer waits, after a job has changed."""
     await connection.fetch(_COUNT_WAITING, store_id, device_id)
     await connection.fetch(_RING, store_id, device_id)
 
@@ -353,8 +352,8 @@ async def printers_waiting(pool: Pool, longer_than_s: float) -> int:
     return count
 
 
-# A job's name comes once only, so nobody needs to know that there was one.
+# A job's name is never used again, so its deleted row is not needed.
 trim_jobs: Final = trim_by_age(
     "documents", "channel, key", "updated_at", "value IS NULL AND key LIKE 'print.%'"
 )
-"""Forgets jobs that are long gone."""
+"""Deletes the rows of jobs that ended long ago."""

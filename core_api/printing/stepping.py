@@ -26,7 +26,7 @@ async def step_job(
     attempt: int,
     detail: str,
 ) -> tuple[Job, Job]:
-    """The job before and after the step, which is written; the same one, if nothing has changed.
+    """The job before and after the step, which is written; twice the same if it changed nothing.
 
     Args:
         connection: with a transaction that has locked the printer's row (`is_held_by`).
@@ -34,9 +34,9 @@ async def step_job(
         printer: its channel.
         job_id: the job.
         step: what happened.
-        agent: who says so.
+        agent: who reports it.
         attempt: which attempt it is about.
-        detail: what a person may read.
+        detail: a text for people.
 
     Raises:
         NotFoundError: there is no such job.

@@ -1,4 +1,4 @@
-"""How each process of Core starts: settings, logs, a port, and then the work."""
+"""How each process of Core starts: settings, logs, a port, then its work."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Place(NamedTuple):
 async def connected(
     settings: DatabaseSettings, name: str, size: int, command_timeout_s: float, stopped: str
 ) -> AsyncIterator[Pool]:
-    """Connections to the database for the time of a block: that of the process's work.
+    """A pool of connections to the database, open while the block runs.
 
     Args:
         settings: where the database is.
-        name: what the process calls itself there.
+        name: the application name of the connections.
         size: how many connections.
-        command_timeout_s: a statement is given up after this time.
-        stopped: the line in the log that says that the process has stopped.
+        command_timeout_s: the time-out of a statement.
+        stopped: the log event written when the process has stopped.
     """
     pool = await open_pool(
         settings.database_url,
@@ -66,13 +66,13 @@ def start(
     """Run a process until it is told to stop.
 
     Args:
-        name: what its logs call it.
-        settings: what is read from the environment.
-        place: where it listens.
+        name: its name in the logs.
+        settings: the class of settings to read from the environment.
+        place: the address on which it listens.
         run: the process, with its settings and its socket.
 
     Raises:
-        SettingsError: it cannot start with its settings.
+        SettingsError: the settings are invalid.
     """
     loaded = load(settings)
     configure(name, without_rows)

@@ -10,11 +10,11 @@ from core_api.wiring import definitions_of
 
 
 async def migrate_state(settings: StateSettings) -> Migrated:
-    """`yabam state migrate`: every value as the newest schema has it.
+    """`yabam state migrate`: migrate every value to the newest schema.
 
     Raises:
         DefinitionError: the definitions that the settings name are wrong.
-        UnavailableError: Postgres does not answer; what was migrated before stays so.
+        UnavailableError: Postgres does not answer; values migrated before stay migrated.
     """
     definitions = definitions_of(settings.definitions)
     async with connected(settings.session_url) as connection:

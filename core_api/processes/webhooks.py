@@ -1,4 +1,4 @@
-"""Wires the sender of webhooks, and beside it that of pushes."""
+"""Wires the sender of webhooks, and the sender of pushes, in one process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def run_webhooks_process(settings: WebhooksSettings, listener: socket.sock
         SettingsError: a key is wrong, or there is none for webhooks.
     """
     keys = push_keys(settings.push_key, settings.push_contact)
-    # A poster of its own, so that neither waits for a connection of the other.
+    # A poster of its own, so that neither sender waits for the other's connections.
     poster = Poster(Networks(settings.webhooks_networks))
     async with connected(settings, "yabam-webhooks", 8, 5.0, "webhooks_stopped") as pool:
         try:

@@ -1,1 +1,1 @@
-"""New orders told to owners' phones that are locked, by Web Push."""
+"""Web Push: notifies owners' and guests' locked phones of orders."""

@@ -1,4 +1,4 @@
-"""A browser that is to be told something now: what all kinds of them have. Pure."""
+"""A browser that is due a notification: what all kinds have in common. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server_common.revocations.holders import Holder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueBrowser(ABC):
-    """A browser that is to be told now; this process holds it."""
+    """A browser that is due a notification, leased by this process."""
 
     store_id: str
     device: str
@@ -21,20 +21,20 @@ class DueBrowser(ABC):
     fence: int
     epoch: str
     upto: int
-    """The newest order that it is told of, by its place in the log that it follows."""
+    """The seq, in the log that it follows, of the newest order in the notification."""
     endpoint: str
-    """Where its push service takes messages for it."""
+    """The URL of its push service that takes its messages."""
     origin: str
-    """Of the endpoint: its push service."""
+    """The origin of the endpoint, which stands for its push service."""
     p256dh: str
     """Its public key."""
     auth: str
     """Its secret."""
     language: str
     tries: int
-    """How many attempts have failed since the last that succeeded."""
+    """How many attempts have failed since the last success."""
     failing_s: float
-    """For how long."""
+    """For how many seconds attempts have failed."""
     token: str
     session: str
     subject: str
@@ -43,20 +43,20 @@ class DueBrowser(ABC):
 
     @property
     def holder(self) -> Holder:
-        """Whose token subscribed it, as revocations name it."""
+        """The holder of the token that subscribed it, as revocations name it."""
         return Holder(self.token, self.session, self.subject, self.made_at)
 
     @property
     @abstractmethod
     def key(self) -> tuple[Any, ...]:
-        """What each statement on it begins with."""
+        """Its primary key, the first arguments of each statement."""
 
     @property
     @abstractmethod
     def told(self) -> Struct:
-        """What it is told."""
+        """The message for it."""
 
     @property
     @abstractmethod
     def topic(self) -> str:
-        """What a later message stands in the place of."""
+        """The topic: a later message of the same topic replaces one not yet delivered."""

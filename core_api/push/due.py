@@ -1,8 +1,8 @@
-"""Which browsers are to be told now: asked of the database at each look, and held while it is done.
+"""Finds the browsers that are due a notification, and leases them while it is sent.
 
-No message is queued. What a browser is told is what is so when it is told: an order that a terminal
-has received meanwhile, or that somebody has accepted, needs no push any more; a browser whose owner
-was signed out is told nothing.
+No message is queued. A message has the state at the time of sending: an order that a terminal has
+received meanwhile, or that was accepted, is no longer in it; a browser whose owner was signed out
+gets none.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 HOLD_S: Final = 30.0
-"""A process that dies holds its subscriptions for so long; longer than an attempt takes."""
+"""The lease of a subscription, in seconds: longer than an attempt takes."""
 MARK_LAG: Final = 200
-"""Events that a mark may be behind while no order waits: each look reads the log from there."""
+"""How many events a mark may lag while no order waits: each look reads the log from there."""
 
-# For a subscription from before migration 0022 it is not known when its owner signed in: before it
-# was renewed, for the token was good then.
+# For a subscription older than migration 0022 the time of the owner's sign-in is unknown. It was
+# before the renewal, as the token was valid then.
 _MADE_AT: Final = (
     """coalesce(nullif(p.made_at, 0), floor(extract(epoch FROM p.renewed_at))::bigint)"""
 )
@@ -116,9 +116,9 @@ UPDATE push_subscriptions SET tries = tries + 1, failing_since = coalesce(failin
     failure = $4, due_at = now() + make_interval(secs => $5), held_until = now()
 WHERE store_id = $1 AND device = $2 AND fence = $3
 """
-# Without it, one failure before an order was accepted would count as failing until the next order
-# that nobody receives, and then as failing for days; and a store without a terminal would be read
-# from where its browser was told last, each second. One that somebody takes meanwhile is left.
+# Without it, a failure before an order was accepted would count as failing until the next order
+# that nobody receives, and then as failing for days; and the log of a store without a terminal
+# would be read from its browser's last notification, each second. Leased rows are skipped.
 _SETTLE: Final = """
 WITH behind AS MATERIALIZED (
     SELECT p.store_id, p.device, p.fence, h.head, e.epoch, m.seq
@@ -177,29 +177,29 @@ _STATEMENTS: Final = Statements(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due(DueBrowser):
-    """A browser of one store that is to be told now."""
+    """A browser of one store that is due a notification."""
 
     count: int
     """Orders of the store that are `placed`, up to `PUSH_ORDERS_COUNTED`."""
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What each statement on it begins with."""
+        """Its primary key, the first arguments of each statement."""
         return self.store_id, self.device, self.fence
 
     @property
     def told(self) -> PushMessage:
-        """What it is told."""
+        """The message for it."""
         return PushMessage(self.store_id, self.count, self.language)
 
     @property
     def topic(self) -> str:
-        """What a later message stands in the place of."""
+        """The topic: a later message of the same topic replaces one not yet delivered."""
         return self.store_id
 
 
 class DueOwners(Subscribers[Due]):
-    """Which owners' browsers are to be told now, and what became of it.
+    """Finds the owners' browsers that are due a notification, and stores the results.
 
     Args:
         pool: the database.
@@ -238,10 +238,10 @@ class DueOwners(Subscribers[Due]):
         _log.info("push_revoked", store=one.store_id, device=one.device)
 
     async def settle(self) -> None:
-        """Let nothing be left of what browsers were to be told of orders that wait no more.
+        """Clear the state of browsers whose orders no longer wait.
 
-        Their push services count as failing no longer, and their marks move up to the newest event.
-        Those whose owner was signed out are forgotten.
+        Their failures are reset, and their marks move up to the newest event. Browsers whose owner
+        was signed out are deleted.
 
         Raises:
             UnavailableError: Postgres does not answer.

@@ -1,7 +1,7 @@
-"""Which guests' phones are to be told now, and what became of it.
+"""Finds the guests' phones that are due a notification, and stores the results.
 
-What a phone is told is what is so when it is told, as with owners' phones; a phone of a party that
-has left, or whose guest's token was revoked, is told nothing.
+A message has the state at the time of sending, as for owners' phones; a phone of a party that has
+left, or whose guest's token was revoked, gets none.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 HOLD_S: Final = 30.0
-"""A process that dies holds its phones for so long; longer than an attempt takes."""
+"""The lease of a phone, in seconds: longer than an attempt takes."""
 
-# Orders that have come to be ready behind a phone's mark, and are so still. The open orders of a
+# Orders that became ready after a phone's mark, and still are. The open orders of a
 # table are few, and most tables have none that is ready: their logs are not read.
 _TAKE: Final = f"""
 WITH due AS MATERIALIZED (
@@ -89,7 +89,7 @@ _END: Final = """
 DELETE FROM guest_pushes WHERE store_id = $1 AND table_id = $2 AND device = $3 AND fence = $4
 """
 _FORGET: Final = f"DELETE FROM guest_pushes g WHERE g.expires_at <= now() OR {LEFT}"  # noqa: S608  (as above)
-# Asked when something was revoked: the list of it is compared in memory.
+# Run after a revocation: the result is compared with the revocations in memory.
 _HOLDERS: Final = """
 SELECT store_id, table_id, device, fence, token, session, subject,
     coalesce(nullif(signed_in_at, 0), issued_at) AS made_at
@@ -113,7 +113,7 @@ _STATEMENTS: Final = Statements(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueGuest(DueBrowser):
-    """A phone of a table that is to be told now."""
+    """A phone of a table that is due a notification."""
 
     table_id: str
     numbers: list[str]
@@ -121,22 +121,22 @@ class DueGuest(DueBrowser):
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What each statement on it begins with."""
+        """Its primary key, the first arguments of each statement."""
         return self.store_id, self.table_id, self.device, self.fence
 
     @property
     def told(self) -> Ready:
-        """What it is told."""
+        """The message for it."""
         return Ready(self.numbers, self.language)
 
     @property
     def topic(self) -> str:
-        """What a later message stands in the place of."""
+        """The topic: a later message of the same topic replaces one not yet delivered."""
         return f"{self.store_id}/{self.table_id}"
 
 
 class DueGuests(Subscribers[DueGuest]):
-    """Which guests' phones are to be told now, and what became of it.
+    """Finds the guests' phones that are due a notification, and stores the results.
 
     Args:
         pool: the database.
@@ -166,7 +166,7 @@ class DueGuests(Subscribers[DueGuest]):
         _log.info("guest_push_revoked", store=one.store_id, table=one.table_id, device=one.device)
 
     async def settle(self) -> None:
-        """Forget the phones of parties that have left, and of guests whose token was revoked.
+        """Delete the phones of parties that have left, and of guests whose token was revoked.
 
         Raises:
             UnavailableError: Postgres does not answer.

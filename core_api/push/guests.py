@@ -1,6 +1,6 @@
-"""Guests' phones that are told when an order is ready: kept until their party leaves.
+"""Guests' phones that are notified when an order is ready: kept until their party leaves.
 
-Which table it is, the guest's token says, and nothing else. `due_guests.py` says who is told now.
+Only the guest's token says which table it is. `due_guests.py` finds the phones that are due.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ from core_api.webhooks.addresses import Networks, check_url, origin_of
 from server_common.limits import GUEST_PUSHES, GUEST_PUSHES_OF_TABLE
 
 KEPT_S: Final = 86_400.0
-"""Whoever has not subscribed again is forgotten after so long, though nobody ended the party."""
+"""Without renewal a subscription is deleted after so many seconds, even if the party did not
+end."""
 
-# By the rule of `parties/rules.py`: a token made in the second of the change is good.
+# By the rule of `parties/rules.py`: a token made in the second of the change is valid.
 LEFT: Final = """EXISTS (
     SELECT FROM documents d
     WHERE d.channel = 'party:' || g.store_id || '/' || g.table_id AND d.key = 'party'
       AND d.version > 0 AND g.issued_at < floor(extract(epoch FROM d.updated_at))
 )"""
 """Of a row `g`: its party has left."""
-# Phones of parties that have left take no room of the next one, and a phone follows one table.
+# Deletes phones of parties that have left, to make room, and a phone's other table.
 _CLEAR: Final = f"""
 DELETE FROM guest_pushes g
 WHERE (g.store_id = $1 AND g.table_id = $2 AND (g.expires_at <= now() OR {LEFT}))
@@ -41,14 +42,14 @@ SELECT count(*) AS whole,
     count(*) FILTER (WHERE store_id = $1 AND table_id = $2) AS of_table
 FROM guest_pushes WHERE (store_id, table_id, device) <> ($1, $2, $3)
 """
-# At each start of a page, perhaps of many at once: no lock but that of its own row, and no count.
+# Runs at each start of a page, of many at once: locks only its own row, counts nothing.
 _RENEW: Final = """
 UPDATE guest_pushes SET p256dh = $6, auth = $7, language = $8, subject = $9, token = $11,
     session = $12, signed_in_at = $13, renewed_at = now()
 WHERE store_id = $1 AND table_id = $2 AND device = $3 AND endpoint = $4 AND origin = $5
   AND issued_at = $10
 """
-# From the newest event on: what is ready already, the guest sees on the page.
+# From the newest event on: orders that are ready already are on the guest's page.
 _PUT: Final = """
 INSERT INTO guest_pushes AS g
     (store_id, table_id, device, endpoint, origin, p256dh, auth, language, subject, issued_at,
@@ -75,13 +76,13 @@ FROM guest_pushes WHERE store_id = $1 AND expires_at > now() ORDER BY table_id, 
 
 
 def check_guest(caller: Caller) -> Channel:
-    """The table whose orders the caller may be told of.
+    """The table of whose orders the caller may be notified.
 
     Raises:
         ForbiddenError: the caller is no guest.
     """
     if caller.role != "table" or caller.table is None:
-        raise ForbiddenError("only guests are told of their table's orders")
+        raise ForbiddenError("only guests can subscribe to their table's orders")
     return caller.table
 
 
@@ -90,7 +91,7 @@ class GuestPhones:
 
     Args:
         pool: the database.
-        networks: where push services may be.
+        networks: the networks in which push services may be.
     """
 
     def __init__(self, pool: Pool, networks: Networks) -> None:
@@ -98,16 +99,16 @@ class GuestPhones:
         self._networks = networks
 
     async def put(self, caller: Caller, device: str, wanted: Subscribe) -> None:
-        """Tell a phone when an order of the caller's table is ready, until the party leaves.
+        """Notify a phone when an order of the caller's table is ready, until the party leaves.
 
         Args:
             caller: the guest.
             device: the phone's name.
-            wanted: where it is told, and its keys.
+            wanted: its endpoint and its keys.
 
         Raises:
             ForbiddenError: the caller is no guest.
-            InvalidError: its endpoint leads to where nothing is sent, or its key is none.
+            InvalidError: its endpoint is in a forbidden network, or its key is invalid.
             TooManyDevicesError: there is no room.
             UnavailableError: Postgres does not answer.
         """
@@ -144,7 +145,7 @@ class GuestPhones:
         await despite_locks(add)
 
     async def remove(self, caller: Caller, device: str) -> None:
-        """Tell a phone nothing any more.
+        """Unsubscribe a phone.
 
         Raises:
             ForbiddenError: the caller is no guest.
@@ -162,7 +163,7 @@ class GuestPhones:
         return [GuestPush(**row) for row in rows]
 
     async def remove_from(self, table: Channel, device: str) -> None:
-        """Tell a phone of a table nothing any more, as the store's owner wants.
+        """Unsubscribe a phone of a table, for the store's owner.
 
         Raises:
             NotFoundError: no such phone of the table is told.
@@ -180,11 +181,11 @@ class GuestPhones:
 def _check_room(found: Mapping[str, int]) -> None:
     for count, most, told in (
         (found["whole"], GUEST_PUSHES, "guests' phones in all"),
-        (found["of_table"], GUEST_PUSHES_OF_TABLE, "phones of a table that are told"),
+        (found["of_table"], GUEST_PUSHES_OF_TABLE, "subscribed phones of a table"),
     ):
         if count >= most:
             raise TooManyDevicesError(f"there may be {most} {told}")
 
 
 trim_guest_phones: Final = trim_by_age("guest_pushes", "store_id, table_id, device", "renewed_at")
-"""Forgets phones that have not subscribed again for long."""
+"""Deletes phones that have not renewed their subscription for long."""

@@ -1,8 +1,8 @@
-"""A message as a push service takes it: encrypted for one browser, signed as ours. Pure.
+"""A message for a push service: encrypted for one browser, with a signed token. Pure.
 
 The encryption is that of RFC 8291, by http-ece, so the push service learns nothing but the size,
-which is always the same; the token is that of RFC 8292 (VAPID), by py-vapid. What is said is a
-number: no name, no dish.
+which is always the same; the token is that of RFC 8292 (VAPID), by py-vapid. A message has numbers
+only: no name, no dish.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from server_common.errors import SettingsError
 from server_common.limits import PUSH_MESSAGE_BYTES
 
 TTL_S: Final = 3600
-"""A phone that is off for longer is told by its next order."""
+"""How many seconds a push service keeps a message for a phone that is off."""
 _TOKEN_S: Final = 43_200
 _KEY_BYTES: Final = 32
 _SALT_BYTES: Final = 16
 _OVERHEAD_BYTES: Final = _SALT_BYTES + 4 + 1 + 65 + 1 + 16
-"""The salt, the size of a record, our public key with its length; the record's mark and its tag."""
+"""Salt, size of a record, our public key with its length; the record's delimiter and tag."""
 _TEXT_BYTES: Final = PUSH_MESSAGE_BYTES - _OVERHEAD_BYTES
-"""Each message is as long as any, so that its length says nothing."""
+"""All messages have the same length, so that it reveals nothing."""
 _TOPIC_BYTES: Final = 15
 
 
 class PushMessage(Struct, frozen=True):
-    """What a browser is told; `terminal/offline/worker.js` makes a notification of it."""
+    """The message for a browser; `terminal/offline/worker.js` makes a notification of it."""
 
     store: str
     count: int
@@ -52,7 +52,7 @@ class PushMessage(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """What a guest's phone is told; `table/notices_worker.js` makes a notification of it."""
+    """The message for a guest's phone; `table/notices_worker.js` makes a notification of it."""
 
     ready: list[str]
     """The numbers of the table's orders that are ready, as its page shows them."""
@@ -64,7 +64,7 @@ class PushKeys:
 
     Args:
         key: 32 random bytes, in base64url.
-        contact: how a push service reaches whoever operates this: `mailto:…` or `https://…`.
+        contact: of the operator, for push services: `mailto:…` or `https://…`.
 
     Raises:
         SettingsError: it is no such key, or no such address.
@@ -88,7 +88,7 @@ class PushKeys:
         """What browsers subscribe with."""
 
     def authorization(self, endpoint: str, now: datetime) -> str:
-        """The header that proves to a push service who sends.
+        """The header that proves the sender to a push service.
 
         Args:
             endpoint: of the browser; the token is good at its push service alone.
@@ -100,7 +100,7 @@ class PushKeys:
             "exp": int((now + timedelta(seconds=_TOKEN_S)).timestamp()),
             "sub": self._contact,
         }
-        # The library keeps no state between two calls, and writes both parts of the header.
+        # The library keeps no state between calls, and writes both parts of the header.
         header: str = self._signer.sign(claims)["Authorization"]
         return header
 
@@ -109,7 +109,7 @@ def push_keys(key: str, contact: str) -> PushKeys | None:
     """The key as settings name it; None: there is none.
 
     Raises:
-        SettingsError: it is none, or the contact is no address.
+        SettingsError: the key or the contact is invalid.
     """
     return PushKeys(key, contact) if key else None
 
@@ -118,7 +118,7 @@ def check_browser_key(p256dh: str) -> None:
     """Whether a message can be encrypted for this public key.
 
     Raises:
-        InvalidError: it is no point of the curve.
+        InvalidError: it is not a point of the curve.
     """
     try:
         _browser_key(p256dh)
@@ -130,10 +130,10 @@ def message(told: Struct, p256dh: str, auth: str, random: Callable[[int], bytes]
     """The body of a request to a push service.
 
     Args:
-        told: what the browser is told.
+        told: the message for the browser.
         p256dh: its public key.
         auth: its secret.
-        random: gives so many random bytes.
+        random: gives that many random bytes.
     """
     text = msgspec.json.encode(told).ljust(_TEXT_BYTES)
     own = generate_private_key(SECP256R1())
@@ -166,12 +166,12 @@ def encrypted(
 def headers(keys: PushKeys, endpoint: str, topic: str, now: datetime) -> dict[str, str]:
     """The headers of one attempt (RFC 8030).
 
-    A push service that has not handed over the topic's last message yet drops it for this one.
+    A push service replaces an undelivered message of the same topic by this one.
 
     Args:
         keys: of this installation.
         endpoint: of the browser.
-        topic: the store that the message is of, or the table.
+        topic: names the message's store or table.
         now: in UTC.
     """
     hashed = hashlib.sha256(topic.encode()).digest()[:_TOPIC_BYTES]
@@ -190,7 +190,7 @@ def _signer(text: str) -> Vapid02:
     if len(_decoded(text)) != _KEY_BYTES:
         raise ValueError
     signer = Vapid02.from_raw(text.rstrip("=").encode())
-    # Else it takes no address with a path, which RFC 8292 permits; `PushKeys` checks it.
+    # Else the library refuses a path, which RFC 8292 permits; `PushKeys` checks the contact.
     signer.conf["no-strict"] = True
     return signer
 

@@ -32,23 +32,24 @@ class PushMetrics:
         metrics = MetricFactory(registry)
         self.attempts = metrics.counter(
             "yabam_pushes_attempts",
-            "Requests to push services, by what they came to",
+            "Requests to push services, by outcome",
             outcome=get_args(OutcomeKind),
         )
         self.ended = metrics.counter(
             "yabam_pushes_ended",
-            "Browsers that are told nothing any more, by why",
+            "Browsers whose subscription ended, by reason",
             why=get_args(PushEnding),
         )
         self.bugs = metrics.counter(
-            "yabam_pushes_bugs", "Browsers that were left for a while because our own code failed"
+            "yabam_pushes_bugs",
+            "Browsers skipped for a while because of a bug",
         )
         self.under_way = metrics.gauge(
-            "yabam_pushes_under_way", "Requests to push services under way"
+            "yabam_pushes_under_way", "Requests to push services in progress"
         )
         self.subscriptions = metrics.gauge(
             "yabam_pushes_subscriptions",
-            "Browsers that are told of orders, each of an owner for each of its stores",
+            "Subscribed browsers; an owner's browser counts once for each of its stores",
             whose=get_args(Whose),
         )
         self.late = metrics.gauge(
@@ -58,16 +59,16 @@ class PushMetrics:
         )
         self.unlooked = metrics.gauge(
             "yabam_pushes_unlooked_seconds",
-            "How long ago the last look for browsers that are to be told succeeded",
+            "How long ago the last look for browsers that are due succeeded",
         )
-        # Also where the task hangs, or ends at its start again and again.
+        # Rises also if the task hangs, or fails at each start.
         self.unlooked.set_function(lambda: self._monotonic_s() - min(self._looked_at.values()))
 
     def looked(self, whose: Whose) -> None:
-        """Take that a look for those of a kind has succeeded."""
+        """Record a successful look for browsers of a kind."""
         self._looked_at[whose] = self._monotonic_s()
 
     def stands(self, whose: Whose, standing: Standing) -> None:
-        """Take how the subscriptions of a kind stand."""
+        """Record the state of the subscriptions of a kind."""
         self.subscriptions.labels(whose).set(standing.subscriptions)
         self.late.labels(whose).set(standing.late)

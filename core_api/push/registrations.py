@@ -1,4 +1,4 @@
-"""Which browsers of a store are told of new orders: kept, shown, forgotten."""
+"""The subscriptions of a store's browsers to new orders: stored, listed, deleted."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from core_api.webhooks.addresses import Networks, check_url, origin_of
 from server_common.limits import PUSHES, PUSHES_OF_STORE
 from server_common.revocations.holders import Holder
 
-# Two that came at once would count the same room.
+# Two concurrent subscriptions would both take the last free place.
 ORDER: Final = "SELECT pg_advisory_xact_lock(7061648)"
 _ROOM: Final = """
 SELECT count(*) AS whole, count(*) FILTER (WHERE store_id = $1) AS of_store
 FROM push_subscriptions WHERE (store_id, device) <> ($1, $2)
 """
-# At each start of a page, perhaps of all pages at once: no lock but that of its own row, and no
-# count. Whoever comes with the same endpoint goes on where it was, also where no room is left.
+# Runs at each start of a page, perhaps of all pages at once: it locks only its own row, and counts
+# nothing. A browser with the same endpoint keeps its mark, also where no room is left.
 _RENEW: Final = """
 UPDATE push_subscriptions SET p256dh = $4, auth = $5, language = $6, subject = $7, token = $8,
     session = $9, made_at = $10, renewed_at = now()
 WHERE store_id = $1 AND device = $2 AND endpoint = $3
 """
-# A browser that has forgotten its name comes with its endpoint under another.
+# A browser that has lost its name comes with the same endpoint and a new name.
 _DROP_TWIN: Final = """
 DELETE FROM push_subscriptions WHERE store_id = $1 AND device <> $2 AND endpoint = $3
 """
-# From the newest event on; a browser with another endpoint goes on from its mark, with no attempt
-# behind it.
+# From the newest event on; a browser with a new endpoint keeps its mark, and its failures are
+# reset.
 _PUT: Final = """
 INSERT INTO push_subscriptions AS p
     (store_id, device, endpoint, p256dh, auth, language, subject, token, session, made_at,
@@ -60,7 +60,7 @@ class PushSubscriptions:
     Args:
         pool: the database.
         keys: of this installation; None: nobody can subscribe.
-        networks: where push services may be.
+        networks: the networks in which push services may be.
     """
 
     def __init__(self, pool: Pool, keys: PushKeys | None, networks: Networks) -> None:
@@ -78,17 +78,17 @@ class PushSubscriptions:
         return self.check_sends().public
 
     async def put(self, store_id: str, device: str, wanted: Subscribe, holder: Holder) -> None:
-        """Tell a browser of the store's orders from now on, or go on doing so.
+        """Notify a browser of the store's orders from now on, or renew its subscription.
 
         Args:
             store_id: the store.
             device: the browser's name.
-            wanted: where it is told, and its keys.
-            holder: of the token that asks; once it is revoked, the browser is told no more.
+            wanted: its endpoint and its keys.
+            holder: of the caller's token; once it is revoked, the subscription ends.
 
         Raises:
             ForbiddenError: this Core has no key.
-            InvalidError: its endpoint leads to where nothing is sent, or its key is none.
+            InvalidError: its endpoint is in a forbidden network, or its key is invalid.
             TooManyDevicesError: there is no room.
             UnavailableError: Postgres does not answer.
         """
@@ -119,33 +119,33 @@ class PushSubscriptions:
         return [Push(**row) for row in rows]
 
     async def remove(self, store_id: str, device: str) -> None:
-        """Tell a browser nothing any more.
+        """Unsubscribe a browser.
 
         Raises:
-            NotFoundError: it is told nothing.
+            NotFoundError: it has no subscription.
             UnavailableError: Postgres does not answer.
         """
         with mapped_errors():
             done = await self._pool.execute(_REMOVE, store_id, device)
-        # Whoever mistypes the name of a stolen phone must not believe that it is told no more.
+        # A mistyped name of a stolen phone must not look like success.
         if done == "DELETE 0":
             raise NotFoundError(f"no device {device} is told of the orders of store {store_id}")
 
     def check_sends(self) -> PushKeys:
         """The key of this Core. Raises ForbiddenError: it has none."""
         if self._keys is None:
-            raise ForbiddenError("this Core tells no phones: set YABAM_PUSH_KEY")
+            raise ForbiddenError("this Core sends no pushes: set YABAM_PUSH_KEY")
         return self._keys
 
 
 def _check_room(found: dict[str, int]) -> None:
     for count, most, told in (
         (found["whole"], PUSHES, "subscriptions in all"),
-        (found["of_store"], PUSHES_OF_STORE, "devices of a store that are told of its orders"),
+        (found["of_store"], PUSHES_OF_STORE, "subscribed browsers of a store"),
     ):
         if count >= most:
             raise TooManyDevicesError(f"there may be {most} {told}: remove one that is not used")
 
 
 trim_pushes: Final = trim_by_age("push_subscriptions", "store_id, device", "renewed_at")
-"""Forgets browsers whose page was not opened for long."""
+"""Deletes browsers whose page was not opened for long."""

@@ -1,4 +1,4 @@
-"""Who may do what with pushes, and what follows from an attempt. Pure."""
+"""Permissions for pushes, and the result of a failed attempt. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core_api.errors import ForbiddenError
 from core_api.webhooks.rules import DeliveryOutcome, after_failure
 
 PAUSE_S: Final = 30.0
-"""Between two messages to a browser of one store: a rush is a message, not a hundred."""
+"""The seconds between two messages to a browser of one store, so that a rush gives only one."""
 _GONE: Final = frozenset({404, 410})
 PushEnding = Literal["gone", "given-up"]
 
@@ -23,11 +23,11 @@ def check_subscribes(caller: Caller, store_id: str) -> None:
         ForbiddenError: it may not.
     """
     if caller.role != "owner" or not caller.has_store(store_id):
-        raise ForbiddenError("only an owner of the store is told of its orders")
+        raise ForbiddenError("only an owner of the store can subscribe to its orders")
 
 
 def check_sees(caller: Caller, store_id: str) -> None:
-    """Whether the caller may see which devices of a store are told.
+    """Whether the caller may see which browsers of a store are subscribed.
 
     Raises:
         ForbiddenError: it may not.

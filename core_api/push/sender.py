@@ -1,8 +1,8 @@
-"""Tells browsers what they are due, by their push services.
+"""Sends browsers the notifications that are due, by their push services.
 
-Owners' are told of orders that no terminal has received, guests' of orders that are ready. Any
-number of processes may do so side by side: each browser is held while it is told. A push service
-that is slow or dead holds up its own browsers only.
+Owners are notified of orders that no terminal has received, guests of orders that are ready. Any
+number of processes may do so side by side: each browser is leased while its message is sent. A slow
+or dead push service delays only its own browsers.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ D = TypeVar("D", bound=DueBrowser)
 
 EVERY_S: Final = 1.0
 _COUNT_EVERY: Final = 5
-"""Looks between two times that all subscriptions are settled and counted."""
+"""The number of looks from one settling and counting of all subscriptions to the next."""
 
 
 class PushSender(Generic[D]):
     """Sends pushes to one kind of subscribers, with connections that no other kind waits for.
 
     Args:
-        whose: their kind.
-        subscribers: who is to be told.
+        whose: the kind of subscribers.
+        subscribers: finds them, and stores results.
         poster: sends requests.
         keys: of this installation.
         metrics: what is counted.
@@ -64,7 +64,7 @@ class PushSender(Generic[D]):
         self._tasks: SendingTasks[D] = SendingTasks(PUSHES_AT_ONCE, metrics.under_way, lambda: None)
 
     async def run(self) -> None:
-        """Send for ever."""
+        """Send until cancelled."""
         looks = 0
         try:
             while True:
@@ -82,7 +82,7 @@ class PushSender(Generic[D]):
             await self._tasks.cancel()
 
     async def look(self) -> None:
-        """Look once, and begin to tell whoever is to be told. Raises UnavailableError."""
+        """Look once, and start sending to the browsers that are due. Raises UnavailableError."""
         await self._tasks.fill(self._take, self._tell)
 
     async def _take(self, limit: int, failing: bool) -> Sequence[D]:
@@ -92,10 +92,10 @@ class PushSender(Generic[D]):
         try:
             await self._send(due)
         except UnavailableError as error:
-            # Held until its time is over; then whoever has the database tells it, perhaps again.
-            _log.warning("push_not_noted", store=due.store_id, reason=str(error))
+            # Its lease expires; then another process sends to it, perhaps again.
+            _log.warning("push_not_recorded", store=due.store_id, reason=str(error))
         except Exception:
-            # A bug of ours: it must not keep others from theirs.
+            # A bug of ours: it must not stop the messages of others.
             self._metrics.bugs.inc()
             _log.exception("push_failed", store=due.store_id, device=due.device)
 

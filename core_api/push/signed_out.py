@@ -1,4 +1,4 @@
-"""Ends the subscriptions of whoever was signed out: by a revoked token, session or subject."""
+"""Ends the subscriptions of signed-out callers: by a revoked token, session or subject."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from server_common.revocations.holders import Holder
 D = TypeVar("D", bound=DueBrowser)
 
 AGAIN: Final = 12
-"""Settlements after a revocation that compare all once more. A request that was let in just before
-may write after the first comparison, and Cores learn of a revocation a second or two later; of this
-list it is forgotten an hour after the token's end, while a browser is told for a month."""
+"""How many settlements after a revocation compare all subscriptions again: a request that was
+admitted just before may write after the first comparison, and Cores read a revocation a second or
+two later. A revocation is deleted an hour after the token's end, but a subscription lasts for a
+month."""
 
 
 class SignedOut:
-    """Compares those who are told with what was revoked.
+    """Compares subscriptions with revocations.
 
     Args:
         pool: the database.
         revoked: what is known of revoked tokens.
         holders: the statement that reads all of them: the columns of their key, then `token`,
             `session`, `subject` and when somebody signed in.
-        end: the one that forgets those with these keys, tokens and sessions, an array of each:
-            whose page has a new token by now goes on.
+        end: the statement that deletes those with these keys, tokens and sessions, an array of
+        each: one whose page has a new token by now stays.
     """
 
     def __init__(self, pool: Pool, revoked: Revoked, *, holders: str, end: str) -> None:
@@ -40,21 +41,21 @@ class SignedOut:
         self._again = 0
 
     async def end_of(self, taken: Sequence[D]) -> list[D]:
-        """Forget those whose holder is signed out by now, and return them.
+        """Delete those whose holder is signed out by now, and return them.
 
         Raises:
             UnavailableError: Postgres does not answer.
         """
         if not taken:
             return []
-        # Not before: what is revoked by now counts.
+        # Compared only now, so that the newest revocations count.
         await self._revoked.look()
         ended = [one for one in taken if self._revoked.covers(one.holder)]
         await self._forget([(*one.key, one.holder.token, one.holder.session) for one in ended])
         return ended
 
     async def settle(self) -> None:
-        """Forget all whose holder is signed out, if anything was revoked of late.
+        """Delete all whose holder is signed out, if anything was revoked lately.
 
         Raises:
             UnavailableError: Postgres does not answer.

@@ -1,4 +1,4 @@
-"""Those who are told of one kind of thing: held while they are told, forgotten once signed out."""
+"""The subscribers of one kind: leased while a message is sent, deleted once signed out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SELECT count(*) AS subscriptions,
     count(*) FILTER (WHERE failing_since < now() - make_interval(secs => $1)) AS late
 FROM {table}
 """
-"""Counts those of a table, and those that have failed for longer than it takes."""
+"""Counts the rows of a table, and those that have failed for longer than `$1` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,11 @@ class Statements:
     """The statements of one kind; the first three begin with a browser's key."""
 
     done: str
-    """Its push service has taken the message; takes also the new mark and its epoch."""
+    """Stores a success; also takes the new mark and its epoch."""
     fail: str
-    """An attempt has failed; takes also the failure and the wait in seconds."""
+    """Stores a failure; also takes its text and the wait in seconds."""
     end: str
-    """It is forgotten."""
+    """Deletes the subscription."""
     holders: str
     """As `SignedOut` takes it, and the next."""
     end_holders: str
@@ -42,7 +42,7 @@ class Statements:
 
 
 class Subscribers(ABC, Generic[D]):
-    """Those of one kind.
+    """The subscribers of one kind.
 
     Args:
         pool: the database.
@@ -58,12 +58,12 @@ class Subscribers(ABC, Generic[D]):
         )
 
     async def take(self, held: Sequence[D], limit: int, *, failing: bool) -> list[D]:
-        """Take those that are due, whose orders have waited for the longest first.
+        """Lease those that are due, whose orders have waited for the longest first.
 
-        Those whose holder was signed out are forgotten instead.
+        Those whose holder was signed out are deleted instead.
 
         Args:
-            held: those that this process holds already.
+            held: those that this process has leased already.
             limit: how many it may take.
             failing: whether those whose last attempt failed, or the others.
 
@@ -85,12 +85,12 @@ class Subscribers(ABC, Generic[D]):
         """Log that its holder was signed out."""
 
     async def note_told(self, due: D) -> None:
-        """Note that its push service has taken the message. Raises UnavailableError."""
+        """Store that its push service has taken the message. Raises UnavailableError."""
         with any_error_mapped():
             await self._pool.execute(self._statements.done, *due.key, due.upto, due.epoch)
 
     async def note_failed(self, due: D, failure: str, after: Next) -> None:
-        """Note that an attempt has failed, or forget the browser. Raises UnavailableError."""
+        """Store that an attempt has failed, or delete the subscription. Raises UnavailableError."""
         with any_error_mapped():
             if after.ending is None:
                 await self._pool.execute(self._statements.fail, *due.key, failure, after.wait_s)
@@ -98,9 +98,9 @@ class Subscribers(ABC, Generic[D]):
                 await self._pool.execute(self._statements.end, *due.key)
 
     async def settle(self) -> None:
-        """Let nothing be left of what was to be told, and need not be any more.
+        """Clear the state of those whose notification is no longer needed.
 
-        Those whose holder was signed out are forgotten.
+        Those whose holder was signed out are deleted.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -108,7 +108,7 @@ class Subscribers(ABC, Generic[D]):
         await self._signed_out.settle()
 
     async def standing(self) -> Standing:
-        """How all of them stand now. Raises UnavailableError."""
+        """The state of all of them now. Raises UnavailableError."""
         with any_error_mapped():
             row = await self._pool.fetchrow(self._statements.standing, LATE_AFTER_S)
         return Standing(**row) if row else Standing(0, 0)

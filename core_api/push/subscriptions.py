@@ -10,9 +10,9 @@ from msgspec import Meta, Struct
 from server_common.limits import PUSH_ENDPOINT_BYTES
 
 KEPT_S: Final = 30 * 86_400.0
-"""A page says again at each start that its browser is to be told; after so long it is forgotten."""
+"""A page renews its subscription at each start; else it expires after so many seconds."""
 LATE_AFTER_S: Final = 300.0
-"""A browser's push service is late once it has failed for so long."""
+"""A browser's push service counts as late after failing for so many seconds."""
 Language = Literal["ko", "en"]
 
 
@@ -20,16 +20,16 @@ class Subscribe(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `PUT /v1/stores/{id}/pushes/{device}`, as a browser's PushSubscription has it."""
 
     endpoint: Annotated[str, Meta(min_length=1, max_length=PUSH_ENDPOINT_BYTES)]
-    """Where its push service takes messages for it."""
+    """The URL of its push service that takes its messages."""
     p256dh: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{87}=?$(?!\n)")]
     """Its public key on the curve P-256, in base64url."""
     auth: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22}(==)?$(?!\n)")]
-    """What else only it and its page know: 16 bytes, in base64url."""
+    """Its secret, which only it and its page know: 16 bytes, in base64url."""
     language: Language = "en"
 
 
 class Push(Struct, frozen=True):
-    """A subscription as it is shown: never where it leads, nor its keys."""
+    """A subscription as the API shows it: without its endpoint and keys."""
 
     device: str
     service: str
@@ -39,7 +39,7 @@ class Push(Struct, frozen=True):
     language: Language
     renewed_at: datetime
     pushed_at: datetime | None
-    """When its push service has taken a message last."""
+    """When its push service last took a message."""
     failing_since: datetime | None
     failure: str | None
     """What the last attempt has come to."""
@@ -52,7 +52,7 @@ class Pushes(Struct, frozen=True):
 
 
 class GuestPush(Struct, frozen=True):
-    """A guest's phone as it is shown to who owns the store: never where it leads, nor its keys."""
+    """A guest's phone as the API shows it to the store's owner: without its endpoint and keys."""
 
     table: str
     device: str
@@ -79,8 +79,8 @@ class PushKey(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """How all subscriptions stand."""
+    """The state of all subscriptions."""
 
     subscriptions: int
     late: int
-    """Their push service has failed for more than `LATE_AFTER_S`."""
+    """How many have a push service that has failed for more than `LATE_AFTER_S`."""

@@ -1,10 +1,10 @@
-"""The receipt alarm: finds orders that reach nobody, and tells those who can phone the store.
+"""The receipt alarm: finds orders that reach nobody, and alerts the people who can phone the store.
 
 An order is `unreceived` when no device of its store has applied it, and `unaccepted` when it is
 still `placed`, each after its set time. Each is reported at least once, by a record
-`store.unreached` on the alerts topic: a relay may die between sending and noting it. A device says
-what it has applied within 2 s. While the receipts that came by Kafka are not stored, nobody knows
-which orders are unreceived, and none is added to them.
+`store.unreached` on the alerts topic: a relay may die between sending it and recording that. A
+device reports what it has applied within 2 s. While receipts from Kafka are not stored yet, it is
+not known which orders are unreceived, and none is added.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ class AlarmSettings:
 
 
 class ReceiptsWatch(Protocol):
-    """Tells whether receipts that were written are stored."""
+    """Finds whether the receipts in Kafka are stored."""
 
     async def lags(self) -> bool:
-        """Whether they wait for longer than they may."""
+        """Whether they wait for longer than allowed."""
 
     async def close(self) -> None:
         """Close its connections."""
 
 
 class ReceiptAlarm:
-    """Looks on and on; every relay may run one.
+    """Looks for such orders until cancelled; every relay may run one.
 
     Args:
         pool: the database.
@@ -102,7 +102,7 @@ class ReceiptAlarm:
         )
 
     async def run(self) -> None:
-        """Look until cancelled; try again after a failure."""
+        """Look until cancelled; retry after a failure."""
         try:
             await keep_looking(self.look, self._settings.every_s, "reach_waits")
         finally:

@@ -1,7 +1,7 @@
-"""Who has received what: what devices report at each sync, collected and stored in batches.
+"""The receipts that devices report at each sync, collected and stored in batches.
 
-A report costs a sync nothing but a dictionary entry; one statement a second stores what has come
-since. What a process that dies has not stored yet comes again with each device's next sync.
+A report costs a sync only a dictionary entry; one statement a second stores the new ones. Reports
+that a dying process has not stored come again with each device's next sync.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 BATCH: Final = 1000
-"""Reports that one statement stores: so few that it is done well within its time."""
+"""The most reports in one statement, so that it ends well within its time-out."""
 _COLLECT_S: Final = 1.0
 """How long a batch collects."""
 
@@ -37,11 +37,11 @@ class Sighting(Struct, frozen=True):
     subject: str
     mode: DeviceMode
     epoch: str | None
-    """The lifetime of the log that `applied` counts in; None: the one of the database."""
+    """The epoch of `applied`; None: the database's present one."""
     applied: int | None
-    """None: it did not say, as at its start."""
+    """The last seq that it has applied; None: not reported, as at its start."""
     is_receipt: bool = False
-    """Whether it says what has been applied between syncs: then it never goes back."""
+    """Whether it is a receipt between syncs, which never lowers `applied`."""
 
 
 class Device(Struct, frozen=True):
@@ -56,7 +56,7 @@ class Device(Struct, frozen=True):
     cursor: str
     """The last event that it has applied."""
     lag: int
-    """Events of the store that it has not applied; one that is pushed to reports them late."""
+    """Events of the store that it has not applied; a device with a stream reports late."""
 
 
 def sightings_of(
@@ -66,15 +66,14 @@ def sightings_of(
     epoch: str,
     heads: Mapping[str, int],
 ) -> list[Sighting]:
-    """What a sync shows of an owner's device: one sighting for each store that it follows.
+    """The sightings in a sync of an owner's device: one for each store that it follows.
 
     Args:
         caller: who syncs.
         report: what the device says of itself.
         after: the cursor that it came with.
-        epoch: the epoch of that cursor: as the device said, or else the one it was answered in.
-        heads: the channels' heads as it was answered; of a channel that is not among them nothing
-            is noted.
+        epoch: the epoch of that cursor: as the device gave it, or else that of the answer.
+        heads: the channels' heads in the answer; a channel that is not among them is ignored.
     """
     if caller.role != "owner":
         return []
@@ -95,13 +94,13 @@ def sightings_of(
 def receipts_of(
     caller: Caller, report: DeviceReport, cursor: Mapping[str, int], epoch: str
 ) -> list[Sighting]:
-    """What an owner's device says it has applied, between its syncs.
+    """The receipts that an owner's device sends between its syncs.
 
     Args:
         caller: who says it.
         report: what the device says of itself.
         cursor: what it has applied; channels that are no stores' are left out.
-        epoch: the lifetime of the log that the cursor counts in.
+        epoch: of the cursor.
 
     Raises:
         ForbiddenError: the caller is no owner of all these stores.
@@ -112,7 +111,7 @@ def receipts_of(
         if channel.kind != "store":
             continue
         if caller.role != "owner" or not caller.has_store(channel.root):
-            raise ForbiddenError(f"only devices of its owner say what they have of {channel}")
+            raise ForbiddenError(f"only devices of the owner report receipts of {channel}")
         found.append(
             receipt_of(channel.root, report.device, caller.subject, epoch, seq, report.mode)
         )
@@ -136,9 +135,9 @@ def receipt_of(
 
 
 def merged(before: Sighting, one: Sighting) -> Sighting:
-    """What two sightings of a device say together, of which `one` came later.
+    """Two sightings of a device combined, of which `one` came later.
 
-    A receipt takes nothing back, and of another epoch it says nothing beside a sync.
+    A receipt never lowers `applied`, and one of another epoch than a sync's is ignored.
     """
     if before.epoch != one.epoch:
         is_stale = not before.is_receipt or (one.epoch or "") < (before.epoch or "")
@@ -152,8 +151,8 @@ def merged(before: Sighting, one: Sighting) -> Sighting:
 def applied_for_certain(seq: int, pending: int, head: int) -> int:
     """The seq up to which a device has certainly applied a channel.
 
-    All that is pending may belong to any channel, so it is taken off each. A cursor beyond the
-    channel's head is of another log: of this one nothing is known to be applied.
+    Pending events may belong to any channel, so they are subtracted from each. A cursor beyond the
+    channel's head is of another epoch, so nothing is known to be applied.
     """
     return 0 if seq > head else max(0, seq - pending)
 
@@ -161,7 +160,7 @@ def applied_for_certain(seq: int, pending: int, head: int) -> int:
 def note_divergence(
     caller: Caller, report: DeviceReport, after: Mapping[Channel, int | None]
 ) -> int:
-    """How many channels the device begins anew because its orders had another digest.
+    """How many channels the device resets because its orders had another digest.
 
     That must never happen; it is logged, as a bug of the client or of Core.
     """
@@ -180,9 +179,9 @@ class DeviceLog:
     """Collects sightings and stores the newest of each device.
 
     Args:
-        store: keeps a batch.
+        store: writes a batch.
         listed: the devices of a store, as far as they are stored.
-        dropped: called for each report that the database will never take.
+        dropped: called for each report that the database refuses.
     """
 
     def __init__(
@@ -197,7 +196,7 @@ class DeviceLog:
         self._unstored: dict[tuple[str, str], Sighting] = {}
 
     def saw(self, sightings: Sequence[Sighting]) -> None:
-        """Note these sightings; they are stored soon."""
+        """Take these sightings in; they are stored soon."""
         for one in sightings:
             key = (one.store_id, one.device)
             before = self._unstored.get(key)
@@ -216,7 +215,7 @@ class DeviceLog:
         return await self._listed(store_id)
 
     async def run(self) -> None:
-        """Store what has come, again and again."""
+        """Store new sightings, periodically."""
         while True:
             await asyncio.sleep(_COLLECT_S)
             try:
@@ -225,7 +224,7 @@ class DeviceLog:
                 _log.warning("devices_not_stored", reason=str(error))
 
     async def flush(self) -> None:
-        """Store what has come.
+        """Store the new sightings.
 
         Raises:
             UnavailableError: the database does not answer; it is tried again the next time.
@@ -236,7 +235,7 @@ class DeviceLog:
             try:
                 await self._store_each(unstored[:BATCH])
             except UnavailableError:
-                # What came meanwhile is newer.
+                # Sightings that came meanwhile are newer.
                 newer, self._unstored = self._unstored, {}
                 self.saw([*unstored, *newer.values()])
                 raise

@@ -53,11 +53,11 @@ def sightings_in(values: Sequence[bytes | None]) -> tuple[list[Sighting], int]:
 
 
 class ReceiptReader:
-    """Reads the topic in a consumer group, and stores what it says.
+    """Reads the topic in a consumer group, and stores the receipts.
 
     Args:
         kafka: the cluster.
-        topics: what to read, and what else is made if it is missing.
+        topics: the topic to read first, and others to create if they are missing.
         devices: stores it.
         unreadable: told of how many records and receipts are left out, as they cannot be read.
         group: the consumer group.
@@ -128,5 +128,5 @@ class ReceiptReader:
         try:
             await consumer.commit()
         except KafkaError as error:
-            # The group gave the partition to another member: it stores the same once more.
+            # The group gave the partition to another member, which stores the same again.
             _log.info("receipts_not_committed", reason=repr(error))

@@ -16,7 +16,7 @@ SEEN_WITHIN_S: Final = 24 * 3600.0
 Holding = Literal["seen", "received", "sent", "waiting"]
 OnPaper = Literal["printed", "queued", "sent", "doubtful", "failed"]
 _TELLING: Final[tuple[OnPaper, ...]] = ("failed", "doubtful", "sent", "queued")
-"""Of several jobs of an order the one is shown that a person should know of first."""
+"""The states of jobs by importance to a person: of several jobs of an order the first is shown."""
 
 
 class Holder(Struct, frozen=True):
@@ -32,7 +32,7 @@ class Holder(Struct, frozen=True):
     mode: DeviceMode
     last_seen: datetime
     seen_at: datetime | None
-    """When it first showed the order; null: it has not said so."""
+    """When it first showed the order; null: not reported."""
 
 
 class OrderPrinter(Struct, frozen=True):
@@ -56,11 +56,11 @@ class OrderDevices(Struct, frozen=True):
 
 
 class PrintSeen(Struct, frozen=True):
-    """A job of the order, or what is left of it."""
+    """A job of the order, or the record of a deleted one."""
 
     device: str
     state: OnPaper | Literal["done"] | None
-    """None: no job stands any more."""
+    """The job's state; None: the job was deleted."""
     waits: bool
     """Whether it waits for a person."""
     printed_at: datetime | None
@@ -72,7 +72,7 @@ def holding(mode: DeviceMode, applied: int, seq: int | None, shown_at: datetime 
     Args:
         mode: how it received events when it was last heard of.
         applied: the seq up to which it has applied the store's channel.
-        seq: where the order was placed in it; None: so long ago that the log no longer says.
+        seq: of the event that placed the order; None: the log no longer has it.
         shown_at: when it showed the order; None: not yet.
     """
     if shown_at is not None:
@@ -83,8 +83,8 @@ def holding(mode: DeviceMode, applied: int, seq: int | None, shown_at: datetime 
 
 
 def printers_of(jobs: Iterable[PrintSeen]) -> list[OrderPrinter]:
-    """What became of an order on each printer. A ticket that a person has dropped counts no more;
-    a printer with none but such is left out."""
+    """The state of an order on each printer. Tickets that a person has dropped are ignored; a
+    printer with no others is left out."""
     open_: dict[str, list[OnPaper]] = {}
     printed: dict[str, datetime | None] = {}
     for job in jobs:

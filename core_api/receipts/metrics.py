@@ -45,7 +45,7 @@ class AlarmMetrics:
         )
         self.alerts = metrics.counter(
             "yabam_relay_unreached_alerts",
-            "Orders that reach nobody, told on the alerts topic",
+            "Orders that reach nobody, sent to the alerts topic",
             kind=KINDS,
         )
         self.held = metrics.gauge(

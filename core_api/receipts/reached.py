@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _EVERY_STORE: Final = "*"
 
-# The first time stays. Orders of other stores, and such as there are none of, are left out.
+# The first time is kept. Orders of other stores, and unknown ones, are left out.
 _SAW: Final = """
 INSERT INTO orders_reached (order_id, device, how, at)
 SELECT o.id, $2, 'seen', now() FROM orders o
@@ -37,7 +37,7 @@ SELECT count(*) FROM orders o
 WHERE o.id = ANY($1::uuid[]) AND (o.store_id = ANY($2::text[]) OR $3)
 """
 
-# The newest paper counts: a changed order is printed again.
+# The newest printout counts: a changed order is printed again.
 _PRINTED: Final = """
 INSERT INTO orders_reached (order_id, device, how, at)
 VALUES ($1::uuid, $2, 'printed', now())
@@ -81,12 +81,12 @@ class Reached:
         self._limit = limit
 
     async def saw(self, stores: Collection[str], device: str, orders: Sequence[str]) -> int:
-        """Note that a device has shown these orders. Returns how many of them it has shown by now.
+        """Store that a device has shown these orders. Returns how many of them it has shown by now.
 
         Args:
             stores: those that its token names; `*` stands for all.
             device: its name.
-            orders: ids; orders of other stores count for nothing.
+            orders: ids; orders of other stores are ignored.
 
         Raises:
             NotFoundError: none of them is an order of these stores.
@@ -138,9 +138,9 @@ class Reached:
 
 
 async def note_printed(connection: Connection, order_id: str, device_id: str) -> None:
-    """Note that a printer has printed an order, in the transaction that says so."""
+    """Store that a printer has printed an order, in the transaction of that step."""
     await connection.fetch(_PRINTED, order_id, device_id)
 
 
 trim_reached: Final = trim_by_age("orders_reached", "order_id, device, how", "at")
-"""Forgets what was shown or printed long ago."""
+"""Deletes records of what was shown or printed long ago."""

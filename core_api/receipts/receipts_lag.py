@@ -1,7 +1,7 @@
-"""Whether receipts wait in Kafka for longer than they may, so that nobody knows what is received.
+"""Whether receipts wait too long in Kafka, so that it is not known which orders were received.
 
-The alarm looks every few seconds. What had been written when it looked the last time must have been
-stored by now; if not, receipts lag.
+The alarm looks every few seconds. All receipts that were in Kafka at its last look must be stored
+by now; if not, receipts lag.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _STOP_PATIENCE_S: Final = 2.0
 
 
 def lags(written_before: Mapping[int, int], stored: Mapping[int, int]) -> bool:
-    """Whether something that was written long ago is not stored. Pure.
+    """Whether a receipt that was in Kafka at the last look is not stored. Pure.
 
     Args:
-        written_before: the end of each partition when it was looked at the last time.
-        stored: how far each partition has been stored.
+        written_before: the end of each partition at the last look.
+        stored: the committed offset of each partition.
     """
     return any(stored.get(partition, 0) < end for partition, end in written_before.items())
 
@@ -49,7 +49,7 @@ class ReceiptsLag:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def lags(self) -> bool:
-        """Whether receipts lag; also where Kafka does not say."""
+        """Whether receipts lag; also true if Kafka does not answer."""
         before = self._ends
         try:
             self._ends, stored = await self._look()
@@ -72,7 +72,7 @@ class ReceiptsLag:
         if not consumer.partitions_for_topic(self._topic):
             await consumer.end_offsets([TopicPartition(self._topic, 0)])  # brings its metadata
         numbers = consumer.partitions_for_topic(self._topic) or {0}
-        # None is assigned: even one that is paused makes aiokafka look at it five times a second.
+        # No partition is assigned: aiokafka polls even a paused one five times a second.
         partitions = [TopicPartition(self._topic, number) for number in numbers]
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
@@ -84,7 +84,7 @@ class ReceiptsLag:
 
     async def _open(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            # It only asks how far the group is, and never joins it.
+            # It only reads the group's offsets, and never joins it.
             self._consumer = AIOKafkaConsumer(
                 **client_arguments(self._kafka),
                 group_id=self._group,

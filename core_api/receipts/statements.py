@@ -15,9 +15,9 @@ from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.trim_around_damage import trim_by_age
 from core_api.receipts.devices import Device, Sighting
 
-# A device that does not say its epoch goes on from a cursor of the current one. A receipt says what
-# has been applied, and may come late, by another way than a sync: it never takes anything back, and
-# one of another epoch, or beyond the channel's head, is of another log.
+# A device that gives no epoch has a cursor of the current one. A receipt may come late, by another
+# path than a sync: so it never lowers `applied`, and one of another epoch, or beyond the channel's
+# head, is ignored.
 _STORE: Final = """
 INSERT INTO devices (store_id, device, subject, mode, epoch, applied, seen_at)
 SELECT s.store_id, s.device, s.subject, s.mode, coalesce(s.epoch, e.epoch),
@@ -50,8 +50,8 @@ WHERE d.store_id = $1 ORDER BY d.seen_at DESC, d.device LIMIT $3
 """
 
 # All times are by the database's clock: an order's `created_at` is by Core's, which may be wrong.
-# An order is unreceived if no device of its store has applied the event that placed it: with no
-# device at all that is every order; else only the log beyond the most that any has applied is read.
+# An order is unreceived if no device of its store has applied the event that placed it: without
+# devices that is every order; else only the log after the highest applied seq is read.
 _FIND: Final = """
 WITH waiting AS MATERIALIZED (
     SELECT id, store_id, placed_at FROM orders
@@ -110,7 +110,7 @@ class Unreached(Struct, frozen=True):
 
 
 async def store_sightings(pool: Pool, batch: Sequence[Sighting]) -> None:
-    """Keep what devices reported; one sighting per device at most.
+    """Store the reports of devices; at most one sighting per device.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -154,21 +154,20 @@ trim_devices: Final = trim_by_age("devices", "store_id, device", "seen_at")
 async def find_unreached(
     pool: Pool, unreceived_after_s: float, unaccepted_after_s: float, *, held: bool = False
 ) -> dict[str, int]:
-    """Note the orders that wait for too long and forget the others. Returns the number of each
+    """Store the orders that wait for too long and delete the others. Returns the number of each
     kind.
 
     Args:
         pool: the database.
         unreceived_after_s: how long an order may be without a device that has it.
         unaccepted_after_s: how long it may be `placed`.
-        held: nobody knows now what devices have received: those that are `unreceived` stay so, and
-            none is added.
+        held: receipts lag, so orders that are `unreceived` stay so, and none is added.
 
     Raises:
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
-        # Two watchers may meet; the next round finds the same.
+        # Two alarms may run at once; the next round finds the same orders.
         with contextlib.suppress(asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
             await pool.execute(_FIND, unreceived_after_s, unaccepted_after_s, held)
         rows = await pool.fetch(_COUNT)
@@ -176,7 +175,7 @@ async def find_unreached(
 
 
 async def untold(pool: Pool, last: Unreached | None, limit: int) -> list[Unreached]:
-    """The orders that are not reported yet, the oldest first, from behind the `last` one.
+    """The orders that are not reported yet, the oldest first, after the `last` one.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -193,7 +192,7 @@ async def untold(pool: Pool, last: Unreached | None, limit: int) -> list[Unreach
 
 
 async def mark_told(pool: Pool, those: Sequence[Unreached]) -> None:
-    """Note that these orders are reported.
+    """Store that these orders are reported.
 
     Raises:
         UnavailableError: Postgres does not answer.

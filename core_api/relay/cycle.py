@@ -1,8 +1,8 @@
-"""One cycle of the relay: what a read leads to, and what follows from the results of sending. Pure.
+"""One cycle of the relay: the messages of a read, and the outcome by the results of sending. Pure.
 
 The format is `server_common/kafka_records/events.py`; the partition of a message is its shard. An
 event that cannot be published is announced by an omitted record in its place, so that no watermark
-passes an event of which nothing was told.
+passes an event that was not announced.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class OutboxRow:
     lines: tuple[bytes, ...]
     """One per id; fewer if retention has trimmed the log before the relay came."""
     fault: str | None = None
-    """Why Postgres cannot give the event; None: it can."""
+    """Why Postgres cannot read the event; None: it can."""
 
     @property
     def is_trimmed(self) -> bool:
@@ -50,22 +50,22 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxReading:
-    """What one read found, at one moment."""
+    """The result of one read, at one moment."""
 
     epoch: str
     unix_s: float
-    """The database's now(), taken before the snapshot: all committed before it was seen."""
+    """The database's now(), taken before the snapshot, which has all commits before it."""
     oldest_age_s: float
     """How long ago the oldest row that was read was written; 0 without rows."""
     shards: Mapping[int, Sequence[OutboxRow]]
     """The rows of each shard whose lease still held, in order of publication."""
     cut_short: frozenset[int] = frozenset()
-    """Shards that have not been read to their end, for another reason than the bound."""
+    """Shards that were not read to their end for another reason than the limit of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """The messages of one read per shard, and the rows that they stand for."""
+    """The messages of one read by shard, and the rows that they publish."""
 
     reading: OutboxReading
     rows: Mapping[int, Sequence[OutboxRow]]
@@ -75,8 +75,8 @@ class Cycle:
     left_out: Mapping[int, str]
     """The ids of the rows that an omitted record announces, with the reason."""
     again: Mapping[int, Mapping[int, str | None]]
-    """By shard: the rows that Kafka already has and the database still has (`HeldShard.stored`).
-    Only their deletion is due, or that they are set aside for the reason given."""
+    """By shard: rows that are in Kafka and still in the database (`HeldShard.stored`). They must
+    only be deleted, or be set aside for the reason given."""
 
     @property
     def row_ids(self) -> dict[int, set[int]]:
@@ -103,7 +103,7 @@ class CycleOutcome:
     done: list[int] = field(default_factory=list)
     """Ids of rows that need not be published any more."""
     set_aside: dict[int, str] = field(default_factory=dict)
-    """Ids of rows that were announced and not published, and why; to be kept for a person."""
+    """Ids of rows that were announced and not published, and why; to be set aside."""
     trimmed: int = 0
     """How many rows of `done` retention had trimmed."""
     events: dict[int, int] = field(default_factory=dict)
@@ -117,15 +117,14 @@ def plan_cycle(
 ) -> Cycle:
     """The messages of a read.
 
-    A shard whose lease has run out by our clock is left out: the process was paused since the read,
-    and somebody else may own it by now.
+    A shard whose lease has expired by our clock is left out: the process was suspended since the
+    read, and another relay may own it by now.
 
     Args:
         reading: what was read.
         held: the leases it was read under.
-        rows_per_shard: the bound of the read; a shard with so many rows has not been read to its
-            end, and gets no watermark.
-        now: by the clock of `held`.
+        rows_per_shard: the limit of the read; a shard with so many rows was not read to its end,
+        and gets no watermark. now: by the clock of `held`.
     """
     stamp = round(reading.unix_s * 1000)
     rows_of: dict[int, Sequence[OutboxRow]] = {}
@@ -147,7 +146,7 @@ def plan_cycle(
             messages.append(message)
             if reason is not None:
                 left_out[row.id] = reason
-        # While one that Kafka refuses is searched for, the messages of a cycle are counted.
+        # While searching for a refused message, a cycle sends only so many.
         is_all = len(found) < rows_per_shard and (lease.at_most is None or not rows)
         is_all = is_all and shard not in reading.cut_short
         published_since = lease.published_since or bool(messages)
@@ -164,9 +163,9 @@ def plan_cycle(
 
 
 def narrow(cycle: Cycle, held: HeldShard, shard: int, count: int, reason: str) -> bool:
-    """Note that Kafka refuses the first `count` messages of a shard, because of one of them.
+    """Narrow the search for a message that Kafka refuses among the first `count` of a shard.
 
-    The next cycle sends the first half of them, and so on, until one is left: that is the one.
+    The next cycle sends the first half of them, and so on, until only the refused one is left.
 
     Args:
         cycle: whose messages they are.
@@ -193,7 +192,7 @@ def narrow(cycle: Cycle, held: HeldShard, shard: int, count: int, reason: str) -
 
 
 def settle(cycle: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
-    """What is done, given how many of each shard's first messages Kafka has stored for certain."""
+    """The outcome, given how many of each shard's first messages Kafka has certainly stored."""
     outcome = CycleOutcome()
     for shard, rows in cycle.rows.items():
         sent = len(cycle.messages.get(shard, ()))
@@ -223,7 +222,7 @@ def settle(cycle: Cycle, stored: Mapping[int, int]) -> CycleOutcome:
 def _message(
     row: OutboxRow, epoch: str, stamp: int, refused: str | None
 ) -> tuple[Message, str | None]:
-    """The message of a row, and why it only says that there is an event; None: it has the event."""
+    """The message of a row, and why it only announces the event; None: it has the event."""
     key = None if row.store_id is None else row.store_id.encode()
     if (reason := refused or _unfit(row)) is None:
         record = OrderRecord(epoch, row.type, row.occurred_at, row.ids, row.lines)
@@ -237,13 +236,13 @@ def _message(
 
 
 def _unfit(row: OutboxRow) -> str | None:
-    """Why no record can be made of a row; None: one can."""
+    """Why a row cannot become a record; None: it can."""
     if row.fault is not None:
         return row.fault
     if row.is_trimmed:
         return "retention has trimmed it"
     if any(b"\n" in line or b"\r" in line for line in row.lines):
-        return "an event of it is not one line"
+        return "one of its events is not one line"
     return None
 
 

@@ -1,9 +1,9 @@
 """Who owns which shard. Pure.
 
-Every relay computes the same plan from what stands in the database, so no relay leads the others.
-Once all see the same members, each shard has exactly one relay that wants it. Until then two may
-want the same one; the claiming statement lets one win. How long a lease lives is a setting of Core,
-`relay_lease_s`.
+Every relay computes the same plan from the database, so no leader is needed.
+Once all see the same members, the plans assign each shard to exactly one relay. Until then two may
+claim the same one; the claiming statement lets one win. How long a lease lives is a setting of
+Core, `relay_lease_s`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def plan_leases(me: str, members: Iterable[str], shards: int, leases: Sequence[L
         me: this relay.
         members: the relays that are alive; `me` counts whether it is named or not.
         shards: how many shards there are, numbered from 0.
-        leases: what the database says; a shard without a row is free.
+        leases: the rows of the database; a shard without a row is free.
     """
     alive = sorted({me, *members})
     rank = alive.index(me)
@@ -49,7 +49,7 @@ def plan_leases(me: str, members: Iterable[str], shards: int, leases: Sequence[L
     mine = sorted(
         shard for shard, lease in known.items() if lease.owner == me and lease.expires_in_s > 0
     )
-    # Each relay looks at other shards first, so that relays which start at once seldom collide.
+    # Each relay begins with other shards, so that relays which start together seldom collide.
     free = sorted(
         (s for s in range(shards) if s not in known or known[s].expires_in_s <= 0),
         key=lambda shard: (shard % len(alive) != rank, shard),

@@ -43,7 +43,7 @@ class RelayMetrics:
         )
         self.promotions = metrics.counter(
             "yabam_relay_promotions",
-            "Standbys that took over with all that had been shown: the epoch went on",
+            "Promoted standbys that lacked no shown event, so that the epoch was kept",
         )
         self.restarts = metrics.counter(
             "yabam_relay_task_restarts",
@@ -62,7 +62,7 @@ class RelayMetrics:
         )
         self.wait = metrics.histogram(
             "yabam_relay_wait_seconds",
-            "How old the oldest event of a read was; what the relay adds before it sends",
+            "Age of the oldest event of a read: the delay that the relay adds before it sends",
             (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
         )
         self.leases_held = metrics.gauge(
@@ -80,13 +80,13 @@ class RelayMetrics:
         )
         self.rebuilds = metrics.counter(
             "yabam_relay_producer_rebuilds",
-            "Producers thrown away after an error that they cannot recover from",
+            "Producers discarded after an error that they cannot recover from",
         )
         self.watermark_age = metrics.gauge(
             "yabam_relay_watermark_age_seconds",
-            "Since the oldest last watermark of the shards owned; over 5 s streams degrade",
+            "Since the last watermark of the shard where it is oldest; over 5 s streams degrade",
         )
         self.shards = metrics.gauge(
             "yabam_relay_shards_count",
-            "Shards that there are; the relays together must own so many",
+            "Number of shards; the relays together must own all of them",
         )

@@ -46,7 +46,7 @@ class Outbox:
     """The outbox and its leases, for one relay.
 
     Each method raises `UnavailableError` when Postgres does not answer, or answers with an error
-    (tables not migrated yet, say): the relay tries again in either case.
+    (tables not migrated yet, say): the relay retries in either case.
 
     Args:
         pool: the database.
@@ -64,8 +64,8 @@ class Outbox:
         """The first rows of each shard whose lease still holds; None if none does.
 
         Raises:
-            UnreadableRowError: Postgres cannot give one of the rows.
-            UnavailableError: Postgres does not answer, or was promoted and is not judged yet.
+            UnreadableRowError: Postgres cannot read one of the rows.
+            UnavailableError: Postgres does not answer, or was promoted and is not checked yet.
         """
         with any_error_mapped(), unreadable_rows():
             rows = await self._pool.fetch(
@@ -112,12 +112,12 @@ class Outbox:
         return OutboxReading(epoch, unix_s, age_s, {shard: [first]})
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
-        """Delete published rows of shards whose lease is still ours. Returns the number; what
-        somebody holds locked is left."""
+        """Delete published rows of shards whose lease is still ours. Returns the number; locked
+        rows are left."""
         arguments = self._relay_id, list(fences), list(fences.values()), ids, epoch
         with any_error_mapped():
             try:
-                # Nobody waits twice for the same rows.
+                # The second statement skips the locked rows, so that none is waited for twice.
                 statement = DELETE if self._left.isdisjoint(ids) else DELETE_FREE
                 tag = await self._pool.execute(statement, *arguments)
             except asyncpg.LockNotAvailableError:
@@ -149,7 +149,7 @@ class Outbox:
     async def rehome(self, partitions: int) -> int:
         """Move rows of shards that no longer exist to the shards that their stores have now.
 
-        Their ids stay, so they come before whatever else of their stores is still to be published.
+        Their ids stay, so they come before all later unpublished events of their stores.
         """
         with any_error_mapped():
             strays = await self._pool.fetch(STRAYS, partitions, STRAYS_AT_ONCE)
@@ -162,8 +162,8 @@ class Outbox:
         return len(rows)
 
     async def beat(self, fences: Mapping[int, int]) -> set[int]:
-        """Report that this relay is alive and renew its leases. Returns those that are still its
-        own."""
+        """Report that this relay is alive and renew its leases. Returns the shards that it still
+        owns."""
         with any_error_mapped():
             rows = await self._pool.fetch(
                 BEAT, self._relay_id, self._ttl_s, list(fences), list(fences.values())
@@ -178,13 +178,13 @@ class Outbox:
         return members, [Lease(*row) for row in rows if row[0] is not None]
 
     async def claim(self, shards: Sequence[int]) -> dict[int, int]:
-        """Take those of the shards that are free; the fence of each that was taken."""
+        """Claim those of the shards that are free; the fence of each that was claimed."""
         with any_error_mapped():
             rows = await self._pool.fetch(CLAIM, self._relay_id, self._ttl_s, shards)
         return {row[0]: row[1] for row in rows}
 
     async def release(self, fences: Mapping[int, int]) -> None:
-        """Give leases back at once, instead of letting them run out."""
+        """Release leases at once, instead of letting them expire."""
         with any_error_mapped():
             await self._pool.execute(RELEASE, self._relay_id, list(fences), list(fences.values()))
 
@@ -202,4 +202,4 @@ class Outbox:
 
 def _check_judged(epoch: str | None) -> None:
     if epoch is None:
-        raise UnavailableError("the database was promoted: what it lacks must be found out")
+        raise UnavailableError("the database was promoted: checking which events it lacks")

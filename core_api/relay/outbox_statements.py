@@ -10,16 +10,15 @@ from typing import Final
 
 from core_api.restore.lineage import TIMELINE
 
-# It is null in a database that was promoted since the epoch began in it: it may lack what was
-# published.
+# It is null in a database that was promoted since the epoch began: it may lack published events.
 _EPOCH: Final = f"""
 SELECT epoch FROM epoch WHERE coalesce(split_part(born_in, '/', 2) = ({TIMELINE})::text, true)
 """  # noqa: S608 (of constants only)
 
 # No lock. Per held shard one range of ix_outbox_shard_id, and per channel of a row one probe of the
 # log's primary key (OFFSET 0 keeps it a probe, whatever the statistics say). A shard whose lease is
-# not ours any more, or has run out, gives no row at all; a held shard without events gives one row
-# of nulls. A row may become visible before one that was read already (another store's commit came
+# no longer ours, or has expired, gives no row at all; a held shard without events gives one row of
+# nulls. A row may become visible before one that was read already (another store's commit came
 # later), so each read starts at the first row; a remembered position would miss such rows.
 READ: Final = f"""
 SELECT ({_EPOCH}),
@@ -65,9 +64,9 @@ FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)
 # The fence. The lease rows are share-locked, so a relay that takes a shard over waits for this
 # statement or this statement sees its higher number and deletes nothing there. The epoch is checked
 # as well: after a restore the same row ids may name other events. Probes of both primary keys.
-# It waits for a lock for a moment only: then it leaves out what somebody holds (DELETE_FREE).
-# Its commit need not wait for the disk: a delete that a crash undoes is published a second time,
-# and consumers drop that by its seq.
+# It waits for a lock only for a moment; then DELETE_FREE leaves out the locked rows.
+# Its commit need not wait for the disk: a row whose delete is lost in a crash is published again,
+# and consumers drop it by its seq.
 DELETE: Final = """
 WITH held AS (
     SELECT l.shard FROM relay_leases l
@@ -86,7 +85,7 @@ MAX_LEFT: Final = 10_000
 """The most locked rows that are remembered. A row that was forgotten costs one more wait for its
 lock."""
 
-# The same for rows and leases that nobody holds; what is left is tried again at the next cycle.
+# The same for rows and leases that are not locked; the rest is retried in the next cycle.
 DELETE_FREE: Final = """
 WITH held AS (
     SELECT l.shard FROM relay_leases l
@@ -100,8 +99,8 @@ WHERE o.id IN (SELECT id FROM outbox WHERE id = ANY($4::bigint[]) FOR UPDATE SKI
       AND o.shard IN (SELECT shard FROM held) AND (SELECT epoch FROM epoch) = $5
 """
 
-# The same fence, and nobody is waited for. A row that was announced and cannot be published moves
-# to where a person finds it, in one statement: it is in one of the two tables, whatever dies.
+# The same fence, without waiting for locks. A row that was announced and cannot be published moves
+# to the table for people in one statement, so it is always in one of the two tables.
 SET_ASIDE: Final = """
 WITH held AS (
     SELECT l.shard FROM relay_leases l
@@ -138,11 +137,10 @@ UPDATE outbox o SET shard = s.shard FROM unnest($1::bigint[], $2::int[]) AS s(id
 WHERE o.id = s.id AND o.shard >= $3
 """
 
-# Row locks on this relay's own member row and leases, all by primary key; members long gone are
-# removed by whoever gets them first.
-# If `renewed_at` lies more than a second ahead, the database's clock was set back (LOOK and CLAIM
-# look at that). Live relays have renewed since then, so such a lease is a dead relay's. The second
-# allows for small corrections of the clock.
+# Row locks on this relay's own member row and leases, all by primary key; members that died long
+# ago are removed by the relay that locks them first. If `renewed_at` lies more than a second ahead,
+# the database's clock was set back (LOOK and CLAIM look at that). Live relays have renewed since
+# then, so such a lease is of a dead relay. The second allows for small clock corrections.
 BEAT: Final = """
 WITH alive AS (
     INSERT INTO relay_members (relay, seen_at) VALUES ($1, now())
@@ -185,7 +183,7 @@ ON CONFLICT (shard) DO UPDATE
 RETURNING shard, fence
 """
 
-# Row locks by primary key. The row stays, and its number with it: the next owner counts on.
+# Row locks by primary key. The row and its fence stay: the next owner increments it.
 RELEASE: Final = """
 UPDATE relay_leases l SET expires_at = now()
 FROM unnest($2::int[], $3::bigint[]) AS mine(shard, fence)

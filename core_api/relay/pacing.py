@@ -20,18 +20,18 @@ WATERMARK_IDLE_S: Final = 0.5
 
 SHORTEST_PAUSE_S: Final = 0.002
 LONGEST_PAUSE_S: Final = 0.05
-"""How long the relay rests at most where hints are not relied on."""
+"""The longest pause between reads while hints are not relied on, in seconds."""
 DOUBT_S: Final = 60.0
-"""How long hints are not relied on after one that did not come."""
+"""How long hints are not relied on after a missing one, in seconds."""
 LATE_S: Final = 1.0
-"""A hint that comes so soon after its event was found was only late."""
+"""A hint that comes within so many seconds after its event was found was only late."""
 
 
 def watermark_due(now: float, sent_at: float | None, published_since: bool) -> bool:
     """Whether a watermark record is due for a shard that has been read to its end.
 
-    A watermark may only follow a read that came back not full, behind all the records of that read
-    in the same partition: then everything committed before the read's time stands before it.
+    A watermark may only follow a read below its limit, after all records of that read in the same
+    partition: then everything committed before the read's time comes before it.
 
     Args:
         now: seconds, of any clock that only goes forward.
@@ -50,8 +50,8 @@ def _watermark_every(published_since: bool) -> float:
 def next_pause(previous_s: float, found: bool, more: bool) -> float:
     """How long to wait before the next read; a hint cuts it short.
 
-    Nothing while more is known to be there; `SHORTEST_PAUSE_S` after all that was there has been
-    found; then doubling up to `LONGEST_PAUSE_S`.
+    0 while more rows are known to be there; `SHORTEST_PAUSE_S` after a read that found all; then
+    doubling up to `LONGEST_PAUSE_S`.
     """
     if more:
         return 0.0
@@ -59,14 +59,14 @@ def next_pause(previous_s: float, found: bool, more: bool) -> float:
 
 
 class Pacer:
-    """How long the relay rests between two reads; what it waits for wakes it earlier.
+    """How long the relay pauses between two reads; a hint or an answer wakes it earlier.
 
     Each commit is followed by a hint. While hints arrive, nothing needs to be read before the next
-    watermark is due, not even after events: what a read that was not full has not seen was
-    committed after it, so its hint is still to come, or came meanwhile and wakes the relay. One may
-    be lost (the process that committed died, a connection broke without a word): then the
-    watermark's read finds the event, and hints are not relied on for `DOUBT_S`, unless one comes
-    within `LATE_S`.
+    watermark is due, not even after events: an event that a read below its limit has not found was
+    committed later, so its hint is still to come, or came meanwhile and wakes the relay. A hint may
+    be lost (the committing process died, or a connection broke unnoticed): then the watermark's
+    read finds the event, and hints are not relied on for `DOUBT_S`, unless one comes within
+    `LATE_S`.
     """
 
     def __init__(self) -> None:
@@ -75,13 +75,13 @@ class Pacer:
         self._doubts_since = -math.inf
 
     def note(self, now: float, *, found: bool, more: bool, hinted: bool) -> None:
-        """A read has come back.
+        """Record the result of a read.
 
         Args:
             now: seconds, of any clock that only goes forward.
             found: whether it brought events.
-            more: whether it may have left some behind, because it was full.
-            hinted: whether a hint came in the rest before it.
+            more: whether it may have left some, because it reached its limit.
+            hinted: whether a hint came in the pause before it.
         """
         if hinted and now < self._doubts_since + LATE_S:
             self._doubts_since = -math.inf
@@ -90,12 +90,12 @@ class Pacer:
         self._pause = next_pause(self._pause, found, more)
 
     def rest(self, now: float, hinted: bool, held: Iterable[HeldShard]) -> float:
-        """How long to rest now, in seconds; infinity: until something happens.
+        """How long to pause now, in seconds; infinity: until something wakes the relay.
 
         Args:
             now: by the clock of `note`.
             hinted: whether hints are known to arrive.
-            held: the shards that are owned and have nothing under way at Kafka.
+            held: the shards that are owned and await no answer of Kafka.
         """
         shards = list(held)
         self._relies = False
@@ -107,6 +107,6 @@ class Pacer:
                 return self._pause
             due = min(due, one.watermark_at + _watermark_every(one.published_since))
         self._relies = bool(shards)
-        # A timer that ends a little early must not lead to a read for nothing. Nor is there a read
-        # for each of many shards: what is due within a pause is read together, as without hints.
+        # A timer that ends a little early must not cause a useless read. And shards that become due
+        # within a pause are read together, as without hints, not one by one.
         return max(self._pause, due - now + SHORTEST_PAUSE_S)

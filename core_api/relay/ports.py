@@ -1,4 +1,4 @@
-"""What the relay needs of Postgres and of Kafka."""
+"""The relay's ports to Postgres and Kafka."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class OutboxPort(Protocol):
         """The first rows of each shard whose lease still holds; None if none does.
 
         Raises:
-            UnreadableRowError: Postgres cannot give one of the rows.
+            UnreadableRowError: Postgres cannot read one of the rows.
         """
 
     async def name_first(self, fence: Mapping[int, int], fault: str) -> OutboxReading | None:
-        """The first row of one shard without what the log has of it, which cannot be read."""
+        """The first row of one shard without its event in the log, which cannot be read."""
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         """Delete published rows of shards whose lease is still ours."""
@@ -33,7 +33,7 @@ class OutboxPort(Protocol):
     async def set_aside(
         self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
     ) -> int:
-        """Keep rows that cannot be published apart, of shards whose lease is still ours."""
+        """Set aside rows that cannot be published, of shards whose lease is still ours."""
 
     async def rehome(self, partitions: int) -> int:
         """Move rows of shards that no longer exist to the shards that their stores have now."""
@@ -66,21 +66,21 @@ class Publisher(Protocol):
     async def send(
         self, parts: Mapping[int, Sequence[Message]]
     ) -> Mapping[int, asyncio.Future[PublishResult]]:
-        """Send; for each partition, what tells in its time what has become of its messages."""
+        """Send; for each partition, a future of the result."""
 
     async def close(self) -> None:
         """Close the connection."""
 
 
 class RestoreGuard(Protocol):
-    """Finds out that the database went back (`core_api/restore/guard.py`)."""
+    """Detects that the database went back in time (`core_api/restore/guard.py`)."""
 
     async def check_identity(self) -> None:
-        """Begin a new epoch if this is not the database that the epoch began in, nor a standby of
-        it that lacks nothing."""
+        """Begin a new epoch if this is neither the database that the epoch began in, nor a promoted
+        standby of it that lacks nothing."""
 
     async def check_published(self, shards: Sequence[int]) -> None:
-        """Begin a new epoch if these partitions have what the database has not.
+        """Begin a new epoch if these partitions have events that the database lacks.
 
         Raises:
             SettingsError: another installation writes to the topic.

@@ -1,28 +1,27 @@
 """The relay: from the outbox to Kafka, in order within each store, and the watermark with it.
 
-Promise 6, anything may die, stands here for what is published.
+It keeps promise 6 (anything may die) for publishing.
 
-One task does all: it renews its leases, reads the outbox of the shards it owns, publishes, deletes
-what Kafka has acknowledged, and starts anew. What fails is forgotten: the rows are still in the
-outbox. A shard whose partition has not answered yet is left out of the next cycles and settled when
-it has: no shard waits for another's partition.
+One task does all in a loop: it renews its leases, reads the outbox of the shards it owns,
+publishes, and deletes the rows that Kafka has acknowledged. After a failure it retries: the rows
+are still in the outbox. A shard whose partition has not answered yet is left out of the next cycles
+and settled later: no shard waits for another's partition.
 
-Why nothing is lost or reordered, whatever is killed or paused:
+Why nothing is lost or reordered, whatever process is killed or suspended:
 
 - A row is deleted only after Kafka acknowledged it, by a statement that checks the lease's number.
-- Whoever publishes a shard publishes it from the oldest row that is left, in order, one batch at a
-  time. What is left out at the front is deleted, so it stands in Kafka already. An event can
-  therefore never reach Kafka before its store's earlier one has.
-- A relay that was paused beyond its lease and wakes up can send what it had read before (the new
-  owner has sent it too or will: repeated events, dropped by their seq), and its watermark (older,
-  but still true of what stands before it). Its delete finds a higher number and does nothing, and
-  its next read gives it no row.
-- A row may become visible behind one of another store that was published before; each read starts
-  at the beginning, so it is found, and within a store ids rise in commit order.
-- A row that Kafka will never take, or that Postgres cannot give, is announced in its place and set
-  aside, so that it stops nobody. One that somebody holds locked is published once, and deleted
-  when it is free.
-- Nothing is published before it is proven that the database has all that was published already.
+- A shard is always published from its oldest remaining row, in order, one batch at a time. Earlier
+  rows are deleted, so they are in Kafka already. An event can therefore never reach Kafka before an
+  earlier one of its store.
+- A relay that was suspended beyond its lease can still send rows that it had read before (the new
+  owner sends them too: repeated events, dropped by their seq), and its watermark (older, but still
+  correct for the records before it). Its delete finds a higher fence and does nothing, and its next
+  read gives no row.
+- A row may become visible after a later row of another store was published; each read starts at the
+  beginning, so it is found, and within a store ids rise in commit order.
+- A row that Kafka will never take, or that Postgres cannot read, is announced in its place and set
+  aside, so that it blocks no other. A locked row is published once, and deleted when it is free.
+- Nothing is published before the database is proven to have every published event.
 """
 
 from __future__ import annotations
@@ -66,11 +65,11 @@ class Relay:
     Args:
         outbox: the rows and the leases.
         publisher: Kafka.
-        guard: finds out that the database went back, and begins a new epoch.
+        guard: detects that the database went back, and begins a new epoch.
         relay_id: this relay among its peers, as `outbox` knows it too.
         partitions: how many shards there are.
-        lease_ttl_s: how long a lease holds; a dead relay's shards stand still for so long.
-        clock: seconds that only go forward, also while this process is paused.
+        lease_ttl_s: how long a lease lasts; a dead relay's shards are not published for so long.
+        clock: seconds that only go forward, also while this process is suspended.
         metrics: where the numbers go.
         new_run: a name that no other run of any relay has.
         hinted: whether `hint` is known to be called after each commit.
@@ -140,7 +139,7 @@ class Relay:
         self._wake.set()
 
     def stop(self) -> None:
-        """Finish what is under way, give the leases back and return from `run`."""
+        """Finish the batches in progress, release the leases and return from `run`."""
         self._stopping.set()
         self._wake.set()
 
@@ -158,7 +157,7 @@ class Relay:
                     self._pacer.note(self._clock(), found=found, more=more, hinted=hinted)
                 except (UnavailableError, SettingsError) as error:
                     await self._step_back(error)
-                    # Without a lease a cycle asks nobody; only a tick tells that it works again.
+                    # Without a lease a cycle calls no server: only a tick shows that they answer.
                     self._shards.tick_soon()
                     # A hint does not cut this short: it would turn the back-off into a storm.
                     await _rest(self._stopping, backoff.failed())
@@ -175,13 +174,13 @@ class Relay:
         return self._pacer.rest(self._clock(), self._hinted(), idle)
 
     async def _step_back(self, error: CoreError | SettingsError) -> None:
-        """Log why this relay cannot work, and give up what it may no longer hold."""
+        """Log why this relay cannot work, and release what it may no longer hold."""
         self._fail(error)
         if isinstance(error, SettingsError):
-            # The shards are for relays that are set up rightly.
+            # Leave the shards to relays with correct settings.
             await self._shards.give_all_back()
         elif not isinstance(error, BrokerError):
-            # A database that was away may come back as it was some time ago.
+            # A database that was down may come back in an earlier state.
             await self._restore_checks.close()
             for held in self._shards.held.values():
                 held.is_proven = False
@@ -224,7 +223,7 @@ class Relay:
             return await read_around(self._outbox, fences, limit)
 
     async def _publish(self, cycle: Cycle) -> None:
-        """Send it, and settle what is answered soon."""
+        """Send the cycle's messages, and settle those that are answered soon."""
         held = {shard: self._shards.held[shard] for shard in cycle.rows}
         if cycle.messages:
             try:
@@ -267,7 +266,7 @@ class Relay:
         try:
             await self._restore_checks.close()
             with contextlib.suppress(UnavailableError):
-                # The rest is published again by whoever comes next.
+                # The next owner publishes the rest again.
                 await self._sent.drain(_DRAIN_S)
             # Before closing, so that a peer can go on at once: that may take long while Kafka is
             # down.
@@ -277,7 +276,7 @@ class Relay:
         _log.info("relay_left", shards=shards)
 
     def _say_how_it_is(self) -> None:
-        """Note which shards stand still, if any."""
+        """Record which shards are stalled, if any."""
         silent = self._sent.silent_since(self._clock() - self._ttl_s)
         failed = {s: one.trouble for s, one in self._shards.held.items() if one.trouble}
         if silent:

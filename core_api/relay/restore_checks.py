@@ -1,9 +1,9 @@
 """Compares the database with what a shard has published, before anything new is published there.
 
-All shards that are new to a relay are looked at together. A look that fails or takes long is
+All shards that are new to a relay are checked together. A check that fails or takes long is
 repeated for parts of its shards, down to single ones, so that a partition which does not answer
-keeps only its own shard waiting. The number of looks at once has a bound: each has connections of
-its own, and a busy broker must not be kept busy by the looks at it.
+delays only its own shard. The number of concurrent checks is limited: each has its own connections,
+and the checks must not overload a busy broker.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from core_api.relay.ports import RestoreGuard
 TOGETHER_WITHIN_S: Final = 5.0
 _ALONE_WITHIN_S: Final = 30.0
 PARTS: Final = 8
-"""Into how many parts the shards of a look that failed are split."""
+"""Into how many parts the shards of a failed check are split."""
 LOOKS_AT_ONCE: Final = 16
 
 
 class RestoreChecks:
-    """The checks that are under way.
+    """The checks in progress.
 
     Args:
         guard: makes them.
         clock: seconds that only go forward.
-        found: called whenever one has come to its end.
+        found: called whenever a check has ended.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class RestoreChecks:
         self._found = found
         self._under_way: dict[asyncio.Task[None], dict[int, HeldShard]] = {}
         self._at_most: dict[int, int] = {}
-        """With how many others at most a shard is looked at; of one that is not here: with all."""
+        """With how many shards at most a shard is checked together; missing here: with all."""
 
     def look(self, held: Mapping[int, HeldShard]) -> None:
-        """Take in what has been found out, and begin to look at what is new.
+        """Take the results of ended checks, and begin checks of new shards.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -59,10 +59,10 @@ class RestoreChecks:
             if not one.is_proven and id(one) not in looking and now >= one.rest_until
         }
         groups: dict[int, list[int]] = {}
-        # What has rested longest comes first, so that many that hang keep no other from its turn.
+        # Those that have waited longest come first, so that many hanging ones do not starve others.
         for shard in sorted(new, key=lambda one: new[one].rest_until):
             groups.setdefault(self._at_most.get(shard, len(new)), []).append(shard)
-        # The large ones first: they prove the most.
+        # Large checks first: they settle the most shards.
         for size in sorted(groups, reverse=True):
             for part in _parts(groups[size], size):
                 if len(self._under_way) == LOOKS_AT_ONCE:
@@ -71,7 +71,7 @@ class RestoreChecks:
                 self._begin({shard: new[shard] for shard in part}, within_s)
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel the checks in progress."""
         tasks = list(self._under_way)
         self._under_way.clear()
         for task in tasks:
@@ -103,7 +103,7 @@ class RestoreChecks:
             self._at_most.update(dict.fromkeys(shards, -(-len(shards) // PARTS)))
         else:
             for shard, held in shards.items():
-                # Not with others again, however many were new when it was first looked at.
+                # From now on in smaller checks, however many shards its first check had.
                 self._at_most[shard] = 1
                 held.fail(self._clock(), str(error))
 

@@ -1,4 +1,4 @@
-"""What was sent to Kafka: each shard is settled when its partition has answered."""
+"""The batches sent to Kafka: each shard is settled when its partition has answered."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class _Sent:
 
 
 class Sent:
-    """What is under way, by shard.
+    """The batches in progress, by shard.
 
     Args:
         outbox: where published rows are deleted.
         metrics: where the numbers go.
         clock: seconds that only go forward.
-        is_held: whether the lease of a shard is still this one.
+        is_held: whether the relay still has this lease of a shard.
         answered: called when a partition answers late.
     """
 
@@ -60,7 +60,7 @@ class Sent:
 
     @property
     def shards(self) -> KeysView[int]:
-        """The shards that have something under way."""
+        """The shards with a batch in progress."""
         return self._by_shard.keys()
 
     def silent_since(self, time: float) -> list[int]:
@@ -73,19 +73,19 @@ class Sent:
         held: Mapping[int, HeldShard],
         answers: Mapping[int, asyncio.Future[PublishResult]],
     ) -> None:
-        """A cycle's messages have been sent."""
+        """Take in a cycle whose messages were sent."""
         now = self._clock()
         for shard, answer in answers.items():
             self._by_shard[shard] = _Sent(cycle, held[shard], answer, now)
 
     async def until_answered(self, answers: Iterable[asyncio.Future[PublishResult]]) -> None:
-        """Wait for the answers, but not for long."""
+        """Wait a moment for the answers."""
         _, late = await asyncio.wait(list(answers), timeout=TOGETHER_S)
         for answer in late:
             answer.add_done_callback(lambda _: self._answered())
 
     async def settle_answered(self) -> None:
-        """Settle what has been answered; what was sent in one cycle by one statement.
+        """Settle the answered shards, with one statement for each cycle.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -100,13 +100,13 @@ class Sent:
             await self._settle_answers(answered)
 
     async def settle_silent(self, cycle: Cycle, held: Mapping[int, HeldShard]) -> None:
-        """Settle the shards of a cycle of which nothing had to be sent."""
+        """Settle the shards of a cycle without messages."""
         part = cycle.only(cycle.again.keys() - cycle.messages.keys())
         if part.again:
             await self._settle(part, {}, held)
 
     async def drain(self, within_s: float) -> None:
-        """Settle what is answered soon, and forget the rest.
+        """Settle the shards that are answered soon, and forget the rest.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -137,7 +137,7 @@ class Sent:
     async def _settle(
         self, cycle: Cycle, stored: Mapping[int, int], held: Mapping[int, HeldShard]
     ) -> None:
-        """Delete what Kafka has, and note which watermarks went out."""
+        """Delete the rows that Kafka has stored, and record which watermarks were sent."""
         now, epoch = self._clock(), cycle.reading.epoch
         fences = {shard: held[shard].fence for shard in cycle.rows}
         outcome = settle(cycle, stored)
@@ -157,7 +157,7 @@ class Sent:
             for shard in cycle.rows:
                 held[shard].forget_refused(outcome.set_aside)
         if outcome.done:
-            # A lease is locked where a row of its shard is deleted, and nowhere else.
+            # A lease is locked only where a row of its shard is deleted.
             done = set(outcome.done)
             theirs = {s: fences[s] for s, ids in cycle.row_ids.items() if not done.isdisjoint(ids)}
             if await self._outbox.delete(theirs, outcome.done, epoch) < len(outcome.done):
@@ -184,7 +184,7 @@ class Sent:
 
 
 def _stored_of(shard: int, sent: _Sent) -> tuple[int, str | None]:
-    """How many of its messages are stored, and why the others are not; None: there is no fault."""
+    """How many of a shard's messages are stored, and why the others are not; None: no fault."""
     error = sent.answer.exception()
     if error is not None:
         sent.held.count(None)

@@ -1,4 +1,4 @@
-"""The shards that a relay owns: claiming, renewing and giving back their leases."""
+"""The shards that a relay owns: claims, renews and releases their leases."""
 
 from __future__ import annotations
 
@@ -22,14 +22,11 @@ class Shards:
     """The leases of one relay.
 
     Args:
-        outbox: where the leases stand.
-        publisher: asked before the first lease is claimed: who cannot publish claims none.
-        guard: asked at each tick whether this is still the same database.
-        relay_id: this relay among its peers.
-        partitions: how many shards there are.
-        lease_ttl_s: how long a lease holds.
-        clock: seconds that only go forward.
-        metrics: where the numbers go.
+        outbox: stores the leases.
+        publisher: opened before the first lease is claimed: a relay that cannot publish claims
+        none. guard: checks at each tick whether this is still the same database. relay_id: this
+        relay among its peers. partitions: how many shards there are. lease_ttl_s: how long a lease
+        lasts, in seconds. clock: seconds that only go forward. metrics: where the numbers go.
     """
 
     def __init__(
@@ -58,11 +55,11 @@ class Shards:
 
     @property
     def until_tick(self) -> float:
-        """In how many seconds the leases are to be renewed."""
+        """The seconds until the leases must be renewed."""
         return max(0.0, self._next_tick - self._clock())
 
     def fences(self, shards: Iterable[int] | None = None) -> dict[int, int]:
-        """The number of each lease; of those of `shards` that are held, or of all."""
+        """The fence of each lease; of those of `shards` that are held, or of all."""
         wanted = self.held if shards is None else [s for s in shards if s in self.held]
         return {shard: self.held[shard].fence for shard in wanted}
 
@@ -71,7 +68,7 @@ class Shards:
         self._next_tick = self._clock()
 
     async def tick_if_due(self, asking_kafka: bool) -> None:
-        """Renew the leases, claim free ones, and find those that are more than our share.
+        """Renew the leases, claim free ones, and find those above our share.
 
         Raises:
             UnavailableError: Postgres, or with no lease held Kafka, does not answer.
@@ -93,7 +90,7 @@ class Shards:
         self._surplus = plan.release
         if plan.claim:
             if not self.held and not asking_kafka:
-                # Who cannot publish leaves the shards to others.
+                # A relay that cannot publish leaves the shards to others.
                 await self._publisher.open()
             now = self._clock()
             for shard, fence in (await self._outbox.claim(plan.claim)).items():
@@ -106,7 +103,7 @@ class Shards:
         self._metrics.outbox_age.set(depth.age_s)
 
     async def give_back(self, busy: Collection[int]) -> None:
-        """Release shards beyond our share, between two cycles; not those with records under way.
+        """Release shards above our share, between two cycles; not those with records in progress.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -120,14 +117,14 @@ class Shards:
                 self._changed("released", shard, fence)
 
     async def give_all_back(self) -> None:
-        """Own nothing from now on; what cannot be given back runs out."""
+        """Own nothing from now on; leases that cannot be released expire."""
         fences = self.fences()
         self.forget(fences)
         with contextlib.suppress(UnavailableError):
             await self._outbox.release(fences)
 
     async def leave(self) -> list[int]:
-        """Give all back and stop counting among the relays; what was owned."""
+        """Release all and leave the list of relays; the shards that were owned."""
         fences = self.fences()
         self.held.clear()
         with contextlib.suppress(UnavailableError):

@@ -1,8 +1,8 @@
-"""Rows that Postgres cannot give, such as one whose value is damaged on its disk.
+"""Reads the outbox around rows that Postgres cannot read, such as one damaged on its disk.
 
-One of them makes the read of all fail. So each shard is then read by itself, and up to that row
-only; once it is the first of its shard it comes by name, with what is wrong with it instead of its
-event. It is then announced and set aside as what Kafka does not take, and the shard goes on.
+One of them makes the read of all fail. So each shard is then read separately, up to that row only;
+once it is the first of its shard, it is read without its event, with the fault instead. It is then
+announced and set aside like an event that Kafka refuses, and the shard goes on.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 async def read_around(
     outbox: OutboxPort, fences: Mapping[int, int], rows_per_shard: int
 ) -> OutboxReading | None:
-    """Read as `OutboxPort.read` does. Of a shard with a row that Postgres cannot give: the
-    rows before it, or, if there are none, that row by its name only.
+    """Read as `OutboxPort.read` does. Of a shard with an unreadable row: the rows before it, or, if
+    there are none, that row without its event.
 
     Raises:
         UnavailableError: Postgres does not answer, or has begun a new epoch meanwhile.
@@ -37,7 +37,7 @@ async def read_around(
             raise UnavailableError("a new epoch was begun while the outbox was read")
         found = replace(
             found,
-            # Each was read then or later, so all that was committed before then was seen.
+            # Each was read at that time or later, so all earlier commits were seen.
             unix_s=min(found.unix_s, one.unix_s),
             oldest_age_s=max(found.oldest_age_s, one.oldest_age_s),
             shards={**found.shards, **one.shards},

@@ -1,1 +1,1 @@
-"""A database that has gone back: how it is found out, and the new epoch that follows."""
+"""A database that went back in time: how this is detected, and the new epoch that follows."""

@@ -1,17 +1,16 @@
 """The signs that the database went back, from its own identity and from Kafka. Pure.
 
-After a restore, seqs that clients have seen already are given again to other events. A new epoch
-tells every client to start anew. Three things show that it is due: the database is not the one
-that the epoch began in; it is, but its log ends before where it has ended already; and something
-was published that the database does not have, or has otherwise.
-A standby that was promoted is another database, too; it keeps the epoch where it can be shown that
-it lacks nothing (docs/decisions/0020-promoted-standbys.md).
+After a restore, seqs that clients have seen are assigned again to other events. A new epoch makes
+every client resync. Three signs show that it is due: the database is not the one that the epoch
+began in; it is, but its log (WAL) ends earlier than it did before; or a published event is missing
+or different in the database. A promoted standby is another database, too; it keeps the epoch if it
+provably lacks nothing (docs/decisions/0020-promoted-standbys.md).
 
-None of the three shows the loss of events that clients have fetched and Kafka does not hold: they
+None of the three shows the loss of events that clients have fetched and Kafka does not have: they
 were never published, or Kafka has deleted them. It can happen when a database is restored in place
-(see `lineage.py`) while no relay works, or when a dump is loaded over the tables. A client whose
-cursor is beyond the head is given a reset all the same; the others are found out by the digest at
-their next sync.
+(see `lineage.py`) while no relay works, or when a dump is loaded over the tables. Even then a
+client whose cursor is beyond the head gets a reset; the digest detects the others at their next
+sync.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ from server_common.kafka_records.events import OrderRecord, split_ids
 _IDENTITY: Final = re.compile(r"([0-9]+)/([0-9]+)/([0-9]+)")
 """Cluster, timeline and database."""
 LONGEST_FAILOVER_S: Final = 600.0
-"""How long no relay may have looked at a database for its promotion to count as a failover, in
-seconds. A recovery to a point in time, for which relays are stopped, usually takes longer."""
+"""The longest time without a relay's look at a database for its promotion to count as a failover,
+in seconds. A recovery to a point in time, for which relays are stopped, usually takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What a relay wrote into the database when it last looked at it, by the database's clock.
+    """The record that a relay writes into the database at each look, by the database's clock.
 
-    It is in a standby as far as the standby has followed, and in a backup as far as that goes back.
+    A standby has the newest one that was replicated, a backup the newest one before it was made.
     """
 
     at: float
     """When, in seconds since the Unix epoch."""
     until: float
-    """Until when a relay may have published on the strength of it, in the same seconds."""
+    """Until when relays may publish because of it, in the same unit."""
     is_replicated: bool
     """Whether every commit waited for a standby then."""
 
@@ -65,12 +64,12 @@ class Lineage:
     is_cut: bool = False
     """Whether its recovery was told to end before the end of the log."""
     flushed: int | None = None
-    """Up to which byte Postgres has its own log (WAL) on the disk. It only grows, also through a
+    """The byte up to which Postgres has flushed its WAL to the disk. It only grows, also through a
     crash. None: not known, as in a standby."""
 
 
 class EventIdentity(NamedTuple):
-    """What tells an event from any that another log has in its place."""
+    """What distinguishes an event from one that another log has at the same seq."""
 
     name: str
     """The order's id, or the document's key."""
@@ -89,12 +88,12 @@ class LastPublished:
 
 @dataclass(frozen=True, slots=True)
 class StoredLineage:
-    """What the database has in the place of a published event."""
+    """What the database has at the seq of a published event."""
 
     head: int
     floor: int
     event: EventIdentity | None
-    """The event in that place; None: there is none."""
+    """The event at that seq; None: there is none."""
 
 
 class _Event(Struct, frozen=True):
@@ -116,8 +115,8 @@ class _Event(Struct, frozen=True):
 def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, LastPublished]:
     """The newest published event of each channel.
 
-    Records of other epochs do not count, and nor does what is malformed: others may write to the
-    topic, and one bad record must not keep a relay from its work.
+    Records of other epochs and malformed ones are ignored: others may write to the topic, and one
+    bad record must not stop a relay.
     """
     lines: dict[str, tuple[int, bytes]] = {}
     for record in records:
@@ -149,7 +148,7 @@ def signs(
         watermark: the newest that was published in its epoch, in seconds since the Unix epoch; 0:
             there is none.
         published: the newest published event of each channel.
-        stored: what the database has in their places.
+        stored: what the database has at their seqs.
     """
     sign = identity_sign(lineage)
     if sign is not None and (doubt := doubt_of(lineage, watermark)) is not None:
@@ -158,7 +157,7 @@ def signs(
 
 
 def identity_sign(lineage: Lineage) -> str | None:
-    """Why this is not the database that the epoch began in; None: it is, or that is not known."""
+    """Why this is not the database that the epoch began in; None: it is, or it is not known."""
     if lineage.born_in is None or lineage.born_in == lineage.identity:
         return None
     return (
@@ -168,27 +167,27 @@ def identity_sign(lineage: Lineage) -> str | None:
 
 
 def regress_sign(before: Lineage | None, now: Lineage) -> str | None:
-    """Why an earlier state of the same database was put back; None: nothing shows it.
+    """Why the same database seems restored to an earlier state; None: nothing shows it.
 
     Args:
-        before: what the same process saw the last time; None: this is the first time.
-        now: what it sees.
+        before: the lineage at this process's last look; None: this is the first look.
+        now: the lineage at this look.
     """
     if before is None or (before.epoch, before.identity) != (now.epoch, now.identity):
         return None
     if before.flushed is None or now.flushed is None or now.flushed >= before.flushed:
         return None
     return (
-        f"the log of the database {now.identity} (cluster/timeline/database) had come to byte "
-        f"{before.flushed}, and is at {now.flushed}: an earlier state of it was put back"
+        f"the log of the database {now.identity} (cluster/timeline/database) had reached byte "
+        f"{before.flushed}, and is at {now.flushed}: it was restored to an earlier state"
     )
 
 
 def doubt_of(lineage: Lineage, watermark: float) -> str | None:
-    """Why a database of another identity may lack commits that were shown; None: it has them all.
+    """Why a database of another identity may lack commits seen by clients; None: it has them all.
 
-    It is a standby that was promoted, and each commit waited for the standby up to the end: the
-    newest watermark in Kafka was published on the strength of the witness that it has.
+    It has them all if it is a promoted standby, each commit waited for the standby to the end, and
+    it has the witness because of which Kafka's newest watermark was published.
 
     Args:
         lineage: of a database whose identity has changed.
@@ -198,10 +197,10 @@ def doubt_of(lineage: Lineage, watermark: float) -> str | None:
     if doubt is not None:
         return doubt
     if not watermark:
-        return "Kafka has no watermark that shows how far the log had come"
+        return "Kafka has no watermark that shows how far the log had got"
     witness = lineage.witness
     if witness is None or watermark > witness.until:
-        return f"the log had come to {_time(watermark)}, and this database has not"
+        return f"the log had reached {_time(watermark)}, and this database has not"
     return None
 
 
@@ -209,7 +208,7 @@ def doubt_without_kafka(lineage: Lineage) -> str | None:
     """The same, as far as the database itself shows it."""
     passed = _timelines_passed(lineage.born_in or "", lineage.identity)
     if passed < 1:
-        return "it is no standby of that one"
+        return "it is not a standby of that database"
     if passed > 1:
         return "it was promoted more than once, and no relay had looked at it in between"
     if lineage.is_cut:
@@ -225,8 +224,8 @@ def doubt_without_kafka(lineage: Lineage) -> str | None:
 
 
 def _timelines_passed(before: str, now: str) -> int:
-    """How many timelines after the first identity's the second one's is; 0: it is not of the same
-    cluster and database."""
+    """The number of timelines from the first identity to the second; 0: the cluster or database
+    differs."""
     first, second = _IDENTITY.fullmatch(before), _IDENTITY.fullmatch(now)
     if first is None or second is None or first.group(1, 3) != second.group(1, 3):
         return 0

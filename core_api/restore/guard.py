@@ -1,17 +1,17 @@
-"""Begins a new epoch by itself when the database has gone back.
+"""Begins a new epoch automatically when the database went back in time.
 
-Four things show that it has, in case nobody has run `yabam db new-epoch`: it is not the database
-that its epoch began in; its own log ends before where this process has seen it end; the topic has
-an epoch that is later than its own; something was published in its epoch that it does not have. In
-each case a new epoch, later than all of them, tells every client to start anew. A needless epoch
-costs each client a snapshot; a missing one lets clients take new events for old ones.
+Four signs show this, in case nobody has run `yabam db new-epoch`: it is not the database that its
+epoch began in; its WAL ends earlier than at this process's last look; the topic has a later epoch;
+the topic has an event of its epoch that it lacks. In each case a new epoch, later than all of them,
+makes every client resync. A needless epoch costs each client a snapshot; a missing one lets clients
+mistake new events for old ones.
 
-A standby that was promoted keeps the epoch if it can be shown that it lacks nothing that anybody
-was shown (docs/decisions/0020-promoted-standbys.md).
+A promoted standby keeps the epoch if it provably lacks nothing that clients have seen
+(docs/decisions/0020-promoted-standbys.md).
 
-A topic that has a later epoch once more, although this database still is in the one that was begun
-over that, has another writer: another installation, which would answer each epoch with one of its
-own. Then no further one is begun; a person must give each a topic of its own.
+If the topic has a later epoch again, although this database is still in the epoch begun because of
+the first one, another installation writes to the topic. It would answer each epoch with its own.
+Then no further epoch is begun; a person must give each installation its own topic.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 _log = get_logger()
 _SIGNS_TOLD: Final = 5
 _KAFKA_TELLS_WITHIN_S: Final = 20.0
-"""A relay does nothing else meanwhile, and counts as dead after 30 s."""
+"""The time-out of a check, in seconds, during which a relay is busy; it counts as dead after 30
+s."""
 
 
 class SharedTopicError(SettingsError):
@@ -58,7 +59,7 @@ class LogPort(Protocol):
         """The epoch, and the identity of the database that it began in and of this one."""
 
     async def leave_witness(self) -> Lineage:
-        """The same, and note that the database was looked at, if it is the epoch's."""
+        """The same, and write a new witness, if it is the epoch's database."""
 
     async def tail(self, partitions: Collection[int]) -> PublishedTail:
         """The newest records of some partitions."""
@@ -66,24 +67,23 @@ class LogPort(Protocol):
     async def stored(
         self, published: Mapping[str, LastPublished], identity: str
     ) -> dict[str, StoredLineage]:
-        """What the database of this identity has where something was published; another that
-        answers in its place counts as one that does not answer."""
+        """What the database of this identity has at published seqs; another database counts as one
+        that does not answer."""
 
     async def begin(self, judged: str, beyond: str, moved: Lineage | None = None) -> str | None:
-        """Begin an epoch later than the present one and than the second name, if the present one
-        still is the first name; the new one's name, or None.
+        """Begin an epoch later than the present one and than `beyond`, if the present one is still
+        `judged`; its name, or None.
 
         `moved`: and only in the database of this lineage, if its epoch has not gone on there."""
 
     async def adopt(self, lineage: Lineage) -> bool:
-        """Let the epoch go on in the database of this lineage; whether nobody was first."""
+        """Keep the epoch in the database of this lineage; False: another relay was first."""
 
 
 class LifetimeGuard:
     """Finds out that the database went back, and begins a new epoch.
 
-    Any number of relays may do so at once: an epoch is begun only in the place of the one that was
-    judged.
+    Any number of relays may do so at once: an epoch only replaces the one that was checked.
 
     Args:
         log: the database and the topic.
@@ -107,8 +107,8 @@ class LifetimeGuard:
         self._seen: Lineage | None = None
 
     async def check_identity(self) -> None:
-        """Begin a new epoch if this is not the database that the epoch began in, unless it is a
-        standby of it that was promoted and lacks nothing; or if it is, and has gone back.
+        """Begin a new epoch if the database has gone back, or is not the one that the epoch began
+        in and not a promoted standby of it that lacks nothing.
 
         Raises:
             UnavailableError: Postgres does not answer; or it is such a standby, and Kafka does not
@@ -120,7 +120,7 @@ class LifetimeGuard:
             went_back = regress_sign(self._seen, lineage)
             if went_back is not None:
                 await self._begin_anew(lineage.epoch, "", [went_back])
-            # Not before: where that has failed, it is to be seen again.
+            # Only now: if the check failed, the next one must compare with the old state.
             self._seen = lineage
             return
         doubt = doubt_without_kafka(lineage)
@@ -137,19 +137,19 @@ class LifetimeGuard:
         if lacking:
             await self._begin_anew(lineage.epoch, tail.epoch, [sign, *lacking], lineage)
         elif await self._of.adopt(lineage):
-            # Before anything is published in it: the next standby is judged by this one.
+            # Before anything is published in it: the next standby is compared with this one.
             await self._of.leave_witness()
             self._adopted()
             _log.warning("standby_promoted", before=lineage.born_in, now=lineage.identity)
 
     async def check_published(self, partitions: Sequence[int]) -> None:
-        """Begin a new epoch if these partitions have what the database has not.
+        """Begin a new epoch if these partitions have events that the database lacks.
 
         Raises:
             UnavailableError: Postgres or Kafka does not answer.
             SharedTopicError: another installation writes to the topic.
         """
-        # Kafka first: whatever is published is committed, so the database then has it.
+        # Kafka first: published events are committed, so the database then has them.
         tail = await self._of.tail(partitions)
         lineage = await self._of.lineage()
         epoch = lineage.epoch
@@ -169,7 +169,7 @@ class LifetimeGuard:
             await self._begin_anew(epoch, tail.epoch, found)
 
     async def _lacking(self, lineage: Lineage, tail: PublishedTail) -> list[str]:
-        """Why a standby that was promoted may not have all that was shown."""
+        """Why a promoted standby may lack events that clients have seen."""
         if tail.epoch > lineage.epoch:
             return [_later_epoch(tail.epoch, lineage.epoch)]
         doubt = doubt_of(lineage, tail.watermarks.get(lineage.epoch, 0.0))

@@ -3,10 +3,10 @@
 The identity is that of the cluster, its timeline and the database in it. A dump that is loaded
 anywhere makes another database; a recovery to a point in time and a promoted standby are on another
 timeline. A file system's snapshot put back, and a dump loaded over the tables of the same database,
-leave it as it was. The former shows by where Postgres' own log ends, to who has looked before; the
-latter only by what was published (`core_api/restore/detection.py`).
+leave it as it was. The former is detected by the end of the WAL, if a process has looked before;
+the latter only by comparing published events (`core_api/restore/detection.py`).
 
-A witness beside it tells how far the database has come, and whether commits waited for a standby.
+A witness beside it shows how far the database has got, and whether commits waited for a standby.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ concat_ws('/',
 _START_EPOCH: Final = f"""
 UPDATE epoch SET epoch = $1, started_at = now(), born_in = {IDENTITY}
 """  # noqa: S608
-# They stay as they were set, also after the recovery.
+# These settings keep their values after the recovery.
 _IS_CUT: Final = """concat(
     current_setting('recovery_target'), current_setting('recovery_target_lsn'),
     current_setting('recovery_target_name'), current_setting('recovery_target_time'),
     current_setting('recovery_target_xid')) <> ''"""
-# Not where it is written: a crash may take back what is not flushed, though nothing is lost.
+# The flushed position: a crash may undo bytes only written, though no commit is lost.
 _FLUSHED: Final = """CASE WHEN NOT pg_is_in_recovery()
     THEN (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint END"""
 _LINEAGE: Final = f"""
@@ -60,7 +60,7 @@ SELECT epoch, born_in, {IDENTITY}, extract(epoch FROM now())::float8,
        {_IS_CUT}, {_FLUSHED}
 FROM epoch LEFT JOIN epoch_witness w ON true
 """  # noqa: S608
-# The time is that of the statement's begin: what was committed before it is in this database.
+# The time is the start of the statement: all earlier commits are in this database.
 _WITNESS: Final = f"""
 WITH written AS (
     INSERT INTO epoch_witness AS w (at, until, replicated)
@@ -73,8 +73,8 @@ WITH written AS (
             replicated = excluded.replicated
 ) {_LINEAGE}
 """  # noqa: S608
-# Each statement looks at the identity itself: while an old primary still answers beside a new one,
-# each connection may be to another of them.
+# Each statement checks the identity itself: while an old primary still answers beside a new one,
+# connections may lead to either.
 _ADOPT: Final = f"""
 UPDATE epoch SET born_in = $3 WHERE epoch = $1 AND born_in = $2 AND {IDENTITY} = $3 RETURNING true
 """  # noqa: S608 (of constants only)
@@ -96,17 +96,17 @@ async def start_epoch(
     judged: str | None = None,
     moved: Lineage | None = None,
 ) -> str | None:
-    """Begin a new epoch of the log: every cursor of the old one is answered with a reset.
+    """Begin a new epoch of the log: every cursor of the old one gets a reset.
 
     Args:
         connection: no transaction is open on it.
         following: makes the new name from the present one, which is locked meanwhile.
-        judged: begin only in the place of this epoch; None: of any.
-        moved: begin only in the database of this lineage, and only if its epoch has not gone on
-            there meanwhile; None: in any.
+        judged: begin only if this is the present epoch; None: in any case.
+        moved: begin only in the database of this lineage, and only if the epoch was not kept there
+        meanwhile; None: in any.
 
     Returns:
-        The new epoch; None: `judged` is over, or it is not as `moved` says.
+        The new epoch; None: `judged` or `moved` does not hold.
     """
     async with connection.transaction():
         ((present, born_in, identity),) = await connection.fetch(_PRESENT)
@@ -120,28 +120,26 @@ async def start_epoch(
 
 
 async def read_lineage(connection: PostgresConnection) -> Lineage:
-    """The database's epoch, and its identity then and now."""
+    """The database's epoch, and its identity at the epoch's start and now."""
     return _lineage(await connection.fetchrow(_LINEAGE))
 
 
 async def leave_witness(connection: PostgresConnection, good_for_s: float) -> Lineage:
-    """`read_lineage`, and note in the database that it was looked at, if it is the one that its
-    epoch began in.
+    """`read_lineage`, and write a new witness, if this is the database that its epoch began in.
 
     Args:
         connection: to the database.
-        good_for_s: for how long something may be published before it is looked at again, in
-            seconds.
+        good_for_s: for how many seconds events may be published before the next look.
 
     Returns:
-        The lineage with the witness as it was before.
+        The lineage with the previous witness.
     """
     return _lineage(await connection.fetchrow(_WITNESS, good_for_s))
 
 
 async def adopt(connection: PostgresConnection, lineage: Lineage) -> bool:
-    """Let the epoch go on in the database that it has moved to; whether this is that one, and
-    nobody was first."""
+    """Keep the epoch in the database that it has moved to; False: this is another one, or another
+    relay was first."""
     return (
         await connection.fetchval(_ADOPT, lineage.epoch, lineage.born_in, lineage.identity)
         is not None

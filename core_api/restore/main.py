@@ -1,4 +1,4 @@
-"""Wires what a restore needs: new epochs, and the look for signs that one is due."""
+"""Wires new epochs after a restore, and the check whether one is due."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _ENTROPY_BYTES: Final = 10
 _RECORDS_AT_ONCE: Final = 40_000
-"""How many records a relay reads over all partitions before it publishes in them."""
+"""How many records a relay reads, over all partitions, before it publishes in them."""
 _FEWEST_RECORDS: Final = 500
 
 
@@ -53,7 +53,7 @@ async def begin_epoch(settings: RestoreSettings) -> str:
 
 
 async def look_for_restore(settings: RestoreSettings) -> list[str]:
-    """The signs that the database went back behind what was published."""
+    """The signs that the database went back in time."""
     tail = await _read_tail(settings)
     async with _connected(settings.session_url) as connection:
         lineage = await read_lineage(connection)
@@ -90,7 +90,7 @@ class RelayLog:
     async def leave_witness(self) -> Lineage:
         """See `LogPort`."""
         async with _of(self.pool) as connection:
-            # A lease is renewed some time after the look, and a starved relay is late with both.
+            # A lease is renewed some time after the look, later if CPU is short.
             return await leave_witness(connection, 2 * self.lease_s)
 
     async def tail(self, partitions: Collection[int]) -> PublishedTail:

@@ -51,7 +51,7 @@ async def read_published(
     Args:
         kafka: the cluster.
         topic: which topic.
-        partitions: their numbers; one that the topic lacks is passed over.
+        partitions: their numbers; one that the topic lacks is skipped.
         limit: how many records to read of each partition.
 
     Raises:
@@ -62,10 +62,10 @@ async def read_published(
     )
     try:
         await start_client(consumer)
-        # The list of all topics is asked for: asking for one by name may create it, wrongly.
+        # All topics are listed: asking for one by name may create it with wrong settings.
         if topic not in await consumer.topics():
             return PublishedTail()
-        # Brings the topic's metadata; by no partition beside these, which may not answer.
+        # Loads the topic's metadata without reading other partitions, which may not answer.
         await consumer.end_offsets([TopicPartition(topic, min(partitions))])
         there = consumer.partitions_for_topic(topic) or set()
         parts = [TopicPartition(topic, number) for number in partitions if number in there]
@@ -120,7 +120,7 @@ def _take(tail: PublishedTail, record: Record) -> None:
     with contextlib.suppress(RecordError):
         event = decode_record(record.value, record.headers)
         if not has_successor(event.epoch):
-            return  # Somebody else's: no epoch could be begun that is later.
+            return  # Not written by us: no later epoch could be begun.
         tail.epoch = max(tail.epoch, event.epoch)
         if isinstance(event, OrderRecord):
             tail.orders.append(event)

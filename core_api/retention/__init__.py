@@ -1,1 +1,1 @@
-"""What is deleted, and when."""
+"""Retention: which rows are deleted, and when."""

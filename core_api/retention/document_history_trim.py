@@ -1,6 +1,6 @@
-"""The history of documents is forgotten: version by version, document by document.
+"""Deletes old versions from the history of documents, document by document.
 
-It walks over all documents, so that what must be kept for long cannot hide what may go.
+It scans all documents, so that long-lived entries cannot hide those that may be deleted.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _log = get_logger()
 EVERY_S: Final = 3600.0
 _DOCUMENTS: Final = 50
 _VERSIONS: Final = 100
-"""Versions of a document that are looked at, and forgotten, at once: more than lie between two that
-are kept whole."""
+"""How many versions of a document are read, and deleted, at once: more than lie between two that
+are stored whole."""
 
 _END: Final = canonical(diff({}, MISSING)).decode()
 """The diff of every end."""
@@ -35,7 +35,7 @@ _WALK: Final = """
 SELECT channel, key FROM documents WHERE (channel, key) > ($1, $2) ORDER BY channel, key LIMIT $3
 """
 
-# A range of the primary key from its beginning, and only where that is old.
+# A range of the primary key from its beginning, and only if the first entry is old.
 _OLDEST: Final = """
 SELECT q.place, v.version, v.at < now() - make_interval(secs => q.kept_s) AS is_old, v.stands_alone
 FROM unnest($1::text[], $2::text[], $3::float8[])
@@ -79,12 +79,12 @@ async def keep_trimming_history(
     trimmed: Callable[[int], None],
     left: Callable[[], None],
 ) -> None:
-    """Forget every hour what is older than its definition asks to keep.
+    """Every hour delete the entries that are older than their definition asks to keep.
 
     Args:
         pool: the database.
         definitions: how long versions are kept.
-        trimmed: called with how many entries went.
+        trimmed: called with how many entries were deleted.
         left: called for each document whose history cannot be deleted.
     """
 
@@ -101,12 +101,12 @@ async def trim_history(
     versions: int = _VERSIONS,
     left: Callable[[], None] = lambda: None,
 ) -> int:
-    """Forget all that may go. Returns how many entries went.
+    """Delete all entries that may be deleted. Returns how many.
 
     Args:
         pool: the database.
         definitions: how long versions are kept.
-        documents: how many documents are looked at at once.
+        documents: how many documents are processed at once.
         versions: how many versions of each.
         left: called for each document whose history cannot be deleted.
 
@@ -132,7 +132,7 @@ async def _forget_around(
     versions: int,
     left: Callable[[], None],
 ) -> int:
-    """Forget what may go of these; one that Postgres cannot give is told, and stops no other."""
+    """Trim these documents; an unreadable one is reported with `left`, and the others go on."""
     total = 0
     try:
         while gone := await _forget(pool, definitions, names, versions):

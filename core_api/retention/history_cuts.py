@@ -1,8 +1,8 @@
-"""How much of a document's history may go, so that every version that stays has its value. Pure.
+"""How much of a document's history may be deleted so that the other versions keep values. Pure.
 
-What remains begins with a version whose value can be had by itself: one that is kept whole, or an
-end. So some versions that are older than they need be are kept, up to the next such version; and
-the newest is always kept.
+The rest begins with a version whose value does not need earlier ones: one that is stored whole, or
+a deletion. So some versions are kept longer than required, up to the next such version; and the
+newest is always kept.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from msgspec import Struct
 from core_api.documents.definitions import Definitions
 
 DEFAULT_S: Final = 30 * 86_400
-"""How long versions are kept where nothing is defined at all."""
+"""How long versions are kept if there are no definitions, in seconds."""
 
 
 class KeptVersion(Struct, frozen=True):
-    """A version of the history, as far as it matters here."""
+    """The parts of a version that decide what is deleted."""
 
     version: int
     is_old: bool
     """Whether it is older than its definition asks to keep."""
     stands_alone: bool
-    """Whether its value can be had without the versions before it."""
+    """Whether its value is known without the versions before it."""
 
 
 class Cut(Struct, frozen=True):
-    """What is deleted of a document's history."""
+    """The part of a document's history to delete."""
 
     below: int
     """The versions below this one."""
     aside: int
-    """What was put aside up to this version, if it is old; 0: nothing."""
+    """Old edits put aside up to this version, too; 0: none."""
 
 
 def cut(versions: Sequence[KeptVersion]) -> Cut:
@@ -56,7 +56,7 @@ def cut(versions: Sequence[KeptVersion]) -> Cut:
 
 
 def longest_s(definitions: Definitions) -> int:
-    """How long versions are kept of keys that nothing defines any more, in seconds."""
+    """How long versions of keys without a definition are kept, in seconds."""
     return max((one.history_s for one in definitions.all), default=DEFAULT_S)
 
 

@@ -1,6 +1,6 @@
 """The statements of retention: they delete in small batches, so that no lock is held for long.
 
-Rows that somebody holds are left for later (docs/architecture.md, "Locks").
+Locked rows are left for later (docs/architecture.md, "Locks").
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from server_common.logs import get_logger
 
 _log = get_logger()
 
-# Old rows are found by the BRIN index over their time, which is Core's; what is still to be
-# published is kept by its place in the channel, whatever its time says. The counter rows are locked
-# sorted, as writers do; a channel that is being written to is left for later, and so is one of
-# which nothing may go: both are told, so that a round can go on with the others. The floor moves in
-# the transaction that deletes, so a reader sees both or neither.
+# Old rows are found by the BRIN index over their time, which is by Core's clock; unpublished events
+# are kept by their seq in the channel, whatever their time. The counter rows are locked sorted, as
+# writers do; a channel that is being written to is left for later, and so is one without rows to
+# delete: both are returned, so that a round can go on with the others. The floor moves in the
+# transaction that deletes, so a reader sees both or neither.
 _TRIM_LOG: Final = """
 WITH old AS MATERIALIZED (
     SELECT channel, max(seq) AS seq FROM (
@@ -63,7 +63,7 @@ _BATCH: Final = 200
 """Events deleted at once: an order whose channel's row is locked waits for so many deletes."""
 
 
-# The client's row is locked as by its edits, so none of them meets it half forgotten.
+# The client's row is locked as by its edits, so none of them finds it half deleted.
 _TRIM_CLIENTS: Final = """
 WITH gone AS (
     DELETE FROM edit_clients WHERE client IN (
@@ -89,9 +89,9 @@ async def trim_log_round(
 ) -> int:
     """Delete all events older than `older_than_s`, `batch` at a time. Returns the number deleted.
 
-    Left for the next round are channels that are being written to, events that are still to be
-    published, and channels with an event whose deletion fails: `left` is called with each of these.
-    A client whose cursor is below a channel's floor is answered with a reset and a snapshot.
+    Left for the next round are channels that are being written to, unpublished events, and channels
+    with an event whose deletion fails: `left` is called with each of these. A client whose cursor
+    is below a channel's floor gets a reset and a snapshot.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -118,7 +118,7 @@ async def _trim_log_apart(
     """Trim as `trim_log` does, one channel after the other.
 
     Raises:
-        UnavailableError: Postgres does not answer, or cannot even tell which channels there are.
+        UnavailableError: Postgres does not answer, or cannot even list the channels.
     """
     with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(_OLD_CHANNELS, older_than_s, batch, list(but))
@@ -168,18 +168,17 @@ trim_keys: Final = trim_by_age("idempotency_keys", "subject, key", "created_at")
 """Deletes old idempotency keys."""
 
 
-# Rows that were made to be locked by an edit which then was refused or lost. An edit that still
-# comes makes them anew.
+# Rows made for locking by an edit that was then refused or lost. A later edit makes them again.
 trim_empty: Final = trim_by_age("documents", "channel, key", "updated_at", "version = 0")
-"""Deletes old rows of documents that never were."""
+"""Deletes old rows of documents that never existed."""
 
 
 async def trim_clients(
     pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
 ) -> int:
-    """Forget at most `batch` clients that have not been heard of for so long, with their answers.
+    """Delete at most `batch` clients without a request for so many seconds, with their answers.
 
-    Returns how many. A client that comes back nevertheless is told `edit-gap`, and begins anew.
+    Returns how many. A client that comes back later gets `edit-gap`, and starts with a new id.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -193,6 +192,6 @@ def clients_kept_s(definitions: Definitions) -> float:
     """Seconds after which an inactive client is deleted. Pure.
 
     It is longer than any document's `max_age_s`: the old edits of a client that returns later are
-    refused as `too-late`, so none that says when it was made can be settled a second time.
+    refused as `too-late`, so no edit with a time can be settled twice.
     """
     return max(CLIENTS_KEPT_S, *(float(one.max_age_s) for one in definitions.all), 0.0)

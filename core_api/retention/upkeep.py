@@ -1,6 +1,6 @@
-"""A Core's background work: log when it can serve, and delete what is older than it is kept.
+"""A Core's background work: log when it can serve, and delete expired rows.
 
-Each task runs for ever; `main` puts them under a supervisor.
+Each task runs until cancelled; `main` supervises them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TRIM_EVERY_S: Final = 60.0
 
 
 async def wait_until_ready(check: Callable[[], Awaitable[None]], waiting_event: str) -> None:
-    """Return once `check` passes; until then a plain log line per attempt, with back-off."""
+    """Return once `check` passes; until then log one line per attempt, with back-off."""
     backoff = Backoff(0.1, 5.0, random.uniform)
     while True:
         try:
@@ -67,13 +67,13 @@ async def keep_trimming(
     left: Callable[[], None],
     batch: int = _TRIM_BATCH,
 ) -> None:
-    """Trim every minute, batch by batch, around what cannot be deleted.
+    """Trim every minute, batch by batch; skip rows that cannot be deleted.
 
     Args:
         trim: deletes a batch.
         pool: the database.
         older_than_s: the age in seconds.
-        left: called for each short span of time in which a row cannot be deleted.
+        left: called for each short span of time that is skipped.
         batch: how many rows at once.
     """
     await keep_looking(

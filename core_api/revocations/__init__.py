@@ -1,4 +1,4 @@
-"""Tokens and sessions that are revoked: kept in Postgres, looked at by Cores, told by relays.
+"""Revoked tokens and sessions: stored in Postgres, read by Cores, published by relays.
 
 `watching.py` refuses them in Core; event servers end their streams (`event_server/streams`).
 """

@@ -19,7 +19,7 @@ from server_common.revocations.records import Revocation, RevocationKind, key_of
 
 PAGE: Final = 5000
 
-# Two that came at once would commit in either order, whatever their ids are.
+# Two concurrent ones could commit in another order than that of their ids.
 _ORDER: Final = "SELECT pg_advisory_xact_lock(7061646)"
 _FULL: Final = """
 SELECT count(*) >= $3 AND NOT EXISTS (SELECT FROM revocations WHERE kind = $1 AND name = $2)
@@ -51,20 +51,20 @@ SELECT kind, name, before, until, made_by, made_at FROM revocations ORDER BY id 
 
 @dataclass(frozen=True, slots=True)
 class NewRevocation:
-    """What somebody wants revoked."""
+    """A revocation to store."""
 
     kind: RevocationKind
     name: str
     """The token's `jti`, the session's `sid`, or the subject."""
     before: int
-    """Of a subject: until which second, since 1970, its tokens were made."""
+    """Of a subject: its tokens made until this second since 1970 are revoked."""
     until: datetime | None
     """When it may be forgotten, as the last such token has expired; None: never."""
     made_by: str
 
 
 class StoredRevocation(NamedTuple):
-    """A row, as those read it who obey it."""
+    """A row, as the processes that check tokens read it."""
 
     id: int
     revocation: Revocation
@@ -74,7 +74,7 @@ class StoredRevocation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A row, as a person reads it."""
+    """A row, for people."""
 
     kind: str
     name: str
@@ -85,11 +85,11 @@ class Listed:
 
 
 async def revoke(pool: Pool, wanted: NewRevocation, room: int = 0) -> None:
-    """Store it. Of the same once more, what reaches further counts.
+    """Store a revocation. If it is there already, the wider times of both count.
 
     Args:
         pool: the database.
-        wanted: what is to be revoked.
+        wanted: the revocation.
         room: how many there may be beyond REVOCATIONS.
 
     Raises:
@@ -100,8 +100,8 @@ async def revoke(pool: Pool, wanted: NewRevocation, room: int = 0) -> None:
         await connection.execute(_ORDER)
         if await connection.fetchval(_FULL, wanted.kind, wanted.name, REVOCATIONS + room):
             raise TooManyRevocationsError(
-                f"{REVOCATIONS} are revoked already: say `until` when their tokens expire, "
-                "or take a key that is not needed from the ring"
+                f"{REVOCATIONS} are revoked already: give `until`, when their tokens expire, "
+                "or remove an unused token key"
             )
         await connection.execute(
             _REVOKE, wanted.kind, wanted.name, wanted.before, wanted.until, wanted.made_by
@@ -109,7 +109,7 @@ async def revoke(pool: Pool, wanted: NewRevocation, room: int = 0) -> None:
 
 
 async def database_now(pool: Pool) -> datetime:
-    """What time it is at the database. Raises UnavailableError."""
+    """The database's time. Raises UnavailableError."""
     with mapped_errors():
         now: datetime = await pool.fetchval(_NOW)
     return now
@@ -129,14 +129,14 @@ async def read_after(pool: Pool, after: int) -> list[StoredRevocation]:
 
 
 async def read_untold(pool: Pool, limit: int) -> list[tuple[int, Revocation]]:
-    """The oldest rows that event servers have not been told. Raises UnavailableError."""
+    """The oldest rows not yet published to event servers. Raises UnavailableError."""
     with mapped_errors():
         rows = await pool.fetch(_UNTOLD, limit)
     return [(row[0], _revocation(row[1], row[2], row[3])) for row in rows]
 
 
 async def note_told(pool: Pool, ids: Sequence[int]) -> None:
-    """Note that event servers have been told. Raises UnavailableError."""
+    """Mark these rows as published to event servers. Raises UnavailableError."""
     with mapped_errors():
         await pool.execute(_TOLD, ids)
 
@@ -149,7 +149,7 @@ async def list_newest(pool: Pool, limit: int) -> list[Listed]:
 
 
 trim_revocations: Final = trim_by_age("revocations", "kind, name", "until")
-"""Forgets those whose last token expired long ago."""
+"""Deletes those whose last token expired long ago."""
 
 
 def _revocation(kind: RevocationKind, name: str, before: int) -> Revocation:

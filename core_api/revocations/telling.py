@@ -1,6 +1,6 @@
 """The relay's part: each revocation becomes a record that event servers read.
 
-Told at least once, by whichever relay comes first; the same once more ends no further stream.
+Published at least once, by the first relay that comes to it; a repeat has no further effect.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PARTITION: Final = 0
 
 
 class Teller:
-    """Tells event servers what is revoked.
+    """Publishes revocations to event servers.
 
     Args:
         pool: the database.
@@ -42,7 +42,7 @@ class Teller:
         self._under_way: tuple[asyncio.Task[PublishResult], Sequence[int]] | None = None
 
     async def run(self) -> None:
-        """Tell, for ever."""
+        """Publish until cancelled."""
         reason = None
         try:
             while True:
@@ -59,19 +59,19 @@ class Teller:
             await self._publisher.close()
 
     async def tell(self) -> None:
-        """Tell what has not been told yet.
+        """Publish the revocations that are not published yet.
 
         Raises:
-            UnavailableError: Postgres or Kafka does not answer; what it has not taken is told by a
-                later call.
+            UnavailableError: Postgres or Kafka does not answer; the rest is published by a later
+            call.
         """
-        # The topic is there before the first revocation, as event servers wait for it.
+        # The topic is created before the first revocation, as event servers wait for it.
         await self._publisher.open()
         while self._under_way is not None or await self._send():
             await self._settle()
 
     async def _send(self) -> bool:
-        """Send what is untold. Returns whether there was anything."""
+        """Send the next unpublished rows. Returns whether there were any."""
         untold = await read_untold(self._pool, _PAGE)
         if not untold:
             return False

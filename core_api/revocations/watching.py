@@ -1,4 +1,4 @@
-"""What a Core knows of the table of revocations: read once, then every second what is new."""
+"""A Core's copy of the table of revocations: read once, then updated every second."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Revoked:
         self._looked_at: float | None = None
         self._made_at = clock()
         self._why_not = "this process has just started"
-        """Why the table has not been read, as clients may read it."""
+        """Why the table has not been read, in words for clients."""
 
     @property
     def age_s(self) -> float:
-        """How old the knowledge is, in seconds."""
+        """The age of the last read, in seconds."""
         since = self._made_at if self._looked_at is None else self._looked_at
         return self._clock() - since
 
@@ -56,20 +56,20 @@ class Revoked:
 
     @property
     def newest(self) -> int:
-        """The id of the newest row that is known; 0: there is none."""
+        """The id of the newest row that was read; 0: there is none."""
         return self._newest
 
     def covers(self, holder: Holder) -> bool:
-        """Whether the holder of a token is signed out, as far as is known."""
+        """Whether the holder of a token is signed out, by the rows read so far."""
         return self._list.cover(holder)
 
     def check(self, caller: Caller) -> None:
         """Check that the caller has not been signed out.
 
         Raises:
-            UnauthorizedError: it has.
-            UnavailableError: the table has never been read. Then only ops are let in, who have to
-                see why.
+            UnauthorizedError: the caller was signed out.
+            UnavailableError: the table was never read. Then only ops are admitted, to find the
+            fault.
         """
         if self._looked_at is None and caller.role != "ops":
             raise UnavailableError("the revoked tokens have not been read", self._why_not)
@@ -77,7 +77,7 @@ class Revoked:
             raise UnauthorizedError("this token has been revoked: sign in again")
 
     async def run(self) -> None:
-        """Keep the knowledge young, for ever."""
+        """Update the copy until cancelled."""
         told = None
         while True:
             try:
@@ -91,7 +91,7 @@ class Revoked:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """Read what is new.
+        """Read new rows.
 
         Raises:
             UnavailableError: the database does not answer.
@@ -102,8 +102,8 @@ class Revoked:
                 async with asyncio.timeout(_ANSWER_WITHIN_S):
                     newest = await newest_id(self._pool)
             except TimeoutError:
-                raise UnavailableError("the database does not say what is revoked") from None
-            # Lower: the newest row was trimmed, or this is another database.
+                raise UnavailableError("the revocations cannot be read from the database") from None
+            # If lower, the newest row was trimmed, or this is another database.
             if self._looked_at is None or newest < self._newest:
                 await self._read(Revocations(), 0)
             elif newest > self._newest:

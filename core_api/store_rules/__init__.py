@@ -1,1 +1,1 @@
-"""What a store's documents say about its orders."""
+"""The rules for a store's orders that its documents set."""

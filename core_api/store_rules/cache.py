@@ -1,7 +1,7 @@
-"""The rules of stores as this process knows them.
+"""A cache of the rules of stores.
 
-A rule that is old harms nothing: the statement that writes an order finds that it has changed, and
-the order is decided again on what is read then.
+A stale rule does no harm: the statement that writes an order finds that the rules have changed, and
+the order is decided again by the new ones.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class RulesCache:
         )
 
     def of(self, store_id: str) -> StoreRules:
-        """The rules of a store, perhaps old ones. Of a store that is not known they are none: most
-        have none, and the statement that writes tells otherwise."""
+        """The rules of a store, perhaps stale. A store that is not cached is taken to have none, as
+        most; if that is wrong, the writing statement fails."""
         return self._known.get(store_id, _NONE)
 
     async def read(self, store_id: str) -> StoreRules:
@@ -60,7 +60,7 @@ class RulesCache:
 
         Raises:
             UnavailableError: the database does not answer.
-            UnreadableRowError: it cannot give the documents of this store.
+            UnreadableRowError: it cannot read the documents of this store.
         """
         _, (rules,) = await self._reads.ask([store_id])
         self._known[store_id] = rules
@@ -84,4 +84,4 @@ class RulesCache:
                 for number, keys, values in rows
             ]
         except (msgspec.DecodeError, AttributeError, KeyError, TypeError) as error:
-            raise unreadable(f"what is stored is no such document: {error!r}") from error
+            raise unreadable(f"the stored value does not fit the document: {error!r}") from error

@@ -1,6 +1,6 @@
-"""A write that obeys the rules of its store, as they are when it is committed.
+"""A write that obeys the rules of its store at the time of its commit.
 
-What the rules say, and why none is passed, stands in `rules.py`.
+`rules.py` has the rules, and why no write can pass them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core_api.store_rules.rules import StoreRules
 T = TypeVar("T")
 
 MAX_ATTEMPTS: Final = 50
-"""How often a write is decided anew because the rules have changed meanwhile."""
+"""How often a write is decided again because the rules have changed meanwhile."""
 
 
 async def obeying(
@@ -28,11 +28,11 @@ async def obeying(
     """Write what the rules permit.
 
     Args:
-        known: the rules of stores, perhaps old ones.
+        known: the rules of stores, perhaps stale.
         store_id: the store.
         check: raises if the rules forbid it.
         write: writes it on the condition that the rules still have this number.
-        is_outdated: whether they had not, so that nothing is written.
+        is_outdated: whether, by the result of `write`, the number differed.
 
     Returns:
         What `write` gave.

@@ -1,4 +1,4 @@
-"""What a store's documents say about its orders: what is sold out, whether it takes any. Pure.
+"""The rules for a store's orders in its documents: what is sold out, whether it takes any. Pure.
 
 An order is decided on these documents as they were read, and its statement checks that they still
 are: `StoreRules.number` is compared under the lock of the store's counter row, which every change
@@ -25,7 +25,7 @@ OBEYED: Final = (SOLD_OUT, TAKING_ORDERS)
 
 @dataclass(frozen=True, slots=True)
 class StoreRules:
-    """What holds for new orders of one store."""
+    """The rules for new orders of one store."""
 
     number: int = 0
     """When one of the documents last changed, in microseconds; 0: never."""
@@ -46,7 +46,7 @@ def rules_of(number: int, documents: Mapping[str, Any]) -> StoreRules:
 
     Args:
         number: of the store's counter row, read with the documents at one moment.
-        documents: the values by key; what is not there says nothing.
+        documents: the values by key; a missing document sets no rule.
     """
     sold_out = (documents.get(SOLD_OUT) or {}).get("items") or {}
     taking = documents.get(TAKING_ORDERS) or {}
@@ -95,6 +95,6 @@ def ordered_more(before: Sequence[Item], after: Sequence[Item]) -> list[str]:
 
 
 def same_name(name: str) -> str:
-    """The form in which two writings of one dish's name are equal."""
+    """The form in which two spellings of one dish's name are equal."""
     # Folding takes some letters apart, as "ΐ", that are one letter in another writing.
     return " ".join(normalize("NFKC", normalize("NFKC", name).casefold()).split())

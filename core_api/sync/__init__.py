@@ -1,1 +1,1 @@
-"""Fetch Sync: what a client that has applied so much is given."""
+"""Fetch Sync: the events, or the snapshot, that a client with a given cursor needs."""

@@ -1,14 +1,12 @@
-"""Reads around what Postgres cannot give: each channel by itself, so that damage costs only its own
-channel.
+"""Reads each channel separately when a row is damaged, so that damage affects only its own channel.
 
-An event in the log that cannot be given makes the channel begin anew: the open orders, or the
-documents, stand elsewhere and are still to be had. A document's value that cannot be given is left
-out, as one that is too large for a snapshot. A channel whose orders cannot be given is left out of
-the answer: its client takes the others, says what is missing, and asks again with back-off.
+An unreadable event in the log resets the channel: the open orders, or the documents, are in other
+tables and can still be read. An unreadable value of a document is left out, like one that is too
+large for a snapshot. A channel whose orders cannot be read is left out of the answer: its client
+takes the others, reports what is missing, and retries with back-off.
 
-Text that Postgres gives and that is no JSON is treated in the same way. To look for it in each row
-would cost every answer something, so the answer is looked at as a whole, and the rows only where
-that is no JSON.
+Stored text that is not JSON is treated in the same way. A check of each row would slow down every
+answer, so the whole answer is checked, and the rows only if it is not JSON.
 """
 
 from __future__ import annotations
@@ -32,23 +30,23 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 Unreadable = Literal["event", "value", "channel"]
-"""What cannot be given: an event of the log, so its channel begins anew; a document's value, so it
-is left out; what is open in a channel, so the whole channel is."""
+"""What cannot be read: an event of the log, so its channel is reset; a document's value, so it is
+left out; the open orders of a channel, so the whole channel is left out."""
 Told = Callable[[str, Unreadable], None]
 Reset = Callable[[Sequence[str]], Awaitable[tuple[Moment, list[ChannelAnswer]]]]
 """Reads snapshots of these channels, which replace what the client has."""
 _json: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(msgspec.Raw)
-_NO_JSON: Final = unreadable("what is stored is no JSON")
+_NO_JSON: Final = unreadable("the stored text is not JSON")
 _NO_VALUE: Final = -1
-"""No value has so few bytes, so none is shown or even read."""
+"""Every value has more bytes, so none is shown or even read."""
 
 
 async def pages_apart(
     pool: Pool, queries: Sequence[PageQuery], told: Told
 ) -> tuple[Moment, list[Page | None]]:
-    """The pages of many channels, each read by itself; None for one that Postgres cannot give.
+    """The pages of many channels, each read separately; None for one that Postgres cannot read.
 
-    Where it is an event that cannot be given, the page says that the log begins behind it.
+    If only an event is unreadable, the page says that the log begins after it.
 
     Raises:
         UnavailableError: Postgres does not answer, or a new epoch began between two reads.
@@ -65,7 +63,7 @@ async def pages_apart(
         if isinstance(page, Page):
             pages.append(page)
             continue
-        # The heads stand in a table of their own: without an event to read they can be had.
+        # The heads are in a table of their own, so they can be read without the events.
         (head,) = await by_halves(read, [query._replace(limit=0)])
         if isinstance(head, Page):
             _tell(told, query.channel, "event", page)
@@ -82,13 +80,13 @@ async def snapshots_apart(
     open_one: Callable[[SnapshotQuery], Awaitable[tuple[Moment, OpenOrders]]],
     told: Told,
 ) -> tuple[Moment, list[OpenOrders | None]]:
-    """Snapshots of many channels, each read by itself; None for one that Postgres cannot give.
+    """Snapshots of many channels, each read separately; None for one that Postgres cannot read.
 
     Args:
         pool: the database.
         queries: the channels.
         open_one: reads one of them.
-        told: called for each that cannot be given as it is.
+        told: called for each that cannot be read completely.
 
     Raises:
         UnavailableError: Postgres does not answer, or a new epoch began between two reads.
@@ -110,7 +108,7 @@ async def snapshots_apart(
 
 
 def is_json(text: bytes | msgspec.Raw) -> bool:
-    """Whether the text is one JSON value; what it says is not looked at."""
+    """Whether the text is one JSON value; its content is not checked."""
     try:
         _json.decode(text)
     except msgspec.DecodeError:
@@ -134,11 +132,11 @@ async def without_malformed(
         answers: the channels as they were read.
         query_of: what to ask of a channel's documents.
         reset: reads snapshots of these channels.
-        told: called for each channel that cannot be given as it is.
+        told: called for each channel that cannot be read completely.
 
     Raises:
         UnavailableError: Postgres does not answer, or a new epoch began meanwhile.
-        UnreadableRowError: nothing of it can be given.
+        UnreadableRowError: no channel of it can be read.
     """
     moments = [moment]
     begun_anew = [one.wire.channel for one in answers if not all(map(is_json, one.wire.events))]
@@ -146,7 +144,7 @@ async def without_malformed(
     for channel in begun_anew:
         _tell(told, channel, "event", _NO_JSON)
     if begun_anew:
-        # Where their snapshots cannot be given either, that is told where it was found out.
+        # If their snapshots are unreadable, too, `reset` reports it.
         with contextlib.suppress(UnreadableRowError):
             later, snapshots = await reset(begun_anew)
             moments.append(later)
@@ -182,7 +180,7 @@ def _is_given(answer: ChannelAnswer) -> bool:
 
 
 def nothing_readable() -> UnreadableRowError:
-    """The error for a sync of which nothing can be given."""
+    """The error for a sync of which no channel can be read."""
     return unreadable("in any of the channels that are asked for")
 
 
@@ -200,7 +198,7 @@ async def _without_values(
 
 
 def _earliest(moments: Sequence[Moment]) -> Moment:
-    """The moment of an answer that was put together: an earlier ticket asks for more."""
+    """The moment of an answer from several reads: the earliest, as its ticket covers most."""
     if not moments:
         raise nothing_readable()
     if len({moment.epoch for moment in moments}) > 1:

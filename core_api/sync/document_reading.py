@@ -13,8 +13,8 @@ from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.sync.queries import Moment, OpenOrders, SnapshotQuery
 from core_api.sync.reading import opened_of, read_snapshots
 
-# A range of documents' primary key, with the head of the same snapshot. Where there is no room for
-# all documents, none is given. The length of a large value is told without reading it.
+# A range of documents' primary key, with the head of the same snapshot. If there is no room for all
+# documents, none is returned. The length of a large value is known without reading it.
 _DOCUMENTS: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8, h.head, h.digest, h.floor,
        CASE WHEN d.bytes < q.room THEN d.keys END, CASE WHEN d.bytes < q.room THEN d.views END,
@@ -50,7 +50,7 @@ async def read_all_snapshots(
 
     Raises:
         UnavailableError: Postgres does not answer, or a new epoch began between two reads.
-        UnreadableRowError: it cannot give one of the rows.
+        UnreadableRowError: it cannot read one of the rows.
     """
     of_documents = [carries_documents(query.channel) for query in queries]
     if not any(of_documents):
@@ -65,7 +65,7 @@ async def read_all_snapshots(
     )
     if later.epoch != moment.epoch:
         raise UnavailableError("a new epoch began while snapshots were read")
-    # The earlier moment: a ticket of an earlier time asks the event server to cover more.
+    # The earlier moment: a ticket of an earlier time makes the event server cover more events.
     given, taken = iter(documents), iter(orders)
     return moment, [next(given) if is_one else next(taken) for is_one in of_documents]
 
@@ -82,7 +82,7 @@ async def read_documents(
 
     Raises:
         UnavailableError: Postgres does not answer.
-        UnreadableRowError: it cannot give one of the documents.
+        UnreadableRowError: it cannot read one of the documents.
     """
     with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(

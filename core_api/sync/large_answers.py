@@ -1,8 +1,8 @@
 """Large answers of Fetch Sync: one at a time for each subject, few in all, each at a fair pace.
 
-An answer that fits a read which many requests share is never counted here. A larger one costs this
-process its memory and its time in proportion to its bytes, so it waits for its turn: behind the
-same subject's others first, and then behind few of all subjects'.
+An answer that fits a shared read is never counted here. A larger one costs memory and time in
+proportion to its bytes, so it waits for its turn: after the same subject's others, and then after a
+few of all subjects'.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from server_common.limits import (
 )
 
 LONGEST_PAUSE_S: Final = 5.0
-"""The longest pause in seconds; a subject that would wait longer is told to come back later."""
+"""The longest pause in seconds; a subject that would wait longer is told to retry later."""
 _MAX_SUBJECTS: Final = 10_000
 
 
 class FairShare:
-    """How many bytes each subject has had of late: `burst` at once, `per_s` on average. Pure.
+    """How many bytes each subject got lately: `burst` at once, `per_s` on average. Pure.
 
     Args:
         per_s: bytes per second.
@@ -81,7 +81,7 @@ class LargeAnswers:
         """Wait for the subject's turn, and have it for as long as the block runs.
 
         Raises:
-            RateLimitedError: too many of the subject's wait, or it has had too much of late.
+            RateLimitedError: too many of the subject's wait, or it got too many bytes lately.
         """
         queue = self._queues.setdefault(subject, _SubjectQueue())
         if queue.asked > LARGE_ANSWERS_WAITING:

@@ -1,7 +1,7 @@
 """Wakes waiting syncs: one reader per process, no connection and no query per waiter.
 
 A commit in this process wakes its waiters at once. Commits elsewhere are found by one query over
-all waited-for heads, asked when another process hints at a commit and at least every `interval_s`.
+all waited-for heads, run when another process hints at a commit and at least every `interval_s`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class _Waiter:
 
 
 class LongPolls:
-    """The requests that wait for events, and who wakes them.
+    """The requests that wait for events, and the loop that wakes them.
 
     Args:
-        moved: tells which channels have gone past the seqs given for them.
-        interval_s: how often to look when nobody hints.
+        moved: finds which channels have events after the seqs given for them.
+        interval_s: how often to look without hints.
         limit: how many requests may wait at once.
     """
 
@@ -103,7 +103,7 @@ class LongPolls:
                 try:
                     self._wake_behind(asked, await self._moved(asked))
                 except UnavailableError:
-                    # The waiters' time runs out, and their clients meet the error themselves.
+                    # The requests time out, and their clients' next ones show the error.
                     await asyncio.sleep(self._interval_s)
 
     def _lowest(self) -> dict[str, int]:
@@ -116,8 +116,8 @@ class LongPolls:
         return lowest
 
     def _wake_behind(self, asked: Mapping[str, int], moved: Iterable[str]) -> None:
-        """Wake those for whom it is certain that their channels are beyond what they know. Of the
-        others, who may have come since the database was asked, it is asked again."""
+        """Wake the requests whose channels certainly have newer events. For the others, which may
+        have come since the query, the database is asked again."""
         for channel in moved:
             for waiter in self._waiters.get(channel, ()):
                 if waiter.future.done():

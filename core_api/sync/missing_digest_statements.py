@@ -1,10 +1,10 @@
 """The statements that fill in a missing content digest.
 
-An event that a Core from before the content digest writes leaves `content_head` behind `head`. What
-the digest should be is computed from a snapshot of the open orders, however long that takes: every
-new event is XORed onto the column meanwhile, right or wrong, so the difference between the right
-digest and the column stays the same. The column is corrected by that difference, unless such an
-older Core has written again.
+A Core older than the content digest leaves `content_head` behind `head` when it writes an event.
+The right digest is computed from a snapshot of the open orders, which may take long: meanwhile
+every new event is XORed onto the column, so the difference between the right digest and the column
+stays the same. The column is corrected by that difference, unless such an older Core has written
+again.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ RETURNING 1
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A channel whose content digest nobody has kept, as one snapshot saw it."""
+    """A channel without a valid content digest, as one snapshot saw it."""
 
     column: int
-    """What the column says."""
+    """The value of the column."""
     behind: int
     """How many events no content digest was kept for."""
     orders: Sequence[str]
@@ -70,7 +70,7 @@ async def read_unknown(pool: Pool, channel: Channel) -> Unknown | None:
 
 
 async def correct(pool: Pool, channel: Channel, seen: Unknown, digest: int) -> bool:
-    """Store the right digest for the state that was seen; False if that has changed since.
+    """Store the right digest for the state that was read; False if it has changed since.
 
     Raises:
         UnavailableError: Postgres does not answer.

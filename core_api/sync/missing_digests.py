@@ -1,7 +1,7 @@
 """Computes missing content digests in the background, after a sync has met them.
 
-After an upgrade no channel has one, and while older Cores still write beside newer ones, those lose
-it again. A sync that meets such a channel answers without it, and hands the channel in here.
+After an upgrade no channel has one, and while older Cores still write beside newer ones, channels
+lose it again. A sync that meets such a channel answers without it, and requests it here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from server_common.logs import get_logger
 log = get_logger()
 
 MAX_WAITING: Final = 1000
-"""The most channels that wait; the next sync of a further one hands it in again."""
+"""The most channels that wait; the next sync of a further one requests it again."""
 _PAUSE_S: Final = 1.0
 _ORDERS_AT_ONCE: Final = 50
 
@@ -38,13 +38,13 @@ class DigestFiller:
         self._news = asyncio.Event()
 
     def unknown(self, channel: Channel) -> None:
-        """The channel's content digest is not known; it is filled in soon."""
+        """Request the channel's missing content digest; it is filled in soon."""
         if len(self._waiting) < MAX_WAITING:
             self._waiting[channel] = None
             self._news.set()
 
     async def run(self) -> None:
-        """Fill in until cancelled. A channel that cannot be is left to the sync that meets it."""
+        """Fill in until cancelled. A failed channel waits for its next request."""
         while True:
             while not self._waiting:
                 self._news.clear()

@@ -13,7 +13,7 @@ from server_common.limits import GATHERED_ANSWER_BYTES
 
 
 class PageQuery(NamedTuple):
-    """What one request asks of one channel: at most `limit` events after `after`."""
+    """One request's query of one channel: at most `limit` events after `after`."""
 
     channel: str
     after: int
@@ -39,7 +39,7 @@ class Page(Struct, frozen=True):
 
 
 class SnapshotQuery(NamedTuple):
-    """What one request asks of a channel's open orders, or of its documents."""
+    """One request's query of a channel's open orders, or of its documents."""
 
     channel: str
     store_id: str
@@ -49,15 +49,15 @@ class SnapshotQuery(NamedTuple):
     after: UUID | None
     """Those after this order, by id; None: from the first."""
     since: int | None
-    """Tell also which orders or documents have an event after this seq."""
+    """Also return which orders or documents have an event after this seq."""
     room: int = GATHERED_ANSWER_BYTES
     """About how many bytes of them; the first is given in any case."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders:
-    """Open orders of one channel as JSON, sorted by id, and the head they are true at; of a channel
-    of documents, these instead."""
+    """Open orders of one channel as JSON, sorted by id, and the head that they are valid at; for a
+    channel of documents, these instead."""
 
     head: int
     digest: int

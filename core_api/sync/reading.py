@@ -1,7 +1,7 @@
 """The reading statements of Fetch Sync: each answers many requests at once, and takes no lock.
 
-A reader sees one snapshot per statement. Heads, digests, floors and the log's rows of one statement
-therefore fit together, and a seq at or below a head that was seen is always there to be read.
+A statement sees one snapshot. Its heads, digests, floors and rows of the log therefore fit
+together, and every seq up to a head that it saw can be read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQ
 
 
 class Row(Protocol):
-    """A row of an answer, of whatever library."""
+    """A row of a result, of any library."""
 
     def __getitem__(self, place: int, /) -> Any: ...
 
@@ -27,7 +27,7 @@ class Row(Protocol):
 # probes into a scan of all heads once many channels are asked for). The log is probed only where
 # there is something after the cursor: the condition on the head stands inside the lateral query,
 # where the planner checks it before it opens the index. A page ends where its room does: the length
-# of a large body is told without reading it. now() is taken before the snapshot, so all that
+# of a large body is known without reading it. now() is taken before the snapshot, so all that
 # committed before it is seen.
 PAGES: Final = """
 SELECT (SELECT epoch FROM epoch), extract(epoch FROM now())::float8,
@@ -54,8 +54,8 @@ FROM unnest($1::text[], $2::bigint[], $3::int[], $4::int[])
 ORDER BY q.place
 """
 
-# A standby's own time says nothing of how far it has followed. The witness was committed on the
-# primary after the time that it tells: so whatever committed before that time is here, too.
+# A standby's own time does not show how far it has replicated. The witness was committed on the
+# primary after the time that it has: so all commits before that time are here, too.
 _REPLICATED_PAGES: Final = PAGES.replace(
     "extract(epoch FROM now())::float8",
     "coalesce((SELECT extract(epoch FROM at)::float8 FROM epoch_witness), 0)",
@@ -117,7 +117,7 @@ async def read_pages(pool: Pool, queries: Sequence[PageQuery]) -> tuple[Moment, 
 
     Raises:
         UnavailableError: Postgres does not answer.
-        UnreadableRowError: it cannot give one of the events.
+        UnreadableRowError: it cannot read one of the events.
     """
     with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(PAGES, *zip(*queries, strict=True))
@@ -127,12 +127,12 @@ async def read_pages(pool: Pool, queries: Sequence[PageQuery]) -> tuple[Moment, 
 async def read_replicated_pages(
     replica: Pool, queries: Sequence[PageQuery]
 ) -> tuple[Moment, list[Page]]:
-    """`read_pages` of a standby; the moment is one before which all that committed is there.
+    """`read_pages` of a standby, which has all commits before the moment that is returned.
 
     Raises:
         UnavailableError, UnreadableRowError: as `read_pages`.
     """
-    # Whatever it is that the standby cannot do, the primary may.
+    # Whatever the standby's error, the primary may succeed.
     with any_error_mapped(), unreadable_rows():
         rows = await replica.fetch(_REPLICATED_PAGES, *zip(*queries, strict=True))
     return pages_of(rows)
@@ -160,7 +160,7 @@ async def read_snapshots(
 
     Raises:
         UnavailableError: Postgres does not answer.
-        UnreadableRowError: it cannot give one of the orders.
+        UnreadableRowError: it cannot read one of the orders.
     """
     with mapped_errors(), unreadable_rows():
         rows = await pool.fetch(_SNAPSHOTS, *zip(*queries, strict=True))
@@ -183,8 +183,8 @@ def opened_of(row: Row) -> OpenOrders:
 
 
 async def read_moved(pool: Pool, known: dict[str, int]) -> list[str]:
-    """The channels whose head is beyond the seq given for each; those whose row Postgres cannot
-    give are left out.
+    """The channels whose head is beyond the seq given for each, without those whose row is
+    unreadable.
 
     Raises:
         UnavailableError: Postgres does not answer.

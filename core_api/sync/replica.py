@@ -1,7 +1,7 @@
 """Pages of the log from a standby, where they are as good as the primary's.
 
-They are where the client loses nothing by them: its cursor is covered, and what the standby has
-is no older than a poll may be. Whatever is not, and every snapshot, is read from the primary.
+They are if the client's cursor is covered, and the standby's data are no older than a poll may be.
+All other pages, and every snapshot, are read from the primary.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from core_api.sync.rules import is_short, reset_reason
 
 STALE_AFTER_S: Final = 3.0
 """How far a standby may be behind the primary, in seconds: as long as a polling client waits. Its
-clock may be ahead of what is known of the primary's by no more."""
+clock may be ahead of the primary's, as estimated here, by no more."""
 _CLOCK_GOOD_FOR_S: Final = 30.0
-"""For how long the primary's clock is known without asking, in seconds."""
+"""How long an estimate of the primary's clock is used, in seconds."""
 _ANSWERS_WITHIN_S: Final = 0.5
 _RESTS_S: Final = 5.0
 _PAGES_PER_QUERY: Final = 1000
@@ -34,8 +34,8 @@ class StandbyReplica:
     Args:
         pool: its connections.
         clock: seconds that only go forward.
-        count: is told what became of each request: it was answered by the `replica`, that was
-            `stale`, or `failed`.
+        count: called with the outcome of each request: answered by the `replica`, which was
+        `stale`, or `failed`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class StandbyReplica:
         self._primary_was = unix_s, self._clock()
 
     async def pages(self, request: SyncRequest) -> tuple[Moment, Sequence[Page]] | None:
-        """The pages for a request, and until when the standby has all that was committed.
+        """The pages for a request, and the time before which the standby has all commits.
 
         Returns:
             None: the primary must be asked.
@@ -79,8 +79,8 @@ class StandbyReplica:
             self._rest_until = self._clock() + _RESTS_S
             self._count("failed")
             return None
-        # One that is ahead comes from before the primary's clock was set back: a ticket of that
-        # time would claim what was not yet read.
+        # A witness in the future is from before the primary's clock was set back: a ticket of that
+        # time would cover events that were not read.
         is_fresh = abs(moment.unix_s - unix_s - (now - at)) <= STALE_AFTER_S
         if not is_fresh or not is_covered(request, asked, moment, pages):
             self._count("stale")

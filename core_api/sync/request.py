@@ -38,7 +38,7 @@ _GOING_ON: Final = re.compile(
     rf"channel=({CHANNEL_PATTERN})(&orders={MAX_ORDERS})?&lastEventId=(?:\1@)?([0-9]{{1,18}})"
     rf"(?:&epoch=({EPOCH_PATTERN}))?"
 )
-_ALONE: Final = "page stands alone, or with orders"
+_ALONE: Final = "page takes no other parameter but orders"
 _PARAMETERS: Final = frozenset(
     {"channel", "lastEventId", "epoch", "limit", "wait", "orders", "page"}
 )
@@ -48,8 +48,8 @@ _PARAMETERS: Final = frozenset(
 class SnapshotPage:
     """A further page of a snapshot: the one after this order.
 
-    On the wire it is `{channel}@{head}~{order id}~{epoch}`, opaque to clients. It is not signed:
-    whoever makes one up may read that channel's orders anyway, or gets nothing.
+    On the wire it is `{channel}@{head}~{order id}~{epoch}`, opaque to clients. It is not signed: a
+    forged one gives only orders that the caller may read anyway.
     """
 
     channel: Channel
@@ -62,9 +62,9 @@ class SyncRequest(Struct, frozen=True):
     """What a client asks for."""
 
     after: Mapping[Channel, int | None]
-    """Each channel, with the seq that the client has applied; None: it starts anew."""
+    """Each channel, with the seq that the client has applied; None: it starts with a snapshot."""
     epoch: str | None
-    """The epoch of the client's cursor, if it said so."""
+    """The epoch of the client's cursor, if given."""
     limit: int
     """The most events in the whole answer; each channel is given one in any case."""
     wait_s: float
@@ -75,7 +75,7 @@ class SyncRequest(Struct, frozen=True):
     """A further page of a snapshot is asked for, and nothing else."""
 
     def queries(self, room: int = GATHERED_ANSWER_BYTES) -> list[PageQuery]:
-        """One question per channel; limit and room are shared equally, so that none starves."""
+        """One query per channel; limit and room are shared equally, so that none starves."""
         count = len(self.after)
         if count == 1:
             [(channel, seq)] = self.after.items()
@@ -84,7 +84,7 @@ class SyncRequest(Struct, frozen=True):
         return [PageQuery(str(c), seq or 0, share, room) for c, seq in self.after.items()]
 
     def snapshot_query(self, channel: Channel) -> SnapshotQuery:
-        """The question for a channel's open orders from the first; the share is equal here too."""
+        """The query for a channel's open orders from the first; the share is equal here, too."""
         count = len(self.after)
         share = MAX_ORDERS if self.orders is None else max(1, self.orders // count)
         room = max(1, GATHERED_ANSWER_BYTES // count)
@@ -92,7 +92,7 @@ class SyncRequest(Struct, frozen=True):
 
 
 def parse_going_on(query: str) -> SyncRequest | None:
-    """Read a query for one channel that goes on from its cursor, written as our clients do.
+    """Parse a query for one channel with a cursor, in the form that our clients send.
 
     Returns:
         What `parse_sync` would; None: it is another query.
@@ -116,7 +116,7 @@ def parse_sync(parameters: Sequence[tuple[str, str]]) -> SyncRequest:
     """Read the query parameters of `GET /v1/sync`.
 
     Raises:
-        BadRequestError: one is unknown, malformed or at odds with another.
+        BadRequestError: one is unknown, malformed or contradicts another.
     """
     by_name: dict[str, list[str]] = {}
     for name, value in parameters:
@@ -150,7 +150,7 @@ class SyncBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/sync`: the same request, for state vectors too long for a URL."""
 
     channels: Annotated[dict[str, int | None], Meta(max_length=MAX_CHANNELS)] = {}
-    """Each channel with the seq that the client has applied; null: it starts anew."""
+    """Each channel with the seq that the client has applied; null: it starts with a snapshot."""
     epoch: str | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
     wait: Annotated[float, Meta(ge=0, le=MAX_WAIT_S)] = 0.0
@@ -163,7 +163,7 @@ def request_of(body: SyncBody) -> SyncRequest:
     """What the body of `POST /v1/sync` asks for.
 
     Raises:
-        BadRequestError: a channel, a seq or the page in it is malformed, or at odds with the rest.
+        BadRequestError: a channel, a seq or the page in it is malformed, or contradicts the rest.
         InvalidError: it names no channel.
     """
     if body.page is not None:
@@ -186,7 +186,7 @@ def request_of(body: SyncBody) -> SyncRequest:
 
 
 def _positions(names: list[str], last_ids: list[str]) -> dict[Channel, int | None]:
-    # By name until all is checked: a channel has one name only, and a text is compared for less.
+    # By name until all is checked: a channel has only one name, and comparing texts is cheaper.
     try:
         channels = {name: parse_channel(name) for name in names}
     except ChannelError as error:

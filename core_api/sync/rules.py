@@ -1,6 +1,6 @@
-"""Fetch Sync's rules: what a request means, when a client must start anew, what the answer says.
+"""Fetch Sync's rules: which events follow, when a client is reset, how the answer is encoded.
 
-Pure; the reads stand in `reading.py`, their gathering in `service.py`. The rule for promise 3
+Pure; the reads are in `reading.py`, their batching in `service.py`. The rule for promise 3
 (contiguous) in Core is `page_of`: events go on exactly after the cursor, or there is a reset and a
 snapshot.
 """
@@ -31,7 +31,7 @@ _BEFORE_ALL: Final = UUID(int=0)
 def reset_reason(
     after: int | None, epoch: str | None, moment: Moment, page: Page
 ) -> ResetReason | None:
-    """Why the client must start anew; None if it can continue from its cursor."""
+    """Why the client must be reset; None if it can continue from its cursor."""
     if after is None:
         return "first_sync"
     if epoch is not None and epoch != moment.epoch:
@@ -74,7 +74,7 @@ class _Answer(Struct, frozen=True):
 class ChannelAnswer(Struct, frozen=True):
     """One channel of the answer, with the seq that the client is at once it has applied it.
 
-    `seq` is None while there are more pages of a snapshot: half of one is no state to go on from.
+    `seq` is None while there are more pages of a snapshot: a part of one is not a valid state.
     """
 
     wire: _Channel
@@ -107,7 +107,7 @@ def snapshot_of(channel: str, reason: ResetReason, opened: OpenOrders, epoch: st
 def void_reason(page: SnapshotPage, moment: Moment, opened: OpenOrders) -> ResetReason | None:
     """Why a paged snapshot cannot continue; None if it can.
 
-    The events after its head must be there still: they bring what changes between its pages.
+    The events after its head must still be in the log: they have the changes between its pages.
     """
     if page.epoch != moment.epoch:
         return "epoch"
@@ -119,10 +119,10 @@ def void_reason(page: SnapshotPage, moment: Moment, opened: OpenOrders) -> Reset
 
 
 def next_page_of(page: SnapshotPage, opened: OpenOrders) -> ChannelAnswer:
-    """A further page, true at the head of the first.
+    """A further page, valid at the head of the first.
 
-    Orders with an event after that head are left out: they may look different by now, or be
-    there for the first time, and the events that follow the snapshot bring each of them whole.
+    Orders with an event after that head are left out: they may have changed, or be new, and the
+    events that follow the snapshot bring each of them whole.
     """
     orders = [
         order
@@ -133,7 +133,7 @@ def next_page_of(page: SnapshotPage, opened: OpenOrders) -> ChannelAnswer:
 
 
 def joined(begun: OpenOrders, more: OpenOrders) -> OpenOrders:
-    """A snapshot with its further page, which was read later; true at the head of the first."""
+    """A snapshot with its further page, which was read later; valid at the head of the first."""
     orders = [o for n, o in zip(more.ids, more.orders, strict=True) if n not in more.changed]
     return dataclasses.replace(
         more,
@@ -182,8 +182,8 @@ def fitting_snapshots(opened: Sequence[OpenOrders], room: int) -> list[OpenOrder
 
 
 def _fitting(sizes: Sequence[int], room: int) -> set[int]:
-    """The indices of those that fit together. The smallest always fits, and so do those without a
-    size."""
+    """The indices of the items that fit together. The smallest always fits, as do those of size
+    0."""
     kept: set[int] = set()
     gets_on = False
     for place in sorted(range(len(sizes)), key=sizes.__getitem__):
@@ -234,7 +234,7 @@ def _shown(content: int | None) -> str | None:
 
 
 def cursor_of(channels: Sequence[ChannelAnswer]) -> dict[str, int]:
-    """Where the client is once it has applied the answer."""
+    """The client's cursor once it has applied the answer."""
     return {answer.wire.channel: answer.seq for answer in channels if answer.seq is not None}
 
 
@@ -244,7 +244,7 @@ def has_more(channels: Sequence[ChannelAnswer]) -> bool:
 
 
 def is_news(channels: Sequence[ChannelAnswer]) -> bool:
-    """Whether there is anything that the client does not know."""
+    """Whether the answer has anything new for the client."""
     return any(answer.wire.events or answer.wire.snapshot for answer in channels)
 
 

@@ -1,4 +1,4 @@
-"""Fetch Sync at work: gather the reads, decide, wait where asked to, sign the ticket."""
+"""The service of Fetch Sync: batch the reads, decide, wait if asked to, sign the ticket."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class FetchSync:
         deadline_s: how long one read may take.
         reset_given: called with the reason for each snapshot given.
         content_unknown: called with each channel whose content digest is not known.
-        large: gives turns to what does not fit a read that many share.
-        unreadable: called with each channel of which Postgres cannot give something, and what.
+        large: gives turns to answers that do not fit a shared read.
+        unreadable: called with each channel that has an unreadable row, and with the kind of row.
         replica: a standby that is asked first; None: there is none.
     """
 
@@ -131,7 +131,7 @@ class FetchSync:
             RateLimitedError: the caller has had more large answers than its share.
             BadRequestError: a snapshot is too large to be given whole.
             UnavailableError: the database does not answer.
-            UnreadableRowError: it can give none of the channels.
+            UnreadableRowError: it can read none of the channels.
         """
         for channel in request.after:
             check_follow(caller, channel)
@@ -139,8 +139,8 @@ class FetchSync:
         if request.wait_s and not is_news(channels):
             known = {str(channel): seq or 0 for channel, seq in request.after.items()}
             await self._long_polls.wait(known, request.wait_s)
-            # Also where nothing came: the ticket counts from the read, and its time would be
-            # gone, or nearly, by a wait. A standby may not have yet what the wait was ended by.
+            # Also if nothing came: the ticket's lifetime counts from the read, so it would be over,
+            # or nearly, after a wait. A standby may not have the event yet that ended the wait.
             moment, channels = await self._read_soon(caller, request, of_primary=True)
         body = self._encoded(caller, request, device, moment, channels)
         if not is_json(body):
@@ -164,7 +164,7 @@ class FetchSync:
             tell: is called with the outcome, later and once.
 
         Returns:
-            Whether it was begun; if not, `answer` has to be asked.
+            Whether it was begun; if not, `answer` must be called.
 
         Raises:
             ForbiddenError, OverloadedError: as `answer` raises.
@@ -193,7 +193,7 @@ class FetchSync:
         moment: Moment,
         channels: Sequence[ChannelAnswer],
     ) -> tuple[Moment, list[ChannelAnswer]]:
-        """The answer without what is no JSON in it."""
+        """The answer without the parts that are not JSON."""
         deadline = asyncio.get_running_loop().time() + self._deadline_s
 
         async def reset(names: Sequence[str]) -> tuple[Moment, list[ChannelAnswer]]:
@@ -222,7 +222,7 @@ class FetchSync:
     ) -> tuple[Moment, list[ChannelAnswer]]:
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         self._bound.enter()
-        # Noted at both ends, so that failing requests count as load, too.
+        # Recorded at both ends, so that failing requests count as load, too.
         self._pace.see(self._bound.share)
         try:
             if request.page is not None:
@@ -265,9 +265,9 @@ class FetchSync:
                     resets[channel] = reason
             if not resets:
                 return moment, answers
-            # The snapshots are read later than the pages. The answer keeps the earlier moment: a
-            # ticket issued earlier asks the event server to cover more, never less. Only a new
-            # epoch in between would mix two logs; then all is read again.
+            # The snapshots are read later than the pages. The answer keeps the earlier moment: an
+            # earlier ticket makes the event server cover more, never less. Only a new epoch in
+            # between would mix two logs; then all is read again.
             try:
                 later, snapshots = await self._reset(caller, request, resets, deadline)
             except UnreadableRowError:
@@ -293,7 +293,7 @@ class FetchSync:
     async def _pages_around(
         self, caller: Caller, request: SyncRequest, deadline: float
     ) -> tuple[Moment, Mapping[Channel, int | None], Sequence[Page]]:
-        """The pages of those channels that Postgres can give, with their positions."""
+        """The pages of the readable channels, with their positions."""
         async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
             moment, found = await pages_apart(self._pool, request.queries(), self._unreadable)
         given = [(at, page) for at, page in zip(request.after.items(), found, strict=True) if page]

@@ -1,4 +1,4 @@
-"""Snapshots of channels: from a read that many requests share, or alone where they are large."""
+"""Reads snapshots of channels: with a shared read, or separately if they are large."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class SnapshotReader:
 
     Args:
         pool: the database.
-        large: gives turns to what does not fit a read that many share.
-        unreadable: called with each channel of which Postgres cannot give something, and what.
+        large: gives turns to snapshots that do not fit a shared read.
+        unreadable: called with each channel that has an unreadable row, and with the kind of row.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class SnapshotReader:
     async def read(
         self, subject: str, queries: Sequence[SnapshotQuery], whole: bool, deadline: float
     ) -> tuple[Moment, Sequence[OpenOrders | None]]:
-        """One snapshot for each query; None for a channel that Postgres cannot give.
+        """One snapshot for each query; None for a channel that Postgres cannot read.
 
         Args:
             subject: whose share of large answers it takes from.
             queries: what is asked for.
-            whole: whether each must be whole, for a client that knows of no pages.
-            deadline: the loop's time by which it must be there.
+            whole: whether each must be whole, for a client that does not support pages.
+            deadline: the latest time for the result, by the event loop's clock.
 
         Raises:
             BadRequestError: a whole one is too large.
             RateLimitedError: there is no turn for a large answer.
             TimeoutError: the deadline is over.
             UnavailableError: the database does not answer, or the log was cut meanwhile.
-            UnreadableRowError: it can give none of the channels.
+            UnreadableRowError: it can read none of the channels.
         """
 
         async def open_one(query: SnapshotQuery) -> tuple[Moment, OpenOrders]:
@@ -72,7 +72,7 @@ class SnapshotReader:
     async def _together(
         self, subject: str, queries: Sequence[SnapshotQuery], whole: bool, deadline: float
     ) -> tuple[Moment, list[OpenOrders]]:
-        """Snapshots, from a read that many share; what is large is read by itself."""
+        """Snapshots, from a shared read; large ones are read separately."""
         moment, opened = await self._reads.ask(queries, deadline)
         if not any(
             orders.cut if whole else is_snapshot_short(query, orders)
@@ -95,7 +95,7 @@ class SnapshotReader:
         queries: Sequence[SnapshotQuery],
         begun: Sequence[OpenOrders],
     ) -> list[OpenOrders]:
-        """Whole snapshots for a client that knows of no pages: the pages, put together here."""
+        """Whole snapshots for a client that does not support pages: the pages, joined here."""
         done: list[OpenOrders] = []
         size = sum(orders.size for orders in begun)
         for query, first in zip(queries, begun, strict=True):

@@ -1,4 +1,4 @@
-"""What a client that is up to date needs for a stream: an event server's URL and a ticket. Pure."""
+"""Grants streams to clients that are up to date: an event server's URL and a ticket. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class StreamGrants:
 
     Args:
         tickets: signs stream tickets.
-        stream_url: an event server that carries these channels; None: there is none.
+        stream_url: finds an event server that carries these channels; None: there is none.
         ticket_ttl_s: how long a ticket is good for; less than the event servers' replay window.
     """
 
@@ -65,7 +65,7 @@ class StreamGrants:
         Args:
             caller: who asks.
             device: the name of the device that asks; None: it has not said.
-            moment: when it was read that the client has all up to there.
+            moment: the time of the read by which the cursor is up to date.
             cursor: the channels' seqs, each the head then.
             channels: the same channels.
         """
@@ -87,5 +87,5 @@ class StreamGrants:
         )
         text = self._tickets.sign(ticket)
         if len(text) > MAX_TICKET_CHARS:
-            return None  # no event server would take it: the client polls
+            return None  # no event server would accept it: the client polls
         return StreamGrant(url, text, self._ticket_ttl_s)

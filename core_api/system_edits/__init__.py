@@ -1,1 +1,1 @@
-"""What Core itself changes of documents: their ends, sessions that go on, new schemas."""
+"""Core's own changes of documents: expiry, renewed sessions, new schemas."""

@@ -1,4 +1,4 @@
-"""What Core itself changes of documents: an event and a version, as of any edit. Pure.
+"""Core's own changes of documents: an event and a version, as for any edit. Pure.
 
 Such a change has no client and no number, so nothing is kept to answer a repeat with.
 """
@@ -21,8 +21,8 @@ from core_api.edits.plan import Rules
 from core_api.edits.rows import Author, Before, PlanRows, document_row, event_row, history_row
 
 SYSTEM: Final = Author("system", "", "system")
-"""The author of Core's own changes. A client of that name can be told apart: its events and entries
-carry the name of an edit."""
+"""The author of Core's own changes. A client of that name is different: its events and entries name
+an edit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Documents come to their end: deleted by Core itself, with an event like any other."""
+"""Expiry of documents: deleted by Core itself, with an event like any other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WHERE d.channel = m.channel AND d.key = m.key
 
 
 class Ending:
-    """Ends the documents whose time has come; any number of processes may do so side by side.
+    """Deletes expired documents; any number of processes may do so side by side.
 
     Args:
         pool: the database, by connections that wait for a lock shortly only.
@@ -69,9 +69,9 @@ class Ending:
             await asyncio.sleep(EVERY_S)
 
     async def round(self, batch: int = _BATCH) -> int:
-        """End all documents whose time has come, `batch` at a time. Returns how many.
+        """Delete all expired documents, `batch` at a time. Returns how many.
 
-        One that cannot be ended is left for the next round, and stops no other.
+        One that fails is left for the next round, and does not stop the others.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -85,7 +85,7 @@ class Ending:
             except Exception as error:
                 if _is_absent(error):
                     raise
-                # Which of them it was, is found out by taking each by itself.
+                # The faulty one is found by deleting each separately.
                 names = await self._names(later, limit, seen)
                 if not names:
                     raise
@@ -109,7 +109,7 @@ class Ending:
             return await due_names(self._pool, sorted(but), limit)
 
     async def _end_some(self, but: Collection[str], limit: int, seen: list[LockedRow]) -> int:
-        """Decide on some documents; `seen` is given those that were locked, whatever happens."""
+        """Delete some documents; locked ones are added to `seen`, even after an error."""
         async with transaction(self._pool, isolation="read_committed") as connection:
             seen += await lock_due(connection, sorted(but), limit)
             if not seen:
@@ -147,7 +147,7 @@ class Ending:
 
 
 def _is_absent(error: Exception) -> bool:
-    """Whether it is the database that does not work, and not one of the documents."""
+    """Whether the database has failed, and not one of the documents."""
     return isinstance(error, UnavailableError) and not isinstance(
         error, LockedError | UnreadableRowError
     )

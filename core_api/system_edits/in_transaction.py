@@ -34,12 +34,12 @@ ORDER BY d.channel, d.key FOR NO KEY UPDATE OF d
 
 @dataclass(frozen=True, slots=True)
 class SystemChange:
-    """What is to become of one document."""
+    """The change of one document."""
 
     channel: Channel
     key: str
     value: Callable[[Value | None, datetime], Value | None]
-    """The new value from the one there is and the database's time; None: it is deleted."""
+    """Computes the new value from the present one and the database's time; None: delete it."""
     ends_at: datetime | None = None
 
 

@@ -1,4 +1,4 @@
-"""Documents that are read to be changed by Core itself: locked until the transaction ends."""
+"""Reads documents that Core itself will change: locked until the transaction ends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from core_api.documents.kept_versions import Head
 from core_api.edits.reading import Connection
 from core_api.postgres.unreadable_rows import unreadable_rows
 
-# What others hold is being edited, and left for later. Postgres evaluates a row again that was
-# changed before it could be locked, so the result is valid under the lock.
+# Locked rows are being edited, and are skipped. If a row changes before it is locked, Postgres
+# evaluates it again, so the result is valid under the lock.
 _DUE: Final = """
 SELECT channel, key, version, value, schema, made_at, now() FROM documents
 WHERE ends_at <= now() AND channel || ' ' || key <> ALL($1::text[])
@@ -48,14 +48,14 @@ class LockedRow(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What it is called in a log."""
+        """Its name in logs."""
         return f"{self.channel} {self.key}"
 
     def head(self) -> Head:
         """The newest version.
 
         Raises:
-            msgspec.DecodeError: the value is no JSON.
+            msgspec.DecodeError: the value is not JSON.
         """
         value = None if self.value is None else msgspec.json.decode(self.value)
         return Head(self.version, value, self.schema, self.made_at)
@@ -70,7 +70,7 @@ class LockedRow(NamedTuple):
 
 
 async def lock_due(connection: Connection, but: list[str], limit: int) -> list[LockedRow]:
-    """Documents whose end has come, but those of these names (`channel key`).
+    """Expired documents, except those of these names (`channel key`).
 
     Raises:
         UnreadableRowError: Postgres cannot give one of them.

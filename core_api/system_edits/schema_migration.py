@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from core_api.edits.reading import Connection
 
 _DOCUMENTS: Final = 50
-"""How many documents are looked at, and locked, at once."""
+"""How many documents are read, and locked, at once."""
 
 _WALK: Final = """
 SELECT channel, key, schema FROM documents WHERE (channel, key) > ($1, $2) AND value IS NOT NULL
@@ -38,7 +38,7 @@ ORDER BY channel, key LIMIT $3
 
 
 class Migrated(Struct):
-    """What became of all documents."""
+    """The result for all documents."""
 
     documents: int = 0
     """How many have the newest schema now."""
@@ -64,10 +64,10 @@ async def migrate_values(
     Args:
         connection: to the database.
         rules: what holds for all edits; by its definitions the values are migrated.
-        batch: how many documents are looked at in one transaction.
+        batch: how many documents are processed in one transaction.
 
     Raises:
-        UnavailableError: Postgres does not answer; what was migrated before stays so.
+        UnavailableError: Postgres does not answer; values migrated before stay migrated.
     """
     done = Migrated()
     last = ("", "")
@@ -90,7 +90,7 @@ async def _migrate_around(
     rules: Rules,
     done: Migrated,
 ) -> None:
-    """Migrate these; one that Postgres cannot give is told, and stops no other."""
+    """Migrate these; an unreadable one is reported, and the others go on."""
     try:
         async with connection.transaction(isolation="read_committed"):
             await _migrate(connection, outdated, rules, done)
@@ -124,7 +124,7 @@ def _edit(row: LockedRow, definitions: Definitions) -> SystemEdit:
     channel, head = row.place(), row.head()
     definition = definitions.of(channel.kind, row.key)
     if definition is None:
-        raise StateError("nothing defines it")
+        raise StateError("it has no definition")
     return SystemEdit(
         channel,
         row.key,
@@ -135,6 +135,6 @@ def _edit(row: LockedRow, definitions: Definitions) -> SystemEdit:
 
 
 def _newest(definitions: Definitions, channel: str, key: str) -> int:
-    """The newest schema of the document; 0: nothing defines it, so there is nothing to do."""
+    """The newest schema of the document; 0: it has no definition, so there is nothing to do."""
     definition = definitions.of(channel.partition(":")[0], key)
     return 0 if definition is None else definition.schema_version

@@ -1,4 +1,4 @@
-"""Keeps the sessions of a client that is heard of, though it sends no edit."""
+"""Renews the sessions of a client that sends requests but no edits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from core_api.edits.what_was_read import KnownClient
 from core_api.postgres.pool import Pool, mapped_errors
 
 RENEWED_EVERY_S: Final = 3600.0
-"""Hearing of a client more often than this writes nothing."""
+"""Requests within so many seconds after the last renewal write nothing."""
 
-# It waits for no lock: whoever holds a session's row is its client, whose edit renews it, or Core
-# that ends it just now.
+# It waits for no lock: the holder of a session's row is its client, whose edit renews it, or Core,
+# which is deleting it.
 _HEAR: Final = """
 WITH known AS (
     SELECT subject, settled FROM edit_clients WHERE client = $1
@@ -45,7 +45,7 @@ def session_keys(definitions: Definitions, client: str) -> Sequence[str]:
 async def hear_of(
     pool: Pool, definitions: Definitions, client: str, subject: str
 ) -> KnownClient | None:
-    """Note that a client was heard of, and prolong its sessions, if it belongs to this subject.
+    """Record a client's request, and renew its sessions, if it belongs to this subject.
 
     Args:
         pool: connections to Postgres.

@@ -1,4 +1,4 @@
-"""Writes what Core itself changes of documents, in a transaction of its caller's."""
+"""Writes Core's own changes of documents, in the caller's transaction."""
 
 from __future__ import annotations
 

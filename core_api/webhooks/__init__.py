@@ -1,1 +1,1 @@
-"""Orders pushed to the URLs of integrators who cannot hold a connection."""
+"""Webhooks: orders sent to the URLs of integrators who cannot keep a connection open."""

@@ -1,9 +1,9 @@
 """Which addresses a webhook may be sent to. Pure.
 
-Whoever registers a URL could otherwise let this installation ask its own servers: the database's
-neighbours, a cloud's metadata service, the machine itself. So only addresses that everybody on the
-Internet can reach are permitted, and what the operator has named. The check is made on the resolved
-address, the one that is then connected to.
+A registered URL could otherwise make this installation send requests to internal servers (SSRF):
+the database's neighbours, a cloud's metadata service, the machine itself. So only public Internet
+addresses are permitted, and networks that the operator has named. The check is made on the resolved
+address, which is then connected to.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 class Networks:
-    """What may be connected to.
+    """The networks that may be connected to.
 
     Args:
         allowed: networks of the operator that are permitted beside the Internet, such as
@@ -75,7 +75,7 @@ class Networks:
 
 
 def _plain(text: str) -> Address | None:
-    """The address; where IPv6 only wraps an address of IPv4, that one."""
+    """The address; for an IPv6 form of an IPv4 address, the IPv4 address."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -107,11 +107,11 @@ def check_url(url: str, networks: Networks, field: str = "url") -> Target:
 
     Args:
         url: the URL.
-        networks: what may be connected to.
+        networks: the networks that may be connected to.
         field: what the caller named it, for the problem.
 
     Raises:
-        InvalidError: it is none, or leads to where no webhook is sent.
+        InvalidError: it is not a URL, or its address is not permitted.
     """
     if len(url.encode()) > WEBHOOK_URL_BYTES:
         raise InvalidError(f"`{field}` is longer than {WEBHOOK_URL_BYTES} bytes")

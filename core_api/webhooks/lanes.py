@@ -2,7 +2,7 @@
 
 A lane belongs to the process that holds it. Each statement that moves it checks `fence`. So a
 process that has lost the lane changes nothing, nor does one whose lane was replayed, resumed or
-removed meanwhile. What is sent, and in which order, `sender.py` decides.
+removed meanwhile. `sender.py` decides what is sent, and in which order.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from server_common.limits import (
 )
 
 HOLD_S: Final = 40.0
-"""A process that dies holds its lanes for so long; longer than two attempts take."""
+"""The lease of a lane, in seconds: longer than two attempts take. A dead process's ends then."""
 
-# Whether the database that answers is the one that its epoch began in, as far as is known.
+# Whether this database is the one that its epoch began in, as far as it is known.
 _OF_ITS_EPOCH: Final = f"coalesce(e.born_in = {IDENTITY}, true)"
 # Locks the lanes that it takes, passing over those that somebody holds. A probe of the primary key
 # of channel_heads for each lane that is due. A time further ahead than any wait was
-# written before the clock was set back, and is due. Nothing is taken in a database that is not the
-# one of its epoch: it may give seqs to other events that receivers have seen already.
+# written before the clock was set back, and is due. No lane is taken in a database that is not the
+# one of its epoch: it may assign seqs that receivers have seen to other events.
 _TAKE: Final = f"""
 WITH ranked AS MATERIALIZED (
     SELECT l.webhook_id, l.store_id, coalesce(b.busy, 0) + row_number() OVER (
@@ -70,14 +70,14 @@ RETURNING l.webhook_id, l.store_id, l.fence, l.epoch, l.seq, l.tries,
         AND s.until > now() ORDER BY s.generation DESC) AS old_kids
 """  # noqa: S608 (of constants only)
 _IS_ITS_EPOCHS: Final = f"SELECT {_OF_ITS_EPOCH} FROM epoch e"  # noqa: S608
-# Not those whose names are damaged: no webhook and no log has them, so they are never taken.
+# Without those whose names are damaged, which no webhook or log matches.
 _ALL: Final = """
 SELECT l.webhook_id, l.store_id FROM webhook_lanes l JOIN webhooks w ON w.id = l.webhook_id
 JOIN channel_heads h ON h.channel = 'store:' || l.store_id
 """
 # No lock; one statement, so that epoch, head and rows are of one moment. The page ends where its
-# room does; the first event that is wanted fits always. A database that takes the place of another
-# while a lane is sent has no page, as it has no lanes to take.
+# room does; the first wanted event always fits. If another database takes over while a lane is
+# being sent, it gives no page.
 _READ: Final = f"""
 SELECT e.epoch, coalesce(h.head, 0) AS head, now() AS at, r.seq, r.type, r.occurred_at, r.body
 FROM epoch e LEFT JOIN channel_heads h ON h.channel = $1 LEFT JOIN LATERAL (
@@ -106,7 +106,7 @@ UPDATE webhook_lanes SET tries = tries + 1, failing_since = coalesce(failing_sin
     parked_at = CASE WHEN $6 THEN now() END
 WHERE webhook_id = $1 AND store_id = $2 AND fence = $3
 """
-# Behind all that are due already: a lane that has much to send, slowly, keeps no other waiting.
+# After all that are due already: a slow lane with much to send does not delay others.
 _RELEASE: Final = """
 UPDATE webhook_lanes SET held_until = now(), due_at = now()
 WHERE webhook_id = $1 AND store_id = $2 AND fence = $3 AND held_until > now()
@@ -118,7 +118,7 @@ UPDATE webhook_lanes SET due_at = now() WHERE (webhook_id, store_id) IN (
     WHERE webhook_id = $1 AND parked_at IS NULL AND due_at > now() FOR UPDATE SKIP LOCKED
 )
 """
-# One statement: a place that has not moved behind what is set aside would try it again.
+# One statement, as a lane whose place did not move past the event set aside would send it again.
 _SET_ASIDE: Final = """
 WITH moved AS (
     UPDATE webhook_lanes SET seq = $4, epoch = $5, tries = 0, failing_since = NULL, failure = NULL,
@@ -148,13 +148,13 @@ class HeldLane:
     tries: int
     """How many attempts have failed since the last that succeeded."""
     failing_s: float
-    """For how long."""
+    """For how many seconds attempts have failed."""
     url: str
     types: list[str]
     generation: int
     kid: str
     old_generations: list[int]
-    """Of the secrets before, the newest first, while they sign, too."""
+    """Of older secrets that still sign, the newest first."""
     old_kids: list[str]
     """The keys that these come from."""
 
@@ -165,7 +165,7 @@ class HeldLane:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What each statement on it begins with."""
+        """Its primary key, the first arguments of each statement."""
         return self.webhook_id, self.store_id, self.fence
 
 
@@ -181,7 +181,7 @@ async def take_lanes(
     failing: bool,
     only: Sequence[LaneKey] | None = None,
 ) -> list[HeldLane]:
-    """Take lanes that have something to send and whose time has come.
+    """Lease lanes that have something to send and are due.
 
     Args:
         pool: the database.
@@ -206,7 +206,7 @@ async def take_lanes(
         None if only is None else [key[1] for key in only],
     )
     with any_error_mapped(), unreadable_rows():
-        # What comes back may be no text: only here is that seen, and then nothing is to be held.
+        # A returned value may not be valid text: then no lane may stay leased.
         async with pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(_TAKE, *arguments)
     return [HeldLane(**row) for row in rows]
@@ -235,7 +235,7 @@ async def all_lanes(pool: Pool) -> list[LaneKey]:
 
 
 async def read_page(pool: Pool, lane: HeldLane, seq: int) -> LogPage:
-    """What comes behind this place of a lane's log.
+    """The log's events after a lane's place.
 
     Raises:
         UnavailableError: Postgres does not answer, or another database than that of the epoch does.
@@ -264,14 +264,14 @@ async def _read(pool: Pool, lane: HeldLane, seq: int, limit: int) -> LogPage:
 async def move_lane(
     pool: Pool, lane: HeldLane, seq: int, epoch: str, *, has_delivered: bool
 ) -> bool:
-    """Move a lane to this place. False: it is this process's no longer, or nothing is to be sent.
+    """Move a lane to this place. False: this process no longer holds it, or it must not be sent.
 
     Args:
         pool: the database.
         lane: which one.
         seq: its new place.
         epoch: of the log.
-        has_delivered: whether something was sent, and not only passed over.
+        has_delivered: whether an event was sent, not only skipped.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -282,25 +282,25 @@ async def move_lane(
 
 
 async def note_failure(pool: Pool, lane: HeldLane, failure: str, after: After) -> None:
-    """Note that an attempt has failed, and give the lane back. Raises UnavailableError."""
+    """Store that an attempt has failed, and release the lane. Raises UnavailableError."""
     with any_error_mapped():
         await pool.execute(_FAIL, *lane.key, failure, after.wait_s, after.is_parked)
 
 
 async def release_lane(pool: Pool, lane: HeldLane) -> None:
-    """Give a lane back. Raises UnavailableError."""
+    """Release a lane. Raises UnavailableError."""
     with any_error_mapped():
         await pool.execute(_RELEASE, *lane.key)
 
 
 async def end_webhook(pool: Pool, webhook_id: str) -> None:
-    """Send nothing any more: its receiver has said that it is gone. Raises UnavailableError."""
+    """End the subscription: its receiver has answered 410. Raises UnavailableError."""
     with any_error_mapped():
         await pool.execute(_END, webhook_id)
 
 
 async def hurry_lanes(pool: Pool, webhook_id: str) -> None:
-    """Let the subscription's other lanes that failed try at once: its receiver is back.
+    """Make the subscription's other failed lanes due at once: its receiver works again.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -318,18 +318,18 @@ async def may_set_aside(pool: Pool, lane: HeldLane) -> bool:
 async def set_aside(
     pool: Pool, lane: HeldLane, epoch: str, seq: int, failure: str, moved_to: int
 ) -> bool:
-    """Keep that an event was left out, and move the lane to the one behind it, which was taken.
+    """Set an event aside, and move the lane to the next one, which was delivered.
 
     Args:
         pool: the database.
         lane: whose event it is.
         epoch: of the log.
         seq: of the event that is left out.
-        failure: what the receiver has said of it.
+        failure: the receiver's answer to it.
         moved_to: the lane's new place.
 
     Returns:
-        Whether it was kept; if not, the lane has not moved.
+        Whether it was set aside; if not, the lane has not moved.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -50,8 +50,8 @@ async def run_webhooks(
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
-        beside: what else runs in this process, with its numbers in the registry that it is given;
-            webhooks are sent without it, too.
+        beside: makes other tasks of this process, with metrics in the registry that it gets;
+        webhooks do not depend on them.
 
     Raises:
         SettingsError: there is no key, one is too short, or the newest is not among them.

@@ -1,9 +1,9 @@
-"""What a webhook says, and the steps by which a receiver is brought up to date. Pure.
+"""The messages of a webhook, and the steps that bring a receiver up to date. Pure.
 
 The body is `{type, timestamp, epoch, data}`. `data` is the event as every client gets it. A message
 is the same in each attempt: its id comes from the epoch, the event and its time, so a receiver can
-drop what it has already. The time is there for a database that was restored in place: until a new
-epoch has begun, it gives seqs to other events that receivers have seen already.
+drop duplicates. The time is part of it because a database that was restored in place assigns known
+seqs to other events until a new epoch has begun.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from core_api.event_log.lines import event_json
 
 Reason = Literal["retention", "unreadable", "epoch"]
 GAP: Final = "webhook.gap"
-"""The type of the message that says that something will not come."""
+"""The type of the message that announces missing events."""
 
 
 class Gap(Struct, frozen=True):
@@ -30,8 +30,8 @@ class Gap(Struct, frozen=True):
     after: int
     until: int
     reason: Reason
-    """`retention`: the log reaches back no further; `unreadable`: the database cannot give it;
-    `epoch`: a new log has begun, and what was sent of the old one may not be in it."""
+    """`retention`: the log does not reach back that far; `unreadable`: the database cannot read it;
+    `epoch`: a new epoch has begun, and events sent before may not be in its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class WebhookMessage:
     """What is sent."""
 
     id: str
-    """No `.` stands in it: the signed text is `id.timestamp.body`."""
+    """It has no `.`, as the signed text is `id.timestamp.body`."""
     type: str
     body: str
 
@@ -56,7 +56,7 @@ class LogRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """What comes behind a lane's place, as one statement has read it."""
+    """The events after a lane's place, as one statement has read them."""
 
     epoch: str
     head: int
@@ -64,7 +64,7 @@ class LogPage:
     """By the database's clock."""
     rows: Sequence[LogRow]
     is_damaged: bool = False
-    """Whether the database cannot give the first event."""
+    """Whether the database cannot read the first event."""
 
 
 class LaneStep(NamedTuple):
@@ -73,7 +73,7 @@ class LaneStep(NamedTuple):
     seq: int
     """Its place once the step is taken."""
     message: WebhookMessage | None
-    """What is sent first; None: nothing, the event is not wanted."""
+    """The message to send first; None: the event is not wanted."""
 
 
 def steps_of(channel: str, epoch: str, seq: int, page: LogPage) -> list[LaneStep]:
@@ -83,7 +83,7 @@ def steps_of(channel: str, epoch: str, seq: int, page: LogPage) -> list[LaneStep
         channel: of its store.
         epoch: of the log that it was at.
         seq: its place.
-        page: what comes behind it.
+        page: the events after it.
     """
     steps = []
     if epoch != page.epoch or page.head < seq:
@@ -96,7 +96,7 @@ def steps_of(channel: str, epoch: str, seq: int, page: LogPage) -> list[LaneStep
             steps.append(_gap(channel, seq, row.seq - 1, "retention", page))
         steps.append(_step(channel, row, page))
         seq = row.seq
-    # Where the place is the head, what cannot be read is no event.
+    # If the place is the head, the unreadable row is not an event.
     if page.is_damaged and seq < page.head:
         steps.append(_gap(channel, seq, seq + 1, "unreadable", page))
     elif not page.rows and seq < page.head:

@@ -20,23 +20,23 @@ class WebhookMetrics:
         metrics = MetricFactory(registry)
         self.attempts = metrics.counter(
             "yabam_webhooks_attempts",
-            "Requests to receivers, by what they came to",
+            "Requests to receivers, by outcome",
             outcome=get_args(OutcomeKind),
         )
         self.set_aside = metrics.counter(
             "yabam_webhooks_set_aside",
-            "Events that were left out because their receiver refuses them and takes others",
+            "Events set aside because their receiver refuses them and takes others",
         )
         self.bugs = metrics.counter(
             "yabam_webhooks_bugs",
-            "Stores of a webhook that were left for a while because our own code failed",
+            "Stores of a webhook that were skipped for a while because of a bug",
         )
         self.unreadable = metrics.gauge(
             "yabam_webhooks_unreadable",
-            "Stores of webhooks that are not sent because the database cannot give their rows",
+            "Stores of webhooks that are not sent because the database cannot read their rows",
         )
         self.under_way = metrics.gauge("yabam_webhooks_under_way", "Stores that are being sent now")
-        self.subscriptions = metrics.gauge("yabam_webhooks_active", "Webhooks that are to be sent")
+        self.subscriptions = metrics.gauge("yabam_webhooks_active", "Active webhooks")
         self.late = metrics.gauge(
             "yabam_webhooks_late", "Webhooks whose receiver has failed for more than five minutes"
         )
@@ -46,13 +46,13 @@ class WebhookMetrics:
         )
         self.waiting_s = metrics.gauge(
             "yabam_webhooks_waiting_seconds",
-            "How long the oldest event has waited whose receiver does not fail",
+            "Age of the oldest event that waits although its receiver does not fail",
         )
         self.unlooked = metrics.gauge(
             "yabam_webhooks_unlooked_seconds",
             "How long ago the last look for stores that have something to send succeeded",
         )
-        # Also where the task hangs, or ends at its start again and again.
+        # Rises also if the task hangs, or fails at each start.
         self.unlooked.set_function(lambda: time.monotonic() - self._looked_at)
         self.restarts = metrics.counter(
             "yabam_webhooks_task_restarts",
@@ -61,11 +61,11 @@ class WebhookMetrics:
         )
 
     def looked(self) -> None:
-        """Take that a look has succeeded."""
+        """Record a successful look for events."""
         self._looked_at = time.monotonic()
 
     def stands(self, standing: Standing) -> None:
-        """Take how all webhooks stand."""
+        """Record the state of all webhooks."""
         self.subscriptions.set(standing.active)
         self.late.set(standing.late)
         self.parked.set(standing.parked)

@@ -7,8 +7,8 @@
 | disable | | yes |
 | see | yes | yes |
 
-A webhook sends what its owner may follow anyway, so nobody else registers one: a brand's token
-follows no orders. It goes on when the token with which it was registered is revoked.
+A webhook sends what its owner may follow anyway, so only owners register one: a brand's token
+follows no orders. It stays active when the token with which it was registered is revoked.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def check_keeps(caller: Caller, webhook_id: str, stores: Iterable[str]) -> None:
     """
     check_sees(caller, webhook_id, stores)
     if caller.role == "ops":
-        raise ForbiddenError("ops see, disable and resume webhooks; their owners change them")
+        raise ForbiddenError("ops only see, disable and resume webhooks; their owners change them")
 
 
 def check_sees(caller: Caller, webhook_id: str, stores: Iterable[str]) -> None:
@@ -58,7 +58,7 @@ def check_lists(caller: Caller) -> None:
         ForbiddenError: it may not.
     """
     if caller.role not in ("owner", "ops"):
-        raise ForbiddenError("only owners and ops see webhooks")
+        raise ForbiddenError("only owners and ops may see webhooks")
 
 
 def owns(caller: Caller, stores: Iterable[str]) -> bool:

@@ -1,8 +1,8 @@
 """Sends one request to a receiver, over a connection to an address that was checked.
 
-A name is resolved once for each connection, and the address that was checked is the one that is
-connected to: a name that leads elsewhere a moment later changes nothing. Redirects are not
-followed, certificates are verified, and all that comes back is bounded in bytes and in time.
+A name is resolved once for each connection, and the checked address is the one that is connected
+to, so a change of the name's address in between has no effect. Redirects are not followed,
+certificates are verified, and answers are limited in bytes and in time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from core_api.webhooks.rules import DeliveryOutcome, outcome_of
 from server_common.limits import WEBHOOK_ANSWER_BYTES, WEBHOOK_HEAD_BYTES, WEBHOOKS_AT_ONCE
 
 ANSWER_WITHIN_S: Final = 10.0
-"""An attempt takes no longer, from the name's resolution to the answer's head."""
+"""The time-out of an attempt in seconds, from the name's resolution to the answer's head."""
 _REST_WITHIN_S: Final = 1.0
 _KEPT_S: Final = 30.0
 _MAX_ADDRESSES: Final = 4
@@ -48,8 +48,8 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class _BoundedStream(httpcore.AsyncNetworkStream):
-    """A stream that gives so many bytes at most for each request: also of interim answers, which
-    have no other end."""
+    """A stream with a limit of bytes for each request, which includes interim answers, as these
+    have no other limit."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -88,7 +88,7 @@ class _CheckedBackend(httpcore.AnyIOBackend):
         permits: whether an address is permitted.
         resolve: finds the addresses of a host; it may block.
         threads: where names are resolved.
-        try_s: so long each address is tried for which there is another, in seconds.
+        try_s: the time-out of an address if there is another one to try, in seconds.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class _CheckedBackend(httpcore.AnyIOBackend):
         )
 
     def _addresses(self, host: str, port: int) -> asyncio.Future[list[str]]:
-        """The host's addresses. A name that nobody resolves takes one thread, however many ask."""
+        """The host's addresses. A name that does not resolve takes one thread, however many ask."""
         asked = self._asked.get((host, port))
         if asked is None:
             loop = asyncio.get_running_loop()
@@ -143,14 +143,14 @@ class _CheckedBackend(httpcore.AnyIOBackend):
     def _answered(self, host: str, port: int, done: asyncio.Future[list[str]]) -> None:
         del self._asked[host, port]
         if not done.cancelled():
-            done.exception()  # whoever asked may have gone
+            done.exception()  # the caller may have gone
 
 
 class Poster:
     """Sends requests to receivers.
 
     Args:
-        networks: what may be connected to.
+        networks: the networks that may be connected to.
         resolve: finds the addresses of a host.
         answer_within_s: how long an attempt may take, in seconds.
     """
@@ -162,7 +162,7 @@ class Poster:
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
         self._within_s = answer_within_s
-        # As many as there are requests: names that nobody resolves hold up few others.
+        # As many threads as requests, so that names that do not resolve delay few others.
         self._threads = ThreadPoolExecutor(WEBHOOKS_AT_ONCE, "webhook-names")
         verify = httpx.create_ssl_context()
 
@@ -176,18 +176,18 @@ class Poster:
                 ),
             )
 
-        # What is not encrypted goes to networks of the operator only.
+        # Unencrypted requests go only to networks of the operator.
         self._pools = {"https": pool(networks.permits), "http": pool(networks.is_own)}
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], now: datetime
     ) -> DeliveryOutcome:
-        """Send one request. Returns what it has come to.
+        """Send one request. Returns its outcome.
 
         Args:
-            url: as `check_url` let it pass.
+            url: accepted by `check_url`.
             body: JSON, unless the headers say what else it is.
-            headers: those of this message, in small letters.
+            headers: those of this message, in lower case.
             now: for an answer that names a time.
         """
         try:
@@ -217,7 +217,7 @@ class Poster:
                 None,
             )
             outcome = outcome_of(response.status, retry_after, now)
-            # It has answered in time, however long the rest takes.
+            # The answer's head came in time, however long the rest takes.
             limit.reschedule(asyncio.get_running_loop().time() + 2 * _REST_WITHIN_S)
             # A connection whose answer was read to its end can be used again.
             with contextlib.suppress(TimeoutError, OSError, *_FAILED):
@@ -241,7 +241,7 @@ _FAILED: Final = (
 
 
 def _url_of(url: str) -> httpcore.URL:
-    # httpcore's own reading of a text leaves out what follows a `;` in the last part of its path.
+    # httpcore's own parsing of a URL drops the text after a `;` in the last part of its path.
     parts = urlsplit(url)
     return httpcore.URL(
         scheme=parts.scheme,

@@ -46,7 +46,7 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 OLD_SECRET_S: Final = 86_400.0
-"""For so long the secrets before sign, too, so that a receiver can change over."""
+"""How long older secrets still sign, in seconds, so that a receiver can change over."""
 
 
 class Subscriptions:
@@ -57,7 +57,7 @@ class Subscriptions:
         keys: derives secrets; None: no webhook can be registered.
         networks: where webhooks may be sent.
         new_id: a fresh id.
-        changed: called after each change, so that whoever sends looks at once.
+        changed: called after each change, so that the sender looks at once.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Subscriptions:
         self._changed = changed
 
     async def add(self, wanted: AddWebhook, by: str) -> NewSecret:
-        """Make one. It begins with what happens from now on.
+        """Register one. It begins with the next event.
 
         Raises:
             InvalidError: its URL, its stores or its types are wrong.
@@ -97,7 +97,7 @@ class Subscriptions:
         return NewSecret(secret, await self.get(webhook_id))
 
     async def list(self, stores: Sequence[str] | None) -> list[Webhook]:
-        """Those of these stores alone; None: all. One that Postgres cannot give is left out.
+        """Those whose stores are all among these; None: all. Unreadable ones are left out.
 
         Raises:
             UnavailableError: Postgres does not answer.
@@ -145,7 +145,7 @@ class Subscriptions:
         )
 
     async def stores_of(self, webhook_id: str) -> Sequence[str]:
-        """The stores of one, also where Postgres cannot give the rest of it.
+        """The stores of one, even if Postgres cannot read the rest of it.
 
         Raises:
             NotFoundError: there is none.
@@ -165,11 +165,11 @@ class Subscriptions:
             await self._pool.execute(statements.REMOVE, webhook_id)
 
     async def rotate(self, webhook_id: str, *, ends_old: bool = False) -> NewSecret:
-        """Give it another secret; those before sign for `OLD_SECRET_S` since they were replaced.
+        """Give it another secret; older ones still sign for `OLD_SECRET_S`.
 
         Args:
             webhook_id: whose.
-            ends_old: none of those before signs any more, because one has leaked.
+            ends_old: whether older secrets stop signing now, because one has leaked.
 
         Raises:
             NotFoundError: there is none.
@@ -189,10 +189,10 @@ class Subscriptions:
         return NewSecret(keys.secret(webhook_id, old + 1, keys.newest), found)
 
     async def set_state(self, webhook_id: str, state: WebhookState, *, is_ops: bool) -> Webhook:
-        """Disable it, or let it go on, with the stores that are parked.
+        """Disable it, or resume it with its parked stores.
 
         Raises:
-            ForbiddenError: ops have disabled it, and another resumes it.
+            ForbiddenError: ops have disabled it, and only they may resume it.
             NotFoundError: there is none.
             UnavailableError: Postgres does not answer.
         """
@@ -206,12 +206,12 @@ class Subscriptions:
         return await self.get(webhook_id)
 
     async def replay(self, webhook_id: str, cursor: str) -> Webhook:
-        """Send again what comes behind this cursor; what was not sent yet comes in any case.
+        """Send the events after this cursor again; unsent events come in any case.
 
         Raises:
-            BadRequestError: it is no cursor.
-            InvalidError: it names what this webhook does not send, or what the log has not.
-            UnavailableError: Postgres does not answer.
+            BadRequestError: it is not a cursor.
+            InvalidError: it names a store that this webhook does not send, or a seq that the log
+            lacks. UnavailableError: Postgres does not answer.
         """
         wanted = _seqs_of(cursor)
         stores, seqs = list(wanted), list(wanted.values())
@@ -230,7 +230,7 @@ class Subscriptions:
 
 
 async def read_standing(pool: Pool) -> Standing:
-    """How they stand now.
+    """The present state of all webhooks.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -1,11 +1,11 @@
-"""What an attempt has come to, and what follows from it. Pure.
+"""The outcome of an attempt, and what follows from it. Pure.
 
-A receiver that fails is asked again, ever less often, for three days; then its store is parked for
-it, and nothing is sent until somebody resumes it. Nothing is left out meanwhile: the place in the
-log stays where it was.
+Requests to a failing receiver are retried with growing back-off for three days; then its store is
+parked, and nothing is sent until a person resumes it. No event is skipped: the place in the log
+stays where it was.
 
-One event may be what the receiver cannot take. It is set aside once the receiver has answered with
-a refusal of it for an hour, and then takes the event behind it.
+A receiver may refuse a single event. It is set aside once the receiver has refused it for an hour
+and then accepts the next event.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ OutcomeKind = Literal["delivered", "gone", "refused", "busy", "unreachable"]
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 900.0
-"""A receiver that comes back is served within so long at most."""
+"""The longest back-off in seconds: a receiver that works again is served within this time."""
 LONGEST_RETRY_AFTER_S: Final = 3600.0
 PARKED_AFTER_S: Final = 3 * 86_400.0
 SET_ASIDE_AFTER_S: Final = 3600.0
 _MAX_DOUBLINGS: Final = 12
 _GONE: Final = 410
 _BUSY: Final = frozenset({429, 502, 503, 504})
-"""It says that it cannot take anything now; of the event it says nothing."""
+"""Statuses that mean that the receiver is unavailable; they are not about the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
-    """What an attempt has come to."""
+    """The outcome of an attempt."""
 
     kind: OutcomeKind
     detail: str = ""
-    """Of a failure, for the person who looks."""
+    """The text of a failure, for people."""
     retry_after_s: float = 0.0
-    """How long the receiver has asked to be left alone."""
+    """How long the receiver has asked to wait, in seconds."""
     status: int | None = None
-    """Of its answer; None: it gave none."""
+    """The status of its answer; None: there was none."""
 
 
 def outcome_of(status: int, retry_after: str | None, now: datetime) -> DeliveryOutcome:
@@ -106,5 +106,5 @@ def after_failure(
 
 
 def asks_for_the_next(failing_s: float, outcome: DeliveryOutcome) -> bool:
-    """Whether the event behind is tried now, to see if it is this event that is refused."""
+    """Whether to try the next event now, to see if only this one is refused."""
     return outcome.kind == "refused" and failing_s >= SET_ASIDE_AFTER_S

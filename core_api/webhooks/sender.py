@@ -1,8 +1,8 @@
-"""Sends what happens in stores to the URLs that subscribe to it: in order for each store.
+"""Sends the events of stores to the URLs that subscribe to them: in order for each store.
 
-A lane is one store of one subscription. It is taken for a while, and its events are sent one after
-the other; its place in the log moves after each answer. So whatever dies in between, an event comes
-again or for the first time, never not at all.
+A lane is one store of one subscription. It is leased for a while, and its events are sent one after
+the other; its place in the log moves after each answer. So after a crash an event may be sent
+again, but is never lost.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 EVERY_S: Final = 0.5
-"""How long an event waits at most that no hint has told of."""
+"""The longest wait of an event without a hint, in seconds."""
 DRAIN_S: Final = 12.0
 """Longer than an attempt takes."""
 VISIT_S: Final = 10.0
-"""A lane that takes longer is given back, so that a slow receiver keeps no place for itself."""
+"""A lane that takes longer is released, so that a slow receiver does not keep a slot."""
 _AT_ONCE_S: Final = 0.02
-"""Events that come close behind each other are looked at together."""
+"""Events that come within so many seconds are processed together."""
 _REST: Final = 9.0
-"""In a rush it looks for news a tenth of the time, however many lanes there are."""
+"""Under load it spends a tenth of the time looking for events, however many lanes there are."""
 _PAGES: Final = 5
-"""A lane is taken anew after so many: then it sees a new secret, or that it is disabled."""
+"""A lane is leased again after so many events, to notice a new secret or a disabled webhook."""
 _MOVED: Final = (
-    "the database was restored, or a standby was promoted, and no relay has judged it yet: "
+    "the database was restored, or a standby was promoted, and no relay has checked it yet: "
     "start yabam relay, or run yabam db restore-check"
 )
 
@@ -93,7 +93,7 @@ class WebhookSender:
         self._stopping = False
         self._turning = asyncio.Lock()
         self.turned_at = clock()
-        """When it looked for news last."""
+        """When it last looked for events."""
         self.trouble: str | None = "nothing has been read yet"
         """Why it cannot work now; None: it can."""
 
@@ -121,11 +121,11 @@ class WebhookSender:
             await self._tasks.cancel()
 
     async def drain(self) -> None:
-        """Begin nothing new, and let what is under way end, for a while."""
+        """Begin nothing new, and let requests in progress end, for a while."""
         self._stopping = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                # What a turn is taking just now comes under way yet.
+                # Lanes that the last turn is just leasing are still started.
                 async with self._turning:
                     pass
                 await self._tasks.wait()
@@ -153,10 +153,10 @@ class WebhookSender:
                 lambda: self._stopping
             )
         except UnavailableError as error:
-            # Held until its time is over; then whoever has the database goes on with it.
-            _log.warning("webhook_lane_left", webhook=lane.webhook_id, reason=str(error))
+            # Its lease expires; then a process that reaches the database goes on with it.
+            _log.warning("webhook_lane_skipped", webhook=lane.webhook_id, reason=str(error))
         except Exception:
-            # A bug of ours: it must not keep others from theirs, and must not come at once again.
+            # A bug of ours: it must not stop other lanes, and must not be retried at once.
             self._metrics.bugs.inc()
             _log.exception("webhook_lane_failed", webhook=lane.webhook_id, store=lane.store_id)
 
@@ -185,7 +185,7 @@ class _Visit:
         self._old_secrets = _old_secrets(keys, lane)
 
     async def go(self, stopping: Callable[[], bool]) -> None:
-        """Send what there is, as long as the receiver takes it. Raises UnavailableError."""
+        """Send events as long as the receiver accepts them. Raises UnavailableError."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + VISIT_S
 
@@ -209,7 +209,7 @@ class _Visit:
         """Take the steps of a page. False: the lane is no longer held."""
         for step, behind in zip(steps, [*steps[1:], None], strict=True):
             if step.message is None:
-                # Only the last of those that are passed over is noted.
+                # Of skipped events only the last place is stored.
                 is_last = behind is None or behind.message is not None
                 if is_last and not await self._move(step.seq, page, has_delivered=False):
                     return False
@@ -226,12 +226,12 @@ class _Visit:
         return True
 
     async def _failed(self, outcome: DeliveryOutcome) -> bool:
-        """Note a failure; the lane is no longer held."""
+        """Store a failure; the lane is no longer held."""
         lane = self._lane
         if outcome.kind == "gone":
             _log.warning("webhook_ended", webhook=lane.webhook_id, reason=outcome.detail)
             await end_webhook(self._pool, lane.webhook_id)
-        # What was delivered on this visit began a new count.
+        # A delivery on this visit has reset the count.
         tries, failing_s = (lane.tries, lane.failing_s) if self._has_failed else (0, 0.0)
         after = after_failure(tries, failing_s, outcome, random.uniform)
         await note_failure(self._pool, lane, outcome.detail, after)
@@ -247,7 +247,7 @@ class _Visit:
     async def _set_aside(
         self, step: LaneStep, steps: list[LaneStep], outcome: DeliveryOutcome, page: LogPage
     ) -> bool:
-        """Leave an event out if the receiver takes the one behind it. False: it stays."""
+        """Set an event aside if the receiver accepts the next one. False: it stays."""
         lane = self._lane
         if not self._has_failed or not asks_for_the_next(lane.failing_s, outcome):
             return False
@@ -294,7 +294,7 @@ class _Visit:
         return outcome
 
     async def _move(self, seq: int, page: LogPage, *, has_delivered: bool) -> bool:
-        """Note the new place. False: the lane is no longer ours."""
+        """Store the new place. False: the lane is no longer ours."""
         moved = await move_lane(
             self._pool, self._lane, seq, page.epoch, has_delivered=has_delivered
         )
@@ -311,8 +311,8 @@ class _Visit:
 
 
 def _old_secrets(keys: WebhookKeys, lane: HeldLane) -> list[str]:
-    """Those before that sign, too. One whose key was taken away is left out: what the newest one
-    signs is not to wait for it."""
+    """Older secrets that still sign. One whose key was removed is left out, so that the newest
+    secret's messages are not delayed."""
     secrets = []
     for generation, kid in zip(lane.old_generations, lane.old_kids, strict=True):
         try:

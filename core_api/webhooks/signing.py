@@ -72,7 +72,7 @@ def signed_headers(message: WebhookMessage, at: datetime, secrets: Sequence[str]
     Args:
         message: what is sent.
         at: when this attempt is made, in UTC.
-        secrets: those that count now, the newest first.
+        secrets: the valid ones, the newest first.
     """
     signatures = (Signer(secret).sign(message.id, at, message.body) for secret in secrets)
     return {

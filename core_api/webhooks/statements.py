@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# Two that came at once would count the same room.
+# Two concurrent registrations would both take the last free place.
 ORDER: Final = "SELECT pg_advisory_xact_lock(7061647)"
 # Rows that are counted: of one subject, of the stores of one request, and all.
 ROOM: Final = """
@@ -56,7 +56,7 @@ SELECT 'store:' || store_id || '@' || seq AS event, epoch, failure, at
 FROM webhook_set_aside WHERE webhook_id = $1 ORDER BY at, store_id, seq
 """
 REMOVE: Final = "DELETE FROM webhooks WHERE id = $1"
-# The row's lock orders two that come at once: each is a generation of its own.
+# The row's lock orders concurrent rotations: each is a generation of its own.
 ROTATE: Final = """
 UPDATE webhooks w SET generation = w.generation + 1, kid = $2
 FROM (SELECT id, generation, kid FROM webhooks WHERE id = $1 FOR UPDATE) AS o
@@ -67,7 +67,7 @@ KEEP_OLD: Final = """
 INSERT INTO webhook_old_secrets (webhook_id, generation, kid, until)
 VALUES ($1, $2, $3, now() + make_interval(secs => $4))
 """
-# $2: from which generation on they go on signing.
+# $2: the first generation that still signs.
 FORGET_OLD: Final = """
 DELETE FROM webhook_old_secrets WHERE webhook_id = $1 AND (until <= now() OR generation < $2)
 """
@@ -82,14 +82,14 @@ WHERE (webhook_id, store_id) IN (
     FOR UPDATE
 )
 """
-# What the log still has, and no more than it has.
+# Limited to the events that the log still has.
 REACH: Final = """
 SELECT s.store_id, coalesce(h.floor, 0) AS floor, coalesce(h.head, 0) AS head
 FROM webhook_lanes s LEFT JOIN channel_heads h ON h.channel = 'store:' || s.store_id
 WHERE s.webhook_id = $1 AND s.store_id = ANY($2::text[])
 """
-# Never forward: what is behind the place was not sent yet. The epoch stays: if the log has begun
-# anew since, the receiver has not been told.
+# Never forward: events after the place were not sent yet. The epoch stays: if a new epoch has begun
+# since, the receiver has not been told.
 REPLAY: Final = """
 UPDATE webhook_lanes l SET seq = least(l.seq, r.seq), tries = 0, failing_since = NULL,
     failure = NULL, parked_at = NULL, due_at = now(), held_until = now(), fence = l.fence + 1
@@ -105,8 +105,8 @@ FORGET_SET_ASIDE: Final = """
 DELETE FROM webhook_set_aside a USING unnest($2::text[], $3::bigint[]) AS r (store_id, seq)
 WHERE a.webhook_id = $1 AND a.store_id = r.store_id AND a.seq > r.seq
 """
-# No lock. A probe of channel_heads for each lane, and one of channel_log for each that waits. What
-# is replayed or resumed waits since then, and what is held is being sent.
+# No lock. A probe of channel_heads for each lane, and one of channel_log for each that waits.
+# Replayed or resumed events wait since then; leased lanes are being sent.
 STANDING: Final = """
 SELECT count(DISTINCT w.id) FILTER (WHERE w.state = 'active') AS active,
     count(DISTINCT w.id) FILTER (WHERE w.state = 'active' AND l.parked_at IS NULL

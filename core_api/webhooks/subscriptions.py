@@ -14,7 +14,7 @@ from core_api.errors import InvalidError
 from server_common.limits import WEBHOOK_STORES, WEBHOOK_TYPES, WEBHOOK_URL_BYTES
 
 LATE_AFTER_S: Final = 300.0
-"""A webhook is late once its receiver has failed for so long."""
+"""A webhook counts as late once its receiver has failed for so many seconds."""
 WebhookState = Literal["active", "disabled", "ended"]
 """`ended`: its receiver has answered 410."""
 LaneState = Literal["current", "late", "parked"]
@@ -23,7 +23,7 @@ StoreId = Annotated[str, Meta(pattern=whole(ID_PATTERN))]
 
 
 class AddWebhook(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/webhooks`. It begins with what happens from now on."""
+    """The body of `POST /v1/webhooks`. It begins with the next event."""
 
     url: Annotated[str, Meta(min_length=1, max_length=WEBHOOK_URL_BYTES)]
     stores: Annotated[list[StoreId], Meta(min_length=1, max_length=WEBHOOK_STORES)]
@@ -42,11 +42,11 @@ class Replay(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/webhooks/{webhook}/replays`."""
 
     cursor: Annotated[str, Meta(min_length=1, max_length=16_384)]
-    """What comes behind it is sent again: `store:12@480`, or several, joined by commas."""
+    """Events after it are sent again: `store:12@480`, or several, joined by commas."""
 
 
 class Lane(Struct, frozen=True):
-    """How far one store was sent."""
+    """The progress of one store."""
 
     store_id: str
     seq: int
@@ -56,7 +56,7 @@ class Lane(Struct, frozen=True):
     state: LaneState
     failing_since: datetime | None
     failure: str | None
-    """What the last attempt has come to."""
+    """The outcome of the last attempt."""
     next_try_at: datetime | None
     """null: nothing is known to be wrong, or it is parked."""
     delivered_at: datetime | None
@@ -88,29 +88,29 @@ class Webhook(Struct, frozen=True):
     set_aside: int
     """How many events were left out."""
     old_secret_until: datetime | None
-    """Until when a secret before signs, too; null: none does."""
+    """Until when an older secret still signs; null: none does."""
     lanes: list[Lane] | UnsetType = UNSET
-    """Only of one that is asked for by its id."""
+    """Only in the answer for a single webhook."""
     events_set_aside: list[SetAside] | UnsetType = UNSET
     """As well."""
 
 
 class Standing(Struct, frozen=True):
-    """How all webhooks stand."""
+    """The state of all webhooks."""
 
     active: int
     late: int
     """Their receiver has failed for more than `LATE_AFTER_S`."""
     parked: int
-    """Of them nothing is sent of at least one store until somebody resumes it."""
+    """At least one of their stores is parked until a person resumes it."""
     waiting_s: float
-    """How long the oldest event has waited that nobody sends, though its receiver does not fail."""
+    """Age of the oldest event that waits although its receiver does not fail."""
     set_aside: int
     """Events that were left out."""
 
 
 class NewSecret(Struct, frozen=True):
-    """The answer of what makes a secret; it is shown this once."""
+    """The answer of an operation that makes a secret, which is shown only once."""
 
     secret: str
     """`whsec_…`, as the Standard Webhooks libraries take it."""

@@ -1,7 +1,7 @@
-"""Lanes are taken around those that Postgres cannot give, such as one whose webhook is damaged.
+"""Leases lanes around those that Postgres cannot read, such as one whose webhook is damaged.
 
-One statement takes all that are due, so one such row would stop the sending of all. What cannot be
-given is found by halves, is left out for a while, and is then looked at again.
+One statement leases all that are due, so one such row would stop the sending of all. An unreadable
+one is found by halving, is skipped for a while, and is then retried.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from server_common.logs import get_logger
 _log = get_logger()
 
 LOOK_AGAIN_AFTER_S: Final = 60.0
-"""A lane that could not be given is asked for again then: somebody may have mended it."""
+"""When an unreadable lane is retried, in seconds: it may have been repaired."""
 
 
 class Taker:
-    """Takes lanes for one sender.
+    """Leases lanes for one sender.
 
     Args:
         pool: the database.
@@ -38,11 +38,11 @@ class Taker:
 
     @property
     def unreadable(self) -> int:
-        """How many lanes Postgres cannot give, as far as is known."""
+        """How many unreadable lanes are known."""
         return len(self._left_out)
 
     async def take(self, busy: Mapping[str, int], limit: int, *, failing: bool) -> list[HeldLane]:
-        """Take lanes that have something to send and whose time has come.
+        """Lease lanes that have something to send and are due.
 
         Args:
             busy: how many lanes this process holds already, by subscription.
@@ -80,7 +80,7 @@ class Taker:
         except UnavailableError:
             if not taken:
                 raise
-            # They are this process's already: nobody else sends them before their time is over.
+            # This process has leased them already: no other sends them before the lease expires.
             return list(taken.values())
         for key, answer in zip(keys, answers, strict=True):
             if isinstance(answer, UnreadableRowError):

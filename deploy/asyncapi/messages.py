@@ -80,7 +80,7 @@ class AcceptedMessage(Struct, frozen=True, tag_field="type", tag="accepted", omi
     outcome: Literal["applied", "repeated", "refused"]
     problem: str | None = None
     job: PrintAnswer | None = None
-    """Where it was about a print job."""
+    """The answer about a print job; None: it was about something else."""
 
 
 class DeviceEvent(Struct, frozen=True):

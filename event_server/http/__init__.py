@@ -1,1 +1,1 @@
-"""The event server's other routes, and the HTTP server below."""
+"""The event server's other routes, and the HTTP server under all routes."""

@@ -24,7 +24,7 @@ class BusyChannel(Struct, frozen=True):
     channel: str
     followers: int
     events: int
-    """Of the replay window, as far as its ring reaches."""
+    """In the replay window, as far as its ring reaches."""
 
 
 class BusyChannels(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The event server's routes: they read HTTP, call the parts and write HTTP. They hold no rule."""
+"""The event server's routes: they read HTTP, call the parts and write HTTP, without rules."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class EventApi:
 
     Args:
         streams: judges and serves streams.
-        tokens: guards `/metrics`.
-        metrics: what it shows.
-        talk: what sockets say to others.
+        tokens: verifies the tokens for `/metrics`.
+        metrics: what `/metrics` shows.
+        talk: passes on the messages of sockets.
         origins: whose pages may open sockets.
         buffer_bytes: how much may wait for a slow client.
         monotonic: seconds.
@@ -155,7 +155,7 @@ class EventApi:
         """GET /v1/channels/top?limit=…, for ops.
 
         Raises:
-            StreamRefusedError: the caller is not ops, or the limit is no number from 1 to the most.
+            StreamRefusedError: the caller is not ops, or the limit is out of range.
         """
         self._tokens.check(request.headers.get("authorization", ""))
         top = await busiest(self._streams.hub, _limit(request.query_params.get("limit", "10")))

@@ -39,7 +39,7 @@ class EventHttpServer(uvicorn.Server):
         drained: whether all of them have ended.
         drain_s: how long to wait for that at most.
         protocol: makes each connection's protocol; None: uvicorn's own.
-        certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
+        certificate: of the port; None: no TLS. The caller renews it.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class EventHttpServer(uvicorn.Server):
                 # The edge's own protocol serves sockets itself, and asks for none of these.
                 ws="websockets-sansio",
                 ws_max_size=MAX_INBOUND_BYTES,
-                ws_ping_interval=None,  # heartbeats and the transport tell who is gone
+                ws_ping_interval=None,  # heartbeats and the transport detect clients that are gone
                 ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
@@ -117,4 +117,4 @@ class EventHttpServer(uvicorn.Server):
         except Exception:
             log.exception("drain_failed")
         finally:
-            self.should_exit = True  # whatever failed, a process that was told to stop must stop
+            self.should_exit = True  # whatever has failed, the process must stop

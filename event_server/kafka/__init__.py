@@ -1,1 +1,1 @@
-"""From Kafka to the rings: what is read, and the proof that nothing was left out."""
+"""From Kafka to the rings: reading, and the proof that no record was missed."""

@@ -1,10 +1,10 @@
 """Kafka in: reads the partitions of this server without a consumer group.
 
-Reading goes in sessions. A session finds the topic, starts each partition a replay window back, and
-reads on for as long as it can prove that nothing is left out. Whatever ends that proof (the log was
-cut or replaced, the topic does not fit the settings any more, the brokers are gone for good) ends
-the session: everything read before is forgotten, the streams end, and the next session warms up
-again. Brokers that are slow or away for some seconds end none: each record proves that it follows
+It reads in sessions. A session finds the topic, starts each partition a replay window back, and
+reads on for as long as it can prove that no record is missed. When the proof fails (the log was cut
+or replaced, the topic no longer fits the settings, the brokers are down for long), the session
+ends: everything read before is discarded, the streams end, and the next session warms up again.
+Brokers that are slow or down for some seconds end no session: each record proves that it follows
 the one before (`continuity.py`), and the watermark's lag ends the streams when it must.
 
 Works with Apache Kafka and with brokers that have no index by time (librdkafka's mock broker):
@@ -60,10 +60,10 @@ class Where:
     owned: frozenset[int]
     window_s: float
     fetch_wait_ms: int
-    """How long a broker may hold back the answer to a fetch when there is nothing new."""
+    """How long a broker may delay the answer to a fetch without new records."""
     silence_s: float = 3.0
-    """A partition without a record for so long is checked: the relay writes a watermark every
-    second."""
+    """A partition without a record for so many seconds is checked: the relay writes a watermark
+    every second."""
 
 
 class KafkaSource:
@@ -72,12 +72,10 @@ class KafkaSource:
     Args:
         where: what to read.
         hub: takes the events.
-        lost: called when a session has ended, before everything is forgotten; true: records may be
-            missing, false: Kafka is out of reach.
-        skipped: called for each record that is left out, with its kind.
-        monotonic: seconds.
-        wall: seconds since the Unix epoch, for a log without a single record.
-        latency: measures what is handed out.
+        lost: called when a session has ended, before its data are discarded; true: records may be
+        missing, false: Kafka cannot be reached. skipped: called for each record that is skipped,
+        with its kind. monotonic: seconds. wall: seconds since the Unix epoch, for a log without a
+        single record. latency: measures the delay of events.
     """
 
     def __init__(
@@ -108,8 +106,8 @@ class KafkaSource:
 
         Raises:
             SettingsError: the topic has another number of partitions than the settings say, and
-                has had since the start. Later that ends the streams, and is looked at again and
-                again: the settings may be right for the topic that comes back.
+                has had since the start. If this happens later, the streams end and the check is
+                repeated: the topic that comes back may fit the settings.
         """
         backoff = Backoff(*_BACK_OFF_S, random.uniform)
         while True:
@@ -154,7 +152,7 @@ class KafkaSource:
             await self._find_topic(consumer)
             await self._read(consumer)
         except OffsetOutOfRangeError as error:
-            raise LogReplacedError(f"what was to be read next is gone: {error}") from error
+            raise LogReplacedError(f"the records to be read next are gone: {error}") from error
         except (KafkaError, OSError, TimeoutError) as error:
             raise SourceLostError(
                 f"Kafka at {self._where.kafka}: {type(error).__name__}: {error}"
@@ -166,13 +164,13 @@ class KafkaSource:
         """Wait for the topic, which the relay makes; compare its partitions with the settings."""
         topic = self._where.topic
         told, backoff = False, Backoff(*_TOPIC_POLL_S, random.uniform)
-        # The list of all topics is asked for: asking for one by name may create it, wrongly.
+        # All topics are listed: asking for one by name may create it with wrong settings.
         while topic not in await consumer.topics():
             if not told:
                 log.info("waiting_for_topic", topic=topic, made_by="yabam relay")
             told = True
             await asyncio.sleep(backoff.failed())
-        await consumer.end_offsets([TopicPartition(topic, 0)])  # brings the topic's metadata
+        await consumer.end_offsets([TopicPartition(topic, 0)])  # loads the topic's metadata
         self._check_partitions(consumer)
 
     def _check_partitions(self, consumer: AIOKafkaConsumer) -> None:
@@ -214,7 +212,7 @@ class KafkaSource:
         begins: Mapping[TopicPartition, int],
         ends: Mapping[TopicPartition, int],
     ) -> float:
-        """The newest record's time: the database's clock, as of a moment before the session."""
+        """The newest record's time: by the database's clock, shortly before the session."""
         last = {tp: end - 1 for tp, end in ends.items() if end > begins[tp]}
         newest = 0.0
         if last:
@@ -281,7 +279,7 @@ class KafkaSource:
                 next_check = now + CHECK_EVERY_S
                 self._check_partitions(consumer)
                 await check.look(now)
-            await asyncio.sleep(0)  # a full buffer must not keep the streams from being written
+            await asyncio.sleep(0)  # a full buffer must not block the writing of streams
 
     async def _next(
         self, consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int], timeout_ms: int

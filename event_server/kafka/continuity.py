@@ -1,18 +1,18 @@
 """Proof that what is read next in a partition follows what was read before. Pure.
 
-A log that was deleted, made anew and refilled beyond our offset looks like the old one: the broker
-answers a read with whatever stands at that offset. But each record says which run of which relay
-sent it, and as which one (`server_common/kafka_records/events.py`, the header `sent`), and no two
-records say the same:
+A log that was deleted, created again and refilled beyond our offset looks like the old one: the
+broker answers a read with the records at that offset. But each record has the run of the relay that
+sent it, and its number in the run (`server_common/kafka_records/events.py`, the header `sent`), and
+this pair is unique:
 
 - The next record of a run that is known follows.
-- Before any other record is taken, the last record is read once more. If it still stands where it
-  was read, this is the same log, and all between has been read. Otherwise it is another log.
-- In the same log, a run begins with its number 0 and leaves out none; where it does, records are
-  missing in the log itself. A run that began before we did is accepted in its middle. So
-  is one whose next record comes after records that could not be read.
+- Before any other record is taken, the last record is read again. If it is still at its offset,
+this is the same log, and all records between have been read. Otherwise it is another log.
+- In the same log, a run begins with number 0 and has no gaps; a gap means that records are missing
+  in the log itself. A run that began before this session is accepted in its middle, as is one after
+  unreadable records.
 
-Records without the header come from an older relay, and prove nothing.
+Records without the header come from an older relay, and give no proof.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from event_server.errors import LogReplacedError
 from server_common.kafka_records.events import parse_sent
 
 MAX_RUNS: Final = 64
-"""How many runs of a partition are remembered: those of paused relays may wake up and go on."""
+"""How many runs of a partition are remembered: those of suspended relays may continue."""
 
 Verdict = Literal["take", "take_after_gap", "look_back", "pass_over"]
-"""What is to be done with a record: take it; take it, but records before it are missing; read again
-from `look_back_to`; nothing, because it was taken before."""
+"""What to do with a record: take it; take it, but records before it are missing; read again from
+`look_back_to`; skip it, because it was taken before."""
 
 
 class Continuity:
     """The records of one partition, in one session of reading.
 
     Args:
-        end: the offset behind the last record that was there when reading began.
+        end: the offset after the last record that existed when reading began.
     """
 
     __slots__ = (
@@ -53,7 +53,7 @@ class Continuity:
 
     def __init__(self, end: int) -> None:
         self.expected: bytes | None = b""
-        """The `sent` of the record that is expected next; None: every record must be judged."""
+        """The `sent` of the record that is expected next; None: `judge` must check every record."""
         self._end = end
         self._run = b""
         self._number = -1
@@ -66,7 +66,7 @@ class Continuity:
 
     @property
     def look_back_to(self) -> int:
-        """The offset of the last record that said what it is."""
+        """The offset of the last record with the header `sent`."""
         return self._offset
 
     def follow(self, offset: int, sent: bytes) -> None:
@@ -77,8 +77,8 @@ class Continuity:
         self.expected = b"%b.%d" % (self._run, number + 1)
 
     def leave_out(self, count: int) -> bool:
-        """Note that so many unreadable records come next. Whether they come for the first time, and
-        not because the last record is read once more."""
+        """Skip so many unreadable records. Whether they are read for the first time, and not again
+        because of a look back."""
         if self._unproven is not None:
             return False
         last, before = self._unread
@@ -86,7 +86,7 @@ class Continuity:
         return True
 
     def judge(self, offset: int, sent: bytes) -> Verdict:
-        """What is to be done with a record whose `sent` is not `expected`.
+        """What to do with a record whose `sent` is not `expected`.
 
         Raises:
             LogReplacedError: this is not the log that was read before.
@@ -106,14 +106,14 @@ class Continuity:
         if not self._is_same:
             if (offset, sent) != (self._offset, self._sent):
                 raise LogReplacedError(
-                    f"offset {self._offset} no longer holds the record that was read there"
+                    f"offset {self._offset} no longer has the record that was read there"
                 )
             self._is_same = True
             return "pass_over"
         if offset < unproven and not sent:
             return "pass_over"
         if (offset, sent) != (unproven, unproven_sent):
-            raise LogReplacedError(f"offset {unproven} no longer holds the record it held")
+            raise LogReplacedError(f"offset {unproven} has another record than before")
         self._unproven = None
         run, number = parse_sent(sent)
         is_whole = self._leaves_out_none(offset, run, number)

@@ -1,8 +1,7 @@
-"""One reading session's records, turned into what the hub takes. Pure.
+"""Turns one reading session's records into calls of the hub. Pure.
 
-No record is left out in silence if it carried an event of ours. Everyone who follows one of its
-channels is told to sync. If its channels cannot be read: everyone who follows any channel of its
-partition.
+A record with an event of ours is never skipped silently: all followers of its channels are told to
+sync. If its channels cannot be read, all followers of any channel of its partition are.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from server_common.kafka_records.events import (
 )
 
 MAX_DIGITS: Final = 19
-"""Fewer digits always fit a 64-bit seq and need no further check."""
+"""Up to so many digits always fit a 64-bit seq and need no further check."""
 MAX_TYPES: Final = 100
 EVENT_PREFIXES: Final = ("order.", "document.")
 """Every event type starts with one of these, those that a newer Core adds included."""
@@ -40,10 +39,10 @@ class RecordReader:
     """Takes the records of one session.
 
     Args:
-        hub: where they go; a session starts it afresh.
+        hub: takes them; cleared by each session.
         ranges: the partitions read.
-        skipped: told of each record that is not ours.
-        handed: told of the time of each record that went to at least one stream.
+        skipped: called for each record that is not ours.
+        handed: called with the time of each record that went to at least one stream.
         partition_of: the partition of a channel; None: it is in each.
     """
 
@@ -85,7 +84,7 @@ class RecordReader:
 
         Returns:
             None; or the offset to read again from, because it is not proven that this record
-            follows what was read before. It has not been taken.
+            follows the ones before. Then it was not taken.
 
         Raises:
             LogReplacedError: it does not: this is another log.
@@ -129,11 +128,11 @@ class RecordReader:
         return None
 
     def leave_out(self, partition: int, what: LeftOut, now: float) -> None:
-        """Skip what cannot be read: those who follow a channel of the partition must sync.
+        """Skip unreadable records: the followers of all channels of the partition must sync.
 
         Args:
             partition: one of those read.
-            what: what stands there.
+            what: the unreadable records.
             now: monotonic seconds.
         """
         part = self._ranges[partition]
@@ -151,7 +150,7 @@ class RecordReader:
         self._warm_up.break_off(partition, time)
 
     def _order(self, record: OrderRecord, time: float) -> None:
-        # All of it is read before any of it is published: a record counts whole or not at all.
+        # All of it is parsed before any of it is published: a record counts whole or not at all.
         if record.type not in self._types:
             self._learn(record)
         try:
@@ -172,7 +171,7 @@ class RecordReader:
 
     def _admit(self, epoch: str) -> bool:
         if epoch >= LAST_EPOCH_TIME:
-            # Taken for the newest, it would end all streams, and no epoch of ours could follow it.
+            # As the newest epoch it would end all streams, and no epoch of ours could follow it.
             self._skipped("foreign", f"no epoch could follow {epoch!a}")
             return False
         if self._hub.admit(epoch):
@@ -191,7 +190,7 @@ class RecordReader:
                 self._hub.omit(channel, seq, time)
 
     def _damaged(self, kind: str, error: DamagedRecordError, partition: int, time: float) -> None:
-        """Handle an event of ours that cannot be read: tell those who may need it to sync."""
+        """Handle an unreadable event of ours: tell the clients that may need it to sync."""
         if error.epoch and error.epoch != self._hub.epoch and not self._admit(error.epoch):
             return
         self._skipped(kind, str(error))
@@ -202,7 +201,7 @@ class RecordReader:
             self._warm_up.break_off_at(partition, time)
 
     def _place(self, event_id: str) -> tuple[str, int]:
-        """The channel and seq of an event id; a channel that is known needs no second look."""
+        """The channel and seq of an event id; a known channel is not checked again."""
         channel, _, seq = event_id.rpartition("@")
         if self._hub.rings.get(channel) is not None and seq.isdecimal() and len(seq) < MAX_DIGITS:
             return channel, int(seq)
@@ -212,10 +211,10 @@ class RecordReader:
             raise RecordError(str(error)) from error
 
     def _learn(self, record: OrderRecord) -> None:
-        """Check a type that is new against the rules of a frame."""
+        """Check a new event type against the rules of a frame."""
         if not record.type.startswith(EVENT_PREFIXES):
-            # Beside these stand hello, heartbeat, sync-required and bye, which only we may say.
-            reason = f"the type {record.type!a} is none of an order's or a document's events"
+            # The types hello, heartbeat, sync-required and bye are reserved for this server.
+            reason = f"the type {record.type!a} is not a type of an order's or a document's event"
             raise DamagedRecordError(reason, record.epoch, record.ids)
         try:
             encode_frame(record.type, b"")

@@ -1,6 +1,6 @@
-"""Reads what Core has revoked: all that the topic holds, and then what comes.
+"""Reads Core's revocations: all that the topic has, then new ones.
 
-While Kafka does not give it, streams go on, and each ends by its own lifetime.
+While Kafka is down, streams go on, and each ends by its own lifetime.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class RevocationReader:
     Args:
         kafka: the cluster.
         topic: where relays write them.
-        signed_out: is told of each.
+        signed_out: gets each revocation.
     """
 
     def __init__(self, kafka: Kafka, topic: str, signed_out: SignedOut) -> None:
@@ -34,7 +34,7 @@ class RevocationReader:
         self._told: set[str] = set()
 
     async def run(self) -> None:
-        """Read, for ever."""
+        """Read until cancelled."""
         await again_and_again(
             REVOCATIONS, lambda: read_topic(self._kafka, self._topic, "earliest", self._take)
         )

@@ -1,9 +1,9 @@
-"""Looks at the brokers of one reading session, while it reads on.
+"""Checks the brokers of one reading session, while it reads on.
 
-A broker that is slow takes nothing back of what was read. How far a server lags behind is told by
-the watermark, and ends the streams in time; the session itself waits, so that it need not begin
-anew with empty rings. It ends when the log was cut or replaced, and when the brokers owe records or
-an answer for so long that another connection may help. Each broker is asked by itself, so that one
+A slow broker does not invalidate what was read. The watermark shows how far a server lags, and ends
+the streams in time; the session itself waits, so that it need not restart with empty rings. It ends
+when the log was cut or replaced, and when records or an answer of the brokers are missing for so
+long that another connection may help. Each broker is asked by itself, so that one
 that stands still hides nothing of what the others owe.
 """
 
@@ -20,12 +20,12 @@ from event_server.errors import LogReplacedError, SourceLostError
 
 CHECK_EVERY_S: Final = 1.0
 MAX_LOOKS: Final = 30
-"""At how many looks in a row nobody may say where a partition ends: longer than a broker starts,
-and shorter than the window that is worth keeping. Looks are counted and not seconds: a process that
-stood still itself gave the brokers no time to answer."""
+"""After how many checks in a row without an answer about a partition's end the session ends: longer
+than a broker's start, and shorter than the window that is worth keeping. Checks are counted, not
+seconds: a process that was suspended gave the brokers no time to answer."""
 MAX_LOOKS_FOR_RECORDS: Final = 10
-"""At how many looks in a row a broker that answers may owe records: its streams have ended by then,
-and a new connection may bring what this one does not."""
+"""After how many checks in a row without due records of an answering broker the session ends: its
+streams have ended by then, and a new connection may get the records."""
 LOOKS_PER_SEARCH: Final = 5
 """At how many looks in a row a partition may be silent with nothing owed, until it is asked again
 who leads it: one that was cut off from the others, and does not know that it leads no more, has
@@ -41,7 +41,7 @@ class _Question:
         self.task = asyncio.create_task(consumer.end_offsets(list(positions)))
 
     def ends(self) -> Mapping[TopicPartition, int] | None:
-        """The answer; None: nobody has given one.
+        """The answer; None: there is none yet.
 
         Raises:
             KafkaError: the brokers refuse.
@@ -61,9 +61,8 @@ class SessionCheck:
     Args:
         consumer: started, with the session's partitions.
         starts: the offset that is read first in each partition.
-        silence_s: a partition that brings nothing for so long is asked about: the relay writes a
-            watermark every second.
-        now: monotonic seconds.
+        silence_s: a partition without records for so many seconds is checked: the relay writes a
+        watermark every second. now: monotonic seconds.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class SessionCheck:
         self.positions = dict(starts)
         """The offset that is read next in each partition; the session keeps it up to date."""
         self.heard = dict.fromkeys(starts, now)
-        """When each partition brought something last, in monotonic seconds; likewise."""
+        """When each partition last had a record, in monotonic seconds; updated likewise."""
         self._consumer = consumer
         self._silence_s = silence_s
         self._questions: list[_Question] = []
@@ -85,17 +84,17 @@ class SessionCheck:
         self._owing: dict[TopicPartition, int] = {}
 
     async def look(self, now: float) -> None:
-        """Look once, every `CHECK_EVERY_S`; it never waits for a broker.
+        """Check once; call it every `CHECK_EVERY_S`. It never waits for a broker.
 
         Args:
             now: monotonic seconds.
 
         Raises:
             LogReplacedError: the log ends before what was read already.
-            SourceLostError: there are records that do not come, or nobody answers.
+            SourceLostError: existing records do not arrive, or no broker answers.
             KafkaError: the brokers refuse.
         """
-        # aiokafka tells nobody: its consumer would go on without a record.
+        # aiokafka does not report it: its consumer would go on without records.
         fetching: asyncio.Task[None] = self._consumer._fetcher.error_future
         if fetching.done():
             raise SourceLostError("the consumer has stopped fetching")
@@ -128,17 +127,17 @@ class SessionCheck:
         return found.values()
 
     def _seems_cut(self, tp: TopicPartition) -> bool:
-        """Whether a fetch found the partition's end before what was read already. The fetch may be
-        older: damaged records are read past aiokafka, which learns of the end later."""
+        """Whether a fetch found the partition's end before the position. The fetch may be older
+        than that: damaged records are read without aiokafka, which learns of the end later."""
         end = self._consumer.highwater(tp)
         return end is not None and end < self.positions[tp]
 
     async def _count(self, silent: set[TopicPartition]) -> None:
-        """Count at how many looks in a row the silent partitions have been owed something.
+        """Count for how many checks in a row the silent partitions lack records or an answer.
 
         Raises:
             LogReplacedError: the log ends before what was read already.
-            SourceLostError: one has been owed it for too long.
+            SourceLostError: one has lacked them for too long.
         """
         owing: dict[TopicPartition, int] = {}
         asked = self._questions
@@ -147,7 +146,7 @@ class SessionCheck:
             ends = question.ends()
             if ends is None:
                 most, owed = MAX_LOOKS, silent & question.positions.keys()
-                why = "nobody says where it ends"
+                why = "no broker says where it ends"
             else:
                 most, owed = MAX_LOOKS_FOR_RECORDS, await self._late(question, ends, silent)
                 why = "its records do not arrive"
@@ -163,13 +162,13 @@ class SessionCheck:
         ends: Mapping[TopicPartition, int],
         silent: set[TopicPartition],
     ) -> set[TopicPartition]:
-        """The partitions whose records are there and do not come."""
+        """The partitions whose records exist and do not arrive."""
         late = set()
         for tp, end in ends.items():
             if end < (position := question.positions[tp]):
                 raise LogReplacedError(f"partition {tp.partition} ends before offset {position}")
-            # If no record is missing, the relay is silent, and the watermark shows that. The mark
-            # of a transaction has an offset, and is passed over without a record.
+            # If no record is missing, the relay is silent, and the watermark shows that. A
+            # transaction's marker has an offset, but gives no record.
             if tp in silent and self.positions[tp] < end > await self._consumer.position(tp):
                 late.add(tp)
         return late

@@ -1,7 +1,7 @@
-"""What sockets have for Kafka: messages to the others of a channel, and receipts for Core.
+"""The Kafka traffic of sockets: messages to the others of a channel, and receipts for Core.
 
-Streams do without it. While Kafka does not take or give messages, each of the two tasks says so and
-tries again; nothing that waits meanwhile is more than its bounds.
+Streams do not need it. While Kafka is down, each of the two tasks logs it and retries; the data
+that wait meanwhile are bounded.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SideTopics:
         kafka: the cluster.
         messages: the topic of messages.
         receipts: the topic of receipts.
-        talk: what the sockets have.
+        talk: the data of the sockets.
     """
 
     def __init__(self, kafka: Kafka, messages: str, receipts: str, talk: Talk) -> None:
@@ -53,11 +53,11 @@ class SideTopics:
         return {WRITER: self.write, READER: self.read}
 
     async def write(self) -> None:
-        """Hand to Kafka what the sockets say, for ever; what Kafka does not take is lost."""
+        """Write the sockets' data to Kafka until cancelled; failed writes are lost."""
         await again_and_again(WRITER, self._write)
 
     async def read(self) -> None:
-        """Tell the sockets what comes from Kafka, for ever; what comes while it is away is lost."""
+        """Pass messages from Kafka to the sockets; those of an outage are lost."""
         await again_and_again(READER, self._read)
 
     async def _write(self) -> None:
@@ -98,17 +98,17 @@ async def read_topic(
     begin: Literal["earliest", "latest"],
     take: Callable[[bytes | None], object],
 ) -> None:
-    """Read a topic, for ever, by a client of its own.
+    """Read a topic until cancelled, with a client of its own.
 
     Args:
         kafka: the cluster.
         topic: what to read.
-        begin: with its first record, or with what comes from now on.
+        begin: with its first record, or with new records only.
         take: called with the value of each record.
 
     Raises:
         UnknownTopicOrPartitionError: there is no such topic yet.
-        KafkaError, OSError, TimeoutError: Kafka does not give it.
+        KafkaError, OSError, TimeoutError: Kafka does not answer.
     """
     consumer = AIOKafkaConsumer(
         **client_arguments(kafka),
@@ -128,7 +128,7 @@ async def read_topic(
 
 
 async def again_and_again(task: str, session: Callable[[], Awaitable[None]]) -> None:
-    """Run a session of reading or writing, for ever; one that ends by Kafka is begun anew.
+    """Run a session of reading or writing until cancelled; restart it after an error of Kafka.
 
     Args:
         task: its name in the log.

@@ -1,10 +1,10 @@
-"""When a reading session is warm, and which records' times it believes. Pure.
+"""When a reading session is warm, and which records' times it trusts. Pure.
 
-A session begins some way back in each partition. It is warm in two steps. First, all that stood in
-the partitions at its start has been read. Then a watermark has been read that was written since: an
-old one at the end of a log whose writer is dead proves nothing. It must lie within what the rings
-cover, so that a sync from now on finds its place in them. What they cover begins with the latest of
-the partitions (promise 4, no blind window).
+A session begins some way back in each partition. It is warm in two steps. First, all records that
+were in the partitions at its start have been read. Then a watermark has been read that was written
+since: an old one at the end of a log whose writer is dead proves nothing. It must lie within the
+time that the rings cover, so that the position of a sync from now on is in them. This time begins
+with the latest of the partitions (promise 4, no blind window).
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from event_server.replay.ring import MARGIN_S
 
 AHEAD_S: Final = 5.0
 """How far, in seconds, a record's time may lie ahead of our estimate of the database's clock. A
-later one is not believed: whoever may write to the topic could keep all new streams out."""
+later one is not trusted: any writer to the topic could block all new streams with it."""
 
 Skipped = Callable[[str, str], None]
-"""Called for a record that is left out, with its kind and the reason in words."""
+"""Called for a record that is skipped, with its kind and the reason in words."""
 
 
 @dataclass(slots=True)
 class ReadRange:
-    """How far a session reaches in one partition."""
+    """The range that a session has read in one partition."""
 
     end: int
-    """The offset behind the last record that was there at the start."""
+    """The offset after the last record that existed at the start."""
     since: float | None
-    """All records of this time (database) and later are read; None: from the log's first on,
-    however old that is, because what came before it may have been removed."""
+    """All records of this time (of the database) and later are read; None: from the log's first
+    record on, as earlier ones may have been removed, however old it is."""
     fresh: bool = False
     last: float = 0.0
     """The time of the record that was read last."""
     unsure: bool = False
-    """Whether something was left out whose time nobody knows; it is before the next watermark."""
+    """Whether a record of unknown time was skipped; it is from before the next watermark."""
     unproven: float = field(init=False)
-    """The latest time that was taken while nothing was known of the database's clock."""
+    """The latest time that was accepted while the database's clock was unknown."""
     continuity: Continuity = field(init=False)
-    """That it is one log which is read."""
+    """Proves that one and the same log is read."""
 
     def __post_init__(self) -> None:
         self.continuity = Continuity(self.end)
@@ -50,12 +50,12 @@ class ReadRange:
 
 
 class WarmUp:
-    """What of each partition has been read, and from which time on the rings cover it.
+    """What has been read of each partition, and from which time on the rings cover it.
 
     Args:
         hub: whose rings and clock these are.
         ranges: the partitions that are read.
-        skipped: told of a record whose time is not believed.
+        skipped: called for a record whose time is not trusted.
         partition_of: the partition of a channel; None: it is in each.
     """
 
@@ -74,7 +74,7 @@ class WarmUp:
         """The latest time of a record that needs no check by `believe`."""
 
     def believe(self, partition: int, time: float, now: float) -> float:
-        """The time of a record of the partition, or the latest that can be true."""
+        """The time of a record of the partition, or the latest credible time."""
         estimate = self._hub.clock.estimate(now)
         if estimate is None:
             part = self._ranges[partition]
@@ -84,9 +84,9 @@ class WarmUp:
         return min(time, self.believable)
 
     def break_off_at(self, partition: int, time: float) -> None:
-        """Break off at a record of that time, which may not be proven yet."""
+        """Break off at a record of that time, which may not be verified yet."""
         if time > self.believable:
-            # Nothing is known of the database's clock yet.
+            # The database's clock is not known yet.
             self._ranges[partition].unsure = True
             time = 0.0
         self.break_off(partition, time)
@@ -100,17 +100,17 @@ class WarmUp:
         self._hub.break_off(concerns, time, self.believable)
 
     def watermark(self, partition: int, offset: int, watermark: float, now: float) -> None:
-        """Take a watermark of the epoch that is read; it may be what made the session warm.
+        """Take a watermark of the epoch that is read; it may make the session warm.
 
         Args:
             partition: one of those read.
             offset: its record's place there.
-            watermark: the time up to which every commit stands before it, by the database's clock.
+            watermark: the time before which all commits come before it, by the database's clock.
             now: monotonic seconds.
         """
         part = self._ranges[partition]
         if part.unsure:
-            # All that was committed before it stands before it in the partition.
+            # All earlier commits come before it in the partition.
             part.unsure = False
             self._hub.rings.cover_from(watermark)
         if self._hub.mark(partition, watermark, now):

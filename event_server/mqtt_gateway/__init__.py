@@ -1,1 +1,1 @@
-"""The door between Kafka and an MQTT broker: events and commands down, what devices say up."""
+"""The gateway between Kafka and an MQTT broker: events and commands down, devices' messages up."""

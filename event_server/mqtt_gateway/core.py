@@ -1,4 +1,4 @@
-"""What the gateway asks of Core: documents as they stand, by Fetch Sync and by name."""
+"""The gateway's reads from Core: current documents, by Fetch Sync and by name."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class CoreDocuments:
 
     Args:
         url: where Core answers.
-        token: an access token of role ops. Who can sign tokens of Core can open every order, so
-            the gateway has none of Core's keys.
-        ca_file: the authorities (PEM) that sign Core's certificate; empty: the usual ones.
+        token: an access token of role ops. The holder of a signing key of Core could read every
+        order, so the gateway has none. ca_file: the authorities (PEM) that sign Core's certificate;
+        empty: the usual ones.
     """
 
     def __init__(self, url: str, token: str, ca_file: str = "") -> None:
@@ -70,7 +70,7 @@ class CoreDocuments:
         )
 
     async def whole(self, changed: Changed) -> Changed | None:
-        """The document as it stands, with its value; None: Core has it no more.
+        """The current document with its value; None: Core no longer has it.
 
         Raises:
             CoreLostError: Core does not answer, or not with that.
@@ -98,4 +98,4 @@ class CoreDocuments:
 
 
 class _NotThereError(CoreLostError):
-    """Core answers that it has no such thing."""
+    """Core answers 404."""

@@ -1,8 +1,8 @@
 """From Kafka to the broker: events, state, commands, receipts and marks.
 
-Work goes in sessions: a connection to the broker and a place in the consumer group, which begin and
-end together. Whatever ends one, the next goes on where the broker had acknowledged everything, so
-all comes at least once; and nothing is published that another gateway may be publishing by now.
+It works in sessions: a connection to the broker and a membership in the consumer group, which begin
+and end together. The next session continues after the last records that the broker had
+acknowledged, so all come at least once; and no session publishes what another gateway may publish.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ MARK_EVERY_S: Final = 5.0
 _UNANSWERED: Final = 200
 _LEAVE_WITHIN_S: Final = 2.0
 _BACK_OFF_S: Final = (0.2, 5.0)
-_NOT_OURS: Final = "Kafka does not say which partitions are ours"
+_NOT_OURS: Final = "Kafka does not assign partitions"
 _LOST: Final = (MqttError, KafkaError, OwnershipLostError, OSError, TimeoutError)
 
 
@@ -70,7 +70,7 @@ class Down:
     Args:
         settings: where to read and to publish.
         core: where documents are read.
-        presence: which devices have shown themselves; it outlives a session.
+        presence: which devices were heard; it outlives a session.
         metrics: where the numbers go.
         clock: seconds that only go forward.
     """
@@ -103,7 +103,7 @@ class Down:
 
     @property
     def turned_at(self) -> float:
-        """When it last did something, or knew why it could not."""
+        """When it last made progress, or knew the fault that it waits for."""
         return self._clock() if self._session is None else self._session.turned_at
 
     async def run(self) -> None:
@@ -124,7 +124,7 @@ class Down:
                 await self._session.run()
             except _LOST as error:
                 self._failing = str(error) or repr(error)
-                log.warning("gateway_down_begins_anew", reason=self._failing)
+                log.warning("gateway_down_restarts", reason=self._failing)
             finally:
                 self._session = None
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
@@ -175,11 +175,11 @@ class DownSession:
 
     @property
     def has_read(self) -> bool:
-        """Whether that was so at any time."""
+        """Whether `is_reading` was ever true."""
         return self._partitions.has_read
 
     async def run(self) -> None:
-        """Publish until something is lost.
+        """Publish until the connection or the partitions are lost.
 
         Raises:
             MqttError, KafkaError, OwnershipLostError, OSError, TimeoutError: what is.
@@ -207,7 +207,7 @@ class DownSession:
             self.turned_at = self._clock()
             await self._begin_fresh()
             batches = await self._partitions.next()
-            # Nobody knows how long this process stood still: it has to be proven anew.
+            # This process may have been suspended for long: its ownership must be proven again.
             if self._outlet.is_open or await self._partitions.prove():
                 self._hand_on(batches)
             else:
@@ -220,7 +220,7 @@ class DownSession:
             for tp, records in batches.items():
                 self._partitions.hand_on(tp, records, self._publisher.take)
         except OwnershipLostError as error:
-            # Who leaves the group for that has it shared out anew among all others.
+            # Leaving the group for that would make all others rebalance.
             log.info("gateway_holds_back", reason=str(error))
             self._partitions.begin_again(batches)
 
@@ -240,7 +240,7 @@ class DownSession:
                         "marks", mark_of(store, self._heads.epoch, watermark, heads), qos=0
                     )
 
-    # What the log does not bring again.
+    # State that the log does not send again.
 
     async def _begin_fresh(self) -> None:
         begun = await self._partitions.begin_fresh()
@@ -253,21 +253,21 @@ class DownSession:
         numbers = {one.partition for one in begun}
         self._heads.forget(numbers)
         await self._partitions.prove()
-        # Of those that we had before the broker holds what we have published.
+        # For partitions that we had before, the broker has what we published.
         self._refresh_state({one.partition for one in begun if one.is_new or one.has_lost})
         for store in self._refresher.left():
             self._refresher.want_state(store)
         self._refresh_commands(numbers)
 
     def _refresh_all(self) -> None:
-        """The database has gone back: what was published before may not be what it holds."""
+        """The database has gone back: it may differ from what was published before."""
         partitions = range(self._partitions.of_log)
         self._unserve(partitions)
         self._refresh_state(partitions)
         self._refresh_commands(partitions)
 
     def _unserve(self, partitions: Collection[int]) -> None:
-        """Have what waits for their devices published anew, by a later session if this one ends."""
+        """Publish the messages that wait for devices again, in a later session if this ends."""
         self._presence.unserve(lambda store: self._partitions.partition_of(store) in partitions)
 
     def _refresh_state(self, partitions: Collection[int]) -> None:
@@ -280,7 +280,7 @@ class DownSession:
             if self._partitions.partition_of(store) in partitions:
                 self._refresher.want_commands(store, device)
 
-    # Who is there.
+    # Status messages: which devices are online.
 
     def _heard(self, message: Incoming) -> None:
         self._connection.acknowledge(message)

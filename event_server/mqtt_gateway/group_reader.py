@@ -1,7 +1,7 @@
 """Kafka, read by several gateways together: a consumer group in which each has its partitions.
 
-A partition is begun where the group has committed, and a little before: what was published already
-is read once more for its heads, so that the marks of a new owner say what those of the old one did.
+A partition is read from a little before the committed offset: published records are read again for
+their heads, so that the marks of a new owner equal those of the old one.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _TOPIC_POLL_S: Final = (0.05, 1.0)
 _REQUEST_TIMEOUT_MS: Final = 8_000
 _LEAVE_WITHIN_S: Final = 5.0
 _COMMIT_WITHIN_S: Final = 5.0
-"""aiokafka tries on for ever; what proves that late that the partitions are ours is no proof."""
+"""aiokafka retries for ever, but a commit that succeeds later no longer proves ownership."""
 _NEW_TOPIC_WITHIN_MS: Final = 5_000
-"""Core makes the topic of its answers with the first one."""
+"""Core creates the topic of its answers with the first one."""
 _MAX_POLL_INTERVAL_MS: Final = 24 * 3_600_000
-"""A gateway that waits for the broker or for Core reads nothing, and is alive none the less."""
+"""A gateway that waits for the broker or for Core polls nothing, but is alive."""
 _TAKEN_AWAY: Final = (
     CommitFailedError,
     IllegalGenerationError,
@@ -60,13 +60,13 @@ _TAKEN_AWAY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Where a partition is begun."""
+    """Where the reading of a partition begins."""
 
     read_from: int
     publish_from: int
-    """Records before this one were published; they only tell how far the channels are."""
+    """Records before this one were published; they are only read for the channels' heads."""
     has_lost: bool
-    """Records that nobody has published are gone from the log."""
+    """Whether unpublished records are gone from the log."""
 
 
 class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -140,19 +140,19 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return frozenset(self._consumer.assignment())
 
     def behind(self, positions: Mapping[TopicPartition, int]) -> int:
-        """How many records stand behind these positions."""
+        """How many records come after these positions."""
         ends = {tp: self._consumer.highwater(tp) for tp in self.mine & positions.keys()}
         return sum(max(0, (end or 0) - positions[tp]) for tp, end in ends.items())
 
     def pause(self, on: bool) -> None:
-        """Fetch nothing more, or go on."""
+        """Stop fetching, or resume."""
         if on != self._paused:
             self._paused = on
             change = self._consumer.pause if on else self._consumer.resume
             change(*self._consumer.assignment())
 
     async def begin(self, tp: TopicPartition) -> Begin | None:
-        """Set the consumer to where the partition is begun; None: it is ours no more.
+        """Seek to where the reading of the partition begins; None: it is no longer ours.
 
         Raises:
             KafkaError, OSError, TimeoutError: the brokers do not answer.
@@ -162,7 +162,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         end = (await self._consumer.end_offsets([tp]))[tp]
         has_lost = committed is not None and not first <= committed <= end
         if committed is None:
-            # Nobody waits for old orders. The other topic may be new, and an answer stand in it.
+            # Old orders are not needed. The other topic may be new, with an answer in it already.
             publish_from = end if tp.topic == self._events else first
         else:
             publish_from = first if has_lost else committed
@@ -180,7 +180,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def next(
         self, positions: Mapping[TopicPartition, int]
     ) -> Mapping[TopicPartition, Sequence[ReadRecord]]:
-        """The next records; `positions` are those behind what was dealt with.
+        """The next records; `positions` are those after the processed records.
 
         Raises:
             KafkaError, OSError, TimeoutError: the brokers do not answer.
@@ -199,26 +199,26 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             KafkaError, OSError, TimeoutError: the brokers do not answer.
         """
         async with self._committing, asyncio.timeout(_COMMIT_WITHIN_S):
-            # A commit that meets a group that is being shared out is refused, and aiokafka then
-            # joins the group anew: it is shared out once more, and all gateways stand still again.
+            # A commit during a rebalance is refused, and aiokafka then joins the group again: that
+            # is another rebalance, in which all gateways pause again.
             if self._is_shared_out:
-                raise OwnershipLostError("Kafka shares out the partitions anew")
+                raise OwnershipLostError("Kafka is rebalancing the partitions")
             try:
                 await self._consumer.commit(dict(offsets))
             except _TAKEN_AWAY as error:
                 raise OwnershipLostError(
-                    f"Kafka shares out the partitions anew: {error!r}"
+                    f"Kafka is rebalancing the partitions: {error!r}"
                 ) from error
 
     async def on_partitions_revoked(self, _revoked: object) -> None:
-        """aiokafka calls this before the group shares out its partitions anew."""
+        """aiokafka calls this before a rebalance."""
         with contextlib.suppress(KafkaError, OwnershipLostError, OSError, TimeoutError):
             await self._revoked()
         async with self._committing:
             self._is_shared_out = True
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """aiokafka calls this when it has."""
+        """aiokafka calls this after a rebalance."""
         self._is_shared_out = False
         self._paused = False
         self._assigned(frozenset(assigned))

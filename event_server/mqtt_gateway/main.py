@@ -94,12 +94,12 @@ async def run_gateway(
             settings.certificate,
             chain_of(settings.cluster),
         ) as tasks:
-            log.info("gateway_begins", broker=broker.address, name=name)
+            log.info("gateway_started", broker=broker.address, name=name)
             tasks.start("sink", sink.open_and_wait)
             tasks.start("down", down.run)
             tasks.start("up", up.run)
             tasks.start("telemetry", telemetry.run, essential=False)
-            # A broker that was set up for an earlier release does not permit it.
+            # A broker with the rights of an earlier release does not permit it.
             tasks.start("star", star.run, essential=False)
             await stop.wait()
     finally:
@@ -124,8 +124,8 @@ def broker_of(settings: GatewaySettings) -> Broker:
 def _ways_up(
     settings: GatewaySettings, broker: Broker, name: str
 ) -> tuple[UpSettings, UpSettings, UpSettings]:
-    """Telemetry has a session of its own, so that it never pushes out a bell; what Star printers
-    say has one, so that all else comes where the broker does not permit it."""
+    """Telemetry has a session of its own, so that it never displaces a bell's message; messages of
+    Star printers have one, so that the others work where the broker does not permit these."""
     # MQTT 3.1.1 has no shared subscriptions: there is one gateway then.
     share = broker.version == "5"
     filters = shared(FILTERS) if share else list(FILTERS)

@@ -27,7 +27,7 @@ class GatewayMetrics:
         )
         self.refused_by_broker = metrics.counter(
             "yabam_mqtt_refused_by_broker",
-            "Publications that the broker does not permit; they are passed over",
+            "Publications that the broker does not permit; they are skipped",
         )
         self.skipped = metrics.counter(
             "yabam_mqtt_records_skipped",
@@ -46,7 +46,7 @@ class GatewayMetrics:
         )
         self.flooded = metrics.counter(
             "yabam_mqtt_flooded",
-            "Messages of devices that said more than a device may; a device sends results and "
+            "Messages above the rate limit of their device; a device sends results and "
             "events again",
         )
         self.retries = metrics.counter(
@@ -74,4 +74,4 @@ class GatewayMetrics:
         self.partitions = metrics.gauge(
             "yabam_mqtt_partitions", "Partitions of the events topic read here"
         )
-        self.devices = metrics.gauge("yabam_mqtt_devices_online", "Devices that were heard of late")
+        self.devices = metrics.gauge("yabam_mqtt_devices_online", "Devices that were heard lately")

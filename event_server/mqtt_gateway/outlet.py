@@ -1,4 +1,4 @@
-"""The way to the broker: nothing passes whose partitions may be another gateway's by now."""
+"""Publishes to the broker: refuses messages of partitions that another gateway may have by now."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MAX_KNOWN: Final = 100_000
 
 
 class Newest:
-    """Which version of each public document was published last. Versions come from the log and
-    from Core, in any order; an older one must not replace a newer one that the broker keeps."""
+    """The last published version of each public document. Versions come from the log and from Core,
+    in any order; an older one must not replace a newer one that the broker retains."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[str, int]] = OrderedDict()
@@ -47,7 +47,7 @@ class Outlet:
 
     Args:
         connection: to the broker.
-        membership: proves that they are.
+        membership: proves that the partitions are ours.
         clock: seconds that only go forward.
         metrics: where the numbers go.
     """
@@ -74,15 +74,15 @@ class Outlet:
         """Publish; done once the broker has acknowledged it.
 
         Args:
-            what: it is, one of `metrics.PUBLISHED`.
+            what: the kind of message, one of `metrics.PUBLISHED`.
             publication: the message.
-            qos: 1, or 0 for what the next one replaces.
+            qos: 1, or 0 for a message that the next one replaces.
 
         Raises:
             OwnershipLostError: it is not certain that the partitions are still ours.
         """
         if not self.is_open:
-            raise OwnershipLostError("Kafka has not confirmed of late that the partitions are ours")
+            raise OwnershipLostError("Kafka has not confirmed lately that the partitions are ours")
         topic, payload, retain, expires_s = publication
         done = self._connection.publish(topic, payload, qos=qos, retain=retain, expires_s=expires_s)
         done.add_done_callback(lambda future: self._count(what, future))

@@ -1,7 +1,7 @@
-"""The partitions that are ours: how far each is read, and what of it the broker has.
+"""The partitions that are ours: how far each is read, and acknowledged by the broker.
 
-A gateway that was frozen does not know for how long, so each commit that Kafka takes is also the
-proof that the partitions are ours.
+A gateway that was suspended does not know for how long, so each commit that Kafka accepts is also
+the proof that the partitions are ours.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PROVE_EVERY_S: Final = 1.0
 MAX_HELD: Final = 1000
 MAX_HELD_BYTES: Final = 8 * 1024 * 1024
 SHARED_OUT_WITHIN_S: Final = 1.5 * SESSION_TIMEOUT_S
-"""Kafka waits for a member that is silent for its time-out, and then gives out the partitions."""
+"""Kafka waits for a silent member until its time-out, and then reassigns its partitions."""
 _ROOM_POLL_S: Final = 0.1
 _FRESH_PAUSE_S: Final = 0.1
 
@@ -40,9 +40,9 @@ class Begun(NamedTuple):
 
     partition: int
     has_lost: bool
-    """Records that nobody has published are gone from the log."""
+    """Whether unpublished records are gone from the log."""
     is_new: bool
-    """Another gateway may have published of it since it was ours, if it ever was."""
+    """Whether another gateway may have published records of it since it was last ours."""
 
 
 class Partitions:
@@ -82,13 +82,13 @@ class Partitions:
 
     @property
     def is_reading(self) -> bool:
-        """Whether all that are ours (which may be none) are begun, and Kafka says that they are
-        ours; or were so a moment ago: another gateway comes or goes, and this one works."""
+        """Whether all our partitions (perhaps none) are being read, with Kafka's confirmation; or
+        were a moment ago, as during a rebalance."""
         return self._clock() - self._worked_at < SHARED_OUT_WITHIN_S
 
     @property
     def has_read(self) -> bool:
-        """Whether that was so at any time."""
+        """Whether `is_reading` was ever true."""
         return self._worked_at > float("-inf")
 
     @property
@@ -114,7 +114,7 @@ class Partitions:
         await self._reader.open()
 
     async def leave(self) -> None:
-        """Commit what is dealt with; raises as `prove`."""
+        """Commit the processed records; raises as `prove`."""
         await self._revoked()
 
     async def close(self) -> None:
@@ -122,7 +122,7 @@ class Partitions:
         await self._reader.close()
 
     async def begin_fresh(self) -> list[Begun]:
-        """Begin those that were assigned of late; raises as `open`."""
+        """Begin reading newly assigned partitions; raises as `open`."""
         begun = []
         if self._fresh:
             await asyncio.sleep(_FRESH_PAUSE_S)
@@ -130,7 +130,7 @@ class Partitions:
         for tp in tuple(self._fresh):
             at = await self._reader.begin(tp)
             if shares != self._shares:
-                break  # what was asked of Kafka may not be so any more
+                break  # Kafka's answers may be outdated
             if at is None:
                 continue
             self._fresh.discard(tp)
@@ -157,10 +157,10 @@ class Partitions:
         records: Sequence[ReadRecord],
         take: Callable[[TopicPartition, ReadRecord, HeldRecord | None], None],
     ) -> None:
-        """Hand on those records that are ours still, each with what holds its offset back; None:
-        it was published before. What `take` raises leaves the record undealt with."""
+        """Pass on those records that are still ours, each with the `HeldRecord` that delays its
+        offset; None: it was published before. If `take` raises, the record stays unprocessed."""
         for record in records:
-            # A partition that was shared out anew meanwhile is begun from its own place.
+            # A partition that was reassigned meanwhile begins at its own position.
             if tp in self._fresh or tp not in self._next:
                 return
             if record.offset < self._publish_from[tp]:
@@ -171,11 +171,11 @@ class Partitions:
             self._next[tp] = record.offset + 1
 
     def begin_again(self, tps: Mapping[TopicPartition, object]) -> None:
-        """Their records were read and not published; if they stay ours they are begun again."""
+        """Their records were read but not published; if they stay ours they are read again."""
         self._fresh |= tps.keys() & self._next.keys()
 
     def count(self) -> None:
-        """Tell how much waits, and note whether all is well."""
+        """Update the metrics of waiting records, and `has_read`."""
         now = self._clock()
         is_proven = not self._next or self.membership.holds(now)
         if self._joined and not self._fresh and is_proven:
@@ -184,15 +184,15 @@ class Partitions:
         self._metrics.behind.set(self._reader.behind(self._next))
 
     async def keep_proving(self) -> None:
-        """Prove it again and again; raises as `prove`."""
+        """Prove ownership periodically; raises as `prove`."""
         while True:
             await asyncio.sleep(PROVE_EVERY_S)
             if self._next:
                 await self.prove()
 
     async def prove(self) -> bool:
-        """Commit what is dealt with, which only the owner of the partitions can do. Returns whether
-        they are ours.
+        """Commit the processed records, which only the owner of the partitions can do. Returns
+        whether they are ours.
 
         Raises:
             KafkaError, OSError, TimeoutError: the brokers do not answer.

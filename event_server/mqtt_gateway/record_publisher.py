@@ -1,4 +1,4 @@
-"""What a record of Kafka becomes at the broker, and when the record is dealt with."""
+"""Publishes Kafka's records at the broker, and tracks when each record is processed."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ log = get_logger()
 
 
 class RecordPublisher:
-    """Publishes what records say.
+    """Publishes the content of records.
 
     Args:
         outbound: the topic of Core's answers; all other records are of the log.
         outlet: the way to the broker.
-        refresher: fetches values that the log has left out.
-        heads: how far the log was read.
-        progress: is told what the broker has acknowledged.
-        epoch_began: called when the log goes on under a newer epoch than before.
+        refresher: fetches values that the log omits.
+        heads: the channels' heads, as read.
+        progress: tracks the broker's acknowledgements.
+        epoch_began: called when the log has a newer epoch than before.
         metrics: where the numbers go.
         clock: seconds that only go forward.
     """
@@ -83,13 +83,13 @@ class RecordPublisher:
         self._clock = clock
 
     def take(self, tp: TopicPartition, record: ReadRecord, held: HeldRecord | None) -> None:
-        """Publish what the record says; one that cannot be read is passed over.
+        """Publish the content of a record; an unreadable one is skipped.
 
         Args:
             tp: its partition.
-            record: it.
-            held: what holds its offset back; None: it was published before, and only tells how far
-                the channels are.
+            record: the record.
+            held: delays its offset until all is acknowledged; None: it was published before, and is
+            only read for the channels' heads.
 
         Raises:
             OwnershipLostError: it is not certain that the partition is still ours.
@@ -164,7 +164,7 @@ class RecordPublisher:
     ) -> None:
         error = None if sent.cancelled() else sent.exception()
         if isinstance(error, MqttRefusedError):
-            # It would be refused again and again, and hold up all that follows.
+            # It would be refused on every retry, and block all that follows.
             self._metrics.refused_by_broker.inc()
             log.error("broker_refuses", topic=topic, reason=str(error))
         elif error is not None or sent.cancelled():

@@ -1,8 +1,8 @@
-"""Publishes from Core what the log does not bring again: the public documents of a store, when the
-broker may have lost them; a device's waiting commands, when it comes; a value that is too large for
-the log.
+"""Publishes state from Core that the log does not send again: the public documents of a store, when
+the broker may have lost them; a device's waiting commands, when it connects; a value that is too
+large for the log.
 
-Each wish is worked off once, whoever asks for it how often; while Core does not answer, it waits.
+Repeated requests for the same state are one; while Core does not answer, they wait.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _OWNERSHIP_POLL_S: Final = 0.1
 
 
 class DocumentSource(Protocol):
-    """Core, as far as it is asked here."""
+    """Core, as the refresher needs it."""
 
     async def all_of(self, channel: str) -> DocumentsSnapshot:
         """All documents of a channel; raises `CoreLostError`."""
@@ -49,12 +49,12 @@ class DocumentSource(Protocol):
 
 
 class Refresher:
-    """Works off wishes for one session.
+    """Processes the requests of one session.
 
     Args:
         core: where documents are read.
         outlet: where they are published.
-        presence: is told which devices were served.
+        presence: records which devices were served.
         owns: whether a store's partition is read here.
         metrics: where the numbers go.
     """
@@ -79,27 +79,27 @@ class Refresher:
         self._is_told = False
 
     def want_state(self, store: str) -> None:
-        """Publish a store's public documents."""
+        """Request that a store's public documents are published."""
         self._want(Channel("public", store))
 
     def want_commands(self, store: str, device: str) -> None:
-        """Publish the commands and print jobs that wait for a device."""
+        """Request that the commands and print jobs that wait for a device are published."""
         self._want(Channel("device", store, device))
 
     def want_value(self, changed: Changed, done: Callable[[], None]) -> None:
-        """Publish a document whose value the log does not carry; call `done` once the broker has
-        it, or once there is nothing to be published."""
+        """Request that a document is published whose value the log omits; `done` is called once the
+        broker has it, or once there is nothing to publish."""
         self._values.put_nowait((changed, done))
 
     def left(self) -> list[str]:
-        """The stores whose state was wanted and not published, because their partitions were not
-        ours just then. Each is told once: who has the partition from now on is to want it."""
+        """The stores whose state was requested and not published, because their partitions were not
+        ours then. Each is returned once: the partition's owner must request it again."""
         stores = list(self._left)
         self._left.clear()
         return stores
 
     async def run(self) -> None:
-        """Work until cancelled.
+        """Process requests until cancelled.
 
         Raises:
             MqttError: the connection to the broker is lost.
@@ -128,14 +128,14 @@ class Refresher:
         device = channel.part
         due = None if device is None else self._presence.due(channel.root, device)
         if not await self._has_published(channel):
-            # Another one that owns it has the same wish; a device stays unserved here.
+            # The gateway that owns it has the same request; a device stays unserved here.
             if device is None:
                 self._leave(channel.root)
         elif device is not None:
             self._presence.serve(channel.root, device, due)
 
     async def _has_published(self, channel: Channel) -> bool:
-        """Publish all documents of a channel; False: its partition was not ours at some moment."""
+        """Publish all documents of a channel; False: its partition was not ours all the time."""
         if not self._owns(channel.root):
             return False
         found = await self._core.all_of(str(channel))

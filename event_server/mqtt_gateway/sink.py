@@ -1,4 +1,4 @@
-"""Where what devices say is stored: a producer of Kafka that waits until all replicas have it."""
+"""Stores devices' messages: a Kafka producer that waits until all replicas have them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Sink(Protocol):
     """Stores records."""
 
     async def begin(self, topic: str, key: bytes, value: bytes) -> Awaitable[None]:
-        """Take a record; what comes back is done once it is stored. Records of a key are stored in
-        the order in which they were taken."""
+        """Take a record; the future is done once it is stored. Records of a key are stored in the
+        order of the calls."""
 
 
 class KafkaSink:
@@ -57,8 +57,8 @@ class KafkaSink:
     async def _open(self) -> None:
         backoff = Backoff(*_PAUSE_S, random.uniform)
         while self._producer is None:
-            # A record that is sent twice is known by its numbers, so no idempotence is needed; and
-            # an idempotent producer that has lost a batch is lost itself.
+            # A record that is sent twice is recognised by its numbers, so no idempotence is needed;
+            # and an idempotent producer that has lost a batch is unusable.
             producer = AIOKafkaProducer(
                 **client_arguments(self._kafka),
                 acks="all",
@@ -79,12 +79,12 @@ class KafkaSink:
                 self._producer, self.trouble = producer, None
 
     async def open_and_wait(self) -> None:
-        """Connect, and stay so until cancelled."""
+        """Connect, and stay connected until cancelled."""
         await self.open()
         await asyncio.Event().wait()
 
     async def close(self) -> None:
-        """Give up what is not stored yet, and disconnect."""
+        """Abandon records that are not stored yet, and disconnect."""
         if self._producer is not None:
             producer, self._producer = self._producer, None
             await producer.stop()
@@ -128,5 +128,5 @@ class KafkaSink:
     def _fail(self, error: BaseException) -> None:
         if self.trouble is None:
             log.warning("gateway_waits_for_kafka", reason=repr(error))
-        self.trouble = f"Kafka does not store what devices say: {error!r}"
+        self.trouble = f"Kafka does not store devices' messages: {error!r}"
         self._retried()

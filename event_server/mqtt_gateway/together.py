@@ -1,4 +1,4 @@
-"""Work that stands and falls together."""
+"""Runs tasks that must end together."""
 
 from __future__ import annotations
 

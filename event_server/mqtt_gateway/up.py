@@ -1,7 +1,7 @@
-"""From the broker to Kafka: what devices say.
+"""From the broker to Kafka: the messages of devices.
 
 A message is acknowledged to the broker once Kafka has it, or its dead letter. Nothing depends on
-what the broker keeps: a device sends its results and events again until Core has named them.
+the broker's storage: a device sends its results and events again until Core has acknowledged them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 log = get_logger()
 
 UNANSWERED: Final = 100
-"""So many messages may be on their way to Kafka; the broker holds back what is beyond it."""
+"""How many messages may be on their way to Kafka; the broker delays further ones."""
 MAX_WAITING: Final = 1000
-"""And so many wait here at most, from a broker that holds nothing back. Beyond it the oldest goes:
-a device says it again, and of measurements the newest counts."""
+"""How many wait here at most, from a broker that does not delay them. Above it the oldest is
+dropped: a device sends it again, and of measurements only the newest counts."""
 _BACK_OFF_S: Final = (0.2, 5.0)
 
 
@@ -58,10 +58,10 @@ class UpSettings:
 
 
 class Up:
-    """Takes what devices say, until it is cancelled.
+    """Takes the messages of devices until cancelled.
 
     Args:
-        settings: where from, where to.
+        settings: the topic filters and the Kafka topics.
         sink: stores records.
         metrics: where the numbers go.
         clock: seconds that only go forward.
@@ -83,10 +83,10 @@ class Up:
         self._now_ms = now_ms
         self._allowance = Allowance(settings.per_s, settings.burst)
         self.trouble: str | None = "the gateway has not begun"
-        """Why nothing is taken now; None: it is."""
+        """Why no messages are taken now; None: they are."""
 
     async def run(self) -> None:
-        """Take messages, in one session at the broker after the other."""
+        """Take messages, in one session at the broker after another."""
         backoff = Backoff(*_BACK_OFF_S, random.uniform)
         while True:
             began = self._clock()
@@ -95,7 +95,7 @@ class Up:
                 await self._session()
             except (MqttError, OSError, TimeoutError) as error:
                 self.trouble = str(error) or repr(error)
-                log.warning("gateway_up_begins_anew", task=self._settings.task, reason=self.trouble)
+                log.warning("gateway_up_restarts", task=self._settings.task, reason=self.trouble)
             if self._clock() - began > 2 * _BACK_OFF_S[1]:
                 backoff.forget()
             await asyncio.sleep(backoff.failed())
@@ -154,7 +154,7 @@ class Up:
     async def _begin(
         self, connection: BrokerConnection, message: Incoming
     ) -> asyncio.Task[None] | None:
-        """Hand a message to Kafka, in its turn; the rest is done by the task."""
+        """Pass a message to Kafka, in order; the task does the rest."""
         try:
             inbound = take(message.topic, message.payload, self._now_ms())
         except DeviceMessageError as error:
@@ -187,7 +187,7 @@ class Up:
             connection.acknowledge(message)
             refusal = refusal_of(message.topic, message.payload, error.reason)
             if refusal is not None:
-                # It has to be told, or it would send the same for ever.
+                # Its device must be told, or it would send the same for ever.
                 told = accepted_of(refusal, "")
                 connection.publish(told.topic, told.payload).add_done_callback(_looked_at)
 
@@ -195,6 +195,6 @@ class Up:
 
 
 def _looked_at(done: asyncio.Future[None]) -> None:
-    """A receipt that is lost comes again when the device asks again."""
+    """A lost acknowledgement is repeated when the device sends the message again."""
     if not done.cancelled():
         done.exception()

@@ -1,8 +1,8 @@
 """The portable push path: one bounded queue per stream, written by sse-starlette's response.
 
-It runs on any ASGI server. Each event wakes one task per client, which is what it costs.
+It runs on any ASGI server. Its cost is that each event wakes one task per client.
 
-sse-starlette ends its streams by itself when it sees uvicorn told to stop. Here the drain decides
+sse-starlette ends its streams by itself when uvicorn is told to stop. Here the drain decides
 when a stream ends and with which last event, so that mechanism is switched off for the process.
 """
 
@@ -26,7 +26,7 @@ class QueueSubscriber:
     """A subscriber whose frames wait for its response's task, up to `max_bytes` of them.
 
     Args:
-        max_bytes: what may wait; over it `overflow` is called, soon and once.
+        max_bytes: how much may wait; above it `overflow` is called, soon and once.
         overflow: ends the stream as too slow.
         abort: cuts the response.
     """
@@ -56,7 +56,7 @@ class QueueSubscriber:
         self._something.set()
 
     def end(self, frame: bytes) -> None:
-        """Queue the last frame; one that was too slow gets it in place of what waits."""
+        """Queue the last frame; for a stream that was too slow it replaces the waiting ones."""
         if self._ended:
             return
         if self._full:
@@ -71,7 +71,7 @@ class QueueSubscriber:
         self._abort()
 
     def replay(self, frame: bytes) -> None:
-        """Queue a frame with a replay, which may be more than may wait otherwise."""
+        """Queue a frame with a replay, which may be above the limit of waiting bytes."""
         if not self._ended and not self._full:
             self.backlog += len(frame)
             self._waiting.append(frame)
@@ -95,7 +95,7 @@ class StreamResponse(EventSourceResponse):
 
     Args:
         streams: where it is opened and closed.
-        accepted: the request, judged.
+        accepted: the checked request.
         max_bytes: how much may wait for a slow client.
         monotonic: seconds.
     """

@@ -1,8 +1,7 @@
 """A connection whose first request opens a stream: one object is its protocol and its subscriber.
 
-Nearly every connection is one. It holds nothing that only other requests need: whatever else its
-client sends, and whatever comes after its stream, is left to an `EdgeConnection`, which takes its
-place at the transport.
+Nearly every connection is one. It has only the state that a stream needs: other requests, and those
+after its stream, are handed to an `EdgeConnection`, which replaces it at the transport.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ log = structlog.get_logger()
 
 
 class Successor(Requests):
-    """A connection that can do everything, and takes a `DirectStream`'s place."""
+    """A connection that can serve any request, and replaces a `DirectStream`."""
 
     __slots__ = ()
 
     @abstractmethod
     def fail(self, error: Exception, asked: Asked) -> None:
-        """Answer a request that is refused, or that we cannot answer."""
+        """Answer a request that is refused, or that fails."""
 
     @abstractmethod
     def too_slow(self, stream: BeingWritten) -> None:
@@ -64,7 +63,7 @@ class Answering(Protocol):
         timed: TimedConnection,
         stream: BeingWritten | None,
     ) -> Successor:
-        """What takes over from a `DirectStream`."""
+        """The connection that replaces a `DirectStream`."""
         ...
 
 
@@ -77,15 +76,15 @@ class Serving:
     config: Config
     server_state: ServerState
     app_state: dict[str, Any]
-    """For the application; it is uvicorn's, as are the two before."""
+    """For the application; uvicorn's, like the two before."""
     loop: asyncio.AbstractEventLoop
 
 
 class DirectStream(EdgeStream, asyncio.Protocol):
-    """A connection until it turns out to be for something else than one stream.
+    """A connection, until it gets another request than for one stream.
 
     Args:
-        serving: what it has in common with the others.
+        serving: shared by all connections.
     """
 
     __slots__ = ("_is_open", "_is_paused", "_serving", "loop", "transport")
@@ -190,7 +189,7 @@ class DirectStream(EdgeStream, asyncio.Protocol):
             self.transport.abort()
 
     def _give_way(self) -> Successor:
-        """Let a connection that can do everything take this one's place."""
+        """Replace this connection by one that can serve any request."""
         serving = self._serving
         stream = self if self._is_open else None
         connection = serving.edge.connection(serving, self.transport, self, stream)

@@ -45,7 +45,7 @@ class Edge:
     Args:
         streams: judges and serves.
         metrics: counts refusals.
-        talk: what sockets say to others.
+        talk: passes on the messages of sockets.
         cors_origins: whose pages may read, and open sockets.
         buffer_bytes: how much may wait for a slow client.
         monotonic: seconds.
@@ -95,12 +95,12 @@ class Edge:
         timed: TimedConnection,
         stream: BeingWritten | None,
     ) -> EdgeConnection:
-        """What takes over from a `DirectStream`.
+        """The connection that replaces a `DirectStream`.
 
         Args:
             serving: what it has in common with the others.
             transport: the client's.
-            timed: by what the read timeout knows the connection.
+            timed: the connection's key at the read timeout.
             stream: what is open on it.
         """
         return EdgeConnection(self, serving, transport, timed, stream)
@@ -110,11 +110,11 @@ class EdgeConnection(Successor):
     """One connection, which serves one stream or application request after the other.
 
     Args:
-        edge: what it has in common with the others.
+        edge: shared by all connections.
         serving: the same, of uvicorn's.
         transport: the client's.
-        timed: by what the read timeout knows it.
-        stream: what is open on it already.
+        timed: its key at the read timeout.
+        stream: the stream that is open on it already.
     """
 
     __slots__ = ("_edge", "_stream")
@@ -171,14 +171,14 @@ class EdgeConnection(Successor):
             self._stream.drained()
 
     def shutdown(self) -> None:
-        """Close when the response that is under way is complete; at once if there is none."""
+        """Close when the response in progress is complete; at once if there is none."""
         if self._stream is not None:
             self._stream.keep = False
         else:
             super().shutdown()
 
     def go_on(self) -> None:
-        """The last request is answered: continue with what waits, if that may be answered."""
+        """The last request is answered: continue with the waiting bytes, if possible."""
         if self._stream is None:
             super().go_on()
 
@@ -274,7 +274,7 @@ class EdgeConnection(Successor):
     # Answers --------------------------------------------------------------------------------
 
     def turn_away(self, detail: str) -> None:
-        """Answer a malformed request and close: what follows it cannot be a request either."""
+        """Answer a malformed request and close: the bytes after it cannot be parsed either."""
         self.asked = None
         if self.is_answering():
             self.transport.pause_reading()

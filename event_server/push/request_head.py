@@ -1,8 +1,8 @@
 """The rules that the head of every request must keep, on either push path. Pure.
 
 RFC 9112, section 3.2: a request of HTTP/1.1 without a Host, with two of them, or with one that is
-no host, is refused. A server that takes them lets a proxy and itself disagree about whose request
-it is.
+no host, is refused. If a server accepts them, a proxy and the server may disagree about the
+request's host.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def check_head(version: str, hosts: Sequence[bytes]) -> None:
     """Check a request's version (`1.1`) and its Host headers.
 
     Raises:
-        StreamRefusedError: they break one; nothing behind such a request can be trusted either.
+        StreamRefusedError: they break one; the bytes after such a request cannot be trusted either.
     """
     if version not in ("1.0", "1.1"):
         raise StreamRefusedError("bad-request", "this server speaks HTTP/1.1 and HTTP/1.0")

@@ -3,9 +3,9 @@
 uvicorn's own state of a connection is made when an application request comes, by uvicorn's own
 `__init__`, and dropped when a stream begins.
 
-A request is taken up to the end of its head. What the client sends behind a request that is not
-answered yet waits, unparsed and bounded. So no request ever overtakes another, a flood of pipelined
-requests costs no more memory than one, and an open stream needs no parser.
+A request is parsed up to the end of its head. Bytes after a request that is not answered yet wait,
+unparsed and bounded. So no request ever overtakes another, a flood of pipelined requests costs no
+more memory than one, and an open stream needs no parser.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from server_common.http.rules import MAX_WAITING_BYTES, split_head
 from server_common.limits import EVENTS_HEAD_BYTES
 
 PATHS: Final = (STREAM_PATH.encode(), SOCKET_PATH.encode())
-"""What is answered here, if it is asked for by GET."""
+"""The paths that are answered here, for GET."""
 
 
 class Asked(Struct, frozen=True):
@@ -55,8 +55,8 @@ class Asked(Struct, frozen=True):
 class Requests(HttpToolsProtocol, ABC):
     """A connection's requests. Attributes without a slot are uvicorn's.
 
-    A subclass answers: `asked` is set, and `serve` called, for each request for the stream. What
-    the read timeout knows as `timed` has begun the connection.
+    A subclass answers: `asked` is set, and `serve` called, for each request for the stream. The
+    read timeout must have the connection as `timed`.
     """
 
     __slots__ = (
@@ -98,7 +98,7 @@ class Requests(HttpToolsProtocol, ABC):
 
     @abstractmethod
     def turn_away(self, detail: str) -> None:
-        """Answer a malformed request and close: what follows it cannot be a request either."""
+        """Answer a malformed request and close: the bytes after it cannot be parsed either."""
 
     def is_answering(self) -> bool:
         """Whether the application has not answered all that it was asked."""
@@ -115,7 +115,7 @@ class Requests(HttpToolsProtocol, ABC):
             self.__dict__.clear()
 
     def go_on(self) -> None:
-        """The last request is answered: continue with what waits, if that may be answered."""
+        """The last request is answered: continue with the waiting bytes, if possible."""
         if self.write_paused or self.transport.is_closing():
             return
         if self.asked is not None:
@@ -128,7 +128,7 @@ class Requests(HttpToolsProtocol, ABC):
             self.feed(data)
 
     def be_idle(self) -> None:
-        """An answer has been written: go on with what waits, or await the next request."""
+        """An answer was written: go on with the waiting bytes, or await the next request."""
         if self._waiting:
             self.loop.call_soon(self.go_on)  # in its turn: others wait, too
             return
@@ -170,7 +170,7 @@ class Requests(HttpToolsProtocol, ABC):
             super().resume_writing()
 
     def shutdown(self) -> None:
-        """Close when the response that is under way is complete; at once if there is none."""
+        """Close when the response in progress is complete; at once if there is none."""
         if self._application:
             super().shutdown()
         else:
@@ -200,7 +200,7 @@ class Requests(HttpToolsProtocol, ABC):
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade:
-                pass  # we never do; the request itself has been taken as any other
+                pass  # this server never upgrades here; the request itself was parsed as any other
             except httptools.HttpParserError as error:
                 self.turn_away(f"this is not HTTP/1.1: {error}")
                 return
@@ -220,7 +220,7 @@ class Requests(HttpToolsProtocol, ABC):
         return bool(self.pipeline) or (not self._in_body and self.is_answering())
 
     def take_waiting(self) -> bytes:
-        """Take out what waits behind the request; it is of another protocol now."""
+        """Take out the bytes that wait behind the request; they are of another protocol."""
         data, self._waiting = self._waiting, b""
         if not self.transport.is_reading():
             self.transport.resume_reading()
@@ -243,14 +243,14 @@ class Requests(HttpToolsProtocol, ABC):
         if self.asked is not None:
             raise RuntimeError("a second request in one piece")  # answered as a bad request
         self._url, self._head = b"", []
-        self._in_head = True  # perhaps in one piece with the end of the request before
+        self._in_head = True  # perhaps in one packet with the end of the request before
 
     def on_url(self, url: bytes) -> None:
         """A part of the request's target."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which nobody needs.
+        """A header, or a trailer, which is ignored.
 
         Raises:
             ValueError: there are too many; it is answered as a bad request.
@@ -280,7 +280,7 @@ class Requests(HttpToolsProtocol, ABC):
         except StreamRefusedError as error:
             self.asked = Asked(path, query, headers, http_1_1, False, error)
             return
-        # Behind a request for a WebSocket there is no other, whatever it is answered.
+        # After a request for a WebSocket there is no other, whatever the answer.
         keep = http_1_1 and path != SOCKET_PATH and self.parser.should_keep_alive()
         self.asked = Asked(path, query, headers, http_1_1, keep)
 

@@ -1,6 +1,6 @@
 """The heads of the responses that the edge writes itself: status line, headers, CORS.
 
-They are the same as those of the ASGI application, which a test holds over both.
+They are the same as those of the ASGI application, as a test checks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ResponseHeads:
         self._common: Fields = ()
         self._common_text = b""
         self._streams: dict[bytes | None, bytes] = {}
-        """The heads of kept streams by origin, as long as the common fields stand."""
+        """Heads of streams with kept connections, by origin, for the present common fields."""
 
     def stream(self, common: Fields, origin: bytes | None, chunked: bool, keep: bool) -> bytes:
         """The head of an open stream.
@@ -42,7 +42,7 @@ class ResponseHeads:
         Args:
             common: fields of every response (`date`).
             origin: the request's Origin, if there is one.
-            chunked: the body comes in chunks; otherwise the connection's end is its end.
+            chunked: whether the body comes in chunks; otherwise the connection's end is its end.
             keep: the connection stays open after the response.
         """
         text = self._text(common)

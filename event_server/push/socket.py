@@ -2,7 +2,7 @@
 
 A frame is put into a message once for all sockets (`sockets/messages.py`), so a delivery costs one
 call more than a stream's. What the client sends is read by the sans-I/O protocol of `websockets`,
-which also answers pings and closes; it is fed little by little, so that a flood of small frames is
+which also answers pings and closes; it gets one frame at a time, so that a flood of small frames is
 noticed before it is parsed.
 """
 
@@ -25,13 +25,13 @@ _DATA: Final = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
 class Session(Protocol):
-    """What the client may say."""
+    """Handles the client's messages."""
 
     def may_go_on(self, now: float) -> bool:
-        """Count one more frame. Returns whether the client may go on like that."""
+        """Count one more frame. Returns whether the client is within its rate limit."""
 
     def take(self, text: bytes | str, now: float) -> None:
-        """Do what a message says."""
+        """Process a message."""
 
 
 class EdgeSocket:
@@ -95,18 +95,18 @@ class EdgeSocket:
         return self._owner.transport.get_write_buffer_size()
 
     def replay(self, frame: bytes) -> None:
-        """Write a frame with a replay, which may be more than may wait otherwise."""
+        """Write a frame with a replay, which may be above the limit of waiting bytes."""
         if self.ended or self._full:
             return
         head, self._head = self._head, b""
         data = head + self._shared.of(frame)
         self._owner.transport.set_write_buffer_limits(self._limit + len(data))
-        # A method of the transport's write: so little of its own memory is read for a delivery.
+        # Bound to the transport's `write`, so that a delivery touches little memory of this object.
         self.send = MethodType(self._shared.write, self._write)
         self._write(data)
 
     def end(self, frame: bytes) -> None:
-        """Write the last frame behind what waits, and close; the client closes the connection."""
+        """Write the last frame after the waiting bytes; the client closes the connection."""
         if self.ended:
             return
         self.ended = True
@@ -152,7 +152,7 @@ class EdgeSocket:
                 return
 
     def _reader(self) -> Framing:
-        """Made when it is needed: it weighs more than all else, and many clients only listen."""
+        """Made when it is needed: it is the largest part, and many clients only listen."""
         if self._framing is None:
             self._framing = Framing(Side.SERVER, state=State.OPEN, max_size=MAX_INBOUND_BYTES)
         return self._framing

@@ -1,8 +1,8 @@
-"""Reads the requests that nearly all streams begin with: whole in one piece, and plain. Pure.
+"""Reads the form of nearly all requests for streams: whole in one packet, and plain. Pure.
 
-Clients of a kind send the same headers, so a block of headers is parsed once and then known by its
-very bytes. What is not found here is no fault: it is read as any other request is, by
-`requests.py`, and a test holds that both answer every request alike.
+Clients of a kind send the same headers, so a block of headers is parsed once and then recognised by
+its bytes. Other requests take the usual way by `requests.py`, and a test checks that both give the
+same answers.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from server_common.limits import EVENTS_HEAD_BYTES
 
 _BEGIN: Final = b"GET " + STREAM_PATH.encode() + b"?"
 _PLAIN: Final = (string.ascii_letters + string.digits + "-._~%=&@:,/+").encode()
-"""What a query may hold to be read without the parser, which refuses none of these."""
+"""The characters of a query that need no parser, which accepts all of them."""
 _FRAMES: Final = frozenset((b"content-length", b"transfer-encoding", b"upgrade"))
 _OF_ONE_CLIENT: Final = frozenset((b"last-event-id", b"cookie", b"authorization"))
 
 
 class Block(NamedTuple):
-    """What a block of headers says."""
+    """The headers of a block."""
 
     headers: dict[bytes, bytes]
     """By names in lower case; the first of a name counts."""
@@ -52,7 +52,7 @@ class StreamRequests:
 
         Returns:
             The query and the headers of a request for a stream, which keeps the rules of every
-            head, has no body, and keeps its connection; None: this reader does not know.
+            head, has no body, and keeps its connection; None: it is another request.
         """
         found = split_plain(data, _BEGIN, _PLAIN)
         if found is None or len(data) > EVENTS_HEAD_BYTES:

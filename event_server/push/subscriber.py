@@ -1,7 +1,7 @@
 """One open stream of this server: the subscriber that the hub writes to.
 
 `send` is the transport's own `write`, so that the hub's loop over a channel's subscribers runs no
-line of Python per delivery. The transport itself tells when too much waits.
+line of Python per delivery. The transport itself reports when too many bytes wait.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Owner(Protocol):
 
 
 class BeingWritten(Protocol):
-    """What is being written to a connection: a stream, or a WebSocket."""
+    """A stream or a WebSocket that is being written to a connection."""
 
     keep: bool
     """Whether the connection stays open after it."""
@@ -69,7 +69,7 @@ class EdgeStream:
     Args:
         owner: the connection.
         head: the response's head, written with the first frame.
-        chunked: false: the client speaks HTTP/1.0 and is sent what stands in the chunks.
+        chunked: false: the client speaks HTTP/1.0 and gets the chunks' content.
         keep: the connection stays open after the last chunk.
         buffer_bytes: how many bytes may wait; the first frame (head and replay) is not counted.
     """
@@ -96,7 +96,7 @@ class EdgeStream:
         return self._owner.transport.get_write_buffer_size()
 
     def end(self, frame: bytes) -> None:
-        """Write the last frame behind what waits, and finish."""
+        """Write the last frame after the waiting bytes, and finish."""
         if self.ended:
             return
         self.ended = True
@@ -141,7 +141,7 @@ class EdgeStream:
         transport = self._owner.transport
         self.send = transport.write if self._chunked else self._write_plain
         head, self._head = self._head, b""
-        # What is replayed may be more than may wait: a client is slow when it falls behind later.
+        # A replay may be above the limit: only a client that falls behind later is slow.
         transport.set_write_buffer_limits(self._limit + len(frame))
         transport.write(head + (frame if self._chunked else joined(frame)))
 

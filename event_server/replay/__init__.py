@@ -1,1 +1,1 @@
-"""What the event server remembers of each channel, and who follows it."""
+"""The event server's memory: recent events of each channel, and its followers."""

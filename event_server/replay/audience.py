@@ -1,4 +1,4 @@
-"""The subscribers of one channel, and those ahead of what has arrived. Pure."""
+"""The subscribers of one channel, and those ahead of the received events. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from event_server.replay.ring import MARGIN_S, EventRing
 class Subscriber(Protocol):
     """One open stream, as the hub and the timers need it. Compared by identity.
 
-    No method may call back into the hub: a subscriber that must go (its client left, its buffer is
-    full) says so later, from the event loop.
+    No method may call back into the hub: a subscriber that must end (its client left, its buffer is
+    full) reports it later, from the event loop.
     """
 
     @property
@@ -50,7 +50,7 @@ class Ahead:
         self._next_due = min(self._next_due, claim.issued_at + MARGIN_S)
 
     def due(self, watermark: float | None) -> list[tuple[Subscriber, str, Claim]]:
-        """Take out those whose channel's head must have reached them by now."""
+        """Remove and return those whose position their channel's head must have reached by now."""
         if watermark is None or watermark < self._next_due:
             return []
         due = [
@@ -72,7 +72,7 @@ class Audience:
 
     def __init__(self) -> None:
         self.head = 0
-        """Where the live ones stand; meaningless without any."""
+        """The seq of the live ones; meaningless without any."""
         self.live: set[Subscriber] = set()
         self.pending: dict[Subscriber, Claim] = {}
 
@@ -85,8 +85,8 @@ class Audience:
         """The channel has reached `seq`: pending subscribers at that position are live now.
 
         Returns:
-            Of those that were pending: who needs this very event, who is still ahead, and who has
-            missed events before this one.
+            Of those that were pending: those that need this event, those still ahead, and those
+            that have missed earlier events.
         """
         self.head = seq
         reached, ahead, missed = [], [], []
@@ -104,7 +104,7 @@ class Audience:
 
 
 def head_of(ring: EventRing | None, audience: Audience | None) -> int | None:
-    """The channel's newest seq that has arrived; None: it is not known any more."""
+    """The channel's newest seq that has arrived; None: it is no longer known."""
     return live_head(audience) if ring is None else ring.head
 
 

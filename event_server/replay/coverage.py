@@ -1,9 +1,8 @@
 """Whether a stream may begin at its client's position: promise 4, no blind window. Pure.
 
 A ticket proves that its client was at some seq of the channel at a time of the database. The rings
-hold all that was committed since `covered_since` (`kafka/warm_up.py`), and `Hub` refuses a ticket
-that is older. What is left to prove here is that nothing is missing between the client's position
-and what the ring holds.
+have all commits since `covered_since` (`kafka/warm_up.py`), and `Hub` refuses an older ticket. This
+module proves that nothing is missing between the client's position and the ring.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ def covers(
     if ring is not None:
         if position > ring.head:
             return position >= synced and not is_disproved(claim, ring.head, watermark)
-        # A position before the ticket's sync may be older than the rings, so only events in the
-        # ring count.
+        # A position before the ticket's sync may be older than the rings, so only the ring's events
+        # count.
         return position >= ring.floor - 1 and (position >= synced or synced <= ring.head)
     head = synced if live_head is None else live_head
     if position > head and is_disproved(claim, head, watermark):
@@ -51,8 +50,8 @@ def covers(
 def is_disproved(claim: Claim, head: int, watermark: float | None) -> bool:
     """Whether the channel, whose newest seq here is `head`, cannot have reached the position.
 
-    A ticket vouches for its own cursor and for no more. It vouches for what has not arrived here
-    only until all that was committed before its sync must have arrived.
+    A ticket proves its own cursor only. It proves a position beyond the head only until all commits
+    before its sync must have arrived.
     """
     position, synced, issued_at = claim
     if position <= head:

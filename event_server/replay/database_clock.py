@@ -2,11 +2,11 @@
 
 Each time that is known to have passed (a watermark, the issue of a ticket that verifies) is a lower
 bound: the database's clock shows at least that, now. The best recent bound, carried on by a
-monotonic clock, is the estimate; it errs to the late side only, by the quickest way from Core.
+monotonic clock, is the estimate; it can only be too low, by the shortest delay from Core.
 
-If an operator sets the database's clock back, the old bounds are wrong. Two rules end that: a bound
-that nothing has come near for a while is forgotten, and a partition whose watermarks go on below
-what they had reached tells so at once. A mere lag never looks like that: a partition holds its
+If an operator sets the database's clock back, the old bounds are wrong. Two rules correct that: a
+bound that no observation comes near for a while is forgotten, and a partition whose watermarks
+continue below their maximum shows it at once. Lag never looks like that: a partition has its
 watermarks in the order in which they were read from the database's clock.
 """
 
@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Final
 
 BELIEVED_FOR_S: Final = 60.0
-"""How long a bound counts at least, and at most twice as long, if no other comes up to it."""
+"""How long a bound counts at least, in seconds; at most twice as long, if no other reaches it."""
 SET_BACK_S: Final = 3.0
 """How long, in watermark time, watermarks must stay below the highest one before the clock counts
 as set back; a relay that lost its lease may write a late one."""
@@ -37,7 +37,7 @@ class DatabaseClock:
         """The best offset of this period and the one before."""
         self._since = 0.0
         self._until = -math.inf
-        """When what is observed begins to count in a new period."""
+        """When observations begin to count in a new period."""
 
     def observe(self, passed: float, now: float) -> bool:
         """Note that the database's clock has shown `passed`. Returns whether that raises the
@@ -61,12 +61,12 @@ class DatabaseClock:
         return None if known is None else now + known
 
     def forget(self) -> None:
-        """Forget all observations: the clock may be of another machine now, or was set back."""
+        """Forget all observations: the clock may be another machine's now, or was set back."""
         self._offset = self._before = self._known = None
         self._until = -math.inf
 
     def _age(self, now: float) -> None:
-        # A period without any observation ends nothing: what is known runs on.
+        # A period without observations is not ended: the known bound stays.
         if self._offset is None:
             if self._before is None:
                 self._since = now
@@ -76,7 +76,7 @@ class DatabaseClock:
 
 
 class Watermark:
-    """How far one partition's watermarks have come."""
+    """The progress of one partition's watermarks."""
 
     __slots__ = ("_lowest", "highest")
 

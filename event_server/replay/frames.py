@@ -1,4 +1,4 @@
-"""Every frame the server writes, encoded once, in the wire form of the path that writes it.
+"""Makes every frame that the server writes, encoded once, in the wire form of its push path.
 
 Its text is that of `client_sdk/contract/sse.py:encode_frame`. The ASGI path (`push/asgi.py`) takes
 it as it is; the path that writes to the transport itself takes it as an HTTP chunk. `wire` is that
@@ -73,7 +73,7 @@ class Frames:
 
     def opening(self, retry_ms: int, hello: Hello) -> bytes:
         """A stream's first bytes: `retry:` and hello."""
-        # All streams that begin between two watermarks share all but the numbers.
+        # The openings of all streams between two watermarks differ only in the numbers.
         shared = hello.server, hello.epoch, hello.watermark
         if shared != self._opening_of:
             self._opening_of, self._opening = shared, _opening_form(hello)
@@ -106,7 +106,7 @@ _NUMBERS: Final = b'"ends_in_ms":%d,"replayed":%d}\n\n'
 
 
 def _opening_form(hello: Hello) -> bytes:
-    """An opening in which the numbers are left out, to be formatted with them."""
+    """A template of openings, to be formatted with the numbers."""
     bare = msgspec.structs.replace(hello, ends_in_ms=0, replayed=0)
     frame = encode_frame(HELLO, msgspec.json.encode(bare))
     return b"retry: %d\n\n" + frame.removesuffix(_NO_NUMBERS).replace(b"%", b"%%") + _NUMBERS

@@ -4,16 +4,15 @@ Nothing here awaits, reads a clock or knows a socket. Events come from `kafka/re
 the order of their partition; times are the database's. The rules, each of which a property test
 holds:
 
-- A live subscriber stands exactly at its channel's head: the hot path is one `send` each.
-- A subscriber whose position lies beyond what has arrived is pending: its sync was ahead of the
+- A live subscriber is exactly at its channel's head: the hot path is one `send` each.
+- A subscriber whose position is beyond the received events is pending: its sync was ahead of the
   pipeline. It goes live when the pipeline reaches its position.
-- An event that has come before is dropped by its seq: events of a brand and of all stores come
-  with every partition.
-- Whoever cannot be proven to get a contiguous run from its position gets `sync-required`, which is
-  the last frame of its stream: `ring` (too old, or ahead of all that can
-  have been committed), `gap` (a record is
+- A repeated event is dropped by its seq: events of a brand and of all stores come with every
+  partition.
+- A subscriber that may not get contiguous events gets `sync-required`, the last
+  frame of its stream: `ring` (too old, or ahead of all possible commits), `gap` (a record is
   missing), `restart` (epoch).
-- A subscriber that cannot be written to is cut off, and all others get what is theirs.
+- A subscriber that cannot be written to is cut off, and all others get their events.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Hub:
         self.clock = clock
         self.epoch = ""
         self.warm = False
-        """Whether the rings hold what `rings.covered_since` says; false while they are filled."""
+        """Whether `rings.covered_since` is valid; false while the rings are being filled."""
         self.published = 0
         self.duplicates = 0
         self.copies = 0
@@ -83,7 +82,7 @@ class Hub:
 
     @property
     def watermark(self) -> float | None:
-        """All that was committed before it has been handed out; None while that is not known."""
+        """All commits before it have been sent to subscribers; None while that is not known."""
         return self._watermark
 
     @property
@@ -92,7 +91,7 @@ class Hub:
         return len(self._audiences)
 
     def audiences(self) -> list[tuple[str, Sized]]:
-        """The channels that are followed, each with what tells how many follow it; a copy."""
+        """The followed channels, each with its audience; a copy."""
         return list(self._audiences.items())
 
     def lag(self, now: float) -> float | None:
@@ -115,11 +114,11 @@ class Hub:
         return True
 
     def mark(self, partition: int, watermark: float, now: float) -> bool:
-        """Note a watermark: the partition has brought all that was committed before it.
+        """Take a watermark: the partition has brought all earlier commits.
 
         Returns:
-            Whether the database's clock was set back: then nothing that was read before counts,
-            all streams have been ended, and the server must warm up again.
+            Whether the database's clock was set back: then all earlier reads are void, all streams
+            have been ended, and the server must warm up again.
         """
         marks = self._watermarks.get(partition)
         if marks is None:
@@ -129,7 +128,7 @@ class Hub:
             self.warm = False
             self.clock.forget()
             self.rings.uncover()
-            # The others must still be seen to go back from where they were.
+            # The other partitions must still show that they have gone back.
             watermarks = dict(self._watermarks)
             self.forget("gap")
             self._watermarks = watermarks
@@ -152,7 +151,7 @@ class Hub:
         Args:
             channel: its name.
             seq: the event's number there.
-            event: what the record says of it.
+            event: its id, type and data from the record.
             time: when the record was written, by the database's clock.
         """
         ring = self.rings.get(channel)
@@ -171,7 +170,7 @@ class Hub:
             self._deliver(channel, audience, seq, self._frames.event(event))
 
     def omit(self, channel: str, seq: int, time: float) -> None:
-        """Take one event of one channel whose content is missing: those who need it must sync."""
+        """Take one event without its content: subscribers that need it must sync."""
         audience = self._audiences.get(channel)
         head = head_of(self.rings.get(channel), audience)
         if head is not None and seq <= head:
@@ -186,13 +185,13 @@ class Hub:
     def break_off(
         self, concerns: Callable[[str], bool], time: float, believable: float = math.inf
     ) -> None:
-        """Handle missing events of which neither the channels nor the number are known.
+        """Handle missing events of unknown channels and number.
 
 
         Args:
-            concerns: whether a channel may be one of them.
+            concerns: whether a channel may be affected.
             time: all of them were committed before it, or a moment later.
-            believable: a record's time that is later than this one is not true.
+            believable: a record's time after this one is wrong.
         """
         self.gaps += 1
         self.rings.break_off(concerns, time, believable)
@@ -202,7 +201,7 @@ class Hub:
                     self._require_sync(subscriber, channel, "gap")
 
     def forget(self, reason: SyncRequiredReason) -> None:
-        """Empty the rings and end all streams, as nothing that was read before counts any more."""
+        """Empty the rings and end all streams, as all earlier reads are void."""
         self.rings.clear()
         self._watermarks.clear()
         self._watermark = None
@@ -222,7 +221,7 @@ class Hub:
         """Let a subscriber follow channels, from its positions on.
 
         Args:
-            subscriber: who; it may follow others already, but none of these.
+            subscriber: the follower; it may follow others already, but none of these.
             positions: the last seq that it has, per channel.
             synced: the seq its ticket names for each of these channels.
             issued_at: when the ticket's sync read the log.
@@ -327,7 +326,7 @@ class Hub:
             self._write(self._advance(channel, audience, seq), frame)
 
     def _advance(self, channel: str, audience: Audience, seq: int) -> list[Subscriber]:
-        """Those who were pending and need this event."""
+        """The pending subscribers that need this event."""
         reached, ahead, missed = audience.advance(seq)
         for subscriber, claim in ahead:
             if is_disproved(claim, seq, self._watermark):

@@ -1,10 +1,10 @@
 """The rings: the newest events of each channel, for clients that connect a moment later. Pure.
 
 A ring is a contiguous run of events up to the channel's newest seq. It is bounded by count, by age
-and, all rings together, by bytes. What age and bytes remove is removed by whole seconds of record
-time, oldest first, over all channels; `covered_since` rises with it. A channel whose ring is empty
-has none, so that what is kept follows what is committed and not how many channels ever were.
-Which events are dropped as copies, `hub.py` decides.
+and, all rings together, by bytes. The bounds of age and bytes remove whole seconds of record time,
+oldest first, over all channels; `covered_since` rises with them. An empty ring is deleted, so that
+memory depends on recent commits and not on how many channels ever existed. `hub.py` decides which
+events are dropped as copies.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ EVENT_OVERHEAD: Final = 280
 """The bytes that one kept event costs beside its line (tuples, float, id, list slots, headers)."""
 
 MARGIN_S: Final = 1.0
-"""The relay reads the time just before it reads the outbox, so a record can tell of a commit that
-came a moment after the record's time. Coverage is claimed from this much later."""
+"""The relay reads the time just before it reads the outbox, so a record can have a commit that came
+a moment after the record's time. Coverage begins this much later."""
 
 
-class EventRing(Struct, eq=False, gc=False):  # nothing in it leads back to it
+class EventRing(Struct, eq=False, gc=False):  # it is in no reference cycle
     """One channel's run of (record time, event), the newest at `head`."""
 
     entries: list[tuple[float, UnencodedEvent]] = []
     head: int = 0
     marked: int = -1
-    """The second under which the ring was last noted for expiry."""
+    """The second under which the ring was last registered for expiry."""
 
     @property
     def floor(self) -> int:
@@ -60,9 +60,9 @@ class Rings:
         """The channel's ring; None: nothing was committed in it since `covered_since`."""
         self._by_second: dict[int, list[str]] = {}
         self.covered_since = math.inf
-        """All that was committed after this time (database) is in the rings, or yet to come."""
+        """All commits after this time (of the database) are in the rings, or yet to come."""
         self.evicted_before = 0.0
-        """The least that `covered_since` can be, by what has been removed."""
+        """The least possible `covered_since`, by the removed events."""
         self.bytes = 0
         self.events = 0
         self.evicted_for_space = 0
@@ -71,7 +71,7 @@ class Rings:
         return len(self._rings)
 
     def append(self, channel: str, seq: int, event: UnencodedEvent, time: float) -> None:
-        """Keep an event; a seq that does not follow the head starts the channel's ring anew.
+        """Keep an event; a seq that does not follow the head restarts the channel's ring.
 
         Args:
             channel: its name.
@@ -107,7 +107,7 @@ class Rings:
             self._expire_second(min(self._by_second))
 
     def omit(self, channel: str, seq: int, time: float) -> None:
-        """Keep only that an event was there: the ring begins behind it."""
+        """Keep only an event's seq: the ring begins after it."""
         ring = self._rings.get(channel)
         if ring is None:
             ring = self._rings[channel] = EventRing()
@@ -121,15 +121,15 @@ class Rings:
     def break_off(
         self, concerns: Callable[[str], bool], time: float, believable: float = math.inf
     ) -> None:
-        """Drop the rings of some channels: what was committed up to `time` is not all in them.
+        """Drop the rings of some channels: they may lack commits up to `time`.
 
         A dropped ring may hold events newer than `time`, of another partition or of a relay that
         wrote late. Coverage then starts after the newest of them.
 
         Args:
-            concerns: whether a channel is one of them.
+            concerns: whether a channel is affected.
             time: as above.
-            believable: a later time than this one is not true.
+            believable: a time after this one is wrong.
         """
         for channel in [name for name in self._rings if concerns(name)]:
             ring = self._rings.pop(channel)
@@ -140,7 +140,7 @@ class Rings:
         self.cover_from(time)
 
     def cover_from(self, time: float) -> None:
-        """Something that was committed up to `time` is not in the rings."""
+        """Set the coverage: a commit up to `time` is missing in the rings."""
         self.evicted_before = max(self.evicted_before, time + MARGIN_S)
         self.covered_since = max(self.covered_since, self.evicted_before)
 
@@ -150,7 +150,7 @@ class Rings:
             self._expire_second(second)
 
     def uncover(self) -> None:
-        """Remove everything, and claim nothing until `covered_since` is set."""
+        """Remove everything; nothing is covered until `covered_since` is set."""
         self.clear()
         self.covered_since = math.inf
         self.evicted_before = 0.0

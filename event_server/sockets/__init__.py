@@ -1,1 +1,1 @@
-"""A WebSocket beside a stream: its handshake, its messages, and what its client may say."""
+"""WebSockets: handshake, messages, and requests of the client."""

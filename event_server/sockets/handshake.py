@@ -1,7 +1,7 @@
-"""The request that opens a WebSocket, judged (RFC 6455, section 4.2.1). Pure.
+"""Checks the request that opens a WebSocket (RFC 6455, section 4.2.1). Pure.
 
 Browsers let a page of any site open a WebSocket without asking first. A socket needs a ticket, as a
-stream does, so a foreign page gains nothing; the origin is checked all the same.
+stream does, so a foreign page gains nothing; the origin is checked in addition.
 """
 
 from __future__ import annotations

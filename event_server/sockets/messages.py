@@ -17,7 +17,7 @@ from client_sdk.contract.socket import encode_message
 def messages_of(text: bytes) -> list[bytes]:
     """Turn a text of server-sent events, as `frames.Frames` makes it, into messages.
 
-    `retry:` is for streams: a socket is told in `bye` when to come again.
+    `retry:` is for streams: `bye` tells a socket when to reconnect.
     """
     found: list[bytes] = []
     for block in text.split(b"\n\n"):
@@ -63,10 +63,10 @@ class SharedMessages:
 
 
 def _writer(shared: SharedMessages) -> Callable[[Callable[[bytes], None], bytes], None]:
-    """A plain function, which is called for less than a method."""
+    """A plain function, as a call of it is cheaper than of a method."""
 
     def write(transport_write: Callable[[bytes], None], frame: bytes) -> None:
-        # The hub writes one frame to all who follow a channel: it is nearly always the last one.
+        # The hub writes one frame to all followers of a channel: it is nearly always the last one.
         transport_write(shared._made if frame is shared._frame else shared.of(frame))
 
     return write

@@ -1,4 +1,4 @@
-"""What the client of an open socket may say, and what it is answered. Both push paths share it.
+"""Handles the messages of an open socket's client. Both push paths share it.
 
 It awaits nothing and reads no clock: a message comes in as text; answers go out as frames, like
 everything that is sent to a subscriber.
@@ -54,14 +54,14 @@ class SocketSubscriber(Subscriber, Protocol):
     """A socket, as its session needs it."""
 
     def replay(self, frame: bytes, /) -> None:
-        """Write a frame with a replay, which may be more than may wait otherwise."""
+        """Write a frame with a replay, which may be above the limit of waiting bytes."""
 
 
 class SocketSession:
     """One open socket's client.
 
     Args:
-        streams: where it is open.
+        streams: the registry of open streams.
         talk: messages to others, and receipts.
         subscriber: the socket.
         accepted: the request that opened it.
@@ -95,7 +95,7 @@ class SocketSession:
         return self._frames_left.take(now)
 
     def take(self, text: bytes | str, now: float) -> None:
-        """Carry out a message, and answer it. A malformed message changes nothing."""
+        """Process a message, and answer it. A malformed message changes nothing."""
         if not self._streams.is_open(self._subscriber):
             return
         event, ref = "", ""
@@ -159,7 +159,7 @@ class SocketSession:
         except CursorError as error:
             raise StreamRefusedError("bad-cursor", str(error)) from error
         if not self._device:
-            return  # only what a device of an owner has counts
+            return  # only receipts of an owner's devices count
         followed = self._streams.hub.channels_of(self._subscriber)
         for name, seq in cursor.items():
             channel = parse_channel(name)
@@ -213,7 +213,7 @@ def _data(decoder: msgspec.json.Decoder[_Data], said: Envelope) -> _Data:
 
 
 def _ref_of(said: Envelope) -> str:
-    """The `ref` of whatever it is, so that a refusal can name it."""
+    """The `ref` of any message, so that a refusal can name it."""
     try:
         return decode(_with_ref, said.data).ref[:64]
     except msgspec.DecodeError:

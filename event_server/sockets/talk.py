@@ -1,8 +1,8 @@
 """Short messages between the sockets of a channel, and the receipts that sockets send. Pure.
 
 A message to the others goes to Kafka and comes back from it, here as on every other node, so all
-see the messages of a channel in the same order. Nothing of it is stored: what cannot be handed to
-Kafka soon is refused or left out. Receipts are gathered, the newest of each device.
+see the messages of a channel in the same order. Messages are not stored: one that Kafka cannot take
+soon is refused or dropped. Of receipts only the newest of each device is kept.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ class Talk:
     """The open sockets of one process, and what they send to Kafka.
 
     Args:
-        hub: who follows what.
+        hub: knows the followers of channels.
         frames: in the hub's wire form.
         node: a name that no other process has.
     """
 
     def __init__(self, hub: Hub, frames: Frames, node: str) -> None:
         self.counts: Counter[str] = Counter()
-        """What happened: `sent`, `delivered`, `dropped`, `malformed`, `receipts`."""
+        """Counts by outcome: `sent`, `delivered`, `dropped`, `malformed`, `receipts`."""
         self.news: Callable[[], None] = lambda: None
         """Called when there is something to write to Kafka."""
         self._hub = hub
@@ -82,12 +82,12 @@ class Talk:
         return len(self._origins)
 
     def join(self, subscriber: Subscriber) -> None:
-        """A socket is open."""
+        """Add an open socket."""
         self._number += 1
         self._origins[subscriber] = f"{self._node}/{self._number}"
 
     def leave(self, subscriber: Subscriber) -> None:
-        """A socket is gone; harmless if it never was here."""
+        """Remove a socket; harmless if it was never added."""
         self._origins.pop(subscriber, None)
 
     # Messages -------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ class Talk:
         self.news()
 
     def take(self, value: bytes | None) -> None:
-        """Take a record of the topic and tell its channel's sockets; a malformed one is counted."""
+        """Pass a record of the topic to its channel's sockets; a malformed one is counted."""
         try:
             if value is None or len(value) > _MAX_RECORD_BYTES:
                 raise msgspec.DecodeError("it has no value, or a long one")  # noqa: TRY301
@@ -126,7 +126,7 @@ class Talk:
             return
         for subscriber in self._hub.followers(message.channel):
             if self._origins.get(subscriber, message.origin) == message.origin:
-                continue  # a stream, or who has said it
+                continue  # a stream, or the sender itself
             try:
                 subscriber.send(frame)
             except Exception as error:
@@ -137,7 +137,7 @@ class Talk:
     # Receipts -------------------------------------------------------------------------------
 
     def received(self, channel: Channel, receipt: Receipt) -> None:
-        """Note what a device of an owner has applied of its store's channel."""
+        """Store how far a device of an owner has applied its store's channel."""
         key = (channel.root, receipt.device)
         if key not in self._receipts and len(self._receipts) >= SOCKET_RECEIPTS_WAITING:
             self.counts["dropped"] += 1
@@ -148,7 +148,7 @@ class Talk:
 
     @property
     def waits(self) -> bool:
-        """Whether there is something for Kafka."""
+        """Whether something waits for Kafka."""
         return bool(self._messages or self._receipts)
 
     # For Kafka ------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Talk:
         return messages
 
     def receipts(self) -> list[Record]:
-        """Take out the receipts that wait, gathered by store."""
+        """Take out the receipts that wait, grouped by store."""
         gathered, self._receipts = self._receipts, {}
         by_store: dict[str, list[Receipt]] = {}
         for (store_id, _), receipt in gathered.items():

@@ -11,10 +11,10 @@ HealthState = Literal["ok", "warming", "degraded", "draining"]
 
 
 class Health:
-    """The server's state, judged whenever it is asked for.
+    """The server's state, computed at each call.
 
     Degraded begins above `degraded_after_s` of lag and ends below half of it, so that a lag at the
-    limit does not end streams again and again.
+    limit does not end streams repeatedly.
     """
 
     def __init__(self, hub: Hub, degraded_after_s: float) -> None:
@@ -23,8 +23,8 @@ class Health:
         self._degraded = False
         self.draining = False
         self.trouble: Callable[[], str | None] = lambda: None
-        """Why streams cannot be begun although the state may be ok; None: they can. Open streams
-        go on: a part that has failed once starts anew, and the state tells when it matters."""
+        """Why new streams are refused although the state may be ok; None: they are not. Open
+        streams go on: a part that has failed restarts, and the state shows when that matters."""
 
     def state(self, now: float) -> HealthState:
         """The state at `now` (monotonic seconds)."""

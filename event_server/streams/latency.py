@@ -2,11 +2,11 @@
 
 A record carries the time of the database's clock at which the relay read the event. That clock's
 time at the hand-out is estimated (`replay/database_clock.py`); the estimate is too low by the
-shortest delivery time to this server, so this machine's own clock is used where it agrees with it.
+shortest delivery time to this server, so this machine's own clock is used if both agree.
 No promise depends on these figures: a machine whose clock is wrong falls back to the estimate.
 
-The push path only appends a time to a list. The reader of Kafka settles the list once per fetch,
-when all of it has been written to the transports.
+The push path only appends a time to a list. The reader of Kafka counts the list once per fetch,
+when all events have been written to the transports.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BOUNDS_S: Final = (
 )
 """The upper bounds of the histogram; one more bucket takes the rest."""
 AGREES_WITHIN_S: Final = 0.25
-"""How far ahead of the estimate this machine's clock may be and still be believed."""
+"""How far ahead of the estimate this machine's clock may be and still be trusted, in seconds."""
 
 
 class PushLatency:
@@ -56,7 +56,7 @@ class PushLatency:
         """An event of this record time (seconds, the database's) is being handed out."""
 
     def settle(self, now: float) -> None:
-        """Count what was handed out since the last call, as handed out at `now` (monotonic)."""
+        """Count the events sent since the last call, as sent at `now` (monotonic)."""
         if not self._waiting:
             return
         time = self._database_time(now)

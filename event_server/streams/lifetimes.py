@@ -1,4 +1,4 @@
-"""How long streams last, and when their clients may come back: spread over time. Pure."""
+"""How long streams last, and when their clients may reconnect: spread over time. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Uniform = Callable[[float, float], float]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long streams last and how their clients are told to come back."""
+    """How long streams last and when their clients reconnect."""
 
     lifetime_s: tuple[float, float]
     retry_ms: tuple[int, int]
@@ -38,5 +38,5 @@ class Timing:
         return round(self.uniform(*self.retry_ms))
 
     def reconnect(self, reason: ByeReason) -> int:
-        """When the client may come back after this `bye`, in milliseconds."""
+        """When the client may reconnect after this `bye`, in milliseconds."""
         return round(self.uniform(*RECONNECT_MS[reason]))

@@ -1,6 +1,6 @@
 """The open streams: how each begins, goes on and ends. Every push path shares this.
 
-A push path hands a subscriber to `open` and says `close` when the connection is gone; all between
+A push path passes a subscriber to `open` and calls `close` when the connection is gone; all between
 (heartbeats, lifetimes, slow clients, drain, degradation) happens in `turn`, which one timer calls.
 No await, no clock of its own: `now` is monotonic seconds.
 """
@@ -31,7 +31,7 @@ from server_common.revocations.holders import Holder
 TICK_S: Final = 0.1
 _RETRY_AFTER_S: Final = (1.0, 5.0)
 _WARM_AFTER_S: Final = (0.2, 1.0)
-"""By then a server that starts anew has mostly read the latest events."""
+"""A restarted server has usually read the latest events after so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +134,12 @@ class Streams:
                 "bad-ticket", "the token behind this ticket has been revoked: sign in again"
             )
         if self.hub.clock.observe(accepted.ticket.issued_at, now):
-            self.check_ready(now)  # the ticket may prove that what was handed out lags behind
+            self.check_ready(now)  # the ticket may prove that this server lags behind
         return accepted
 
     def _learn_the_time(self, request: StreamRequest, now: float) -> None:
-        """Learn the database's time from a refused ticket too, so that the lag stays known while
-        clients try."""
+        """Learn the database's time from a refused ticket, too, so that the lag stays known while
+        clients retry."""
         with contextlib.suppress(TicketError):
             self.hub.clock.observe(self._keys.verify(request.ticket, 0.0).issued_at, now)
 
@@ -189,8 +189,8 @@ class Streams:
         """Let an open stream follow the channels of a further ticket; its lifetime stays as it is.
 
         Returns:
-            What it missed there, to be written before anything else; or why it must sync: then it
-            goes on as it was.
+            What it missed there, to be written before anything else; or why it must sync: then
+            nothing changes.
         """
         ticket = accepted.ticket
         holders = self._holders.get(subscriber, ())
@@ -289,7 +289,7 @@ class Streams:
         self._rota.discard(subscriber)
         self._forget(subscriber)
         self.ended["sync-required"] += 1
-        # No stream waits longer for its last event than if it had ended on the next turn.
+        # Its last event may take as long as if the stream had ended on the next turn.
         due = self._tick(self._turned_at + TICK_S + self._limits.abort_after_s)
         self._ending.set(subscriber, due)
 

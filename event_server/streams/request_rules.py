@@ -1,4 +1,4 @@
-"""A stream request, judged: who may follow what, and from where. Pure.
+"""Checks a stream request: which channels it may follow, and from where. Pure.
 
 The ticket says which channels; the positions are the ticket's cursor, overridden by `lastEventId`
 (a cursor, an event id, or a bare seq where the ticket has one channel), overridden in turn by the
@@ -29,7 +29,7 @@ MAX_PARAMETERS: Final = 16
 
 
 class StreamRequest(Struct, frozen=True):
-    """What a request asks for, not judged yet."""
+    """The content of a request, not checked yet."""
 
     ticket: str
     last_event_id: str
@@ -50,7 +50,7 @@ class Placement:
     partitions: int
     owned: frozenset[int]
     fleet: StreamNodes | None = None
-    """Who carries the others, if that is known."""
+    """Which server carries the others, if known."""
 
     @property
     def owns_all(self) -> bool:
@@ -72,7 +72,7 @@ class Placement:
 def parse_request(query: bytes, last_event_id_header: str) -> StreamRequest:
     """Read a request's query string and its Last-Event-ID header (empty: there is none).
 
-    Unknown parameters are left alone: pages add their own to get past caches.
+    Unknown parameters are ignored: pages add their own to bypass caches.
 
     Raises:
         StreamRefusedError: the query is not readable, too long, or names a parameter of ours twice.
@@ -115,7 +115,7 @@ def refuse_body(content_length: str, transfer_encoding: str) -> None:
 
 
 def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Placement) -> Accepted:
-    """Judge a request at `time` (seconds, the database's clock).
+    """Check a request at `time` (seconds, the database's clock).
 
     Raises:
         StreamRefusedError: the ticket or a position is bad, or the channels are another server's.

@@ -1,7 +1,7 @@
-"""Refuses the tickets of whoever was signed out, for as long as they are good. Pure.
+"""Refuses the tickets of signed-out users until they expire. Pure.
 
-Core gives them no further ticket, so nothing needs to be remembered for longer. Their open streams
-are ended by `registry.py`.
+Core gives such users no further ticket, so nothing must be remembered for longer. Their open
+streams are ended by `registry.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from server_common.revocations.holders import Holder, Revocations
 from server_common.revocations.records import Revocation
 
 KEPT_S: Final = 900.0
-"""No ticket lives for so long: `YABAM_TICKET_TTL_S` is 600 at most."""
+"""Longer than any ticket's lifetime, in seconds: `YABAM_TICKET_TTL_S` is 600 at most."""
 _FORGET_EVERY_S: Final = 60.0
 
 
 class SignedOut:
-    """What this server has been told of revocations.
+    """The recent revocations that this server knows.
 
     Args:
         now: monotonic seconds.

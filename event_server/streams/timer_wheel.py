@@ -37,7 +37,7 @@ class Deadlines(Generic[T]):
         return self._tick_of[item]
 
     def set(self, item: T, tick: int) -> None:
-        """Let the item be due at `tick`; one that is past is due at the next turn."""
+        """Set the item's deadline; one in the past is due at the next turn."""
         if item in self._tick_of:
             self._remove_from_bucket(item)
         tick = max(tick, self._turned_to + 1)
@@ -51,7 +51,7 @@ class Deadlines(Generic[T]):
             del self._tick_of[item]
 
     def turn(self, tick: int) -> list[T]:
-        """Take out and give all items that are due up to `tick`, the earliest first."""
+        """Remove and return all items that are due up to `tick`, the earliest first."""
         due: list[T] = []
         for past in range(self._turned_to + 1, tick + 1):
             for item in self._due.pop(past, ()):

@@ -1,1 +1,1 @@
-"""Who may: access tokens, stream tickets, and secrets that are derived from a key."""
+"""Authorization: access tokens, stream tickets, and secrets that are derived from a key."""

@@ -1,6 +1,6 @@
 """Access tokens as both servers read them: JWT (RFC 7519), HS256, keys by `kid` for rotation.
 
-What a token says of its bearer (role, stores, table), `core_api/access/tokens.py` reads.
+`core_api/access/tokens.py` reads the claims about the bearer (role, stores, table).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXPIRED: Final = "the token has expired: get a new one"
 
 
 class TokenError(YabamError):
-    """There is no valid token; the text says why, and is fit for the caller."""
+    """There is no valid token; the text says why, and may be shown to the caller."""
 
 
 def bearer_token(authorization: str) -> str:
@@ -38,7 +38,7 @@ def bearer_token(authorization: str) -> str:
 
 
 class TokenVerifier:
-    """Tells whether one of the keys has signed a token.
+    """Verifies that one of the keys has signed a token.
 
     Args:
         keys: secrets of at least 32 bytes by `kid`.
@@ -58,7 +58,7 @@ class TokenVerifier:
         self._keys = dict(keys)
 
     def claims(self, token: str, now: float) -> dict[str, object]:
-        """What the token says; its `exp` is an integer later than `now` (Unix seconds).
+        """The token's claims; its `exp` is an integer later than `now` (Unix seconds).
 
         Raises:
             TokenError: malformed, forged, expired, or signed by a key that we do not have.

@@ -1,7 +1,7 @@
 """Secrets that are derived from a key and stored nowhere: HMAC-SHA256(key, name). Pure.
 
-Whoever reads the database learns none. The row that a secret was made for holds the `kid` of its
-key, so a key can be removed once no row names it.
+A copy of the database reveals none. The row of a secret has the `kid` of its key, so a key can be
+removed once no row names it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class DerivingKeys:
         return tuple(self._keys)
 
     def derived(self, name: str, kid: str) -> bytes | None:
-        """The secret of what has this name; None: this process has no such key."""
+        """The secret for this name; None: this process has no such key."""
         key = self._keys.get(kid)
         return None if key is None else hmac.digest(key, name.encode(), "sha256")
 

@@ -2,9 +2,9 @@
 
 A ticket is a JWS in compact form (RFC 7515, HS256) that Core signs with a key which no access token
 is signed with. It is bound to the channels, to the epoch and to the cursor the sync ended at. Its
-times are the database's, as is the watermark, so an event server judges it without trusting any
-other clock. Verification is on the path of every connect: the header is compared with the exact
-bytes that Core writes for that key, never interpreted, so there is no algorithm to confuse.
+times are the database's, as is the watermark, so an event server checks it without trusting any
+other clock. Every connect needs a verification: the header is compared with the exact bytes that
+Core writes for that key, never parsed, which excludes algorithm confusion.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from server_common.revocations.holders import Holder
 
 
 class Ticket(Struct, frozen=True, omit_defaults=True):
-    """What a ticket says. Times are seconds since the Unix epoch by the database's clock."""
+    """The content of a ticket. Times are seconds since the Unix epoch by the database's clock."""
 
     epoch: str
     cursor: dict[str, int]
@@ -36,9 +36,9 @@ class Ticket(Struct, frozen=True, omit_defaults=True):
     expires_at: float
     subject: str
     device: str = ""
-    """The device of an owner that synced, so that what it says it has received counts."""
+    """The device of an owner that synced, so that its receipts count."""
     token: str = ""
-    """The key of the access token that it was given for, so that it can be revoked with it."""
+    """The revocation key of the access token that it was made for."""
     session: str = ""
     """The key of that token's session."""
     made_at: int = 0
@@ -46,7 +46,7 @@ class Ticket(Struct, frozen=True, omit_defaults=True):
 
     @property
     def holder(self) -> Holder:
-        """Whom it was given to, as revocations name them."""
+        """The holder, as revocations name it."""
         return Holder(self.token, self.session, self.subject, self.made_at)
 
 
@@ -57,7 +57,7 @@ _PADDING: Final = (b"", b"===", b"==", b"=")
 
 
 class _Mac:
-    """HMAC-SHA256 (RFC 2104) under one key, whose two blocks are hashed once and not per text."""
+    """HMAC-SHA256 (RFC 2104) with one key, whose two blocks are hashed once and not per text."""
 
     def __init__(self, key: bytes) -> None:
         block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")

@@ -1,1 +1,1 @@
-"""Devices as Core, the gateway and the broker's admin all speak of them."""
+"""Devices: identities, messages and topics, shared by Core, the gateway and the broker's admin."""

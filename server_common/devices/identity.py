@@ -1,7 +1,7 @@
-"""Who a device is at the broker: its user name and its password. Pure.
+"""A device's identity at the broker: its user name and its password. Pure.
 
 A password is derived and never stored (`server_common/access/derived_secrets.py`), so Core and the
-broker's admin both find it.
+broker's admin can both compute it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from client_sdk.contract.text import ID_PATTERN, shown
 from server_common.access.derived_secrets import DerivingKeys
 
 MAX_GENERATION: Final = 2**31 - 1
-# No id holds a tilde, MQTT and Mosquitto give it no meaning, and no file of passwords is split at
-# it, as one is at a colon.
+# No id has a tilde, it has no meaning in MQTT and Mosquitto, and password files are not split at
+# it, as they are at a colon.
 _SEPARATOR: Final = "~"
 _USER: Final = re.compile(rf"({ID_PATTERN})~({ID_PATTERN})~([1-9][0-9]{{0,9}})")
 

@@ -1,4 +1,4 @@
-"""The Kafka records between the gateway and Core: what devices say, and what Core has kept. Pure.
+"""The Kafka records between the gateway and Core: devices' messages, and Core's answers. Pure.
 
 `devices.inbound` has the key `{store}/{device}`, so that one device stays in order whichever
 gateway took its message; `devices.outbound` has the key `{store}`. Values are JSON. Unknown fields
@@ -59,7 +59,7 @@ _Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
 
 
 class Inbound(Struct, frozen=True, omit_defaults=True):
-    """What a device said, as the gateway took it: a value of `devices.inbound`."""
+    """A device's message, as the gateway took it: a value of `devices.inbound`."""
 
     store: _Id
     device: _Id
@@ -90,12 +90,12 @@ class Result(Struct, frozen=True):
     id: _Id
     """The id of the command or the print job."""
     outcome: Literal["done", "failed", "taken", "doubtful"]
-    """The last two are of print jobs only: it is to be printed now; it may be on paper or not."""
+    """The last two are for print jobs only: printing starts now; it may be on paper or not."""
     detail: _Text = ""
     agent: _Id | None = None
-    """Who prints; None: a printer that takes its jobs as they come."""
+    """The agent that prints; None: a printer that gets its jobs as they come."""
     attempt: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
-    """Which attempt to print it is about; None: the one that is under way."""
+    """Which attempt to print it is about; None: the one in progress."""
 
 
 class Event(Struct, frozen=True):
@@ -177,11 +177,11 @@ _DATA_LEAVES: Final = frozenset({"boot", "n", "name", "type", "epoch"})
 
 
 class PrintAnswer(Struct, frozen=True):
-    """How a print job stands after what a printer has said of it."""
+    """The state of a print job after a printer's message about it."""
 
     state: str
-    """As its document has it; `held`: another agent prints here; `earlier`: another job is to be
-    printed before it; `gone`: there is no such job any more."""
+    """As in its document; `held`: another agent prints here; `earlier`: another job must be printed
+    first; `gone`: the job no longer exists."""
     attempts: int = 0
     repeat: bool = False
     """Whether the paper must say that it may have been printed before."""
@@ -199,7 +199,7 @@ class Outbound(Struct, frozen=True, omit_defaults=True):
     problem: str | None = None
     """Why it was refused: one of `REASONS`, or a reason of Core's own."""
     job: PrintAnswer | None = None
-    """Where it was about a print job."""
+    """The answer about a print job; None: it was about something else."""
 
     @property
     def key(self) -> bytes:
@@ -208,16 +208,16 @@ class Outbound(Struct, frozen=True, omit_defaults=True):
 
 
 class Ring(Struct, frozen=True, omit_defaults=True):
-    """A Star printer is told something. A value of `devices.outbound`."""
+    """A message to a Star printer. A value of `devices.outbound`."""
 
     store: _Id
     device: _Id
     mac: Annotated[str, Meta(pattern=whole(MAC_PATTERN))]
     method: StarCall = "request-post"
     fields: dict[str, Any] = {}
-    """Of the message, beside its title."""
+    """The fields of the message, beside its title."""
     until_ms: _Time | None = None
-    """Later than this nobody is to tell it any more: milliseconds since the Unix epoch."""
+    """After this time it must not be sent any more: milliseconds since the Unix epoch."""
 
     @property
     def key(self) -> bytes:
@@ -307,7 +307,7 @@ def dead_letter(reason: str, detail: str, topic: str, at_ms: int, data: bytes) -
         detail: for a person.
         topic: where it was sent.
         at_ms: when it came.
-        data: what it was.
+        data: the message.
     """
     return DeadLetter(reason, detail[:1000], topic, at_ms, len(data), data[:DEVICE_DEAD_BYTES])
 
@@ -329,7 +329,7 @@ def decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None, limit: int) 
         limit: so many bytes are taken.
 
     Raises:
-        DeviceMessageError: none, too large, not JSON, or not such a struct.
+        DeviceMessageError: missing, too large, not JSON, or not such a struct.
     """
     if value is None:
         raise DeviceMessageError("the record has no value", "bad-json")

@@ -12,14 +12,14 @@ PREFIX: Final = "yabam/v1"
 MessageKind = Literal["result", "event", "received", "status", "telemetry", "snapshot"]
 """The kinds of messages that a device may publish."""
 STAR_PREFIX: Final = "star/cloudprnt/to-device"
-"""Where Star printers are called, as their vendor's protocol guide says."""
+"""Where Star printers get messages, by their vendor's protocol guide."""
 STAR_UP_PREFIX: Final = "star/cloudprnt/to-server"
-"""And where those publish that take their jobs over MQTT."""
+"""Where Star printers publish that take their jobs over MQTT."""
 StarWord = Literal["client-status", "print-result", "client-will"]
-"""What a Star printer may publish."""
+"""The messages that a Star printer may publish."""
 STAR_WORDS: Final[tuple[StarWord, ...]] = get_args(StarWord)
 StarCall = Literal["request-post", "request-client-status", "order-client-action", "print-job"]
-"""What a Star printer is told."""
+"""The messages to a Star printer."""
 MAC_PATTERN: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 
 _WORDS: Final[dict[MessageKind, str]] = {
@@ -58,7 +58,7 @@ def commands_topic(store: str, device: str) -> str:
 
 
 def accepted_topic(store: str, device: str) -> str:
-    """The topic on which a device is told which of its messages Core has stored."""
+    """The topic on which Core acknowledges a device's messages."""
     return f"{PREFIX}/{store}/devices/{device}/accepted"
 
 
@@ -69,7 +69,7 @@ def up_topic(store: str, device: str, kind: MessageKind, name: str | None = None
 
 
 def star_topic(mac: str, what: str) -> str:
-    """Where a Star printer of this MAC address is told something; `#`: anything."""
+    """Where a Star printer of this MAC address gets messages of this kind; `#`: of any kind."""
     return f"{STAR_PREFIX}/{mac}/{what}"
 
 

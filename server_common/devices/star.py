@@ -1,8 +1,8 @@
 """What a Star printer publishes that takes its jobs over MQTT (CloudPRNT, *Full MQTT*), and the
 record of `devices.inbound` that carries it. Pure.
 
-The printer names itself by its MAC address. Whose it is, Core knows; that nobody else publishes on
-its topics, the broker sees to.
+The printer identifies itself by its MAC address. Core knows whose it is; the broker ensures that no
+other client publishes on its topics.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _Time = Annotated[int, Meta(ge=0, le=253_402_300_799_000)]
 
 
 class StarSaid(Struct, frozen=True):
-    """What a Star printer said, as the gateway took it."""
+    """A Star printer's message, as the gateway took it."""
 
     mac: Annotated[str, Meta(pattern=whole(MAC_PATTERN))]
     word: StarWord
@@ -34,12 +34,12 @@ class StarSaid(Struct, frozen=True):
 
     @property
     def key(self) -> bytes:
-        """The record's key: what one printer says stays in order."""
+        """The record's key, which keeps one printer's messages in order."""
         return self.mac.encode()
 
     @property
     def kind(self) -> str:
-        """What it counts as in the metrics."""
+        """Its kind in the metrics."""
         return "star"
 
 
@@ -51,7 +51,7 @@ class StarAction(Struct, frozen=True):
 
 
 class StarStatus(Struct, frozen=True, rename="camel"):
-    """`client-status`: how the printer is. Any field may be missing or null."""
+    """`client-status`: the printer's status. Any field may be missing or null."""
 
     status_code: _Text | None = None
     printing_in_progress: bool | None = None
@@ -59,7 +59,7 @@ class StarStatus(Struct, frozen=True, rename="camel"):
 
 
 class StarResult(Struct, frozen=True, rename="camel"):
-    """`print-result`: what became of a job. Any field may be missing or null."""
+    """`print-result`: the outcome of a job. Any field may be missing or null."""
 
     status_code: _Text | None = None
     job_token: _Text | None = None
@@ -67,7 +67,7 @@ class StarResult(Struct, frozen=True, rename="camel"):
 
 
 class StarWill(Struct, frozen=True):
-    """`client-will`: the printer is not there any more."""
+    """`client-will`: the printer's connection is lost."""
 
 
 StarPayload: TypeAlias = StarStatus | StarResult | StarWill

@@ -1,1 +1,1 @@
-"""What both servers say and accept in HTTP."""
+"""HTTP for both servers: rules of requests, and problem answers."""

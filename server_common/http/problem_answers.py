@@ -16,7 +16,7 @@ from server_common.logs import get_logger
 log = get_logger()
 
 ErrorHandler = Callable[[Request, Exception], Awaitable[Response]]
-"""What Starlette calls for an error of some kind."""
+"""Starlette's exception handler for a class of errors."""
 
 
 def headers_of(value: Problem) -> dict[str, str]:
@@ -43,7 +43,7 @@ def http_error_handler(told: Mapping[int, tuple[str, str]]) -> ErrorHandler:
     """The handler of Starlette's own errors: no route, wrong method.
 
     Args:
-        told: by status, the problem's slug and what it says.
+        told: by status, the problem's slug and its detail.
     """
 
     async def on_http_error(_request: Request, error: Exception) -> Response:
@@ -56,7 +56,7 @@ def http_error_handler(told: Mapping[int, tuple[str, str]]) -> ErrorHandler:
 
 
 def internal_error() -> Response:
-    """The answer where a bug was met."""
+    """The answer to a request that met a bug."""
     detail = "the server failed; nothing is known to be done: try again"
     return respond(problem("internal", detail))
 

@@ -1,4 +1,4 @@
-"""The parameters of a query, as the standard library reads them, for less. Pure."""
+"""Parses a query as the standard library does, but faster. Pure."""
 
 from __future__ import annotations
 

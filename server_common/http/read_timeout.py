@@ -1,7 +1,7 @@
 """The time in which a request must arrive: one timer for all connections of a process.
 
-The time of a connection begins when it is made, and again with the first byte of a request; it ends
-with the last byte of the request. Most requests arrive whole, so most connections wait here for no
+A connection's time starts when it is made, and again with the first byte of a request; it stops
+with the last byte of the request. Most requests arrive whole, so most connections are here for no
 longer than one turn of the event loop.
 """
 
@@ -29,7 +29,7 @@ class ReadTimeout:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        # All wait equally long, so those who came first are due first.
+        # All have the same time-out, so the first ones are due first.
         self._until: dict[TimedConnection, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 

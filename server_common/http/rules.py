@@ -1,4 +1,4 @@
-"""The head of a request: where it ends, what it says, and the rules that our parser skips. Pure."""
+"""The head of a request: its end, its headers, and rules that our parser lacks. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import httptools
 
 HEAD_END: Final = b"\r\n\r\n"
-"""What the head of a request ends with."""
+"""The end of a request's head."""
 MAX_WAITING_BYTES: Final = 64 * 1024
 """How much may wait behind a request; then nothing more is read until that has been answered."""
 MAX_KNOWN_BLOCKS: Final = 256
@@ -26,7 +26,7 @@ _HOST: Final = re.compile(
 
 
 class Refusal(NamedTuple):
-    """Why a request is not taken."""
+    """Why a request is refused."""
 
     status: int
     phrase: str
@@ -34,10 +34,10 @@ class Refusal(NamedTuple):
 
 
 def refusal_of(version: str, headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
-    """Why a request with this head is not taken; None: it is.
+    """Why a request with this head is refused; None: it is not.
 
     A request without a Host, with two of them, or with one that is no host is refused (RFC 9112,
-    3.2): a server that takes it lets a proxy and itself disagree about whose request it is.
+    3.2): if a server accepts it, a proxy and the server may disagree about the request's host.
 
     Args:
         version: of HTTP, as the request line says, such as `1.1`.
@@ -45,7 +45,7 @@ def refusal_of(version: str, headers: Iterable[tuple[bytes, bytes]]) -> Refusal 
     """
     if version not in ("1.1", "1.0"):
         return Refusal(
-            505, "HTTP Version Not Supported", f"HTTP/{version} is not spoken here: send HTTP/1.1"
+            505, "HTTP Version Not Supported", f"HTTP/{version} is not supported: send HTTP/1.1"
         )
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (not hosts and version == "1.1"):
@@ -65,7 +65,7 @@ def split_head(tail: bytes, data: bytes) -> tuple[bytes, bytes, bytes]:
 
     Args:
         tail: the bytes of the head before `data`, of which the last three count.
-        data: what has come.
+        data: the received bytes.
 
     Returns:
         The bytes up to the end of the head, or all if none ends; those behind it; and the `tail`
@@ -131,7 +131,7 @@ class _Found:
         try:
             self._parser.feed_data(_READER + lines)
         finally:
-            del self._parser  # it leads back here, and garbage is collected rarely
+            del self._parser  # breaks a reference cycle, as garbage is collected rarely
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.head.append((name.lower(), value))

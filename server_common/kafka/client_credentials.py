@@ -1,4 +1,4 @@
-"""What an account at an OpenID provider is: who asks for tokens to Kafka, and where. Pure."""
+"""An account at an OpenID provider that gets tokens for Kafka, with its address. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """Where tokens come from."""
+    """How tokens are obtained."""
 
     token_url: str
     client_id: str

@@ -1,8 +1,8 @@
 """Starts and stops aiokafka's clients so that none of their connections is left behind.
 
-Two gaps of aiokafka are closed here. A start that is cancelled while it waits for its first answer
-forgets the connection on which it had asked. And a consumer's stop that meets a request which was
-given up ends in a CancelledError that is not ours, before it has closed a single connection. Such a
+This works around two bugs of aiokafka. A start that is cancelled while it waits for its first
+answer leaks the connection on which it had asked. And a consumer's stop that meets a cancelled
+request ends in a CancelledError that is not ours, before it has closed any connection. Such a
 connection stays open until the garbage collector finds it.
 """
 
@@ -29,9 +29,8 @@ class Startable(Protocol):
 
 
 async def start_client(client: Startable) -> None:
-    """Start it. When this is cancelled, the start first comes to its end, so that `stop` or `close`
-    of the client knows of every connection; a broker that does not answer delays the end only for a
-    short time.
+    """Start it. When this is cancelled, the start first completes, so that `stop` or `close` of the
+    client knows every connection; a broker that does not answer delays this only for a short time.
 
     Raises:
         KafkaError, OSError, TimeoutError: as the client's own `start`.
@@ -47,11 +46,11 @@ async def start_client(client: Startable) -> None:
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer, patience_s: float) -> None:
-    """Stop it and close its connections, whatever has become of its requests.
+    """Stop it and close its connections, even if requests of it were cancelled.
 
     Args:
         consumer: started or not.
-        patience_s: seconds for each of the two steps; one that takes longer is given up.
+        patience_s: the time-out of each of the two steps, in seconds.
     """
     stopping = asyncio.ensure_future(consumer.stop())
     await asyncio.wait({stopping}, timeout=patience_s)

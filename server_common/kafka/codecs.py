@@ -130,13 +130,13 @@ def _snappy_block(block: bytes, left: int) -> bytes:
 
 
 def _said(block: bytes) -> int:
-    """The decompressed size that a snappy block claims."""
+    """The decompressed size in the head of a snappy block."""
     size = 0
     for shift, byte in enumerate(block[:5]):
         size |= (byte & 0x7F) << 7 * shift
         if not byte & 0x80:
             return size
-    raise UnpackError("a block that does not say how long it is")
+    raise UnpackError("a block without a length")
 
 
 def _into(decompress_into: Callable[[bytes, bytearray], int], packed: bytes) -> bytes:

@@ -1,6 +1,6 @@
-"""How every process of ours connects to Kafka: one place makes the arguments of aiokafka's clients.
+"""How every process of ours connects to Kafka: makes the arguments of all aiokafka clients.
 
-Without an account and without TLS an address alone is enough, as a text.
+Without an account and without TLS the address as a text is enough.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from server_common.kafka.client_credentials import ClientCredentials
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 SENT_AS_THEY_ARE: Final = frozenset({"PLAIN", "OAUTHBEARER"})
-"""Mechanisms that show the broker, and whoever listens, what the account is proven by."""
+"""Mechanisms that send the secret itself, so that TLS is needed against eavesdroppers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Whom we believe, and who we are."""
+    """Trusted authorities, and our own certificate."""
 
     ca_file: str = ""
     """File of the authorities (PEM) that sign the brokers' certificates; empty: the usual ones."""
@@ -29,13 +29,13 @@ class Tls:
     key_password: str = field(default="", repr=False)
 
     def context(self) -> ssl.SSLContext:
-        """What the connections are made with; the brokers' names are always checked. Renewed files
-        are taken with the next connection.
+        """The TLS context of the connections; the brokers' names are always checked. Renewed files
+        are used from the next connection on.
 
         Raises:
             SettingsError: a file cannot be read, or they do not belong together.
         """
-        # Whoever reads settings alone, such as `make run`, starts without what logs.
+        # A program that only reads settings, such as `make run`, does not load logging.
         from server_common.tls.client_context import RenewedContext
 
         files = [file for file in (self.cert_file, self.key_file, self.ca_file) if file]
@@ -57,7 +57,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who we are, by SASL."""
+    """Our account, for SASL."""
 
     mechanism: Mechanism
     user: str = ""
@@ -68,7 +68,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class KafkaCluster:
-    """A cluster, and who we are there. As a text it is its address, and nothing else."""
+    """A cluster, and our account there. Its text is its address only."""
 
     bootstrap: str
     """`host:port[,host:port]`."""
@@ -89,7 +89,7 @@ def chain_of(kafka: Kafka) -> str:
 
 
 def client_arguments(kafka: Kafka) -> dict[str, Any]:
-    """What any of aiokafka's clients is made with to reach this cluster.
+    """The arguments of any aiokafka client of this cluster.
 
     Raises:
         SettingsError: the files of TLS cannot be used.

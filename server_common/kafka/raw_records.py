@@ -1,4 +1,4 @@
-"""What is read from a partition: records, and what stands between them and cannot be read."""
+"""The data read from a partition: records, and unreadable data between them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Record:
 @final
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What stands in a partition and cannot be read."""
+    """Unreadable data in a partition."""
 
     first: int
     """Its first offset."""
@@ -34,7 +34,7 @@ class LeftOut:
     """Its last offset."""
     reason: str
     raw: bytes
-    """The record's bytes behind its length, or the whole batch as the broker keeps it."""
+    """The record's bytes after its length, or the whole batch as the broker stores it."""
     timestamp_ms: int | None
     """The newest time that its records can have, in milliseconds since the Unix epoch; None:
     unknown."""
@@ -45,7 +45,7 @@ ReadRecord = Record | LeftOut
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read of one partition."""
+    """The data read from one partition."""
 
     records: list[ReadRecord]
     """In the order of their offsets."""

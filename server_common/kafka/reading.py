@@ -1,9 +1,9 @@
 """A consumer's `getmany` that no damaged record can stop.
 
 aiokafka raises where it cannot read a batch, again at every call, and drops what it had read of
-other partitions. Then each partition is asked for once more, and read closely
-(`record_batches.py`): what is damaged comes as `LeftOut` in its place, and reading goes on behind
-it. The same holds for a partition whose broker refuses damaged records itself (`refusals.py`).
+other partitions. Then each partition is fetched again, and read record by record
+(`record_batches.py`): damaged data come as `LeftOut` in their place, and reading goes on after
+them. The same holds for a partition whose broker refuses damaged records itself (`refusals.py`).
 Errors with another cause (the brokers, the network, the group) are raised as usual.
 """
 
@@ -60,12 +60,10 @@ async def get_many(
 
     Args:
         consumer: started, with partitions.
-        positions: gives, for each partition to read, the offset behind the last record that was
-            dealt with; asked only when aiokafka cannot read. The consumer is set to where the
-            result ends.
-        partitions: those to read.
-        timeout_ms: how long to wait for a record.
-        max_records: the most at once: over all partitions, or in each of them when one is damaged.
+        positions: gives, for each partition to read, the offset after the last processed record;
+        called only when aiokafka cannot read. The consumer then seeks to the end of the result.
+        partitions: those to read. timeout_ms: how long to wait for a record. max_records: the most
+        at once: over all partitions, or in each of them when one is damaged.
 
     Raises:
         KafkaError, OSError, TimeoutError: the brokers do not answer, or refuse.
@@ -93,7 +91,7 @@ async def get_many(
 async def _read_closely(
     consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int], max_records: int | None
 ) -> dict[TopicPartition, list[ReadRecord]]:
-    """What stands in these partitions; the consumer is set to where that ends."""
+    """The data of these partitions; the consumer seeks to their end."""
     found = {tp: await _closely(consumer, tp, at) for tp, at in positions.items()}
     if max_records is not None:
         found = {tp: one.at_most(max_records) for tp, one in found.items()}
@@ -109,7 +107,7 @@ def _may_lie_in_the_data(error: Exception) -> bool:
 
 
 async def _closely(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
-    # Records that were damaged in transit are whole when they are fetched again.
+    # Records that were only damaged in transit are whole in another fetch.
     with contextlib.suppress(CorruptRecordException):
         found = await _read(consumer, tp, at)
         if not any(isinstance(one, LeftOut) for one in found.records):
@@ -121,7 +119,7 @@ async def _closely(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> F
 
 
 async def _behind_what_is_refused(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Found:
-    """Told as left out: what the broker does not give from this offset on."""
+    """The `LeftOut` of the records that the broker does not return from this offset on."""
 
     async def is_given(offset: int) -> bool:
         try:
@@ -132,7 +130,7 @@ async def _behind_what_is_refused(consumer: AIOKafkaConsumer, tp: TopicPartition
 
     end = (await consumer.end_offsets([tp]))[tp]
     next_offset = await first_given(at, end, is_given)
-    reason = "the broker does not give it: CORRUPT_MESSAGE"
+    reason = "the broker does not return it: CORRUPT_MESSAGE"
     return Found([LeftOut(at, next_offset - 1, reason, b"", None)], next_offset)
 
 
@@ -146,7 +144,7 @@ async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Foun
 async def _fetch(
     consumer: AIOKafkaConsumer, tp: TopicPartition, at: int, limit: int
 ) -> tuple[bytes, int]:
-    """The bytes that the partition's leader has from this offset on, and the offset behind the last
+    """The bytes that the partition's leader has from this offset on, and the offset after the last
     one that may be read.
 
     Raises:

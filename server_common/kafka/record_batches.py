@@ -2,7 +2,7 @@
 
 aiokafka reads a batch whole or not at all, and takes only names of headers that are UTF-8. This
 reader is for answers that aiokafka refuses. As in Java's client, a name that is not UTF-8 does no
-harm: its bytes are shown as `\\xff`. Of what is damaged, the rest is read:
+harm: its bytes are shown as `\\xff`. Only the damaged part is lost:
 
 - one record whose fields do not fit its length: the other records of its batch;
 - a batch that cannot be unpacked, or only to more than the bound, or whose checksum is wrong: the
@@ -24,7 +24,7 @@ from server_common.kafka.codecs import UNPACK
 from server_common.kafka.raw_records import Found, Headers, LeftOut, ReadRecord, Record
 
 FRAME: Final = struct.Struct(">qi")
-"""What every batch begins with: its first offset, and how many bytes follow."""
+"""The beginning of every batch: its first offset, and how many bytes follow."""
 _MAGIC_AT: Final = 16
 _CHECKED_FROM: Final = 21
 _HEAD: Final = struct.Struct(">qiibIhiqqqhii")
@@ -53,7 +53,7 @@ def read_batches(partition: TopicPartition, data: bytes, position: int, highwate
         partition: where they come from.
         data: the batches; the last one may be cut off by the size of the answer.
         position: the offset that was asked for; a batch may begin before it.
-        highwater: the offset behind the last one that may be read.
+        highwater: the offset after the last one that may be read.
     """
     found: list[ReadRecord] = []
     expected = position
@@ -84,7 +84,7 @@ def read_batches(partition: TopicPartition, data: bytes, position: int, highwate
         at = end
     if at > 0 and expected == position:
         # The offset of a batch is not under its checksum. Whatever it was, reading must go on.
-        reason = "only batches from before what was asked for"
+        reason = "only batches from before the requested offset"
         return Found([LeftOut(position, position, reason, data, None)], position + 1)
     return Found(found, expected)
 
@@ -94,7 +94,7 @@ def _first_offset(data: bytes, at: int) -> int | None:
 
 
 class _Batch:
-    """One batch. Iterating over it gives what it holds; then `next_offset` counts."""
+    """One batch. Iterating over it gives its records; after that `next_offset` is valid."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class _Batch:
             return
         places = [one.offset for one in records]
         if places != sorted(set(places)) or max(places, default=-1) > offset:
-            yield self._whole("records out of their places", offset)
+            yield self._whole("records in the wrong order", offset)
             return
         if offset >= self._highwater:
             yield self._whole("offsets that there are not", offset)
@@ -178,8 +178,8 @@ class _Batch:
             body: the records.
             places: their offsets.
             count: how many there are.
-            first_time: what their times count from; None: all have `last_time`.
-            last_time: none is younger.
+            first_time: the base of their times; None: all have `last_time`.
+            last_time: the newest time of all.
         """
         base, last = places[0], places[-1]
         at, before, seen, damaged = 0, base - 1, 0, 0
@@ -187,7 +187,7 @@ class _Batch:
             begin = at
             raw, at = _next_record(body, at)
             if raw is None or damaged == _MAX_SINGLES:
-                reason = "records that cannot be told from each other"
+                reason = "records without clear boundaries"
                 yield LeftOut(min(before + 1, last), last, reason, body[begin:], last_time)
                 return
             seen += 1
@@ -212,9 +212,9 @@ class _Batch:
 
         Args:
             reason: why.
-            last: the last offset that it says it has.
+            last: the last offset in its head.
         """
-        # What the broker keeps behind it says most surely where it ends.
+        # The data that follow it show most reliably where it ends.
         if self._behind is not None and self._expected < self._behind <= self._highwater:
             last = self._behind - 1
         elif last is None or not self._expected <= last < self._highwater:
@@ -235,8 +235,8 @@ class _Batch:
 
 
 def _next_record(body: bytes, at: int) -> tuple[bytes | None, int]:
-    """The bytes of the record that begins here, and the place behind them. None: its length is
-    damaged, and so nobody knows where the next one begins; then the place is the same."""
+    """The bytes of the record that begins here, and the place after them. None: its length is
+    damaged, so the begin of the next one is unknown; then the place is the same."""
     try:
         length, begin = _varint(body, at)
     except ValueError:
@@ -285,7 +285,7 @@ def _bytes(record: bytes, at: int) -> tuple[bytes | None, int]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Kafka's zigzag integer at this place, and the place behind it.
+    """Kafka's zigzag integer at this place, and the place after it.
 
     Raises:
         ValueError: there is none.

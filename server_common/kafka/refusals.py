@@ -1,7 +1,7 @@
 """Partitions whose records the broker refuses to return, because they are damaged on its disk.
 
-Such a broker answers each fetch with CORRUPT_MESSAGE. aiokafka only logs that and fetches again;
-its caller is told nothing. So this module looks at the answers before aiokafka does.
+Such a broker answers each fetch with CORRUPT_MESSAGE. aiokafka only logs that and fetches again,
+without telling its caller. So this module checks the answers before aiokafka does.
 """
 
 from __future__ import annotations

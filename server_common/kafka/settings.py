@@ -24,7 +24,7 @@ _SAFE_URL: Final = re.compile(
 
 
 class KafkaAccessSettings(BaseSettings):
-    """Who a process is at Kafka, and by which transport."""
+    """A process's account at Kafka, and its transport."""
 
     model_config = SettingsConfigDict(
         env_prefix="YABAM_",
@@ -37,7 +37,7 @@ class KafkaAccessSettings(BaseSettings):
     kafka: str
     """Kafka: host:port[,host:port]."""
     kafka_tls: bool = False
-    """Whether Kafka is spoken to by TLS: true or false."""
+    """Whether to use TLS to Kafka: true or false."""
     kafka_ca_file: str = ""
     """File of the authorities (PEM) that sign the brokers' certificates; without it, the usual
     ones."""
@@ -48,7 +48,7 @@ class KafkaAccessSettings(BaseSettings):
     kafka_key_password: str = ""
     """The password of that file, if it has one."""
     kafka_sasl: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = ""
-    """By what this process proves its account at Kafka: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or
+    """The SASL mechanism of this process's account at Kafka: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or
     OAUTHBEARER; empty: it has none."""
     kafka_user: str = ""
     """The account; with OAUTHBEARER, the client's id."""
@@ -81,13 +81,13 @@ class KafkaAccessSettings(BaseSettings):
             raise ValueError("OAUTHBEARER needs YABAM_KAFKA_TOKEN_URL")
         if self.kafka_sasl in SENT_AS_THEY_ARE and not self.kafka_tls:
             raise ValueError(
-                f"{self.kafka_sasl} shows its secret to whoever listens: set YABAM_KAFKA_TLS=true"
+                f"{self.kafka_sasl} sends its secret unencrypted: set YABAM_KAFKA_TLS=true"
             )
         return self
 
     @property
     def cluster(self) -> KafkaCluster:
-        """Kafka, and who this process is there."""
+        """Kafka, and this process's account there."""
         tls = self._tls if self.kafka_tls else None
         return KafkaCluster(self.kafka, tls, self._account(self.kafka_sasl or None))
 

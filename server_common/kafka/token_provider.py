@@ -20,7 +20,7 @@ from server_common.kafka.client_credentials import ClientCredentials
 _ANSWER_WITHIN_S: Final = 5.0
 _MAX_BYTES: Final = 64 * 1024
 _SHARE_USED: Final = 0.8
-"""A token is used for this share of its life, so that none expires on its way."""
+"""A token is used for this share of its lifetime, so that none expires in transit."""
 
 
 class _Granted(Struct, frozen=True):
@@ -35,7 +35,7 @@ class FetchedTokens(AbstractTokenProvider):  # type: ignore[misc]
     """Gives aiokafka a token for each connection.
 
     Args:
-        credentials: where tokens come from.
+        credentials: the account, and the address of the provider.
         clock: seconds that only go forward.
     """
 
@@ -49,10 +49,10 @@ class FetchedTokens(AbstractTokenProvider):  # type: ignore[misc]
         self._good_until = float("-inf")
 
     async def token(self) -> str:
-        """A token that is good for a while.
+        """A token that is valid for a while.
 
         Raises:
-            KafkaConnectionError: none can be had now; the text holds no secret.
+            KafkaConnectionError: there is none now; the text has no secret.
         """
         async with self._asking:
             if self._clock() >= self._good_until:
@@ -84,9 +84,9 @@ class FetchedTokens(AbstractTokenProvider):  # type: ignore[misc]
                 async for part in response.aiter_raw():
                     body += part
                     if len(body) > _MAX_BYTES:
-                        raise KafkaConnectionError(f"{at.token_url} answers too much")
+                        raise KafkaConnectionError(f"{at.token_url} sent too long an answer")
             return decode(_granted, bytes(body))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:
             raise KafkaConnectionError(f"{at.token_url}: {type(error).__name__}") from error
         except msgspec.DecodeError as error:
-            raise KafkaConnectionError(f"{at.token_url} answers no token: {error}") from error
+            raise KafkaConnectionError(f"{at.token_url} sent no token: {error}") from error

@@ -1,1 +1,1 @@
-"""The records that stand in the topics of Kafka."""
+"""The records of Kafka's topics."""

@@ -3,22 +3,22 @@
 An event record carries one event in all its channels. The key is the store id, so that all
 channels of a store keep their order in one partition. An event of a channel that belongs to no
 store (`brand`, `global`) has no key, and a copy of it goes to every partition: a reader of several
-drops what it has by seq. The headers hold all that is needed to route and frame
-it: `type`, `ids` (event ids joined by commas), `occurred_at` and `epoch`. The value holds one line
-of JSON per id, in the same order: an event server forwards a line without ever parsing it.
+drops duplicates by seq. The headers hold all that is needed to route and frame it: `type`, `ids`
+(event ids joined by commas), `occurred_at` and `epoch`. The value holds one line of JSON per id, in
+the same order: an event server forwards a line without ever parsing it.
 
 A watermark record has no key and no value; its headers are `type` = `watermark`, `watermark`
 (microseconds since the Unix epoch, the database's clock) and `epoch`.
 
-An omitted record stands in the place of an order event that cannot be published (Kafka takes no
-record so large, say). It has no value; its headers are `type` = `omitted`, `omitted` (the event ids
-joined by commas) and `epoch`. Whoever follows one of these channels must sync. It lacks `ids`, so
-an older reader skips it, and finds the gap at the channel's next event.
+An omitted record replaces an order event that cannot be published (it is too large for Kafka, say).
+It has no value; its headers are `type` = `omitted`, `omitted` (the event ids joined by commas) and
+`epoch`. Followers of these channels must sync. It lacks `ids`, so an older reader skips
+it, and finds the gap at the channel's next event.
 
 The last header of each record is `sent` = `{run}.{n}`: the publisher's run, and the record's number
 in it, counted from 0 in each partition. A run lasts as long as a publisher knows for certain that
-every batch was stored. So a reader can tell whether the record that it reads next really follows
-the one before. An older relay writes no such header.
+every batch was stored. So a reader can check that the next record really follows the one before. An
+older relay writes no such header.
 
 The partition of a store is Kafka's own default (murmur2 over the key), so that any producer or tool
 agrees on it.
@@ -63,7 +63,7 @@ class OrderRecord(Struct, frozen=True):
 
 
 class WatermarkRecord(Struct, frozen=True):
-    """All that Core committed before `watermark` stands before this record in its partition."""
+    """All commits of Core before `watermark` come before this record in its partition."""
 
     epoch: str
     watermark: float
@@ -110,21 +110,21 @@ def encode_omitted_record(record: OmittedRecord) -> list[tuple[str, bytes]]:
 
 
 def encode_sent(run: str, number: int) -> tuple[str, bytes]:
-    """The header `sent`, which stands last: the record's number in its publisher's run."""
+    """The header `sent`, which is the last: the record's number in its publisher's run."""
     return SENT, b"%b.%d" % (run.encode(), number)
 
 
 def sent_of(headers: Headers) -> bytes:
-    """A record's `sent` as it stands there; empty: there is none, or it is not of our making.
+    """A record's `sent`; empty: there is none, or it is not ours.
 
-    Of several the last one counts, as of every header.
+    If there are several, the last one counts, as for every header.
     """
     raw = next((value for name, value in reversed(headers) if name == SENT), None)
     return raw if raw and _SENT.fullmatch(raw) else b""
 
 
 def parse_sent(raw: bytes) -> tuple[bytes, int]:
-    """The run and the number of what `sent_of` gave.
+    """The run and the number in a result of `sent_of`.
 
     Raises:
         RecordError: it is not `{run}.{n}`.
@@ -142,10 +142,10 @@ def decode_record(value: bytes | None, headers: Headers) -> LogRecord:
 
     Raises:
         DamagedRecordError: the record carries an order event that cannot be read.
-        RecordError: the record is not of our making.
+        RecordError: the record is not ours.
     """
     fields = dict(headers)
-    if None in fields.values():  # Kafka permits it, whatever the type of ours says
+    if None in fields.values():  # Kafka permits None, although the type here excludes it
         fields = {name: text or b"" for name, text in fields.items()}
     kind, epoch_field = fields.get("type"), fields.get("epoch")
     if not kind or not epoch_field:

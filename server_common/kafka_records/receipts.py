@@ -1,6 +1,6 @@
 """Receipts as Kafka records: what devices of owners have applied, from event servers to Core.
 
-The key is the store, so that what one device says stays in order. The value is one JSON object with
+The key is the store, so that one device's receipts stay in order. The value is one JSON object with
 the newest receipt of each device of that store since the last record. A receipt that cannot be read
 is left out by itself: the others of its record count.
 """

@@ -16,7 +16,7 @@ _BY_NAME: Final = {limit.name: limit for limit in TABLE}
 
 
 def with_settings(settings: object) -> dict[str, int]:
-    """The values of all limits, those that these settings hold put in place of the defaults."""
+    """The values of all limits: the defaults, overridden by these settings."""
     return dict(DEFAULTS) | {
         limit.name: getattr(settings, limit.setting)
         for limit in TABLE

@@ -1,7 +1,7 @@
 """How the limits of sizes and counts must fit each other. Pure.
 
-If an earlier limit were larger than a later one, data would be taken that can never be delivered.
-Times are checked where they are set, as in `event_server/settings.py`.
+If an earlier limit were larger than a later one, data would be accepted that can never be
+delivered. Times are checked where they are set, as in `event_server/settings.py`.
 """
 
 from __future__ import annotations

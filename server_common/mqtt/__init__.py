@@ -1,1 +1,1 @@
-"""A connection to an MQTT broker whose acknowledgements are ours to give and to wait for."""
+"""A connection to an MQTT broker with explicit acknowledgements in both directions."""

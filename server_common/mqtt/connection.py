@@ -122,7 +122,7 @@ class BrokerConnection:
             raise failure
 
     async def subscribe(self, filters: Sequence[str], qos: int = 1) -> None:
-        """Return once what is published from now on will be delivered.
+        """Subscribe; returns once later messages will be delivered.
 
         Raises:
             MqttRefusedError: the broker does not permit one of them.
@@ -132,7 +132,7 @@ class BrokerConnection:
         await self._answered(number)
 
     async def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Return once none of these is delivered any more.
+        """Unsubscribe; returns once no further messages are delivered.
 
         Raises:
             MqttError: the connection is lost, or the broker does not answer.
@@ -155,9 +155,9 @@ class BrokerConnection:
             topic: where to.
             payload: the message.
             qos: 0 or 1.
-            retain: whether the broker keeps it for who follows the topic later.
-            expires_s: so long the broker may keep it for who is not there; None: as long as it
-                likes, as it may in any case over MQTT 3.1.1.
+            retain: whether the broker keeps it for later subscribers of the topic.
+            expires_s: how long the broker may keep it for offline clients; None, or over MQTT
+            3.1.1: without limit.
 
         Returns:
             A future that is done once the broker has acknowledged the message (QoS 1), or once it
@@ -196,7 +196,7 @@ class BrokerConnection:
     async def close(self) -> None:
         """Disconnect properly, so that the broker publishes no will, and free everything."""
         if self._connecting is not None:
-            # A thread cannot be cancelled, and what it opens must be closed.
+            # A thread cannot be cancelled, and the socket that it opens must be closed.
             await asyncio.gather(self._connecting, return_exceptions=True)
         if self._timer is not None and not self._lost.done():
             self._client.disconnect()

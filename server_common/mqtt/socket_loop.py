@@ -14,7 +14,7 @@ _TIMER_EVERY_S: Final = 1.0
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """One that is closed when its handshake fails; paho leaves it open."""
+    """A socket that is closed when its handshake fails; paho leaves it open."""
 
     def do_handshake(self, block: bool = False) -> None:
         """Shake hands."""
@@ -41,7 +41,7 @@ class SocketLoop:
 
     Args:
         client: the client; its socket callbacks are set here.
-        failed: called with what paho raised while it read, wrote or kept time.
+        failed: called with an exception that paho raised while it read, wrote or kept time.
     """
 
     def __init__(self, client: Client, failed: Callable[[Exception], None]) -> None:

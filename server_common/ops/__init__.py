@@ -1,1 +1,1 @@
-"""What a process tells of itself: its metrics, and how it stands."""
+"""A process's metrics, health and readiness."""

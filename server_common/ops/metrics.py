@@ -1,6 +1,6 @@
-"""Makes counters, gauges and histograms, each of whose series is there from the start, at 0.
+"""Makes counters, gauges and histograms, each of whose series exists from the start, at 0.
 
-What appears with its first fault only raises no alert.
+A series that only appears with its first fault raises no alert.
 """
 
 from __future__ import annotations

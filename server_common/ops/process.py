@@ -1,4 +1,4 @@
-"""What surrounds the work of a process that has no HTTP of its own: tasks, health, metrics."""
+"""The frame of a process that has no HTTP of its own: tasks, health, metrics."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ async def observed(
         listener: a bound socket, where they are served.
         registry: the numbers to show.
         restarts: counts the tasks that ended and were started again, by name.
-        refusal: why a request may not see the numbers; None: it carries a token of role ops.
-        healthy: whether the process should live on.
+        refusal: why a request may not see the numbers; None: it has a token of role ops.
+        healthy: whether the process works; if not, it should be restarted.
         trouble: why its work cannot be done now; None if it can.
         tls: files of the certificate chain and of its key for the listener; None: no TLS.
         kafka: the file of the chain that the process shows to Kafka; empty: it shows none.
 
     Yields:
-        What starts the tasks. All have ended when the block has.
+        A function that starts tasks. All have ended when the block ends.
     """
     tasks = counted_by(restarts)
     certificate = watched(tls, registry, kafka)

@@ -1,6 +1,6 @@
 """Serves health, readiness and metrics of a process that has no HTTP of its own.
 
-`/healthz` says whether the process should live on, `/readyz` whether it can work now; both are
+`/healthz` says whether the process works, `/readyz` whether it can serve now; both are
 open. `/metrics` needs a token of role ops.
 """
 
@@ -47,12 +47,12 @@ def ops_app(
     Args:
         registry: the numbers to show.
         refusal: why a request may not see them; None: it carries a token of role ops.
-        healthy: whether the process should live on.
+        healthy: whether the process works; if not, it should be restarted.
         trouble: why it cannot work now; None if it can.
     """
 
     async def healthz(_request: Request) -> Response:
-        return _said("ok", None if healthy() else "the main loop stands still")
+        return _said("ok", None if healthy() else "the main loop has stalled")
 
     async def readyz(_request: Request) -> Response:
         return _said("ready", trouble())
@@ -86,7 +86,7 @@ class OpsServer:
     Args:
         app: what to serve.
         listener: a bound socket (`server_common/sockets.py`).
-        certificate: what the port shows; None: no TLS. Its renewal is the caller's to keep.
+        certificate: of the port; None: no TLS. The caller renews it.
         tasks: starts the server again when it ends; nobody else uses it.
     """
 
@@ -113,8 +113,8 @@ class OpsServer:
         self._left = asyncio.Event()
 
     def start(self) -> None:
-        """Serve from now on, whatever fails."""
-        # Not essential: who asks whether the process is ready has an answer only while this serves.
+        """Start serving; the server is restarted if it fails."""
+        # Not essential: a readiness request is answered only while this serves anyway.
         self._tasks.start(TASK, self._serve, essential=False)
 
     async def stop(self) -> None:
@@ -126,7 +126,7 @@ class OpsServer:
         self._listener.close()
 
     async def _serve(self) -> None:
-        # uvicorn closes the socket that it is given, and a server of it serves once.
+        # uvicorn closes the socket that it gets, and a server of it serves once.
         own = self._listener.dup()
         self._server = server = _Quiet(self._config)
         try:

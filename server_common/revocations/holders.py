@@ -1,6 +1,6 @@
 """Which holders of tokens are signed out, in memory. Pure.
 
-Made to be asked on every request: three look-ups, whatever the length of the list.
+Fast enough for every request: three look-ups, whatever the length of the list.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Revocations:
         return len(self._keys) + len(self._subjects)
 
     def add(self, revocation: Revocation, until: float = math.inf) -> None:
-        """Add one. Of what stands there already, what reaches further counts.
+        """Add one. If it is there already, the wider times of both count.
 
         Args:
-            revocation: what no longer counts.
+            revocation: of a token, a session or a subject.
             until: when it may be forgotten, by the clock that `forget` is given.
         """
         key = revocation.key
@@ -56,6 +56,6 @@ class Revocations:
         return of_subject is not None and holder.made_at <= of_subject[0]
 
     def forget(self, now: float) -> None:
-        """Forget what may be forgotten by now."""
+        """Delete expired revocations."""
         self._keys = {key: until for key, until in self._keys.items() if until > now}
         self._subjects = {key: kept for key, kept in self._subjects.items() if kept[1] > now}

@@ -1,6 +1,6 @@
-"""What has been revoked, as Core stores it and as a record of Kafka. Pure.
+"""A revocation, as Core stores it and as a record of Kafka. Pure.
 
-An event server is never told the name of a token or a session: tickets and records carry a hash.
+An event server never gets the name of a token or a session: tickets and records have a hash.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class Revocation(Struct, frozen=True):
 
     kind: RevocationKind
     key: str
-    """What `key_of` makes of its name."""
+    """The result of `key_of` for its name."""
     before: int = 0
-    """Of a subject: its tokens count no longer that were made in this second or earlier."""
+    """Of a subject: tokens made in this second or earlier are revoked."""
 
 
 _decoder: Final = msgspec.json.Decoder(Revocation)
 
 
 def key_of(kind: RevocationKind, name: str) -> str:
-    """What a revoked name is compared by: a hash; of a subject the subject itself."""
+    """The key by which a revoked name is compared: a hash; for a subject the subject itself."""
     if kind == "subject":
         return name
     digest = sha256(f"{kind}:{name}".encode(errors="surrogatepass")).digest()
@@ -50,11 +50,11 @@ def decode_revocation(value: bytes | None) -> Revocation:
     """Read the value of a record.
 
     Raises:
-        RecordError: it is not of our making.
+        RecordError: it is not ours.
     """
     if value is None or len(value) > MAX_RECORD_BYTES:
         raise RecordError("a revocation has a value of a few bytes")
     try:
         return decode(_decoder, value)
     except msgspec.DecodeError as error:
-        raise RecordError(f"this is no revocation: {error}") from error
+        raise RecordError(f"this is not a revocation: {error}") from error

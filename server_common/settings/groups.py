@@ -35,7 +35,7 @@ class FromEnvironment(BaseSettings):
 
 
 class PartitionSettings(FromEnvironment):
-    """How the events are shared out."""
+    """The partitions of the events."""
 
     partitions: int = Field(4, ge=1, le=10_000)
     """Partitions of the events topic."""
@@ -45,8 +45,8 @@ class StreamNodeSettings(PartitionSettings):
     """Which event server carries which partitions."""
 
     stream_nodes: dict[str, list[int]] = Field({})
-    """Where event servers share out the partitions: the stream URL of each with the partitions that
-    it carries, as JSON such as {"https://a/v1/stream": [0, 1]}; at Core it goes before
+    """If event servers divide the partitions: the stream URL of each with the partitions that it
+    carries, as JSON such as {"https://a/v1/stream": [0, 1]}; at Core it takes precedence over
     YABAM_STREAM_URL."""
 
     @field_validator("stream_nodes")
@@ -58,29 +58,29 @@ class StreamNodeSettings(PartitionSettings):
 
 
 class EventsTopicSettings(FromEnvironment):
-    """What the topic of the events is called."""
+    """The name of the topic of events."""
 
     events_topic: str = "order-events"
     """The topic that the relay writes and event servers read."""
 
 
 class SideTopicSettings(FromEnvironment):
-    """What the topics beside it are called, by which Core and event servers tell each other."""
+    """The names of the other topics between Core and event servers."""
 
     messages_topic: str = "channel-messages"
     """The topic of the short messages between sockets; nothing in it is kept."""
     receipts_topic: str = "device-receipts"
-    """The topic of what devices have received, from event servers to Core."""
+    """The topic of devices' receipts, from event servers to Core."""
     revocations_topic: str = "token-revocations"
     """The topic by which event servers learn which tokens are revoked."""
 
 
 class DeviceTopicSettings(FromEnvironment):
-    """What the topics of devices are called."""
+    """The names of the topics of devices."""
 
     devices_inbound_topic: str = "devices.inbound"
-    """The topic that brings what devices say."""
+    """The topic of devices' messages."""
     devices_outbound_topic: str = "devices.outbound"
-    """The topic that tells devices what was kept."""
+    """The topic of acknowledgements to devices."""
     devices_dlq_topic: str = "devices.dead-letter"
     """Where messages of devices go that cannot be applied."""

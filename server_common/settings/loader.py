@@ -28,7 +28,7 @@ def load(settings: type[S]) -> S:
     try:
         found = settings()
     except UnreadableError as error:
-        # A variable that should hold JSON does not; the library names the field, not the value.
+        # A variable is not valid JSON; the library names the field, not the value.
         field = _FIELD.search(str(error))
         name = f"YABAM_{field[1].upper()}" if field else "a setting"
         raise SettingsError(f"{name} is not JSON: see docs/settings.md for its form") from None

@@ -1,7 +1,7 @@
-"""The certificate of a process's own port, taken anew from its files while the process serves.
+"""The certificate of a process's own port, reloaded from its files while the process serves.
 
-Connections that are open keep the one that they began with. Files that cannot be used change
-nothing: the old certificate goes on to be shown.
+Open connections keep the one that they began with. If the files are invalid, the old certificate
+stays in use.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOOK_EVERY_S: Final = 5.0
 
 
 class ServerCertificate:
-    """What a server shows to those who connect.
+    """The certificate of a server's port.
 
     Args:
         chain: the file of the certificate chain (PEM).
@@ -42,22 +42,22 @@ class ServerCertificate:
         self._now = now
         self._shown = self._digest()
         self.validity = Validity.of_chain(self._chain.read_bytes())
-        """Of what is shown now."""
+        """The validity of the certificate in use."""
         self._newest = self.context = self._load()
-        """What a server is made with: it shows the newest certificate that can be used."""
+        """The server's TLS context, with the newest valid certificate."""
         self.context.sni_callback = self._show_newest
         self.refusal: str | None = None
-        """Why what the files hold now is not shown; None: it is."""
+        """Why the files' present content is not used; None: it is."""
 
     async def keep(self, every_s: float = LOOK_EVERY_S) -> None:
-        """Look at the files again and again, for ever."""
+        """Check the files periodically, until cancelled."""
         while True:
             await asyncio.sleep(every_s)
-            # A file system that hangs must not stop what is served.
+            # A file system that hangs must not block the server.
             await asyncio.to_thread(self.look)
 
     def look(self) -> None:
-        """Show what the files hold now, if it is new and can be used."""
+        """Load the files, if they are new and valid."""
         try:
             found = self._digest()
             if found == self._shown:
@@ -66,7 +66,7 @@ class ServerCertificate:
             context = self._load()
             validity = Validity.of_chain(self._chain.read_bytes())
             if self._digest() != found:
-                return  # somebody writes just now: the next look sees it whole
+                return  # the files are being written: the next check sees them whole
             refusal = validity.refusal(self._now())
         except (OSError, ValueError) as error:  # an SSLError is an OSError
             self._refuse(str(error))
@@ -104,5 +104,5 @@ class ServerCertificate:
 def context_factory(
     certificate: ServerCertificate | None,
 ) -> Callable[[object, object], ssl.SSLContext] | None:
-    """What uvicorn asks for the context of its port; None: it speaks no TLS."""
+    """The factory by which uvicorn gets the context of its port; None: without TLS."""
     return None if certificate is None else lambda _config, _default: certificate.context

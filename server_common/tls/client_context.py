@@ -1,4 +1,4 @@
-"""A client's TLS context that takes renewed files with the next connection."""
+"""A client's TLS context that uses renewed files from the next connection on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _log = get_logger()
 
 
 class RenewedContext(ssl.SSLContext):
-    """Verifies servers; before each connection it looks whether its files have changed.
+    """Verifies servers; before each connection it checks whether its files have changed.
 
-    asyncio and uvloop begin each connection by `wrap_bio`, and that is a context's that was made of
-    the files as they are. Files that cannot be used change nothing.
+    asyncio and uvloop begin each connection by `wrap_bio`, which delegates to a context with the
+    files' present content. Invalid files are ignored.
 
     Args:
         load: loads the files into a context; raises OSError, ssl.SSLError or ValueError.

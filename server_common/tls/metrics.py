@@ -1,4 +1,4 @@
-"""When a process's certificates end, and whether a renewal is refused, for the person on call."""
+"""Metrics of a process's certificates: their validity, and refused renewals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from server_common.tls.validity import Validity
 
 
 class CertificateMetrics(Collector):
-    """The numbers of a process's certificates; one without any has none.
+    """The numbers of a process's certificates; without certificates there are none.
 
     Args:
         certificate: what the process shows at its port; None: it speaks no TLS there.
@@ -33,12 +33,12 @@ class CertificateMetrics(Collector):
         """The numbers of this moment."""
         begins = GaugeMetricFamily(
             "yabam_tls_certificate_begins_seconds",
-            "From when on a certificate that this process shows is good, in Unix time",
+            "Start of the validity of a certificate of this process, in Unix time",
             labels=["shown"],
         )
         ends = GaugeMetricFamily(
             "yabam_tls_certificate_ends_seconds",
-            "When a certificate that this process shows ends, in Unix time",
+            "End of the validity of a certificate of this process, in Unix time",
             labels=["shown"],
         )
         for shown, validity in self._validities():
@@ -49,7 +49,7 @@ class CertificateMetrics(Collector):
         if self._certificate is not None:
             yield GaugeMetricFamily(
                 "yabam_tls_certificate_refused_state",
-                "1 while the port's files hold what cannot be used, and the one before is shown",
+                "1 while the port's files are invalid, and the previous certificate is used",
                 value=int(self._certificate.refusal is not None),
             )
 

@@ -16,7 +16,7 @@ from server_common.tls.validity import Validity
 
 
 class ServerTlsSettings(BaseSettings):
-    """Who a process is to those who connect to it."""
+    """The certificate of a process's own port."""
 
     model_config = SettingsConfigDict(
         env_prefix="YABAM_",

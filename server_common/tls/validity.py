@@ -1,4 +1,4 @@
-"""When a certificate is good. Pure."""
+"""When a certificate is valid. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """From when on and until when each certificate of a chain is good."""
+    """The time in which all certificates of a chain are valid."""
 
     begins: datetime
     ends: datetime
 
     @classmethod
     def of_chain(cls, pem: bytes) -> Self:
-        """Of the certificates in a file.
+        """The validity of the certificates in a file.
 
         Raises:
             ValueError: there is none, or one that cannot be read.
@@ -31,7 +31,7 @@ class Validity:
         )
 
     def refusal(self, now: datetime) -> str | None:
-        """Why a certificate should not take another one's place now; None: it is good."""
+        """Why a certificate should not replace another one now; None: it is valid."""
         if now >= self.ends:
             return f"it ended at {self.ends.isoformat()}"
         if now < self.begins:

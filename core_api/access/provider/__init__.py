@@ -1,1 +1,1 @@
-"""Access tokens of an OpenID provider: its keys, and what its tokens say of their holder."""
+"""Access tokens of an OpenID provider: its keys, and what its tokens say about the caller."""

@@ -1,4 +1,4 @@
-"""Where an OpenID provider is, and which addresses may be believed."""
+"""The addresses of an OpenID provider, and which addresses may be trusted."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ class Provider:
 
 
 def is_safe_url(url: str) -> bool:
-    """Whether nobody on the way can answer in the provider's place: https, or this machine."""
+    """Whether nobody on the network can pose as the provider: https, or this machine."""
     return _SAFE_URL.fullmatch(url) is not None

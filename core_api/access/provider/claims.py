@@ -1,4 +1,4 @@
-"""Who calls, as the claims of a provider's token say it, by the operator's mapping. Pure."""
+"""Maps the claims of a provider's token to a caller, as the operator configured it. Pure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from server_common.revocations.records import key_of
 ProviderRole = Literal["owner", "producer", "ops", "brand"]
 """What a provider's token can be. Guests and devices have tokens of our own."""
 PREFIX: Final = "oidc:"
-"""Before the subject, so that no account of a provider bears the name of somebody of ours."""
+"""Prefix of the subject, so that no account of a provider has the name of one of our callers."""
 
 _SKEW_S: Final = 60
-"""How far the provider's clock may be ahead of ours: what it signed before a revocation must not
-look as if it had come after it."""
+"""How far the provider's clock may be ahead of ours: a token signed before a revocation must not
+look newer than the revocation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def caller_of(claims: Mapping[str, Any], name: str, rules: ClaimRules, now: floa
         now: seconds since 1970; a token is never made later.
 
     Raises:
-        ForbiddenError: the claims give its holder nothing here; the text says which.
+        ForbiddenError: the claims grant no access here; the message says which claim.
     """
     subject = PREFIX + str(claims["sub"])
     if not is_subject(subject):

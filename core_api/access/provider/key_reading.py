@@ -1,4 +1,4 @@
-"""Reads the keys of an OpenID provider again and again; an absent provider changes nothing.
+"""Reads the keys of an OpenID provider periodically; an outage of it changes nothing.
 
 All that it answers is bounded: in bytes, in time, and in how often it is asked.
 """
@@ -28,7 +28,7 @@ _log = get_logger()
 
 EVERY_S: Final = 300.0
 AT_MOST_EVERY_S: Final = 5.0
-"""The provider is asked no more often, whoever shows which tokens."""
+"""The shortest time between two requests to the provider, whatever tokens arrive."""
 _ANSWER_WITHIN_S: Final = 5.0
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 
@@ -61,7 +61,7 @@ class KeyReader:
         self._wanted.set()
 
     async def keep(self, known: KnownKeys) -> None:
-        """Keep the keys, for ever."""
+        """Keep the keys up to date until cancelled."""
         verify: ssl.SSLContext | bool = True
         if self._provider.ca_file:
             verify = ssl.create_default_context(cafile=self._provider.ca_file)
@@ -124,7 +124,7 @@ async def _get(client: httpx.AsyncClient, url: str) -> bytes:
             if response.status_code != httpx.codes.OK:
                 raise ProviderError(f"{url} answers {response.status_code}")
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise ProviderError(f"{url} answers compressed, unasked")
+                raise ProviderError(f"{url} sent a compressed answer, which was not asked for")
             async for part in response.aiter_raw():
                 body += part
                 if len(body) > PROVIDER_ANSWER_BYTES:

@@ -1,8 +1,8 @@
-"""The provider's keys that are known, and what is to be done about one that is not. Pure.
+"""The provider's keys that are known, and what to do about an unknown one. Pure.
 
 A token of an unknown key is not refused at once: the provider may have begun to sign with a new
-one. Its holder is asked to come again, and the keys are read anew. Only if they still lack it, the
-token is refused. So a change of keys signs nobody out, and made-up keys cost one more read of the
+one. The caller is told to retry, and the keys are read again. The token is refused only if they
+still lack the key. So a change of keys signs nobody out, and made-up keys cost one more read of the
 key set now and then, never one for each request.
 """
 
@@ -17,7 +17,7 @@ from core_api.errors import ProviderKeysUnknownError, UnauthorizedError
 
 _MAX_MISSED: Final = 1000
 _MISSED_FOR_S: Final = 60.0
-"""For so long it counts that a key was looked for in vain; it may have been published since."""
+"""How long a key counts as missing after a read without it; it may be published later."""
 
 
 class KnownKeys:
@@ -25,7 +25,7 @@ class KnownKeys:
 
     Args:
         clock: seconds that only go forward.
-        wanted: called when the keys should be read anew.
+        wanted: called when the keys should be read again.
     """
 
     def __init__(self, clock: Callable[[], float], wanted: Callable[[], None]) -> None:
@@ -35,7 +35,7 @@ class KnownKeys:
         self._asked_at = float("-inf")
         self._missed: OrderedDict[KeyName, float] = OrderedDict()
         self.generation = 0
-        """How often the keys have changed: what was verified before may be void."""
+        """How often the keys have changed: a token that was verified before may be invalid now."""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -56,7 +56,7 @@ class KnownKeys:
         """The key.
 
         Raises:
-            ProviderKeysUnknownError: it is not known; come again.
+            ProviderKeysUnknownError: it is not known yet; retry.
             UnauthorizedError: the provider was asked, and has no such key.
         """
         key = self._keys.get(name)

@@ -25,7 +25,7 @@ _MAX_HEADER_CHARS: Final = 2048
 _SKEW_S: Final = 60
 """How far the provider's clock may be ahead of ours."""
 _OTHER_TYPES: Final = frozenset({"id", "logout", "logout+jwt"})
-"""What a provider signs that lets nobody in, in lower case: for the claim `typ`, and for the
+"""Types of tokens that are not access tokens, in lower case: of the claim `typ`, and of the
 header."""
 _MALFORMED: Final = "the token is not a valid JWT of the provider"
 
@@ -60,7 +60,7 @@ class ProviderTokens:
 
         Raises:
             UnauthorizedError: it is malformed, forged, expired, or for somebody else.
-            ForbiddenError: it is valid, and gives its holder nothing here.
+            ForbiddenError: it is valid, but grants no access here.
             ProviderKeysUnknownError: its key is not known yet.
         """
         if self._generation != self._keys.generation:
@@ -102,7 +102,7 @@ class ProviderTokens:
         return caller_of(claims, name_of_token, self._rules.claims, now), expires_at
 
     def _check_issuer(self, token: str) -> None:
-        """A stranger's token is refused before its key is looked for."""
+        """Refuse the token of another issuer before its key is looked for."""
         unverified = jwt.decode(token, options={"verify_signature": False})
         if unverified.get("iss") != self._rules.issuer:
             raise UnauthorizedError("the token is of another issuer")
@@ -148,7 +148,7 @@ def _key_name(token: str) -> KeyName:
     header = jwt.get_unverified_header(token)
     kid, algorithm = header.get("kid"), header.get("alg")
     if not isinstance(kid, str) or not isinstance(algorithm, str) or "crit" in header:
-        raise ValueError("the header lacks a kid, or demands what we do not know")
+        raise ValueError("the header lacks a kid, or has a `crit` that is not supported")
     return KeyName(kid, algorithm)
 
 
@@ -160,7 +160,7 @@ def _check_use(token: str, claims: Mapping[str, Any]) -> None:
         for said in (claims, jwt.get_unverified_header(token))
     }
     if types & _OTHER_TYPES or "events" in claims or "at_hash" in claims:
-        raise UnauthorizedError("this is an ID token or a logout token: show the access token")
+        raise UnauthorizedError("this is an ID token or a logout token: send the access token")
 
 
 def _is_time(value: Any) -> bool:

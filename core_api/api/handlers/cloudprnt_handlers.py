@@ -1,4 +1,4 @@
-"""Star CloudPRNT over HTTP: what a printer as it is sold asks of Core.
+"""Star CloudPRNT over HTTP: the requests of printers that need no agent.
 
 A printer's URL is `https://…/cloudprnt/{secret}/printer`, where the secret is the user name and the
 password that its registration showed, with a dot between; or any secret, and the two by Basic
@@ -52,19 +52,19 @@ _GONE: Final = Response(status_code=404, headers=NO_STORE)
 _poll: Final = msgspec.json.Decoder(Poll)
 
 Verify = Callable[[str, str], Awaitable[tuple[Channel, list[str]] | None]]
-"""`(user, password)` → its channel and the media types that it prints; None: they are nobody's."""
+"""`(user, password)` → its channel and the media types that it prints; None: unknown."""
 
 
 class CloudPrnt:
     """The handlers of printers that speak CloudPRNT.
 
     Args:
-        jobs: what becomes of their jobs.
+        jobs: hands out their print jobs and takes the results.
         gate: bounds how much is done at once.
         verify: knows printers by user name and password.
         stars: knows which printers are called over MQTT.
-        broker: host and port where they are; None: nowhere, they poll.
-        mode: how they are told to take their jobs there.
+        broker: host and port of the MQTT broker; None: there is none, so printers poll.
+        mode: how printers get their jobs over MQTT.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class CloudPrnt:
         self._mode: StarMode = mode
 
     def routes(self) -> list[Route]:
-        """The routes. They stand in no table of ours: the vendor has described them."""
+        """The routes. They are not in the API's table, as the vendor has described them."""
         by_method = {"POST": self.poll, "GET": self.job, "DELETE": self.confirm}
 
         async def printer(request: Request) -> Response:
@@ -96,10 +96,10 @@ class CloudPrnt:
         ]
 
     async def poll(self, request: Request) -> Response:
-        """POST: how the printer is; the answer says whether there is a job.
+        """POST: the printer's status; the answer says whether there is a job.
 
         Raises:
-            BadRequestError: it is no poll.
+            BadRequestError: the body is not a CloudPRNT poll.
             UnauthorizedError: no printer has this secret, or user name and password.
         """
         printer, media = await self._printer_of(request)
@@ -107,7 +107,7 @@ class CloudPrnt:
         try:
             poll = _poll.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise BadRequestError(f"no poll of CloudPRNT: {error}", "bad-json") from error
+            raise BadRequestError(f"this is not a CloudPRNT poll: {error}", "bad-json") from error
         answer = await self._gate.bounded(lambda: self._polled(printer, media, poll))
         return json_answer(answer)
 
@@ -130,7 +130,7 @@ class CloudPrnt:
         )
 
     async def confirm(self, request: Request) -> Response:
-        """DELETE: what became of the job.
+        """DELETE: the printer says whether the job was printed.
 
         Raises:
             UnauthorizedError: no printer has this secret, or user name and password.
@@ -155,7 +155,7 @@ class CloudPrnt:
         answer = setting_answer()
         if self._broker is not None and mac is not None:
             with self._gate.admit():
-                # One that has another printer's address goes on by polling.
+                # A printer with another printer's MAC address goes on polling.
                 kept = self._stars.keep(parse_user(user), mac, self._mode)
                 if await self._gate.within_deadline(kept):
                     polls = self._mode == "trigger"
@@ -196,7 +196,7 @@ class CloudPrnt:
         return media_of(job, named, has_font=has_font())
 
     async def _printer_of(self, request: Request) -> tuple[Channel, list[str]]:
-        """Who asks, by Basic authentication if there is any, or else by the path's secret."""
+        """The printer, by Basic authentication if there is any, or else by the path's secret."""
         user, password = _named(request)
         found = await self._verify(user, password)
         if found is None:

@@ -1,4 +1,4 @@
-"""What Core answers about registered devices: who they are, what they are told, their pictures."""
+"""What Core answers about registered devices: registrations, commands, pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from server_common.devices.identity import Identity, parse_user
 from server_common.limits import DEVICE_COMMAND_BYTES
 
 TOKEN_S: Final = 3600
-"""A device's access token is good for so long: it outlives a removed registration by no more."""
+"""The lifetime of a device's access token: it may outlive a removed registration by that much."""
 _PICTURE: Final = {"cache-control": "private, no-cache", "x-content-type-options": "nosniff"}
 
 REGISTER: Final = JsonBody(RegisterDevice)
@@ -45,9 +45,9 @@ class Devices(Struct, frozen=True):
     """The answer of `GET /v1/stores/{id}/devices`."""
 
     devices: list[Device]
-    """What has received orders, the last seen first."""
+    """Devices that have received orders, the last seen first."""
     registered: list[RegisteredDevice]
-    """What may connect as a device, by name."""
+    """Registered devices, which may connect, by name."""
 
 
 class DeviceLogin(Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,9 +71,9 @@ class DevicesApi:
     """The handlers of devices.
 
     Args:
-        registrations: who they are.
-        commands: what they are told.
-        log: what has received orders.
+        registrations: the registered devices.
+        commands: commands to them.
+        log: which devices have received orders.
         pool: the database, for reading.
         tokens: signs access tokens of devices.
         gate: lets callers in.
@@ -96,7 +96,7 @@ class DevicesApi:
         self._gate = gate
 
     async def list(self, request: Request) -> Response:
-        """GET /v1/stores/{id}/devices: who has received what, and who may connect."""
+        """GET /v1/stores/{id}/devices: which have received orders, and which are registered."""
         caller = self._gate.caller_of(request)
         store_id = store_of(request)
         check_devices(caller, store_id)

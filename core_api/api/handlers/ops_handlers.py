@@ -32,10 +32,10 @@ class Day(Struct, frozen=True):
 
 
 class Acknowledgement(Struct, frozen=True):
-    """Somebody sees to an alert."""
+    """The body of `POST /v1/ops/acknowledgements`: somebody takes care of an alert."""
 
     alert: Annotated[str, Meta(min_length=1, max_length=MAX_ALERT_CHARS)]
-    """Its name; of a store that must be phoned `unreceived:{store}` or `unaccepted:{store}`."""
+    """Its name; for a store to phone, `unreceived:{store}` or `unaccepted:{store}`."""
 
 
 ACKNOWLEDGEMENT: Final = JsonBody(Acknowledgement)
@@ -83,7 +83,7 @@ class OpsApi:
             )
 
     async def _acknowledge(self, caller: Caller, alert: str) -> Acknowledged:
-        """Once for each: who comes second is told who came first.
+        """An alert is acknowledged once: a second caller is told who did it.
 
         Raises:
             NotFoundError: there is no such alert now.

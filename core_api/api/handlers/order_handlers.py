@@ -1,4 +1,4 @@
-"""What Core answers at each route: it reads HTTP, calls the services and writes HTTP. It holds no
+"""The handlers of orders and syncs: they read HTTP, call the services and write HTTP, and hold no
 rule."""
 
 from __future__ import annotations
@@ -104,10 +104,10 @@ class CoreApi:
         self.ops = ops
 
     def quick_syncs(self, path: str, finishing: Finishing) -> QuickSyncs:
-        """What answers plain requests for GET /v1/sync ahead of the application.
+        """The handler of plain requests for GET /v1/sync, which bypasses the application.
 
         Args:
-            path: the same.
+            path: the path of the sync.
             finishing: an application that finishes what was begun there.
         """
         return QuickSyncs(
@@ -153,7 +153,7 @@ class CoreApi:
         return encoded_answer(await self.post_sync(request))
 
     async def post_receipts(self, request: Request) -> bytes:
-        """The answer's body of POST /v1/receipts. It waits for nothing: they are stored soon.
+        """The answer's body of POST /v1/receipts, which does not wait until they are stored.
 
         Raises:
             CoreError: the request is refused.

@@ -30,21 +30,21 @@ Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
 
 
 class HoldPrinter(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST …/printer`: an agent says that it prints there, and how the printer is."""
+    """The body of `POST …/printer`: an agent claims the printer, and tells its status."""
 
     agent: Agent
-    """The same for as long as the agent keeps its journal."""
+    """The agent's id, the same for as long as the agent keeps its journal."""
     troubles: Annotated[list[Trouble], Meta(max_length=DEVICE_TROUBLES)] = []
-    """What a person should see to: paper end, cover open."""
+    """What a person should take care of: paper end, cover open."""
     leaving: bool = False
-    """Whether the agent ends now, so that another may print at once."""
+    """Whether the agent stops now, so that another may print at once."""
 
 
 class Held(Struct, frozen=True):
-    """The answer to it."""
+    """The answer of `POST …/printer`."""
 
     held_s: float
-    """So long the printer is the agent's, if nothing more is heard of it."""
+    """Seconds for which the printer stays the agent's if it does not call again."""
 
 
 class PrintStep(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ class PrintStep(Struct, frozen=True, forbid_unknown_fields=True):
     step: Step
     agent: Agent
     attempt: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    """Which attempt to print it is about, as the answer to `take` said."""
+    """The number of the attempt to print, as the answer to `take` said."""
     detail: Detail = ""
 
 
@@ -78,7 +78,7 @@ class PrintApi:
 
     Args:
         prints: takes jobs through their steps.
-        presence: tells what printers say of themselves.
+        presence: stores the status of printers.
         gate: lets callers in.
     """
 
@@ -148,7 +148,7 @@ def _printer_of(request: Request) -> Channel:
 
 
 def _check(caller: Caller, printer: Channel, step: Step) -> None:
-    """Whether the caller may take such a step on this printer.
+    """Check that the caller may take such a step on this printer.
 
     Raises:
         ForbiddenError: it may not.

@@ -1,4 +1,4 @@
-"""What Core answers about the browsers that are told of new orders."""
+"""The handlers of Web Push: which browsers are notified of orders."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PushApi:
         return json_answer(PushKey(self._subscriptions.key))
 
     async def list(self, request: Request) -> Response:
-        """GET /v1/stores/{id}/pushes: which browsers are told."""
+        """GET /v1/stores/{id}/pushes: which browsers are subscribed."""
         caller = self._gate.caller_of(request)
         store_id = store_of(request)
         check_sees(caller, store_id)
@@ -55,7 +55,7 @@ class PushApi:
         return json_answer(Pushes(found))
 
     async def put(self, request: Request) -> Response:
-        """PUT /v1/stores/{id}/pushes/{device}: tell a browser, or go on."""
+        """PUT /v1/stores/{id}/pushes/{device}: subscribe a browser, or keep it subscribed."""
         caller = self._gate.caller_of(request)
         store_id, device = store_of(request), device_id_of(request)
         check_subscribes(caller, store_id)
@@ -67,7 +67,7 @@ class PushApi:
         return done()
 
     async def remove(self, request: Request) -> Response:
-        """DELETE /v1/stores/{id}/pushes/{device}: tell a browser nothing any more."""
+        """DELETE /v1/stores/{id}/pushes/{device}: unsubscribe a browser."""
         caller = self._gate.caller_of(request)
         store_id, device = store_of(request), device_id_of(request)
         check_subscribes(caller, store_id)
@@ -76,7 +76,7 @@ class PushApi:
         return done()
 
     async def list_guests(self, request: Request) -> Response:
-        """GET /v1/stores/{id}/guest-pushes: which guests' phones are told."""
+        """GET /v1/stores/{id}/guest-pushes: which guests' phones are subscribed."""
         caller = self._gate.caller_of(request)
         store_id = store_of(request)
         check_sees(caller, store_id)
@@ -84,7 +84,7 @@ class PushApi:
         return json_answer(GuestPushes(found))
 
     async def remove_of_guest(self, request: Request) -> Response:
-        """DELETE /v1/stores/{id}/guest-pushes/{table}/{device}: tell a guest's phone nothing."""
+        """DELETE /v1/stores/{id}/guest-pushes/{table}/{device}: unsubscribe a guest's phone."""
         caller = self._gate.caller_of(request)
         table, device = table_of(request), device_id_of(request)
         check_subscribes(caller, table.root)
@@ -93,7 +93,7 @@ class PushApi:
         return done()
 
     async def put_guest(self, request: Request) -> Response:
-        """PUT /v1/guest-pushes/{device}: tell a guest's phone, or go on."""
+        """PUT /v1/guest-pushes/{device}: subscribe a guest's phone, or keep it subscribed."""
         caller = self._gate.caller_of(request)
         device = device_id_of(request)
         table = check_guest(caller)
@@ -104,7 +104,7 @@ class PushApi:
         return done()
 
     async def remove_guest(self, request: Request) -> Response:
-        """DELETE /v1/guest-pushes/{device}: tell a guest's phone nothing any more."""
+        """DELETE /v1/guest-pushes/{device}: unsubscribe a guest's phone."""
         caller = self._gate.caller_of(request)
         device = device_id_of(request)
         table = check_guest(caller)

@@ -1,4 +1,4 @@
-"""What Core answers to those who sign somebody out."""
+"""The handler of revocations, by which ops sign somebody out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Revoke(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=MAX_SUBJECT)]
     """The token's `jti`, the session's `sid`, or the subject as Core shows it."""
     before: Annotated[int, Meta(ge=0, le=_LATEST_S)] | None = None
-    """Of a subject: its tokens of this second and earlier; without it, all until now."""
+    """Of a subject: revoke its tokens made in this second or earlier; without it, all until now."""
     until: Annotated[int, Meta(ge=0, le=_LATEST_S)] | None = None
     """When the last of these tokens expires, so that it can be forgotten; without it, never."""
 
@@ -49,7 +49,7 @@ class RevocationsApi:
 
     Args:
         pool: the database.
-        revoked: what this Core knows of them.
+        revoked: the revocations that this Core knows.
         gate: lets callers in.
         now: seconds since the Unix epoch.
     """
@@ -75,27 +75,27 @@ class RevocationsApi:
             wanted = new_revocation(asked, caller.subject, self._now())
             await self._gate.within_deadline(revoke(self._pool, wanted))
             _log.info("revoked", kind=wanted.kind, name=wanted.name, made_by=wanted.made_by)
-            # So that it holds here at once, for whoever asks this Core next. If that fails, it is
-            # stored all the same, and every Core looks again within a second.
+            # The revocation must hold at once in this Core. If the read fails, it is stored all the
+            # same, and every Core reads again within a second.
             with suppress(UnavailableError):
                 await self._gate.within_deadline(self._revoked.look())
         return Response(status_code=204)
 
 
 def new_revocation(asked: Revoke, by: str, now: float) -> NewRevocation:
-    """What is stored for a request. Pure.
+    """The revocation to store for a request. Pure.
 
     Raises:
-        InvalidError: it cannot mean anything.
+        InvalidError: the request contradicts itself or is out of range.
     """
     if not is_subject(asked.name):
         raise InvalidError("`name` holds a character that no name has")
     if asked.kind != "subject" and asked.before is not None:
         raise InvalidError("`before` is for a subject: a token or a session is revoked whole")
     if asked.before is not None and asked.before > now + _SKEW_S:
-        raise InvalidError("`before` lies ahead: who signs in by then would be signed out, too")
+        raise InvalidError("`before` is in the future: later sign-ins would be revoked, too")
     if asked.until is not None and asked.until <= now:
-        raise InvalidError("`until` lies in the past: such tokens have expired by themselves")
+        raise InvalidError("`until` is in the past: such tokens have expired already")
     before = int(now) if asked.before is None else min(asked.before, int(now))
     until = None if asked.until is None else datetime.fromtimestamp(asked.until, UTC)
     return NewRevocation(

@@ -85,7 +85,7 @@ class ClientState(Struct, frozen=True):
     settled: int
     """Its last settled number; 0: this log does not know the client."""
     epoch: str
-    """The lifetime of the log that says so, or the one before it."""
+    """The epoch of the log that knows this number, or the epoch before it."""
 
 
 class StateApi:
@@ -93,7 +93,7 @@ class StateApi:
 
     Args:
         edits: settles edits.
-        history: tells what became of orders.
+        history: reads the histories of orders.
         pool: the database, for reading and for sessions that go on.
         gate: lets callers in.
     """
@@ -130,7 +130,7 @@ class StateApi:
         return encoded_answer(await self.settle(request))
 
     async def client(self, request: Request) -> Response:
-        """GET /v1/edits: how far a client's edits are settled; its sessions go on.
+        """GET /v1/edits: how far a client's edits are settled; renews its session documents.
 
         Raises:
             BadRequestError: the query names no client.
@@ -140,7 +140,7 @@ class StateApi:
         subject = f"{caller.role}:{caller.subject}"
         with self._gate.admit():
             await self._gate.check_stay(caller)
-            # Read first: if a new one begins meanwhile, the client asks again.
+            # The epoch is read first: if a new one begins meanwhile, the client asks again.
             epoch = await self._gate.within_deadline(read_epoch(self._pool))
             known = await self._gate.within_deadline(
                 hear_of(self._pool, self._edits.definitions, client, subject)
@@ -153,7 +153,7 @@ class StateApi:
 
         Raises:
             NotFoundError: there is no such document, or its history does not go back so far.
-            BadRequestError: the query names no document, or a version that is none.
+            BadRequestError: the query names no document, or a malformed version.
             ForbiddenError: the caller may not follow its channel.
         """
         caller = self._gate.caller_of(request)
@@ -178,7 +178,7 @@ class StateApi:
         """GET /v1/documents/events: a document's history.
 
         Raises:
-            BadRequestError: the query names no document, or a position that is none.
+            BadRequestError: the query names no document, or a malformed position.
             ForbiddenError: the caller may not follow its channel.
         """
         caller = self._gate.caller_of(request)
@@ -222,7 +222,7 @@ class StateApi:
 
 
 def _sees_a_party(caller: Caller, channel: str) -> bool:
-    """Whether the channel is one of which the caller may see its own party's time alone."""
+    """Whether the caller may see only the time of its own party in this channel."""
     return caller.role == "table" and channel.startswith("party:")
 
 

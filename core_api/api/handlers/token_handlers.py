@@ -1,4 +1,4 @@
-"""What Core answers about tokens of owners: the next one, and that of a new tablet."""
+"""The handlers of owners' tokens: renewal, and pairing of a new tablet."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class TokensApi:
             offered = await self._gate.within_deadline(
                 self._pairings.find(wanted.store, wanted.code)
             )
-            # Whoever has shown the code may have been signed out since.
+            # The owner who made the code may have been signed out since.
             await self._gate.check_stay(offered.caller)
             lifetime_s = offered.token_ends_at - int(self._now())
             if lifetime_s <= 0:

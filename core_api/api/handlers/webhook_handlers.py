@@ -28,7 +28,7 @@ class WebhooksApi:
     """The handlers of webhooks.
 
     Args:
-        subscriptions: those that there are.
+        subscriptions: the registered webhooks.
         gate: lets callers in.
     """
 
@@ -69,7 +69,7 @@ class WebhooksApi:
         with self._gate.admit():
             await self._gate.check_stay(caller)
             webhook_id = webhook_id_of(request)
-            # Its stores alone: a damaged one can be removed, too.
+            # Reads only the webhook's stores, so that a damaged webhook can be removed, too.
             stores = await self._gate.within_deadline(self._subscriptions.stores_of(webhook_id))
             check_keeps(caller, webhook_id, stores)
             await self._gate.within_deadline(self._subscriptions.remove(webhook_id))

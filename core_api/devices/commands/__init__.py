@@ -1,1 +1,1 @@
-"""What devices are told to do: sent, answered, expired; the alarm for those that nobody answers."""
+"""Commands to devices: sent, answered, expired; the alarm for unanswered ones."""

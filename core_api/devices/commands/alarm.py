@@ -1,7 +1,7 @@
-"""The alarm for commands that nobody answered: told at least once on the topic of receipt alerts.
+"""The alarm for unanswered commands: sent at least once on the topic of receipt alerts.
 
 A command that expired is reported by a record `device.unanswered`; a relay may die between sending
-and noting it. An answer that comes before takes the alarm back.
+and noting it. An answer that comes first cancels the alarm.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class UnansweredAlert(Struct, frozen=True, tag_field="type", tag="device.unanswe
 
 
 class CommandAlarm:
-    """Looks on and on; every relay may run one.
+    """Looks for unanswered commands until cancelled; every relay may run one.
 
     Args:
         pool: the database.
@@ -95,7 +95,7 @@ class CommandAlarm:
         )
 
     async def run(self) -> None:
-        """Look until cancelled; try again after a failure."""
+        """Look until cancelled; retry after a failure."""
         try:
             await keep_looking(self.look, self._every_s, "command_alarm_waits")
         finally:

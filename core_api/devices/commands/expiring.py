@@ -1,4 +1,4 @@
-"""Commands that nobody answers in time expire, by the database's clock: the loop. The rule is
+"""The loop that lets unanswered commands expire, by the database's clock. The rule is
 `lifecycle.py:expire_one`.
 """
 
@@ -50,9 +50,9 @@ class Expiring:
         await keep_looking(self.round, EVERY_S, "expiring_commands_failed", absent)
 
     async def round(self) -> int:
-        """Let all commands expire whose time has come. Returns how many did.
+        """Let all overdue commands expire. Returns how many did.
 
-        One that cannot is left for the next round, and stops no other.
+        One that fails is left for the next round, and does not stop the others.
 
         Raises:
             ConflictError, UnavailableError: Postgres does not answer, or a lock is held for long.

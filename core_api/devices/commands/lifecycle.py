@@ -1,6 +1,6 @@
 """Commands to devices: stored before they are sent, answered once, expired by the database's clock.
 
-The row is the truth, which a retry of the request finds for as long as commands are kept. The
+The row is authoritative; a retry of the request finds it for as long as commands are kept. The
 document `command.{id}` is what the gateway sends and what screens show; it ends soon after the
 answer, so that the channel has room for others.
 """
@@ -65,7 +65,7 @@ INSERT INTO device_commands
 VALUES ($1, $2, $3, $4, $5, 'sent', '', $6, now() + make_interval(secs => $7))
 RETURNING id, name, arguments, state, detail, asked_by, created_at, expires_at, now()
 """
-# An answer that comes late is still the truth.
+# A late answer still replaces `expired`.
 _ANSWER: Final = """
 UPDATE device_commands SET state = $4, detail = $5
 WHERE store_id = $1 AND device_id = $2 AND id = $3 AND state IN ('sent', 'expired')
@@ -96,7 +96,7 @@ class NewCommand(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceCommand(Struct, frozen=True):
-    """A command and what became of it."""
+    """A command and its outcome."""
 
     id: str
     name: str
@@ -193,7 +193,7 @@ class CommandLifecycle:
 
 
 def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> SystemChange:
-    """What makes the command's document say the same as the command."""
+    """The edit that brings the command's document up to date with the command."""
     value: Value = {
         "name": command.name,
         "arguments": command.arguments,
@@ -211,8 +211,7 @@ async def take_result(
     """Note a device's answer in the caller's transaction.
 
     Returns:
-        What is to become of documents: nothing if it has answered before; None: there is no
-        such command.
+        The changes to documents: empty if it has answered before; None: there is no such command.
 
     Raises:
         DeviceMessageError: a command has no such outcome.
@@ -238,7 +237,7 @@ class Expired(Struct, frozen=True):
 
 
 class ExpiringError(YabamError):
-    """The command of that name could not expire; others can."""
+    """The named command could not expire; others can."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -246,7 +245,7 @@ class ExpiringError(YabamError):
 
 
 async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | None:
-    """Let one command expire whose time has come; None: there is none.
+    """Let one overdue command expire; None: there is none.
 
     Args:
         pool: the database.

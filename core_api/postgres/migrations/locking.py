@@ -1,4 +1,4 @@
-"""Changes of tables that orders are written to, without delaying the orders."""
+"""Alters tables that orders are written to, without delaying the orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def alter_at_once(statement: str) -> None:
     """Run the statement as soon as it gets its lock; call it in an autocommit block.
 
     Every order would wait behind a statement that waits for this lock, perhaps for a backup that
-    reads the table for an hour. So it does not wait for long, and tries again.
+    reads the table for an hour. So it uses a short lock time-out, and retries.
     """
     op.execute("SET lock_timeout = '200ms'")
     while True:

@@ -1,4 +1,4 @@
-"""The columns of what is told from the log: how far it is, and when it is tried again."""
+"""The columns of deliveries from the log: their position, and when they are retried."""
 
 from __future__ import annotations
 

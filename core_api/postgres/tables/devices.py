@@ -1,4 +1,4 @@
-"""The tables of registered devices: what they say, and what they are told."""
+"""The tables of registered devices: their messages, and commands to them."""
 
 from __future__ import annotations
 

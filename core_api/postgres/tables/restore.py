@@ -1,4 +1,4 @@
-"""The tables by which a database that has gone back is found out."""
+"""The tables by which a restore of the database is detected."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What becomes of a Star printer's jobs, over HTTP and over MQTT."""
+"""The jobs of Star printers, over HTTP and over MQTT."""

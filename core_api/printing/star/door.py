@@ -1,7 +1,7 @@
-"""Star printers that take their jobs over MQTT (*Full MQTT*): what they say, and are told.
+"""Star printers that take their jobs over MQTT (*Full MQTT*): their messages and the replies.
 
-What a printer says comes through Kafka, in order for each printer, perhaps twice. It is told its
-job once the attempt is stored: what is lost after that is an attempt of which no word comes.
+A printer's messages come through Kafka, in order for each printer, perhaps twice. It gets its job
+once the attempt is stored: if the job is lost after that, the attempt has no result.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ _TOO_LARGE: Final = "too large for a message: name text/plain in the printer's m
 
 
 class StarDoor:
-    """Takes what printers say.
+    """Handles the messages of printers.
 
     Args:
-        jobs: what becomes of their jobs.
-        stars: knows whose printer an address is.
+        jobs: hands out their jobs and takes the results.
+        stars: finds the printer of a MAC address.
         clock: seconds that only go forward.
         now_ms: milliseconds since the Unix epoch.
     """
@@ -67,14 +67,14 @@ class StarDoor:
         self._named = NamedMedia()
 
     async def heard(self, said: StarSaid) -> Sequence[Ring]:
-        """Take what a printer has said. Returns what it is to be told.
+        """Handle a printer's message. Returns the replies.
 
         Raises:
-            DeviceMessageError: it can never be taken.
+            DeviceMessageError: it can never be applied.
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
         payload = star_payload_of(said.word, said.payload)
-        # A word about a job counts, whatever the printer was told since.
+        # A result of a job counts, whatever was sent to the printer since.
         is_result = isinstance(payload, StarResult)
         found = await self._stars.whose(said.mac, any_mode=is_result)
         if found is None:
@@ -134,11 +134,9 @@ class StarDoor:
     async def _confirmed(self, printer: Channel, mac: str, result: StarResult) -> None:
         outcome = outcome_of_result(result)
         if outcome is None:
-            _log.info(
-                "print_result_passed_over", printer=str(printer), reason=result.status_code or ""
-            )
+            _log.info("print_result_skipped", printer=str(printer), reason=result.status_code or "")
             return
         if outcome[0] == "fail":
-            # It may have other firmware than when it was asked.
+            # Its firmware may have changed since it was last asked.
             self._named.forget(mac)
         await self._jobs.confirmed(printer, result.job_token, *outcome)

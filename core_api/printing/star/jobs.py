@@ -1,7 +1,7 @@
-"""What becomes of a Star printer's jobs, whether it speaks HTTP or takes them over MQTT.
+"""The jobs of Star printers, for HTTP and MQTT.
 
-Both doors hold the printer as one agent and go by the same rules (`cloudprnt.py`), so a printer may
-change from one to the other between any two messages.
+Both hold the printer as one agent and use the same rules (`cloudprnt.py`), so a printer may change
+from one to the other between any two messages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 
 HELD_S: Final = 30.0
-"""A printer reports every few seconds; one that is silent for so long is offline."""
+"""A printer reports every few seconds; one that is silent for so many seconds is offline."""
 _MAX_DECISIONS: Final = 200
 
 
@@ -27,7 +27,7 @@ class StarJobs:
 
     Args:
         prints: takes jobs through their steps.
-        presence: tells what printers say of themselves.
+        presence: stores the status of printers.
     """
 
     def __init__(self, prints: PrintService, presence: PrinterPresence) -> None:
@@ -35,7 +35,7 @@ class StarJobs:
         self._presence = presence
 
     async def reported(self, printer: Channel, poll: Poll) -> Job | None:
-        """Note how the printer is, and settle what follows from it.
+        """Store the printer's status, and take the step of its job that follows from it.
 
         Returns:
             The job that it is offered; None: there is nothing to print now.
@@ -56,8 +56,7 @@ class StarJobs:
         return None
 
     async def wanted(self, printer: Channel, token: str | None) -> Job | None:
-        """The job that a printer asks for, by its token, or the one that is next; None: there is
-        none."""
+        """The job that a printer asks for, by its token, or the next one; None: there is none."""
         jobs, _ = await self._prints.jobs(printer)
         taken = next((one.job for one in jobs if is_taken(one.job)), None)
         if token is None:
@@ -72,22 +71,22 @@ class StarJobs:
         )
 
     async def take(self, printer: Channel, job: Job) -> Job | None:
-        """Give the job to the printer; None: it is not to be printed any more."""
+        """Give the job to the printer; None: it must not be printed any more."""
         if is_taken(job):
             return job
         taken = await self.step(printer, job.id, "take", 0, "")
         return taken if taken is not None and is_taken(taken) else None
 
     async def take_first(self, printer: Channel, job: Job) -> Job | None:
-        """The same, for who is handed the job without asking for it: None also if it was given to
-        the printer before, by another process perhaps, which has told the printer so."""
+        """As `take`, for a printer that gets jobs without asking: None also if it was given to the
+        printer before, perhaps by another process, which has sent it."""
         try:
             return await self._prints.take_first(printer.root, printer.part or "", job.id, AGENT)
         except (ConflictError, NotFoundError):
             return None
 
     async def confirmed(self, printer: Channel, token: str | None, step: Step, detail: str) -> None:
-        """Note what became of the attempt that the token names; without one, of that under way."""
+        """Store the outcome of the token's attempt; without a token, of the one in progress."""
         named = None if token is None else parse_token(token)
         if token is None:
             jobs, _ = await self._prints.jobs(printer)
@@ -97,20 +96,20 @@ class StarJobs:
             await self.step(printer, named[0], step, named[1], detail)
 
     async def gone(self, printer: Channel) -> None:
-        """Note that the printer is not there any more."""
+        """Store that the printer is offline."""
         await self._prints.let_go(printer.root, printer.part or "", AGENT)
         await self._presence.gone(printer, AGENT)
 
     async def step(
         self, printer: Channel, job_id: str, step: Step, attempt: int, detail: str
     ) -> Job | None:
-        """Take the step; None: it does not follow any more, or there is no such job.
+        """Take the step; None: it is no longer possible, or there is no such job.
 
         Args:
             printer: whose job it is.
             job_id: of the job.
             step: what has happened to it.
-            attempt: the one that it happened to, from 1.
+            attempt: the number of the attempt, from 1.
             detail: why, for people.
 
         Raises:

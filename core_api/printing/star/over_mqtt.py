@@ -1,8 +1,8 @@
-"""Star CloudPRNT over MQTT alone (*Full MQTT*): what a printer says, and what it is told. Pure.
+"""Star CloudPRNT over MQTT alone (*Full MQTT*): a printer's messages and the replies. Pure.
 
 The rules are those of the polls (`cloudprnt.py`): `client-status` stands for the poll, `print-job`
-for the job that it fetches, `print-result` for its confirmation. docs/devices.md says what of it is
-the vendor's own word, and what was read elsewhere.
+for the job that it fetches, `print-result` for its confirmation. docs/devices.md says which parts
+the vendor documents, and which come from other sources.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from core_api.printing.jobs import Job, Step
 from server_common.devices.star import StarResult, StarStatus
 
 JOB_LIVES: Final = timedelta(seconds=20)
-"""So long a job may be on its way. A printer that was switched off takes longer to come back, and
-may have forgotten which jobs it knows."""
+"""How many seconds a job may be on its way. A printer that was switched off takes longer to
+reconnect, and may have forgotten the jobs that it knows."""
 FRESH_FOR: Final = timedelta(seconds=10)
-"""A printer that said so long ago that it can print may not be there any more."""
+"""A printer's report that it can print expires after so many seconds."""
 ANSWERS_WITHIN_S: Final = 5.0
-"""A printer that has not named its media types by then names none."""
+"""A printer that has not named its media types after so many seconds will not."""
 MAX_JOB_BYTES: Final = 200_000
-"""Of a job's data, in the message."""
+"""The most bytes of a job's data in a message."""
 _ENCODINGS: Final = "Encodings"
 _ASK: Final[dict[str, Any]] = {"clientAction": [{"request": _ENCODINGS, "options": ""}]}
 _CUT: Final = {"cutter": {"type": "full", "feed": True}}
@@ -40,14 +40,14 @@ _MAX_MEDIA: Final = 32
 
 
 def poll_of(status: StarStatus) -> Poll | None:
-    """What the printer says of itself; None: nothing (it answers a question only)."""
+    """The status that the printer reports; None: none (the message only answers a question)."""
     if status.status_code is None:
         return None
     return Poll(status.status_code, None, status.printing_in_progress)
 
 
 def question() -> dict[str, Any]:
-    """What makes a printer name its media types, as fields of `order-client-action`."""
+    """The request for a printer's media types, as fields of `order-client-action`."""
     return _ASK
 
 
@@ -66,13 +66,13 @@ def media_over_mqtt(
 ) -> list[str]:
     """The media types that the job may be sent in, the best first.
 
-    A printer takes what it is sent or leaves it: it does not choose. So one that names no types
-    gets those alone that all of them print.
+    A printer prints what it gets or refuses it: it does not choose. So one that names no types gets
+    only those that all models print.
 
     Args:
         job: the job.
-        registered: what its owner says that it prints, the best first; empty: nothing is said.
-        named: what the printer itself has named, in any order; empty: nothing.
+        registered: the media types in its registration, the best first; empty: none are given.
+        named: those that the printer has named, in any order; empty: none.
         has_font: whether pictures can be drawn here.
     """
     own = media_of(job, (), has_font=has_font)
@@ -108,11 +108,11 @@ def job_fields(job: Job, media_type: str, data: str) -> dict[str, Any]:
 
 
 def outcome_of_result(result: StarResult) -> tuple[Step, str] | None:
-    """What became of the job; None: the message does not say.
+    """The outcome of the job; None: the message has none.
 
-    One that names no job is no word about any: it may come again once the next job is under way.
-    A job that comes twice is printed once, and the printer answers the second with a code of its
-    own: that is no word about the first. If no other word comes, the job is doubtful in time.
+    A message without a job's name is ignored: it may be repeated after the next job has begun. A
+    job that comes twice is printed once, and the printer answers the second with a code of its
+    own, which is no result of the first. Without any result the job becomes doubtful.
     """
     if result.job_token is None:
         return None
@@ -123,7 +123,7 @@ def outcome_of_result(result: StarResult) -> tuple[Step, str] | None:
     if poll.code.startswith(("2", *PRINTS_LATER)):
         return "doubt", told
     if poll.code.startswith(("51", "52")):
-        return "fail", told  # it could not read what it was given
+        return "fail", told  # it could not read the job
     return None
 
 
@@ -131,7 +131,7 @@ class NamedMedia:
     """Which media types printers have named, and which were asked; in memory.
 
     Args:
-        limit: so many printers are known at most; one that is forgotten is asked again.
+        limit: how many printers are remembered; one that is forgotten is asked again.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
@@ -139,25 +139,25 @@ class NamedMedia:
         self._known: OrderedDict[str, tuple[list[str] | None, float]] = OrderedDict()
 
     def note(self, mac: str, named: list[str], now: float) -> None:
-        """The printer has named these."""
+        """Store the media types that the printer has named."""
         self._known[mac] = (named, now)
         self._known.move_to_end(mac)
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
 
     def forget(self, mac: str) -> None:
-        """Another printer may come in its place."""
+        """Forget them: another printer may replace it."""
         self._known.pop(mac, None)
 
     def of(self, mac: str, now: float) -> list[str] | None:
-        """What it has named; none, if it has not answered in time. None: its answer is awaited."""
+        """The types it has named; empty: no answer in time; None: its answer is awaited."""
         named, asked_at = self._known.get(mac, (None, float("inf")))
         if named is None and now - asked_at >= ANSWERS_WITHIN_S:
             return []
         return named
 
     def ask(self, mac: str, now: float) -> bool:
-        """Whether it is to be asked now; from then on it was."""
+        """Whether the printer must be asked now; from then on it counts as asked."""
         if mac in self._known:
             return False
         self._known[mac] = (None, now)

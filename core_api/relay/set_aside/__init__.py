@@ -1,1 +1,1 @@
-"""Events that could not be published: kept for a person, listed and tried again by command."""
+"""Events that could not be published: kept for a person, listed and retried by command."""

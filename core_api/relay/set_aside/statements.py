@@ -13,8 +13,8 @@ _LIST: Final = """
 SELECT id, shard, store_id, channels, seqs, reason, at FROM outbox_set_aside ORDER BY id LIMIT $1
 """
 
-# One statement: a row is in one of the two tables, whatever dies. It gets a new id; readers drop
-# what they have by its seq.
+# One statement, so the row is always in one of the two tables. It gets a new id; readers that have
+# the event drop it by its seq.
 _RETRY: Final = """
 WITH again AS (
     DELETE FROM outbox_set_aside WHERE id = ANY($1::bigint[])

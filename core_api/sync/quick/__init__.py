@@ -1,1 +1,1 @@
-"""Fetch Syncs that go on from their cursors, for as little as they need."""
+"""A cheap path for Fetch Syncs that go on from their cursors."""

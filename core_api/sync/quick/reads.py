@@ -1,9 +1,9 @@
 """Fetch Syncs that go on from their cursors, answered without a task, a future or a timer for each.
 
-Those that come in one turn of the loop share a read as all do (`QueryBatcher`), and their answers
-are written in one turn, too. Whatever needs more than that read, such as a snapshot, is not
-answered here: its asker is told so, and asks `FetchSync.answer`. Where as many read as may, that
-may be refused: its place is another's by then, as a client that has gone could not give it back.
+Requests of one turn of the event loop share a read (`QueryBatcher`), and their answers are written
+in one turn, too. A request that needs more than that read, such as a snapshot, is not answered
+here: its caller must use `FetchSync.answer`. That may refuse it under load: its slot is released
+before, as a client that has gone could not release it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from server_common.logs import get_logger
 log = get_logger()
 
 _AT_ONCE: Final = 64
-"""How many answers are written before the loop turns to other things."""
+"""How many answers are written before the event loop runs other tasks."""
 
 
 class QuickAnswer(NamedTuple):
@@ -42,7 +42,7 @@ class QuickAnswer(NamedTuple):
 
 
 QuickOutcome: TypeAlias = QuickAnswer | Exception | None
-"""The answer; or why there is none; or None: `FetchSync.answer` has to be asked."""
+"""The answer; or the error; or None: `FetchSync.answer` must be called."""
 
 Encode: TypeAlias = Callable[[Caller, SyncRequest, str | None, Moment, list[ChannelAnswer]], bytes]
 
@@ -126,7 +126,7 @@ class QuickReads:
         self._answered = answered
         self._encode = encode
         self._settled: deque[_Asking] = deque()
-        # All wait equally long, so those who came first are due first.
+        # All have the same time-out, so the first ones are due first.
         self._waiting: deque[_Asking] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -141,9 +141,9 @@ class QuickReads:
 
         Args:
             caller: who asks.
-            request: what for.
-            device: the name of the device that asks; None: it has not said.
-            tell: is called with the outcome, later and once.
+            request: the request.
+            device: the name of the device that asks; None: not given.
+            tell: called later, exactly once, with the outcome.
 
         Raises:
             ForbiddenError: the caller may not follow one of the channels.
@@ -162,13 +162,13 @@ class QuickReads:
         self._pages.put(asking.queries, asking)
 
     def settled(self, asking: _Asking) -> None:
-        """The read is over; the query that brought it goes on first, to those who wait."""
+        """The read has ended; its batcher first sends the next query for those that wait."""
         self._settled.append(asking)
         if len(self._settled) == 1:
             self._tell_soon()
 
     def _tell_soon(self) -> None:
-        # In no one's context: the read's is of whoever came first, with the name of its trace.
+        # In an empty context: the read's is that of the first request, with its trace id.
         asyncio.get_running_loop().call_soon(self._tell, context=Context())
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -183,7 +183,7 @@ class QuickReads:
         self._pages.forsake()
 
     def _tell(self) -> None:
-        # Nothing of a storm may be left, or the memory around it could not be given back.
+        # No object of a storm may stay, or the memory around it could not be returned.
         waiting = self._waiting
         while waiting and waiting[0].is_done:
             waiting.popleft()
@@ -235,7 +235,7 @@ class QuickReads:
 
     def _of_trouble(self, error: Exception) -> QuickOutcome:
         if isinstance(error, UnreadableRowError):
-            return None  # what Postgres can give is read around it
+            return None  # the other channels are read without the damaged row
         if isinstance(error, TimeoutError):
             return UnavailableError(f"no answer within {self._deadline_s:g} s")
         return error

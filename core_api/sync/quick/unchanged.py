@@ -1,7 +1,7 @@
-"""The answer of a Fetch Sync that brings nothing new, for one channel. Pure.
+"""The answer of a Fetch Sync without news, for one channel. Pure.
 
-It is the answer given most often, and all of it that differs is a few numbers and names. So it is
-written from a form; a test holds that `rules.encode_answer` writes the same bytes.
+It is the most frequent answer, and only a few numbers and names in it differ. So it is written from
+a template; a test checks that `rules.encode_answer` writes the same bytes.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _FORM: Final = (
 
 
 def is_unchanged(after: int, epoch: str | None, moment: Moment, page: Page) -> bool:
-    """Whether there is nothing that the client does not know, and all is known of the channel.
+    """Whether the client is up to date, and the channel's digests are known.
 
     Args:
         after: the client's cursor.
-        epoch: the epoch of it; None: it did not say.
+        epoch: the epoch of it; None: not given.
         moment: when the page was read.
         page: the channel's.
     """
@@ -40,7 +40,7 @@ def is_unchanged(after: int, epoch: str | None, moment: Moment, page: Page) -> b
 
 
 def beginning_of(moment: Moment) -> bytes:
-    """What all answers of one moment begin with."""
+    """The common beginning of all answers of one moment."""
     at = datetime.fromtimestamp(moment.unix_s, UTC)
     return _BEGINNING % (msgspec.json.encode(moment.epoch), msgspec.json.encode(at))
 

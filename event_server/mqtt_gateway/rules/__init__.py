@@ -1,1 +1,1 @@
-"""What the gateway decides, without clock and socket."""
+"""The gateway's decisions, without clock and socket."""

@@ -1,7 +1,7 @@
-"""How far each channel of the log has been read: what the marks say. Pure.
+"""How far each channel of the log has been read: the content of the marks. Pure.
 
-A mark tells a client that it has missed something. A client that hears no fresh mark for a while
-syncs by itself, so what is older than `KEPT_S` need not be known any more.
+A mark shows a client that it has missed events. A client without a new mark for a while syncs by
+itself, so heads older than `KEPT_S` can be forgotten.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ MAX_IN_A_MARK: Final = 1000
 
 
 class Heads:
-    """The heads of the channels of stores, as the log has shown them of late.
+    """The heads of the channels of stores, from the recent log.
 
     Args:
-        limit: so many channels are known at most; over it those go that were longest quiet.
+        limit: how many channels are remembered; above that the longest quiet ones are forgotten.
     """
 
     def __init__(self, limit: int = MAX_CHANNELS) -> None:
         self._limit = limit
         self.epoch = ""
-        """The newest epoch that was seen; empty: none was."""
+        """The newest epoch so far; empty: none yet."""
         self._of_store: dict[str, OrderedDict[str, tuple[int, float]]] = {}
         self._by_age: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._watermarks: dict[int, float] = {}
 
     def admit(self, epoch: str) -> bool:
-        """Whether a record of this epoch counts: older ones are over, a newer one begins anew."""
+        """Whether a record of this epoch counts: not of an older one; a newer one clears all
+        heads."""
         if epoch > self.epoch:
             self.epoch = epoch
             self._of_store.clear()
@@ -55,16 +56,16 @@ class Heads:
         self._watermarks[partition] = seconds
 
     def watermark_of(self, partition: int) -> float | None:
-        """The newest watermark of a partition; None: none was read since it is ours."""
+        """The newest watermark of a partition; None: none was read since the partition is ours."""
         return self._watermarks.get(partition)
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """These partitions are read by another one now, or from another place."""
+        """Forget partitions that are read elsewhere now, or from another offset."""
         for partition in partitions:
             self._watermarks.pop(partition, None)
 
     def of(self, store: str, now: float) -> Mapping[str, int]:
-        """What the store's mark says: the heads of the channels with an event of late."""
+        """The content of the store's mark: the heads of the channels with recent events."""
         heads = self._of_store.get(store, OrderedDict())
         while heads and next(iter(heads.values()))[1] < now - KEPT_S:
             self._forget(store, next(iter(heads)))

@@ -1,4 +1,4 @@
-"""What a device has published: taken, or refused with a reason. Pure."""
+"""Checks a device's messages: accepted, or refused with a reason. Pure."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ FILTERS: Final = tuple(
     f"{PREFIX}/+/devices/+/{what}"
     for what in ("results", "events", "received", "status", "snapshot")
 )
-"""All that devices publish, save telemetry."""
+"""All that devices publish, except telemetry."""
 TELEMETRY_FILTER: Final = f"{PREFIX}/+/devices/+/telemetry/+"
 STAR_FILTER: Final = f"{STAR_UP_PREFIX}/+/+"
-"""What Star printers publish that take their jobs over MQTT."""
+"""The messages of Star printers that take their jobs over MQTT."""
 STATUS_FILTER: Final = f"{PREFIX}/+/devices/+/status"
 _MAX_DEVICES: Final = 100_000
 """How many devices' allowances are known; one that is forgotten begins with a full burst."""
@@ -46,12 +46,12 @@ class _Numbered(Struct, frozen=True):
 
 
 def shared(filters: tuple[str, ...]) -> list[str]:
-    """The same filters, each message of which the broker gives to one gateway only."""
+    """The same filters as shared subscriptions: each message goes to one gateway only."""
     return [_SHARED + one for one in filters]
 
 
 def take(topic: str, payload: bytes, at_ms: int) -> Inbound | StarSaid | None:
-    """What a device said, for Core; None: it says nothing (a topic that was cleared).
+    """A device's message, for Core; None: it is empty (a cleared topic).
 
     Args:
         topic: where it was published.
@@ -59,7 +59,7 @@ def take(topic: str, payload: bytes, at_ms: int) -> Inbound | StarSaid | None:
         at_ms: milliseconds since the Unix epoch.
 
     Raises:
-        DeviceMessageError: it does not fit, and never will.
+        DeviceMessageError: it is invalid, and a retry would not help.
     """
     if topic.startswith(f"{STAR_UP_PREFIX}/"):
         return _take_star(topic, payload, at_ms)
@@ -81,8 +81,8 @@ def take(topic: str, payload: bytes, at_ms: int) -> Inbound | StarSaid | None:
 
 
 def refusal_of(topic: str, payload: bytes, reason: str) -> Outbound | None:
-    """What its device is told of a message that was refused, so that it does not send it for ever;
-    None: the message has no number that could be named."""
+    """The answer to a refused message, so that its device stops sending it; None: the message has
+    no number to refer to."""
     try:
         place = parse_up_topic(topic)
         number = msgspec.json.decode(payload, type=_Numbered)
@@ -113,7 +113,7 @@ def _as_json(payload: bytes) -> bytes:
 
 
 class Allowance:
-    """How much each device may say: a rate, and a burst on top.
+    """The rate limit of each device: a rate, and a burst on top.
 
     Args:
         per_s: messages per second in the long run.
@@ -126,7 +126,7 @@ class Allowance:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admit(self, topic: str, now: float) -> bool:
-        """Whether a message on this topic is within what its device may say."""
+        """Whether a message on this topic is within its device's rate limit."""
         device = "/".join(topic.split("/", 5)[2:5])
         left, at = self._left.pop(device, (self._burst, now))
         left = min(self._burst, left + (now - at) * self._per_s)

@@ -1,8 +1,8 @@
-"""Whether this gateway may still publish: as long as nobody else can have its partitions. Pure.
+"""Whether this gateway may still publish: as long as no other can have its partitions. Pure.
 
-A process that was frozen does not know how long. Kafka takes a member's partitions away when it has
-not heard of it for the group's time-out. So each commit that Kafka has taken proves that they are
-ours, from the moment that it was sent until a little less than that time-out has passed.
+A process that was suspended does not know for how long. Kafka reassigns a member's partitions after
+the group's time-out without a sign of it. So each accepted commit proves that they are ours, from
+the moment that it was sent until a little less than that time-out has passed.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from __future__ import annotations
 from typing import Final
 
 SESSION_TIMEOUT_S: Final = 10.0
-"""Kafka gives the partitions of a member that is silent for so long to another one."""
+"""After so many seconds of silence Kafka gives a member's partitions to another one."""
 PROVEN_FOR_S: Final = 7.0
-"""Less than `SESSION_TIMEOUT_S` by the time that a publication may need to reach the broker."""
+"""Shorter than `SESSION_TIMEOUT_S` by the time that a publication may need to reach the broker."""
 
 
 class Membership:
-    """What is known of our place in the group."""
+    """The known state of our membership in the group."""
 
     def __init__(self) -> None:
         self._proven_at = float("-inf")
 
     def proven(self, asked_at: float) -> None:
-        """Kafka has taken what was asked of it at that time, as of a member."""
+        """Record that Kafka accepted a commit that was sent at that time."""
         self._proven_at = max(self._proven_at, asked_at)
 
     def lose(self) -> None:
-        """The partitions were taken away."""
+        """Record that the partitions were taken away."""
         self._proven_at = float("-inf")
 
     def holds(self, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""Which devices have shown themselves at the broker, and so which stores have any. Pure."""
+"""Which devices were heard at the broker, and so which stores have any. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 ONLINE_FOR_S: Final = 180.0
-"""A device says each minute how it is; one that has not for so long is away."""
+"""A device sends its status each minute; one that is silent for so many seconds is offline."""
 MAX_DEVICES: Final = 100_000
 
 
@@ -21,27 +21,27 @@ class _Device(Struct):
 
 
 class Heard(NamedTuple):
-    """What a status tells that was not known."""
+    """What is new in a status message."""
 
     is_new_store: bool
-    """No device of the store was heard before."""
+    """Whether no device of the store was heard before."""
     is_new_connection: bool
-    """The device may have missed what was published before."""
+    """Whether the device may have missed earlier messages."""
 
 
 class Due(NamedTuple):
-    """It changes when a device is to be sent once more what waits for it."""
+    """It changes when the messages that wait for a device must be sent again."""
 
     connection: str
     round: int
-    """How often devices were to be served anew."""
+    """How often devices had to be served again."""
 
 
 class Presence:
     """The devices that have been heard.
 
     Args:
-        limit: so many are known at most; over it those go that were heard longest ago.
+        limit: how many are remembered; above that those heard longest ago are forgotten.
     """
 
     def __init__(self, limit: int = MAX_DEVICES) -> None:
@@ -51,13 +51,13 @@ class Presence:
         self._round = 0
 
     def hear(self, store: str, device: str, connection: str, online: bool, now: float) -> Heard:
-        """A device's status came.
+        """Take a device's status.
 
         Args:
             store: the device's.
             device: its name.
-            connection: which of its connections says it.
-            online: what it says.
+            connection: which of its connections sent it.
+            online: whether the status says that it is online.
             now: in seconds.
         """
         place = store, device
@@ -78,26 +78,26 @@ class Presence:
         return Heard(False, is_new)
 
     def due(self, store: str, device: str) -> Due | None:
-        """For what the device is to be sent all that waits for it; None: it was not heard."""
+        """It changes when all that waits for the device must be sent; None: not heard."""
         known = self._devices.get((store, device))
         return None if known is None else Due(known.connection, self._round)
 
     def serve(self, store: str, device: str, due: Due | None) -> None:
-        """The device was sent all that waited for it, from when this was due."""
+        """Record that the device was sent all that waited for it at this `due`."""
         known = self._devices.get((store, device))
         if known is not None and due == self.due(store, device):
             known.served = True
 
     def unserve(self, is_meant: Callable[[str], bool]) -> None:
-        """The devices of these stores are to be sent what waits for them once more; what is being
-        sent now does not count."""
+        """Make the devices of these stores due again; what is being sent to them now does not
+        count."""
         self._round += 1
         for (store, _), device in self._devices.items():
             if is_meant(store):
                 device.served = False
 
     def unserved(self, now: float) -> list[tuple[str, str]]:
-        """The devices online that were not sent what waited for them, not by us."""
+        """The online devices to which this gateway has not sent what waits for them."""
         return [place for place in self.online(now) if not self._devices[place].served]
 
     def online(self, now: float) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """When an offset may be committed: once the broker has acknowledged all before it. Pure.
 
-What is published of a record may be acknowledged in any order, and much later than what follows it.
+The messages of a record may be acknowledged in any order, and much later than those of later ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ P = TypeVar("P", bound=Hashable)
 
 @dataclass(slots=True, eq=False)
 class HeldRecord:
-    """A record of which something has not been acknowledged yet."""
+    """A record with messages that are not acknowledged yet."""
 
     next_offset: int
     size: int
@@ -31,10 +31,10 @@ class _Partition:
 
 
 class Progress(Generic[P]):
-    """Which records of which partitions are dealt with.
+    """Which records of which partitions are processed.
 
     Args:
-        limit: so many records may be held; beyond it nothing more should be read.
+        limit: how many records may be held; beyond it no more should be read.
         max_bytes: and so many bytes of them.
     """
 
@@ -57,14 +57,14 @@ class Progress(Generic[P]):
 
     @contextmanager
     def reading(self, partition: P, next_offset: int, size: int) -> Iterator[HeldRecord]:
-        """A record is read; at the end all that is to be published of it is known. If it ends by an
-        error, the record is not dealt with, nor is what follows it."""
+        """Hold a record while the block publishes its messages. After an error in it the record
+        stays unprocessed, as do all later ones."""
         held = self.begin(partition, next_offset, size)
         yield held
         self.finish(partition, held)
 
     def begin(self, partition: P, next_offset: int, size: int) -> HeldRecord:
-        """A record was read; `finish` it once all that is to be published of it is known."""
+        """Hold a record that was read; `finish` it once all its messages are being published."""
         held = HeldRecord(next_offset, size)
         self._partitions.setdefault(partition, _Partition()).held.append(held)
         self._count += 1
@@ -77,7 +77,7 @@ class Progress(Generic[P]):
         held.missing += 1
 
     def finish(self, partition: P, held: HeldRecord) -> None:
-        """One of what the record waits for has come."""
+        """Take one of the acknowledgements that the record waits for."""
         held.missing -= 1
         known = self._partitions.get(partition)
         if known is None:
@@ -89,12 +89,12 @@ class Progress(Generic[P]):
             self._bytes -= gone.size
 
     def start_at(self, partition: P, offset: int) -> None:
-        """The partition is read from here on, and all before is dealt with."""
+        """Start the partition at this offset; all records before it are processed."""
         self.forget([partition])
         self._partitions[partition] = _Partition(done=offset)
 
     def forget(self, partitions: Iterable[P]) -> None:
-        """They are not ours any more: acknowledgements that still come count for nothing."""
+        """Forget partitions that are no longer ours: late acknowledgements are ignored."""
         for partition in partitions:
             gone = self._partitions.pop(partition, None)
             if gone is not None:
@@ -102,5 +102,5 @@ class Progress(Generic[P]):
                 self._bytes -= sum(held.size for held in gone.held)
 
     def committable(self) -> dict[P, int]:
-        """Of each partition the offset that may be committed."""
+        """The offset of each partition that may be committed."""
         return {tp: one.done for tp, one in self._partitions.items() if one.done is not None}

@@ -1,7 +1,7 @@
-"""What the log's records become on MQTT: which topic, what text, and what the broker keeps. Pure.
+"""The MQTT messages of the log's records: topic, payload, and whether they are retained. Pure.
 
 An order's event is published as the log has it, with the epoch in front. A public document is
-published as its newest value, and the broker keeps it; a lamp ignores what is older than what it
+published as its newest value, and the broker retains it; a lamp ignores what is older than what it
 shows, by epoch and version. A command or a print job that waits for its device is published to
 that device; it may come more than once, and is known by its id.
 """
@@ -44,11 +44,11 @@ class Publication(NamedTuple):
     payload: bytes
     retain: bool = False
     expires_s: int | None = None
-    """So long the broker may keep it for who is not there; None: as long as it likes."""
+    """How many seconds the broker may keep it for offline devices; None: no limit."""
 
 
 class Changed(NamedTuple):
-    """A document that has changed, or that stands in a snapshot."""
+    """A document that has changed, or is in a snapshot."""
 
     epoch: str
     channel: Channel
@@ -66,7 +66,7 @@ class _DocumentLine(Struct, frozen=True):
 
 
 class _Value(Struct, frozen=True):
-    """A command's, as far as the gateway reads it."""
+    """The parts of a command's value that the gateway reads."""
 
     name: str = ""
     arguments: Any = None
@@ -132,16 +132,16 @@ def of_snapshot(epoch: str, document: Document) -> Changed:
 
 
 def publication_of(changed: Changed, now: datetime) -> Publication | None:
-    """What is published of a document whose value is known; None: devices need not know.
+    """The message for a document whose value is known; None: devices do not need it.
 
     Args:
         changed: the document.
-        now: what is over by then is not sent to a device any more.
+        now: commands that have expired by then are not sent.
     """
     if changed.channel.kind == "public":
         return _state(changed)
     if changed.key == _STATUS and changed.value is None:
-        # The device was removed; what the broker keeps of it would outlive it.
+        # The device was removed: clear its retained message.
         topic = up_topic(changed.channel.root, changed.channel.part or "", "status")
         return Publication(topic, b"", retain=True)
     if changed.key.startswith((COMMAND_PREFIX, PRINT_PREFIX)):
@@ -150,7 +150,7 @@ def publication_of(changed: Changed, now: datetime) -> Publication | None:
 
 
 def accepted_of(message: Outbound, epoch: str) -> Publication:
-    """A device's receipt for one message."""
+    """The acknowledgement of a device's message."""
     fields: dict[str, Any] = {
         "type": "accepted",
         "epoch": epoch,
@@ -166,7 +166,7 @@ def accepted_of(message: Outbound, epoch: str) -> Publication:
 
 
 def ring_of(message: Ring, now: datetime) -> Publication | None:
-    """What a Star printer is told; None: it is too late for that."""
+    """The message for a Star printer; None: it has expired."""
     left_s = None
     if message.until_ms is not None:
         left_s = int(message.until_ms / 1000 - now.timestamp())

@@ -190,7 +190,7 @@ async def test_a_relay_that_works_sees_by_the_databases_own_log_that_it_went_bac
                 await guard.check_identity()
                 await guard.check_identity()
         (begun,) = [line for line in logs if line["event"] == "epoch_begun"]
-        assert "an earlier state of it was put back" in begun["signs"][0]
+        assert "it was restored to an earlier state" in begun["signs"][0]
         assert await machine.epoch() > before
     finally:
         await pool.close()

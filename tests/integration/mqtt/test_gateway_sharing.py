@@ -172,7 +172,7 @@ async def test_while_nobody_answers_commits_it_is_alive_says_so_and_goes_on_afte
             late = 100.0
             await topics.orders(terminal.store, [1])
             await until(lambda: carrying.down.trouble is not None)
-            assert carrying.down.trouble == "Kafka does not say which partitions are ours"
+            assert carrying.down.trouble == "Kafka does not assign partitions"
             for _ in range(2):
                 before = carrying.down.turned_at
                 await until(lambda: carrying.down.turned_at > before)  # noqa: B023

@@ -212,7 +212,7 @@ def test_an_address_may_have_a_port_and_a_path(address: str) -> None:
         (["state", "restore", "/nowhere", "--token", "t"], "is not a file that export wrote"),
         (["state", "get", "public:1", "--wait", "nan"], "is not a number of seconds"),
         (["replay", "x.csv", "--speed-up", "0", "--token", "t"], "is not a speed-up"),
-        (["token"], "say whose token it is"),
+        (["token"], "give the token's holder"),
         (["token", "--owner", "1", "--lifetime", "1y"], "is not a lifetime"),
     ],
 )

@@ -233,7 +233,7 @@ async def test_a_database_whose_own_log_ends_earlier_than_it_did_gets_a_new_epoc
             await guard.check_identity()
             await guard.check_identity()
     assert (world.database, world.begun) == ("E1+", 1)
-    assert "had come to byte 501, and is at 499" in logs[0]["signs"][0]
+    assert "had reached byte 501, and is at 499" in logs[0]["signs"][0]
 
 
 async def test_it_is_seen_again_where_a_new_epoch_could_not_be_begun() -> None:

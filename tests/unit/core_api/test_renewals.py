@@ -39,9 +39,9 @@ def test_the_time_is_counted_from_the_sign_in_however_often_it_is_renewed() -> N
         (replace(OWNER, role="table"), "only an owner"),
         (replace(OWNER, issued_at=0), "does not say when"),
         (replace(OWNER, expires_at=0), "a provider"),
-        (replace(OWNER, signed_in_at=1000 - WEEK_S), "sign in anew"),
+        (replace(OWNER, signed_in_at=1000 - WEEK_S), "sign in again"),
         # It is good for longer than Core would give.
-        (replace(OWNER, expires_at=1000 + 2 * WEEK_S), "sign in anew"),
+        (replace(OWNER, expires_at=1000 + 2 * WEEK_S), "sign in again"),
     ],
 )
 def test_what_can_be_renewed_no_longer(caller: Caller, why: str) -> None:

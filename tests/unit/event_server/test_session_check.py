@@ -217,7 +217,7 @@ async def test_a_look_waits_for_nobody_so_that_others_are_read_on() -> None:
 async def test_brokers_that_answer_nothing_are_gone_in_the_end() -> None:
     brokers = Brokers()
     brokers.time_out()
-    with pytest.raises(SourceLostError, match="nobody says where it ends"):
+    with pytest.raises(SourceLostError, match="no broker says where it ends"):
         await Session(brokers, PARTS).look(100)
 
 

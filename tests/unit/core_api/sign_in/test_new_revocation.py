@@ -54,7 +54,7 @@ class ReadsNothing:
     """What a Core knows of revocations, whose database went away."""
 
     async def look(self) -> None:
-        raise UnavailableError("the database does not say what is revoked")
+        raise UnavailableError("the revocations cannot be read from the database")
 
 
 async def test_what_is_stored_is_answered_so_and_logged_with_who_asked_for_it(

@@ -96,7 +96,7 @@ def test_a_provider_s_clock_may_be_a_minute_ahead() -> None:
 
 @pytest.mark.parametrize("said", ["logout+jwt", "Logout+JWT", "application/logout+jwt"])
 def test_a_logout_token_is_no_access_token_whatever_its_claims_are(said: str) -> None:
-    with pytest.raises(UnauthorizedError, match="show the access token"):
+    with pytest.raises(UnauthorizedError, match="send the access token"):
         SIGN_IN.verify(signed(CLAIMS, typ=said))
 
 
