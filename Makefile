@@ -127,9 +127,9 @@ load-test: $(READY) ## Load the whole system and prove nothing was lost (CLIENTS
 		$(if $(ORDERS),--orders $(ORDERS)) $(if $(DURATION),--duration $(DURATION)) $(if $(FAULTS),--faults $(FAULTS)) \
 		$(if $(CORE),--core $(CORE)) $(if $(KEYS),--keys $(KEYS)) $(LOAD_ARGS)
 
-chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" CHAOS_ARGS=…)
+chaos: $(READY) ## Break the real system in every way (SEED=n SCENARIO="a b" AGAIN=1 CHAOS_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
-	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--scenario $(SCENARIO)) $(if $(AGAIN),--again) $(CHAOS_ARGS)
 
 chaos-edits: $(READY) ## Edit documents through an hour of random disconnections (SECONDS=n SEED=n)
 	@$(BIN)/python -m tests.chaos.offline $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
@@ -168,9 +168,10 @@ lint: $(READY) ## Check style
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 
-types: $(READY) $(NODE_READY) ## Check types, strictly: of Python, and of the browser's SDK
+types: $(READY) $(NODE_READY) ## Check types: of Python and the browser's SDK strictly, and what the pages import and call
 	@$(BIN)/mypy
 	@node_modules/.bin/tsc
+	@node_modules/.bin/tsc -p tsconfig.pages.json
 
 format: $(READY) ## Bring everything into form
 	@$(BIN)/ruff format .

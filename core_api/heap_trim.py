@@ -43,7 +43,7 @@ class FreeMemory:
         self._stays = heap.resident - heap.in_use
 
 
-async def keep_giving_back(every_s: float = _EVERY_S) -> None:
+async def keep_giving_back() -> None:
     """Return free memory to the system again and again, where there is enough; only glibc can.
 
     Buffers of thousands of connections leave its heap full of holes. It returns memory by itself
@@ -67,7 +67,7 @@ async def keep_giving_back(every_s: float = _EVERY_S) -> None:
             gc.collect()
             library.malloc_trim(0)
             free.returned(look())
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(_EVERY_S)
 
 
 class _MallInfo(ctypes.Structure):

@@ -82,7 +82,7 @@ from core_api.webhooks.addresses import Networks
 from core_api.webhooks.registrations import Subscriptions
 from core_api.webhooks.signing import webhook_keys
 from core_api.wiring import (
-    MOST_DEVICES,
+    MAX_DEVICES,
     definitions_of,
     new_order_id,
     node_tokens,
@@ -117,7 +117,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     metrics = CoreMetrics(lambda: long_polls.waiting, {"sync": syncs, "command": commands})
     devices = DeviceLog(
         lambda batch: store_sightings(pool, batch),
-        lambda store_id: list_devices(pool, store_id, MOST_DEVICES),
+        lambda store_id: list_devices(pool, store_id, MAX_DEVICES),
         metrics.dropped_reports.inc,
     )
     supervisor = Supervisor(metrics.task_restarted)
@@ -230,7 +230,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
             StandbyReplica(replica, time.monotonic, metrics.replica_asked) if replica else None,
         ),
         devices,
-        Reached(pool, MOST_DEVICES),
+        Reached(pool, MAX_DEVICES),
         gate,
         metrics,
         lambda: _check_ready(pool, long_polls, supervisor, revoked),

@@ -81,7 +81,7 @@ class Bound:
     """How many requests of one kind may be under way at once.
 
     Args:
-        most: the bound.
+        limit: the bound.
         what: the kind, for the message.
         uniform: a random number evenly between two, so that the refused come back spread.
         now: seconds that only go forward; None: how fast work is finished is not measured.
@@ -89,15 +89,15 @@ class Bound:
 
     def __init__(
         self,
-        most: int,
+        limit: int,
         what: str,
         uniform: Callable[[float, float], float],
         now: Callable[[], float] | None = None,
     ) -> None:
-        self._most = most
+        self._limit = limit
         self._what = what
         self._turns = Turns(now or (lambda: 0.0), uniform)
-        self._rush_from = max(1, round(most * _CALM))
+        self._rush_from = max(1, round(limit * _CALM))
         self.under_way = 0
         self.refused = 0
 
@@ -107,7 +107,7 @@ class Bound:
         Raises:
             OverloadedError: the bound is reached.
         """
-        if self.under_way >= self._most:
+        if self.under_way >= self._limit:
             self.refused += 1
             raise OverloadedError(
                 f"too many {self._what} are under way: try again",
@@ -138,7 +138,7 @@ class Bound:
     @property
     def share(self) -> float:
         """How much of the bound is taken, 0 to 1."""
-        return self.under_way / self._most
+        return self.under_way / self._limit
 
 
 def poll_after_ms(usual_ms: int, share: float) -> int:

@@ -28,13 +28,13 @@ class SendingTasks(Generic[S]):
     """The tasks of one sender, each with what it is for.
 
     Args:
-        most: so many at once.
+        limit: so many at once.
         gauge: counts them; several senders may share it.
         ended: called after each that has ended.
     """
 
-    def __init__(self, most: int, gauge: Gauge, ended: Callable[[], None]) -> None:
-        self._most = most
+    def __init__(self, limit: int, gauge: Gauge, ended: Callable[[], None]) -> None:
+        self._limit = limit
         self._gauge = gauge
         self._ended = ended
         self._tasks: dict[asyncio.Task[None], S] = {}
@@ -56,9 +56,9 @@ class SendingTasks(Generic[S]):
                 it raises is passed on.
             send: sends one; it handles its own errors.
         """
-        for failing, most in ((False, self._most), (True, self._most // 2)):
+        for failing, most in ((False, self._limit), (True, self._limit // 2)):
             of_kind = sum((item.tries > 0) == failing for item in self._tasks.values())
-            room = min(most - of_kind, self._most - len(self._tasks))
+            room = min(most - of_kind, self._limit - len(self._tasks))
             if room > 0:
                 for item in await take(room, failing):
                     task = asyncio.create_task(send(item))

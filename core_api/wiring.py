@@ -20,7 +20,7 @@ from core_api.printing.definitions import PRINTING_DEFINITIONS
 from core_api.setting_groups import DatabaseSettings
 from core_api.settings import CoreSettings
 
-MOST_DEVICES: Final = 1000
+MAX_DEVICES: Final = 1000
 """How many devices of a store are listed."""
 _ENTROPY_BYTES: Final = 10
 _ALWAYS_DEFINED: Final = (*DEVICE_DEFINITIONS, *PRINTING_DEFINITIONS)

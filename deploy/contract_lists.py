@@ -132,12 +132,12 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
         rules,
         {
             "LEAST_POLL_AFTER_MS": "The shortest wait between polls, whatever Core says",
-            "MOST_POLL_AFTER_MS": "The longest wait between polls, whatever Core says",
-            "MOST_RECONNECT_MS": "The longest that a `bye` can keep a client away",
+            "MAX_POLL_AFTER_MS": "The longest wait between polls, whatever Core says",
+            "MAX_RECONNECT_MS": "The longest that a `bye` can keep a client away",
         },
     ),
     (freshness, {"DRIFT": "The drift assumed between two clocks, as a share of time"}),
-    (healing_backoff, {"MOST_HEALING_S": "The most seconds between healing snapshots"}),
+    (healing_backoff, {"MAX_HEALING_S": "The most seconds between healing snapshots"}),
     (
         transport_choice,
         {"AT_ONCE_AGAIN": "So many streams in a row end at once by a proxy's doing"},

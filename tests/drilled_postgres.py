@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import EmbeddedPostgres, EmbeddedPostgresError
+from deploy.processes.ports import LOOPBACK
 
 _PRIMARY_WITHIN_S: Final = 60.0
 

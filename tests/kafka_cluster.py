@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.kafka.server import KafkaServer, Member
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 
 _REPLICAS: Final = 3
 _HEAP_MB: Final = 320

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from deploy.local.ports import LOOPBACK, answers, free_port
-from deploy.local.process import Process
+from deploy.processes.ports import LOOPBACK, answers, free_port
+from deploy.processes.process import Process
 
 _RULES: Final = Path(__file__).parents[1] / "deploy" / "pgbouncer" / "pgbouncer.ini"
 _USER_UNDER_ROOT: Final = "nobody"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local.process import Process
+from deploy.processes.process import Process
 from tests.forked import FORKED
 from tests.integration.core_service import an_order
 

@@ -29,7 +29,7 @@ from client_sdk.transport.http_failures import retry_after, shortened
 
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
 _FIRST_DELAY_S: Final = 0.2
-_MOST_DELAY_S: Final = 10.0
+_MAX_DELAY_S: Final = 10.0
 MAX_RETRY_AFTER_S: Final = 60.0
 """The longest wait for a server's Retry-After, in seconds; the request is then sent again
 anyway."""
@@ -214,7 +214,7 @@ class OrderProducer:
     async def _send(self, request: httpx.Request) -> Order:
         trouble = "it was not sent"
         for attempt in range(self._attempts):
-            wait_s = self._uniform(0, longest_wait(attempt + 1, _FIRST_DELAY_S, _MOST_DELAY_S))
+            wait_s = self._uniform(0, longest_wait(attempt + 1, _FIRST_DELAY_S, _MAX_DELAY_S))
             try:
                 response, body = await self._ask(request)
             except UnreachableError as error:

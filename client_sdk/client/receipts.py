@@ -16,8 +16,8 @@ from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.device import MAX_SEEN_ORDERS, RECEIPTS_EVERY_S
 from client_sdk.machine.backoff import longest_wait
 
-_MOST_TRIES: Final = 4
-_MOST_SAID: Final = 10_000
+_MAX_TRIES: Final = 4
+_MAX_SAID: Final = 10_000
 """Orders that are remembered, so that one which is shown again is not said again."""
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -47,7 +47,7 @@ class _Sender(ABC):
 
     async def _run(self) -> None:
         failures = 0
-        while failures < _MOST_TRIES:
+        while failures < _MAX_TRIES:
             await self._sleep(longest_wait(failures + 1, RECEIPTS_EVERY_S))
             taken = await self._say()
             if taken is None:
@@ -123,5 +123,5 @@ class SeenSender(_Sender):
 
 def _remember(orders: dict[str, None], more: Sequence[str]) -> None:
     orders.update(dict.fromkeys(more))
-    while len(orders) > _MOST_SAID:
+    while len(orders) > _MAX_SAID:
         del orders[next(iter(orders))]

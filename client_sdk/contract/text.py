@@ -36,6 +36,7 @@ TEXT_PATTERN: Final = r"[^\x00]*"
 
 MAX_SUBJECT: Final = 255
 """The longest subject of a token, in characters."""
+SUBJECT_PATTERN: Final = rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_SUBJECT}}}"
 MAX_SHOWN: Final = 80
 """How much of a foreign text a message may quote, in characters."""
 
@@ -45,7 +46,7 @@ _ORDER_ID: Final = re.compile(ORDER_ID_PATTERN)
 _KEY: Final = re.compile(KEY_PATTERN)
 _TIME: Final = re.compile(TIME_PATTERN)
 _DIGITS: Final = re.compile(DIGITS_PATTERN)
-_SUBJECT: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_SUBJECT}}}")
+_SUBJECT: Final = re.compile(SUBJECT_PATTERN)
 
 
 def whole(pattern: str) -> str:
@@ -91,10 +92,10 @@ def is_subject(text: str) -> bool:
     return _SUBJECT.fullmatch(text) is not None
 
 
-def number_of(text: str, most: int) -> int | None:
-    """The number from 0 to `most` that the text writes in ASCII digits; None: it writes none."""
+def number_of(text: str, limit: int) -> int | None:
+    """The number from 0 to `limit` that the text writes in ASCII digits; None: it writes none."""
     number = int(text) if _DIGITS.fullmatch(text) else None
-    return number if number is not None and number <= most else None
+    return number if number is not None and number <= limit else None
 
 
 def shown(text: str) -> str:

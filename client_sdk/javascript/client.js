@@ -10,7 +10,7 @@ import { Machine } from "./machine/machine.js";
 import { goesOn } from "./machine/sequencing.js";
 import { modeOf } from "./machine/status.js";
 import { ReceiptSender } from "./client/receipts.js";
-import { MOST_CHANNELS } from "./transport.js";
+import { MAX_CHANNELS } from "./transport.js";
 /** @import { Command, Input } from "./machine/messages.js" */
 
 const FORMAT = 1;
@@ -18,7 +18,7 @@ const LONGEST_TIMER_MS = 60_000;
 
 /**
  * @typedef {object} ClientOptions
- * @property {string[]} channels their names, at most MOST_CHANNELS
+ * @property {string[]} channels their names, at most MAX_CHANNELS
  * @property {import("./transport.js").Transport} transport
  * @property {any} [saved] what `state` gave before, or null to start anew
  * @property {{[name: string]: number}} [settings] those of SETTINGS in contract_lists.js that differ
@@ -60,7 +60,7 @@ export class Client {
     if (documents === null && channels.some(carriesDocuments)) {
       throw new ContractError("this client follows orders only");
     }
-    if (channels.length > MOST_CHANNELS) throw new ContractError("these are too many channels");
+    if (channels.length > MAX_CHANNELS) throw new ContractError("these are too many channels");
     const usable = usableState(saved, channels);
     const positions = usable?.positions ?? Object.fromEntries(channels.map((c) => [c, null]));
     this.#machine = new Machine(positions, usable?.epoch ?? null, settings, uniform);

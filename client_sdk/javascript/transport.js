@@ -14,7 +14,7 @@ import { Socket, socketUrl } from "./transport/socket.js";
 import { checkMixedSync } from "./contract/state/document.js";
 
 /** What one URL can name; a page follows a store or a table, never so many. */
-export const MOST_CHANNELS = 40;
+export const MAX_CHANNELS = 40;
 const MAX_COMMAND_BYTES = 4 * 2 ** 20;
 const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
 const CHECK_MS = 10_000;

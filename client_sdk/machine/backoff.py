@@ -11,15 +11,15 @@ from client_sdk.settings import Settings
 MAX_RESTARTS: Final = 5
 
 
-def longest_wait(failures: int, first: float, most: float = float("inf")) -> float:
+def longest_wait(failures: int, first: float, limit: float = float("inf")) -> float:
     """How long to wait at most after so many failures in a row: twice as long after each.
 
     Args:
         failures: one or more.
         first: the wait after the first.
-        most: the bound of all.
+        limit: the bound of all.
     """
-    return min(first * 2.0 ** min(failures - 1, 30), most)
+    return min(first * 2.0 ** min(failures - 1, 30), limit)
 
 
 class Backoff:
@@ -40,14 +40,14 @@ class Backoff:
         """For how many seconds it has worked; 0: it does not."""
         return 0.0 if self._well_since is None else now - self._well_since
 
-    def failed(self, now: float, most: float = float("inf")) -> float:
-        """Count a failure. Returns how long to wait now, in seconds: never more than `most`."""
+    def failed(self, now: float, limit: float = float("inf")) -> float:
+        """Count a failure. Returns how long to wait now, in seconds: never more than `limit`."""
         well = self._well_since
         if well is not None and now - well >= self._settings.healthy_after:
             self.failures = 0
         self._well_since = None
         self.failures += 1
-        first, bound = self._settings.backoff_first, min(self._settings.backoff_most, most)
+        first, bound = self._settings.backoff_first, min(self._settings.backoff_most, limit)
         return self._uniform(0.0, longest_wait(self.failures, first, bound))
 
     def well(self, now: float) -> None:

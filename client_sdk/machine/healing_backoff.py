@@ -15,7 +15,7 @@ from typing import Final
 from client_sdk.machine.backoff import Backoff
 from client_sdk.settings import Settings
 
-MOST_HEALING_S: Final = 3600.0
+MAX_HEALING_S: Final = 3600.0
 """The back-off's most, in seconds; with full jitter a wait is half of it on average."""
 
 
@@ -28,7 +28,7 @@ class HealingBackoff:
     """
 
     def __init__(self, settings: Settings, uniform: Callable[[float, float], float]) -> None:
-        self._settings = replace(settings, backoff_most=MOST_HEALING_S)
+        self._settings = replace(settings, backoff_most=MAX_HEALING_S)
         self._uniform = uniform
         self._differs: set[str] = set()
         self._backoffs: dict[str, Backoff] = {}

@@ -38,9 +38,9 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Verdict
 
 LEAST_POLL_AFTER_MS: Final = 100
-MOST_POLL_AFTER_MS: Final = 300_000
+MAX_POLL_AFTER_MS: Final = 300_000
 """The bounds of `poll_after_ms`, whatever Core says."""
-MOST_RECONNECT_MS: Final = 60_000
+MAX_RECONNECT_MS: Final = 60_000
 """The longest that a `bye` can keep a client away."""
 
 
@@ -69,7 +69,7 @@ def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
         client.try_stream_now(now)
     client.sync_backoff.forget()
     client.needs_token = False
-    wait_ms = min(max(response.poll_after_ms, LEAST_POLL_AFTER_MS), MOST_POLL_AFTER_MS)
+    wait_ms = min(max(response.poll_after_ms, LEAST_POLL_AFTER_MS), MAX_POLL_AFTER_MS)
     client.poll_after_s = wait_ms / 1000
     if fills or response.has_more:
         client.sync_now(now)
@@ -160,7 +160,7 @@ def bye(client: Actions, signal: StreamBye, now: float) -> None:
     too_short = client.stream.was_too_short(now, client.settings.short_stream)
     client.judge_transport(now)
     client.drop_stream()
-    after_s = min(max(signal.reconnect_after_ms, 0), MOST_RECONNECT_MS) / 1000
+    after_s = min(max(signal.reconnect_after_ms, 0), MAX_RECONNECT_MS) / 1000
     if signal.reason == "degraded":
         client.last_failure = Failure("busy", "the server says bye: degraded")
         client.kept_away_until = now + after_s

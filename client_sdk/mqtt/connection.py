@@ -24,13 +24,13 @@ from client_sdk.machine.backoff import Backoff
 from client_sdk.mqtt.topics import own_topic
 from client_sdk.settings import Settings
 
-MOST_BUFFERED: Final = 2000
-MOST_BUFFERED_BYTES: Final = 8 * 1024 * 1024
+MAX_BUFFERED: Final = 2000
+MAX_BUFFERED_BYTES: Final = 8 * 1024 * 1024
 _KEEPALIVE_S: Final = 5
 _ANSWER_WITHIN_S: Final = 5.0
 _STATUS_EVERY_S: Final = 60.0
 _BACK_OFF: Final = Settings(backoff_first=0.2, backoff_most=10.0, healthy_after=20.0)
-_MOST_WAITING: Final = 5000
+_MAX_WAITING: Final = 5000
 _REFUSED: Final = 0x80
 """Reason codes of a broker's answers from here on are refusals."""
 
@@ -52,7 +52,7 @@ class Following:
         """Take in a message."""
         self._messages.append((topic, payload))
         self._bytes += len(payload)
-        while len(self._messages) > MOST_BUFFERED or self._bytes > MOST_BUFFERED_BYTES:
+        while len(self._messages) > MAX_BUFFERED or self._bytes > MAX_BUFFERED_BYTES:
             self._bytes -= len(self._messages.popleft()[1])
         self._news.set()
 
@@ -223,7 +223,7 @@ class MqttConnection:
             clean_session=True,
             timeout=_ANSWER_WITHIN_S,
             keepalive=_KEEPALIVE_S,
-            max_queued_incoming_messages=_MOST_WAITING,
+            max_queued_incoming_messages=_MAX_WAITING,
             tls_context=self._tls,
         ) as client:
             if self._own_topics:

@@ -43,7 +43,6 @@ class Agent:
         journal: what survives a crash.
         address: where the printer is.
         say: called with each line of text for a person.
-        clock: seconds that only go forward.
     """
 
     def __init__(
@@ -52,13 +51,11 @@ class Agent:
         journal: Journal,
         address: Address,
         say: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._journal = journal
         self._address = address
         self._say = say
-        self._clock = clock
         self._troubles: list[str] = []
         self._said = ""
         self._held_at: float | None = None
@@ -95,7 +92,7 @@ class Agent:
             await self._tell_again()
             job = next((one for one in self._source.jobs() if self._is_open(one)), None)
             if job is None:
-                if self._clock() - self._looked_at > HOLD_EVERY_S:
+                if time.monotonic() - self._looked_at > HOLD_EVERY_S:
                     await self._is_ready()
                 await self._source.changed(AGAIN_S)
             elif not await self._is_ready() or not await self._print(job):
@@ -140,7 +137,7 @@ class Agent:
             return False
         entry = self._journal.begin(_name_of(job), taken.attempts)
         word = await print_ticket(
-            self._address, _ticket(job, taken, entry.number), self._trouble, self._clock
+            self._address, _ticket(job, taken, entry.number), self._trouble, time.monotonic
         )
         self._journal.end(entry, word.outcome, word.detail)
         mark = " REPEAT" if taken.repeat else ""
@@ -150,7 +147,7 @@ class Agent:
 
     async def _is_ready(self) -> bool:
         """Whether the printer can print now; Core is told what troubles it."""
-        self._looked_at = self._clock()
+        self._looked_at = time.monotonic()
         try:
             state = await state_of(self._address)
         except PrinterError as error:
@@ -167,7 +164,7 @@ class Agent:
     async def _tell_again(self) -> None:
         """Tell the outcomes of what Core takes to be under way here, and is not: Core gives no
         other job before."""
-        if self._clock() - self._told_at < TOLD_AGAIN_AFTER_S:
+        if time.monotonic() - self._told_at < TOLD_AGAIN_AFTER_S:
             return
         for job in self._source.jobs():
             entry = self._begun(job)
@@ -175,13 +172,13 @@ class Agent:
                 await self._tell(entry)
 
     async def _tell(self, entry: JournalEntry) -> None:
-        self._told_at = self._clock()
+        self._told_at = time.monotonic()
         job = entry.job.partition(_AT)[0]
         await self._source.tell(job, entry.attempt, entry.outcome or "doubt", entry.detail)
 
     def _still_holds(self) -> bool:
         """Whether Core has given the printer to nobody else yet, by our own clock."""
-        return self._held_at is not None and self._clock() - self._held_at < 2 * HOLD_EVERY_S
+        return self._held_at is not None and time.monotonic() - self._held_at < 2 * HOLD_EVERY_S
 
     def _trouble(self, troubles: Sequence[str]) -> None:
         if list(troubles) != self._troubles:
@@ -192,7 +189,7 @@ class Agent:
     async def _keep_holding(self) -> None:
         """Say again and again that this agent prints here, and at once when troubles change."""
         while True:
-            asked_at = self._clock()
+            asked_at = time.monotonic()
             self._news.clear()
             pause = HOLD_EVERY_S
             try:

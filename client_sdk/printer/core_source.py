@@ -22,7 +22,7 @@ from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
 
 _KEY: Final = "print."
 _TIMEOUT_S: Final = 15.0
-_MOST_ANSWER: Final = 64 * 1024
+_MAX_ANSWER: Final = 64 * 1024
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
 _RENEWED_AT: Final = 0.8
 """The part of its life after which a token is renewed."""
@@ -186,7 +186,7 @@ class CoreSource:
         try:
             response = await self._http.send(request, stream=True)
             try:
-                answer = await read_body(response, _MOST_ANSWER)
+                answer = await read_body(response, _MAX_ANSWER)
             finally:
                 await response.aclose()
         except _FAULTS as error:

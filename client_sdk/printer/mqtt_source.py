@@ -27,8 +27,8 @@ _OWN: Final = ("commands", "accepted")
 _PRINT: Final = "print"
 _ANSWER_S: Final = 5.0
 _TRIES: Final = 3
-_MOST_SETTLED: Final = 1000
-_MOST_DETAIL: Final = 200
+_MAX_SETTLED: Final = 1000
+_MAX_DETAIL: Final = 200
 _WORDS: Final[dict[PrintOutcome, str]] = {"done": "done", "fail": "failed", "doubt": "doubtful"}
 _EARLIER: Final = "earlier"
 _UNREADABLE: Final = "this agent cannot read the job: it needs a newer one"
@@ -175,7 +175,7 @@ class MqttSource:
         if known is not None and known.state == "sent" and known.attempts <= attempt:
             del self._jobs[job]
         self._settled[job, attempt] = None
-        if len(self._settled) > _MOST_SETTLED:
+        if len(self._settled) > _MAX_SETTLED:
             self._settled.popitem(last=False)
 
     async def _refuse_unreadable(self) -> None:
@@ -251,7 +251,7 @@ class MqttSource:
         self._epoch = command.epoch
         job = job_of_document(command.id, command.arguments)
         if job is None:
-            if len(self._unreadable) < _MOST_SETTLED:
+            if len(self._unreadable) < _MAX_SETTLED:
                 self._unreadable[command.id] = None
         elif job.state == "sent" and (job.id, job.attempts) in self._settled:
             return
@@ -270,7 +270,7 @@ class MqttSource:
 
 def _shown(detail: str) -> str:
     """The detail as Core takes it: whatever an operating system says must not hold a result up."""
-    return "".join(one if one.isprintable() else " " for one in detail)[:_MOST_DETAIL]
+    return "".join(one if one.isprintable() else " " for one in detail)[:_MAX_DETAIL]
 
 
 def _checked(answer: _Accepted) -> _Accepted:

@@ -15,9 +15,9 @@ from msgspec import Struct
 LineStyle = Literal["plain", "bold", "large", "inverse", "rule"]
 """`large` is twice as wide and as high, `inverse` white on black, `rule` a line across."""
 
-MOST_LINES: Final = 1_500
+MAX_LINES: Final = 1_500
 """A longer ticket is cut, and says so."""
-MOST_COLUMNS: Final = 64
+MAX_COLUMNS: Final = 64
 LEAST_COLUMNS: Final = 24
 TAB_COLUMNS: Final = 4
 

@@ -29,12 +29,12 @@ def no_cookies() -> CookieJar:
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
-async def read_body(response: httpx.Response, most: int) -> bytes:
+async def read_body(response: httpx.Response, limit: int) -> bytes:
     """The body, whole.
 
     Args:
         response: an answer that is not read yet.
-        most: the most bytes that it may have once it is unpacked.
+        limit: the most bytes that it may have once it is unpacked.
 
     Raises:
         FrameError: it is longer, or packed otherwise than by gzip once.
@@ -42,8 +42,8 @@ async def read_body(response: httpx.Response, most: int) -> bytes:
     body = bytearray()
     async for chunk in _unpacked(response):
         body += chunk
-        if len(body) > most:
-            raise FrameError(f"the body is longer than {most} bytes")
+        if len(body) > limit:
+            raise FrameError(f"the body is longer than {limit} bytes")
     return bytes(body)
 
 

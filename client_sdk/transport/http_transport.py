@@ -52,8 +52,8 @@ from client_sdk.transport.http_failures import refusal, shortened
 from client_sdk.transport.socket_transport import SocketFailedError, SocketTransport
 from client_sdk.transport.stream_events import input_of
 
-_MOST_CHANNELS_IN_URL: Final = 40
-_MOST_QUERY_CHARS: Final = 32 << 10
+_MAX_CHANNELS_IN_URL: Final = 40
+_MAX_QUERY_CHARS: Final = 32 << 10
 _MAX_PROBLEM_BYTES: Final = 64 << 10
 _END_FOLLOWS_WITHIN_S: Final = 1.0
 _RECEIPTS_TIMEOUT_S: Final = 5.0
@@ -123,7 +123,7 @@ class Transport:
                     yield one
             return
         parameters = {"ticket": command.ticket}
-        if len(command.cursor) <= _MOST_CHANNELS_IN_URL:
+        if len(command.cursor) <= _MAX_CHANNELS_IN_URL:
             # The ticket says the same; a long state vector is not worth a longer URL.
             parameters["lastEventId"] = format_cursor(command.cursor)
         timeout = httpx.Timeout(10.0, read=None)  # the machine watches for silence itself
@@ -209,7 +209,7 @@ class Transport:
 
     def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
         headers = {"authorization": f"Bearer {token}"} | PACKED | self._about()
-        if len(command.after) > _MOST_CHANNELS_IN_URL:
+        if len(command.after) > _MAX_CHANNELS_IN_URL:
             body = {
                 "channels": dict(command.after),
                 "wait": command.wait_s,
@@ -247,7 +247,7 @@ def _query(url: str, parameters: dict[str, str]) -> dict[str, Any]:
     the target of the request's line may be longer.
     """
     query = urlencode(parameters)
-    if len(query) <= _MOST_QUERY_CHARS:
+    if len(query) <= _MAX_QUERY_CHARS:
         return {"params": parameters}
     path = httpx.URL(url).raw_path
     before = b"&" if b"?" in path else b"?"

@@ -30,13 +30,13 @@ class JsonBody(Generic[T]):
 
     Args:
         type_: what it is decoded to, and described as.
-        most: how many bytes it may have.
+        limit: how many bytes it may have.
     """
 
-    def __init__(self, type_: type[T], most: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, type_: type[T], limit: int = MAX_BODY_BYTES) -> None:
         self.type = type_
         self._decoder = msgspec.json.Decoder(type_)
-        self._most = most
+        self._limit = limit
 
     async def read(self, request: Request) -> T:
         """The body of this request.
@@ -45,7 +45,7 @@ class JsonBody(Generic[T]):
             BadRequestError: it is too large, or not JSON.
             InvalidError: it breaks a rule.
         """
-        return decoded(self._decoder, await read_request_body(request, self._most))
+        return decoded(self._decoder, await read_request_body(request, self._limit))
 
 
 def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -25,7 +25,7 @@ from server_common.settings.loader import load
 A = TypeVar("A")
 
 _SIGNS_SHOWN: Final = 10
-_MOST_LISTED: Final = 1000
+_MAX_LISTED: Final = 1000
 
 
 def upgrade(options: Namespace) -> None:
@@ -84,7 +84,7 @@ def migrate_documents(options: Namespace) -> int:
 
 def list_set_aside(options: Namespace) -> None:
     """Show the events that Kafka has refused."""
-    for one in _of_set_aside(lambda pool: statements.list_set_aside(pool, _MOST_LISTED)):
+    for one in _of_set_aside(lambda pool: statements.list_set_aside(pool, _MAX_LISTED)):
         events = list(map(event_id, one.channels, one.seqs))
         told = f"{one.id}  {one.at:%Y-%m-%dT%H:%M:%SZ}  {','.join(events)}  {one.reason}"
         say(options, told, {"id": one.id, "at": one.at, "events": events, "reason": one.reason})

@@ -208,7 +208,7 @@ def quantile(share: float, buckets: Sequence[tuple[float, float]]) -> float:
     return low + (high - low) * (rank - below) / (count - below) if count > below else high
 
 
-def merged(lists: Iterable[Sequence[BusyChannel]], most: int = 10) -> list[BusyChannel]:
+def merged(lists: Iterable[Sequence[BusyChannel]], limit: int = 10) -> list[BusyChannel]:
     """The busiest channels of all event servers together."""
     found: dict[str, BusyChannel] = {}
     for channels in lists:
@@ -220,7 +220,7 @@ def merged(lists: Iterable[Sequence[BusyChannel]], most: int = 10) -> list[BusyC
     ranked = sorted(
         found.values(), key=lambda c: (-c.events * c.followers, -c.followers, c.channel)
     )
-    return ranked[:most]
+    return ranked[:limit]
 
 
 def _totals(readings: Iterable[ProcessReading], metric: str) -> list[float]:

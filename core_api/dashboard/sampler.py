@@ -27,7 +27,7 @@ _log = get_logger()
 PERIOD_S: Final = 2.0
 LINGER_S: Final = 60.0
 """How long it goes on without viewers, in seconds: those whose stream ended come back at once."""
-_MOST_POINTS: Final = 150
+_MAX_POINTS: Final = 150
 
 ReadRound = Callable[[], Awaitable[Round]]
 Moments = Sequence[tuple[int, Sequence[str]]]
@@ -86,7 +86,7 @@ class Sampler:
         self._period_s = period_s
         self._linger_s = linger_s
         self._rest_soon: asyncio.TimerHandle | None = None
-        self._points: deque[Point] = deque(maxlen=_MOST_POINTS)
+        self._points: deque[Point] = deque(maxlen=_MAX_POINTS)
         self._newest: Figures | None = None
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()

@@ -24,9 +24,9 @@ from client_sdk.contract.problem import decode_problem
 from core_api.dashboard.processes import BusyChannel, ProcessKind, ProcessReading, Series
 
 ANSWER_WITHIN_S: Final = 1.5
-MOST_BYTES: Final = 2 << 20
+MAX_BYTES: Final = 2 << 20
 """The longest answer that is read."""
-MOST_NODES: Final = 100
+MAX_NODES: Final = 100
 """How many processes one scraper asks."""
 _KINDS: Final[tuple[ProcessKind, ...]] = ("events", "relay", "ingest", "core")
 
@@ -81,7 +81,7 @@ class Scraper:
         """The metrics of each process, in the order of the addresses."""
         headers = {"authorization": f"Bearer {self._token()}"}
         found = await asyncio.gather(*(self._found(node) for node in self._nodes))
-        places = [place for several in found for place in several][:MOST_NODES]
+        places = [place for several in found for place in several][:MAX_NODES]
         return list(await asyncio.gather(*(self._known(place, headers) for place in places)))
 
     async def _found(self, node: str) -> list[_Place]:
@@ -151,8 +151,8 @@ class Scraper:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > MOST_BYTES:
-                    raise ValueError(f"the answer is longer than {MOST_BYTES} bytes")
+                if len(body) > MAX_BYTES:
+                    raise ValueError(f"the answer is longer than {MAX_BYTES} bytes")
         return response.status_code, bytes(body)
 
 

@@ -37,7 +37,7 @@ _log = get_logger()
 SEEN_WITHIN_S: Final = 120.0
 """A device that syncs at the end of each stream, or polls, is seen well within it."""
 _COUNT_EVERY_S: Final = 10.0
-_MOST_STORES: Final = 50
+_MAX_STORES: Final = 50
 _TOKEN_LIFETIME_S: Final = 60
 _SAMPLER: Final = Caller("ops-page", "ops", frozenset())
 
@@ -147,7 +147,7 @@ async def keep_counting(pool: Pool, metrics: CoreMetrics) -> None:
 async def _overview(pool: Pool) -> tuple[Overview | None, str]:
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            return await read_overview(pool, SEEN_WITHIN_S, _MOST_STORES), ""
+            return await read_overview(pool, SEEN_WITHIN_S, _MAX_STORES), ""
     except TimeoutError:
         return None, f"no answer within {ANSWER_WITHIN_S:g} s"
     except UnavailableError as error:

@@ -20,7 +20,7 @@ from server_common.limits import DEVICE_MEASUREMENTS
 
 EVERY_S: Final = 10.0
 """The shortest time between two versions of a device's measurements, in seconds."""
-MOST_DEVICES: Final = 20_000
+MAX_DEVICES: Final = 20_000
 """The most devices whose measurements are held; those of others are dropped meanwhile."""
 _KEPT_S: Final = 4 * EVERY_S
 
@@ -58,7 +58,7 @@ class Measurements:
         """Take in a measurement."""
         names = self._waiting.get(of)
         if names is None:
-            if len(self._waiting) >= MOST_DEVICES:
+            if len(self._waiting) >= MAX_DEVICES:
                 self._dropped()
                 return
             names = self._waiting[of] = {}

@@ -27,11 +27,11 @@ def whole_object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
     return closed_object(properties, *sorted(properties.keys() - set(optional)))
 
 
-def by_id(entry: dict[str, Any], most: int, ids: dict[str, Any] = ID) -> dict[str, Any]:
+def by_id(entry: dict[str, Any], limit: int, ids: dict[str, Any] = ID) -> dict[str, Any]:
     """The schema of entries by their ids, so that each is merged by itself."""
     return {
         "type": "object",
         "propertyNames": ids,
         "additionalProperties": entry,
-        "maxProperties": most,
+        "maxProperties": limit,
     }

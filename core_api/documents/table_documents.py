@@ -19,9 +19,9 @@ from core_api.documents.definitions import Definition
 from core_api.documents.refusals import CallRefusedError
 from core_api.documents.schemas import DAY_S, NAME, NOTE, PRICE, by_id, closed_object
 
-MOST_QUANTITY: Final = 999
+MAX_QUANTITY: Final = 999
 _COUNT: Final = {"type": "integer", "minimum": 0}
-_QUANTITY: Final = {"type": "integer", "minimum": 1, "maximum": MOST_QUANTITY}
+_QUANTITY: Final = {"type": "integer", "minimum": 1, "maximum": MAX_QUANTITY}
 _LINE: Final = closed_object(
     {
         "name": NAME,
@@ -90,7 +90,7 @@ def give_back(current: Value | None, arguments: Any) -> Value:
     for key, line in orders.get(order_id, {"lines": {}})["lines"].items():
         more = lines[key]["quantity"] if key in lines else 0
         lines[key] = line | {
-            "quantity": min(line["quantity"] + more, MOST_QUANTITY),
+            "quantity": min(line["quantity"] + more, MAX_QUANTITY),
             "back": {"order": order_id, "quantity": line["quantity"]},
         }
     return _struck(value | {"lines": lines}, orders, order_id)

@@ -27,7 +27,7 @@ from server_common.limits import SETTLING_BYTES, SETTLING_VERSIONS, SUBJECT_CLIE
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-_MOST_AT_A_STRETCH: Final = 256 * 1024
+_MAX_AT_A_STRETCH: Final = 256 * 1024
 
 T = TypeVar("T")
 
@@ -244,7 +244,7 @@ async def readable_histories(
 
 async def _decoded(decode: Callable[[], T], size: int) -> T:
     """What `decode` gives; what is large is decoded in a thread, so that nobody waits for it."""
-    return decode() if size <= _MOST_AT_A_STRETCH else await asyncio.to_thread(decode)
+    return decode() if size <= _MAX_AT_A_STRETCH else await asyncio.to_thread(decode)
 
 
 async def read_epoch(connection: Connection) -> str:

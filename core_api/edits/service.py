@@ -51,7 +51,7 @@ BESIDE: Final = 16
 """Once so many requests wait, their documents are read and settled while others are being written,
 and the other way round: Postgres and this process work at the same time."""
 
-MOST_AT_A_STRETCH_BYTES: Final = 512 * 1024
+MAX_AT_A_STRETCH_BYTES: Final = 512 * 1024
 """The most bytes of documents that are worked on in the event loop; more go to a thread."""
 
 Answer = EditAnswer | Exception
@@ -226,7 +226,7 @@ class EditService:
         if damaged:
             state = replace(state, unreadable=damaged)
         known = Known(state, answers, histories)
-        if work_of(requests, state) <= MOST_AT_A_STRETCH_BYTES:
+        if work_of(requests, state) <= MAX_AT_A_STRETCH_BYTES:
             return plan_edits(requests, known, self._rules)
         # All other requests of this process would wait for it.
         return await asyncio.to_thread(plan_edits, requests, known, self._rules)

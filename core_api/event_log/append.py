@@ -173,5 +173,5 @@ def _open_counts(room: OpenRoom | None) -> dict[str, str]:
     }
 
 
-def _sum_if_room(column: str, most: str) -> str:
-    return f"CASE WHEN sum({column}) > {most} THEN NULL ELSE sum({column}) END"
+def _sum_if_room(column: str, limit: str) -> str:
+    return f"CASE WHEN sum({column}) > {limit} THEN NULL ELSE sum({column}) END"

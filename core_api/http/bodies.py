@@ -24,8 +24,8 @@ def charge_body(request: Request, charge: Charge) -> None:
     request.scope[_CHARGE] = charge
 
 
-async def read_request_body(request: Request, most: int = MAX_BODY_BYTES) -> bytes:
-    """The body, at most `most` bytes.
+async def read_request_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body, at most `limit` bytes.
 
     Raises:
         BadRequestError: it is larger, or not sent as JSON.
@@ -34,8 +34,8 @@ async def read_request_body(request: Request, most: int = MAX_BODY_BYTES) -> byt
     if media_type != "application/json":
         raise BadRequestError("send the body as application/json", "unsupported-media-type")
     declared = request.headers.get("content-length", "0")
-    if number_of(declared, most) is None:
-        raise _too_large(most)
+    if number_of(declared, limit) is None:
+        raise _too_large(limit)
     charge: Charge | None = request.scope.get(_CHARGE)
     body = bytearray()
     try:
@@ -43,13 +43,13 @@ async def read_request_body(request: Request, most: int = MAX_BODY_BYTES) -> byt
             body += chunk
             if charge is not None:
                 charge(len(chunk))
-            if len(body) > most:
-                raise _too_large(most)
+            if len(body) > limit:
+                raise _too_large(limit)
     except ClientDisconnect as error:
         # Nobody reads the answer, but it is no failure of ours and must not be logged as one.
         raise BadRequestError("the request ended before its body did") from error
     return bytes(body)
 
 
-def _too_large(most: int) -> BadRequestError:
-    return BadRequestError(f"a body may have at most {most} bytes here", "too-large")
+def _too_large(limit: int) -> BadRequestError:
+    return BadRequestError(f"a body may have at most {limit} bytes here", "too-large")

@@ -25,14 +25,9 @@ from core_api.http.open_connections import OpenConnections
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from core_api.http.refusals import answer_all, answer_to, problem_of
 from server_common.http.read_timeout import ReadTimeout
-from server_common.http.rules import HEAD_END, Refusal, bad_request, end_of_head, refusal_of
+from server_common.http.rules import MAX_WAITING_BYTES, Refusal, bad_request, refusal_of, split_head
 from server_common.limits import CORE_HEAD_BYTES
 
-MAX_HEAD_BYTES: Final = CORE_HEAD_BYTES
-"""The longest head of a request in bytes; a GET of Fetch Sync for 500 channels may fill much of
-it."""
-MAX_WAITING_BYTES: Final = 64 * 1024
-"""How much may wait behind a request; then nothing more is read until that has been answered."""
 _LEAVE_S: Final = 1.0
 """How long a client may take to leave, by TLS or by reading the last of an answer, once closed."""
 
@@ -123,7 +118,7 @@ class HttpConnection(HttpToolsProtocol):
             super().on_header(name, value)
             return
         self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self._head_bytes > CORE_HEAD_BYTES:
             raise ValueError("too many trailers")  # answered as a bad request
 
     def on_headers_complete(self) -> None:
@@ -260,14 +255,12 @@ class HttpConnection(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         """Take the next bytes, up to a request that has to be answered first."""
         while data and not self.transport.is_closing():
-            cut = end_of_head(self._tail, data)
-            piece, data = data[:cut], data[cut:]
-            self._tail = b"" if piece.endswith(HEAD_END) else (self._tail + piece)[-3:]
+            piece, data, self._tail = split_head(self._tail, data)
             if not self._in_body or not self._is_answering():
                 self._head_bytes += len(piece)  # a body that nobody reads any more counts, too
-            if self._head_bytes > MAX_HEAD_BYTES:
+            if self._head_bytes > CORE_HEAD_BYTES:
                 self._turn_away(
-                    bad_request(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
+                    bad_request(f"the request's head is longer than {CORE_HEAD_BYTES} bytes")
                 )
                 return
             try:

@@ -25,11 +25,11 @@ class OpenConnections:
     """Those of one server.
 
     Args:
-        most: how many may be open before those at rest give way.
+        limit: how many may be open before those at rest give way.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._open: OrderedDict[Resting, None] = OrderedDict()
         self.given_way = 0
         """How many have given way so far."""
@@ -42,7 +42,7 @@ class OpenConnections:
         first; where none of the first is at rest, all stay."""
         self._open[connection] = None
         for _ in range(min(_LOOKS, len(self._open) - 1)):
-            if len(self._open) <= self._most:
+            if len(self._open) <= self._limit:
                 return
             first = next(iter(self._open))
             if first.give_way():

@@ -11,17 +11,18 @@ from __future__ import annotations
 import string
 from typing import Final, NamedTuple
 
-from server_common.http.rules import HEAD_END, read_headers, refusal_of
+from server_common.http.rules import (
+    HEAD_END,
+    MAX_BLOCK_BYTES,
+    MAX_KNOWN_BLOCKS,
+    read_headers,
+    refusal_of,
+    split_plain,
+)
 
-MOST_KNOWN: Final = 256
-"""How many blocks of headers are remembered; when there are more, all are forgotten."""
-MOST_BLOCK_BYTES: Final = 2048
-"""The longest block of headers that is read here, without the two."""
-MOST_BYTES: Final = 8192
+MAX_BYTES: Final = 8192
 """The longest request that is read here."""
 
-_VERSION: Final = b" HTTP/1.1\r\n"
-_BEFORE_LINE_END: Final = len(_VERSION) - 2
 _PLAIN: Final = (string.ascii_letters + string.digits + "-._~%=&@:,/").encode()
 """What a query may hold to be read without the parser, which refuses none of these."""
 _TOKEN: Final = (string.ascii_letters + string.digits + "-._~+/=").encode()
@@ -75,17 +76,13 @@ class PlainRequests:
         size = len(data)
         # The first end of a head must be the end of all: so the lines cut out below are of this
         # head, and what is left of it ends as it did.
-        if (
-            size > MOST_BYTES
-            or not data.startswith(self._begin)
-            or data.find(HEAD_END) != size - len(HEAD_END)
-        ):
+        if size > MAX_BYTES or data.find(HEAD_END) != size - len(HEAD_END):
             return None
-        at = data.find(_VERSION)
-        query = data[len(self._begin) : at]
-        if at < 0 or query.translate(None, _PLAIN):
+        found = split_plain(data, self._begin, _PLAIN)
+        if found is None:
             return None
-        token, block = _cut(data[at + _BEFORE_LINE_END :], _BEARER)
+        query, block = found
+        token, block = _cut(block, _BEARER)
         if not token or token.translate(None, _TOKEN):
             return None
         device, block = _cut(block, _ABOUT)
@@ -102,7 +99,7 @@ class PlainRequests:
         if names is None or not _GENERAL.isdisjoint(names):
             return False
         if _OF_ONE_CLIENT.isdisjoint(names):
-            if len(self._known) >= MOST_KNOWN:
+            if len(self._known) >= MAX_KNOWN_BLOCKS:
                 self._known.clear()
             self._known.add(block)
         return True
@@ -125,7 +122,7 @@ def _cut(lines: bytes, beginnings: tuple[bytes, bytes]) -> tuple[bytes | None, b
 def _names_of(block: bytes) -> set[bytes] | None:
     """The names of the headers, in lower case; None: the block is faulty, too long, or belongs to a
     request for an upgrade or to one whose connection is to be closed."""
-    if len(block) > MOST_BLOCK_BYTES:
+    if len(block) > MAX_BLOCK_BYTES:
         return None
     head = read_headers(block)
     if head is None or refusal_of("1.1", head) is not None:

@@ -93,7 +93,7 @@ class Ingest:
         group: the consumer group.
         clock: seconds that only go forward.
         metrics: where the numbers go.
-        most_under_way: a partition is read on while so many of its records are under way; 0: not
+        max_under_way: a partition is read on while so many of its records are under way; 0: not
             before its batch is applied, for an applier that takes one batch of a partition at once.
     """
 
@@ -107,7 +107,7 @@ class Ingest:
         group: str = GROUP,
         clock: Callable[[], float],
         metrics: ReadingMetrics,
-        most_under_way: int = 0,
+        max_under_way: int = 0,
     ) -> None:
         self._kafka = kafka
         self._topic = topic
@@ -116,7 +116,7 @@ class Ingest:
         self._group = group
         self._clock = clock
         self._metrics = metrics
-        self._most_under_way = most_under_way
+        self._max_under_way = max_under_way
         self._stopping = asyncio.Event()
         self._turned_at = clock()
         self._failing: str | None = "start"
@@ -175,7 +175,7 @@ class Ingest:
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             request_timeout_ms=round(_REQUEST_TIMEOUT_S * 1000),
         )
-        under_way = UnderWay(consumer, self._clock, self._most_under_way)
+        under_way = UnderWay(consumer, self._clock, self._max_under_way)
         consumer.subscribe([self._topic.name], listener=under_way)
         self._current_since = {}
         try:

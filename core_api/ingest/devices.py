@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from core_api.devices.applying import DeviceMessages
@@ -30,35 +29,24 @@ from core_api.printing.star.door import StarDoor
 from core_api.printing.star.jobs import StarJobs
 from core_api.printing.star_printers import Ringing, StarPrinters
 from core_api.receipts.statements import store_sightings
-from server_common.kafka.connection import Kafka
 from server_common.limits import DEVICE_MESSAGES_WAITING
+from server_common.supervision import Work
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from core_api.edits.plan import Rules
     from core_api.postgres.pool import Pool
+    from core_api.settings import IngestSettings
 
 GROUP: Final = "core-devices"
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceTopics:
-    """What the topics are called, and how many partitions one gets that is made here."""
-
-    inbound: str
-    outbound: str
-    dead_letters: str
-    partitions: int
 
 
 class DeviceIngest:
     """Reads what devices say, and looks after those that say nothing.
 
     Args:
-        kafka: the cluster.
-        topics: the topics.
-        pool: the database.
+        settings: ingest's settings.
         writing: the database, by connections that wait for a lock shortly only.
         rules: what holds for all edits.
         committed: called after each commit with the channels that got an event.
@@ -69,10 +57,8 @@ class DeviceIngest:
 
     def __init__(
         self,
-        kafka: Kafka,
-        topics: DeviceTopics,
+        settings: IngestSettings,
         *,
-        pool: Pool,
         writing: Pool,
         rules: Rules,
         committed: Callable[[Sequence[str]], None],
@@ -81,6 +67,7 @@ class DeviceIngest:
         group: str = GROUP,
     ) -> None:
         self._check = check
+        kafka, partitions = settings.cluster, settings.partitions
         metrics = DeviceMetrics(registry)
 
         def now_ms() -> int:
@@ -88,8 +75,8 @@ class DeviceIngest:
 
         measurements = Measurements(time.monotonic, metrics.dropped.inc)
         self._answers = KafkaAnswers(
-            KafkaPublisher(kafka, outbound_topic(topics.outbound, topics.partitions)),
-            KafkaPublisher(kafka, dead_letter_topic(topics.dead_letters, topics.partitions)),
+            KafkaPublisher(kafka, outbound_topic(settings.devices_outbound_topic, partitions)),
+            KafkaPublisher(kafka, dead_letter_topic(settings.devices_dlq_topic, partitions)),
             now_ms,
         )
         messages = DeviceMessages(
@@ -109,19 +96,19 @@ class DeviceIngest:
         )
         self._ingest = Ingest(
             kafka,
-            inbound_topic(topics.inbound, topics.partitions),
+            inbound_topic(settings.devices_inbound_topic, partitions),
             DeviceApplier(messages, door.heard, self._answers, asyncio.sleep, metrics),
             self._can_work,
             group=group,
             clock=time.monotonic,
             metrics=metrics,
-            most_under_way=DEVICE_MESSAGES_WAITING,
+            max_under_way=DEVICE_MESSAGES_WAITING,
         )
         self._ringing = Ringing(writing, self._answers.ring, now_ms)
         self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
 
     @property
-    def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    def tasks(self) -> Mapping[str, Work]:
         """What runs in the background beside `run`, by name."""
         return {
             "device-measurements": self._watching.keep_flushing,

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -19,9 +19,12 @@ from core_api.ingest.dead_letters import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
-from server_common.kafka.connection import Kafka, chain_of
+from server_common.kafka.connection import chain_of
 from server_common.ops.process import observed
-from server_common.supervision import until_left
+from server_common.supervision import Work, until_left
+
+if TYPE_CHECKING:
+    from core_api.settings import IngestSettings
 
 _DRAIN_S: Final = 5.0
 
@@ -30,7 +33,7 @@ class Devices(Protocol):
     """The part that reads what devices say (`devices.py`)."""
 
     @property
-    def tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    def tasks(self) -> Mapping[str, Work]:
         """What runs in the background beside `run`, by name."""
 
     @property
@@ -52,43 +55,35 @@ class Devices(Protocol):
 
 
 async def run_ingest(
+    settings: IngestSettings,
     *,
     commands: WritePath,
     devices: Callable[[CollectorRegistry], Devices],
+    beside: Callable[[CollectorRegistry], Mapping[str, Work]],
     check: Callable[[], Awaitable[None]],
-    kafka: Kafka,
-    topic: str,
-    dead_letters: str,
-    partitions: int,
     verify: Callable[[str], Caller],
     listener: socket.socket,
     stop: asyncio.Event,
-    receipts: Callable[[], Awaitable[None]] | None = None,
-    hint: Callable[[], Awaitable[None]] | None = None,
     group: str = GROUP,
-    tls: tuple[str, str] | None = None,
 ) -> None:
     """Ingest until `stop` is set.
 
     Args:
+        settings: its settings; each is read where the part that it is for is made.
         commands: the write path of orders.
         devices: makes the part of devices, whose numbers go to the registry that it is given.
+        beside: what else runs in this process, with its numbers in the registry that it is given;
+            commands are taken without it, too.
         check: raises `UnavailableError` while the database cannot take commands.
-        kafka: the cluster.
-        topic: what to read.
-        dead_letters: where commands go that cannot be applied.
-        partitions: how many partitions a topic gets that is made here.
         verify: who holds a token; raises `UnauthorizedError`.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
-        receipts: stores what devices have received, for ever.
-        hint: sends hints to the relays, for ever.
         group: the consumer group.
-        tls: files of the certificate chain and of its key for the listener; None: no TLS.
     """
+    kafka, partitions = settings.cluster, settings.partitions
     registry = CollectorRegistry()
     metrics = IngestMetrics(registry)
-    publisher = KafkaPublisher(kafka, dead_letter_topic(dead_letters, partitions))
+    publisher = KafkaPublisher(kafka, dead_letter_topic(settings.inbound_dlq_topic, partitions))
     applier = Applier(
         commands,
         KafkaDeadLetters(publisher, lambda: time.time_ns() // 1_000_000),
@@ -97,7 +92,7 @@ async def run_ingest(
     )
     ingest = Ingest(
         kafka,
-        inbound_topic(topic, partitions),
+        inbound_topic(settings.inbound_topic, partitions),
         applier,
         check,
         group=group,
@@ -114,17 +109,13 @@ async def run_ingest(
             refusal_by(verify),
             lambda: ingest.healthy and of_devices.healthy,
             lambda: ingest.trouble or of_devices.trouble,
-            tls,
+            settings.certificate,
             chain_of(kafka),
         ) as tasks:
             tasks.start("ingest", lambda: until_left(ingest.run, left))
             tasks.start("devices", lambda: until_left(of_devices.run, devices_left))
-            for name, work in of_devices.tasks.items():
+            for name, work in {**of_devices.tasks, **beside(registry)}.items():
                 tasks.start(name, work, essential=False)
-            if receipts is not None:
-                tasks.start("receipts", receipts, essential=False)
-            if hint is not None:
-                tasks.start("hints", hint, essential=False)
             await stop.wait()
             ingest.stop()
             of_devices.stop()

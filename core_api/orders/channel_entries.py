@@ -22,9 +22,9 @@ from client_sdk.contract.order import Order
 from core_api.event_log.lines import one_line
 from core_api.orders.lifecycle import OrderChange, table_view
 
-_MOST_KNOWN: Final = 4096
+_MAX_KNOWN: Final = 4096
 _LONGEST_KNOWN: Final = 2048
-"""In characters: together with `_MOST_KNOWN` at most 8 MiB for most scripts."""
+"""In characters: together with `_MAX_KNOWN` at most 8 MiB for most scripts."""
 
 
 class ChannelEntry(Struct, frozen=True):
@@ -147,7 +147,7 @@ class _Hashes:
         if len(view) > _LONGEST_KNOWN:
             return
         self._known[view] = content
-        if len(self._known) > _MOST_KNOWN:
+        if len(self._known) > _MAX_KNOWN:
             self._known.popitem(last=False)
 
     def of(self, view: str) -> int:

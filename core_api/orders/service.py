@@ -65,7 +65,7 @@ log = get_logger()
 MAX_ATTEMPTS: Final = 50
 """How often a write is decided again after another process wrote first; within this process,
 writers of an order wait for each other."""
-MOST_OF_AN_ORDER: Final = 250
+MAX_OF_AN_ORDER: Final = 250
 """How many changes of one order may wait for each other."""
 
 
@@ -107,7 +107,7 @@ class OrderService:
             lock_turns,
         )
         self._rules = RulesCache(pool)
-        self._queues = Queues(MOST_OF_AN_ORDER, "too many changes of this order wait already")
+        self._queues = Queues(MAX_OF_AN_ORDER, "too many changes of this order wait already")
 
     @property
     def waiting_for_lock(self) -> int:

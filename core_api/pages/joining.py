@@ -34,9 +34,11 @@ def joined(modules: Mapping[str, str], *starts: str) -> list[str]:
         starts: the paths of those that a page names.
 
     Raises:
-        JoiningError: one is missing, imports itself in a circle, or is written in another way.
+        JoiningError: one is missing, imports itself in a circle or a name that the other does not
+            export, or is written in another way.
     """
     names: dict[str, str] = {}
+    exports: dict[str, list[str]] = {}
     parts: list[str] = []
 
     def add(path: str, on_the_way: tuple[str, ...]) -> str:
@@ -47,12 +49,17 @@ def joined(modules: Mapping[str, str], *starts: str) -> list[str]:
             raise JoiningError(f"{by} imports {path}, which is not there")
         if path not in names:
             text = modules[path]
-            imported = {
-                relative: add(_resolved(path, relative), (*on_the_way, path))
-                for _, relative in _IMPORT.findall(text)
-            }
+            imported = {}
+            for what, relative in _IMPORT.findall(text):
+                other = _resolved(path, relative)
+                imported[relative] = add(other, (*on_the_way, path))
+                for name in _names(what):
+                    if name not in exports[other]:
+                        raise JoiningError(f"{path} imports {name}, which {other} does not export")
+            exports[path] = _EXPORT.findall(text)
+            body = _closed(path, text, imported, exports[path])
             names[path] = f"m{len(names)}"
-            parts.append(f"//! {path}\nconst {names[path]} = {_closed(path, text, imported)};\n")
+            parts.append(f"//! {path}\nconst {names[path]} = {body};\n")
         return names[path]
 
     scripts = []
@@ -67,7 +74,15 @@ def _resolved(path: str, relative: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))
 
 
-def _closed(path: str, text: str, imported: Mapping[str, str]) -> str:
+def _names(what: str) -> list[str]:
+    """Those of the other module that an import takes; of `* as all` and of none: no one."""
+    if not what.startswith("{"):
+        return []
+    taken = what.strip("{} \n").split(",")
+    return [name.partition(" as ")[0].strip() for name in taken if name.strip()]
+
+
+def _closed(path: str, text: str, imported: Mapping[str, str], exports: list[str]) -> str:
     """A function that runs the module and gives what it exports."""
 
     def bound(match: re.Match[str]) -> str:
@@ -78,7 +93,6 @@ def _closed(path: str, text: str, imported: Mapping[str, str]) -> str:
             return f"const {what.removeprefix('* as ')} = {name};\n"
         return f"const {what.replace(' as ', ': ')} = {name};\n"
 
-    exports = _EXPORT.findall(text)
     body = _EXPORT.sub("", _IMPORT.sub(bound, text))
     left = _LEFT.search(body)
     if left:

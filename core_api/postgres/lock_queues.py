@@ -21,9 +21,9 @@ from server_common.logs import get_logger
 
 _log = get_logger()
 
-MOST_IN_A_QUEUE: Final = 100
+MAX_IN_A_QUEUE: Final = 100
 """How many writes may wait for one store or order that is held; the next is refused."""
-MOST_ASIDE: Final = 400
+MAX_ASIDE: Final = 400
 """How many may wait in all queues: well below the commands that may be under way."""
 PATIENCE_S: Final = 10.0
 """How long a queue tries a write."""
@@ -122,7 +122,7 @@ class LockQueues(Generic[W, A]):
 
     async def _wait_in_queue(self, key: str, write: W) -> A:
         queue = self._open(key)
-        if queue.waiting >= MOST_IN_A_QUEUE or self._aside >= MOST_ASIDE:
+        if queue.waiting >= MAX_IN_A_QUEUE or self._aside >= MAX_ASIDE:
             raise LockedError(f"{_WAITS}, and too many wait for it: {key}", _WAITS)
         queue.waiting += 1
         self._aside += 1

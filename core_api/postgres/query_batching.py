@@ -39,7 +39,7 @@ class Asker(Protocol[A_contra]):
 Asked: TypeAlias = tuple[Sequence[Q], Asker[tuple[C, list[R]]]]
 
 _NOTHING: Final[Set[object]] = frozenset()
-_MOST_IN_FLIGHT: Final = 2
+_MAX_IN_FLIGHT: Final = 2
 """One for the database and one for this process: a third would only make them smaller."""
 
 
@@ -58,7 +58,7 @@ class QueryBatcher(Generic[Q, C, R]):
 
     Args:
         run: answers questions, in their order, together with what is common to all answers.
-        most: how many questions one query may carry; one caller's stay together.
+        limit: how many questions one query may carry; one caller's stay together.
         identities: what no two questions of one query may share; the later one waits for the next.
             None: they may share all.
         abandons: whether a query in flight is cancelled once all its callers have gone away; for
@@ -73,7 +73,7 @@ class QueryBatcher(Generic[Q, C, R]):
     def __init__(
         self,
         run: Callable[[Sequence[Q]], Awaitable[tuple[C, list[R]]]],
-        most: int,
+        limit: int,
         identities: Callable[[Q], Iterable[object]] | None = None,
         abandons: bool = False,
         weigh: Callable[[Q], int] | None = None,
@@ -81,7 +81,7 @@ class QueryBatcher(Generic[Q, C, R]):
         beside: Beside[Q] | None = None,
     ) -> None:
         self._run = run
-        self._most = most
+        self._limit = limit
         self._identities = identities
         self._waiting: deque[Asked[Q, C, R]] = deque()
         self._abandons = abandons
@@ -131,7 +131,7 @@ class QueryBatcher(Generic[Q, C, R]):
         # Not with each caller: what is in flight may hold up all who wait.
         return (
             self._beside is not None
-            and len(self._pumps) < _MOST_IN_FLIGHT
+            and len(self._pumps) < _MAX_IN_FLIGHT
             and len(self._waiting) % self._beside.waiting == 0
         )
 
@@ -159,7 +159,9 @@ class QueryBatcher(Generic[Q, C, R]):
             name for other in self._pumps.values() for asked in other for name in self._apart(asked)
         }
         size = 0
-        while self._waiting and (not batch or size + self._size(self._waiting[0][0]) <= self._most):
+        while self._waiting and (
+            not batch or size + self._size(self._waiting[0][0]) <= self._limit
+        ):
             questions, future = asked = self._waiting.popleft()
             if future.done():  # its caller has gone away meanwhile
                 continue

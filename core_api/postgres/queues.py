@@ -13,12 +13,12 @@ class Queues:
     """A queue for each name; empty queues are not kept.
 
     Args:
-        most: how many may wait in one queue.
+        limit: how many may wait in one queue.
         full: the text of the error when a queue is full.
     """
 
-    def __init__(self, most: int, full: str) -> None:
-        self._most = most
+    def __init__(self, limit: int, full: str) -> None:
+        self._limit = limit
         self._full = full
         self._locks: dict[str, asyncio.Lock] = {}
         self._standing: dict[str, int] = {}
@@ -31,7 +31,7 @@ class Queues:
             UnavailableError: too many wait already.
         """
         standing = self._standing.get(name, 0)
-        if standing >= self._most:
+        if standing >= self._limit:
             raise UnavailableError(f"{self._full}: {name}", self._full)
         lock = self._locks.setdefault(name, asyncio.Lock())
         self._standing[name] = standing + 1

@@ -23,7 +23,7 @@ ALL_TIME_S: Final = 100 * 366 * 86_400.0
 """No row is as old as this."""
 SHORTEST_S: Final = 1.0
 """A span of time that is not halved any more."""
-MOST_LEFT: Final = 20
+MAX_LEFT: Final = 20
 """How many spans a round skips at most: with more, the disk is broken."""
 UNDELETABLE: Final = (UnreadableRowError, asyncpg.PostgresError)
 """The errors of a deletion that are caused by its rows."""
@@ -106,6 +106,6 @@ async def trim_around(
             left()
             failures += 1
             _log.error("rows_not_trimmed", seconds_old=round(younger, 1), reason=str(error))
-            if failures == MOST_LEFT:
+            if failures == MAX_LEFT:
                 break
     return total

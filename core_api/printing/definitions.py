@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from client_sdk.printer_media.lines import LEAST_COLUMNS, MOST_COLUMNS, MOST_LINES, LineStyle
+from client_sdk.printer_media.lines import LEAST_COLUMNS, MAX_COLUMNS, MAX_LINES, LineStyle
 from core_api.documents.definitions import Definition
 from core_api.documents.schemas import DAY_S, NAME, by_id, closed_object, whole_object
-from core_api.printing.jobs import MOST_DETAIL, JobState
+from core_api.printing.jobs import MAX_DETAIL, JobState
 from core_api.printing.routing import (
-    MOST_COPIES,
-    MOST_PRINTERS,
+    MAX_COPIES,
+    MAX_PRINTERS,
     PRINTED_STATUSES,
     PRINTING,
     Language,
@@ -20,10 +20,10 @@ from core_api.printing.routing import (
 
 _ID: Final = {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}
 _TEXT: Final = {"type": "string", "maxLength": 300}
-_COLUMNS: Final = {"type": "integer", "minimum": LEAST_COLUMNS, "maximum": MOST_COLUMNS}
+_COLUMNS: Final = {"type": "integer", "minimum": LEAST_COLUMNS, "maximum": MAX_COLUMNS}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _AGE: Final = {"type": "integer", "minimum": 30, "maximum": DAY_S}
-_COPIES: Final = {"type": "integer", "minimum": 1, "maximum": MOST_COPIES}
+_COPIES: Final = {"type": "integer", "minimum": 1, "maximum": MAX_COPIES}
 
 
 _PRINTER: Final = closed_object(
@@ -51,7 +51,7 @@ PRINTING_DEFINITION: Final = Definition(
     writers=frozenset({"owner"}),
     schema=closed_object(
         {
-            "printers": by_id(_PRINTER, MOST_PRINTERS, _ID),
+            "printers": by_id(_PRINTER, MAX_PRINTERS, _ID),
             "stations": by_id({"type": "array", "items": NAME, "maxItems": 500}, 50, _ID),
             "time_zone": {"type": "string", "pattern": "^[A-Za-z0-9_+/-]{1,64}$"},
         },
@@ -87,20 +87,20 @@ PRINT_DEFINITION: Final = Definition(
                 "type": "array",
                 "items": whole_object(
                     {
-                        "text": {"type": "string", "maxLength": MOST_COLUMNS},
+                        "text": {"type": "string", "maxLength": MAX_COLUMNS},
                         "style": {"enum": list(get_args(LineStyle))},
                     },
                     "text",
                     "style",
                 ),
-                "maxItems": MOST_LINES,
+                "maxItems": MAX_LINES,
             },
             "state": {"enum": list(get_args(JobState))},
             "attempts": _COUNT,
             "repeat": {"type": "boolean"},
             "waits": {"type": "boolean"},
             "agent": _TEXT,
-            "detail": {"type": "string", "maxLength": MOST_DETAIL},
+            "detail": {"type": "string", "maxLength": MAX_DETAIL},
         }
     ),
     history_s=7 * DAY_S,

@@ -36,14 +36,14 @@ JobNames = Literal["dated", "plain"]
 """How new jobs are named; jobs of either kind are known by whatever name they have."""
 
 PREFIX: Final = "print."
-MOST_ATTEMPTS: Final = 3
+MAX_ATTEMPTS: Final = 3
 """A job that was doubtful so often is printed again on a person's word only."""
 DONE_KEPT_S: Final = 60.0
 KEPT_S: Final = 86_400.0
 """How long a job stands that nothing happens to. Its history stays longer."""
 TOO_OLD: Final = "too old: print it again if it still matters"
 TOO_OLD_IN_DOUBT: Final = "too old, and may be on paper: print it again if it still matters"
-MOST_DETAIL: Final = 200
+MAX_DETAIL: Final = 200
 EVER: Final = datetime.min.replace(tzinfo=UTC)
 """Before all that happened."""
 _MARK_BYTES: Final = 5
@@ -157,7 +157,7 @@ def after(
     Raises:
         StepRefusedError: the step does not follow.
     """
-    detail = detail[:MOST_DETAIL]
+    detail = detail[:MAX_DETAIL]
     if step == "take":
         return _taken(job, agent, now, began_at)
     if step == "again":
@@ -165,7 +165,7 @@ def after(
     if step == "drop":
         if job.state == "done":
             raise StepRefusedError("it is printed already")
-        return replace(job, state="failed", waits=False, detail=f"dropped by {agent}"[:MOST_DETAIL])
+        return replace(job, state="failed", waits=False, detail=f"dropped by {agent}"[:MAX_DETAIL])
     if (agent, attempt) != (job.agent, job.attempts):
         raise StepRefusedError(
             f"attempt {job.attempts} of {job.agent or 'nobody'} is under way, "
@@ -215,7 +215,7 @@ def _again(job: Job, agent: str, now: datetime) -> Job:
         waits=False,
         repeat=job.attempts > 0,
         expires_at=(now + timedelta(seconds=job.max_age_s)).isoformat(),
-        detail=f"again, says {agent}"[:MOST_DETAIL],
+        detail=f"again, says {agent}"[:MAX_DETAIL],
     )
 
 
@@ -225,5 +225,5 @@ def _troubled(job: Job, step: Step, detail: str) -> Job:
         return job
     if job.state != "sent":
         raise StepRefusedError(f"it is {job.state}")
-    waits = state == "failed" or job.attempts >= MOST_ATTEMPTS
+    waits = state == "failed" or job.attempts >= MAX_ATTEMPTS
     return replace(job, state=state, waits=waits, detail=detail)

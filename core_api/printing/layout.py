@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from client_sdk.contract.order import Item, Order
 from client_sdk.printer_media.lines import (
-    MOST_LINES,
+    MAX_LINES,
     Line,
     centred,
     cut,
@@ -92,8 +92,8 @@ def lines_of(
     lines.append(Line(style="rule"))
     if printer.copies > 1:
         lines.append(Line(centred(f"{words['copy']} {copy}/{printer.copies}", columns)))
-    if len(lines) > MOST_LINES:
-        lines = [*lines[: MOST_LINES - 1], _banner(words["cut"], columns)]
+    if len(lines) > MAX_LINES:
+        lines = [*lines[: MAX_LINES - 1], _banner(words["cut"], columns)]
     return lines
 
 

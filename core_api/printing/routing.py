@@ -24,8 +24,8 @@ Media = Literal["picture", "text"]
 
 PRINTING: Final = "printing"
 """The key of the store's document in `team:{store}`."""
-MOST_PRINTERS: Final = 20
-MOST_COPIES: Final = 5
+MAX_PRINTERS: Final = 20
+MAX_COPIES: Final = 5
 _RANK: Final[dict[str, int]] = {
     status: rank for rank, status in enumerate(one for one in STATUSES if one not in ENDED_EARLY)
 }

@@ -211,14 +211,14 @@ async def printing_stores(pool: Pool) -> frozenset[str]:
 
 
 async def printers_behind(
-    pool: Pool, most_jobs: int, most_bytes: int, limit: int, but: set[tuple[str, str]]
+    pool: Pool, max_jobs: int, max_bytes: int, limit: int, but: set[tuple[str, str]]
 ) -> list[tuple[str, str]]:
     """Printers, as (store, device), of whose store something happened that they have not seen.
 
     Args:
         pool: the database.
-        most_jobs: not those with so many jobs.
-        most_bytes: not those whose jobs have so many bytes.
+        max_jobs: not those with so many jobs.
+        max_bytes: not those whose jobs have so many bytes.
         limit: how many printers at most.
         but: not these.
 
@@ -227,7 +227,7 @@ async def printers_behind(
     """
     stores, devices = [one[0] for one in but], [one[1] for one in but]
     with mapped_errors():
-        rows = await pool.fetch(_BEHIND, most_jobs, most_bytes, limit, stores, devices)
+        rows = await pool.fetch(_BEHIND, max_jobs, max_bytes, limit, stores, devices)
     return [(row[0], row[1]) for row in rows]
 
 

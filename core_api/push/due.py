@@ -211,7 +211,7 @@ class DueOwners(Subscribers[Due]):
         super().__init__(pool, revoked, _STATEMENTS)
         self._after_s = after_s
 
-    async def _take(self, held: Sequence[Due], most: int, failing: bool) -> list[Due]:
+    async def _take(self, held: Sequence[Due], limit: int, failing: bool) -> list[Due]:
         at_service, of_owner = Counter[str](), Counter[str]()
         for one in held:
             at_service[one.origin] += 1
@@ -223,7 +223,7 @@ class DueOwners(Subscribers[Due]):
                 list(at_service.values()),
                 failing,
                 PUSHES_AT_ONCE_EACH,
-                most,
+                limit,
                 HOLD_S,
                 LONGEST_RETRY_AFTER_S,
                 self._after_s,

@@ -146,7 +146,7 @@ class DueGuests(Subscribers[DueGuest]):
     def __init__(self, pool: Pool, revoked: Revoked) -> None:
         super().__init__(pool, revoked, _STATEMENTS)
 
-    async def _take(self, held: Sequence[DueGuest], most: int, failing: bool) -> list[DueGuest]:
+    async def _take(self, held: Sequence[DueGuest], limit: int, failing: bool) -> list[DueGuest]:
         busy = Counter(one.origin for one in held)
         with any_error_mapped():
             rows = await self._pool.fetch(
@@ -155,7 +155,7 @@ class DueGuests(Subscribers[DueGuest]):
                 list(busy.values()),
                 failing,
                 PUSHES_AT_ONCE_EACH,
-                most,
+                limit,
                 HOLD_S,
                 LONGEST_RETRY_AFTER_S,
                 PUSH_ORDERS_NAMED,

@@ -85,8 +85,8 @@ class PushSender(Generic[D]):
         """Look once, and begin to tell whoever is to be told. Raises UnavailableError."""
         await self._tasks.fill(self._take, self._tell)
 
-    async def _take(self, most: int, failing: bool) -> Sequence[D]:
-        return await self._subscribers.take(self._tasks.held, most, failing=failing)
+    async def _take(self, limit: int, failing: bool) -> Sequence[D]:
+        return await self._subscribers.take(self._tasks.held, limit, failing=failing)
 
     async def _tell(self, due: D) -> None:
         try:

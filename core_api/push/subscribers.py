@@ -57,27 +57,27 @@ class Subscribers(ABC, Generic[D]):
             pool, revoked, holders=statements.holders, end=statements.end_holders
         )
 
-    async def take(self, held: Sequence[D], most: int, *, failing: bool) -> list[D]:
+    async def take(self, held: Sequence[D], limit: int, *, failing: bool) -> list[D]:
         """Take those that are due, whose orders have waited for the longest first.
 
         Those whose holder was signed out are forgotten instead.
 
         Args:
             held: those that this process holds already.
-            most: how many it may take.
+            limit: how many it may take.
             failing: whether those whose last attempt failed, or the others.
 
         Raises:
             UnavailableError: Postgres does not answer.
         """
-        taken = await self._take(held, most, failing)
+        taken = await self._take(held, limit, failing)
         ended = await self._signed_out.end_of(taken)
         for one in ended:
             self._log_revoked(one)
         return [one for one in taken if one not in ended]
 
     @abstractmethod
-    async def _take(self, held: Sequence[D], most: int, failing: bool) -> list[D]:
+    async def _take(self, held: Sequence[D], limit: int, failing: bool) -> list[D]:
         """As `take`, whoever their holder is."""
 
     @abstractmethod

@@ -97,7 +97,7 @@ class ReceiptAlarm:
         self._alerts: Alerts[Unreached] = Alerts(
             publisher,
             lambda one: message_of(one, now_ms()),
-            lambda last, most: untold(pool, last, most),
+            lambda last, limit: untold(pool, last, limit),
             self._note,
         )
 

@@ -25,6 +25,8 @@ _log = get_logger()
 
 BATCH: Final = 1000
 """Reports that one statement stores: so few that it is done well within its time."""
+_COLLECT_S: Final = 1.0
+"""How long a batch collects."""
 
 
 class Sighting(Struct, frozen=True):
@@ -181,7 +183,6 @@ class DeviceLog:
         store: keeps a batch.
         listed: the devices of a store, as far as they are stored.
         dropped: called for each report that the database will never take.
-        every_s: how long a batch collects.
     """
 
     def __init__(
@@ -189,12 +190,10 @@ class DeviceLog:
         store: Callable[[Sequence[Sighting]], Awaitable[None]],
         listed: Callable[[str], Awaitable[list[Device]]],
         dropped: Callable[[], None] = lambda: None,
-        every_s: float = 1.0,
     ) -> None:
         self._store = store
         self._listed = listed
         self._dropped = dropped
-        self._every_s = every_s
         self._unstored: dict[tuple[str, str], Sighting] = {}
 
     def saw(self, sightings: Sequence[Sighting]) -> None:
@@ -219,7 +218,7 @@ class DeviceLog:
     async def run(self) -> None:
         """Store what has come, again and again."""
         while True:
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(_COLLECT_S)
             try:
                 await self.flush()
             except UnavailableError as error:

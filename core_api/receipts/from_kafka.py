@@ -1,14 +1,14 @@
 """Receipts that event servers gathered, from Kafka into the database.
 
 Offsets are committed when the receipts are stored, so those that are behind tell how much is not
-known yet (`receipts_lag.py`). A record that cannot be read is left out: each device's next sync
-says the same again.
+known yet (`receipts_lag.py`). A record or a receipt that cannot be read is left out and counted:
+each device's next sync says the same again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer
@@ -20,7 +20,8 @@ from core_api.kafka.topics import Topic, ensure_topics
 from core_api.receipts.devices import DeviceLog, Sighting, receipt_of
 from server_common.kafka.clients import start_client, stop_consumer
 from server_common.kafka.connection import Kafka, client_arguments
-from server_common.kafka_records.receipts import decode_receipts
+from server_common.kafka_records.receipts import decode_readable
+from server_common.limits import UNSTORED_REPORTS
 from server_common.logs import get_logger
 
 _log = get_logger()
@@ -34,15 +35,16 @@ _STOP_PATIENCE_S: Final = 2.0
 
 
 def sightings_in(values: Sequence[bytes | None]) -> tuple[list[Sighting], int]:
-    """The receipts of some records, and how many of the records could not be read."""
+    """The receipts of some records, and how many records and single receipts cannot be read."""
     found: list[Sighting] = []
     unread = 0
     for value in values:
         try:
-            batch = decode_receipts(value)
+            batch, left_out = decode_readable(value)
         except RecordError:
             unread += 1
             continue
+        unread += left_out
         found += [
             receipt_of(batch.store_id, one.device, one.subject, one.epoch, one.applied)
             for one in batch.receipts
@@ -57,15 +59,22 @@ class ReceiptReader:
         kafka: the cluster.
         topics: what to read, and what else is made if it is missing.
         devices: stores it.
+        unreadable: told of how many records and receipts are left out, as they cannot be read.
         group: the consumer group.
     """
 
     def __init__(
-        self, kafka: Kafka, topics: Sequence[Topic], devices: DeviceLog, group: str = GROUP
+        self,
+        kafka: Kafka,
+        topics: Sequence[Topic],
+        devices: DeviceLog,
+        unreadable: Callable[[int], None],
+        group: str = GROUP,
     ) -> None:
         self._kafka = kafka
         self._topics = topics
         self._devices = devices
+        self._unreadable = unreadable
         self._group = group
 
     async def run(self) -> None:
@@ -89,16 +98,23 @@ class ReceiptReader:
                 batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
                 values = [record.value for records in batches.values() for record in records]
                 if values:
-                    await self._store(values)
+                    await self.take(values)
                     await self._commit(consumer)
         finally:
             await stop_consumer(consumer, _STOP_PATIENCE_S)
 
-    async def _store(self, values: Sequence[bytes | None]) -> None:
+    async def take(self, values: Sequence[bytes | None]) -> None:
+        """Store what these records say, however long the database is away."""
         sightings, unread = sightings_in(values)
         if unread:
-            _log.warning("receipts_unreadable", records=unread)
-        self._devices.saw(sightings)
+            self._unreadable(unread)
+            _log.warning("receipts_unreadable", left_out=unread)
+        # One look may bring more than wait for the database at a time, and commits all of them.
+        for begin in range(0, len(sightings), UNSTORED_REPORTS):
+            self._devices.saw(sightings[begin : begin + UNSTORED_REPORTS])
+            await self._flush()
+
+    async def _flush(self) -> None:
         while True:
             try:
                 await self._devices.flush()

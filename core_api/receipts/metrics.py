@@ -1,4 +1,4 @@
-"""Metrics of orders that reach nobody."""
+"""Metrics of receipts, and of orders that reach nobody."""
 
 from __future__ import annotations
 
@@ -10,6 +10,23 @@ from server_common.ops.metrics import MetricFactory
 
 KINDS: Final = ("unreceived", "unaccepted")
 """Why an order is reported: no device of its store has it, or nobody has accepted it, in time."""
+DROPPED: Final = ("refused", "unreadable")
+"""Why a receipt is left out: the database refuses it, or it cannot be read."""
+
+
+class ReceiptMetrics:
+    """What ingest leaves out of the receipts, in its registry.
+
+    Args:
+        registry: where they are kept. Each series is there from the start, at 0.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.dropped = MetricFactory(registry).counter(
+            "yabam_ingest_dropped_receipts",
+            "Receipts left out: refused by the database, or unreadable",
+            reason=DROPPED,
+        )
 
 
 class AlarmMetrics:

@@ -73,12 +73,12 @@ class Reached:
 
     Args:
         pool: the database.
-        most: devices that one answer lists at most.
+        limit: devices that one answer lists at most.
     """
 
-    def __init__(self, pool: Pool, most: int) -> None:
+    def __init__(self, pool: Pool, limit: int) -> None:
         self._pool = pool
-        self._most = most
+        self._limit = limit
 
     async def saw(self, stores: Collection[str], device: str, orders: Sequence[str]) -> int:
         """Note that a device has shown these orders. Returns how many of them it has shown by now.
@@ -114,7 +114,7 @@ class Reached:
         channel = str(Channel("store", store_id, None))
         with mapped_errors():
             rows = await self._pool.fetch(
-                _HOLDERS, store_id, channel, order_id, SEEN_WITHIN_S, self._most
+                _HOLDERS, store_id, channel, order_id, SEEN_WITHIN_S, self._limit
             )
         return [
             Holder(

@@ -23,7 +23,7 @@ from core_api.relay.outbox_statements import (
     FIRST,
     LEAVE,
     LOOK,
-    MOST_LEFT,
+    MAX_LEFT,
     READ,
     REHOME,
     RELEASE,
@@ -125,8 +125,8 @@ class Outbox:
         count = int(tag.rpartition(" ")[2])
         self._left.difference_update(ids)
         if count < len(ids):
-            self._left.update(ids[:MOST_LEFT])
-        if len(self._left) > MOST_LEFT:
+            self._left.update(ids[:MAX_LEFT])
+        if len(self._left) > MAX_LEFT:
             self._left.clear()
         return count
 

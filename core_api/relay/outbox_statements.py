@@ -82,7 +82,7 @@ WHERE o.id = ANY($4::bigint[]) AND o.shard IN (SELECT shard FROM held)
       AND (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
       AND (SELECT set_config('lock_timeout', '50', true)) IS NOT NULL
 """
-MOST_LEFT: Final = 10_000
+MAX_LEFT: Final = 10_000
 """The most locked rows that are remembered. A row that was forgotten costs one more wait for its
 lock."""
 

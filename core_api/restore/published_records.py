@@ -22,7 +22,7 @@ from server_common.logs import get_logger
 
 _log = get_logger()
 
-MOST_PER_PARTITION: Final = 50_000
+MAX_PER_PARTITION: Final = 50_000
 """The most records read of each partition: the newest of each channel are enough."""
 _POLL_MS: Final = 1000
 _QUIET_POLLS: Final = 5
@@ -44,7 +44,7 @@ class PublishedTail:
 
 
 async def read_published(
-    kafka: Kafka, topic: str, partitions: Collection[int], most: int = MOST_PER_PARTITION
+    kafka: Kafka, topic: str, partitions: Collection[int], limit: int = MAX_PER_PARTITION
 ) -> PublishedTail:
     """The records at the end of each of these partitions; a topic that is missing has none.
 
@@ -52,7 +52,7 @@ async def read_published(
         kafka: the cluster.
         topic: which topic.
         partitions: their numbers; one that the topic lacks is passed over.
-        most: how many records to read of each partition.
+        limit: how many records to read of each partition.
 
     Raises:
         BrokerError: Kafka does not answer.
@@ -72,7 +72,7 @@ async def read_published(
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
         begins = await consumer.beginning_offsets(parts)
-        starts = {part: max(begin, ends[part] - most) for part, begin in begins.items()}
+        starts = {part: max(begin, ends[part] - limit) for part, begin in begins.items()}
         for part, start in starts.items():
             consumer.seek(part, start)
         return await _read_to(consumer, starts, ends)

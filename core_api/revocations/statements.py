@@ -128,10 +128,10 @@ async def read_after(pool: Pool, after: int) -> list[StoredRevocation]:
     return [StoredRevocation(row[0], _revocation(row[1], row[2], row[3]), row[4]) for row in rows]
 
 
-async def read_untold(pool: Pool, most: int) -> list[tuple[int, Revocation]]:
+async def read_untold(pool: Pool, limit: int) -> list[tuple[int, Revocation]]:
     """The oldest rows that event servers have not been told. Raises UnavailableError."""
     with mapped_errors():
-        rows = await pool.fetch(_UNTOLD, most)
+        rows = await pool.fetch(_UNTOLD, limit)
     return [(row[0], _revocation(row[1], row[2], row[3])) for row in rows]
 
 
@@ -141,10 +141,10 @@ async def note_told(pool: Pool, ids: Sequence[int]) -> None:
         await pool.execute(_TOLD, ids)
 
 
-async def list_newest(pool: Pool, most: int) -> list[Listed]:
+async def list_newest(pool: Pool, limit: int) -> list[Listed]:
     """The newest rows. Raises UnavailableError."""
     with mapped_errors():
-        rows = await pool.fetch(_LIST, most)
+        rows = await pool.fetch(_LIST, limit)
     return [Listed(*row) for row in rows]
 
 

@@ -17,7 +17,7 @@ from core_api.postgres.query_batching import QueryBatcher
 from core_api.postgres.unreadable_rows import unreadable, unreadable_rows
 from core_api.store_rules.rules import OBEYED, StoreRules, rules_of
 
-MOST_STORES: Final = 10_000
+MAX_STORES: Final = 10_000
 _STORES_PER_QUERY: Final = 200
 _NONE: Final = StoreRules()
 
@@ -65,7 +65,7 @@ class RulesCache:
         _, (rules,) = await self._reads.ask([store_id])
         self._known[store_id] = rules
         self._known.move_to_end(store_id)
-        if len(self._known) > MOST_STORES:
+        if len(self._known) > MAX_STORES:
             self._known.popitem(last=False)
         return rules
 

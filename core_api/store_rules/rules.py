@@ -96,4 +96,5 @@ def ordered_more(before: Sequence[Item], after: Sequence[Item]) -> list[str]:
 
 def same_name(name: str) -> str:
     """The form in which two writings of one dish's name are equal."""
-    return " ".join(normalize("NFKC", name).casefold().split())
+    # Folding takes some letters apart, as "ΐ", that are one letter in another writing.
+    return " ".join(normalize("NFKC", normalize("NFKC", name).casefold()).split())

@@ -26,18 +26,18 @@ class LongPolls:
     Args:
         moved: tells which channels have gone past the seqs given for them.
         interval_s: how often to look when nobody hints.
-        most: how many requests may wait at once.
+        limit: how many requests may wait at once.
     """
 
     def __init__(
         self,
         moved: Callable[[dict[str, int]], Awaitable[list[str]]],
         interval_s: float,
-        most: int,
+        limit: int,
     ) -> None:
         self._moved = moved
         self._interval_s = interval_s
-        self._most = most
+        self._limit = limit
         self._waiters: dict[str, set[_Waiter]] = {}
         self._count = 0
         self._hinted = asyncio.Event()
@@ -57,7 +57,7 @@ class LongPolls:
         """
         if self.stopping:
             return False
-        if self._count >= self._most:
+        if self._count >= self._limit:
             raise OverloadedError("too many requests wait already: ask again without wait", 2.0)
         waiter = _Waiter(known, asyncio.get_running_loop().create_future())
         self._count += 1

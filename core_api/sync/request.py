@@ -228,10 +228,10 @@ def _cursor(names: list[str], last_ids: list[str]) -> dict[str, int]:
     return cursor
 
 
-def _count(name: str, text: str, most: int) -> int:
-    number = number_of(text, most)
+def _count(name: str, text: str, limit: int) -> int:
+    number = number_of(text, limit)
     if not number:
-        raise BadRequestError(f"{name} must be a whole number from 1 to {most}")
+        raise BadRequestError(f"{name} must be a whole number from 1 to {limit}")
     return number
 
 

@@ -176,7 +176,7 @@ LaneKey: TypeAlias = tuple[str, str]
 async def take_lanes(
     pool: Pool,
     busy: Mapping[str, int],
-    most: int,
+    limit: int,
     *,
     failing: bool,
     only: Sequence[LaneKey] | None = None,
@@ -186,7 +186,7 @@ async def take_lanes(
     Args:
         pool: the database.
         busy: how many lanes this process holds already, by subscription.
-        most: how many it may take.
+        limit: how many it may take.
         failing: whether those whose last attempt failed, or the others.
         only: those of these; None: of all.
 
@@ -199,7 +199,7 @@ async def take_lanes(
         list(busy.values()),
         failing,
         WEBHOOKS_AT_ONCE_EACH,
-        most,
+        limit,
         HOLD_S,
         LONGEST_RETRY_AFTER_S,
         None if only is None else [key[0] for key in only],
@@ -251,9 +251,9 @@ async def read_page(pool: Pool, lane: HeldLane, seq: int) -> LogPage:
         return LogPage(page.epoch, page.head, page.at, (), is_damaged=True)
 
 
-async def _read(pool: Pool, lane: HeldLane, seq: int, most: int) -> LogPage:
+async def _read(pool: Pool, lane: HeldLane, seq: int, limit: int) -> LogPage:
     with mapped_errors(), unreadable_rows():
-        rows = await pool.fetch(_READ, lane.channel, seq, most, lane.types, WEBHOOK_READ_BYTES)
+        rows = await pool.fetch(_READ, lane.channel, seq, limit, lane.types, WEBHOOK_READ_BYTES)
     if not rows:
         raise UnavailableError("this is not the database that its epoch began in")
     first = rows[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import get_args
 
 from prometheus_client import CollectorRegistry
@@ -14,18 +13,10 @@ from server_common.ops.metrics import MetricFactory
 
 
 class WebhookMetrics:
-    """Its numbers, in a registry of the caller's.
+    """Its numbers, in a registry of the caller's."""
 
-    Args:
-        registry: where they are.
-        monotonic_s: a clock that only goes forward, in seconds.
-    """
-
-    def __init__(
-        self, registry: CollectorRegistry, monotonic_s: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._monotonic_s = monotonic_s
-        self._looked_at = monotonic_s()
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._looked_at = time.monotonic()
         metrics = MetricFactory(registry)
         self.attempts = metrics.counter(
             "yabam_webhooks_attempts",
@@ -62,7 +53,7 @@ class WebhookMetrics:
             "How long ago the last look for stores that have something to send succeeded",
         )
         # Also where the task hangs, or ends at its start again and again.
-        self.unlooked.set_function(lambda: self._monotonic_s() - self._looked_at)
+        self.unlooked.set_function(lambda: time.monotonic() - self._looked_at)
         self.restarts = metrics.counter(
             "yabam_webhooks_task_restarts",
             "Background tasks that ended and were started again",
@@ -71,7 +62,7 @@ class WebhookMetrics:
 
     def looked(self) -> None:
         """Take that a look has succeeded."""
-        self._looked_at = self._monotonic_s()
+        self._looked_at = time.monotonic()
 
     def stands(self, standing: Standing) -> None:
         """Take how all webhooks stand."""

@@ -28,7 +28,7 @@ ANSWER_WITHIN_S: Final = 10.0
 """An attempt takes no longer, from the name's resolution to the answer's head."""
 _REST_WITHIN_S: Final = 1.0
 _KEPT_S: Final = 30.0
-_MOST_ADDRESSES: Final = 4
+_MAX_ADDRESSES: Final = 4
 _HEADERS: Final = {
     "content-type": "application/json",
     "user-agent": "Yabam-Webhooks/1",
@@ -116,7 +116,7 @@ class _CheckedBackend(httpcore.AnyIOBackend):
             found = await asyncio.shield(self._addresses(host, port))
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"the name {host} does not resolve") from error
-        permitted = [address for address in found if self._permits(address)][:_MOST_ADDRESSES]
+        permitted = [address for address in found if self._permits(address)][:_MAX_ADDRESSES]
         if not permitted:
             raise NotPermittedError(f"{host} leads to no address that webhooks may be sent to")
         for address in permitted[:-1]:
@@ -172,7 +172,7 @@ class Poster:
                 max_connections=WEBHOOKS_AT_ONCE,
                 keepalive_expiry=_KEPT_S,
                 network_backend=_CheckedBackend(
-                    permits, resolve, self._threads, answer_within_s / _MOST_ADDRESSES
+                    permits, resolve, self._threads, answer_within_s / _MAX_ADDRESSES
                 ),
             )
 

@@ -141,11 +141,11 @@ class WebhookSender:
             self.trouble = str(error)
             _log.warning("webhooks_not_taken", reason=str(error))
 
-    async def _take(self, most: int, failing: bool) -> Sequence[HeldLane]:
+    async def _take(self, limit: int, failing: bool) -> Sequence[HeldLane]:
         if self._stopping:
             return []
         busy = Counter(lane.webhook_id for lane in self._tasks.held)
-        return await self._taker.take(busy, most, failing=failing)
+        return await self._taker.take(busy, limit, failing=failing)
 
     async def _serve(self, lane: HeldLane) -> None:
         try:

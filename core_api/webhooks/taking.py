@@ -41,12 +41,12 @@ class Taker:
         """How many lanes Postgres cannot give, as far as is known."""
         return len(self._left_out)
 
-    async def take(self, busy: Mapping[str, int], most: int, *, failing: bool) -> list[HeldLane]:
+    async def take(self, busy: Mapping[str, int], limit: int, *, failing: bool) -> list[HeldLane]:
         """Take lanes that have something to send and whose time has come.
 
         Args:
             busy: how many lanes this process holds already, by subscription.
-            most: how many it may take.
+            limit: how many it may take.
             failing: whether those whose last attempt failed, or the others.
 
         Raises:
@@ -56,18 +56,18 @@ class Taker:
             self._left_out = frozenset()
         if not self._left_out:
             try:
-                return await take_lanes(self._pool, busy, most, failing=failing)
+                return await take_lanes(self._pool, busy, limit, failing=failing)
             except UnreadableRowError:
                 pass
-        return await self._take_around(busy, most, failing=failing)
+        return await self._take_around(busy, limit, failing=failing)
 
     async def _take_around(
-        self, busy: Mapping[str, int], most: int, *, failing: bool
+        self, busy: Mapping[str, int], limit: int, *, failing: bool
     ) -> list[HeldLane]:
         taken: dict[LaneKey, HeldLane] = {}
 
         async def take_of(keys: Sequence[LaneKey]) -> list[None]:
-            room = most - len(taken)
+            room = limit - len(taken)
             if room > 0:
                 held = Counter(busy) + Counter(webhook_id for webhook_id, _ in taken)
                 found = await take_lanes(self._pool, held, room, failing=failing, only=keys)

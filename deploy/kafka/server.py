@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from client_sdk.contract.errors import YabamError
-from deploy.local.ports import answers, check_free, free_port
-from deploy.local.process import Process
+from deploy.processes.ports import answers, check_free, free_port
+from deploy.processes.process import Process
 
 _HERE: Final = Path(__file__).parent
 _ANSWERS_WITHIN_S: Final = 60.0

@@ -53,6 +53,8 @@ class LoadPlan:
     core: str | None
     keys: Path | None
     out: Path
+    compiled_clients: bool
+    """Whether a compiled program plays the clients, not the SDK's own machine."""
 
     @property
     def fault_times(self) -> list[float]:
@@ -111,6 +113,7 @@ def read_plan(arguments: Sequence[str]) -> LoadPlan:
         core=options.core,
         keys=options.keys,
         out=options.out,
+        compiled_clients=options.compiled_clients,
     )
     _check(plan)
     return plan
@@ -137,6 +140,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--database", help="postgresql://… that runs already, for the own system")
     add("--core", help="http://127.0.0.1:8000: a system that runs already, on this machine")
     add("--keys", type=Path, help="its token key, e.g. var/local/keys.json of `make run`")
+    add(
+        "--compiled-clients",
+        action="store_true",
+        help="let a C program play the clients: cheaper, so that more fit beside the servers",
+    )
     add("--out", type=Path, default=Path("build"), help="folder of the report (build)")
     return parser
 

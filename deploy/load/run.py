@@ -14,6 +14,7 @@ from typing import Final
 
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
+from deploy.load.clients.compiled_process import compiled
 from deploy.load.clients.messages import Begin
 from deploy.load.clients.probe import probe
 from deploy.load.clients.processes import ClientProcesses, processes_for
@@ -96,7 +97,8 @@ class LoadTest:
         Raises:
             LoadTestError: it could not be finished.
         """
-        self._clients = ClientProcesses(self._outcome.tally, self._times)
+        program = compiled(self._plan.out) if self._plan.compiled_clients else None
+        self._clients = ClientProcesses(self._outcome.tally, self._times, program)
         files = _allow_files()
         writer = self._writer()
         work = asyncio.create_task(self._work(writer, processes_for(self._plan.clients, files)))

@@ -19,8 +19,8 @@ from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.load.clients.processes import workers_for
 from deploy.load.plan import FaultName, LoadPlan, LoadTestError
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import Process
 from deploy.local.stack import Addresses, Keys, Stack, free_ports, load_keys
+from deploy.processes.process import Process
 
 _READY_WITHIN_S: Final = 60.0
 _KAFKA_HEAP_MB: Final = 512

@@ -22,15 +22,15 @@ from deploy.local.device_door import add_door, add_named_door, installed_mosquit
 from deploy.local.forking.starter import ForkServers
 from deploy.local.kitchen import PRINTER, STORE, set_up_kitchen
 from deploy.local.options import Options
-from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import ProcessError
 from deploy.local.restaurant import STORES, Restaurant, show_orders
 from deploy.local.schema import is_migrated
 from deploy.local.stack import Addresses, Ports, Stack, load_keys
 from deploy.local.webhook_sender import LOOPBACK as LOOPBACK_RECEIVERS
 from deploy.local.webhook_sender import add_sender
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import LOOPBACK
+from deploy.processes.process import ProcessError
 
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
 _WATCH_EVERY_S: Final = 0.5

@@ -19,7 +19,7 @@ from typing import Final
 from confluent_kafka import cimpl
 
 from client_sdk.contract.errors import YabamError
-from deploy.local.process import Process
+from deploy.processes.process import Process
 
 _READY_WITHIN_S: Final = 20.0
 _RD_KAFKA_PRODUCER: Final = 0

@@ -14,9 +14,9 @@ from client_sdk.contract.errors import YabamError
 from core_api.access.callers import Caller
 from core_api.broker_admin.rights import ADMIN_USER
 from core_api.wiring import token_keys
-from deploy.local.process import Process
 from deploy.local.stack import Stack
 from deploy.mqtt.server import PROGRAMS, MosquittoServer
+from deploy.processes.process import Process
 from server_common.mqtt.broker import Broker, MqttError, parse_address
 from server_common.mqtt.connection import BrokerConnection
 

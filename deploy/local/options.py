@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from core_api.commands.local_keys import LOCAL_KEYS
-from deploy.local.ports import LOOPBACK, check_free
+from deploy.processes.ports import LOOPBACK, check_free
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from client_sdk.contract.errors import YabamError
-from deploy.local.ports import LOOPBACK, answers, free_port
-from deploy.local.process import Process, as_user
+from deploy.processes.ports import LOOPBACK, answers, free_port
+from deploy.processes.process import Process, as_user
 
 _USER_UNDER_ROOT: Final = "yabam-postgres"
 _READY_WITHIN_S: Final = 60.0

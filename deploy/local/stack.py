@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, Literal
 
-from deploy.local.ports import free_port
-from deploy.local.process import Process, ProcessError, Starter, execute
+from deploy.processes.ports import free_port
+from deploy.processes.process import Process, ProcessError, Starter, execute
 
 StackProcess = Literal["core", "relay", "ingest", "events"]
 

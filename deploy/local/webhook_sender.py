@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from deploy.local.process import Process
 from deploy.local.stack import Stack
+from deploy.processes.process import Process
 
 LOOPBACK: Final = {"YABAM_WEBHOOKS_NETWORKS": json.dumps(["127.0.0.0/8", "::1/128"])}
 """Lets webhooks go to receivers of this machine: for Core, too, which registers them."""

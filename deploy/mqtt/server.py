@@ -16,10 +16,10 @@ from typing import Final
 
 from client_sdk.contract.errors import YabamError
 from core_api.broker_admin.rights import ADMIN_USER, GATEWAY_USER
-from deploy.local.ports import LOOPBACK, answers, check_free, free_port
-from deploy.local.process import Process
 from deploy.mqtt.certificates import ensure_certificates
 from deploy.mqtt.rights import first_state
+from deploy.processes.ports import LOOPBACK, answers, check_free, free_port
+from deploy.processes.process import Process
 from server_common.mqtt.broker import MAX_PACKET_BYTES, Broker
 
 _ANSWERS_WITHIN_S: Final = 10.0

@@ -10,7 +10,7 @@ from typing import Final
 
 from client_sdk.command_line.parser import Commands
 
-MOST_WORKERS: Final = 256
+MAX_WORKERS: Final = 256
 
 
 def register(commands: Commands) -> None:
@@ -31,6 +31,6 @@ def register(commands: Commands) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
-        raise ArgumentTypeError(f"give a number from 1 to {MOST_WORKERS}, not {text!r}")
+    if not text.isdigit() or not 1 <= int(text) <= MAX_WORKERS:
+        raise ArgumentTypeError(f"give a number from 1 to {MAX_WORKERS}, not {text!r}")
     return int(text)

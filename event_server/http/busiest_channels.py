@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from event_server.replay.hub import Hub
 
-MOST_CHANNELS: Final = 100
+MAX_CHANNELS: Final = 100
 _SLICE: Final = 2000
 
 
@@ -34,8 +34,8 @@ class BusyChannels(Struct, frozen=True):
     """Those with the most deliveries (events times followers) first."""
 
 
-async def busiest(hub: Hub, most: int) -> BusyChannels:
-    """The `most` channels with the most deliveries in the replay window."""
+async def busiest(hub: Hub, limit: int) -> BusyChannels:
+    """The `limit` channels with the most deliveries in the replay window."""
     followed = hub.audiences()
     top: list[BusyChannel] = []
     for at in range(0, len(followed), _SLICE):
@@ -43,7 +43,7 @@ async def busiest(hub: Hub, most: int) -> BusyChannels:
             BusyChannel(channel, len(audience), _events(hub, channel))
             for channel, audience in followed[at : at + _SLICE]
         ]
-        top = nlargest(most, [*top, *found], key=_rank)
+        top = nlargest(limit, [*top, *found], key=_rank)
         await asyncio.sleep(0)
     return BusyChannels(top)
 

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from client_sdk.contract.socket import SOCKET_PATH, STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
-from event_server.http.busiest_channels import MOST_CHANNELS, busiest
+from event_server.http.busiest_channels import MAX_CHANNELS, busiest
 from event_server.metrics import EventMetrics
 from event_server.problems import EXPOSED_HEADERS, of_refusal, on_http_error
 from event_server.push.asgi import StreamResponse
@@ -33,7 +33,7 @@ from event_server.streams.request_rules import parse_request, refuse_body
 from server_common.http.problem_answers import LastResort, respond
 
 _NO_STORE: Final = {"cache-control": "no-store"}
-_LIMITS: Final = range(1, MOST_CHANNELS + 1)
+_LIMITS: Final = range(1, MAX_CHANNELS + 1)
 _READY_AGAIN_S: Final = 5.0
 _ALLOW: Final = {"allow": "GET, HEAD, OPTIONS"}
 
@@ -194,7 +194,7 @@ class CheckedHead:
 def _limit(text: str) -> int:
     if text.isascii() and text.isdecimal() and 1 <= len(text) <= 3 and int(text) in _LIMITS:
         return int(text)
-    raise StreamRefusedError("bad-request", f"limit is a number from 1 to {MOST_CHANNELS}")
+    raise StreamRefusedError("bad-request", f"limit is a number from 1 to {MAX_CHANNELS}")
 
 
 def _route(path: str, handler: Callable[[Request], Awaitable[Response]]) -> Route:

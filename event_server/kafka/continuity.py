@@ -23,7 +23,7 @@ from typing import Final, Literal
 from event_server.errors import LogReplacedError
 from server_common.kafka_records.events import parse_sent
 
-MOST_RUNS: Final = 64
+MAX_RUNS: Final = 64
 """How many runs of a partition are remembered: those of paused relays may wake up and go on."""
 
 Verdict = Literal["take", "take_after_gap", "look_back", "pass_over"]
@@ -132,7 +132,7 @@ class Continuity:
         if self._run and run != self._run:
             self._others.pop(run, None)
             self._others[self._run] = self._number
-            if len(self._others) > MOST_RUNS:
+            if len(self._others) > MAX_RUNS:
                 self._others.popitem(last=False)
         self._run, self._number = run, number - 1
         self.follow(offset, sent)

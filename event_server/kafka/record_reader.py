@@ -31,7 +31,7 @@ from server_common.kafka_records.events import (
 
 MAX_DIGITS: Final = 19
 """Fewer digits always fit a 64-bit seq and need no further check."""
-MOST_TYPES: Final = 100
+MAX_TYPES: Final = 100
 EVENT_PREFIXES: Final = ("order.", "document.")
 """Every event type starts with one of these, those that a newer Core adds included."""
 
@@ -221,7 +221,7 @@ class RecordReader:
             encode_frame(record.type, b"")
         except FrameError as error:
             raise DamagedRecordError(str(error), record.epoch, record.ids) from error
-        if len(self._types) < MOST_TYPES:
+        if len(self._types) < MAX_TYPES:
             self._types.add(record.type)
 
 

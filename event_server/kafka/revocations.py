@@ -6,7 +6,6 @@ While Kafka does not give it, streams go on, and each ends by its own lifetime.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from client_sdk.contract.errors import RecordError
 from event_server.kafka.side_topics import again_and_again, read_topic
@@ -26,20 +25,12 @@ class RevocationReader:
         kafka: the cluster.
         topic: where relays write them.
         signed_out: is told of each.
-        clock: monotonic seconds.
     """
 
-    def __init__(
-        self,
-        kafka: Kafka,
-        topic: str,
-        signed_out: SignedOut,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, kafka: Kafka, topic: str, signed_out: SignedOut) -> None:
         self._kafka = kafka
         self._topic = topic
         self._signed_out = signed_out
-        self._clock = clock
         self._told: set[str] = set()
 
     async def run(self) -> None:
@@ -54,7 +45,7 @@ class RevocationReader:
         except RecordError as error:
             self._say_once("revocation_malformed", str(error))
             return
-        if not self._signed_out.add(revocation, self._clock()):
+        if not self._signed_out.add(revocation, time.monotonic()):
             self._say_once("revocations_full", "no further one is remembered until some are old")
 
     def _say_once(self, event: str, reason: str) -> None:

@@ -3,13 +3,14 @@
 A broker that is slow takes nothing back of what was read. How far a server lags behind is told by
 the watermark, and ends the streams in time; the session itself waits, so that it need not begin
 anew with empty rings. It ends when the log was cut or replaced, and when the brokers owe records or
-an answer for so long that another connection may help.
+an answer for so long that another connection may help. Each broker is asked by itself, so that one
+that stands still hides nothing of what the others owe.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,17 +19,22 @@ from aiokafka.errors import KafkaTimeoutError
 from event_server.errors import LogReplacedError, SourceLostError
 
 CHECK_EVERY_S: Final = 1.0
-MOST_LOOKS: Final = 30
+MAX_LOOKS: Final = 30
 """At how many looks in a row nobody may say where a partition ends: longer than a broker starts,
 and shorter than the window that is worth keeping. Looks are counted and not seconds: a process that
 stood still itself gave the brokers no time to answer."""
-MOST_LOOKS_FOR_RECORDS: Final = 10
+MAX_LOOKS_FOR_RECORDS: Final = 10
 """At how many looks in a row a broker that answers may owe records: its streams have ended by then,
 and a new connection may bring what this one does not."""
+LOOKS_PER_SEARCH: Final = 5
+"""At how many looks in a row a partition may be silent with nothing owed, until it is asked again
+who leads it: one that was cut off from the others, and does not know that it leads no more, has
+nothing new for ever."""
 
 
 class _Question:
-    """Where partitions end, asked while reading goes on; `positions`: where they were read then."""
+    """Where partitions of one broker end, asked while reading goes on; `positions`: where they were
+    read then."""
 
     def __init__(self, consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> None:
         self.positions = positions
@@ -73,7 +79,9 @@ class SessionCheck:
         """When each partition brought something last, in monotonic seconds; likewise."""
         self._consumer = consumer
         self._silence_s = silence_s
-        self._question: _Question | None = None
+        self._questions: list[_Question] = []
+        self._quiet = 0
+        """At how many looks in a row a partition was silent."""
         self._owing: dict[TopicPartition, int] = {}
 
     async def look(self, now: float) -> None:
@@ -94,15 +102,30 @@ class SessionCheck:
         silent = {tp for tp, at in self.heard.items() if now - at > self._silence_s}
         await self._count(silent)
         doubtful = silent | {tp for tp in self.positions if self._seems_cut(tp)}
-        if self._question is None and doubtful:
-            asked = {tp: self.positions[tp] for tp in doubtful}
-            self._question = _Question(self._consumer, asked)
+        for question in self._questions:
+            doubtful -= question.positions.keys()
+        for of_one in self._by_leader(doubtful):
+            asked = {tp: self.positions[tp] for tp in of_one}
+            self._questions.append(_Question(self._consumer, asked))
+        self._quiet = self._quiet + 1 if silent else 0
+        if self._quiet and self._quiet % LOOKS_PER_SEARCH == 0:
+            # aiokafka itself asks every half minute, if nobody refuses.
+            self._consumer._client.force_metadata_update()
 
     async def close(self) -> None:
         """End what is under way."""
-        if self._question is not None:
-            self._question.task.cancel()
-            await asyncio.gather(self._question.task, return_exceptions=True)
+        tasks = [question.task for question in self._questions]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _by_leader(self, partitions: Iterable[TopicPartition]) -> Iterable[set[TopicPartition]]:
+        """The partitions that one broker is asked about; those without a leader stand together."""
+        leader_of = self._consumer._client.cluster.leader_for_partition
+        found: dict[object, set[TopicPartition]] = {}
+        for tp in partitions:
+            found.setdefault(leader_of(tp), set()).add(tp)
+        return found.values()
 
     def _seems_cut(self, tp: TopicPartition) -> bool:
         """Whether a fetch found the partition's end before what was read already. The fetch may be
@@ -117,23 +140,22 @@ class SessionCheck:
             LogReplacedError: the log ends before what was read already.
             SourceLostError: one has been owed it for too long.
         """
-        question = self._question
-        if question is None:
-            self._owing = {}
-            return
-        ends = question.ends()
-        if question.task.done():
-            self._question = None
-        if ends is None:
-            most, owed = MOST_LOOKS, silent & question.positions.keys()
-            why = "nobody says where it ends"
-        else:
-            most, owed = MOST_LOOKS_FOR_RECORDS, await self._late(question, ends, silent)
-            why = "its records do not arrive"
-        self._owing = {tp: self._owing.get(tp, 0) + 1 for tp in owed}
-        for tp, looks in self._owing.items():
-            if looks > most:
-                raise SourceLostError(f"partition {tp.partition}: {why}, in {looks} looks")
+        owing: dict[TopicPartition, int] = {}
+        asked = self._questions
+        self._questions = [question for question in asked if not question.task.done()]
+        for question in asked:
+            ends = question.ends()
+            if ends is None:
+                most, owed = MAX_LOOKS, silent & question.positions.keys()
+                why = "nobody says where it ends"
+            else:
+                most, owed = MAX_LOOKS_FOR_RECORDS, await self._late(question, ends, silent)
+                why = "its records do not arrive"
+            for tp in owed:
+                owing[tp] = looks = self._owing.get(tp, 0) + 1
+                if looks > most:
+                    raise SourceLostError(f"partition {tp.partition}: {why}, in {looks} looks")
+        self._owing = owing
 
     async def _late(
         self,

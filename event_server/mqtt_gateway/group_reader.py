@@ -47,7 +47,7 @@ _COMMIT_WITHIN_S: Final = 5.0
 """aiokafka tries on for ever; what proves that late that the partitions are ours is no proof."""
 _NEW_TOPIC_WITHIN_MS: Final = 5_000
 """Core makes the topic of its answers with the first one."""
-_MOST_POLL_INTERVAL_MS: Final = 24 * 3_600_000
+_MAX_POLL_INTERVAL_MS: Final = 24 * 3_600_000
 """A gateway that waits for the broker or for Core reads nothing, and is alive none the less."""
 _TAKEN_AWAY: Final = (
     CommitFailedError,
@@ -106,7 +106,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
             session_timeout_ms=round(SESSION_TIMEOUT_S * 1000),
             heartbeat_interval_ms=2_000,
-            max_poll_interval_ms=_MOST_POLL_INTERVAL_MS,
+            max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             metadata_max_age_ms=_NEW_TOPIC_WITHIN_MS,
         )
 

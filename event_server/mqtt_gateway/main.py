@@ -7,7 +7,6 @@ import platform
 import secrets
 import socket
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
@@ -42,10 +41,7 @@ _ALIVE_WITHIN_S: Final = 60.0
 
 
 async def run_gateway(
-    settings: GatewaySettings,
-    listener: socket.socket,
-    stop: asyncio.Event,
-    clock: Callable[[], float] = time.monotonic,
+    settings: GatewaySettings, listener: socket.socket, stop: asyncio.Event
 ) -> None:
     """Carry messages until `stop` is set.
 
@@ -53,7 +49,6 @@ async def run_gateway(
         settings: this process's.
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
-        clock: seconds that only go forward.
     """
     registry = CollectorRegistry()
     metrics = GatewayMetrics(registry)
@@ -72,11 +67,11 @@ async def run_gateway(
         core,
         Presence(),
         metrics,
-        clock,
+        time.monotonic,
     )
     sink = KafkaSink(settings.cluster, metrics.retries.inc)
     up, telemetry, star = (
-        Up(one, sink, metrics, clock, lambda: time.time_ns() // 1_000_000)
+        Up(one, sink, metrics, time.monotonic, lambda: time.time_ns() // 1_000_000)
         for one in _ways_up(settings, broker, name)
     )
     tokens = OpsTokens(settings.token_keys, time.time)
@@ -94,7 +89,7 @@ async def run_gateway(
             registry,
             metrics.restarts,
             refusal,
-            lambda: clock() - down.turned_at < _ALIVE_WITHIN_S,
+            lambda: time.monotonic() - down.turned_at < _ALIVE_WITHIN_S,
             lambda: down.trouble or up.trouble or sink.trouble,
             settings.certificate,
             chain_of(settings.cluster),

@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from event_server.mqtt_gateway.metrics import GatewayMetrics
     from server_common.mqtt.connection import BrokerConnection
 
-_MOST_KNOWN: Final = 100_000
+_MAX_KNOWN: Final = 100_000
 
 
 class Newest:
     """Which version of each public document was published last. Versions come from the log and
     from Core, in any order; an older one must not replace a newer one that the broker keeps."""
 
-    def __init__(self, most: int = _MOST_KNOWN) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[str, int]] = OrderedDict()
 
     def take(self, changed: Changed) -> bool:
@@ -38,7 +37,7 @@ class Newest:
             return False
         self._known[topic] = place
         self._known.move_to_end(topic)
-        if len(self._known) > self._most:
+        if len(self._known) > _MAX_KNOWN:
             self._known.popitem(last=False)
         return True
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 log = get_logger()
 
 PROVE_EVERY_S: Final = 1.0
-MOST_HELD: Final = 1000
-MOST_HELD_BYTES: Final = 8 * 1024 * 1024
+MAX_HELD: Final = 1000
+MAX_HELD_BYTES: Final = 8 * 1024 * 1024
 SHARED_OUT_WITHIN_S: Final = 1.5 * SESSION_TIMEOUT_S
 """Kafka waits for a member that is silent for its time-out, and then gives out the partitions."""
 _ROOM_POLL_S: Final = 0.1
@@ -67,7 +67,7 @@ class Partitions:
         clock: Callable[[], float],
     ) -> None:
         self.membership = Membership()
-        self.progress: Progress[TopicPartition] = Progress(MOST_HELD, MOST_HELD_BYTES)
+        self.progress: Progress[TopicPartition] = Progress(MAX_HELD, MAX_HELD_BYTES)
         self._events = events
         self._metrics = metrics
         self._clock = clock

@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from client_sdk.contract.channel import Channel
 from event_server.errors import CoreLostError
-from event_server.mqtt_gateway.rules.presence import MOST_DEVICES
+from event_server.mqtt_gateway.rules.presence import MAX_DEVICES
 from event_server.mqtt_gateway.rules.publications import Changed, publication_of
 from event_server.mqtt_gateway.together import run_together
 from server_common.backoff import Backoff
@@ -150,7 +150,7 @@ class Refresher:
 
     def _leave(self, store: str) -> None:
         self._left.add(store)
-        if len(self._left) > MOST_DEVICES:
+        if len(self._left) > MAX_DEVICES:
             self._left.intersection_update(self._presence.known_stores())
 
     async def _publish_whole(self, changed: Changed) -> None:

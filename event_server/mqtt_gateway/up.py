@@ -31,7 +31,7 @@ log = get_logger()
 
 UNANSWERED: Final = 100
 """So many messages may be on their way to Kafka; the broker holds back what is beyond it."""
-MOST_WAITING: Final = 1000
+MAX_WAITING: Final = 1000
 """And so many wait here at most, from a broker that holds nothing back. Beyond it the oldest goes:
 a device says it again, and of measurements the newest counts."""
 _BACK_OFF_S: Final = (0.2, 5.0)
@@ -109,7 +109,7 @@ class Up:
                 self._metrics.flooded.inc()
                 connection.acknowledge(message)
                 return
-            if len(waiting) >= MOST_WAITING:
+            if len(waiting) >= MAX_WAITING:
                 self._metrics.flooded.inc()
                 connection.acknowledge(waiting.popleft())
             waiting.append(message)

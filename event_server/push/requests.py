@@ -26,15 +26,11 @@ from client_sdk.contract.socket import SOCKET_PATH, STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
 from server_common.http.read_timeout import ReadTimeout, TimedConnection
-from server_common.http.rules import HEAD_END, end_of_head
+from server_common.http.rules import MAX_WAITING_BYTES, split_head
 from server_common.limits import EVENTS_HEAD_BYTES
 
 PATHS: Final = (STREAM_PATH.encode(), SOCKET_PATH.encode())
 """What is answered here, if it is asked for by GET."""
-MAX_HEAD_BYTES: Final = EVENTS_HEAD_BYTES
-"""The longest head of a request; a ticket with its cursor may fill most of it."""
-MAX_WAITING_BYTES: Final = 64 * 1024
-"""How much may wait behind a request; then nothing more is read until that has been answered."""
 
 
 class Asked(Struct, frozen=True):
@@ -195,13 +191,11 @@ class Requests(HttpToolsProtocol, ABC):
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         while data and not self.transport.is_closing():
-            cut = end_of_head(self._tail, data)
-            piece, data = data[:cut], data[cut:]
-            self._tail = b"" if piece.endswith(HEAD_END) else (self._tail + piece)[-3:]
+            piece, data, self._tail = split_head(self._tail, data)
             if not self._in_body or not self.is_answering():
                 self._head_bytes += len(piece)  # a body that nobody reads any more counts, too
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self.turn_away(f"the request's head is longer than {MAX_HEAD_BYTES} bytes")
+            if self._head_bytes > EVENTS_HEAD_BYTES:
+                self.turn_away(f"the request's head is longer than {EVENTS_HEAD_BYTES} bytes")
                 return
             try:
                 self.parser.feed_data(piece)
@@ -265,7 +259,7 @@ class Requests(HttpToolsProtocol, ABC):
             self._head.append((name, value))
             return
         self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self._head_bytes > EVENTS_HEAD_BYTES:
             raise ValueError("too many trailers")  # answered as a bad request
 
     def on_headers_complete(self) -> None:

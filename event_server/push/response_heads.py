@@ -16,7 +16,7 @@ from event_server.problems import EXPOSED_HEADERS, STREAM_HEADERS
 
 Fields = Sequence[tuple[bytes, bytes]]
 
-_MOST_ORIGINS: Final = 64
+_MAX_ORIGINS: Final = 64
 _CLOSE: Final = b"connection: close\r\n"
 _STREAM: Final = b"".join(b"%b: %b\r\n" % (k.encode(), v.encode()) for k, v in STREAM_HEADERS)
 
@@ -50,7 +50,7 @@ class ResponseHeads:
             return self._stream(text, origin, chunked, keep)
         head = self._streams.get(origin)
         if head is None:
-            if len(self._streams) >= _MOST_ORIGINS:
+            if len(self._streams) >= _MAX_ORIGINS:
                 self._streams.clear()
             head = self._streams[origin] = self._stream(text, origin, chunked, keep)
         return head

@@ -13,17 +13,16 @@ from typing import Final, NamedTuple
 from client_sdk.contract.socket import STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
-from server_common.http.rules import HEAD_END, read_headers
+from server_common.http.rules import (
+    HEAD_END,
+    MAX_BLOCK_BYTES,
+    MAX_KNOWN_BLOCKS,
+    read_headers,
+    split_plain,
+)
 from server_common.limits import EVENTS_HEAD_BYTES
 
-MOST_KNOWN: Final = 256
-"""How many blocks of headers are remembered; when there are more, all are forgotten."""
-MOST_BLOCK_BYTES: Final = 2048
-"""The longest block of headers that is read here."""
-
 _BEGIN: Final = b"GET " + STREAM_PATH.encode() + b"?"
-_VERSION: Final = b" HTTP/1.1\r\n"
-_BEFORE_LINE_END: Final = len(_VERSION) - 2
 _PLAIN: Final = (string.ascii_letters + string.digits + "-._~%=&@:,/+").encode()
 """What a query may hold to be read without the parser, which refuses none of these."""
 _FRAMES: Final = frozenset((b"content-length", b"transfer-encoding", b"upgrade"))
@@ -55,20 +54,17 @@ class StreamRequests:
             The query and the headers of a request for a stream, which keeps the rules of every
             head, has no body, and keeps its connection; None: this reader does not know.
         """
-        at = data.find(_VERSION)
-        if at < 0 or not data.startswith(_BEGIN) or len(data) > EVENTS_HEAD_BYTES:
+        found = split_plain(data, _BEGIN, _PLAIN)
+        if found is None or len(data) > EVENTS_HEAD_BYTES:
             return None
-        query = data[len(_BEGIN) : at]
-        if query.translate(None, _PLAIN):
-            return None
-        lines = data[at + _BEFORE_LINE_END :]
+        query, lines = found
         block = self._known.get(lines) or self._learn(lines)
         return None if block is None else (query, block)
 
     def _learn(self, lines: bytes) -> Block | None:
         block = read_block(lines)
         if block is not None and _OF_ONE_CLIENT.isdisjoint(block.headers):
-            if len(self._known) >= MOST_KNOWN:
+            if len(self._known) >= MAX_KNOWN_BLOCKS:
                 self._known.clear()
             self._known[lines] = block
         return block
@@ -81,7 +77,7 @@ def read_block(lines: bytes) -> Block | None:
         What it says; None: it is faulty, too long, belongs to a request with a body or for an
         upgrade, or to one whose connection is to be closed.
     """
-    if len(lines) > MOST_BLOCK_BYTES or lines.find(HEAD_END) != len(lines) - len(HEAD_END):
+    if len(lines) > MAX_BLOCK_BYTES or lines.find(HEAD_END) != len(lines) - len(HEAD_END):
         return None
     head = read_headers(lines)
     if head is None:

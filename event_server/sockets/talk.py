@@ -31,7 +31,7 @@ from server_common.limits import SOCKET_MESSAGES_WAITING, SOCKET_RECEIPTS_WAITIN
 
 KINDS: Final = frozenset({"store", "table", "party", "team", "device"})
 """Channels with few followers, who know each other. `public`, `brand` and `global` have many."""
-_MOST_RECORD_BYTES: Final = 4 * MAX_SHORT_BYTES
+_MAX_RECORD_BYTES: Final = 4 * MAX_SHORT_BYTES
 
 
 class ChannelMessage(Struct, frozen=True):
@@ -115,7 +115,7 @@ class Talk:
     def take(self, value: bytes | None) -> None:
         """Take a record of the topic and tell its channel's sockets; a malformed one is counted."""
         try:
-            if value is None or len(value) > _MOST_RECORD_BYTES:
+            if value is None or len(value) > _MAX_RECORD_BYTES:
                 raise msgspec.DecodeError("it has no value, or a long one")  # noqa: TRY301
             message = decode(_message, value)
             body = msgspec.json.encode(msgspec.json.decode(message.body))

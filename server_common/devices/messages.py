@@ -320,22 +320,22 @@ def _event(fields: dict[str, Any]) -> Event:
         raise DeviceMessageError(str(error), "invalid") from error
 
 
-def decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None, most: int) -> _T:
+def decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None, limit: int) -> _T:
     """Read a record's value, or a payload.
 
     Args:
         decoder: of its struct.
         value: the bytes.
-        most: so many bytes are taken.
+        limit: so many bytes are taken.
 
     Raises:
         DeviceMessageError: none, too large, not JSON, or not such a struct.
     """
     if value is None:
         raise DeviceMessageError("the record has no value", "bad-json")
-    if len(value) > most:
+    if len(value) > limit:
         raise DeviceMessageError(
-            f"the message has {len(value)} bytes; at most {most} are taken", "too-large"
+            f"the message has {len(value)} bytes; at most {limit} are taken", "too-large"
         )
     try:
         return decoder.decode(value)

@@ -10,7 +10,14 @@ import httptools
 
 HEAD_END: Final = b"\r\n\r\n"
 """What the head of a request ends with."""
+MAX_WAITING_BYTES: Final = 64 * 1024
+"""How much may wait behind a request; then nothing more is read until that has been answered."""
+MAX_KNOWN_BLOCKS: Final = 256
+"""How many blocks of headers are remembered; when there are more, all are forgotten."""
+MAX_BLOCK_BYTES: Final = 2048
+"""The longest block of headers that is read without the parser of a connection."""
 _READER: Final = b"GET / HTTP/1.1"
+_VERSION: Final = b" HTTP/1.1"
 
 # A name or an address with an optional port (RFC 3986, 3.2), no longer than a name may be.
 _HOST: Final = re.compile(
@@ -53,19 +60,47 @@ def bad_request(detail: str) -> Refusal:
     return Refusal(400, "Bad Request", detail)
 
 
-def end_of_head(tail: bytes, data: bytes) -> int:
-    """How many of the first bytes of `data` belong to the head that ends in it; all, if none does.
+def split_head(tail: bytes, data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Cut what has come behind the end of the head that ends in it.
 
     Args:
         tail: the bytes of the head before `data`, of which the last three count.
         data: what has come.
+
+    Returns:
+        The bytes up to the end of the head, or all if none ends; those behind it; and the `tail`
+        for what comes next.
     """
+    at = -1
     if tail:
         seam = (tail + data[:3]).find(HEAD_END)
         if seam >= 0:
-            return seam + len(HEAD_END) - len(tail)
-    at = data.find(HEAD_END)
-    return len(data) if at < 0 else at + len(HEAD_END)
+            at = seam + len(HEAD_END) - len(tail)
+    if at < 0:
+        found = data.find(HEAD_END)
+        if found < 0:
+            return data, b"", (tail + data[-3:])[-3:]
+        at = found + len(HEAD_END)
+    return data[:at], data[at:], b""
+
+
+def split_plain(data: bytes, begin: bytes, plain: bytes) -> tuple[bytes, bytes] | None:
+    """Cut a request whose query needs no parser.
+
+    Args:
+        data: what has come, up to the end of a head.
+        begin: what it must begin with: the method and the path with its question mark.
+        plain: what its query may hold.
+
+    Returns:
+        The query, and what stands behind the version: the headers as `read_headers` takes them, if
+        it is sound; None: it is another request.
+    """
+    line, _, lines = data.partition(_VERSION)
+    query = line[len(begin) :]
+    if query.translate(None, plain) or not line.startswith(begin):
+        return None
+    return query, lines
 
 
 def read_headers(lines: bytes) -> list[tuple[bytes, bytes]] | None:

@@ -29,14 +29,14 @@ class UnpackError(ValueError):
     """The data is damaged, or would decompress to more than the bound."""
 
 
-def unpack_gzip(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
+def unpack_gzip(packed: Any) -> bytes:
     """Decompress gzip data of one or more members.
 
     Raises:
         UnpackError: see there.
     """
     pieces: list[bytes] = []
-    left, rest = most, bytes(packed)
+    left, rest = UNPACKED_BATCH_BYTES, bytes(packed)
     while rest:
         member = zlib.decompressobj(_GZIP)
         try:
@@ -44,7 +44,7 @@ def unpack_gzip(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
         except zlib.error as error:
             raise UnpackError(str(error)) from error
         if len(piece) > left:
-            raise _too_large(most)
+            raise _too_large()
         if not member.eof:
             raise UnpackError("it is cut off")
         pieces.append(piece)
@@ -53,7 +53,7 @@ def unpack_gzip(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
     return b"".join(pieces)
 
 
-def unpack_snappy(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
+def unpack_snappy(packed: Any) -> bytes:
     """Decompress snappy data: one block, or the blocks that Java's client writes.
 
     Raises:
@@ -61,9 +61,9 @@ def unpack_snappy(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
     """
     data = bytes(packed)
     if not data.startswith(_XERIAL):
-        return _snappy_block(data, most, most)
+        return _snappy_block(data, UNPACKED_BATCH_BYTES)
     pieces: list[bytes] = []
-    left, at = most, _XERIAL_HEAD_BYTES
+    left, at = UNPACKED_BATCH_BYTES, _XERIAL_HEAD_BYTES
     while at < len(data):
         if len(data) - at < _BLOCK.size:
             raise UnpackError("it is cut off")
@@ -71,28 +71,28 @@ def unpack_snappy(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
         at += _BLOCK.size
         if not 0 <= length <= len(data) - at:
             raise UnpackError(f"a block of {length} bytes where {len(data) - at} are left")
-        pieces.append(_snappy_block(data[at : at + length], left, most))
+        pieces.append(_snappy_block(data[at : at + length], left))
         left -= len(pieces[-1])
         at += length
     return b"".join(pieces)
 
 
-def unpack_lz4(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
+def unpack_lz4(packed: Any) -> bytes:
     """What was packed.
 
     Raises:
         UnpackError: see there.
     """
-    return _into(cramjam.lz4.decompress_into, bytes(packed), most)
+    return _into(cramjam.lz4.decompress_into, bytes(packed))
 
 
-def unpack_zstd(packed: Any, most: int = UNPACKED_BATCH_BYTES) -> bytes:
+def unpack_zstd(packed: Any) -> bytes:
     """What was packed.
 
     Raises:
         UnpackError: see there.
     """
-    return _into(cramjam.zstd.decompress_into, bytes(packed), most)
+    return _into(cramjam.zstd.decompress_into, bytes(packed))
 
 
 UNPACK: Final[Mapping[int, Callable[[Any], bytes]]] = {
@@ -119,10 +119,10 @@ def bound_aiokafka() -> None:
             setattr(module, name, named[name])
 
 
-def _snappy_block(block: bytes, left: int, most: int) -> bytes:
+def _snappy_block(block: bytes, left: int) -> bytes:
     # The library allocates the size that the block claims before it unpacks: check the claim first.
     if _said(block) > left:
-        raise _too_large(most)
+        raise _too_large()
     try:
         return bytes(cramjam.snappy.decompress_raw(block))
     except cramjam.DecompressionError as error:
@@ -139,18 +139,20 @@ def _said(block: bytes) -> int:
     raise UnpackError("a block that does not say how long it is")
 
 
-def _into(decompress_into: Callable[[bytes, bytearray], int], packed: bytes, most: int) -> bytes:
+def _into(decompress_into: Callable[[bytes, bytearray], int], packed: bytes) -> bytes:
     # These libraries fail when the buffer is full. Most batches need far less than the bound.
-    size = min(most, max(_FIRST_TRY_BYTES, _GROWTH * len(packed)))
+    size = min(UNPACKED_BATCH_BYTES, max(_FIRST_TRY_BYTES, _GROWTH * len(packed)))
     while True:
         room = bytearray(size)
         try:
             return bytes(memoryview(room)[: decompress_into(packed, room)])
         except cramjam.DecompressionError as error:
-            if size == most:
-                raise UnpackError(f"damaged, or more than {most} bytes: {error}") from error
-        size = min(most, size * _GROWTH)
+            if size == UNPACKED_BATCH_BYTES:
+                raise UnpackError(
+                    f"damaged, or more than {UNPACKED_BATCH_BYTES} bytes: {error}"
+                ) from error
+        size = min(UNPACKED_BATCH_BYTES, size * _GROWTH)
 
 
-def _too_large(most: int) -> UnpackError:
-    return UnpackError(f"it unpacks to more than {most} bytes")
+def _too_large() -> UnpackError:
+    return UnpackError(f"it unpacks to more than {UNPACKED_BATCH_BYTES} bytes")

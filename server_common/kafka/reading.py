@@ -144,7 +144,7 @@ async def _read(consumer: AIOKafkaConsumer, tp: TopicPartition, at: int) -> Foun
 
 
 async def _fetch(
-    consumer: AIOKafkaConsumer, tp: TopicPartition, at: int, most: int
+    consumer: AIOKafkaConsumer, tp: TopicPartition, at: int, limit: int
 ) -> tuple[bytes, int]:
     """The bytes that the partition's leader has from this offset on, and the offset behind the last
     one that may be read.
@@ -156,8 +156,8 @@ async def _fetch(
     node = client.cluster.leader_for_partition(tp)
     if node is None or node == -1:
         raise LeaderNotAvailableError(tp)
-    what = [(tp.topic, [(tp.partition, at, most)])]
-    answer = await client.send(node, FetchRequest(0, 0, most, _READ_UNCOMMITTED, what))
+    what = [(tp.topic, [(tp.partition, at, limit)])]
+    answer = await client.send(node, FetchRequest(0, 0, limit, _READ_UNCOMMITTED, what))
     ((_, ((_, code, highwater, *_, data),)),) = answer.topics
     if code:
         raise for_code(code)(tp)

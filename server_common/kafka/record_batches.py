@@ -33,9 +33,9 @@ _SMALLEST: Final = 26
 _PACKED: Final = 0x07
 _TIME_IS_THE_BROKERS: Final = 0x08
 _IS_CONTROL: Final = 0x20
-_MOST_SINGLES: Final = 100
+_MAX_SINGLES: Final = 100
 """How many damaged records of a batch are reported one by one; the rest is reported as one."""
-MOST_RECORDS: Final = 50_000
+MAX_RECORDS: Final = 50_000
 """How many records are given at once. A batch may hold millions that are a few bytes each."""
 
 
@@ -78,7 +78,7 @@ def read_batches(partition: TopicPartition, data: bytes, position: int, highwate
             if isinstance(record, LeftOut) and record.first < expected:
                 record = replace(record, first=expected)
             found.append(record)
-            if len(found) == MOST_RECORDS:
+            if len(found) == MAX_RECORDS:
                 return Found(found, record.offset + 1)
         expected = max(expected, batch.next_offset)
         at = end
@@ -186,7 +186,7 @@ class _Batch:
         while at < len(body):
             begin = at
             raw, at = _next_record(body, at)
-            if raw is None or damaged == _MOST_SINGLES:
+            if raw is None or damaged == _MAX_SINGLES:
                 reason = "records that cannot be told from each other"
                 yield LeftOut(min(before + 1, last), last, reason, body[begin:], last_time)
                 return

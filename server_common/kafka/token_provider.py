@@ -18,7 +18,7 @@ from client_sdk.contract.json_decoding import decode
 from server_common.kafka.client_credentials import ClientCredentials
 
 _ANSWER_WITHIN_S: Final = 5.0
-_MOST_BYTES: Final = 64 * 1024
+_MAX_BYTES: Final = 64 * 1024
 _SHARE_USED: Final = 0.8
 """A token is used for this share of its life, so that none expires on its way."""
 
@@ -83,7 +83,7 @@ class FetchedTokens(AbstractTokenProvider):  # type: ignore[misc]
                     raise KafkaConnectionError(f"{at.token_url} answers {response.status_code}")
                 async for part in response.aiter_raw():
                     body += part
-                    if len(body) > _MOST_BYTES:
+                    if len(body) > _MAX_BYTES:
                         raise KafkaConnectionError(f"{at.token_url} answers too much")
             return decode(_granted, bytes(body))
         except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as error:

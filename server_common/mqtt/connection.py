@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _OPEN_WITHIN_S: Final = 10.0
 _ANSWER_WITHIN_S: Final = 10.0
 _CLOSE_WITHIN_S: Final = 2.0
+_KEEP_ALIVE_S: Final = 5
+"""A broker that is silent for up to twice as long counts as lost."""
 _WAITING_IN_PAHO: Final = 1000
 
 
@@ -59,8 +61,6 @@ class BrokerConnection:
         client_id: our MQTT client id; a second connection with the same id ends this one.
         received: called with each message, on the event loop; it must not raise.
         unanswered: how many messages of QoS 1 may wait for an acknowledgement, in each direction.
-        keepalive_s: the keep-alive in seconds; a broker that is silent for up to twice as long
-            counts as lost.
         will: what the broker publishes for us if the connection breaks.
     """
 
@@ -71,13 +71,11 @@ class BrokerConnection:
         received: Callable[[Incoming], None] = lambda _message: None,
         *,
         unanswered: int = 100,
-        keepalive_s: int = 5,
         will: Will | None = None,
     ) -> None:
         self._broker = broker
         self._received = received
         self._unanswered = unanswered
-        self._keepalive_s = keepalive_s
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
@@ -242,10 +240,10 @@ class BrokerConnection:
             properties.ReceiveMaximum = self._unanswered
             properties.MaximumPacketSize = MAX_PACKET_BYTES
             client.connect(
-                broker.host, broker.port, self._keepalive_s, clean_start=True, properties=properties
+                broker.host, broker.port, _KEEP_ALIVE_S, clean_start=True, properties=properties
             )
         else:
-            client.connect(broker.host, broker.port, self._keepalive_s)
+            client.connect(broker.host, broker.port, _KEEP_ALIVE_S)
 
     def _lifetime(self, expires_s: int | None) -> Properties | None:
         if expires_s is None or self._broker.version != "5":

@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from deploy.local.process import Process
+from deploy.processes.process import Process
 from tests.attack.site import REQUEST_TIMEOUT_S, Figures, Site
 from tests.attack.wires import Port, Wire, ended
 from tests.integration.core_service import token

@@ -14,7 +14,7 @@ from tests.attack.channels import metric
 from tests.attack.site import Bystander, Figures, Site
 from tests.chaos.worst import (
     EPOCH_REFUSALS,
-    MOST_ITEMS,
+    MAX_ITEMS,
     order_of,
     reporting,
     stores_of_every_shard,
@@ -39,7 +39,7 @@ async def one_order(site: Site, full: bool) -> Figures:
     ):
         taken = []
         for store in stores_of_every_shard(new_store(), _PARTITIONS):
-            least, most = 0, MOST_ITEMS
+            least, most = 0, MAX_ITEMS
             while least < most:
                 middle = (least + most + 1) // 2
                 if await _taken(http, store, middle):

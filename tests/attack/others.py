@@ -164,7 +164,7 @@ async def measured(
 
 def compared(kind: str, pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Figures:
     """The medians, over the rounds, of p50 and p99 without a stall and with it, and of by how much
-    they grew in a round."""
+    they grew in a round, with the least and the largest of these."""
     told: Figures = {}
     for percent in (50, 99):
         usual = [percentile_ms(one, percent) for one, _ in pairs]
@@ -174,6 +174,8 @@ def compared(kind: str, pairs: Sequence[tuple[Sequence[float], Sequence[float]]]
             f"{kind}_p{percent}_ms_without": round(statistics.median(usual), 1),
             f"{kind}_p{percent}_ms_with": round(statistics.median(stalled), 1),
             f"{kind}_p{percent}_ratio": round(statistics.median(ratios), 2),
+            f"{kind}_p{percent}_ratio_least": round(min(ratios), 2),
+            f"{kind}_p{percent}_ratio_most": round(max(ratios), 2),
         }
     return told
 

@@ -16,8 +16,8 @@ import httpx
 import psutil
 
 from client_sdk import Change, OrderClient, OrderEvent, Reset, Settings
-from deploy.local.process import Process
 from deploy.local.stack import Stack
+from deploy.processes.process import Process
 from tests.integration.core_service import an_order, bearer, new_store, token
 
 MIB: Final = 1 << 20

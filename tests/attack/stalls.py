@@ -1,7 +1,8 @@
 """A stall stays where it is: what others pay while one store, one subject or one shard is slow.
 
-Times are told and not judged: a test that is right on one machine only would be no test. What is
-judged is what was promised: others are not refused, push goes on, no process ends.
+Times are judged in the report of a run in full size (`report.py`) and fail nothing: a test that is
+right on one machine only would be no test. What a scenario asserts is that others are not refused,
+push goes on, no process ends.
 """
 
 from __future__ import annotations

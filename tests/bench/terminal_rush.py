@@ -21,7 +21,7 @@ from tests.browser.test_terminal_taps import work_through
 
 _SCREEN: Final = (1920, 1080)
 _SEED: Final = 7
-_MOST_S: Final = 700
+_MAX_S: Final = 700
 """So many seconds it may take, on a busy machine too."""
 
 
@@ -53,12 +53,12 @@ async def main(site: Site, count: int, within_s: float) -> int:
         cpu_s, start = await cpu_of(tools), time.monotonic()
         arriving = asyncio.create_task(rush(store, count, within_s))
         try:
-            async with asyncio.timeout(_MOST_S):
+            async with asyncio.timeout(_MAX_S):
                 wrong = await work_through(terminal, store, count, seed=_SEED)
         except TimeoutError:
             arriving.cancel()
             served = await terminal.locator('.card[data-status="served"]').count()
-            print(f"after {_MOST_S} s only {served} of {count} orders were served")
+            print(f"after {_MAX_S} s only {served} of {count} orders were served")
             return 1
         took_s = time.monotonic() - start
         cpu_s = await cpu_of(tools) - cpu_s

@@ -23,8 +23,8 @@ from tests.browser.test_terminal_layout import SCREENS, fill, meal
 from tests.integration.core_service import token
 
 FOLDER: Final = Path("docs/images")
-MOST_BYTES: Final = 300_000
-MOST_PIXELS: Final = 1920
+MAX_BYTES: Final = 300_000
+MAX_PIXELS: Final = 1920
 """In width: what a wall shows is half as large in its picture."""
 _COLOURS: Final = (256, 64, 32)
 _IN_A_RUSH: Final = 31
@@ -39,21 +39,21 @@ async def take(page: Page, name: str) -> None:
     """Keep what the page shows, in as many colours as there is room for.
 
     Raises:
-        PictureError: it is larger than `MOST_BYTES`.
+        PictureError: it is larger than `MAX_BYTES`.
     """
     await page.wait_for_function("() => document.getAnimations().length === 0")
     taken = Image.open(BytesIO(await page.screenshot())).convert("RGB")
-    if taken.width > MOST_PIXELS:
-        taken = taken.reduce(taken.width // MOST_PIXELS)
+    if taken.width > MAX_PIXELS:
+        taken = taken.reduce(taken.width // MAX_PIXELS)
     path = FOLDER / f"{name}.png"
     for colours in _COLOURS:
         # By an octree: the median cut leaves out what is small, such as a green lamp.
         few = taken.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         few.save(path, optimize=True)
-        if (size := path.stat().st_size) <= MOST_BYTES:
+        if (size := path.stat().st_size) <= MAX_BYTES:
             print(f"{path}: {size // 1000} kB, {colours} colours", flush=True)
             return
-    raise PictureError(f"{path} has {size} bytes, more than {MOST_BYTES}")
+    raise PictureError(f"{path} has {size} bytes, more than {MAX_BYTES}")
 
 
 async def at_each_width(page: Page, name: str, state: str) -> None:

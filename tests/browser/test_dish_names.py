@@ -16,6 +16,7 @@ from tests.browser.node_module import NodeModule, node_module
 EQUAL: Final = {
     "German": ("Weißwurst", "WEISSWURST", "weiẞwurst"),
     "Greek": ("Μουσακάς", "ΜΟΥΣΑΚΆΣ", "μουσακάσ"),
+    "Greek, two marks": ("φαΐ", "φαΐ".upper(), unicodedata.normalize("NFD", "φαΐ")),
     "Greek, several words": ("ΣΑΣ ΣΟΣ", "σας σος"),
     "Turkish, with a dot": ("İmam", "i\N{COMBINING DOT ABOVE}mam"),
     "Turkish, without a dot": ("ıspanak", "ıSPANAK"),
@@ -29,6 +30,7 @@ EQUAL: Final = {
     "accents": ("Crème brûlée", unicodedata.normalize("NFD", "CRÈME BRÛLÉE")),
     "white space": (" a\t\x1fb\x85c\n", "A B\N{NO-BREAK SPACE}C"),
 }
+DOTLESS_I: Final = "ı"
 DIFFERENT: Final = {
     "a dotless i is a letter of its own": ("ılık", "ilik"),
     "an accent": ("Crème", "Creme"),
@@ -71,6 +73,9 @@ def test_each_character_that_python_knows_has_the_form_that_core_gives_it(
     texts = [f"x{char}x" for char in known if unicodedata.category(char) not in ("Cn", "Cs", "Co")]
     forms = map(same_name, texts)
     told = same_names(names, texts)
+    assert [text for text in texts if same_name(text.upper()) != same_name(text)] == [
+        f"x{DOTLESS_I}x"
+    ]
     different = [
         (text, core, page)
         for text, core, page in zip(texts, forms, told, strict=True)

@@ -17,9 +17,9 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port
-from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
+from deploy.processes.ports import free_port
+from deploy.processes.process import Process
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core_api.printing.definitions import PRINTING_DEFINITION
-from core_api.printing.routing import MOST_COPIES, MOST_PRINTERS, PRINTED_STATUSES, Printer
+from core_api.printing.routing import MAX_COPIES, MAX_PRINTERS, PRINTED_STATUSES, Printer
 from tests.browser.node_module import node_module
 
 Run = Callable[[str], Any]
@@ -38,7 +38,7 @@ def needs_care(run: Run, **more: Any) -> bool:
 
 def test_the_terminal_offers_what_core_takes(run: Run) -> None:
     said = run(
-        "[module.PRINTED_STATUSES, module.MOST_COPIES, module.MOST_PRINTERS,"
+        "[module.PRINTED_STATUSES, module.MAX_COPIES, module.MAX_PRINTERS,"
         " module.printersIn({ printers: { k: { statuses: ['ready'] } } })[0][1]]"
     )
     usual = Printer(["ready"])
@@ -46,7 +46,7 @@ def test_the_terminal_offers_what_core_takes(run: Run) -> None:
         "statuses": ["ready"], "stations": usual.stations, "copies": usual.copies,
         "language": usual.language, "columns": usual.columns, "media": usual.media,
     }  # fmt: skip
-    assert said == [list(PRINTED_STATUSES), MOST_COPIES, MOST_PRINTERS, settings]
+    assert said == [list(PRINTED_STATUSES), MAX_COPIES, MAX_PRINTERS, settings]
 
 
 def test_all_widths_that_are_offered_fit_the_definition(run: Run) -> None:

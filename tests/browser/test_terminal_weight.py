@@ -19,15 +19,15 @@ from tests.serving import Listener
 
 pytestmark = PAGES
 
-MOST_FILES: Final = 3
+MAX_FILES: Final = 3
 """The page with its styles and scripts, its mark, and its manifest."""
-MOST_BYTES: Final = 95_000
+MAX_BYTES: Final = 95_000
 """Less than two seconds at 400 kbit/s, with what is asked for beside them."""
-MOST_AGAIN: Final = 1_500
+MAX_AGAIN: Final = 1_500
 """A browser asks whether the page has changed, and is told that it has not."""
-MOST_UNTIL_SEEN: Final = 12_000
+MAX_UNTIL_SEEN: Final = 12_000
 """A quarter of a second."""
-MOST_UNTIL_ASKED: Final = 70_000
+MAX_UNTIL_ASKED: Final = 70_000
 _FILES: Final = """() => performance.getEntries()
     .filter(({ name, entryType }) => name.includes("/static/=") || entryType === "navigation")
     .map(({ name, transferSize }) => [name.split("/").at(-1), transferSize])"""
@@ -43,7 +43,7 @@ async def is_packed(core: str) -> None:
     async with httpx.AsyncClient(base_url=core, timeout=SOON_MS) as client, asyncio.timeout(60):
         while True:
             async with client.stream("GET", "/terminal", headers=headers) as answer:
-                if int(answer.headers["content-length"]) <= MOST_BYTES:
+                if int(answer.headers["content-length"]) <= MAX_BYTES:
                     return
             await asyncio.sleep(0.1)
 
@@ -59,10 +59,10 @@ async def test_it_is_a_few_small_files_which_are_asked_for_once(
     await is_packed(store.site.stack.core_url)
     async with device(browser) as owner:
         cold = await files_of(await opened(owner, store.terminal_url))
-        assert len(cold) <= MOST_FILES
-        assert 0 < sum(cold.values()) <= MOST_BYTES
+        assert len(cold) <= MAX_FILES
+        assert 0 < sum(cold.values()) <= MAX_BYTES
         warm = await files_of(await opened(owner, store.terminal_url))
-        assert sum(warm.values()) <= MOST_AGAIN
+        assert sum(warm.values()) <= MAX_AGAIN
 
 
 class SlowLine:
@@ -122,7 +122,7 @@ async def test_the_terminal_is_seen_before_its_scripts_have_come(
 ) -> None:
     page = own_files()["terminal/index.html"].body
     shell = page.index(b"//! terminal/texts.js")
-    assert len(brotli.compress(page[:shell])) <= MOST_UNTIL_SEEN
+    assert len(brotli.compress(page[:shell])) <= MAX_UNTIL_SEEN
     async with slow_line(SlowLine(page, shell)) as url, device(browser) as owner:
         terminal = await owner.new_page()
         await terminal.goto(f"{url}#token={store.owner}", wait_until="commit")
@@ -164,7 +164,7 @@ async def test_core_is_asked_before_the_board_has_come_and_its_answer_is_on_the_
     order = await store.place()
     page = own_files()["terminal/index.html"].body
     first = page.index(b"</script>", page.index(b"//! terminal/first.js")) + len(b"</script>")
-    assert len(brotli.compress(page[:first])) <= MOST_UNTIL_ASKED
+    assert len(brotli.compress(page[:first])) <= MAX_UNTIL_ASKED
     line = SlowLine(page, first, store.site.stack.core_url)
     async with slow_line(line) as url, device(browser) as owner:
         terminal = await owner.new_page()

@@ -19,13 +19,14 @@ from typing import Final
 from client_sdk import Settings
 from client_sdk.contract.errors import YabamError
 from deploy.kafka.server import ensure_libs
+from tests.chaos import reruns
 from tests.chaos.crowd import Crowd, Watcher
 from tests.chaos.editor import Editor
 from tests.chaos.editors import Editors, roles
 from tests.chaos.kitchen.kitchen import Kitchen
 from tests.chaos.kitchen.names import STORE
 from tests.chaos.load import Load
-from tests.chaos.report import Table, markdown, summary, write_json, write_notes
+from tests.chaos.report import Table, cells, markdown, summary, write_json, write_notes
 from tests.chaos.runner import RECOVERS_WITHIN_S, Field, Others, Outcome, Runner, Scenario
 from tests.chaos.scenarios import ALL
 from tests.chaos.site import Site
@@ -52,6 +53,22 @@ def main() -> int:
     start = time.monotonic()
     outcomes: list[Outcome] = []
     passed = True
+    load = reruns.Load(options.clients, options.rate, options.scale, reruns.commit())
+    before = reruns.read(options.build) if options.again else None
+    if not options.scenario:
+        reruns.begun_anew(options.build, load)
+
+    def save() -> None:
+        if before is not None:
+            found = reruns.added(before, outcomes, load, len(chosen), cells)
+            reruns.save(options.build, found)
+            return
+        write_json(options.build / "chaos.json", outcomes)
+        write_notes(options.build / "chaos-notes.json", outcomes)
+        said = summary(outcomes, options.seed, options.clients, options.rate, options.scale)
+        took = f"{(time.monotonic() - start) / 60:.0f} minutes"
+        (options.build / "chaos.md").write_text(f"{said} {took}.\n\n{markdown(outcomes)}")
+
     for name, those in _by_installation(chosen).items():
         if those:
             home = folder / name
@@ -72,14 +89,17 @@ def main() -> int:
                 print(error, file=sys.stderr)
                 passed = False
                 continue
-            passed &= _run(site, those, options, outcomes, start)
+            passed &= _run(site, those, options, outcomes, save)
     passed &= len(outcomes) == len(chosen) and all(o.passed or o.skipped for o in outcomes)
     took_s = time.monotonic() - start
     print(
         f"\n{len(outcomes)} scenarios with seed {options.seed} in {took_s:.0f} s: "
         f"{'nothing lost, doubled or out of order' if passed else 'FAILED'}"
     )
-    print(f"Report: {options.build / 'chaos.json'} and {options.build / 'chaos.md'}")
+    if before is not None:
+        print(f"Report: {options.build / reruns.FILE}")
+    else:
+        print(f"Report: {options.build / 'chaos.json'} and {options.build / 'chaos.md'}")
     if passed and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
     else:
@@ -108,18 +128,14 @@ def _run(
     scenarios: Sequence[Scenario],
     options: argparse.Namespace,
     outcomes: list[Outcome],
-    start: float,
+    save: Callable[[], None],
 ) -> bool:
     """Run scenarios on one installation; whether it could be started."""
     before = list(outcomes)
 
-    def save(new: Sequence[Outcome]) -> None:
+    def add(new: Sequence[Outcome]) -> None:
         outcomes[:] = [*before, *new]
-        write_json(options.build / "chaos.json", outcomes)
-        write_notes(options.build / "chaos-notes.json", outcomes)
-        said = summary(outcomes, options.seed, options.clients, options.rate, options.scale)
-        took = f"{(time.monotonic() - start) / 60:.0f} minutes"
-        (options.build / "chaos.md").write_text(f"{said} {took}.\n\n{markdown(outcomes)}")
+        save()
 
     try:
         asyncio.run(
@@ -131,7 +147,7 @@ def _run(
                 options.scale,
                 rate_per_s=options.rate,
                 patience_s=options.patience,
-                save=save,
+                save=add,
             )
         )
     except YabamError as error:
@@ -243,8 +259,18 @@ def _options() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--embedded", action="store_true", help="with the embedded broker")
     parser.add_argument("--build", type=Path, default=Path("build"), help="jars and reports")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="add what comes of --scenario to the report of the last run of all",
+    )
     parser.add_argument("--keep", action="store_true", help="keep data and logs")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.again and not options.scenario:
+        parser.error("--again is for the scenarios of --scenario")
+    if options.again and reruns.read(options.build) is None:
+        parser.error(f"--again adds to a run of all, and {options.build} has none")
+    return options
 
 
 if __name__ == "__main__":

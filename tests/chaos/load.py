@@ -21,7 +21,7 @@ from tests.chaos.proof import Ledger, Verdict, judge_writes
 _ITEMS: Final = (Item("Bibimbap", 1, 9_500), Item("파전 Scallion pancake", 2, 11_000))
 _STEPS: Final = ("accepted", "preparing", "ready", "served", "paid")
 _WRITES_PER_ORDER: Final = 1 + len(_STEPS)
-_MOST_UNDER_WAY: Final = 300
+_MAX_UNDER_WAY: Final = 300
 _BETWEEN_STEPS_S: Final = 0.4
 _REST_WITHIN_S: Final = 90.0
 _SEND_WITHIN_S: Final = 10.0
@@ -144,7 +144,7 @@ class Load:
     async def _place_on(self) -> None:
         while True:
             await self._running.wait()
-            if len(self._lives) < _MOST_UNDER_WAY:
+            if len(self._lives) < _MAX_UNDER_WAY:
                 life = asyncio.create_task(self._live(*self._chance.choice(self._places)))
                 self._lives.add(life)
                 life.add_done_callback(self._lives.discard)

@@ -24,7 +24,7 @@ from tests.chaos.proof import Verdict
 from tests.chaos.site import Site
 
 EDITS_PER_S: Final = 12.0
-MOST_S: Final = 6 * 3600.0
+MAX_S: Final = 6 * 3600.0
 _LEVEL_WITHIN_S: Final = 60.0
 _WITH: Final = ("terminal", "phone")
 
@@ -62,7 +62,7 @@ async def wander(
         await editors.open()
         cleanup.push_async_callback(editors.stop)
         editors.start()
-        end = time.monotonic() + min(seconds, MOST_S)
+        end = time.monotonic() + min(seconds, MAX_S)
         cuts = restarts = 0
         while time.monotonic() < end:
             editor = chance.choice(all_of_them)

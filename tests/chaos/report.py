@@ -1,6 +1,7 @@
 """The live table, the report, and `chaos.json`.
 
-`python -m tests.chaos.report` puts the report of the last run into `docs/reliability.md`.
+`python -m tests.chaos.report` puts the report of the last run of all into `docs/reliability.md`,
+with what was run again after it (`reruns.py`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tests.chaos import reruns
 from tests.chaos.runner import Field, Outcome
 
 REPORTS: Final = ("chaos", "unprotected")
 """Their names in `build`, and of the marks in the document."""
-_MOST_NOTES: Final = 6
+_MAX_NOTES: Final = 6
 _HEAD: Final = (
     f"{'scenario':<22}{'result':<9}{'recovery':>9}{'slowest':>9}{'written':>9}{'edits':>7}{'lost':>6}"
     f"{'doubled':>9}{'disorder':>9}{'live':>9}{'polling':>9}{'other':>7}"
@@ -93,7 +95,7 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
 def write_notes(path: Path, outcomes: Sequence[Outcome]) -> None:
     """What was wrong, in words, by scenario; empty if nothing was."""
     wrong = {
-        o.scenario.name: {"trouble": o.trouble, "notes": o.verdict.notes[:_MOST_NOTES]}
+        o.scenario.name: {"trouble": o.trouble, "notes": o.verdict.notes[:_MAX_NOTES]}
         for o in outcomes
         if not o.passed
     }
@@ -129,21 +131,31 @@ def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, s
 def markdown(outcomes: Sequence[Outcome]) -> str:
     """The table of the report, for people."""
     head = (
-        "| scenario | injected | seen | recovery | slowest event | written | edits | lost "
+        "| scenario | result | injected | seen | recovery | slowest event | written | edits | lost "
         "| doubled | out of order | live | polling | other |"
     )
-    rows = [head, "| --- | --- | --- |" + " ---: |" * 10]
-    for o in outcomes:
-        v = o.verdict
-        seen = o.trouble or o.seen
-        if v.late:
-            seen = "; ".join(filter(None, [seen, f"{v.late} late, not counted as lost"]))
-        rows.append(
-            f"| {o.scenario.name} | {o.scenario.injected} | {seen} | {_seconds(o.recovery_s)} "
-            f"| {_seconds(o.slowest_s)} | {o.written} | {o.edits} | {v.lost} | {v.doubled} "
-            f"| {v.out_of_order} | {o.live_s:.0f} s | {o.polling_s:.0f} s | {o.offline_s:.0f} s |"
-        )
+    rows = [head, "| --- | --- | --- | --- |" + " ---: |" * 10]
+    rows += [f"| {' | '.join(cells(outcome))} |" for outcome in outcomes]
     return "\n".join(rows) + "\n"
+
+
+def cells(outcome: Outcome) -> list[str]:
+    """The row of a scenario, its name first."""
+    verdict = outcome.verdict
+    seen = outcome.trouble or outcome.seen
+    if verdict.late:
+        seen = "; ".join(filter(None, [seen, f"{verdict.late} late, not counted as lost"]))
+    return [
+        outcome.scenario.name,
+        "passed" if outcome.passed else "not run" if outcome.skipped else "**failed**",
+        outcome.scenario.injected,
+        seen.replace("|", "\\|"),
+        _seconds(outcome.recovery_s),
+        _seconds(outcome.slowest_s),
+        *map(str, (outcome.written, outcome.edits)),
+        *map(str, (verdict.lost, verdict.doubled, verdict.out_of_order)),
+        *(f"{s:.0f} s" for s in (outcome.live_s, outcome.polling_s, outcome.offline_s)),
+    ]
 
 
 def put_between(text: str, name: str, content: str) -> str:
@@ -167,10 +179,11 @@ def main() -> int:
     options = parser.parse_args()
     found = [name for name in REPORTS if (options.build / f"{name}.md").exists()]
     for name in found:
-        text = put_between(
-            options.document.read_text(), name, (options.build / f"{name}.md").read_text()
-        )
-        options.document.write_text(text)
+        content = (options.build / f"{name}.md").read_text()
+        again = reruns.read(options.build) if name == "chaos" else None
+        if again is not None:
+            content = reruns.with_reruns(content, again)
+        options.document.write_text(put_between(options.document.read_text(), name, content))
         print(f"{options.document}: {name}")
     return 0 if found else 1
 

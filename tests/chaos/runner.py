@@ -22,7 +22,7 @@ _FAULT_WITHIN_S: Final = 300.0
 _LEVEL_WITHIN_S: Final = 60.0
 _WARM_UP_S: Final = 2.0
 _SHOW_EVERY_S: Final = 1.0
-_MOST_TEXT: Final = 200
+_MAX_TEXT: Final = 200
 
 
 class NotInjectedError(Exception):
@@ -286,4 +286,4 @@ class Runner:
 
 def _brief(error: Exception) -> str:
     """What kind of error it is, and the first line of its text."""
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:_MOST_TEXT]
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:_MAX_TEXT]

@@ -32,11 +32,11 @@ from core_api.access.callers import Caller, Role
 from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.process import Process, Starter, execute
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
 from deploy.local.webhook_sender import LOOPBACK as TO_THIS_MACHINE
 from deploy.local.webhook_sender import add_sender
+from deploy.processes.ports import LOOPBACK, free_port
+from deploy.processes.process import Process, Starter, execute
 from tests.chaos.disk import Disk
 from tests.chaos.kitchen.door import Door
 from tests.chaos.proof import Ledger

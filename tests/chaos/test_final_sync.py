@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
+from deploy.processes.ports import free_port
 from tests.chaos import final_sync
 from tests.chaos.final_sync import to_come
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token

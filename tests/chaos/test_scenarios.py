@@ -10,7 +10,7 @@ from server_common.kafka_records.events import partition_of
 from tests.chaos.scenarios.alarms import AFTER_S, EARLY_S, trouble_with
 from tests.chaos.worst import (
     HOSTILE_EPOCHS,
-    MOST_ITEMS,
+    MAX_ITEMS,
     order_of,
     reporting,
     stores_of_every_shard,
@@ -41,7 +41,7 @@ def test_each_shard_gets_a_poisoned_store(shards: int) -> None:
 def test_the_largest_poisoned_order_is_larger_than_half_a_kafka_record() -> None:
     """With its table's copy it made a record that Kafka never takes."""
     largest = sum(
-        len(item["name"] + item["note"]) * 4 for item in order_of("1", MOST_ITEMS, "x")["items"]
+        len(item["name"] + item["note"]) * 4 for item in order_of("1", MAX_ITEMS, "x")["items"]
     )
     assert largest > (1 << 20) // 2
 

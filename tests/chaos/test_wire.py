@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from tests.chaos.wire import FaultProxy
 from tests.serving import serving
 

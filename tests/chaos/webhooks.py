@@ -23,9 +23,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from deploy.local.ports import free_port
-from deploy.local.process import Process
 from deploy.local.webhook_sender import LOOPBACK, add_sender
+from deploy.processes.ports import free_port
+from deploy.processes.process import Process
 from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 from tests.parts import ROOMY, migrated_database

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from client_sdk.contract.device import HEADER, RECEIPTS_PATH, DeviceReport, format_device
 from server_common.kafka_records.events import partition_of
 
-MOST_ITEMS: Final = 200
+MAX_ITEMS: Final = 200
 TABLE: Final = "1"
 HOSTILE_EPOCHS: Final = ("x" * 65, "\u0661", "\U0001f372", "\ud800", "\0", "x\0")
 """One too long, foreign letters, half of a surrogate pair, and two that no database can store: they

@@ -143,12 +143,12 @@ class _Play:
         self._said.append(self._subject.step(step))
         return self._said[-1]
 
-    def _wishes(self, most: int) -> Json:
+    def _wishes(self, limit: int) -> Json:
         random = self._random
         return [
             {"channel": CHANNEL, "key": random.choice(_KEYS), "do": random_do(random)}
             | random.choice(({}, {}, {"metadata": {"by": "hand"}}, {"base": random.randrange(3)}))
-            for _ in range(random.randint(1, most))
+            for _ in range(random.randint(1, limit))
         ]
 
     def _time(self) -> Json:

@@ -17,8 +17,8 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from deploy.local.ports import LOOPBACK, answers, free_port
-from deploy.local.process import Process
+from deploy.processes.ports import LOOPBACK, answers, free_port
+from deploy.processes.process import Process
 
 CONFIGURATION: Final = Path("deploy/nginx")
 _READY_WITHIN_S: Final = 10.0

@@ -19,7 +19,7 @@ from core_api.metrics import CoreMetrics
 from core_api.overload import Bound
 from core_api.printing.metrics import PrintMetrics
 from core_api.push.metrics import PushMetrics
-from core_api.receipts.metrics import AlarmMetrics
+from core_api.receipts.metrics import AlarmMetrics, ReceiptMetrics
 from core_api.relay.metrics import RelayMetrics
 from core_api.webhooks.metrics import WebhookMetrics
 from event_server.http.access import OpsTokens
@@ -109,6 +109,7 @@ def _ingest() -> list[Metric]:
     registry = CollectorRegistry()
     IngestMetrics(registry).restarts.labels(_TASK)
     DeviceMetrics(registry)
+    ReceiptMetrics(registry)
     return list(registry.collect())
 
 

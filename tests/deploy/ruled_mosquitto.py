@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from deploy.local.ports import LOOPBACK
-from deploy.local.process import Process
 from deploy.mqtt.server import plugin
+from deploy.processes.ports import LOOPBACK
+from deploy.processes.process import Process
 from tests.deploy.tools import installed
 
 RULES: Final = Path("deploy/mqtt/mosquitto.conf")

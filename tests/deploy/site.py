@@ -16,8 +16,8 @@ import httpx
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
+from deploy.processes.ports import free_port
 from tests.deploy.edge import Nginx
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED

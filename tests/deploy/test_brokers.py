@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.kafka.class_archive import ensure_class_archive
 from deploy.kafka.server import KafkaServer, Member, class_archive, ensure_libs
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import PortTakenError, free_port
+from deploy.processes.ports import PortTakenError, free_port
 
 BUILD = Path("build/kafka")
 META = "meta.properties"

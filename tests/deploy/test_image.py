@@ -13,7 +13,7 @@ import pytest
 
 from client_sdk.printer_media.fonts import KNOWN
 from deploy.docker import lock, probe
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from tests.deploy.manifests import OURS
 
 ROOT: Final = Path(__file__).parents[2]

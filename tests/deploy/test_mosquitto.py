@@ -9,9 +9,9 @@ from typing import Final
 import pytest
 
 from core_api.broker_admin.rights import ADMIN_USER
-from deploy.local.ports import LOOPBACK, answers, free_port
 from deploy.mqtt.certificates import ensure_certificates
 from deploy.mqtt.rights import first_state
+from deploy.processes.ports import LOOPBACK, answers, free_port
 from server_common.mqtt.broker import Broker, MqttError, MqttRefusedError
 from server_common.mqtt.connection import BrokerConnection
 from tests.deploy.ruled_mosquitto import ruled_mosquitto

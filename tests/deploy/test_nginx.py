@@ -17,9 +17,9 @@ import pytest
 from client_sdk.contract.limits import MAX_TICKET_CHARS
 from core_api.api.batch import MAX_BATCH_BYTES
 from core_api.settings import CoreSettings
-from deploy.local.ports import LOOPBACK, free_port
-from event_server.push.requests import MAX_HEAD_BYTES
+from deploy.processes.ports import LOOPBACK, free_port
 from event_server.settings import EventSettings
+from server_common.limits import EVENTS_HEAD_BYTES
 from tests.deploy.edge import CONFIGURATION, Nginx
 from tests.serving import Listener
 
@@ -44,7 +44,7 @@ class Server:
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self.port = free_port()
-        self._listener = Listener(self._serve, port=self.port, limit=MAX_HEAD_BYTES)
+        self._listener = Listener(self._serve, port=self.port, limit=EVENTS_HEAD_BYTES)
         self.heads: list[str] = []
         self.connections = 0
         self.start, self.stop = self._listener.start, self._listener.stop

@@ -8,22 +8,44 @@ import re
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
-CHANGELOG = ROOT / "CHANGELOG.md"
+BUILD_LOCK = ROOT / "deploy/docker/build.lock"
+DECISION = ROOT / "docs/decisions/0002-what-the-sdk-depends-on.md"
+DEPENDENCIES = {"httpx", "msgspec", "sniffio", "websockets"}
 OF_THE_SDK = {
     "anyio", "certifi", "h11", "httpcore", "httpx", "idna", "msgspec", "sniffio",
     "typing-extensions", "websockets",
 }  # fmt: skip
+OF_EXTRAS = {
+    "client_sdk.mqtt": "aiomqtt",
+    "client_sdk.printer.mqtt_source": "aiomqtt",
+    "client_sdk.printer_media.picture": "PIL",
+}
+"""What of the SDK cannot be imported without an extra, and which package it looks for."""
 PACKAGES = {
     "client_sdk", "core_api", "event_server", "server_common",
 }  # fmt: skip
+IMPORT_ALL = """
+import importlib, json, pkgutil, sys
+import client_sdk
+
+missing = {}
+for module in pkgutil.walk_packages(client_sdk.__path__, "client_sdk."):
+    try:
+        importlib.import_module(module.name)
+    except ModuleNotFoundError as error:
+        missing[module.name] = error.name
+servers = {"core_api", "event_server"} & set(sys.modules)
+print(json.dumps([missing, sorted(servers)]))
+"""
 
 pytestmark = pytest.mark.xdist_group("package")
 
@@ -43,37 +65,74 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
-def test_the_version_is_the_newest_that_the_changelog_tells_of() -> None:
-    told = re.findall(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", CHANGELOG.read_text(), re.M)
-    assert told[0] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-
-
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The wheel and the source archive."""
-    folder = tmp_path_factory.mktemp("dist")
+    return built(ROOT, tmp_path_factory.mktemp("dist"))
+
+
+def built(tree: Path, folder: Path) -> tuple[Path, Path]:
+    """The wheel and the source archive of a tree."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", folder],
-        cwd=ROOT, check=True, capture_output=True,
+        cwd=tree, check=True, capture_output=True,
     )  # fmt: skip
     (wheel,), (source,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     return wheel, source
 
 
-@pytest.fixture(params=["", "[server]"], ids=["sdk", "servers"], scope="module")
+@pytest.fixture(scope="module")
+def unpacked(archives: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is in the source archive, as a tree of its own."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(archives[1]) as archive:
+        archive.extractall(folder, filter="data")
+    (tree,) = folder.iterdir()
+    return tree
+
+
+@pytest.fixture(
+    params=[
+        ("wheel", ""), ("wheel", "[server]"), ("source", ""), ("source", "[server]"),
+    ],
+    ids=lambda asked: f"{asked[0]}-{'servers' if asked[1] else 'sdk'}",
+    scope="module",
+)  # fmt: skip
 def installed(
     request: pytest.FixtureRequest,
     archives: tuple[Path, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, Path]:
-    """The extra that was asked for, and the folder of the clean environment's programs."""
+    """The extra that was asked for, and the folder of the clean environment's programs.
+
+    A source archive is built in an environment of its own: with what pyproject.toml asks for, and
+    nothing of ours.
+    """
+    kind, extra = request.param
     folder = tmp_path_factory.mktemp("clean")
     uv = Path(sys.executable).with_name("uv")
     run(uv, "venv", "--quiet", "--python", sys.executable, folder / "venv")
     python = folder / "venv/bin/python"
-    wheel = f"{archives[0]}{request.param}"
-    run(uv, "pip", "install", "--quiet", "--python", python, "--constraint", LOCK, wheel)
-    return str(request.param), python.parent
+    asked = f"{archives[kind == 'source']}{extra}"
+    run(
+        uv, "pip", "install", "--quiet", "--python", python, "--constraint", LOCK,
+        "--build-constraints", BUILD_LOCK, asked,
+    )  # fmt: skip
+    return str(extra), python.parent
+
+
+def requirements(wheel: Path) -> set[str]:
+    """What an installation without extras asks for, as the wheel says it."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [one for one in archive.namelist() if one.endswith(".dist-info/METADATA")]
+        metadata = Parser().parsestr(archive.read(name).decode())
+    asked = [Requirement(text) for text in metadata.get_all("Requires-Dist") or []]
+    return {one.name for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})}
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def test_the_wheel_holds_the_packages_their_pages_and_the_licence(
@@ -100,6 +159,40 @@ def test_the_source_archive_holds_what_is_needed_to_test_and_build_it(
     assert not any(name.startswith((".git/", ".venv", "var", "build")) for name in names)
 
 
+def test_a_wheel_that_is_built_from_the_source_archive_is_the_same(
+    archives: tuple[Path, Path], unpacked: Path, tmp_path: Path
+) -> None:
+    ours, theirs = contents(archives[0]), contents(built(unpacked, tmp_path)[0])
+    assert ours.keys() == theirs.keys()
+    assert [name for name, body in ours.items() if body != theirs[name]] == []
+
+
+def test_a_pre_release_is_built_under_the_name_by_which_pip_knows_it(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    project = unpacked / "pyproject.toml"
+    before = project.read_text()
+    later, found = re.subn('^version = ".+"$', 'version = "9.1.0-rc.2"', before, flags=re.M)
+    assert found == 1
+    project.write_text(later)
+    try:
+        wheel, source = built(unpacked, tmp_path)
+    finally:
+        project.write_text(before)
+    assert wheel.name == "yabam_events-9.1.0rc2-py3-none-any.whl"
+    assert source.name == "yabam_events-9.1.0rc2.tar.gz"
+
+
+def test_the_sdk_asks_for_what_its_documents_name_and_for_nothing_else(
+    archives: tuple[Path, Path],
+) -> None:
+    assert requirements(archives[0]) == DEPENDENCIES
+    assert set(re.findall(r"^\| `(\w+)` \|", DECISION.read_text(), re.M)) == DEPENDENCIES
+    named = "httpx, msgspec, sniffio(?:,| and) websockets and nothing else"
+    for page in ("README.md", "docs/sdk.md"):
+        assert re.search(named, (ROOT / page).read_text()), page
+
+
 def test_what_is_installed_is_what_was_asked_for_and_answers(installed: tuple[str, Path]) -> None:
     extra, programs = installed
     uv = Path(sys.executable).with_name("uv")
@@ -118,8 +211,6 @@ def test_what_is_installed_is_what_was_asked_for_and_answers(installed: tuple[st
         assert '<h2 id="core-fails">' in shown
     else:
         assert others == OF_THE_SDK
-        run(
-            programs / "python",
-            "-c",
-            "import client_sdk, sys; assert 'core_api' not in sys.modules",
-        )
+        missing, servers = json.loads(run(programs / "python", "-c", IMPORT_ALL))
+        assert missing == OF_EXTRAS
+        assert servers == []

@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from deploy.local.ports import PortTakenError, check_free
 from deploy.local.postgres import EmbeddedPostgres, EmbeddedPostgresError
+from deploy.processes.ports import PortTakenError, check_free
 
 
 @pytest.fixture

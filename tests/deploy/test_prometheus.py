@@ -18,10 +18,10 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.device_door import add_door
-from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.local.webhook_sender import add_sender
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import free_port
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
 from tests.drilled_postgres import DrilledPostgres

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncpg
 
-from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.schema import is_migrated
+from deploy.processes.ports import LOOPBACK, free_port
 from tests.parts import make_database, migrated_database
 
 

@@ -31,8 +31,8 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.process import Starter, execute
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from deploy.processes.process import Starter, execute
 from tests.drilled_postgres import DrilledPostgres
 from tests.end_to_end.followers import Follower, orders_of
 

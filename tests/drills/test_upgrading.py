@@ -216,12 +216,12 @@ def test_what_core_still_gives_to_an_old_client_is_late_and_not_lost() -> None:
 class Slow:
     """A receiver that takes one more each time it is waited for, up to so many."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         self.taken: list[int] = []
-        self._most = most
+        self._limit = limit
 
     async def until(self, enough: Callable[[Any], bool], _within_s: float) -> None:
-        if len(self.taken) == self._most:
+        if len(self.taken) == self._limit:
             raise TimeoutError
         self.taken.append(len(self.taken))
         assert enough(self)

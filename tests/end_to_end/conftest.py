@@ -15,10 +15,10 @@ from core_api.access.callers import Caller, Role
 from core_api.wiring import token_keys
 from deploy.kafka.server import KafkaServer, ensure_libs
 from deploy.local.device_door import add_door
-from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import LOOPBACK, free_port
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
 from tests.parts import migrated_database

@@ -27,10 +27,10 @@ from core_api.access.callers import Caller
 from core_api.wiring import token_keys
 from deploy.docker import prepare, probe
 from deploy.kafka.server import KafkaServer, ensure_libs
-from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.process import Process
 from deploy.local.stack import run_once
 from deploy.mqtt.certificates import sign
+from deploy.processes.ports import LOOPBACK, free_port
+from deploy.processes.process import Process
 from tests.deploy.composed import (
     DEPLOY,
     composed,

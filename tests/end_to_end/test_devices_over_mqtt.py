@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from client_sdk import Item, OrderProducer
-from deploy.local.ports import LOOPBACK
-from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import LOOPBACK
+from deploy.processes.process import Process
 from server_common.devices.identity import parse_user
 from server_common.mqtt.broker import MqttError
 from tests.end_to_end.conftest import Installation

@@ -128,6 +128,23 @@ async def test_it_loads_a_system_that_runs_already(running: Installation, tmp_pa
     assert report["verdict"]["checked"] == 3 * report["counts"]["committed"] > 0
 
 
+async def test_compiled_clients_come_back_from_a_cut_and_have_all(
+    running: Installation, tmp_path: Path
+) -> None:
+    status, printed, report = await load_test(
+        tmp_path, "--core", running.core_url, "--keys", str(running.folder / "keys.json"),
+        "--clients", "30", "--stores", "3", "--orders", "5", "--ramp", "0", "--duration", "30",
+        "--faults", "cut-all", "--compiled-clients", files=1_040,
+    )  # fmt: skip
+    assert status == 0, printed
+    assert report["client_processes"] == 2
+    verdict, counts = report["verdict"], report["counts"]
+    assert verdict["checked"] == counts["delivered"] == 3 * counts["committed"] > 0
+    assert counts["opened"] >= 60, "each stream was cut"
+    (fault,) = report["faults"]
+    assert fault["live_again"] is not None
+
+
 async def test_a_wrong_key_is_named_and_nothing_is_loaded(
     running: Installation, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from deploy.local.ports import LOOPBACK, answers, free_port
+from deploy.processes.ports import LOOPBACK, answers, free_port
 from tests.children import child
 
 _SERVERS = (

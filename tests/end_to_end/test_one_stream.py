@@ -19,9 +19,9 @@ from client_sdk import Item, OrderProducer
 from client_sdk.contract.sse import SseEvent, SseParser
 from core_api.access.callers import Caller
 from deploy.kafka.server import KafkaServer
-from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from deploy.processes.ports import free_port
 from server_common.kafka_records.events import partition_of
 from tests.end_to_end.conftest import create_database
 from tests.end_to_end.editing import Editors, guest, sign

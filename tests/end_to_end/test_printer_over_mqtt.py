@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import LOOPBACK, free_port
+from deploy.processes.process import Process
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.test_restore import dump, in_place, yabam
 from tests.integration.core_service import an_order, new_store

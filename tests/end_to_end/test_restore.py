@@ -14,7 +14,7 @@ import pytest
 
 from client_sdk import Item, OrderProducer
 from deploy.local.postgres import EmbeddedPostgres, binaries
-from deploy.local.process import Process
+from deploy.processes.process import Process
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.followers import Follower, heads, orders_of
 from tests.forked import FORKED

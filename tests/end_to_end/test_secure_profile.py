@@ -25,7 +25,7 @@ from client_sdk.contract.sse import SseEvent, SseParser
 from core_api.kafka.messages import Message
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import BrokerError, events_topic
-from deploy.local.ports import LOOPBACK, free_port
+from deploy.processes.ports import LOOPBACK, free_port
 from server_common.kafka.connection import Account, KafkaCluster, Tls
 from server_common.mqtt.broker import Broker
 from tests.deploy.composed import DEPLOY

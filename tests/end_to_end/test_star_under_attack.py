@@ -9,8 +9,8 @@ import pytest
 
 from client_sdk import Item, OrderProducer
 from core_api.broker_admin.rights import GATEWAY_USER
-from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.process import Process
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.test_star_jobs_over_mqtt import DEVICE, STORE, Kitchen, a_kitchen
 from tests.mqtt_parts import device, until

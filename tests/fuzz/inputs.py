@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.targets import Target
 
-_MOST_CHANGES = 6
+_MAX_CHANGES = 6
 _LONGEST = 20_000
 
 
@@ -30,7 +30,7 @@ def _changed(draw: Callable[[st.SearchStrategy[object]], object], target: Target
         return pick(st.integers(0, len(data)))
 
     data = seeds[pick(st.integers(0, len(seeds) - 1))]
-    for _ in range(pick(st.integers(0, _MOST_CHANGES))):
+    for _ in range(pick(st.integers(0, _MAX_CHANGES))):
         at = place(data)
         match pick(st.integers(0, 5)):
             case 0:  # a bit

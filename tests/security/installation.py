@@ -12,8 +12,8 @@ import pytest
 
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
+from deploy.processes.process import Process
 from tests.forked import FORKED
 from tests.integration.core_service import KEYS
 from tests.parts import FETCH_WAIT

@@ -40,7 +40,7 @@ SETTINGS: Final = Settings(max_pending=8)
 PAGES: Final = (2, 10, 500)
 LONGEST_REST_S: Final = 5.0
 """Core says to poll every 3 s, and jitter adds a fifth."""
-MOST_TICKS: Final = 100
+MAX_TICKS: Final = 100
 """So many ticks at one moment are an endless loop."""
 
 
@@ -90,7 +90,7 @@ class Shell(ABC):
         while self.machine.deadline <= self.setting.now and not self.dead:
             self.feed(Tick())
             ticks += 1
-            if ticks > MOST_TICKS:
+            if ticks > MAX_TICKS:
                 self.setting.fail(f"it never rests in {self.machine.state.value}")
         self._check_way_out()
 

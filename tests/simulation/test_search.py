@@ -49,7 +49,7 @@ from tests.simulation.planted import AcceptsNextButOne, ConnectsWithoutSync
 from tests.unit.client_sdk.samples import EPOCH, NOW, channel_sync, event, sync_response
 
 CHANNEL: Final = "store:12"
-MOST_FAILURES: Final = 3
+MAX_FAILURES: Final = 3
 """More failures than this only wait longer."""
 STEPS_TO_LIVE: Final = 30
 SETTINGS: Final = Settings(stream_failures=2, max_pending=2)
@@ -209,8 +209,8 @@ def _key(node: Node) -> tuple[object, ...]:
         (stream.open, stream.hello_at is None, stream.events > 0, _left(stream.deadline, node)),
         client.needs_token,
         (stream.via, client.choice.via, client.choice._at_once),
-        min(client.stream_backoff.failures, MOST_FAILURES),
-        min(client.sync_backoff.failures, MOST_FAILURES),
+        min(client.stream_backoff.failures, MAX_FAILURES),
+        min(client.sync_backoff.failures, MAX_FAILURES),
         node.synced,
         _left(client.probe_at, node),
     )

@@ -88,3 +88,33 @@ def test_what_the_words_name_exists() -> None:
             if Path(ending).parts == path.parts[-len(Path(ending).parts) :]
         ]
         assert any(name in types_of(parsed()[path]) for path in homes), (name, ending)
+
+
+def test_a_maximum_is_called_so() -> None:
+    """Constants begin with MAX_, and a parameter that bounds is called `limit` or `max_…`."""
+    found = []
+    for path, tree in parsed().items():
+        for node in ast.walk(tree):
+            match node:
+                case ast.Name(id=name, ctx=ast.Store()) if re.match(r"_?MAX_", name):
+                    found.append(f"{path}: {name}")
+                case ast.arg(arg="most") if not takes_least_too(tree, node):
+                    found.append(f"{path}:{node.lineno}: most")
+    scripts = (
+        path
+        for folder in ("client_sdk/javascript", "core_api/pages/static")
+        for path in (ROOT / folder).rglob("*.js")
+    )
+    for path in scripts:
+        names = re.findall(r"^(?:export )?const (MOST\w*)", path.read_text(), re.MULTILINE)
+        found += [f"{path}: {name}" for name in names]
+    assert not found
+
+
+def takes_least_too(tree: ast.Module, argument: ast.arg) -> bool:
+    """Whether a function with this argument has both ends of a range."""
+    return any(
+        argument in one.args and "least" in {other.arg for other in one.args}
+        for one in ast.walk(tree)
+        if isinstance(one, ast.arguments)
+    )

@@ -121,6 +121,7 @@ async def test_aiokafkas_consumer_has_the_client_by_which_a_broker_is_asked_once
     assert callable(consumer._client.send)
     assert callable(consumer._client.close)
     assert callable(consumer._client.cluster.leader_for_partition)
+    assert callable(consumer._client.force_metadata_update)
     consumer._closed = True  # it was never started
 
 

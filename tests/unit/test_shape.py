@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -24,8 +26,8 @@ SERVERS = ("core_api", "event_server")
 CONTRACT = ("client_sdk.contract",)
 # A ticket looks the same whoever prints it: Core for Star printers, the agent for all others.
 TICKETS = (*CONTRACT, "client_sdk.printer_media")
-MOST_MODULES = 14
-MOST_IN_A_ROOT = 18
+MAX_MODULES = 14
+MAX_IN_A_ROOT = 18
 """Modules beside a package's rooms: each has its line in `rooms.py`."""
 LONG = 350
 """Lines of a module from which on docs/architecture.md names it, with a reason."""
@@ -159,19 +161,71 @@ def named_by(name: str) -> set[str]:
     return {one for one in found if file_of(one)}
 
 
-def test_no_module_leads_back_to_itself_by_its_imports() -> None:
-    packages = (*ROOMS, "deploy")
+def in_a_circle(imports: Mapping[str, set[str]]) -> set[str]:
+    """Whatever is in a circle, or imports what is."""
+    left = dict(imports)
     # Whatever can be taken away one by one, importing nothing that is left, is in no circle.
-    left = {
+    while free := {name for name, names in left.items() if not names & left.keys()}:
+        left = {name: names for name, names in left.items() if name not in free}
+    return set(left)
+
+
+def of_the_product() -> dict[str, set[str]]:
+    """Our modules in Python, each with those that it imports."""
+    return {
         name: named_by(name)
-        for package in packages
+        for package in (*ROOMS, "deploy")
         for path in modules(package)
         if "node_modules" not in path.parts
         for name in [dotted(path)]
     }
-    while free := {name for name, names in left.items() if not names & left.keys()}:
-        left = {name: names for name, names in left.items() if name not in free}
-    assert not left, "these are in a circle, or import one that is"
+
+
+def of_javascript(folder: str) -> dict[str, set[str]]:
+    """The modules below a folder, each with those that it imports."""
+    root = ROOT / folder
+    return {
+        dotted(path): {
+            dotted((path.parent / name).resolve())
+            for name in re.findall(r'(?:from |import\(|^import )"(\.[^"]+)"', text, re.MULTILINE)
+        }
+        for path in root.rglob("*.js")
+        for text in [path.read_text()]
+    }
+
+
+def of_siblings(imports: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The same for each folder, and each module, beside others in one folder.
+
+    A module and a folder that have one name beside each other are one.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, others in imports.items():
+        for imported in others:
+            ours, theirs = name.split("."), imported.split(".")
+            pairs = enumerate(zip(ours, theirs, strict=False), 1)
+            if at := next((at for at, (one, other) in pairs if one != other), None):
+                found[".".join(ours[:at])].add(".".join(theirs[:at]))
+    return found
+
+
+def test_no_module_leads_back_to_itself_by_its_imports() -> None:
+    assert not in_a_circle(of_the_product())
+
+
+@pytest.mark.parametrize("javascript", [None, "client_sdk/javascript", "core_api/pages/static"])
+def test_no_folder_leads_back_to_itself_by_the_imports_of_its_modules(
+    javascript: str | None,
+) -> None:
+    imports = of_the_product() if javascript is None else of_javascript(javascript)
+    assert len(imports) > 50
+    assert not in_a_circle(of_siblings(imports))
+
+
+def test_two_folders_that_import_each_other_are_in_a_circle() -> None:
+    imports = {"a.b.c": {"a.d.e"}, "a.d.f": {"a.b.g"}, "a.h": {"a.b.c"}, "a.i": {"a.j"}}
+    assert not in_a_circle(imports)
+    assert in_a_circle(of_siblings(imports)) == {"a.b", "a.d", "a.h"}
 
 
 @pytest.mark.parametrize("package", ROOMS)
@@ -223,7 +277,7 @@ def folders_of_code() -> list[str]:
 def test_no_folder_has_more_modules_than_a_reader_can_overlook(folder: str) -> None:
     if folder not in LARGE:
         found = [path for ending in ("py", "js") for path in ROOT.glob(f"{folder}/[!_]*.{ending}")]
-        assert len(found) <= (MOST_IN_A_ROOT if folder in ROOMS else MOST_MODULES)
+        assert len(found) <= (MAX_IN_A_ROOT if folder in ROOMS else MAX_MODULES)
 
 
 def says_it_is_pure(path: Path) -> bool:

@@ -7,9 +7,9 @@
 import { MAX_SEEN_ORDERS, RECEIPTS_EVERY_S } from "../contract/contract_lists.js";
 import { longestWait } from "../machine/backoff.js";
 
-const MOST_TRIES = 4;
+const MAX_TRIES = 4;
 /** Orders that are remembered, so that one which is shown again is not said again. */
-const MOST_SAID = 10_000;
+const MAX_SAID = 10_000;
 
 /** Sends while there is something to say. */
 class Sender {
@@ -31,7 +31,7 @@ class Sender {
     if (this.#running) return;
     this.#running = true;
     let failures = 0;
-    while (failures < MOST_TRIES) {
+    while (failures < MAX_TRIES) {
       const delay = longestWait(failures + 1, RECEIPTS_EVERY_S) * 1000;
       await new Promise((resolve) => setTimeout(resolve, delay));
       if (this.#stopped) return;
@@ -90,7 +90,7 @@ export class SeenSender extends Sender {
 function remember(ids, more) {
   for (const id of more) ids.add(id);
   for (const id of ids) {
-    if (ids.size <= MOST_SAID) return;
+    if (ids.size <= MAX_SAID) return;
     ids.delete(id);
   }
 }

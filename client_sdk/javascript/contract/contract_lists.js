@@ -142,16 +142,16 @@ export const LONG_FAULT = 3;
 export const LEAST_POLL_AFTER_MS = 100;
 
 /** The longest wait between polls, whatever Core says: machine/rules.py. */
-export const MOST_POLL_AFTER_MS = 300_000;
+export const MAX_POLL_AFTER_MS = 300_000;
 
 /** The longest that a `bye` can keep a client away: machine/rules.py. */
-export const MOST_RECONNECT_MS = 60_000;
+export const MAX_RECONNECT_MS = 60_000;
 
 /** The drift assumed between two clocks, as a share of time: machine/freshness.py. */
 export const DRIFT = 0.0001;
 
 /** The most seconds between healing snapshots: machine/healing_backoff.py. */
-export const MOST_HEALING_S = 3600;
+export const MAX_HEALING_S = 3600;
 
 /** So many streams in a row end at once by a proxy's doing: machine/transport_choice.py. */
 export const AT_ONCE_AGAIN = 2;

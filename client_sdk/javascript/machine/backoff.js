@@ -9,9 +9,9 @@ import { MAX_RESTARTS } from "../contract/contract_lists.js";
  *
  * @param {number} failures
  * @param {number} first the wait after the first
- * @param {number} [most] the bound of all
+ * @param {number} [limit] the bound of all
  */
-export const longestWait = (failures, first, most = Infinity) => Math.min(first * 2 ** Math.min(failures - 1, 30), most);
+export const longestWait = (failures, first, limit = Infinity) => Math.min(first * 2 ** Math.min(failures - 1, 30), limit);
 
 /** How long to wait after failures. */
 export class Backoff {
@@ -35,14 +35,14 @@ export class Backoff {
     return this.#wellSince === null ? 0 : now - this.#wellSince;
   }
 
-  /** Counts a failure. Returns how long to wait now, in seconds: never more than `most`. */
-  failed(now, most = Infinity) {
+  /** Counts a failure. Returns how long to wait now, in seconds: never more than `limit`. */
+  failed(now, limit = Infinity) {
     const since = this.#wellSince;
     if (since !== null && now - since >= (this.#settings.healthyAfter ?? 0)) this.failures = 0;
     this.#wellSince = null;
     this.failures += 1;
     const { backoffFirst, backoffMost } = this.#settings;
-    return this.#uniform(0, longestWait(this.failures, backoffFirst, Math.min(backoffMost, most)));
+    return this.#uniform(0, longestWait(this.failures, backoffFirst, Math.min(backoffMost, limit)));
   }
 
   /** Notes that it works since `now`, or before; a mere connect resets nothing. */

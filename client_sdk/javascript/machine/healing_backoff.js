@@ -3,7 +3,7 @@
 // As client_sdk/machine/healing_backoff.py, which tells why.
 
 import { Backoff } from "./backoff.js";
-import { MOST_HEALING_S } from "../contract/contract_lists.js";
+import { MAX_HEALING_S } from "../contract/contract_lists.js";
 
 /** When each channel may begin anew. */
 export class HealingBackoff {
@@ -14,7 +14,7 @@ export class HealingBackoff {
   #notBefore = new Map();
 
   constructor(settings, uniform) {
-    this.#settings = { ...settings, backoffMost: MOST_HEALING_S };
+    this.#settings = { ...settings, backoffMost: MAX_HEALING_S };
     this.#uniform = uniform;
   }
 

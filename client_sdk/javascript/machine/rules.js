@@ -12,8 +12,8 @@ import { instant } from "../contract/contract.js";
 import {
   LEAST_POLL_AFTER_MS,
   LONG_FAULT,
-  MOST_POLL_AFTER_MS,
-  MOST_RECONNECT_MS,
+  MAX_POLL_AFTER_MS,
+  MAX_RECONNECT_MS,
 } from "../contract/contract_lists.js";
 import { failure } from "./messages.js";
 import { Verdict } from "./sequencing.js";
@@ -57,7 +57,7 @@ export const syncDone = (client, input, now) => {
   client.syncBackoff.forget();
   client.needsToken = false;
   client.woken = false;
-  client.pollAfter = clamp(response.poll_after_ms, LEAST_POLL_AFTER_MS, MOST_POLL_AFTER_MS) / 1000;
+  client.pollAfter = clamp(response.poll_after_ms, LEAST_POLL_AFTER_MS, MAX_POLL_AFTER_MS) / 1000;
   if (response.has_more) {
     client.syncNow(now);
     return;
@@ -139,7 +139,7 @@ export const bye = (client, input, now) => {
   const tooShort = client.stream.wasTooShort(now, client.settings.shortStream);
   client.judgeTransport(now);
   client.dropStream();
-  const after = clamp(input.reconnectAfterMs, 0, MOST_RECONNECT_MS) / 1000;
+  const after = clamp(input.reconnectAfterMs, 0, MAX_RECONNECT_MS) / 1000;
   if (/** @type {ByeReason} */ (input.reason) === "degraded") {
     client.lastFailure = failure("busy", "the server says bye: degraded");
     client.keptAwayUntil = now + after;

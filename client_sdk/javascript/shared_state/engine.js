@@ -20,7 +20,7 @@ import { Replica } from "../state/replica.js";
 /** How often Core is told that the session goes on, in milliseconds; without that it ends after a day. */
 const RENEW_EVERY_MS = 3 * 3_600_000;
 /** So many answers to what other tabs asked are remembered. */
-const MOST_ASKED = 200;
+const MAX_ASKED = 200;
 
 /** The shared state of one subject, running. */
 export class Engine {
@@ -230,7 +230,7 @@ export class Engine {
 
   #remembering(asked, ids) {
     const writes = /** @type {object[]} */ ([{ type: "PutAsked", asked, ids }]);
-    if (this.#asked.size >= MOST_ASKED) {
+    if (this.#asked.size >= MAX_ASKED) {
       const [oldest] = this.#asked.keys();
       this.#asked.delete(oldest);
       writes.push({ type: "DropAsked", asked: oldest });

@@ -70,11 +70,11 @@ async function readOut(reader) {
  * The body's text and its length in bytes.
  *
  * @param {Response} response
- * @param {number} most
+ * @param {number} limit
  * @returns {Promise<[string, number]>}
- * @throws {ContractError} it is longer than `most` bytes
+ * @throws {ContractError} it is longer than `limit` bytes
  */
-export async function readText(response, most) {
+export async function readText(response, limit) {
   if (response.body === null) return ["", 0];
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
@@ -84,9 +84,9 @@ export async function readText(response, most) {
     const { done, value } = await reader.read();
     if (done) return [text + decoder.decode(), length];
     length += value.length;
-    if (length > most) {
+    if (length > limit) {
       await reader.cancel();
-      throw new ContractError(`the answer is longer than ${most} bytes`);
+      throw new ContractError(`the answer is longer than ${limit} bytes`);
     }
     text += decoder.decode(value, { stream: true });
   }

@@ -14,7 +14,7 @@ from typing import TypeVar
 from client_sdk.contract.order import Order
 from client_sdk.state.orders.view import OwnCommands
 
-_MOST_REMEMBERED = 1000
+_MAX_REMEMBERED = 1000
 """How much of a kind is remembered: the newest."""
 
 K = TypeVar("K")
@@ -170,7 +170,7 @@ def put(remembered: dict[K, V], name: K, value: V) -> None:
     """Remember it as the newest; the oldest goes where there are too many."""
     remembered.pop(name, None)
     remembered[name] = value
-    if len(remembered) > _MOST_REMEMBERED:
+    if len(remembered) > _MAX_REMEMBERED:
         del remembered[next(iter(remembered))]
 
 

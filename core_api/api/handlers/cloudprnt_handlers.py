@@ -47,7 +47,7 @@ from server_common.limits import CLOUDPRNT_POLL_BYTES
 
 PATH: Final = "/cloudprnt/{secret}/{last}"
 SETTING_PATH: Final = f"/cloudprnt/{{secret}}/{SETTING}"
-_MOST_SECRET: Final = 300
+_MAX_SECRET: Final = 300
 _GONE: Final = Response(status_code=404, headers=NO_STORE)
 _poll: Final = msgspec.json.Decoder(Poll)
 
@@ -222,6 +222,6 @@ def _named(request: Request) -> tuple[str, str]:
             return user, password
     secret: str = request.path_params["secret"]
     user, dot, password = secret.rpartition(".")
-    if not dot or len(secret) > _MOST_SECRET:
+    if not dot or len(secret) > _MAX_SECRET:
         raise UnauthorizedError("no printer has this secret")
     return user, password

@@ -17,7 +17,7 @@ from core_api.api.answers import json_answer
 from core_api.api.gate import Gate
 from core_api.api.request_parts import JsonBody
 from core_api.errors import BadRequestError, ForbiddenError
-from core_api.printing.jobs import MOST_DETAIL, JobState, Step
+from core_api.printing.jobs import MAX_DETAIL, JobState, Step
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import HELD_S
@@ -25,7 +25,7 @@ from server_common.limits import DEVICE_TROUBLES, PRINT_STEP_BYTES
 
 _PERSONS_STEPS: Final = ("again", "drop")
 Agent = Annotated[str, Meta(pattern=NAME_FORM)]
-Detail = Annotated[str, Meta(max_length=MOST_DETAIL, pattern=whole(TEXT_PATTERN))]
+Detail = Annotated[str, Meta(max_length=MAX_DETAIL, pattern=whole(TEXT_PATTERN))]
 Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
 
 

@@ -40,7 +40,7 @@ from core_api.system_edits.session_renewals import hear_of
 from server_common.limits import HISTORY_ENTRIES
 
 _KEPT: Final = {"cache-control": "private, max-age=86400, immutable"}
-_MOST_VERSION: Final = 2**31 - 1
+_MAX_VERSION: Final = 2**31 - 1
 
 
 class EditBody(Struct, frozen=True):
@@ -158,7 +158,7 @@ class StateApi:
         """
         caller = self._gate.caller_of(request)
         channel, key = _place(caller, request)
-        version = _number(request, "version", _MOST_VERSION)
+        version = _number(request, "version", _MAX_VERSION)
         with self._gate.admit():
             work = (
                 read_document(self._pool, channel, key)
@@ -207,7 +207,7 @@ class StateApi:
             BadRequestError: `after` is no version.
         """
         caller = self._gate.caller_of(request)
-        after = _number(request, "after", _MOST_VERSION) or 0
+        after = _number(request, "after", _MAX_VERSION) or 0
         with self._gate.admit():
             page = await self._gate.within_deadline(
                 self._history.of(caller, request.path_params["id"], after)
@@ -259,11 +259,11 @@ def _parameter(request: Request, name: str, is_name: bool = True) -> str:
     return values[0]
 
 
-def _number(request: Request, name: str, most: int) -> int | None:
+def _number(request: Request, name: str, limit: int) -> int | None:
     values = request.query_params.getlist(name)
     if not values:
         return None
-    number = number_of(values[0], most) if len(values) == 1 else None
+    number = number_of(values[0], limit) if len(values) == 1 else None
     if number is None:
-        raise BadRequestError(f"{name} must be a whole number from 0 to {most}, given once")
+        raise BadRequestError(f"{name} must be a whole number from 0 to {limit}, given once")
     return number

@@ -111,14 +111,14 @@ class CommandAlarm:
             self._metrics.unanswered.set(await self._pool.fetchval(_COUNT))
         await self._alerts.tell()
 
-    async def _untold(self, last: Unanswered | None, most: int) -> list[Unanswered]:
+    async def _untold(self, last: Unanswered | None, limit: int) -> list[Unanswered]:
         begin = (
             (None, None, None, None)
             if last is None
             else (last.expired_at, last.store_id, last.device_id, last.command_id)
         )
         with mapped_errors():
-            rows = await self._pool.fetch(_UNTOLD, most, *begin)
+            rows = await self._pool.fetch(_UNTOLD, limit, *begin)
         return [Unanswered(*row) for row in rows]
 
     async def _note(self, told: Sequence[Unanswered]) -> None:

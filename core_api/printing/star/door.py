@@ -22,7 +22,7 @@ from core_api.printing.star.over_mqtt import (
     ANSWERS_WITHIN_S,
     FRESH_FOR,
     JOB_LIVES,
-    MOST_JOB_BYTES,
+    MAX_JOB_BYTES,
     NamedMedia,
     data_of,
     job_fields,
@@ -115,7 +115,7 @@ class StarDoor:
             return ()
         for media_type in media_over_mqtt(job, registered, named, has_font=has_font()):
             data = await self._data(job, media_type)
-            if len(data.encode()) <= MOST_JOB_BYTES:
+            if len(data.encode()) <= MAX_JOB_BYTES:
                 fields = job_fields(job, media_type, data)
                 return [Ring(store, device, mac, "print-job", fields, self._until_ms(JOB_LIVES))]
         await self._jobs.step(printer, job.id, "fail", job.attempts, _TOO_LARGE)

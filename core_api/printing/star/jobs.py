@@ -17,7 +17,7 @@ from core_api.printing.service import PrintService
 
 HELD_S: Final = 30.0
 """A printer reports every few seconds; one that is silent for so long is offline."""
-_MOST_DECISIONS: Final = 200
+_MAX_DECISIONS: Final = 200
 
 
 class StarJobs:
@@ -46,7 +46,7 @@ class StarJobs:
         except ConflictError:
             return None
         await self._presence.heard(printer, AGENT, poll.troubles)
-        for _ in range(_MOST_DECISIONS):
+        for _ in range(_MAX_DECISIONS):
             jobs, now = await self._prints.jobs(printer)
             decided = decide(jobs, poll, now)
             if decided.step is None or decided.job is None:

@@ -31,12 +31,12 @@ FRESH_FOR: Final = timedelta(seconds=10)
 """A printer that said so long ago that it can print may not be there any more."""
 ANSWERS_WITHIN_S: Final = 5.0
 """A printer that has not named its media types by then names none."""
-MOST_JOB_BYTES: Final = 200_000
+MAX_JOB_BYTES: Final = 200_000
 """Of a job's data, in the message."""
 _ENCODINGS: Final = "Encodings"
 _ASK: Final[dict[str, Any]] = {"clientAction": [{"request": _ENCODINGS, "options": ""}]}
 _CUT: Final = {"cutter": {"type": "full", "feed": True}}
-_MOST_MEDIA: Final = 32
+_MAX_MEDIA: Final = 32
 
 
 def poll_of(status: StarStatus) -> Poll | None:
@@ -57,7 +57,7 @@ def media_in(status: StarStatus) -> list[str] | None:
         if action.request == _ENCODINGS:
             told = action.result if isinstance(action.result, str) else ""
             named = [one.strip().lower() for one in told.split(";")]
-            return [one for one in named if "/" in one][:_MOST_MEDIA]
+            return [one for one in named if "/" in one][:_MAX_MEDIA]
     return None
 
 
@@ -131,18 +131,18 @@ class NamedMedia:
     """Which media types printers have named, and which were asked; in memory.
 
     Args:
-        most: so many printers are known at most; one that is forgotten is asked again.
+        limit: so many printers are known at most; one that is forgotten is asked again.
     """
 
-    def __init__(self, most: int = 10_000) -> None:
-        self._most = most
+    def __init__(self, limit: int = 10_000) -> None:
+        self._limit = limit
         self._known: OrderedDict[str, tuple[list[str] | None, float]] = OrderedDict()
 
     def note(self, mac: str, named: list[str], now: float) -> None:
         """The printer has named these."""
         self._known[mac] = (named, now)
         self._known.move_to_end(mac)
-        if len(self._known) > self._most:
+        if len(self._known) > self._limit:
             self._known.popitem(last=False)
 
     def forget(self, mac: str) -> None:
@@ -161,6 +161,6 @@ class NamedMedia:
         if mac in self._known:
             return False
         self._known[mac] = (None, now)
-        if len(self._known) > self._most:
+        if len(self._known) > self._limit:
             self._known.popitem(last=False)
         return True

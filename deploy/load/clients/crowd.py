@@ -20,11 +20,8 @@ from typing import Final
 
 import uvloop
 
-from client_sdk.contract.channel import parse_channel
 from client_sdk.settings import Settings
-from core_api.access.callers import Caller
-from core_api.wiring import token_keys
-from deploy.load.clients.follower import Follower, Person, World
+from deploy.load.clients.follower import Follower, World
 from deploy.load.clients.messages import (
     TOLD,
     Begin,
@@ -36,12 +33,11 @@ from deploy.load.clients.messages import (
     read_frame,
 )
 from deploy.load.clients.notes import Notes
-from deploy.load.plan import channel_of, place_of
+from deploy.load.clients.people import people
 
 _REPORT_EVERY_S: Final = 0.05
 _TURNS_TO_NOTICE: Final = 3
 """Of the event loop, until each client has been told of its connections' end."""
-_TOKEN_LIFETIME_S: Final = 86_400
 _FREEZE_EVERY: Final = 500
 """After so many more clients those that are there are taken out of the collector's sight: they stay
 to the end. A collection that walks them all would stop this process for tens of milliseconds, which
@@ -58,7 +54,6 @@ class Crowd:
 
     def __init__(self, begin: Begin, notes: Notes) -> None:
         self._begin = begin
-        self._tokens = token_keys({"local": begin.token_key}, "local")
         chance = random.Random(begin.seed + begin.first)
         self._world = World(
             begin.core, begin.source, Settings(), chance.uniform, notes, time.monotonic
@@ -67,16 +62,14 @@ class Crowd:
 
     async def come(self) -> None:
         """All come, evenly over the ramp."""
-        begin = self._begin
-        for number in range(begin.first, begin.clients, begin.step):
-            due = begin.began + begin.ramp_s * number / begin.clients
+        for due, person in people(self._begin):
             if due > time.monotonic():
                 await asyncio.sleep(due - time.monotonic())
             elif len(self._followers) % 50 == 0:
                 await asyncio.sleep(0)
             if len(self._followers) % _FREEZE_EVERY == 0:
                 gc.freeze()
-            follower = Follower(self._person(number), self._world)
+            follower = Follower(person, self._world)
             self._followers.append(follower)
             follower.start()
         gc.freeze()
@@ -100,18 +93,6 @@ class Crowd:
         """All leave."""
         for follower in self._followers:
             follower.close()
-
-    def _person(self, number: int) -> Person:
-        begin = self._begin
-        store, table = place_of(number, begin.stores, begin.prefix)
-        channel = channel_of(number, begin.stores, begin.prefix)
-        if table is None:
-            device: str | None = f"till-{number // begin.stores + 1}"
-            caller = Caller(f"{device}@{store}", "owner", frozenset({store}))
-        else:
-            device = None
-            caller = Caller(f"guest-{number}", "table", table=parse_channel(channel))
-        return Person(channel, self._tokens.sign(caller, _TOKEN_LIFETIME_S), device)
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -14,7 +14,9 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-_MOST_HEADERS: Final = 100
+_MAX_HEADERS: Final = 100
+_MAX_BODY_BYTES: Final = 64 << 20
+"""A longer answer is cut off."""
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
 """Of Linux (ip(7)); Python names it from 3.12 on."""
 
@@ -102,7 +104,7 @@ class OutgoingConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        if len(self._headers) < _MOST_HEADERS:
+        if len(self._headers) < _MAX_HEADERS:
             self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -174,14 +176,12 @@ class Whole:
 
     Args:
         done: gets it; the status is 0 where there is none.
-        most: a longer body is cut off.
     """
 
-    __slots__ = ("_body", "_done", "_headers", "_most", "_status")
+    __slots__ = ("_body", "_done", "_headers", "_status")
 
-    def __init__(self, done: Done, most: int = 64 << 20) -> None:
+    def __init__(self, done: Done) -> None:
         self._done = done
-        self._most = most
         self._status = 0
         self._headers: dict[str, str] = {}
         self._body = bytearray()
@@ -192,7 +192,7 @@ class Whole:
 
     def brought(self, data: bytes) -> None:
         """A part of the body."""
-        if len(self._body) < self._most:
+        if len(self._body) < _MAX_BODY_BYTES:
             self._body += data
 
     def ended(self, trouble: str | None) -> None:

@@ -41,19 +41,10 @@ from client_sdk.settings import Settings
 from deploy.load.clients.answers import StreamAnswer, sync_input
 from deploy.load.clients.exchange import OutgoingConnection, Whole, connect
 from deploy.load.clients.notes import Notes
+from deploy.load.clients.people import Person
 from deploy.load.measured.proof import Fact, Track
 
 _FED: Final[dict[Mode, DeviceMode]] = {"live": "live", "polling": "polling", "offline": "offline"}
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who a client is."""
-
-    channel: str
-    token: str
-    device: str | None
-    """Terminals have a name, tables have none."""
 
 
 @dataclass(frozen=True, slots=True)

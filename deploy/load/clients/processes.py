@@ -10,10 +10,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, Self
 
 import msgspec
 
+from deploy.load.clients.compiled_process import CompiledProcess
 from deploy.load.clients.messages import (
     TELLS,
     Begin,
@@ -31,7 +33,7 @@ from deploy.load.measured.timeline import Tally
 from deploy.load.measured.way import Times
 from deploy.load.plan import LoadTestError, channel_of
 
-_MOST_CLIENTS: Final = 10_000
+_MAX_CLIENTS: Final = 10_000
 _SPARE_FILES: Final = 1_000
 _FILES_PER_CLIENT: Final = 2
 """A sync and a stream."""
@@ -48,7 +50,7 @@ def processes_for(clients: int, files: int) -> int:
     Raises:
         LoadTestError: a process may open too few files for any client.
     """
-    each = _MOST_CLIENTS
+    each = _MAX_CLIENTS
     if files != resource.RLIM_INFINITY:
         each = min(each, (files - _SPARE_FILES) // _FILES_PER_CLIENT)
     if each < 1:
@@ -73,12 +75,14 @@ class ClientProcesses:
     Args:
         tally: is told what they report.
         times: says when each step was due; filled with when clients had it.
+        program: plays them, by `compiled_process.compiled`; None: they are played in Python.
     """
 
-    def __init__(self, tally: Tally, times: Times) -> None:
+    def __init__(self, tally: Tally, times: Times, program: Path | None = None) -> None:
         self._tally = tally
         self._times = times
-        self._processes: list[_ClientProcess] = []
+        self._program = program
+        self._processes: list[_ClientProcess | CompiledProcess] = []
         self.gave_up: list[tuple[str, str]] = []
         """Channels of clients that do not try any more, and why."""
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -90,7 +94,7 @@ class ClientProcesses:
             mine = msgspec.structs.replace(
                 begin, first=number, step=count, source=_source(begin.core[0], number)
             )
-            self._processes.append(await _ClientProcess.start(mine, self._hear, self._lose))
+            self._processes.append(await self._start(mine))
 
     @property
     def pids(self) -> list[int]:
@@ -107,7 +111,7 @@ class ClientProcesses:
 
     async def cut(self) -> None:
         """Reset all connections of all clients; they have noticed then."""
-        await asyncio.gather(*(process.ask(CutAll()) for process in self._processes))
+        await asyncio.gather(*(process.cut() for process in self._processes))
 
     async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
         """What each client applied, once all are at their heads or have had time enough."""
@@ -120,6 +124,11 @@ class ClientProcesses:
         """End them all."""
         await asyncio.gather(*(process.end() for process in self._processes))
         self.lost.cancel()
+
+    async def _start(self, begin: Begin) -> _ClientProcess | CompiledProcess:
+        if self._program is None:
+            return await _ClientProcess.start(begin, self._hear, self._lose)
+        return await CompiledProcess.start(self._program, begin, self._hear, self._lose)
 
     def _lose(self, status: int) -> None:
         if not self.lost.done():
@@ -180,6 +189,9 @@ class _ClientProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    async def cut(self) -> None:
+        await self.ask(CutAll())
 
     async def ask(self, message: Instruction) -> WasCut | ClientsSettled:
         await self.tell(message)

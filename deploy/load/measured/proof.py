@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 _MASK: Final = 2**64 - 1
-_MOST_NOTES: Final = 20
+_MAX_NOTES: Final = 20
 
 
 class Fact(NamedTuple):
@@ -99,7 +99,7 @@ class ProofVerdict:
 
     def note(self, text: str) -> None:
         """Remember an example; there may be very many."""
-        if len(self.notes) < _MOST_NOTES:
+        if len(self.notes) < _MAX_NOTES:
             self.notes.append(text)
 
 

@@ -132,7 +132,8 @@ def text(outcome: LoadResult) -> str:
     plan, verdict, counts = outcome.plan, outcome.verdict, outcome.tally.counts
     lines = [
         "",
-        f"{plan.clients:,} clients of {plan.stores:,} stores, {plan.orders_per_s:g} orders/s for "
+        f"{plan.clients:,} {'compiled ' if plan.compiled_clients else ''}clients of "
+        f"{plan.stores:,} stores, {plan.orders_per_s:g} orders/s for "
         f"{plan.duration_s:g} s, on {machine()}",
         f"  orders' steps committed {counts['committed']:,}, delivered {counts['delivered']:,}, "
         f"proven against the log {verdict.checked:,}",

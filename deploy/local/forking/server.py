@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from client_sdk.cli import all_commands
 from deploy.local.forking.command_line import show_command
-from deploy.local.process import die_with_parent
+from deploy.processes.process import die_with_parent
 
 LARGEST_REQUEST: Final = 128 << 10
 LOADED: Final = b"loaded"

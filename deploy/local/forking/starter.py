@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from deploy.local.forking.server import LARGEST_REQUEST
-from deploy.local.process import Child, ProcessError, execute
+from deploy.processes.process import Child, ProcessError, execute
 
 ServerKind = Literal["core", "other"]
 
@@ -80,7 +80,7 @@ class ForkServers:
         stop_signal: signal.Signals,
         user: str | None,
     ) -> Child:
-        """A child, as `deploy.local.process.execute` makes it.
+        """A child, as `deploy.processes.process.execute` makes it.
 
         Raises:
             ProcessError: the server does not answer, or its child cannot be what is asked.

@@ -11,19 +11,19 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 KEPT_S: Final = 600.0
-MOST_CHANNELS: Final = 100_000
-MOST_IN_A_MARK: Final = 1000
+MAX_CHANNELS: Final = 100_000
+MAX_IN_A_MARK: Final = 1000
 
 
 class Heads:
     """The heads of the channels of stores, as the log has shown them of late.
 
     Args:
-        most: so many channels are known at most; over it those go that were longest quiet.
+        limit: so many channels are known at most; over it those go that were longest quiet.
     """
 
-    def __init__(self, most: int = MOST_CHANNELS) -> None:
-        self._most = most
+    def __init__(self, limit: int = MAX_CHANNELS) -> None:
+        self._limit = limit
         self.epoch = ""
         """The newest epoch that was seen; empty: none was."""
         self._of_store: dict[str, OrderedDict[str, tuple[int, float]]] = {}
@@ -47,7 +47,7 @@ class Heads:
         heads.move_to_end(channel)
         self._by_age[store, channel] = None
         self._by_age.move_to_end((store, channel))
-        while len(self._by_age) > self._most:
+        while len(self._by_age) > self._limit:
             self._forget(*next(iter(self._by_age)))
 
     def watermark(self, partition: int, seconds: float) -> None:
@@ -68,7 +68,7 @@ class Heads:
         heads = self._of_store.get(store, OrderedDict())
         while heads and next(iter(heads.values()))[1] < now - KEPT_S:
             self._forget(store, next(iter(heads)))
-        newest = list(heads.items())[-MOST_IN_A_MARK:]
+        newest = list(heads.items())[-MAX_IN_A_MARK:]
         return {channel: seq for channel, (seq, _) in newest}
 
     def _forget(self, store: str, channel: str) -> None:

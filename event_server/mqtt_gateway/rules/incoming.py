@@ -34,6 +34,8 @@ TELEMETRY_FILTER: Final = f"{PREFIX}/+/devices/+/telemetry/+"
 STAR_FILTER: Final = f"{STAR_UP_PREFIX}/+/+"
 """What Star printers publish that take their jobs over MQTT."""
 STATUS_FILTER: Final = f"{PREFIX}/+/devices/+/status"
+_MAX_DEVICES: Final = 100_000
+"""How many devices' allowances are known; one that is forgotten begins with a full burst."""
 _SHARED: Final = "$share/yabam/"
 _PICTURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
@@ -116,13 +118,11 @@ class Allowance:
     Args:
         per_s: messages per second in the long run.
         burst: messages at once.
-        most: so many devices are known at most; one that is forgotten begins with a full burst.
     """
 
-    def __init__(self, per_s: float, burst: int, most: int = 100_000) -> None:
+    def __init__(self, per_s: float, burst: int) -> None:
         self._per_s = per_s
         self._burst = float(burst)
-        self._most = most
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def admit(self, topic: str, now: float) -> bool:
@@ -132,6 +132,6 @@ class Allowance:
         left = min(self._burst, left + (now - at) * self._per_s)
         admitted = left >= 1.0
         self._left[device] = (left - 1.0 if admitted else left, now)
-        if len(self._left) > self._most:
+        if len(self._left) > _MAX_DEVICES:
             self._left.popitem(last=False)
         return admitted

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 ONLINE_FOR_S: Final = 180.0
 """A device says each minute how it is; one that has not for so long is away."""
-MOST_DEVICES: Final = 100_000
+MAX_DEVICES: Final = 100_000
 
 
 class _Device(Struct):
@@ -41,11 +41,11 @@ class Presence:
     """The devices that have been heard.
 
     Args:
-        most: so many are known at most; over it those go that were heard longest ago.
+        limit: so many are known at most; over it those go that were heard longest ago.
     """
 
-    def __init__(self, most: int = MOST_DEVICES) -> None:
-        self._most = most
+    def __init__(self, limit: int = MAX_DEVICES) -> None:
+        self._limit = limit
         self._devices: OrderedDict[tuple[str, str], _Device] = OrderedDict()
         self._of_store: Counter[str] = Counter()
         self._round = 0
@@ -113,7 +113,7 @@ class Presence:
         return list(self._of_store)
 
     def _forget_oldest(self) -> None:
-        if len(self._devices) <= self._most:
+        if len(self._devices) <= self._limit:
             return
         (store, _), _ = self._devices.popitem(last=False)
         self._of_store[store] -= 1

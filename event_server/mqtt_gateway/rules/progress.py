@@ -34,13 +34,13 @@ class Progress(Generic[P]):
     """Which records of which partitions are dealt with.
 
     Args:
-        most: so many records may be held; beyond it nothing more should be read.
-        most_bytes: and so many bytes of them.
+        limit: so many records may be held; beyond it nothing more should be read.
+        max_bytes: and so many bytes of them.
     """
 
-    def __init__(self, most: int, most_bytes: int) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
+    def __init__(self, limit: int, max_bytes: int) -> None:
+        self._limit = limit
+        self._max_bytes = max_bytes
         self._partitions: dict[P, _Partition] = {}
         self._count = 0
         self._bytes = 0
@@ -53,7 +53,7 @@ class Progress(Generic[P]):
     @property
     def has_room(self) -> bool:
         """Whether more may be read."""
-        return self._count < self._most and self._bytes < self._most_bytes
+        return self._count < self._limit and self._bytes < self._max_bytes
 
     @contextmanager
     def reading(self, partition: P, next_offset: int, size: int) -> Iterator[HeldRecord]:

@@ -19,8 +19,8 @@ import psutil
 
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
+from deploy.processes.process import Process
 from tests.bench.edits.cases import Fanout
 from tests.bench.edits.generator import Assignment, run_generator
 from tests.bench.edits.serving import tokens

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from core_api.access.callers import Caller
-from deploy.local.ports import free_port
-from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
+from deploy.processes.ports import free_port
+from deploy.processes.process import Process
 from tests.bench.edits.cases import CLIENTS, System
 from tests.bench.sync.systems import KEYS, token_maker
 

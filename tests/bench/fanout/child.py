@@ -8,7 +8,7 @@ import os
 import signal
 from functools import partial
 
-from deploy.local.process import die_with_parent
+from deploy.processes.process import die_with_parent
 
 
 class Child:

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from server_common.access.tickets import Ticket
 from tests.bench.fanout.alone import EPOCH
 from tests.bench.fanout.child import Child

@@ -70,16 +70,16 @@ def _said_by(*command: str) -> str:
     return (done.stdout + done.stderr).strip() if done.returncode == 0 else ""
 
 
-def allow_files(most: int) -> None:
+def allow_files(limit: int) -> None:
     """Raise the limit of open files as far as the run needs it: the children take it over.
 
     Ends the program with what to do if it cannot be had.
     """
-    needed = most + _OTHER_FILES
+    needed = limit + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < needed:
         sys.exit(
-            f"{most:,} connections need {needed:,} open files, and at most {hard:,} are allowed "
+            f"{limit:,} connections need {needed:,} open files, and at most {hard:,} are allowed "
             f"here. Raise the hard limit (as root: ulimit -n {needed}; in a container: --ulimit "
             f"nofile={needed}), or measure fewer: BENCH_ARGS='--connections 500 --scale 100 200'"
         )

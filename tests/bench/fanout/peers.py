@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx
 import jwt
 
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from tests.bench.fanout.child import Child
 from tests.bench.fanout.system import get, line, serves
 

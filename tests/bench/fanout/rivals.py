@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from tests.bench.fanout.child import Child
 from tests.bench.fanout.measure import children_of
 from tests.bench.fanout.system import get, line, serves

@@ -13,7 +13,7 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 
 from core_api.kafka.topics import ensure_topics, events_topic
-from deploy.local.ports import free_port, free_ports
+from deploy.processes.ports import free_port, free_ports
 from server_common.access.tickets import Ticket, TicketKeys
 from server_common.kafka_records.events import (
     OrderRecord,

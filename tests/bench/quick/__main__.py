@@ -28,7 +28,7 @@ from tests.bench.quick.results import Result, Round, decode, encode, figures, ke
 from tests.bench.sync.systems import running
 
 _FILE: Final = Path(__file__).with_name("results.json")
-_MOST_FILES: Final = 2000
+_MAX_FILES: Final = 2000
 
 
 def measure(options: argparse.Namespace, folder: Path) -> list[Round]:
@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="add the run to those in the file")
     parser.add_argument("--file", type=Path, default=_FILE)
     options = parser.parse_args()
-    allow_files(_MOST_FILES)
+    allow_files(_MAX_FILES)
     collect_rarely()
     load, began = os.getloadavg()[0], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="yabam-quick-") as name:

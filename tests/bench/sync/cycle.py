@@ -34,7 +34,7 @@ from tests.bench.sync.systems import Serving, running, token_maker, tree_cpu
 _EVENTS: Final = 20
 _HERE: Final = Path(__file__).parents[3]
 # Clients come in as many pieces as Core takes syncs at once.
-_MOST_SYNCS: Final = 2000
+_MAX_SYNCS: Final = 2000
 
 
 def arguments() -> argparse.Namespace:
@@ -129,8 +129,8 @@ def tell(found: Mapping[str, Sequence[tuple[float, float]]]) -> None:
 def main() -> None:
     """The command."""
     options = arguments()
-    if options.clients > _MOST_SYNCS:
-        raise SystemExit(f"at most {_MOST_SYNCS} clients: Core refuses more syncs at once")
+    if options.clients > _MAX_SYNCS:
+        raise SystemExit(f"at most {_MAX_SYNCS} clients: Core refuses more syncs at once")
     allow_files(options.clients)
     with tempfile.TemporaryDirectory(prefix="yabam-bench-") as name:
         folder = Path(name)

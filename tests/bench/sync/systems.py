@@ -15,10 +15,10 @@ import psutil
 from core_api.access.callers import Caller
 from core_api.access.tokens import TokenKeys
 from core_api.wiring import token_keys
-from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import Process
 from deploy.local.stack import Addresses, Keys, Stack, free_ports
+from deploy.processes.ports import free_port
+from deploy.processes.process import Process
 from tests.bench.sync.cases import Load, Sample, System
 from tests.bench.sync.rivals import OPENERS
 from tests.bench.sync.wrk import BenchError, Request

@@ -10,10 +10,10 @@ import asyncio
 from pathlib import Path
 
 from deploy.local.device_door import add_admin, add_gateway
-from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.process import Process
 from deploy.local.stack import Stack
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import LOOPBACK, free_port
+from deploy.processes.process import Process
 from server_common.mqtt.broker import Broker
 from tests.chaos.wire import FaultProxy
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import httpx
 
-from deploy.local.ports import LOOPBACK, free_port
-from deploy.local.process import Process
+from deploy.processes.ports import LOOPBACK, free_port
+from deploy.processes.process import Process
 from server_common.devices.identity import parse_user
 from server_common.mqtt.broker import Broker
 from tests.chaos.kitchen.door import Door

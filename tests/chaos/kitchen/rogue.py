@@ -11,7 +11,7 @@ import itertools
 import json
 from typing import Final
 
-from deploy.local.ports import LOOPBACK
+from deploy.processes.ports import LOOPBACK
 from server_common.devices.identity import parse_user
 from server_common.devices.mqtt_topics import accepted_topic, commands_topic, up_topic
 from server_common.mqtt.broker import Broker

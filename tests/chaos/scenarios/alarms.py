@@ -17,7 +17,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from core_api.kafka.topics import alerts_topic, ensure_topics
-from deploy.local.process import Process
+from deploy.processes.process import Process
 from tests.chaos.runner import NotInjectedError
 from tests.chaos.site import Site, aside
 

@@ -17,7 +17,7 @@ from tests.chaos.site import aside
 from tests.mqtt_parts import Device, device, until_it_connects_with
 from tests.wiping import wipe_mosquitto
 
-_MOST_LATE: Final = 10
+_MAX_LATE: Final = 10
 """So many messages a gateway may have had in its connection when it was frozen."""
 _SETTLES_S: Final = 5.0
 _TAKEN_OVER_WITHIN_S: Final = 100.0
@@ -114,7 +114,7 @@ async def _freeze_gateways(ground: Field) -> str:
             await _until_it_hears_more(ground, one)
             await asyncio.sleep(_SETTLES_S)
             late = sum(seq <= max(before) for seq in _seqs(one)[len(before) :])
-            if late > _MOST_LATE:
+            if late > _MAX_LATE:
                 raise NotInjectedError(f"it holds back: {gateway.name} published {late} old events")
             seen.append(
                 f"{gateway.name} frozen, others published {took_s:.0f} s later, {late} twice"

@@ -24,7 +24,7 @@ from tests.chaos.scenarios.poison_webhooks import webhooks
 from tests.chaos.ward import JUST_TAKEN_BY_KAFKA, PARTITIONS, Ward, guarded, producer
 from tests.chaos.worst import (
     EPOCH_REFUSALS,
-    MOST_ITEMS,
+    MAX_ITEMS,
     order_of,
     reporting,
     with_hostile_epochs,
@@ -34,7 +34,7 @@ _EVENTS: Final = "order-events"
 INBOUND: Final = "orders.inbound"
 _TOO_LARGE_FOR_KAFKA: Final = 1_500_000
 _FRESH_S: Final = 5.0
-_MOST_TEXT: Final = 160
+_MAX_TEXT: Final = 160
 _FAILURES: Final = (NotInjectedError, httpx.HTTPError, OSError, WebSocketException)
 _PAD: Final = "UPDATE channel_log SET body = '\"padding\":\"' || repeat('x', $2) || '\",' || body"
 _RENAME: Final = (
@@ -57,7 +57,7 @@ async def _poison(ground: Field) -> str:
                 said.append(await put(ground, ward))
             except _FAILURES as error:
                 # What one element does is no reason not to put the next one.
-                wrong[put.__name__.strip("_")] = f"{error!r}"[:_MOST_TEXT]
+                wrong[put.__name__.strip("_")] = f"{error!r}"[:_MAX_TEXT]
         try:
             await ground.until(level, "the poisoned channels' clients have all of theirs", 60)
             if notes := (await ward.verdict()).notes:
@@ -98,14 +98,14 @@ async def _largest_by(ward: Ward, path: str, headers: Callable[[str], dict[str, 
         return least
 
     first, *others = ward.stores
-    found = await largest(first, 0, MOST_ITEMS)
+    found = await largest(first, 0, MAX_ITEMS)
 
     async def same(store: str) -> int:
         # The stores' names are of nearly the same length: there is little to look for.
         if not await takes(store, found):
             return await largest(store, 0, found - 1)
-        if found < MOST_ITEMS and await takes(store, found + 1):
-            return await largest(store, found + 1, MOST_ITEMS)
+        if found < MAX_ITEMS and await takes(store, found + 1):
+            return await largest(store, found + 1, MAX_ITEMS)
         return found
 
     return max([found, *await asyncio.gather(*map(same, others))])
@@ -199,7 +199,7 @@ async def _bad_commands(ground: Field, ward: Ward) -> str:
                 b"x" * JUST_TAKEN_BY_KAFKA,
                 bytes(64),
                 b'{"command":' + b"[" * 100_000,
-                command(order_of(store, MOST_ITEMS, "large")),
+                command(order_of(store, MAX_ITEMS, "large")),
                 command(order_of(store, 20, "large")),
                 command(order_of(store, 1, "nul") | {"note": "\0"}),
                 command(order_of(store, 1, reference)),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from deploy.local.process import Process
+from deploy.processes.process import Process
 from tests.chaos.runner import Field, Inject, NotInjectedError, Scenario
 from tests.chaos.scenarios.relays import owners
 from tests.chaos.site import aside, log_lines

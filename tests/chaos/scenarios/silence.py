@@ -7,7 +7,7 @@ import time
 
 import httpx
 
-from deploy.local.process import Process
+from deploy.processes.process import Process
 from tests.chaos.runner import Field, NotInjectedError, Scenario
 
 _DEGRADED_AFTER_S = 5.0

@@ -25,7 +25,7 @@ from tests.chaos.unprotected.trials import TRIALS, Trial
 
 _CLIENTS: Final = 20
 _RUN_WITHIN_S: Final = 900
-_MOST_TEXT: Final = 200
+_MAX_TEXT: Final = 200
 Seen = dict[str, Any]
 
 
@@ -100,7 +100,7 @@ def _judged(report: Path, code: int | None, folder: Path) -> Seen:
     if code is None or not entries:
         lines = (folder / "run.log").read_text(errors="replace").strip().splitlines()
         last = [line for line in lines if not line.startswith(("Report:", "Logs:"))][-4:]
-        return {"result": "not run", "said": " / ".join(last)[:_MOST_TEXT]}
+        return {"result": "not run", "said": " / ".join(last)[:_MAX_TEXT]}
     (entry,) = entries
     notes = json.loads(report.with_name("chaos-notes.json").read_text())
     said = [f"{entry[key]} {key.replace('_', ' ')}" for key in _COUNTS if entry[key]]
@@ -109,7 +109,7 @@ def _judged(report: Path, code: int | None, folder: Path) -> Seen:
     wrong = notes.get(entry["scenario"], {"trouble": "", "notes": []})
     said += [wrong["trouble"]] if wrong["trouble"] else []
     said += [] if said else wrong["notes"][:1]
-    return {"result": "failed" if code else "passed", "said": "; ".join(said)[:_MOST_TEXT]}
+    return {"result": "failed" if code else "passed", "said": "; ".join(said)[:_MAX_TEXT]}
 
 
 _COUNTS: Final = ("lost", "doubled", "out_of_order")

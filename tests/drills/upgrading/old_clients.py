@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.local.process import Process
+from deploy.processes.process import Process
 from tests.chaos.final_sync import to_come
 from tests.chaos.proof import (
     OVER,

@@ -11,8 +11,8 @@ from functools import partial
 from itertools import permutations
 from typing import Final
 
-from deploy.local.process import Process
 from deploy.local.stack import run_once
+from deploy.processes.process import Process
 from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.site import aside
 

@@ -15,8 +15,8 @@ from typing import Final
 
 import httpx
 
-from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports
+from deploy.processes.ports import free_port
 from tests.chaos.proof import Verdict
 from tests.drilled_postgres import DrilledPostgres
 from tests.drills.upgrading.orders import Code

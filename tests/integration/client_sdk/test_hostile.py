@@ -12,7 +12,7 @@ from client_sdk.transport import http_transport as transport
 from tests.integration.client_sdk.scripted import Answer, Asked, Script, Wire, answering, scripted
 from tests.integration.client_sdk.test_hard_cases import client_of, stored, take
 
-MOST = 4 << 20
+MAX_BYTES = 4 << 20
 # Made by the test that sends it: all workers load this module.
 FOR_EACH_CODING: dict[str, Callable[[], bytes]] = {
     "gzip, gzip": lambda: gzip.compress(gzip.compress(bytes(1 << 20)) * 1024),
@@ -30,7 +30,7 @@ async def script() -> AsyncIterator[Script]:
 async def test_an_answer_that_unpacks_to_gigabytes_costs_no_memory_and_is_got_over(
     script: Script, coding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_SYNC_BYTES", MOST)
+    monkeypatch.setattr(transport, "MAX_SYNC_BYTES", MAX_BYTES)
     bomb: Answer = (200, {"content-encoding": coding}, FOR_EACH_CODING[coding]())
     script.on_sync = [answering(bomb)] * 3
     await script.commit(2)
@@ -42,7 +42,7 @@ async def test_an_answer_that_unpacks_to_gigabytes_costs_no_memory_and_is_got_ov
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 6 * MOST
+    assert peak < 6 * MAX_BYTES
 
 
 async def test_a_stream_full_of_nonsense_does_not_end_the_client(script: Script) -> None:

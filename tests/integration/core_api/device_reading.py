@@ -12,11 +12,12 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from core_api.ingest.devices import DeviceIngest, DeviceTopics
+from core_api.ingest.devices import DeviceIngest
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic, outbound_topic
+from core_api.settings import IngestSettings
 from server_common.devices.messages import DeadLetter, Outbound, decode_outbound, encode
 from tests.integration.core_api.device_shop import RULES, said
-from tests.integration.core_api.relaying import PARTITIONS
+from tests.integration.core_api.relaying import PARTITIONS, settings_of
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -37,9 +38,14 @@ def ingest_of(
     writing: Pool | None = None,
 ) -> DeviceIngest:
     return DeviceIngest(
-        bootstrap,
-        DeviceTopics(inbound, outbound, dead, PARTITIONS),
-        pool=pool,
+        settings_of(
+            IngestSettings,
+            kafka=bootstrap,
+            devices_inbound_topic=inbound,
+            devices_outbound_topic=outbound,
+            devices_dlq_topic=dead,
+            partitions=PARTITIONS,
+        ),
         writing=writing or pool,
         rules=RULES,
         committed=lambda _channels: None,

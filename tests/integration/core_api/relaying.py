@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic_settings import BaseSettings
 
 from core_api.access.callers import Caller
 from core_api.ids import order_id
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 PARTITIONS = 4
 PRODUCER = Caller("pos", "producer", frozenset({"*"}))
+S = TypeVar("S", bound=BaseSettings)
 
 
 @contextlib.asynccontextmanager
@@ -79,18 +81,22 @@ def relay_settings(
     every_s: float = 3600.0,
     partitions: int = PARTITIONS,
 ) -> RelaySettings:
-    return RelaySettings.model_construct(
-        **{name: field.default for name, field in RelaySettings.model_fields.items()}
-        | {
-            "database_url": url,
-            "kafka": bootstrap,
-            "events_topic": topic,
-            "alerts_topic": alerts,
-            "partitions": partitions,
-            "relay_lease_s": ttl_s,
-            "reach_every_s": every_s,
-        }
+    return settings_of(
+        RelaySettings,
+        database_url=url,
+        kafka=bootstrap,
+        events_topic=topic,
+        alerts_topic=alerts,
+        partitions=partitions,
+        relay_lease_s=ttl_s,
+        reach_every_s=every_s,
     )
+
+
+def settings_of(kind: type[S], **given: object) -> S:
+    """Settings with these values and the defaults of all others, not checked."""
+    defaults = {name: field.default for name, field in kind.model_fields.items()}
+    return kind.model_construct(**defaults | given)
 
 
 def commands(pool: Pool) -> OrderService:

@@ -19,7 +19,7 @@ from core_api.postgres.pool import Pool, check_database, open_pool
 from core_api.restore.main import look_for_restore
 from core_api.settings import RestoreSettings
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import LOOPBACK
+from deploy.processes.ports import LOOPBACK
 from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_api.relaying import (
     PARTITIONS,

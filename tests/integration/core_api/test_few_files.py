@@ -7,10 +7,10 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import Process
 from deploy.local.stack import Addresses, Stack, free_ports
+from deploy.processes.ports import free_port
+from deploy.processes.process import Process
 from tests.integration.core_service import KEYS, new_store, token
 from tests.parts import migrated_database
 

@@ -171,7 +171,7 @@ async def test_a_store_that_stays_held_is_given_up_with_nothing_written(
 async def test_only_so_many_wait_for_a_held_store(
     core: OrderService, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_queues, "MOST_IN_A_QUEUE", 5)
+    monkeypatch.setattr(lock_queues, "MAX_IN_A_QUEUE", 5)
     await core.place(OWNER, order("held"))
     async with held(database_url, _STORE, "store:held"):
         waiting = [asyncio.create_task(core.place(OWNER, order("held"))) for _ in range(5)]

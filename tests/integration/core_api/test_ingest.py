@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,8 +21,10 @@ from core_api.ingest.applier import WritePath
 from core_api.ingest.consumer import Ingest
 from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic
+from core_api.settings import IngestSettings
 from server_common.sockets import bind
-from tests.integration.core_api.relaying import PARTITIONS, commands, until_true
+from server_common.supervision import Work
+from tests.integration.core_api.relaying import PARTITIONS, commands, settings_of, until_true
 
 if TYPE_CHECKING:
     from core_api.postgres.pool import Pool
@@ -49,7 +51,7 @@ class NoDevices:
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
-        self.tasks: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.tasks: dict[str, Work] = {}
         self.healthy = True
         self.trouble = None
 
@@ -81,7 +83,7 @@ class Inbound:
         on: WritePath,
         port: list[int] | None = None,
         check: Callable[[], Awaitable[None]] = _there,
-        hint: Callable[[], Awaitable[None]] | None = None,
+        beside: Mapping[str, Work] | None = None,
     ) -> AsyncIterator[asyncio.Task[None]]:
         stop = asyncio.Event()
         listener = bind("127.0.0.1", 0, "none")
@@ -89,17 +91,20 @@ class Inbound:
             port.append(listener.getsockname()[1])
         running = asyncio.create_task(
             run_ingest(
+                settings_of(
+                    IngestSettings,
+                    kafka=self.bootstrap,
+                    inbound_topic=self.topic,
+                    inbound_dlq_topic=self.dead,
+                    partitions=PARTITIONS,
+                ),
                 commands=on,
                 devices=lambda _registry: NoDevices(),
+                beside=lambda _registry: beside or {},
                 check=check,
-                kafka=self.bootstrap,
-                topic=self.topic,
-                dead_letters=self.dead,
-                partitions=PARTITIONS,
                 verify=_verify,
                 listener=listener,
                 stop=stop,
-                hint=hint,
                 group=self.group,
             )
         )
@@ -326,7 +331,7 @@ async def test_a_task_that_dies_of_a_bug_is_started_again(
     monkeypatch.setattr(Ingest, "_session", session_that_fails)
     port: list[int] = []
     async with (
-        inbound.ingested(commands(pool), port, hint=hint),
+        inbound.ingested(commands(pool), port, beside={"hints": hint}),
         httpx.AsyncClient() as http,
     ):
         async with asyncio.timeout(30):

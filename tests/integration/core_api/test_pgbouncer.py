@@ -18,9 +18,9 @@ from core_api.errors import UnavailableError
 from core_api.postgres.pool import check_database, open_pool
 from core_api.push.messages import PushKeys
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.webhook_sender import LOOPBACK, add_sender
+from deploy.processes.ports import free_port
 from server_common.devices.messages import Inbound, encode
 from tests.integration.core_api.relaying import commands, followed, place, started
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from core_api.push.messages import PushKeys
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
 from tests.push_service import PushService
 

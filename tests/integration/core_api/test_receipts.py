@@ -264,14 +264,16 @@ async def test_receipts_in_kafka_are_stored_and_what_is_not_stored_yet_counts_as
     devices_log = DeviceLog(
         lambda batch: store_sightings(pool, batch), lambda store_id: list_devices(pool, store_id, 9)
     )
-    reader = ReceiptReader(bootstrap, [receipts_topic(name)], devices_log, group)
+    left_out: list[int] = []
+    reader = ReceiptReader(bootstrap, [receipts_topic(name)], devices_log, left_out.append, group)
     lag = ReceiptsLag(bootstrap, name, group)
     await ensure_topics(bootstrap, [receipts_topic(name)], 10.0)
     supervisor = Supervisor()
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     try:
-        batch = ReceiptBatch("12", [Receipt("till-1", "till", epoch, 1)])
+        refused = Receipt("till-2", "\0", epoch, 1)
+        batch = ReceiptBatch("12", [refused, Receipt("till-1", "till", epoch, 1)])
         await producer.send_and_wait(name, b"nonsense", b"12")
         await producer.send_and_wait(name, encode_receipts(batch), b"12")
         assert not await lag.lags(), "it was not there when the alarm looked last"
@@ -282,6 +284,7 @@ async def test_receipts_in_kafka_are_stored_and_what_is_not_stored_yet_counts_as
                 await asyncio.sleep(0.1)
         (device,) = await list_devices(pool, "12", 9)
         assert (device.device, device.lag) == ("till-1", 0)
+        assert sum(left_out) == 2
     finally:
         await supervisor.stop()
         await lag.close()

@@ -22,7 +22,7 @@ from core_api.relay.outbox import Outbox
 from deploy.kafka.server import KafkaServer
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.postgres import EmbeddedPostgres
-from deploy.local.process import Process
+from deploy.processes.process import Process
 from tests.forked import FORKED
 from tests.integration.core_api.relaying import (
     all_arrive,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from core_api.postgres.trim_around_damage import MOST_LEFT, trim_around
+from core_api.postgres.trim_around_damage import MAX_LEFT, trim_around
 from core_api.receipts.devices import Sighting
 from core_api.receipts.statements import find_unreached, store_sightings, trim_devices
 from core_api.retention.log_trim import trim_log_round
@@ -127,7 +127,7 @@ async def test_a_round_leaves_a_table_of_which_nothing_can_be_deleted(pool: Pool
     await cannot_delete(pool, "devices", "store_id", "12", "XX001")
     left: list[str] = []
     assert await trim_around(trim_devices, pool, 7 * DAY_S, 4, lambda: left.append("a row")) == 0
-    assert len(left) == MOST_LEFT
+    assert len(left) == MAX_LEFT
 
 
 async def test_a_channel_with_an_event_that_cannot_be_deleted_stops_no_other(pool: Pool) -> None:

@@ -55,14 +55,14 @@ class Reader:
         self.head = 0
         self.next: str | None = None
 
-    async def begin(self, most: int = PAGE) -> ChannelSync:
+    async def begin(self, limit: int = PAGE) -> ChannelSync:
         """The first page."""
-        return self._take(await sync(self.core, self.store, channel=self.channel, orders=most))
+        return self._take(await sync(self.core, self.store, channel=self.channel, orders=limit))
 
-    async def go_on(self, most: int = PAGE) -> ChannelSync:
+    async def go_on(self, limit: int = PAGE) -> ChannelSync:
         """A further page."""
         assert self.next is not None
-        return self._take(await sync(self.core, self.store, page=self.next, orders=most))
+        return self._take(await sync(self.core, self.store, page=self.next, orders=limit))
 
     def _take(self, response: SyncResponse) -> ChannelSync:
         (answer,) = response.channels

@@ -435,7 +435,7 @@ async def test_a_printer_that_answers_no_question_gets_what_all_print(kitchen: K
 async def test_a_picture_that_fits_in_no_message_goes_as_text(
     kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core_api.printing.star.door.MOST_JOB_BYTES", 1000)
+    monkeypatch.setattr("core_api.printing.star.door.MAX_JOB_BYTES", 1000)
     await kitchen.open(media=("image/png", "text/plain"))
     await kitchen.order()
     assert (await kitchen.job()).fields["mediaTypes"] == ["text/plain"]
@@ -444,7 +444,7 @@ async def test_a_picture_that_fits_in_no_message_goes_as_text(
 async def test_what_fits_in_no_message_at_all_waits_for_a_person(
     kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core_api.printing.star.door.MOST_JOB_BYTES", 10)
+    monkeypatch.setattr("core_api.printing.star.door.MAX_JOB_BYTES", 10)
     await kitchen.open()
     await kitchen.order()
     assert await kitchen.status() == ()

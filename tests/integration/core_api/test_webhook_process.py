@@ -13,9 +13,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from deploy.local.ports import free_port
-from deploy.local.process import Process
 from deploy.local.webhook_sender import add_sender
+from deploy.processes.ports import free_port
+from deploy.processes.process import Process
 from tests.integration.core_service import CoreService, an_order, bearer, new_store, token
 from tests.webhook_receiver import OK, Received, Receiver
 

@@ -22,9 +22,9 @@ from core_api.postgres.pool import open_pool
 from core_api.restore.guard import LifetimeGuard
 from core_api.restore.main import RelayLog
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port
 from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.local.webhook_sender import add_sender
+from deploy.processes.ports import free_port
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token

@@ -18,7 +18,8 @@ import pytest
 
 from client_sdk.contract.sse import SseEvent, SseParser
 from event_server.push.protocol import EdgeConnection
-from event_server.push.requests import MAX_HEAD_BYTES, MAX_WAITING_BYTES
+from server_common.http.rules import MAX_WAITING_BYTES
+from server_common.limits import EVENTS_HEAD_BYTES
 from tests.integration.event_server.conftest import Running, Start, following, reason
 from tests.unit.event_server.parts import event
 
@@ -346,12 +347,12 @@ class TestTheEdge:
     async def test_a_head_that_is_too_long(self, start: Start, begin: str, complete: bool) -> None:
         server = await start()
         async with connected(server) as client:
-            client.writer.write(begin.encode() + b"x" * MAX_HEAD_BYTES)
+            client.writer.write(begin.encode() + b"x" * EVENTS_HEAD_BYTES)
             if complete:
                 client.writer.write(b" HTTP/1.1\r\n\r\n")
             answer = await client.answer()
             assert answer.slug == "bad-request"
-            assert f"longer than {MAX_HEAD_BYTES}" in json.loads(answer.body)["detail"]
+            assert f"longer than {EVENTS_HEAD_BYTES}" in json.loads(answer.body)["detail"]
             with contextlib.suppress(ConnectionResetError):  # what was not read is not waited for
                 assert await client.at_end()
 
@@ -359,7 +360,7 @@ class TestTheEdge:
         server = await start()
         async with connected(server) as client:
             for _ in range(2):  # it is counted anew for each request
-                client.get("/healthz", "x: " + "x" * (MAX_HEAD_BYTES - 60))
+                client.get("/healthz", "x: " + "x" * (EVENTS_HEAD_BYTES - 60))
                 assert (await client.answer()).status == 200
 
     async def test_garbage_behind_a_request_does_not_spoil_its_answer(self, start: Start) -> None:

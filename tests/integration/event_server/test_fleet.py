@@ -17,7 +17,7 @@ import pytest
 
 from client_sdk.contract.channel import parse_channel
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port, free_ports
+from deploy.processes.ports import free_port, free_ports
 from server_common.kafka_records.events import partition_of
 from server_common.stream_placement import StreamNodes
 from tests.integration.event_server.conftest import Stream, ops_token

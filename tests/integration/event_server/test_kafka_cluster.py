@@ -111,7 +111,11 @@ async def take_away(cluster: KafkaCluster, topic: str, leader: int) -> None:
     await move(cluster.bootstrap, {(topic, PARTITION): others})
 
 
-@pytest.mark.parametrize("fault", [kill, leave, take_away])
+async def freeze(cluster: KafkaCluster, _topic: str, leader: int) -> None:
+    cluster.node(leader).process.suspend()
+
+
+@pytest.mark.parametrize("fault", [kill, leave, take_away, freeze])
 async def test_a_partition_that_gets_another_leader_loses_and_swaps_nothing(
     cluster: KafkaCluster, topic: str, fault: Fault
 ) -> None:
@@ -125,6 +129,7 @@ async def test_a_partition_that_gets_another_leader_loses_and_swaps_nothing(
             target = writer.written + 20
             await it.until(lambda: (it.head(STORE) or 0) >= target, within_s=60)
         finally:
+            cluster.resume()
             await asyncio.to_thread(cluster.start)
         assert it.hub.gaps == 0
         if it.lost:

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from client_sdk.contract.problem import decode_problem
 from deploy.kafka.server import KafkaServer
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from tests.integration.event_server.conftest import Stream, ops_token, reason
 from tests.integration.event_server.relay import Relay, relay_to
 from tests.integration.event_server.test_process import process, ready

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from tests.children import child
 from tests.integration.event_server.conftest import SECRET, Stream, reason
 from tests.integration.event_server.relay import relay_to

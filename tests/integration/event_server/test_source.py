@@ -319,7 +319,7 @@ class TestApacheKafka:
         self, kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # However long it takes to start on a busy machine.
-        monkeypatch.setattr(session_check, "MOST_LOOKS", 1_000)
+        monkeypatch.setattr(session_check, "MAX_LOOKS", 1_000)
         async with reading(kafka_server.bootstrap, topic) as it:
             async with relay_to(kafka_server.bootstrap, topic) as relay:
                 relay.keep_marking()
@@ -339,7 +339,7 @@ class TestApacheKafka:
     async def test_a_broker_that_hangs_on_ends_the_session_and_the_next_one_catches_up(
         self, kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(session_check, "MOST_LOOKS", 2)
+        monkeypatch.setattr(session_check, "MAX_LOOKS", 2)
         async with relay_to(kafka_server.bootstrap, topic) as relay:
             relay.keep_marking()
             async with reading(kafka_server.bootstrap, topic) as it:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from deploy.local.broker import EmbeddedBroker
-from deploy.local.ports import free_port
+from deploy.processes.ports import free_port
 from server_common.kafka_records.events import (
     Headers,
     OmittedRecord,

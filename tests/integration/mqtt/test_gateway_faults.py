@@ -17,9 +17,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from client_sdk.mqtt import BufferedOrderClient
-from deploy.local.ports import free_port
-from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import free_port
+from deploy.processes.process import Process
 from event_server.mqtt_gateway.rules.publications import orders_topic, state_topic
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Outbound, decode_inbound, payload_of

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from deploy.local.ports import LOOPBACK
-from deploy.local.process import Process
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import LOOPBACK
+from deploy.processes.process import Process
 from event_server.mqtt_gateway.rules.publications import state_topic
 from server_common.devices.messages import Status
 from server_common.devices.mqtt_topics import up_topic

@@ -9,9 +9,9 @@ import pytest
 
 from core_api.broker_admin.rights import ADMIN_USER
 from deploy.local.device_door import DoorError, add_named_door
-from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.stack import Addresses, Keys, Stack
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import LOOPBACK, free_port
 
 
 @pytest.fixture

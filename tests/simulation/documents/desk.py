@@ -28,7 +28,7 @@ from tests.simulation.documents.orders import ORDERS
 if TYPE_CHECKING:
     from tests.simulation.documents.client import DocumentClient
 
-_MOST_OPEN: Final = 6
+_MAX_OPEN: Final = 6
 """With so many orders no more are placed."""
 _LATER_S: Final = 0.05
 """An answer that comes while something is being kept waits so long."""
@@ -103,7 +103,7 @@ class Desk:
         if client.is_keeping or client.dead:
             return
         orders = [one for one in self.orders if following(one.order)]
-        if not orders or (len(orders) < _MOST_OPEN and chance.random() < 0.2):
+        if not orders or (len(orders) < _MAX_OPEN and chance.random() < 0.2):
             item = {"name": "Tea", "quantity": 1, "unit_price": 100}
             body = {"store_id": STORE, "currency": "KRW", "items": [item], "note": mark}
             self._make(CommandWish("place", body))

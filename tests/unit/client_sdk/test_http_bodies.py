@@ -14,7 +14,7 @@ import pytest
 from client_sdk.contract.errors import FrameError
 from client_sdk.transport.http_bodies import plain_chunks, read_body
 
-MOST = 1 << 20
+MAX_BYTES = 1 << 20
 
 
 class Pieces(httpx.AsyncByteStream):
@@ -37,7 +37,7 @@ def answer(coding: str | None, *pieces: bytes) -> httpx.Response:
 async def test_a_body_packed_once_is_read_whatever_its_pieces(coding: str) -> None:
     packed = gzip.compress(b"text" * 10_000)
     pieces = [packed[n : n + 1] for n in range(len(packed))]
-    assert await read_body(answer(coding, *pieces), MOST) == b"text" * 10_000
+    assert await read_body(answer(coding, *pieces), MAX_BYTES) == b"text" * 10_000
 
 
 @pytest.mark.parametrize("coding", [None, "identity", ""])
@@ -52,7 +52,7 @@ async def test_a_body_as_it_is_is_read_up_to_its_limit(coding: str | None) -> No
 )
 async def test_other_codings_and_more_than_one_are_refused(coding: str) -> None:
     with pytest.raises(FrameError, match="only gzip, once"):
-        await read_body(answer(coding, b"x"), MOST)
+        await read_body(answer(coding, b"x"), MAX_BYTES)
 
 
 def a_gigabyte_of_zeros() -> bytes:
@@ -73,12 +73,12 @@ async def test_a_small_body_that_unpacks_to_a_gigabyte_is_cut_off_at_the_limit()
     tracemalloc.start()
     try:
         with pytest.raises(FrameError, match="longer than"):
-            await read_body(answer("gzip", packed), MOST)
+            await read_body(answer("gzip", packed), MAX_BYTES)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     # The packed bytes once more as what is left of them, and the limit twice.
-    assert peak < 2 * len(packed) + 3 * MOST
+    assert peak < 2 * len(packed) + 3 * MAX_BYTES
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ async def test_a_small_body_that_unpacks_to_a_gigabyte_is_cut_off_at_the_limit()
 async def test_a_damaged_packed_body_is_refused(packed: bytes, why: str) -> None:
     for pieces in ([packed], [packed[n : n + 1] for n in range(len(packed))]):
         with pytest.raises(FrameError, match=why):
-            await read_body(answer("gzip", *pieces), MOST)
+            await read_body(answer("gzip", *pieces), MAX_BYTES)
 
 
 async def test_a_stream_is_read_as_it_is_or_not_at_all() -> None:

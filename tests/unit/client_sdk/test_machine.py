@@ -43,7 +43,7 @@ from client_sdk.machine.messages import (
     SyncFailed,
     Tick,
 )
-from client_sdk.machine.rules import MOST_RECONNECT_MS
+from client_sdk.machine.rules import MAX_RECONNECT_MS
 from client_sdk.machine.sequencing import Reset
 from client_sdk.machine.transitions import COUNTS
 from client_sdk.settings import Settings
@@ -417,7 +417,7 @@ def test_a_planned_end_waits_as_it_was_told_then_syncs(reason: ByeReason) -> Non
 def test_no_server_can_keep_a_client_away_for_long() -> None:
     rig = Rig().live()
     rig.bye(ms=10**9, after=50.0)
-    assert rig.machine.deadline == rig.now + MOST_RECONNECT_MS / 1000
+    assert rig.machine.deadline == rig.now + MAX_RECONNECT_MS / 1000
 
 
 def test_a_stream_that_ends_within_a_second_without_an_event_has_failed() -> None:
@@ -1041,7 +1041,7 @@ def test_settings_that_make_no_sense_are_refused_by_name(settings: dict[str, flo
         Settings(**settings)  # type: ignore[arg-type]
 
 
-MOST_REQUESTS = 800
+MAX_REQUESTS = 800
 """In a minute: a poll each 80 ms at the very least, and a few more."""
 
 
@@ -1070,7 +1070,7 @@ def test_a_server_that_answers_at_once_and_never_ends_is_asked_at_a_bounded_rate
                 stream, requests = command.generation, requests + 1
         rig.log.clear()
         assert machine.state not in (State.FAILED, State.CLOSED)
-        assert requests <= MOST_REQUESTS
+        assert requests <= MAX_REQUESTS
 
 
 def _anew(more: bool) -> Callable[[Rig], SyncResponse]:

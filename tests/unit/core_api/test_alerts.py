@@ -66,9 +66,9 @@ class Untold:
     def __init__(self, stores: Sequence[str]) -> None:
         self.left = [Alert(number, store) for number, store in enumerate(stores)]
 
-    async def read(self, last: Alert | None, most: int) -> list[Alert]:
+    async def read(self, last: Alert | None, limit: int) -> list[Alert]:
         after = -1 if last is None else last.number
-        return [one for one in self.left if one.number > after][:most]
+        return [one for one in self.left if one.number > after][:limit]
 
     async def note(self, told: Sequence[Alert]) -> None:
         self.left = [one for one in self.left if one not in told]

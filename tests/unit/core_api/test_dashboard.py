@@ -51,8 +51,8 @@ async def nothing_before() -> Moments:
     return []
 
 
-def sampler(world: World, most: int = 9, linger_s: float = 0.0) -> Sampler:
-    bound = Bound(most, "viewers", lambda low, _high: low)
+def sampler(world: World, limit: int = 9, linger_s: float = 0.0) -> Sampler:
+    bound = Bound(limit, "viewers", lambda low, _high: low)
     return Sampler(world.looking, nothing_before, 3, "", bound, period_s=0.0, linger_s=linger_s)
 
 
@@ -207,7 +207,7 @@ async def test_what_was_wrong_before_the_first_viewer_lasts_since_then() -> None
 
 async def test_who_only_asks_once_gets_figures_without_being_a_viewer() -> None:
     world = World()
-    one = sampler(world, most=1)
+    one = sampler(world, limit=1)
     with one.viewer():
         world.turns.put_nowait(7)
         assert (await one.now()).connections == 7
@@ -242,7 +242,7 @@ async def test_a_process_that_stops_says_goodbye_to_all() -> None:
 
 
 async def test_there_are_no_more_viewers_than_the_bound() -> None:
-    one = sampler(World(), most=1)
+    one = sampler(World(), limit=1)
     with one.viewer(), pytest.raises(OverloadedError), one.viewer():
         pass
     with one.viewer():

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from core_api.dashboard.processes import BusyChannel, ProcessKind, ProcessReading
-from core_api.dashboard.scrape import MOST_BYTES, MOST_NODES, Scraper, reading_of
+from core_api.dashboard.scrape import MAX_BYTES, MAX_NODES, Scraper, reading_of
 
 METRICS = (
     "# TYPE yabam_events_streams_ended_total counter\n"
@@ -81,7 +81,7 @@ async def test_one_that_refuses_the_token_is_down_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"yabam_events_x{ 1\n", b"\xff\xfe", b"# x" * MOST_BYTES], ids=["odd", "bytes", "long"]
+    "body", [b"yabam_events_x{ 1\n", b"\xff\xfe", b"# x" * MAX_BYTES], ids=["odd", "bytes", "long"]
 )
 async def test_what_cannot_be_read_makes_it_down_and_nothing_else(body: bytes) -> None:
     reading = await ask_one(events_server(metrics=httpx.Response(200, content=body)))
@@ -121,7 +121,7 @@ async def test_an_answer_without_end_is_read_up_to_the_bound() -> None:
 
     reading = await ask_one(events_server(metrics=httpx.Response(200, content=endless())))
     assert reading.state == "down"
-    assert sent <= MOST_BYTES + (2 << 16)
+    assert sent <= MAX_BYTES + (2 << 16)
 
 
 async def test_one_that_cannot_be_reached_does_not_hide_the_others() -> None:
@@ -185,7 +185,7 @@ async def test_no_more_are_asked_than_the_bound() -> None:
         return events_server()[request.url.path]
 
     names = {"events": [f"10.0.{n // 250}.{n % 250}" for n in range(500)]}
-    assert len(await ask(answer, "http://events:8001", names=names)) == MOST_NODES
+    assert len(await ask(answer, "http://events:8001", names=names)) == MAX_NODES
 
 
 def test_this_processes_own_numbers_need_no_request() -> None:

@@ -23,8 +23,8 @@ class Broker:
 
     partitions = 4
 
-    def __init__(self, most: int, *, answers: bool = True) -> None:
-        self._most = most
+    def __init__(self, limit: int, *, answers: bool = True) -> None:
+        self._limit = limit
         self._answers = answers
         self.letters: list[Message] = []
 
@@ -35,7 +35,7 @@ class Broker:
         ((partition, (letter,)),) = parts.items()
         if not self._answers:
             return PublishResult()
-        if letter.size > self._most:
+        if letter.size > self._limit:
             return PublishResult(refused={partition: RefusedMessages(1, "too large")})
         self.letters.append(letter)
         return PublishResult(stored={partition: 1})

@@ -51,7 +51,7 @@ from core_api.sync import reading as reads
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
-from core_api.wiring import MOST_DEVICES, new_order_id, utc_now
+from core_api.wiring import MAX_DEVICES, new_order_id, utc_now
 from server_common.access.access_tokens import AUDIENCE
 from tests.unit.core_api.samples import (
     GRANTS,
@@ -148,7 +148,7 @@ def core(database: Database) -> ASGIApp:
     limits = ApiLimits(bound, RATE, RATE, 5.0, RATE)
     gate = Gate(SignIn(TOKENS), limits, everybody_stays)
     ops = OpsApi(unused, unused, pool, gate)
-    reached = Reached(pool, MOST_DEVICES)
+    reached = Reached(pool, MAX_DEVICES)
     api = CoreApi(commands, fetch, devices, reached, gate, metrics, unused, ops)
     rules = Rules(Definitions([*DEFINITIONS, *DEVICE_DEFINITIONS]), 4, is_obeyed)
     prints = PrintApi(

@@ -34,9 +34,9 @@ class Heads:
 
 @asynccontextmanager
 async def running(
-    heads: Heads, interval_s: float = LONG, most: int = 10
+    heads: Heads, interval_s: float = LONG, limit: int = 10
 ) -> AsyncIterator[LongPolls]:
-    tail = LongPolls(heads.moved, interval_s, most)
+    tail = LongPolls(heads.moved, interval_s, limit)
     runner = asyncio.create_task(tail.run())
     try:
         async with asyncio.timeout(10):
@@ -152,7 +152,7 @@ async def test_a_client_that_goes_away_is_forgotten() -> None:
 
 
 async def test_no_more_than_the_bound_may_wait_and_a_place_is_free_again_afterwards() -> None:
-    async with running(Heads(), most=2) as tail:
+    async with running(Heads(), limit=2) as tail:
         tasks = [await waiter(tail, {"a": 1}) for _ in range(2)]
         with pytest.raises(OverloadedError) as refused:
             await tail.wait({"a": 1}, LONG)

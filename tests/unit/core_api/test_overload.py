@@ -59,10 +59,10 @@ def told_to_wait(bound: Bound) -> float:
     return refused.value.retry_after
 
 
-def rushed(clock: Clock, most: int, finished: int, took: float) -> Bound:
+def rushed(clock: Clock, limit: int, finished: int, took: float) -> Bound:
     """A full bound, in whose rush so many were finished in this time."""
-    bound = Bound(most, "syncs", middle, clock)
-    for _ in range(most):
+    bound = Bound(limit, "syncs", middle, clock)
+    for _ in range(limit):
         bound.enter()
     for _ in range(finished):
         bound.leave()

@@ -39,10 +39,10 @@ class Database:
 
 def batcher(
     database: Database,
-    most: int = 100,
+    limit: int = 100,
     identities: Callable[[str], Iterable[object]] = lambda _question: (),
 ) -> QueryBatcher[str, int, str]:
-    return QueryBatcher(database.run, most, identities)
+    return QueryBatcher(database.run, limit, identities)
 
 
 async def asked(
@@ -98,7 +98,7 @@ async def test_each_caller_gets_its_own_answers_in_its_own_order() -> None:
 
 async def test_a_query_carries_no_more_than_it_may_and_never_splits_a_caller() -> None:
     database = Database()
-    queries = batcher(database, most=3)
+    queries = batcher(database, limit=3)
     tasks = [await asked(queries, "x")]
     tasks += [await asked(queries, *questions) for questions in ("ab", "cd", "e", "fghij", "k")]
     for _ in range(5):
@@ -225,19 +225,19 @@ async def test_what_is_held_back_is_not_overtaken_by_what_it_would_share() -> No
     st.integers(1, 4),
 )
 def test_every_question_is_asked_once_and_those_that_share_stay_in_order(
-    calls: list[list[str]], most: int
+    calls: list[list[str]], limit: int
 ) -> None:
     async def scenario() -> None:
         database = Database()
         named = [[f"{question}{n}" for question in call] for n, call in enumerate(calls)]
-        queries = batcher(database, most, lambda question: set(question) & set("abc"))
+        queries = batcher(database, limit, lambda question: set(question) & set("abc"))
         for _ in calls:
             database.answer()
         results = await asyncio.gather(*(queries.ask(call) for call in named))
         assert [answers for _, answers in results] == [[f"{q}!" for q in call] for call in named]
         order = {q: n for n, batch in enumerate(database.batches) for q in batch}
         assert sorted(order) == sorted(question for call in named for question in call)
-        assert all(len(batch) <= max(most, 1) for batch in database.batches)
+        assert all(len(batch) <= max(limit, 1) for batch in database.batches)
         flat = [question for call in named for question in call]
         for place, later in enumerate(flat):
             for earlier in flat[:place]:

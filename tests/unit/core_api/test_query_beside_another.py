@@ -40,10 +40,10 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def batcher(database: Database, waiting: int, most: int = 100) -> QueryBatcher[str, int, str]:
+def batcher(database: Database, waiting: int, limit: int = 100) -> QueryBatcher[str, int, str]:
     """What two queries may not share are the letters of their questions."""
     return QueryBatcher(
-        database.run, most, lambda question: question[:1], beside=Beside(waiting, list)
+        database.run, limit, lambda question: question[:1], beside=Beside(waiting, list)
     )
 
 
@@ -153,14 +153,14 @@ async def test_an_error_reaches_those_of_its_own_query_only() -> None:
     st.integers(1, 5),
 )
 def test_each_is_asked_once_and_those_that_share_stay_in_order(
-    questions: list[str], answers: list[int], waiting: int, most: int
+    questions: list[str], answers: list[int], waiting: int, limit: int
 ) -> None:
     async def scenario() -> None:
         database = Database()
         ended: list[int] = []
         queries: QueryBatcher[tuple[int, str], int, str] = QueryBatcher(
             lambda asked: database.run([question for _, question in asked]),
-            most,
+            limit,
             lambda one: one[1],
             beside=Beside(waiting, lambda one: one[1]),
         )

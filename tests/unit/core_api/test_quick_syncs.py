@@ -27,9 +27,9 @@ from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.quick_syncs import _refused
 from core_api.errors import CoreError, PartyLeftError, UnauthorizedError, UnavailableError
-from core_api.http.connection import MAX_WAITING_BYTES, HttpConnection
+from core_api.http.connection import HttpConnection
 from core_api.http.open_connections import OpenConnections
-from core_api.http.plain_requests import MOST_KNOWN, PlainRequests
+from core_api.http.plain_requests import PlainRequests
 from core_api.http.quick_answers import AnswerHeads
 from core_api.metrics import CoreMetrics
 from core_api.overload import Bound, PollingPace, RateLimit
@@ -40,6 +40,7 @@ from core_api.sync.request import parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
 from server_common.http.query_string import parse_query
 from server_common.http.read_timeout import ReadTimeout
+from server_common.http.rules import MAX_KNOWN_BLOCKS, MAX_WAITING_BYTES
 from tests.unit.core_api.samples import GRANTS, everybody_stays
 from tests.unit.core_api.test_fast_path import (
     BUSY,
@@ -164,7 +165,7 @@ class World:
         is_quick: bool,
         check: Callable[[Caller], None] = lambda _caller: None,
         deadline_s: float = 5.0,
-        most: int = 10,
+        limit: int = 10,
         now: Callable[[], float] = lambda: 0.0,
         stays: Callable[[Caller], Awaitable[None]] = everybody_stays,
         most_open: int = 100,
@@ -172,7 +173,7 @@ class World:
     ) -> None:
         unused: Any = None
         self.database, self.devices = Asked(), Devices()
-        self.bound = Bound(most, "syncs", lambda low, _high: low)
+        self.bound = Bound(limit, "syncs", lambda low, _high: low)
         self.metrics = CoreMetrics(lambda: 0, {"sync": self.bound})
         database: Any = self.database
         self.unknown: list[object] = []
@@ -621,7 +622,7 @@ class TestAPlainSync:
         async def stays(_caller: Caller) -> None:
             await may_stay.wait()
 
-        world = World(True, stays=stays, most=1)
+        world = World(True, stays=stays, limit=1)
         left, comes = world.connect(), world.connect()
         feed(left, [OF_GUEST])
         await settle()
@@ -762,7 +763,7 @@ class TestAPlainSync:
         assert transport.written.count(b"HTTP/1.1 200") == 5
 
     async def test_of_hundreds_at_once_is_answered_from_one_read(self) -> None:
-        world = World(True, most=300)
+        world = World(True, limit=300)
         world.database.may_answer.clear()
         transports = [world.connect() for _ in range(300)]
         for transport in transports:
@@ -775,7 +776,7 @@ class TestAPlainSync:
 
     async def test_counts_as_load_while_it_waits_for_a_query_that_is_stuck(self) -> None:
         now = [0.0]
-        world = World(True, most=10, now=lambda: now[0])
+        world = World(True, limit=10, now=lambda: now[0])
         world.database.may_answer.clear()
         transports = [world.connect() for _ in range(10)]
         for transport in transports:
@@ -870,9 +871,9 @@ class TestBlocksOfHeaders:
 
     def test_are_remembered_up_to_a_number(self) -> None:
         reader = PlainRequests("/v1/sync")
-        for n in range(MOST_KNOWN + 10):
+        for n in range(MAX_KNOWN_BLOCKS + 10):
             assert reader.read(PLAIN.replace(b"Host: x", b"Host: x%d" % n)) is not None
-            assert len(reader) <= MOST_KNOWN
+            assert len(reader) <= MAX_KNOWN_BLOCKS
 
     @pytest.mark.parametrize("line", [b"Cookie: a", b"X-Forwarded-For: 10.0.0.1"])
     def test_of_one_client_are_not_remembered(self, line: bytes) -> None:

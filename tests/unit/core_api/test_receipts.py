@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
+from client_sdk.contract import text
 from client_sdk.contract.device import DeviceReport
 from client_sdk.contract.errors import RecordError
+from client_sdk.contract.text import MAX_SUBJECT
 from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError
-from core_api.receipts.devices import Sighting, merged, receipt_of, receipts_of
-from core_api.receipts.from_kafka import sightings_in
+from core_api.postgres.pool import Pool
+from core_api.processes import ingest
+from core_api.receipts import devices, from_kafka
+from core_api.receipts.devices import DeviceLog, Sighting, merged, receipt_of, receipts_of
+from core_api.receipts.from_kafka import ReceiptReader, sightings_in
 from core_api.receipts.holders import PrintSeen, holding, printers_of
+from core_api.receipts.metrics import ReceiptMetrics
 from core_api.receipts.receipts_lag import lags
 from server_common.kafka_records.receipts import (
     MAX_RECEIPTS,
@@ -21,6 +34,7 @@ from server_common.kafka_records.receipts import (
     decode_receipts,
     encode_receipts,
 )
+from tests.unit.core_api.test_doors import ODD
 
 REPORT = DeviceReport("till-1", "live", 0)
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -117,6 +131,91 @@ def test_a_record_that_cannot_be_read_harms_no_other() -> None:
     batch = ReceiptBatch("12", [Receipt("till-1", "till", "E1", 4)])
     found, unread = sightings_in([b"nonsense", encode_receipts(batch), None])
     assert ([one.device for one in found], unread) == (["till-1"], 2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    texts=st.lists(st.tuples(st.sampled_from(["device", "subject", "epoch"]), ODD), max_size=4),
+    at=st.integers(0, 4),
+)
+@example(texts=[("subject", "\0")], at=1)
+@example(texts=[("subject", "a\n")], at=0)
+@example(texts=[("subject", "")], at=0)
+@example(texts=[("subject", "\ud800")], at=0)
+@example(texts=[("subject", "x" * (MAX_SUBJECT + 1))], at=0)
+@example(texts=[("device", "\0"), ("epoch", "\0")], at=1)
+def test_a_receipt_from_kafka_is_of_its_grammar_or_left_out_alone(
+    texts: list[tuple[str, str]], at: int
+) -> None:
+    good = {"device": "good", "subject": "till", "epoch": "E1", "applied": 4}
+    many: list[dict[str, object]] = [
+        good | {"device": f"d{n}", name: odd} for n, (name, odd) in enumerate(texts)
+    ]
+    many.insert(at, good)
+    value = json.dumps({"store_id": "12", "receipts": many}).encode()
+    beside = encode_receipts(ReceiptBatch("12", [Receipt("beside", "till", "E1", 4)]))
+    found, unread = sightings_in([value, beside])
+    assert found.pop().device == "beside"
+    if any("\ud800" <= char <= "\udfff" for _, odd in texts for char in odd):
+        assert (found, unread) == ([], 1), "half of a surrogate pair: the whole is no JSON"
+        return
+    assert len(found) + unread == len(many)
+    assert ("good", "till", "E1", 4) in [(s.device, s.subject, s.epoch, s.applied) for s in found]
+    for one in found:
+        assert text.is_subject(one.subject)
+        assert text.is_epoch(one.epoch or "")
+        assert one.device.isascii()
+        assert "\0" not in one.device
+
+
+@given(odd=ODD)
+def test_a_store_of_a_record_is_of_its_grammar_or_the_record_is_left_out(odd: str) -> None:
+    one = {"device": "d", "subject": "till", "epoch": "E1", "applied": 4}
+    found, unread = sightings_in([json.dumps({"store_id": odd, "receipts": [one]}).encode()])
+    assert (len(found), unread) == ((1, 0) if text.is_id(odd) else (0, 1))
+
+
+async def test_ingest_counts_what_it_leaves_out_and_stores_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stored: list[str] = []
+
+    async def store(_pool: object, batch: Sequence[Sighting]) -> None:
+        if "bad" in {one.device for one in batch}:
+            raise ValueError("no database takes this one")
+        stored.extend(one.device for one in batch)
+
+    monkeypatch.setattr(ingest, "store_sightings", store)
+    settings: Any = SimpleNamespace(cluster="", receipts_topic="r", messages_topic="m")
+    registry, pool = CollectorRegistry(), cast("Pool", None)
+    reader = ingest.receipt_reader(settings, pool, ReceiptMetrics(registry))
+    many = [Receipt(name, "till", "E1", 1) for name in ("a", "bad", "b")]
+    await reader.take([encode_receipts(ReceiptBatch("12", many)), b"nonsense", None])
+    assert sorted(stored) == ["a", "b"]
+    for reason, count in (("refused", 1), ("unreadable", 2)):
+        found = registry.get_sample_value("yabam_ingest_dropped_receipts_total", {"reason": reason})
+        assert found == count
+
+
+async def test_all_of_one_look_is_stored_however_much_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (devices, from_kafka):
+        monkeypatch.setattr(module, "UNSTORED_REPORTS", 10)
+    stored: list[Sighting] = []
+
+    async def store(batch: Sequence[Sighting]) -> None:
+        stored.extend(batch)
+
+    async def nobody(_store: str) -> list[devices.Device]:
+        return []
+
+    left_out: list[int] = []
+    reader = ReceiptReader("", [], DeviceLog(store, nobody), left_out.append)
+    many = [Receipt(f"d{n}", "till", "E1", 1) for n in range(25)]
+    await reader.take([encode_receipts(ReceiptBatch("12", many)), b"nonsense"])
+    assert {one.device for one in stored} == {one.device for one in many}
+    assert left_out == [1]
 
 
 @pytest.mark.parametrize(

@@ -21,22 +21,22 @@ class Item:
 class Rig:
     """Items that are due, and tasks that end when their item is answered."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         self.registry = CollectorRegistry()
         gauge = Gauge("under_way", "Tasks", registry=self.registry)
         self.due: list[Item] = []
         self.asked: list[tuple[int, bool]] = []
         self.ended = 0
         self.one_ended = asyncio.Event()
-        self.tasks: SendingTasks[Item] = SendingTasks(most, gauge, self._one_ended)
+        self.tasks: SendingTasks[Item] = SendingTasks(limit, gauge, self._one_ended)
 
     def _one_ended(self) -> None:
         self.ended += 1
         self.one_ended.set()
 
-    async def take(self, most: int, failing: bool) -> Sequence[Item]:
-        self.asked.append((most, failing))
-        taken = [item for item in self.due if (item.tries > 0) == failing][:most]
+    async def take(self, limit: int, failing: bool) -> Sequence[Item]:
+        self.asked.append((limit, failing))
+        taken = [item for item in self.due if (item.tries > 0) == failing][:limit]
         self.due = [item for item in self.due if item not in taken]
         return taken
 
@@ -121,10 +121,10 @@ async def test_what_was_taken_is_sent_though_the_next_look_fails() -> None:
     rig = Rig(4)
     rig.due = [Item(0)]
 
-    async def take(most: int, failing: bool) -> Sequence[Item]:
+    async def take(limit: int, failing: bool) -> Sequence[Item]:
         if failing:
             raise ConnectionError
-        return await rig.take(most, failing)
+        return await rig.take(limit, failing)
 
     with pytest.raises(ConnectionError):
         await rig.tasks.fill(take, rig.send)

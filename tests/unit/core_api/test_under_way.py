@@ -45,9 +45,9 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     return Consumer()
 
 
-def of(consumer: Consumer, now: list[float] | None = None, most: int = 0) -> UnderWay:
+def of(consumer: Consumer, now: list[float] | None = None, limit: int = 0) -> UnderWay:
     clock = now or [0.0]
-    return UnderWay(cast(AIOKafkaConsumer, consumer), lambda: clock[0], most)
+    return UnderWay(cast(AIOKafkaConsumer, consumer), lambda: clock[0], limit)
 
 
 async def until(event: asyncio.Event) -> None:
@@ -132,7 +132,7 @@ def record(size: int, offset: int = 1) -> ReadRecord:
 async def test_a_partition_is_read_on_while_there_is_room_for_what_waits(
     consumer: Consumer,
 ) -> None:
-    batches, first, second = of(consumer, most=3), asyncio.Event(), asyncio.Event()
+    batches, first, second = of(consumer, limit=3), asyncio.Event(), asyncio.Event()
     batches.start(A, [record(1, 7), record(1, 8)], until(first))
     await batches.settle()
     assert (consumer.asleep, batches.read_to(A), batches.read_to(B)) == (set(), 9, None)
@@ -146,7 +146,7 @@ async def test_a_partition_is_read_on_while_there_is_room_for_what_waits(
 
 
 async def test_a_partition_is_read_on_while_what_waits_is_small(consumer: Consumer) -> None:
-    batches = of(consumer, most=100)
+    batches = of(consumer, limit=100)
     batches.start(A, [record(INGEST_BYTES // 2, 1)], until(asyncio.Event()))
     await batches.settle()
     assert consumer.asleep == set()
@@ -157,7 +157,7 @@ async def test_a_partition_is_read_on_while_what_waits_is_small(consumer: Consum
 
 
 async def test_batches_that_end_at_once_are_all_heard_of(consumer: Consumer) -> None:
-    batches, now = of(consumer, most=100), asyncio.Event()
+    batches, now = of(consumer, limit=100), asyncio.Event()
 
     async def fail() -> None:
         await now.wait()
@@ -173,7 +173,7 @@ async def test_batches_that_end_at_once_are_all_heard_of(consumer: Consumer) -> 
 
 
 async def test_no_offset_passes_a_batch_that_is_not_dealt_with(consumer: Consumer) -> None:
-    batches, first = of(consumer, most=100), asyncio.Event()
+    batches, first = of(consumer, limit=100), asyncio.Event()
     batches.start(A, [record(1, 1)], until(first))
     batches.start(A, [record(1, 2)], asyncio.sleep(0))
     batches.start(A, [record(1, 3)], until(asyncio.Event()))

@@ -18,8 +18,8 @@ import pytest
 
 from deploy.local.forking import starter
 from deploy.local.forking.starter import ForkedChild, ForkServers
-from deploy.local.ports import LOOPBACK, answers, free_port
-from deploy.local.process import Process, ProcessError
+from deploy.processes.ports import LOOPBACK, answers, free_port
+from deploy.processes.process import Process, ProcessError
 
 ROOT = Path(__file__).parents[3]
 YABAM = [sys.executable, "-m", "client_sdk.cli"]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import ports
-from deploy.local.ports import LOOPBACK, PortTakenError, free_port, free_ports
+from deploy.processes import ports
+from deploy.processes.ports import LOOPBACK, PortTakenError, free_port, free_ports
 
 _MANY = 100
 
@@ -32,9 +32,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_process_is_not_given_the_ports_of_another() -> None:
     first = free_port() // 100 * 100
-    only = f"ports._FIRST_PORTS = range({first}, {first + 100}, 100)"
+    given = f"range({first}, {first + 100}, 100)"
+    only = f"from deploy.processes import ports; ports._FIRST_PORTS = {given}"
     child = subprocess.run(
-        [sys.executable, "-c", f"from deploy.local import ports; {only}; print(ports.free_port())"],
+        [
+            sys.executable,
+            "-c",
+            f"from deploy.processes import ports; {only}; print(ports.free_port())",
+        ],
         capture_output=True,
         text=True,
         check=False,

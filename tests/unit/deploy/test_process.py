@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import LOOPBACK
-from deploy.local.process import Process, ProcessError
+from deploy.processes.ports import LOOPBACK
+from deploy.processes.process import Process, ProcessError
 
 
 class _Ready(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from deploy.local.options import Options
-from deploy.local.ports import LOOPBACK, PortTakenError, free_port
+from deploy.processes.ports import LOOPBACK, PortTakenError, free_port
 
 _PORTS = {
     "core_port": ("--core-port", "YABAM_CORE_PORT", 8000),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from event_server.errors import LogReplacedError
-from event_server.kafka.continuity import MOST_RUNS, Continuity
+from event_server.kafka.continuity import MAX_RUNS, Continuity
 
 Log = Sequence[str]
 
@@ -139,8 +139,8 @@ def test_records_of_a_relay_of_before_are_taken_and_prove_nothing() -> None:
 
 def test_only_so_many_runs_are_remembered() -> None:
     reader = Reader()
-    reader.read([f"s{n}.0" for n in range(3 * MOST_RUNS)])
-    assert len(reader.continuity._others) == MOST_RUNS
+    reader.read([f"s{n}.0" for n in range(3 * MAX_RUNS)])
+    assert len(reader.continuity._others) == MAX_RUNS
     assert reader.after_gaps == []
 
 

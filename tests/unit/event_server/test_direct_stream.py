@@ -17,11 +17,12 @@ from uvicorn.server import ServerState
 from event_server.metrics import EventMetrics
 from event_server.push.direct_stream import DirectStream, Serving
 from event_server.push.protocol import Edge, EdgeConnection
-from event_server.push.stream_requests import MOST_KNOWN, StreamRequests, read_block
+from event_server.push.stream_requests import StreamRequests, read_block
 from event_server.replay.frames import Frames, as_chunk
 from event_server.sockets.talk import Talk
 from event_server.streams.latency import PushLatency
 from server_common.http.read_timeout import ReadTimeout
+from server_common.http.rules import MAX_KNOWN_BLOCKS
 from tests.unit.event_server.parts import KEYS, make_hub, make_streams, make_ticket
 
 TICKET = KEYS.sign(make_ticket({"store:1": 0}))
@@ -313,9 +314,9 @@ def reader() -> StreamRequests:
 
 class TestBlocks:
     def test_are_remembered_up_to_a_number(self, reader: StreamRequests) -> None:
-        for number in range(MOST_KNOWN + 10):
+        for number in range(MAX_KNOWN_BLOCKS + 10):
             assert reader.read(PLAIN.replace(b"Host: x", b"Host: x%d" % number)) is not None
-            assert len(reader) <= MOST_KNOWN
+            assert len(reader) <= MAX_KNOWN_BLOCKS
 
     @pytest.mark.usefixtures("no_collector")
     @pytest.mark.parametrize("line", [b"X: a", b"no colon", b"Upgrade: h2c\r\nConnection: Upgrade"])

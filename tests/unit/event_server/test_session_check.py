@@ -14,8 +14,9 @@ from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 from event_server.errors import LogReplacedError, SourceError, SourceLostError
 from event_server.kafka.session_check import (
     CHECK_EVERY_S,
-    MOST_LOOKS,
-    MOST_LOOKS_FOR_RECORDS,
+    LOOKS_PER_SEARCH,
+    MAX_LOOKS,
+    MAX_LOOKS_FOR_RECORDS,
     SessionCheck,
 )
 
@@ -35,12 +36,24 @@ class Brokers:
         self._highwater = highwater
         self.fetching: asyncio.Future[None] = asyncio.Future()
         self._fetcher = SimpleNamespace(error_future=self.fetching)
+        self.leaders: dict[TopicPartition, int] = {}
+        self.frozen: set[int] = set()
+        """Brokers that never answer."""
+        self.searches = 0
+        """How often it was asked who leads."""
+        cluster = SimpleNamespace(leader_for_partition=self.leaders.get)
+        self._client = SimpleNamespace(cluster=cluster, force_metadata_update=self.search)
+
+    def search(self) -> None:
+        self.searches += 1
 
     def highwater(self, _: TopicPartition) -> int | None:
         return self._highwater
 
     async def end_offsets(self, parts: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         self.asked.append(set(parts))
+        if {self.leaders.get(tp) for tp in parts} & self.frozen:
+            await asyncio.Future()
         return dict.fromkeys(parts, await asyncio.shield(self.answer))
 
     async def position(self, _: TopicPartition) -> int:
@@ -116,7 +129,7 @@ async def test_a_silent_partition_whose_end_is_where_we_are_is_the_relays_silenc
 async def test_records_that_came_late_and_are_read_then_end_nothing() -> None:
     brokers = Brokers(end=AT + 2)
     session = Session(brokers)
-    await session.look(3 + MOST_LOOKS_FOR_RECORDS)
+    await session.look(3 + MAX_LOOKS_FOR_RECORDS)
     session.check.positions[PART] = AT + 2
     assert await end_of(session, 100) is None
 
@@ -126,7 +139,7 @@ async def test_a_broker_that_is_late_once_and_again_has_each_time_the_whole_pati
     session = Session(brokers)
     for _ in range(3):
         brokers.hang()
-        await session.look(MOST_LOOKS)
+        await session.look(MAX_LOOKS)
         brokers.answer.set_result(AT)
         assert await end_of(session, 2) is None
 
@@ -136,7 +149,7 @@ async def test_after_a_long_silence_of_the_relay_its_first_record_may_be_late_to
     session = Session(brokers)
     await session.look(60)
     brokers.end_at(AT + 1)
-    await session.look(MOST_LOOKS_FOR_RECORDS)
+    await session.look(MAX_LOOKS_FOR_RECORDS)
     session.check.positions[PART] = AT + 1
     assert await end_of(session, 10) is None
 
@@ -157,12 +170,39 @@ async def test_a_session_waits_as_long_for_an_answer_that_hangs_as_for_one_that_
     given_up.time_out()
     looks = [await ends(Session(brokers)) for brokers in (hanging, given_up)]
     assert len(set(looks)) == 1
-    assert looks[0] >= MOST_LOOKS
+    assert looks[0] >= MAX_LOOKS
 
 
 async def test_records_of_brokers_that_answer_are_given_up_sooner() -> None:
     looks = await ends(Session(Brokers(end=AT + 2)))
-    assert MOST_LOOKS_FOR_RECORDS <= looks < MOST_LOOKS
+    assert MAX_LOOKS_FOR_RECORDS <= looks < MAX_LOOKS
+
+
+async def test_a_broker_that_stands_still_hides_nothing_of_what_another_one_owes() -> None:
+    brokers = Brokers(end=AT + 2)
+    brokers.leaders.update({PARTS[0]: 1, PARTS[1]: 2})
+    brokers.frozen = {1}
+    with pytest.raises(SourceLostError, match="partition 1: its records do not arrive"):
+        await Session(brokers, PARTS[:2]).look(MAX_LOOKS)
+
+
+async def test_each_broker_is_asked_once_about_all_its_partitions() -> None:
+    brokers = Brokers()
+    brokers.leaders.update({PARTS[0]: 1, PARTS[1]: 2, PARTS[2]: 1})
+    await Session(brokers, PARTS).look(4)
+    assert len(brokers.asked) == 3
+    assert {frozenset(one) for one in brokers.asked} == {
+        frozenset({PARTS[1]}), frozenset({PARTS[3]}), frozenset({PARTS[0], PARTS[2]})
+    }  # fmt: skip
+
+
+async def test_whoever_has_nothing_new_for_long_may_lead_no_more_and_is_looked_for_anew() -> None:
+    brokers = Brokers()
+    session = Session(brokers, PARTS)
+    await session.look(3 + 4 * LOOKS_PER_SEARCH, spoken=PARTS[1:])
+    assert brokers.searches == 4
+    await session.look(4 * LOOKS_PER_SEARCH, spoken=PARTS)
+    assert brokers.searches == 4, "who speaks leads"
 
 
 async def test_a_look_waits_for_nobody_so_that_others_are_read_on() -> None:
@@ -186,7 +226,7 @@ async def test_a_partition_that_speaks_again_is_owed_nothing() -> None:
     brokers.hang()
     session = Session(brokers)
     for _ in range(5):
-        await session.look(MOST_LOOKS)
+        await session.look(MAX_LOOKS)
         assert await end_of(session, spoken=[PART]) is None
 
 
@@ -248,9 +288,10 @@ async def test_a_consumer_that_fetches_no_more_ends_it_at_once() -> None:
 async def test_its_end_leaves_no_question_behind() -> None:
     brokers: Any = Brokers()
     brokers.hang()
-    session = Session(brokers)
+    session = Session(brokers, PARTS[:2])
     before = asyncio.all_tasks()
+    brokers.leaders.update({PARTS[0]: 1, PARTS[1]: 2})
     await session.look(4)
-    assert asyncio.all_tasks() != before
+    assert len(asyncio.all_tasks() - before) == 2
     await session.check.close()
     assert asyncio.all_tasks() == before

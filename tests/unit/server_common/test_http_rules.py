@@ -9,7 +9,7 @@ import pytest
 
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
-from server_common.http.rules import end_of_head, refusal_of
+from server_common.http.rules import refusal_of, split_head
 
 HOST = (b"host", b"core.example:8000")
 
@@ -65,11 +65,12 @@ def test_an_event_server_takes_the_heads_that_core_takes_and_no_others(
 @pytest.mark.parametrize("size", range(1, 12))
 def test_a_head_ends_at_its_empty_line_in_whatever_pieces_it_comes(size: int) -> None:
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST"
-    taken = 0
+    head, tail = b"", b""
     for at in range(0, len(request), size):
-        piece = request[at : at + size]
-        belongs = end_of_head(request[max(0, at - 3) : at], piece)
-        taken += belongs
-        if belongs < len(piece) or request[:taken].endswith(b"\r\n\r\n"):
+        piece, left, tail = split_head(tail, request[at : at + size])
+        head += piece
+        if left or not tail:
+            assert left + request[at + size :] == b"POST"
             break
-    assert request[taken:] == b"POST"
+        assert head.endswith(tail)
+    assert (head, tail) == (request[:-4], b"")

@@ -60,12 +60,12 @@ class Brokers:
         code, data = (answer, b"") if isinstance(answer, int) else (0, answer[:most])
         return SimpleNamespace(topics=[(topic, [(partition, code, 100, data)])])
 
-    async def read(self, most: int | None = None) -> Mapping[TopicPartition, Sequence[ReadRecord]]:
+    async def read(self, limit: int | None = None) -> Mapping[TopicPartition, Sequence[ReadRecord]]:
         async def from_the_start() -> Mapping[TopicPartition, int]:
             return dict.fromkeys(self._answers, 0)
 
         consumer = cast(AIOKafkaConsumer, self)
-        return await get_many(consumer, from_the_start, timeout_ms=1, max_records=most)
+        return await get_many(consumer, from_the_start, timeout_ms=1, max_records=limit)
 
 
 def told(records: Sequence[ReadRecord]) -> list[bytes | str | None]:

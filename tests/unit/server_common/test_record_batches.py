@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server_common.kafka.raw_records import Found, LeftOut
-from server_common.kafka.record_batches import MOST_RECORDS, bytes_of_first, read_batches
+from server_common.kafka.record_batches import MAX_RECORDS, bytes_of_first, read_batches
 from server_common.limits import UNPACKED_BATCH_BYTES
 from tests.raw_batches import GZIP, LZ4, SNAPPY, ZSTD, batch, record
 
@@ -86,9 +86,9 @@ def test_a_batch_that_unpacks_to_more_than_the_bound_is_left_out_and_the_next_on
 
 
 def test_of_very_many_small_records_so_many_are_given_as_memory_is_there_for() -> None:
-    data = batch([record(n, b"") for n in range(MOST_RECORDS + 10)], codec=ZSTD)
+    data = batch([record(n, b"") for n in range(MAX_RECORDS + 10)], codec=ZSTD)
     found = read(data)
-    assert len(found.records) == found.next_offset == MOST_RECORDS
+    assert len(found.records) == found.next_offset == MAX_RECORDS
     assert len(read(data, position=found.next_offset).records) == 10
 
 

@@ -6,7 +6,7 @@
 // of the log before.
 
 /** So much of a kind is remembered, the newest. */
-const MOST_REMEMBERED = 1000;
+const MAX_REMEMBERED = 1000;
 
 /** What answers say of orders beside the log. */
 export class AnsweredOrders {
@@ -166,7 +166,7 @@ export function channelsOf({ store_id: store, table_id: table }) {
 export function remember(map, name, value) {
   map.delete(name);
   map.set(name, value);
-  if (map.size > MOST_REMEMBERED) map.delete(map.keys().next().value);
+  if (map.size > MAX_REMEMBERED) map.delete(map.keys().next().value);
 }
 
 function dropListed(answered, channel, listed) {

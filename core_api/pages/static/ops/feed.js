@@ -12,7 +12,7 @@ const PATH = "/v1/ops/stream";
 const SILENT_MS = 10_000;
 const PAUSES_S = { backoffFirst: 0.5, backoffMost: 10 };
 /** The bounds of what a server says about waiting. */
-const [LEAST_WAIT_MS, MOST_WAIT_MS] = [250, 60_000];
+const [LEAST_WAIT_MS, MAX_WAIT_MS] = [250, 60_000];
 
 /** Follows the stream and tells `heard`: .hello, .figures, .feed (a state), .refused (a text). */
 export class Feed {
@@ -95,7 +95,7 @@ export class Feed {
 
 /** What a server says about waiting, within bounds; what is no number counts as the most. */
 function waitOf(ms) {
-  return Number.isFinite(ms) ? Math.min(Math.max(ms, LEAST_WAIT_MS), MOST_WAIT_MS) : MOST_WAIT_MS;
+  return Number.isFinite(ms) ? Math.min(Math.max(ms, LEAST_WAIT_MS), MAX_WAIT_MS) : MAX_WAIT_MS;
 }
 
 /** Calls `late` when `again` has not been called for so long. */

@@ -28,7 +28,9 @@ const DAY_MS = 86_400_000;
 /** A moment in milliseconds since 1970: 14:02, and its date where that is not today's. */
 export function dayTime(at, now) {
   const isOfToday = now - at < DAY_MS && new Date(at).getDate() === new Date(now).getDate();
+  /** @type {Intl.DateTimeFormatOptions} */
   const date = isOfToday ? {} : { month: "short", day: "numeric" };
+  /** @type {Intl.DateTimeFormatOptions} */
   const time = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   return new Intl.DateTimeFormat(language(), { ...date, ...time }).format(at);
 }

@@ -23,6 +23,7 @@ export class OpsPage {
   #figures = null;
   #configured = null;
   #feed;
+  /** @type {[string, string]} */
   #state = ["starting", ""];
   #reach;
 
@@ -151,7 +152,7 @@ export class OpsPage {
 
 function fill(id, content) {
   const parent = byId(id);
-  const wanted = parent.cloneNode(false);
+  const wanted = /** @type {HTMLElement} */ (parent.cloneNode(false));
   wanted.append(content);
   morph(parent, wanted);
 }

@@ -17,8 +17,8 @@ export class Actions {
 
   /**
    * @param outbox what sends them
-   * @param told {changed(), answered(order), refused(action, answer)}
-   * @param storage {load() → actions of before a reload, save(actions)}
+   * @param told has {changed(), answered(order), refused(action, answer)}
+   * @param storage has {load() → actions of before a reload, save(actions)}
    * @param now () → milliseconds since 1970
    */
   constructor({ outbox, told, storage, now = Date.now }) {

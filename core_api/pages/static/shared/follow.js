@@ -51,7 +51,7 @@ class PageTransport extends Transport {
     const { token } = this.#credentials.session;
     const before = Date.now();
     const input = await super.sync(command, signal);
-    if (input.failure?.kind === "unauthorized") this.#credentials.refuse(token);
+    if (input.type === "SyncFailed" && input.failure.kind === "unauthorized") this.#credentials.refuse(token);
     if (input.type === "SyncDone" && !(command.wait > 0)) {
       const middle = (before + Date.now()) / 2;
       this.skewMs = Date.parse(input.response.server_time) - middle;
@@ -65,7 +65,11 @@ class PageTransport extends Transport {
     this.#credentials.refuse(token);
   }
 
-  /** As Transport's, with the token that it was sent with. */
+  /**
+   * As Transport's, with the token that it was sent with.
+   *
+   * @param {Parameters<Transport["command"]>} given
+   */
   async command(...given) {
     const { token } = this.#credentials.session;
     return { ...(await super.command(...given)), token };
@@ -81,7 +85,7 @@ class PageTransport extends Transport {
  * @param device this one's name at Core; null: Core need not know what it has received
  * @param calls as YabamClient takes them
  * @param seen told ({orders, changes, status, leading}) whenever there is something new of orders
- * @returns {transport, state, start, close}; `state` as YabamClient has it
+ * Returns {transport, state, start, close}; `state` as YabamClient has it
  */
 export function follow({ name, credentials, channels, device = null, calls = {}, seen }) {
   // Another tab may lead; what this one says is said in the name of the same device.
@@ -107,7 +111,7 @@ export function follow({ name, credentials, channels, device = null, calls = {},
       const signedOut = credentials.refused ? credentials.session.expiresAt : null;
       return { ...status, skewMs: transport.skewMs, signedOut };
     },
-    seen: (news) => {
+    seen: (/** @type {any} */ news) => {
       // The leading tab has the same token, unless it ends at another time.
       const { token, expiresAt } = credentials.session;
       if (news.status?.signedOut === expiresAt) credentials.refuse(token);

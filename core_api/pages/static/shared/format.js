@@ -12,6 +12,7 @@ function made(key, make) {
 /** An amount in minor units of its currency. */
 export function money(amount, currency) {
   const format = made(`${language()} ${currency}`, () => {
+    /** @type {Intl.NumberFormatOptions} */
     const style = { style: "currency", currency, currencyDisplay: "narrowSymbol" };
     return new Intl.NumberFormat(language(), style);
   });
@@ -20,6 +21,7 @@ export function money(amount, currency) {
 
 /** A time of day with seconds; `at` in milliseconds since 1970. */
 export function clockTime(at) {
+  /** @type {Intl.DateTimeFormatOptions} */
   const options = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
   return made(`${language()} time`, () => new Intl.DateTimeFormat(language(), options)).format(at);
 }
@@ -28,6 +30,7 @@ export function clockTime(at) {
 export function dayAndTime(at, today = Date.now()) {
   const time = clockTime(at);
   if (new Date(at).toDateString() === new Date(today).toDateString()) return time;
+  /** @type {Intl.DateTimeFormatOptions} */
   const options = { month: "short", day: "numeric" };
   return `${made(`${language()} day`, () => new Intl.DateTimeFormat(language(), options)).format(at)} ${time}`;
 }

@@ -1,7 +1,7 @@
 // All orders that a page shows: those open, those closed lately, and Core's answers that come
 // before the events that tell of the same. Pure.
 
-const MOST_CLOSED = 30;
+const MAX_CLOSED = 30;
 const CLOSED_FOR_MS = 3 * 3_600_000;
 const ANSWER_FOR_MS = 60_000;
 
@@ -60,7 +60,7 @@ export class Ledger {
 
   #trim(now) {
     for (const [id, { at }] of this.#closed) {
-      const many = this.#closed.size > MOST_CLOSED;
+      const many = this.#closed.size > MAX_CLOSED;
       if (many || now - at > CLOSED_FOR_MS || this.#open.has(id)) this.#closed.delete(id);
     }
   }

@@ -10,7 +10,8 @@ const DOTLESS_I = "\u0131";
 export function sameName(name) {
   // Each letter by itself: the small form of a Greek sigma depends on where it stands in a word.
   const folded = Array.from(name.normalize("NFKC"), foldLetter).join("");
-  return folded.split(WHITE_SPACE).filter(Boolean).join(" ");
+  // Folding takes some letters apart, as "ΐ", that are one letter in another writing.
+  return folded.normalize("NFKC").split(WHITE_SPACE).filter(Boolean).join(" ");
 }
 
 /** A letter in the form that Unicode's full case folding gives it: "ß" becomes "ss". */

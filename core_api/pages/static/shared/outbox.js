@@ -71,7 +71,7 @@ export class Outbox {
 
   /** Waits so many milliseconds (null: without end), or until it is woken. */
   #pause(ms) {
-    return new Promise((resolve) => {
+    return new Promise((/** @type {(ended?: void) => void} */ resolve) => {
       const done = () => {
         clearTimeout(timer);
         this.#wakers.delete(done);

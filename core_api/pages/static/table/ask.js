@@ -9,7 +9,7 @@ let asked = 0;
  *
  * @param title, lead what is asked; lead null: the title says all
  * @param choices [{value, text, kind}], kind as a class of the button; the first that is "main" sends the form
- * @param field {label, value, most} of a text; null: there is none
+ * @param field has {label, value, limit} of a text; null: there is none
  */
 export function ask({ title, lead = null, choices, field = null }) {
   asked += 1;
@@ -17,7 +17,7 @@ export function ask({ title, lead = null, choices, field = null }) {
   const input =
     field === null
       ? null
-      : el("input", { id: `${titleId}-text`, value: field.value, maxlength: field.most, autocomplete: "off" });
+      : el("input", { id: `${titleId}-text`, value: field.value, maxlength: field.limit, autocomplete: "off" });
   const dialog = el(
     "dialog",
     { class: "sheet ask", "aria-labelledby": titleId },

@@ -10,7 +10,7 @@ import { CALLS } from "./cart/rules.js";
  *
  * @param credentials the Credentials of the guest
  * @param seen told ({orders, changes, status, leading}) whenever there is something new of orders
- * @returns {transport, channels, party, cart, bell, bill, soldOut, waitingTime, takingOrders, state, start, stop}
+ * Returns {transport, channels, party, cart, bell, bill, soldOut, waitingTime, takingOrders, state, start, stop}
  */
 export function followTable({ credentials, seen }) {
   const { subject, table } = credentials.session;

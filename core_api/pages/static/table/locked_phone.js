@@ -52,7 +52,7 @@ export class LockedPhone {
 function activated({ active, waiting, installing }) {
   if (active !== null) return Promise.resolve();
   const worker = waiting ?? installing;
-  return new Promise((resolve) => {
+  return new Promise((/** @type {(ended?: void) => void} */ resolve) => {
     worker.addEventListener("statechange", () => ["activated", "redundant"].includes(worker.state) && resolve());
   });
 }

@@ -3,10 +3,8 @@
 import { byId, el, setText } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { language, t } from "../shared/language.js";
-import { countOf } from "./cart/rules.js";
+import { MAX_OF_A_DISH, countOf, nameOf } from "./cart/rules.js";
 
-/** The most of one dish that one line of the cart takes here. */
-export const MOST = 20;
 const AGAIN_MS = 3_000;
 
 /** Loads the menu, trying until it is there; `failed` is called after each try without it. */
@@ -22,9 +20,6 @@ export async function loadMenu(failed) {
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
   }
 }
-
-/** A dish's name as orders have it: in both languages, so that guest and kitchen read the same. */
-export const nameOf = ({ name }) => name.join(" ");
 
 /** The menu with a stepper for each dish; `step` (dish, by) is called when one is pressed. */
 export class Menu {
@@ -67,7 +62,7 @@ export class Menu {
       row.element.classList.toggle("chosen", count > 0);
       row.element.classList.toggle("sold-out", soldOut);
       row.less.hidden = count === 0;
-      row.more.disabled = soldOut || count >= MOST;
+      row.more.disabled = soldOut || count >= MAX_OF_A_DISH;
       row.mark.hidden = !soldOut;
       const named = others.map(({ by, quantity }) => `${by || "–"} ${quantity}`).join(", ");
       row.others.hidden = others.length === 0;

@@ -11,7 +11,7 @@ const MOMENT_MINUTES = 2;
 /**
  * What holds now: {isSoldOut(id, names), isTaking, reason, minutes}.
  *
- * @param documents {soldOut, takingOrders, waitingTime}: their values, null where there is none
+ * @param documents has {soldOut, takingOrders, waitingTime}: their values, null where there is none
  */
 export function shopOf({ soldOut, takingOrders, waitingTime }) {
   const items = soldOut?.items ?? {};

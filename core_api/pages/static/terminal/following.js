@@ -13,7 +13,7 @@ export class Following {
   #seen = null;
   #untold = [];
 
-  /** @param who {session, stores}, as signing in gives them */
+  /** @param who has {session, stores}, as signing in gives them */
   constructor({ session, stores }) {
     this.credentials = new Credentials(session);
     this.stores = stores;

@@ -8,7 +8,7 @@ import { statusText } from "../shared/statuses.js";
 import { placeOf } from "./board/card.js";
 
 const TOAST_MS = 12_000;
-const MOST_TOASTS = 4;
+const MAX_TOASTS = 4;
 
 /**
  * Tells a screen reader of new orders, and of those that have changed while they are made.
@@ -48,7 +48,7 @@ export function toast(order, text) {
     el("button", { class: "button tool", type: "button", "aria-label": t("close"), onclick: remove }, "×"),
   );
   toasts.append(shown);
-  while (toasts.children.length > MOST_TOASTS) toasts.firstElementChild.remove();
+  while (toasts.children.length > MAX_TOASTS) toasts.firstElementChild.remove();
   setTimeout(remove, TOAST_MS);
 }
 

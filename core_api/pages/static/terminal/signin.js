@@ -74,7 +74,7 @@ function attempt(token, named, save) {
     return { session, stores };
   } catch (problem) {
     if (!(problem instanceof TokenError)) throw problem;
-    error.textContent = t(problem.message, problem.values);
+    error.textContent = t(problem.message);
     return null;
   }
 }

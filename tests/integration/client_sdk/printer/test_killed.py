@@ -12,9 +12,9 @@ import pytest
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
 from core_api.wiring import token_keys
-from deploy.local.ports import free_port
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Stack
+from deploy.processes.ports import free_port
 from tests.integration.core_service import KEYS, CoreService, bearer, new_store, token
 from tests.parts import migrated_database
 from tests.printer_kitchen import DEVICE, Child, Kitchen, prints_all_though_killed

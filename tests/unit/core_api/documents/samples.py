@@ -128,11 +128,11 @@ times = st.none() | st.integers(0, 100)
 
 
 @st.composite
-def traffic(draw: st.DrawFn, most: int = 8) -> list[tuple[str, Edit]]:
+def traffic(draw: st.DrawFn, limit: int = 8) -> list[tuple[str, Edit]]:
     """Edits of three clients, on versions, on their own edits, and on none."""
     counts = {"a": 0, "b": 0, "c": 0}
     edits: list[tuple[str, Edit]] = []
-    for place in range(draw(st.integers(1, most))):
+    for place in range(draw(st.integers(1, limit))):
         client = draw(st.sampled_from("abc"))
         counts[client] += 1
         n = counts[client]

@@ -77,6 +77,13 @@ def test_a_second_script_goes_on_with_what_the_first_has_made(tmp_path: Path) ->
             },
             "main.js imports itself, by a.js",
         ),
+        (
+            {
+                "main.js": 'import { a, c as d } from "./a.js";\n',
+                "a.js": "export const a = 1;\nconst c = 2;\n",
+            },
+            "main.js imports c, which a.js does not export",
+        ),
         ({"main.js": "export default 1;\n"}, "main.js has a line that cannot be joined: exp"),
         ({"main.js": 'export { a } from "./a.js";\n'}, "main.js has a line that cannot be joined"),
         ({"main.js": "export let a = 1;\n"}, "main.js has a line that cannot be joined"),

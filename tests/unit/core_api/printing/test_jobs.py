@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from core_api.devices.commands.lifecycle import COMMAND_ID_PATTERN
 from core_api.printing.jobs import (
-    MOST_ATTEMPTS,
+    MAX_ATTEMPTS,
     Job,
     Step,
     StepRefusedError,
@@ -136,7 +136,7 @@ def test_what_was_sent_once_and_is_asked_for_again_is_a_repeat() -> None:
 
 def test_after_some_doubtful_attempts_it_waits_for_a_person() -> None:
     one = job()
-    for attempt in range(1, MOST_ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         one = do(do(one, "take"), "doubt", attempt=attempt)
     assert (one.state, one.waits) == ("doubtful", True)
     assert not one.is_ready

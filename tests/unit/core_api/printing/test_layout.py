@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from client_sdk.contract.order import Item
-from client_sdk.printer_media.lines import MOST_LINES, Line, columns_of
+from client_sdk.printer_media.lines import MAX_LINES, Line, columns_of
 from client_sdk.printer_media.plain_text import text_of
 from core_api.documents.checks import checked
 from core_api.printing.definitions import PRINT_DEFINITION
@@ -121,8 +121,8 @@ def test_the_longest_ticket_fits_a_document() -> None:
         "change", LONG * 90, [Item(f"{n}" + "나" * 190, 1, 1) for n in range(100)]
     )
     lines = lines_of(ticket, order(), printer, 1, LATER, "UTC")
-    assert len(lines) == MOST_LINES
+    assert len(lines) == MAX_LINES
     assert "화면" in lines[-1].text
-    wide = [Line("가" * 32, "large")] * MOST_LINES
+    wide = [Line("가" * 32, "large")] * MAX_LINES
     for some in (lines, wide):
         assert checked(job(lines=some).value, [], PRINT_DEFINITION)

@@ -131,7 +131,7 @@ def test_a_printer_is_asked_once_and_awaited_for_a_while() -> None:
 
 
 def test_not_all_printers_are_remembered() -> None:
-    media = NamedMedia(most=2)
+    media = NamedMedia(limit=2)
     for n in range(3):
         assert media.ask(str(n), 0.0)
     assert media.ask("0", 0.0)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from client_sdk.contract.channel import parse_channel
 from event_server.mqtt_gateway.outlet import Newest
-from event_server.mqtt_gateway.rules.heads import KEPT_S, MOST_IN_A_MARK, Heads
+from event_server.mqtt_gateway.rules.heads import KEPT_S, MAX_IN_A_MARK, Heads
 from event_server.mqtt_gateway.rules.membership import PROVEN_FOR_S, SESSION_TIMEOUT_S, Membership
 from event_server.mqtt_gateway.rules.presence import ONLINE_FOR_S, Due, Heard, Presence
 from event_server.mqtt_gateway.rules.publications import Changed
 
 
-def heads(most: int = 1000) -> Heads:
-    one = Heads(most)
+def heads(limit: int = 1000) -> Heads:
+    one = Heads(limit)
     one.admit("e2")
     return one
 
@@ -42,16 +42,16 @@ def test_a_channel_that_was_long_quiet_is_left_out() -> None:
 
 
 def test_a_mark_is_bounded_and_names_the_newest() -> None:
-    one = heads(2 * MOST_IN_A_MARK)
-    for n in range(MOST_IN_A_MARK + 1):
+    one = heads(2 * MAX_IN_A_MARK)
+    for n in range(MAX_IN_A_MARK + 1):
         one.note("12", f"table:12/{n}", 1, 0.0)
     told = one.of("12", 0.0)
-    assert len(told) == MOST_IN_A_MARK
+    assert len(told) == MAX_IN_A_MARK
     assert "table:12/0" not in told
 
 
 def test_all_heads_together_are_bounded() -> None:
-    one = heads(most=2)
+    one = heads(limit=2)
     for n in range(3):
         one.note(str(n), f"store:{n}", 1, 0.0)
     assert [dict(one.of(str(n), 0.0)) for n in range(3)] == [{}, {"store:1": 1}, {"store:2": 1}]
@@ -143,7 +143,7 @@ def test_what_was_begun_before_devices_were_to_be_served_anew_serves_none() -> N
 
 
 def test_devices_are_bounded_and_a_store_is_forgotten_with_its_last() -> None:
-    one = Presence(most=1)
+    one = Presence(limit=1)
     one.hear("12", "lamp", "c", True, 0.0)
     one.hear("13", "lamp", "c", True, 0.0)
     assert one.known_stores() == ["13"]

@@ -7,8 +7,8 @@ import pytest
 from event_server.mqtt_gateway.rules.progress import Progress
 
 
-def progress(most: int = 100, most_bytes: int = 1000) -> Progress[str]:
-    return Progress(most, most_bytes)
+def progress(limit: int = 100, max_bytes: int = 1000) -> Progress[str]:
+    return Progress(limit, max_bytes)
 
 
 def test_nothing_is_committed_before_the_broker_has_acknowledged_it() -> None:
@@ -56,7 +56,7 @@ def test_a_record_waits_for_all_that_was_published_of_it() -> None:
 
 
 def test_it_is_full_by_count_and_by_bytes() -> None:
-    by_count, by_bytes = progress(most=2), progress(most_bytes=20)
+    by_count, by_bytes = progress(limit=2), progress(max_bytes=20)
     held = [by_count.begin("p", n, 0) for n in (1, 2)]
     large = by_bytes.begin("p", 1, 20)
     assert not by_count.has_room
@@ -68,7 +68,7 @@ def test_it_is_full_by_count_and_by_bytes() -> None:
 
 
 def test_acknowledgements_for_a_partition_that_was_taken_away_count_for_nothing() -> None:
-    one = progress(most=1)
+    one = progress(limit=1)
     held = one.begin("p", 5, 10)
     one.forget(["p"])
     assert one.has_room

@@ -7,7 +7,9 @@ const ANSWER_MS = 10_000;
 /**
  * What Core answers, whatever its status.
  *
- * @param path what is asked for @param token who asks; null: anybody may @param options as of `fetch`; `json`: a body
+ * @param path what is asked for
+ * @param token who asks; null: anybody may
+ * @param {RequestInit & {json?: unknown}} options as of `fetch`; `json`: a body
  * @throws Error Core does not answer, or not in time
  */
 export function fetchCore(path, token, { json, headers, signal = AbortSignal.timeout(ANSWER_MS), ...options } = {}) {

@@ -108,7 +108,7 @@ export function forget(...kinds) {
  * Where another tab does not let go of it, it ends at once, and the browser takes it away with that tab.
  */
 export function forgetEdits(token) {
-  return new Promise((resolve) => {
+  return new Promise((/** @type {(closed?: Event) => void} */ resolve) => {
     try {
       const request = indexedDB.deleteDatabase(`yabam ${subjectOf(token)}`);
       request.onsuccess = request.onerror = request.onblocked = resolve;

@@ -5,7 +5,7 @@ import { money } from "../../shared/format.js";
 import { t } from "../../shared/language.js";
 import { billOf, partsOf } from "./rules.js";
 
-const MOST_WAYS = 20;
+const MAX_WAYS = 20;
 
 /** Shows it; `split` (ways) is called when a guest changes into how many parts it is split. */
 export class Bill {
@@ -29,7 +29,7 @@ export class Bill {
     setText(byId("bill-paid"), t("billPaid", { total: amount(paid) }));
     setText(byId("ways"), t("ways", { count: this.#ways }));
     byId("fewer-ways").disabled = this.#ways <= 1;
-    byId("more-ways").disabled = this.#ways >= MOST_WAYS;
+    byId("more-ways").disabled = this.#ways >= MAX_WAYS;
     setText(byId("bill-parts"), this.#ways === 1 ? "" : this.#parts(open, amount));
     const rows = together > 0 && people.length > 0 ? [...people, [t("billTogether"), together]] : people;
     byId("bill-people-title").hidden = rows.length === 0;
@@ -45,6 +45,6 @@ export class Bill {
   }
 
   #change(by) {
-    this.#split(Math.min(Math.max(this.#ways + by, 1), MOST_WAYS));
+    this.#split(Math.min(Math.max(this.#ways + by, 1), MAX_WAYS));
   }
 }

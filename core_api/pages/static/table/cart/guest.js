@@ -17,7 +17,7 @@ const NAMES = [
   ["다람쥐", "Squirrel"],
 ];
 /** The longest name that a guest can take. */
-export const MOST_NAME = 40;
+export const MAX_NAME = 40;
 
 /** This phone's id, the same for as long as the browser keeps its storage. */
 export function phoneId() {
@@ -35,4 +35,4 @@ export function guestName() {
 }
 
 /** Takes another name; an empty one gives the first back. */
-export const takeName = (name) => ofBrowser.write(NAME, name.trim().slice(0, MOST_NAME));
+export const takeName = (name) => ofBrowser.write(NAME, name.trim().slice(0, MAX_NAME));

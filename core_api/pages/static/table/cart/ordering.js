@@ -19,7 +19,7 @@ export class Ordering {
   #helping = new Map();
 
   /**
-   * @param parts {cart, bill, outbox, place: {store_id, table_id}, currency: () → text, phone, subject,
+   * @param parts has {cart, bill, outbox, place: {store_id, table_id}, currency: () → text, phone, subject,
    *   told: {changed(), placed(order), refused(answer)}}; `answer` null: another phone was first
    */
   constructor(parts) {

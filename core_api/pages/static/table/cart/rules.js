@@ -6,7 +6,9 @@
 import { ENDED_EARLY } from "../../yabam/contract/contract_lists.js";
 
 const EMPTY = { lines: {} };
-const MOST_QUANTITY = 999;
+const MAX_QUANTITY = 999;
+/** The most of one dish that one line takes from a guest of this page. */
+export const MAX_OF_A_DISH = 20;
 /** Who stands for lines without a name. */
 const NOBODY = "–";
 
@@ -34,6 +36,10 @@ function without(id, line) {
   return back?.order === id ? { ...rest, quantity: line.quantity - back.quantity } : line;
 }
 
+/**
+ * @param {any} cart
+ * @param {string} id of the order that is no longer sent
+ */
 function struck({ orders = {}, ...rest }, id) {
   const { [id]: _done, ...left } = orders;
   return Object.keys(left).length > 0 ? { ...rest, orders: left } : rest;
@@ -46,7 +52,7 @@ export function giveBack(current, { id }) {
   for (const [key, line] of Object.entries(orders[id]?.lines ?? {})) {
     const quantity = line.quantity + (lines[key]?.quantity ?? 0);
     const came = { order: id, quantity: line.quantity };
-    back[key] = { ...line, quantity: Math.min(quantity, MOST_QUANTITY), back: came };
+    back[key] = { ...line, quantity: Math.min(quantity, MAX_QUANTITY), back: came };
   }
   return struck({ ...current, lines: back }, id);
 }
@@ -70,6 +76,9 @@ export function linesOf(cart) {
     })
     .sort((a, b) => (a.by === b.by ? (a.id < b.id ? -1 : 1) : a.by < b.by ? -1 : 1));
 }
+
+/** A dish's name as orders have it: in both languages, so that guest and kitchen read the same. */
+export const nameOf = ({ name }) => name.join(" ");
 
 /** How many dishes lines hold. */
 export const countOf = (lines) => lines.reduce((sum, { quantity }) => sum + quantity, 0);

@@ -3,12 +3,11 @@
 import { t } from "../../shared/language.js";
 import { ask } from "../ask.js";
 import { Cart } from "./view.js";
-import { linesOf } from "./rules.js";
+import { MAX_OF_A_DISH, linesOf, nameOf } from "./rules.js";
 import { guestName, phoneId } from "./guest.js";
-import { MOST, nameOf } from "../menu.js";
 import { Ordering } from "./ordering.js";
 
-const MOST_NOTE = 200;
+const MAX_NOTE = 200;
 
 /** What the guest does to the cart, and how it is shown in cart and menu. */
 export class TableCart {
@@ -24,7 +23,7 @@ export class TableCart {
   #last = Promise.resolve();
 
   /**
-   * @param parts {table, session, outbox, told: {changed(), placed(order), refused(answer)}}, told as
+   * @param parts has {table, session, outbox, told: {changed(), placed(order), refused(answer)}}, told as
    *   Ordering's
    */
   constructor({ table, session, outbox, told }) {
@@ -56,7 +55,7 @@ export class TableCart {
         (line) => line.dish === dish.id && line.phone === this.#phone,
       );
       // One more is without the note of those before.
-      const line = by < 0 ? own.at(-1) : own.find(({ note, quantity }) => note === "" && quantity < MOST);
+      const line = by < 0 ? own.at(-1) : own.find(({ note, quantity }) => note === "" && quantity < MAX_OF_A_DISH);
       return line ? this.#stepLine(line.id, by) : this.#add(dish, own);
     });
   }
@@ -65,7 +64,7 @@ export class TableCart {
    * Shows it in cart and menu.
    *
    * @param shop as shopOf
-   * @param state {refused, mode}: whether Core refuses the token, how the page receives events
+   * @param state has {refused, mode}: whether Core refuses the token, how the page receives events
    */
   show(menu, shop, { refused, mode }) {
     this.#lines = linesOf(this.#cart.value);
@@ -95,12 +94,12 @@ export class TableCart {
   #stepLine(id, by) {
     const line = this.#cart.value?.lines[id];
     if (line === undefined) return null;
-    const quantity = Math.min(line.quantity + by, MOST);
+    const quantity = Math.min(line.quantity + by, MAX_OF_A_DISH);
     return this.#cart.merge({ lines: { [id]: quantity > 0 ? { quantity } : null } });
   }
 
   async #note(line, dish) {
-    const field = { label: t("dishNote"), value: line.note, most: MOST_NOTE };
+    const field = { label: t("dishNote"), value: line.note, limit: MAX_NOTE };
     const choices = [{ value: "ok", text: t("save"), kind: "main" }];
     const answer = await ask({ title: t("noteTitle", { dish }), choices, field });
     if (answer === null) return;

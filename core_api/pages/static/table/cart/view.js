@@ -3,9 +3,8 @@
 import { arrange, byId, el, setText } from "../../shared/dom.js";
 import { money } from "../../shared/format.js";
 import { language, t } from "../../shared/language.js";
-import { countOf, totalOf } from "./rules.js";
+import { MAX_OF_A_DISH, countOf, totalOf } from "./rules.js";
 import { guestName, takeName } from "./guest.js";
-import { MOST } from "../menu.js";
 
 /** Shows it; `step` (line, by), `note` (line) and `order` () are called when the guest presses. */
 export class Cart {
@@ -100,7 +99,7 @@ export class Cart {
         button("−", t("less", { dish: name }), () => this.#told.step(line, -1)),
         el("output", {}, String(line.quantity)),
         button("+", t("more", { dish: name }), () => this.#told.step(line, 1), {
-          disabled: soldOut || line.quantity >= MOST,
+          disabled: soldOut || line.quantity >= MAX_OF_A_DISH,
         }),
       ),
     );

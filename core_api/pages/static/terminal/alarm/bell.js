@@ -120,6 +120,7 @@ export class Bell {
     this.#context?.close();
   }
 
+  /** @param {{touched?: string, hush?: boolean}} said */
   #heard({ touched, hush }) {
     const at = performance.now();
     if (touched !== undefined) this.#alarm.touch(touched, at);

@@ -51,7 +51,7 @@ export class Board {
   /**
    * Shows the orders, oldest first.
    *
-   * @param context {now, showStore, known, fresh: the ids of those that just arrived, marksOf(order),
+   * @param context has {now, showStore, known, fresh: the ids of those that just arrived, marksOf(order),
    *   bumpedOf(order), matches(order): whether somebody looks for it, station: the Station of this screen,
    *   waitsOf(order): as WAITS}
    */

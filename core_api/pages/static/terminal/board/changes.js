@@ -51,7 +51,7 @@ export class Seen {
    * Takes in the orders as Core has them, and forgets all others. Returns whether something of what
    * is kept has changed.
    *
-   * @param cancels (id) → whether this terminal is about to cancel the order: who does it knows
+   * @param {(id: string) => boolean} cancels whether this terminal is about to cancel the order: who does it knows
    */
   take(orders, cancels = () => false) {
     const before = JSON.stringify(this.kept);

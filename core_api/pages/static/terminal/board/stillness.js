@@ -39,7 +39,7 @@ export class Stillness {
    * Whether a press counts.
    *
    * @param at now
-   * @param place {x, y} in pixels; null: by a key
+   * @param place has {x, y} in pixels; null: by a key
    * @param id the order that is pressed, or null
    * @param movedAt when what is pressed came to stand there; -Infinity: it stands for long
    */

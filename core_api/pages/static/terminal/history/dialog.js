@@ -9,7 +9,7 @@ import { matches } from "../kitchen/totals.js";
 import { StoreLog } from "./log.js";
 
 /** So many pages are read by themselves, until the day's first order is there. */
-const MOST_PAGES = 20;
+const MAX_PAGES = 20;
 
 /** The dialog, made anew from the log whenever it is opened. */
 export class History {
@@ -54,7 +54,7 @@ export class History {
     this.element.lang = language();
     this.element.showModal();
     this.#find.focus();
-    return this.#load(MOST_PAGES, new Date().setHours(0, 0, 0, 0));
+    return this.#load(MAX_PAGES, new Date().setHours(0, 0, 0, 0));
   }
 
   /** Something has changed of the orders on the board. */

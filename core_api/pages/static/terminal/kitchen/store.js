@@ -1,18 +1,18 @@
 // What a store says to its guests: what is sold out, how long they wait, whether it takes orders; and what
 // its people share: who is on shift, and when an order has waited too long.
 
-import { MOST_CHANNELS } from "../../yabam/transport.js";
+import { MAX_CHANNELS } from "../../yabam/transport.js";
 import { WAITS } from "../board/steps.js";
 import { idOf, soldOutIds } from "./names.js";
 
 const CHANNELS = ["public", "team"];
 export const WAITING_STEP = 5;
-const MOST_AGE = 600;
-const MOST_WAITING = 120;
+const MAX_AGE = 600;
+const MAX_WAITING = 120;
 
 /** Of these stores those that one client can follow the documents of, too. */
 export const heardStores = (stores) =>
-  stores.slice(0, Math.max(0, Math.floor((MOST_CHANNELS - stores.length) / CHANNELS.length)));
+  stores.slice(0, Math.max(0, Math.floor((MAX_CHANNELS - stores.length) / CHANNELS.length)));
 
 /** The channels of documents of these stores. */
 export const documentChannels = (stores) => stores.flatMap((id) => CHANNELS.map((kind) => `${kind}:${id}`));
@@ -75,7 +75,7 @@ export class StoreSays {
   /** Lets a column's age turn that colour so many minutes later or earlier. Red never comes before amber. */
   setAge(column, colour, more) {
     const { amber, red } = this.ages[column];
-    const clamp = (minutes) => Math.min(MOST_AGE, Math.max(1, minutes));
+    const clamp = (minutes) => Math.min(MAX_AGE, Math.max(1, minutes));
     const wanted = clamp({ amber, red }[colour] + more);
     const limits = colour === "amber" ? { amber: wanted, red: Math.max(red, wanted) } : { amber: Math.min(amber, wanted), red: wanted };
     return this.#ages.merge({ [column]: limits });
@@ -112,7 +112,7 @@ export class StoreSays {
 
   /** Lets guests wait so many minutes more or less than was said. */
   setWaiting(more) {
-    const value = Math.min(MOST_WAITING, Math.max(0, (this.waiting ?? 0) + more * WAITING_STEP));
+    const value = Math.min(MAX_WAITING, Math.max(0, (this.waiting ?? 0) + more * WAITING_STEP));
     return this.#waiting.set({ value });
   }
 

@@ -4,7 +4,7 @@ import { el, setText } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
 import { newKey } from "../../shared/outbox.js";
 
-const MOST_NAME = 60;
+const MAX_NAME = 60;
 const COLUMNS = ["new", "progress", "ready"];
 const COLOURS = ["amber", "red"];
 
@@ -26,7 +26,7 @@ export class TeamPart {
     this.#store = store;
     this.#say = say;
     this.#label.setAttribute("for", `come-${store.id}`);
-    this.#name = el("input", { id: `come-${store.id}`, maxlength: String(MOST_NAME), autocomplete: "off", onblur: left });
+    this.#name = el("input", { id: `come-${store.id}`, maxlength: String(MAX_NAME), autocomplete: "off", onblur: left });
     this.#add = el("button", { id: `come-add-${store.id}`, class: "button", type: "submit" });
     this.#form = el("form", { class: "come", onsubmit: (event) => this.#come(event) }, this.#label, this.#name, this.#add);
   }

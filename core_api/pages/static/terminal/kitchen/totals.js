@@ -8,7 +8,7 @@ import { isToBeMade } from "../../shared/statuses.js";
  * How many of each dish are still to be made: [{name, count}], most first.
  *
  * @param bumpedOf (order) → which of its lines are done
- * @param makes (item) → whether it is made here
+ * @param {(item: any) => boolean} makes whether it is made here
  */
 export function allDay(orders, bumpedOf, makes = () => true) {
   const found = new Map();

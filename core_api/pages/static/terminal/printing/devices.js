@@ -6,7 +6,7 @@ import { clockTime } from "../../shared/format.js";
 import { t } from "../../shared/language.js";
 
 /** So many of a device's commands are shown, the newest first. */
-const MOST_COMMANDS = 20;
+const MAX_COMMANDS = 20;
 
 /** The devices of one store. */
 export class StoreDevices {
@@ -43,7 +43,7 @@ export class StoreDevices {
   async #fill(device, list) {
     try {
       const { commands } = await this.#ask(`/${encodeURIComponent(device)}/commands`);
-      const rows = commands.slice(0, MOST_COMMANDS).map(commandRow);
+      const rows = commands.slice(0, MAX_COMMANDS).map(commandRow);
       list.replaceChildren(...(rows.length > 0 ? rows : [el("li", {}, t("commandsNone"))]));
     } catch {
       list.replaceChildren(el("li", { class: "error" }, t("whereUnknown")));

@@ -4,8 +4,8 @@ import { ENDED_EARLY, JOB_STATES, STATUSES } from "../../yabam/contract/contract
 
 /** A printer prints an order at one of these; that an order ends otherwise is printed by itself. */
 export const PRINTED_STATUSES = STATUSES.filter((status) => !ENDED_EARLY.includes(status));
-export const MOST_COPIES = 5;
-export const MOST_PRINTERS = 20;
+export const MAX_COPIES = 5;
+export const MAX_PRINTERS = 20;
 export const COLUMNS = [32, 42, 48];
 export const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 /** What stands in a printer's settings where the document says nothing. */

@@ -3,7 +3,7 @@
 import { el } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
 import { statusText } from "../../shared/statuses.js";
-import { COLUMNS, MOST_COPIES, MOST_PRINTERS, NAME, PRINTED_STATUSES, dishesOf } from "./rules.js";
+import { COLUMNS, MAX_COPIES, MAX_PRINTERS, NAME, PRINTED_STATUSES, dishesOf } from "./rules.js";
 
 const LANGUAGES = { ko: "한국어", en: "English" };
 
@@ -32,7 +32,7 @@ export function printerForm(store, [id, settings], say) {
         })),
     ]),
     el("div", { class: "printer-choices" },
-      pick(`${name}-copies`, "copies", range(MOST_COPIES), settings.copies, (copies) => choose({ copies: Number(copies) })),
+      pick(`${name}-copies`, "copies", range(MAX_COPIES), settings.copies, (copies) => choose({ copies: Number(copies) })),
       pick(`${name}-language`, "paperLanguage", Object.entries(LANGUAGES), settings.language, (language) => choose({ language })),
       pick(`${name}-columns`, "paperColumns", columnsWith(settings.columns), settings.columns, (columns) => choose({ columns: Number(columns) })),
       pick(`${name}-media`, "paperMedia", ["picture", "text"].map((one) => [one, t(`media_${one}`)]), settings.media, (media) => choose({ media }))),
@@ -41,7 +41,7 @@ export function printerForm(store, [id, settings], say) {
 
 /** The form by which a printer is added. */
 export function newPrinter(store, say) {
-  if (store.settings.length >= MOST_PRINTERS) return null;
+  if (store.settings.length >= MAX_PRINTERS) return null;
   return adding(`${store.id}-printer`, "printerAdd", "printerName", (name) => say(store.set(name, { statuses: ["accepted"] })));
 }
 

@@ -2,8 +2,8 @@
 
 import { fetchCore } from "../../shared/core/fetch_core.js";
 import { ofBrowser } from "../../shared/storage.js";
-import { MOST_CHANNELS } from "../../yabam/transport.js";
-import { MOST_PRINTERS, printersIn, stateOf, ticketsIn } from "./rules.js";
+import { MAX_CHANNELS } from "../../yabam/transport.js";
+import { MAX_PRINTERS, printersIn, stateOf, ticketsIn } from "./rules.js";
 
 /** Steps name an agent; these are a person's. */
 const PERSON = "terminal";
@@ -17,7 +17,7 @@ const keyOf = (store) => `yabam.printers.${store}`;
  */
 export function printerChannels(stores, taken) {
   const known = stores.flatMap((id) => (ofBrowser.readJson(keyOf(id)) ?? []).map((name) => `device:${id}/${name}`));
-  return known.slice(0, Math.max(0, MOST_CHANNELS - taken));
+  return known.slice(0, Math.max(0, MAX_CHANNELS - taken));
 }
 
 /** The printers of one store. */
@@ -67,7 +67,7 @@ export class StorePrinters {
   /** Remembers which printers there are, for the next start. */
   remember() {
     if (this.#printing.version === 0) return;
-    const names = this.settings.map(([id]) => id).slice(0, MOST_PRINTERS);
+    const names = this.settings.map(([id]) => id).slice(0, MAX_PRINTERS);
     const known = ofBrowser.readJson(keyOf(this.id)) ?? [];
     if (known.join() !== names.join()) ofBrowser.writeJson(keyOf(this.id), names);
   }

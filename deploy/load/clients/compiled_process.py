@@ -1,0 +1,227 @@
+"""Clients that are played by a compiled program, for more of them than Python can play beside the
+servers on the same cores: `compiled/main.c` says what it is told and what it says.
+
+They follow the SDK machine's rules, written again in C. So the machine itself is not under test
+here, but the servers are; whatever a client took is judged by the same proof.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Self
+
+from deploy.load.clients.messages import Begin, Report
+from deploy.load.clients.people import people
+from deploy.load.measured.proof import Fact, Track
+from deploy.load.plan import LoadTestError
+
+_SOURCES: Final = Path(__file__).parent / "compiled"
+_PROGRAM: Final = "load-clients"
+_READ_BYTES: Final = 1 << 18
+_LOOKS_EVERY_S: Final = 0.1
+_END_WITHIN_S: Final = 20.0
+_MODES: Final = ("starting", "live", "polling", "offline")
+_COUNTS: Final = ("synced", "opened", "hello", "delivered", "failed", "refused")
+
+
+def compiled(build: Path) -> Path:
+    """The program, made from its sources in this folder.
+
+    Raises:
+        LoadTestError: there is no C compiler, or it fails.
+    """
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise LoadTestError(
+            "--compiled-clients needs a C compiler (on Debian: apt-get install gcc); "
+            "without the option the clients are played in Python"
+        )
+    build.mkdir(parents=True, exist_ok=True)
+    program = build / _PROGRAM
+    sources = [str(source) for source in sorted(_SOURCES.glob("*.c"))]
+    made = subprocess.run(
+        [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", str(program), *sources, "-lm"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise LoadTestError(f"the clients cannot be compiled: {made.stderr.strip()}")
+    return program
+
+
+class Heard:
+    """What a program says, taken together. Pure.
+
+    Args:
+        channels: of its clients, by their numbers.
+    """
+
+    def __init__(self, channels: list[str]) -> None:
+        self.tracks = [Track(channel) for channel in channels]
+        self.has_cut = False
+        """Whether it has said that all connections are cut."""
+        self._rest = b""
+        self._modes: dict[str, int] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._syncs: list[float] = []
+        self._seen: list[tuple[str, int, float]] = []
+        self._gave_up: list[tuple[str, str]] = []
+
+    def take(self, data: bytes) -> Report:
+        """Take what it wrote. Returns what is new in all whole lines, and the modes as they are.
+
+        Raises:
+            ValueError: a line is none of its lines.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._line(line.decode())
+        report = Report(self._modes, self._counts, self._syncs, self._seen, self._gave_up)
+        self._forget()
+        return report
+
+    def _line(self, line: str) -> None:
+        what, _, rest = line.partition(" ")
+        match what:
+            case "e":
+                number, seq, order, version, at, reference = rest.split(" ")
+                self.tracks[int(number)].apply(Fact(int(seq), order, int(version)))
+                self._seen.append((reference, int(version), float(at)))
+            case "s":
+                self._syncs.append(float(rest))
+            case "m":
+                self._modes = dict(zip(_MODES, map(int, rest.split(" ")), strict=True))
+            case "c":
+                counts = zip(_COUNTS, map(int, rest.split(" ")), strict=True)
+                self._counts.update({name: count for name, count in counts if count})
+            case "b":
+                number, head, reason = rest.split(" ")
+                self.tracks[int(number)].begin(int(head), reason)
+            case "g":
+                number, why = rest.split(" ", 1)
+                self._gave_up.append((self.tracks[int(number)].channel, why))
+            case "w":
+                self.has_cut = True
+            case _:
+                raise ValueError(f"the clients said {line[:80]!r}")
+
+
+class CompiledProcess:
+    """A process of such clients; `start` makes one."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        heard: Heard,
+        hear: Callable[[Report], None],
+        lose: Callable[[int], None],
+    ) -> None:
+        self.modes: Mapping[str, int] = {}
+        self._process = process
+        self._heard = heard
+        self._hear = hear
+        self._lose = lose
+        self._was_cut = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(
+        cls,
+        program: Path,
+        begin: Begin,
+        hear: Callable[[Report], None],
+        lose: Callable[[int], None],
+    ) -> Self:
+        """Start the program and let its clients come.
+
+        Args:
+            program: by `compiled`.
+            begin: who the clients are.
+            hear: is given each report.
+            lose: is given the exit status, should it end by itself.
+        """
+        host, port = begin.core
+        known = await asyncio.to_thread(lambda: list(people(begin)))
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            program, "127.0.0.1" if host == "localhost" else host, str(port),
+            begin.source or "0.0.0.0", str(begin.seed + begin.first),
+            stdin=pipe, stdout=pipe,
+        )  # fmt: skip
+        made = cls(process, Heard([person.channel for _, person in known]), hear, lose)
+        await made._tell(
+            "".join(
+                f"k {due:.6f} {person.channel} {person.device or '-'} {person.token}\n"
+                for due, person in known
+            )
+        )
+        return made
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    async def cut(self) -> None:
+        """Cut all connections of all its clients; they have noticed then."""
+        self._was_cut.clear()
+        await self._tell("x\n")
+        await self._was_cut.wait()
+
+    async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
+        """What each client applied, once all are at their heads or have had time enough."""
+        tracks = self._heard.tracks
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while any(track.seq < heads[track.channel] for track in tracks):  # noqa: ASYNC110
+                    await asyncio.sleep(_LOOKS_EVERY_S)
+        return tracks
+
+    async def end(self) -> None:
+        """End it: it does with its input."""
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(_END_WITHIN_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    async def _tell(self, lines: str) -> None:
+        told = self._process.stdin
+        with contextlib.suppress(ConnectionError):  # it is gone: who reads from it says so
+            if told is not None:
+                told.write(lines.encode())
+                await told.drain()
+
+    async def _read(self) -> None:
+        said = self._process.stdout
+        try:
+            while said is not None and (data := await said.read(_READ_BYTES)):
+                self._take(data)
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            self._process.kill()
+        self._lose(await self._process.wait())
+
+    def _take(self, data: bytes) -> None:
+        report = self._heard.take(data)
+        self.modes = report.modes
+        self._hear(report)
+        if self._heard.has_cut:
+            self._heard.has_cut = False
+            self._was_cut.set()

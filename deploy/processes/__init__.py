@@ -1,0 +1,1 @@
+"""A child process, and the ports that it listens on."""
