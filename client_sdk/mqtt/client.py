@@ -33,6 +33,7 @@ from client_sdk.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from client_sdk.machine.backoff import longest_wait
 from client_sdk.machine.messages import StartSync, SyncDone
 from client_sdk.machine.sequencing import Change, Positions, Reset, changes_of
 from client_sdk.mqtt.connection import MqttConnection
@@ -300,9 +301,8 @@ class BufferedOrderClient:
         )
 
     def _pause(self, failures: int) -> float:
-        most = min(
-            self._settings.backoff_first * 2.0 ** min(failures, 10), self._settings.backoff_most
-        )
+        settings = self._settings
+        most = longest_wait(failures + 1, settings.backoff_first, settings.backoff_most)
         return self._uniform(most / 2, most)
 
     async def _sleep(self, seconds: float) -> None:

@@ -55,6 +55,7 @@ PYTHON_ONLY: Final = {
 JAVASCRIPT_ONLY: Final = {
     "messages.Inputs": TYPED,
     "messages.Wake": WAKE,
+    "rules.Failed": TYPED,
     "rules.Rule": TYPED,
     "rules.wake": WAKE,
     "sequencing.Positions.get": "Python has [] for it",
@@ -114,6 +115,18 @@ def test_a_modules_names_are_the_same(module: str) -> None:
     here = f"{module}."
     assert missing - of_missing == {one for one in PYTHON_ONLY if one.startswith(here)}
     assert beyond == {one for one in JAVASCRIPT_ONLY if one.startswith(here)}
+
+
+@pytest.mark.parametrize("ending", ["js", "py"])
+def test_only_one_module_doubles_a_wait(ending: str) -> None:
+    doubling = {
+        path.relative_to(ROOT)
+        for folder in ("client_sdk", "core_api", "event_server")
+        for path in (ROOT / folder).rglob(f"*.{ending}")
+        if re.search(r"\b2(\.0)? ?\*\* ?[#_a-zA-Z(]", path.read_text())
+    }
+    folder = JAVASCRIPT if ending == "js" else PYTHON
+    assert doubling == {(folder / f"backoff.{ending}").relative_to(ROOT)}
 
 
 def test_the_transition_tables_are_the_same() -> None:
