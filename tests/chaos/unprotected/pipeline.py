@@ -136,8 +136,8 @@ FULL_MAPPED: Final = Protection(
     (
         Patch(
             "core_api/postgres/errors.py",
-            '    "53": (Meaning.ABSENT, "it has no room left"),',
-            '    "none": (Meaning.ABSENT, "it has no room left"),',
+            '    "53": (Meaning.ABSENT, "it has no connections, memory or disk left"),',
+            '    "none": (Meaning.ABSENT, "it has no connections, memory or disk left"),',
         ),
     ),
 )

@@ -430,7 +430,7 @@ async def test_nothing_is_sent_from_a_database_that_moved_until_a_relay_has_judg
         born_in = await shop.pool.fetchval("SELECT born_in FROM epoch")
         await shop.pool.execute("UPDATE epoch SET born_in = '1/1/1'")
         async with sending(shop.pool) as (sender, _):
-            await once(lambda: "no relay has judged it" in (sender.trouble or ""))
+            await once(lambda: "no relay has checked it yet" in (sender.trouble or ""))
             assert receiver.requests == []
             await shop.pool.execute("UPDATE epoch SET born_in = $1", born_in)
             await receiver.until(lambda r: len(r.taken) == 1)

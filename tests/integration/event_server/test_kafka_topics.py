@@ -62,7 +62,7 @@ async def test_a_topic_that_kafka_does_not_make_is_named_with_kafka_s_reason(
     address: str, topic: str
 ) -> None:
     wanted = Topic(topic, PARTITIONS, configs={"retention.ms": "soon"})
-    with pytest.raises(BrokerError, match=f"does not make the topic {topic}: .*retention.ms"):
+    with pytest.raises(BrokerError, match=f"does not create the topic {topic}: .*retention.ms"):
         await ensure_topics(address, [wanted], 5)
 
 

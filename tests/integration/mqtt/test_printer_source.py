@@ -253,7 +253,7 @@ async def test_an_outcome_that_core_has_not_noted_is_not_taken_for_told(
     core: Core, source: MqttSource
 ) -> None:
     core.reply = lambda _result: sent()
-    with pytest.raises(UnreachableError, match="not noted"):
+    with pytest.raises(UnreachableError, match="has not stored the result"):
         await source.tell("a", 1, "done", "")
 
 

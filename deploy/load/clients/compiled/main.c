@@ -1,4 +1,4 @@
-/* Clients of a load test, in one process, by epoll: a hundredth of the CPU that the SDK's own machine takes.
+/* Clients of a load test, in one process, by epoll: a quarter of the CPU that the SDK's own machine takes.
  * deploy/load/clients/compiled_process.py starts it, and reads what it says.
  *
  *   load-clients CORE_ADDRESS CORE_PORT SOURCE_ADDRESS SEED     (0.0.0.0: from any address)
