@@ -36,7 +36,9 @@ TEXT_PATTERN: Final = r"[^\x00]*"
 
 MAX_SUBJECT: Final = 255
 """The longest subject of a token, in characters."""
-SUBJECT_PATTERN: Final = rf"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_SUBJECT}}}"
+JSON_SUBJECT_PATTERN: Final = rf"[^\x00-\x1f\x7f-\x9f]{{1,{MAX_SUBJECT}}}"
+"""Of a subject that msgspec reads: it takes no half of a surrogate pair, and no schema may name
+one."""
 MAX_SHOWN: Final = 80
 """How much of a text from outside a message may quote, in characters."""
 
@@ -46,7 +48,7 @@ _ORDER_ID: Final = re.compile(ORDER_ID_PATTERN)
 _KEY: Final = re.compile(KEY_PATTERN)
 _TIME: Final = re.compile(TIME_PATTERN)
 _DIGITS: Final = re.compile(DIGITS_PATTERN)
-_SUBJECT: Final = re.compile(SUBJECT_PATTERN)
+_SUBJECT: Final = re.compile(rf"(?!.*[\ud800-\udfff]){JSON_SUBJECT_PATTERN}")
 
 
 def whole(pattern: str) -> str:

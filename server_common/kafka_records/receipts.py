@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
 from client_sdk.contract.errors import RecordError
 from client_sdk.contract.json_decoding import decode
-from client_sdk.contract.text import DEVICE_PATTERN, EPOCH_PATTERN, SUBJECT_PATTERN, whole
+from client_sdk.contract.text import DEVICE_PATTERN, EPOCH_PATTERN, JSON_SUBJECT_PATTERN, whole
 
 MAX_RECEIPTS: Final = 500
 """The most receipts of one record."""
@@ -26,7 +26,7 @@ class Receipt(Struct, frozen=True):
     """One device has applied its store's channel up to `applied`."""
 
     device: Annotated[str, Meta(pattern=whole(DEVICE_PATTERN))]
-    subject: Annotated[str, Meta(pattern=whole(SUBJECT_PATTERN))]
+    subject: Annotated[str, Meta(pattern=whole(JSON_SUBJECT_PATTERN))]
     epoch: Annotated[str, Meta(pattern=whole(EPOCH_PATTERN))]
     applied: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 
