@@ -107,6 +107,11 @@ async def a_kitchen(
             yield kitchen
             # A job of which no word comes is in doubt for a minute, and the next test's waits.
             await kitchen.until_all_is_printed()
+            # Nor may it seem to be there still: the next test's job would be sent to nobody.
+            if kitchen.has_network.is_set():
+                kitchen.has_network.clear()
+                kitchen.printer.lose_connection()
+                await kitchen.until_it_is(online=False)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
