@@ -12,12 +12,15 @@ import contextlib
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
+
+from deploy.load.clients.ending import wait_or_kill
 from deploy.load.clients.messages import Begin, Report
+from deploy.load.clients.notes import Notes
 from deploy.load.clients.people import people
 from deploy.load.measured.proof import Fact, Track
 from deploy.load.plan import LoadTestError
@@ -26,7 +29,6 @@ _SOURCES: Final = Path(__file__).parent / "compiled"
 _PROGRAM: Final = "load-clients"
 _READ_BYTES: Final = 1 << 18
 _LOOKS_EVERY_S: Final = 0.1
-_END_WITHIN_S: Final = 20.0
 _MODES: Final = ("starting", "live", "polling", "offline")
 _COUNTS: Final = ("synced", "opened", "hello", "delivered", "failed", "refused")
 
@@ -70,13 +72,7 @@ class Heard:
         """Whether it has said that all connections are cut."""
         self._rest = b""
         self._modes: dict[str, int] = {}
-        self._forget()
-
-    def _forget(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._syncs: list[float] = []
-        self._seen: list[tuple[str, int, float]] = []
-        self._gave_up: list[tuple[str, str]] = []
+        self._notes = Notes()
 
     def take(self, data: bytes) -> Report:
         """Take what it wrote. Returns what is new in all whole lines, and the modes as they are.
@@ -87,9 +83,7 @@ class Heard:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._line(line.decode())
-        report = Report(self._modes, self._counts, self._syncs, self._seen, self._gave_up)
-        self._forget()
-        return report
+        return msgspec.structs.replace(self._notes.take(), modes=self._modes)
 
     def _line(self, line: str) -> None:
         what, _, rest = line.partition(" ")
@@ -97,20 +91,20 @@ class Heard:
             case "e":
                 number, seq, order, version, at, reference = rest.split(" ")
                 self.tracks[int(number)].apply(Fact(int(seq), order, int(version)))
-                self._seen.append((reference, int(version), float(at)))
+                self._notes.saw(reference, int(version), float(at))
             case "s":
-                self._syncs.append(float(rest))
+                self._notes.synced(float(rest))
             case "m":
                 self._modes = dict(zip(_MODES, map(int, rest.split(" ")), strict=True))
             case "c":
-                counts = zip(_COUNTS, map(int, rest.split(" ")), strict=True)
-                self._counts.update({name: count for name, count in counts if count})
+                for name, count in zip(_COUNTS, map(int, rest.split(" ")), strict=True):
+                    self._notes.count(name, count)
             case "b":
                 number, head, reason = rest.split(" ")
                 self.tracks[int(number)].begin(int(head), reason)
             case "g":
                 number, why = rest.split(" ", 1)
-                self._gave_up.append((self.tracks[int(number)].channel, why))
+                self._notes.gave_up(self.tracks[int(number)].channel, why)
             case "w":
                 self.has_cut = True
             case _:
@@ -194,12 +188,7 @@ class CompiledProcess:
         await asyncio.gather(self._reading, return_exceptions=True)
         if self._process.stdin is not None:
             self._process.stdin.close()
-        try:
-            async with asyncio.timeout(_END_WITHIN_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await wait_or_kill(self._process)
 
     async def _tell(self, lines: str) -> None:
         told = self._process.stdin

@@ -21,9 +21,10 @@ class Notes:
         self._seen: list[tuple[str, int, float]] = []
         self._gave_up: list[tuple[str, str]] = []
 
-    def count(self, what: str) -> None:
-        """Count one occurrence."""
-        self._counts[what] += 1
+    def count(self, what: str, times: int = 1) -> None:
+        """Count this many occurrences."""
+        if times:
+            self._counts[what] += times
 
     def synced(self, seconds: float) -> None:
         """Record the duration of a sync."""

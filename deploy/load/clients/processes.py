@@ -16,6 +16,7 @@ from typing import Final, Self
 import msgspec
 
 from deploy.load.clients.compiled_process import CompiledProcess
+from deploy.load.clients.ending import wait_or_kill
 from deploy.load.clients.messages import (
     TELLS,
     Begin,
@@ -37,7 +38,6 @@ _MAX_CLIENTS: Final = 10_000
 _SPARE_FILES: Final = 1_000
 _FILES_PER_CLIENT: Final = 2
 """The files that a client needs: a sync and a stream."""
-_END_WITHIN_S: Final = 20.0
 
 
 def processes_for(clients: int, files: int) -> int:
@@ -215,12 +215,7 @@ class _ClientProcess:
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         self._writer.close()
-        try:
-            async with asyncio.timeout(_END_WITHIN_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await wait_or_kill(self._process)
 
     async def _read(self) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
