@@ -52,7 +52,8 @@ class FullMqttPrinter:
 
     async def run(self) -> None:
         """Print what comes until cancelled, or until the connection is lost."""
-        setting = (await self.printer.setting()).json()["settingForMQTT"]
+        answer = (await self.printer.setting()).raise_for_status()
+        setting = answer.json()["settingForMQTT"]
         assert setting["useTriggerPOST"] is False
         where = setting["mqttConnectionSetting"]
         login = where["authenticationSetting"]

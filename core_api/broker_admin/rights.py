@@ -123,52 +123,42 @@ def role_of(user: str) -> str:
 
 def gateway_commands(password: str, present: Present) -> list[ControlCommand]:
     """What gives the gateway its user, its password and its role."""
-    commands = _role_commands(_GATEWAY_ROLE, allowed_to_gateway(), present)
+    role = _role_commands(_GATEWAY_ROLE, allowed_to_gateway(), present)
     # The broker never shows a password, so the user's text name says which one it has.
     text = f"gateway {hashlib.sha256(password.encode()).hexdigest()[:16]}"
-    if present.clients.get(GATEWAY_USER) == text and not commands:
+    if present.clients.get(GATEWAY_USER) == text and not role:
         return []
-    if GATEWAY_USER in present.clients:
-        commands.append({"command": "deleteClient", "username": GATEWAY_USER})
-    commands.append(
-        {
-            "command": "createClient",
-            "username": GATEWAY_USER,
-            "password": password,
-            "textname": text,
-            "roles": [{"rolename": _GATEWAY_ROLE}],
-        }
-    )
-    return commands
+    client: ControlCommand = {
+        "command": "createClient",
+        "username": GATEWAY_USER,
+        "password": password,
+        "textname": text,
+        "roles": [{"rolename": _GATEWAY_ROLE}],
+    }
+    return [*_client_removal(GATEWAY_USER, present), *role, client]
 
 
 def device_commands(wanted: Wanted, present: Present) -> list[ControlCommand]:
     """What gives a device its user, its client id and its role; nothing if it has them."""
     user = wanted.identity.user
     role = role_of(user)
-    commands = _role_commands(role, wanted.allowed, present)
+    changed = _role_commands(role, wanted.allowed, present)
     is_right = present.pinned.get(user) == user and list(present.holders.get(user, ())) == [role]
-    if is_right and not commands:
+    if is_right and not changed:
         return []
-    if user in present.clients:
-        commands.append({"command": "deleteClient", "username": user})
-    commands.append(
-        {
-            "command": "createClient",
-            "username": user,
-            "clientid": user,
-            "password": wanted.password,
-            "roles": [{"rolename": role}],
-        }
-    )
-    return commands
+    client: ControlCommand = {
+        "command": "createClient",
+        "username": user,
+        "clientid": user,
+        "password": wanted.password,
+        "roles": [{"rolename": role}],
+    }
+    return [*_client_removal(user, present), *changed, client]
 
 
 def removal_commands(user: str, present: Present) -> list[ControlCommand]:
     """What ends a device's user, its session and its role."""
-    commands: list[ControlCommand] = []
-    if user in present.clients:
-        commands.append({"command": "deleteClient", "username": user})
+    commands = _client_removal(user, present)
     if role_of(user) in present.roles:
         commands.append({"command": "deleteRole", "rolename": role_of(user)})
     return commands
@@ -181,19 +171,24 @@ def strangers(wanted: Collection[str], present: Present) -> list[str]:
     return sorted(known - set(wanted))
 
 
+def _client_removal(user: str, present: Present) -> list[ControlCommand]:
+    """What ends a user's session, before its role changes: a new session has the new rights."""
+    return [{"command": "deleteClient", "username": user}] if user in present.clients else []
+
+
 def _role_commands(
     role: str, allowed: frozenset[Allowed], present: Present
 ) -> list[ControlCommand]:
     if present.roles.get(role) == allowed:
         return []
-    commands: list[ControlCommand] = []
-    if role in present.roles:
-        commands.append({"command": "deleteRole", "rolename": role})
     acls = [
         {"acltype": one.kind, "topic": one.topic, "priority": 0, "allow": True}
         for one in sorted(allowed)
     ]
-    return [*commands, {"command": "createRole", "rolename": role, "acls": acls}]
+    # Mosquitto 2.0 crashes some time after a role was deleted that a user still has: its users keep
+    # a pointer to it (createClient does not tell the role). So a role is changed in its place.
+    command = "modifyRole" if role in present.roles else "createRole"
+    return [{"command": command, "rolename": role, "acls": acls}]
 
 
 def _is_device(user: str) -> bool:

@@ -317,8 +317,8 @@ async def lit(page: Page, mode: str) -> None:
 
 
 def card(page: Page, order: dict[str, Any]) -> Locator:
-    """The card of an order on a terminal, by the end of its id."""
-    return page.locator(".card", has_text=f"#{order['id'][-4:].upper()}")
+    """The card of an order on a terminal. By the whole id: the short ends of two can be equal."""
+    return page.locator(f".card[data-press='{order['id']}']")
 
 
 async def still(page: Page) -> None:

@@ -107,8 +107,9 @@ async def test_a_process_of_clients_that_dies_ends_it_with_a_plain_word(
     ) as process:  # fmt: skip
         assert process.stdout is not None
         async with asyncio.timeout(_WITHIN_S):
-            while "live 4" not in (await process.stdout.readline()).decode():
-                pass
+            while "live 4" not in (line := (await process.stdout.readline()).decode()):
+                # A stream that has ended is read without a pause, for ever.
+                assert line, "it has ended"
             (clients,) = psutil.Process(process.pid).children()
             clients.kill()
             printed, _ = await process.communicate()

@@ -8,7 +8,7 @@ import re
 import shlex
 import signal
 import sys
-from asyncio.subprocess import PIPE, STDOUT
+from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from io import BytesIO
@@ -32,6 +32,8 @@ _SERVERS = (
     "--webhooks-port",
 )
 _ROOT = Path(__file__).parents[2]
+_STACKS = {"PYTHONFAULTHANDLER": "1"}
+"""At SIGABRT it prints what each of its threads does."""
 
 
 class Run(NamedTuple):
@@ -58,17 +60,41 @@ async def make_run(folder: Path) -> AsyncIterator[Run]:
     ports = {option: free_port() for option in (*_SERVERS, "--mqtt-port", "--mqtt-tls-port")}
     moved = [word for option, port in ports.items() for word in (option, str(port))]
     command = [sys.executable, "-m", "deploy.local", "--no-restaurant", "--data", str(folder)]
-    async with child(*command, *moved, stdout=PIPE, stderr=STDOUT, limit=2**20) as process:
+    options = {"stdout": PIPE, "stderr": STDOUT, "limit": 2**20, "env": {**os.environ, **_STACKS}}
+    async with child(*command, *moved, **options) as process:
         assert process.stdout is not None
         said = ""
-        while "Devices connect by MQTT" not in said:
-            line = await process.stdout.readline()
-            assert line, said
-            said += line.decode()
+        try:
+            async with asyncio.timeout(100):
+                while "Devices connect by MQTT" not in said:
+                    line = await process.stdout.readline()
+                    assert line, said
+                    said += line.decode()
+        except TimeoutError:
+            pytest.fail(f"not ready. It said:\n{said}\n{await _stacks(process)}")
         yield Run(ports, said)
         process.send_signal(signal.SIGINT)
-        rest = await process.stdout.read()
-        assert await process.wait() == 0, rest.decode()
+        assert await _status(process, 60) == 0
+
+
+async def _status(process: Process, within_s: float) -> int:
+    """The exit status. If it does not end in time, the test fails and shows where it hangs."""
+    try:
+        async with asyncio.timeout(within_s):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        pytest.fail(f"it does not end:\n{await _stacks(process)}")
+    assert process.returncode is not None
+    if process.returncode:
+        print(said.decode())
+    return process.returncode
+
+
+async def _stacks(process: Process) -> str:
+    """What all its threads do. It ends with that."""
+    process.send_signal(signal.SIGABRT)
+    said, _ = await process.communicate()
+    return str(said.decode())
 
 
 @pytest.mark.timeout(240)
@@ -88,7 +114,8 @@ async def test_every_port_can_be_moved_and_its_printers_print_as_it_says(tmp_pat
 async def printers_print(run: Run, folder: Path) -> None:
     """The commands that it prints show an order on a terminal, and as a Star printer's picture."""
     there = {"YABAM_TOKEN": run.token, "PYTHONPATH": str(_ROOT), "HOME": str(folder)}
-    options = {"cwd": folder, "env": {**os.environ, **there}, "stdout": PIPE}
+    environment = {**os.environ, **there, **_STACKS}
+    options = {"cwd": folder, "env": environment, "stdout": PIPE, "stderr": STDOUT}
     yabam = [sys.executable, "-m", "client_sdk.cli"]
     printer = run.command("yabam", "printer")
     star = [sys.executable, *run.command("python", "-m tests.star_printer")]
@@ -97,11 +124,18 @@ async def printers_print(run: Run, folder: Path) -> None:
         child(*star, **options) as pictures,
         child(*yabam, *run.command("yabam", "order place"), **options) as order,
     ):
-        assert await order.wait() == 0
+        assert await _status(order, 60) == 0
         assert terminal.stdout is not None
         assert pictures.stdout is not None
-        async with asyncio.timeout(60):
-            while b"Bibimbap" not in await terminal.stdout.readline():
-                pass
-            drawn = Path((await pictures.stdout.readline()).decode().strip())
+        said, drawn = b"", Path()
+        try:
+            async with asyncio.timeout(60):
+                while b"Bibimbap" not in said:
+                    line = await terminal.stdout.readline()
+                    # A stream that has ended is read without a pause, for ever.
+                    assert line, f"the printer on a terminal has ended: {said.decode()}"
+                    said += line
+                drawn = Path((await pictures.stdout.readline()).decode().strip())
+        except TimeoutError:
+            pytest.fail(f"terminal:\n{said.decode()}\npictures:\n{await _stacks(pictures)}")
     assert Image.open(BytesIO((folder / drawn).read_bytes())).format == "PNG"

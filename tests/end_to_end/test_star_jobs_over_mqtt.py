@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -50,6 +51,8 @@ class Kitchen:
         self.owner = owner
         self.printer = printer
         self.star = printer.printer
+        self.lost_by: list[str] = []
+        """Why its connections ended, or were not opened."""
         self.has_network = asyncio.Event()
         self.has_network.set()
 
@@ -57,8 +60,10 @@ class Kitchen:
         """Be a printer that connects again until the broker lets it in."""
         while True:
             await self.has_network.wait()
-            with contextlib.suppress(httpx.HTTPError, OSError, MqttError):
+            try:
                 await self.printer.run()
+            except (httpx.HTTPError, OSError, MqttError) as error:
+                self.lost_by.append(repr(error))
             await asyncio.sleep(0.2)
 
     async def until_it_is(self, **said: Any) -> None:
@@ -70,6 +75,19 @@ class Kitchen:
                 if answer.status_code == 200 and said.items() <= answer.json()["value"].items():
                     return
                 await asyncio.sleep(0.1)
+
+    async def until_papers(self, count: int, within_s: float = 60.0) -> None:
+        """Return once so many tickets have come out."""
+        try:
+            await until(lambda: len(self.star.papers) == count, within_s)
+        except TimeoutError:
+            heard = [(message.topic, message.payload[:300]) for message in self.printer.heard]
+            where = {"channel": f"device:{STORE}/{DEVICE}"}
+            known = (await self.owner.get("/v1/sync", params=where)).text
+            pytest.fail(
+                f"{len(self.star.papers)} tickets. The printer heard {heard}. Its connections: "
+                f"{self.lost_by}, open {self.printer._connection is not None}. Core: {known}"
+            )
 
     async def until_all_is_printed(self) -> None:
         """Return once Core knows the outcome of each ticket."""
@@ -95,8 +113,12 @@ async def a_kitchen(
     ):
         routing = {"statuses": ["placed"], "media": media, "language": "en"}
         do = {"set": {"printers": {DEVICE: routing}}}
-        edit = {"n": 1, "channel": f"team:{STORE}", "key": "printing", "do": do}
-        await owner.post("/v1/edits", json={"client": f"c-{media}", "edits": [edit]})
+        where = {"channel": f"team:{STORE}", "key": "printing"}
+        known = await owner.get("/v1/documents", params=where)
+        base = known.json()["version"] if known.status_code == 200 else 0
+        edits = [{"n": 1, **where, "base": base, "do": do}]
+        edited = await owner.post("/v1/edits", json={"client": uuid.uuid4().hex, "edits": edits})
+        assert edited.json()["outcomes"][0]["outcome"] == "applied", edited.text
         wanted = {"rotate": True}
         made = (await owner.put(f"/v1/stores/{STORE}/devices/{DEVICE}", json=wanted)).json()
         url = f"{stack.core_url}/cloudprnt/{made['user']}.{made['password']}/printer"
@@ -114,7 +136,8 @@ async def a_kitchen(
                 await kitchen.until_it_is(online=False)
         finally:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
 
 
 def has_said(listener: Device, word: str) -> bool:
@@ -138,7 +161,7 @@ async def test_each_ticket_comes_out_once_through_troubles_and_lost_connections(
             await producer.place(STORE, [Item("김밥", 1, 9500)], currency="KRW", table_id=table)
 
         await order("71")
-        await until(lambda: len(papers) == 1, 60)
+        await kitchen.until_papers(1)
         assert papers[0][0] == "text/plain"
         text = papers[0][1].decode()
         assert "71" in text
@@ -151,7 +174,7 @@ async def test_each_ticket_comes_out_once_through_troubles_and_lost_connections(
         await kitchen.until_it_is(online=True, troubles=["paper end"])
         assert len(papers) == 1
         await kitchen.printer.becomes("200 OK")
-        await until(lambda: len(papers) == 2, 60)
+        await kitchen.until_papers(2)
         assert b"72" in papers[1][1]
         # The paper comes out before the printer says so.
         await kitchen.until_all_is_printed()
@@ -162,14 +185,14 @@ async def test_each_ticket_comes_out_once_through_troubles_and_lost_connections(
         await kitchen.until_it_is(online=False)
         await order("73")
         kitchen.has_network.set()
-        await until(lambda: len(papers) == 3, 60)
+        await kitchen.until_papers(3)
         assert b"73" in papers[2][1]
 
         await kitchen.until_all_is_printed()
         mosquitto.kill()
         await order("74")
         mosquitto.start()
-        await until(lambda: len(papers) == 4, 90)
+        await kitchen.until_papers(4, 90)
         assert b"74" in papers[3][1]
         assert not any(b"REPEAT" in paper for _, paper in papers)
         assert kitchen.printer.refused == 0
@@ -189,7 +212,7 @@ async def test_all_that_is_said_is_as_the_asyncapi_document_has_it(
         ) as producer,
     ):
         await producer.place(STORE, [Item("김밥", 1, 9500)], currency="KRW", table_id="76")
-        await until(lambda: kitchen.star.papers, 60)
+        await kitchen.until_papers(1)
         # The paper comes out before the printer says so.
         await kitchen.until_all_is_printed()
         kitchen.has_network.clear()
@@ -217,7 +240,7 @@ async def test_a_picture_comes_out_of_a_printer_that_names_pictures(
         ) as producer,
     ):
         await producer.place(STORE, [Item("김밥", 1, 9500)], currency="KRW", table_id="75")
-        await until(lambda: kitchen.star.papers, 60)
+        await kitchen.until_papers(1)
         ((media, paper),) = kitchen.star.papers
         assert media == "image/png"
         assert Image.open(io.BytesIO(paper)).size[0] == 42 * 12

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import AsyncExitStack
 
 import pytest
 
 from deploy.mqtt.server import MosquittoServer
+from server_common.devices.identity import Identity
 from server_common.devices.mqtt_topics import STAR_WORDS
 from server_common.mqtt.broker import MqttError, MqttRefusedError
 from server_common.mqtt.connection import BrokerConnection
@@ -43,6 +45,19 @@ async def may_subscribe(one: Device, topic: str) -> bool:
         return False
     await one.connection.unsubscribe([topic])
     return True
+
+
+async def until_it_hears(broker: MosquittoServer, identity: Identity, topic: str) -> None:
+    """Return once the device may subscribe to the topic; it is connected meanwhile."""
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(MqttError):
+                async with device(broker_for(broker, identity)) as one:
+                    while not one.connection.is_lost:
+                        if await may_subscribe(one, topic):
+                            return
+                        await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
 
 
 def topics_of(store: str, device_id: str) -> dict[str, tuple[bool, bool]]:
@@ -195,6 +210,18 @@ async def test_another_password_ends_the_session_of_the_one_before(
         await until_it_connects(mosquitto, following)
         with pytest.raises(MqttRefusedError):
             await BrokerConnection(broker_for(mosquitto, lamp), lamp.user).open()
+
+
+async def test_the_broker_lives_while_the_rights_of_a_connected_device_change_again_and_again(
+    mosquitto: MosquittoServer, register: Register
+) -> None:
+    star = register.put(STORE, "star-1")
+    async with administered(mosquitto, register):
+        for number in range(8):
+            mac = f"00:11:62:00:00:{number:02x}"
+            register.put(STORE, "star-1", star_mac=mac)
+            await until_it_hears(mosquitto, star, f"star/cloudprnt/to-device/{mac}/#")
+    assert mosquitto.process.running
 
 
 async def test_what_changes_of_one_device_disconnects_no_other(

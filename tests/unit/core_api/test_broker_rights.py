@@ -86,11 +86,19 @@ def test_a_client_id_that_is_not_pinned_is_mended() -> None:
     assert names(device_commands(WANTED, present)) == ["deleteClient", "createClient"]
 
 
-def test_a_role_that_permits_more_is_replaced() -> None:
+def test_a_role_that_permits_more_is_changed_in_its_place_once_its_user_is_gone() -> None:
     more = {role_of(USER): WANTED.allowed | {Allowed("subscribePattern", "#")}}
     present = Present({USER: ""}, {USER: USER}, more, AS_IT_SHOULD_BE.holders)
     assert names(device_commands(WANTED, present)) == [
-        "deleteRole", "createRole", "deleteClient", "createClient",
+        "deleteClient", "modifyRole", "createClient",
+    ]  # fmt: skip
+
+
+def test_a_gateways_role_is_changed_in_its_place_once_the_gateway_is_gone() -> None:
+    role = str(gateway_commands("first" * 4, NOTHING)[0]["rolename"])
+    present = Present({GATEWAY_USER: ""}, {}, {role: frozenset()}, {})
+    assert names(gateway_commands("first" * 4, present)) == [
+        "deleteClient", "modifyRole", "createClient",
     ]  # fmt: skip
 
 
