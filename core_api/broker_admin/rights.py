@@ -8,7 +8,7 @@ changing a role disconnects all who have it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
@@ -30,6 +30,7 @@ ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"
 _ROLE: Final = "device:"
 _GATEWAY_ROLE: Final = "yabam-gateway"
+_COMMANDS_AT_ONCE: Final = 50
 
 AclType = Literal["publishClientSend", "subscribeLiteral", "subscribePattern"]
 ControlCommand = dict[str, Any]
@@ -62,6 +63,8 @@ class Present(Struct, frozen=True):
     """Role names, each with what it permits."""
     holders: Mapping[str, Collection[str]]
     """User names, each with its roles."""
+    groups: Mapping[str, Collection[str]] = {}
+    """Names of groups, which only people make, each with its roles."""
 
 
 def allowed_to(
@@ -156,12 +159,37 @@ def device_commands(wanted: Wanted, present: Present) -> list[ControlCommand]:
     return [*_client_removal(user, present), *changed, client]
 
 
-def removal_commands(user: str, present: Present) -> list[ControlCommand]:
-    """What ends a device's user, its session and its role."""
+def closing_commands(user: str, present: Present) -> list[ControlCommand]:
+    """What ends a device's user and its session, and leaves its role without any right.
+
+    The role itself goes with the next comparison: only that knows who else has it.
+    """
     commands = _client_removal(user, present)
     if role_of(user) in present.roles:
-        commands.append({"command": "deleteRole", "rolename": role_of(user)})
+        commands.append({"command": "modifyRole", "rolename": role_of(user), "acls": []})
     return commands
+
+
+def removals(users: Iterable[str], present: Present) -> list[list[ControlCommand]]:
+    """What ends devices' users, their sessions and their roles.
+
+    Args:
+        users: whose.
+        present: all that the broker has.
+
+    Returns:
+        The commands for each user, to be carried out in one piece.
+    """
+    others: dict[str, list[ControlCommand]] = {}
+    for holder, roles in present.holders.items():
+        for role in roles:
+            taken = {"command": "removeClientRole", "username": holder, "rolename": role}
+            others.setdefault(role, []).append(taken)
+    for group, roles in present.groups.items():
+        for role in roles:
+            taken = {"command": "removeGroupRole", "groupname": group, "rolename": role}
+            others.setdefault(role, []).append(taken)
+    return [_removal(user, present, others.get(role_of(user), ())) for user in users]
 
 
 def strangers(wanted: Collection[str], present: Present) -> list[str]:
@@ -169,6 +197,35 @@ def strangers(wanted: Collection[str], present: Present) -> list[str]:
     roles = {name.removeprefix(_ROLE) for name in present.roles if name.startswith(_ROLE)}
     known = {user for user in present.clients if _is_device(user)} | roles
     return sorted(known - set(wanted))
+
+
+def batches(changes: Iterable[Sequence[ControlCommand]]) -> Iterator[list[ControlCommand]]:
+    """The commands of these changes, in parts to be sent at once; no change is divided.
+
+    Of two halves, another admin's commands could come in between.
+    """
+    batch: list[ControlCommand] = []
+    for change in changes:
+        if batch and len(batch) + len(change) > _COMMANDS_AT_ONCE:
+            yield batch
+            batch = []
+        batch += change
+    if batch:
+        yield batch
+
+
+def _removal(user: str, present: Present, taken: Iterable[ControlCommand]) -> list[ControlCommand]:
+    role = role_of(user)
+    if role not in present.roles:
+        return _client_removal(user, present)
+    # Mosquitto crashes some time after a role was deleted that somebody still has: who got it with
+    # createClient or createGroup keeps a pointer to it. So all lose it first: whoever has it by
+    # hand, and the device's user, whom another admin may have made since we asked.
+    return [
+        *taken,
+        {"command": "deleteClient", "username": user},
+        {"command": "deleteRole", "rolename": role},
+    ]
 
 
 def _client_removal(user: str, present: Present) -> list[ControlCommand]:
@@ -185,8 +242,7 @@ def _role_commands(
         {"acltype": one.kind, "topic": one.topic, "priority": 0, "allow": True}
         for one in sorted(allowed)
     ]
-    # Mosquitto 2.0 crashes some time after a role was deleted that a user still has: its users keep
-    # a pointer to it (createClient does not tell the role). So a role is changed in its place.
+    # In its place: a role must not be deleted while somebody has it (see `_removal`).
     command = "modifyRole" if role in present.roles else "createRole"
     return [{"command": command, "rolename": role, "acls": acls}]
 
