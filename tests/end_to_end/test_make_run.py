@@ -41,6 +41,8 @@ class Run(NamedTuple):
 
     ports: dict[str, int]
     said: str
+    folder: Path
+    process: Process
 
     @property
     def token(self) -> str:
@@ -72,7 +74,7 @@ async def make_run(folder: Path) -> AsyncIterator[Run]:
                     said += line.decode()
         except TimeoutError:
             pytest.fail(f"not ready. It said:\n{said}\n{await _stacks(process)}")
-        yield Run(ports, said)
+        yield Run(ports, said, folder, process)
         process.send_signal(signal.SIGINT)
         assert await _status(process, 60) == 0
 

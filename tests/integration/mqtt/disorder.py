@@ -75,6 +75,8 @@ class Disorder:
     async def settle(self) -> None:
         """Wait until each may connect that should, and check that no other may."""
         await self._until_level()
+        # All that happened before was followed once the last one may connect.
+        await until_it_connects(self._server, self._register.put("12", "last"))
         for identity in self._here.values():
             await until_it_connects(self._server, identity)
         for name, generation in self._generations.items():
