@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -15,15 +16,17 @@ from client_sdk.contract.errors import DeviceError
 from core_api.broker_admin.control import BrokerControl, BrokerRefusalError
 from core_api.broker_admin.registrations import PAGE, Registered, RegisteredDevices
 from core_api.broker_admin.rights import (
+    MOST_AT_ONCE,
     ControlCommand,
     Wanted,
     allowed_to,
-    batches,
     closing_commands,
     device_commands,
     gateway_commands,
+    paced,
     removals,
     strangers,
+    taken,
 )
 from core_api.errors import UnavailableError
 from server_common.backoff import Backoff
@@ -73,6 +76,7 @@ class BrokerAdmin:
         self._clock = clock
         self._users: dict[tuple[str, str], set[str]] = {}
         self._seen = 0
+        self._at_once = MOST_AT_ONCE
         self.turned_at = clock()
         """When it last made progress, or knew the fault that it waits for."""
         self.trouble: str | None = "the broker was not compared yet"
@@ -176,11 +180,14 @@ class BrokerAdmin:
         """Carry out these changes; the number of commands. What the broker refuses of one stops no
         other."""
         done, refused = 0, None
-        for batch in batches(changes):
+        left = deque(changes)
+        while batch := taken(left, self._at_once):
+            began = self._clock()
             try:
                 await control.run(batch)
             except BrokerRefusalError as error:
                 refused = refused or error
+            self._at_once = paced(self._at_once, self._clock() - began)
             done += len(batch)
             self._metrics.commands.inc(len(batch))
             self.turned_at = self._clock()

@@ -8,7 +8,8 @@ changing a role disconnects all who have it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
@@ -30,7 +31,10 @@ ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"
 _ROLE: Final = "device:"
 _GATEWAY_ROLE: Final = "yabam-gateway"
-_COMMANDS_AT_ONCE: Final = 50
+MOST_AT_ONCE: Final = 50
+"""So many commands are sent at once."""
+_SLOW_S: Final = 0.5
+_QUICK_S: Final = 0.2
 
 AclType = Literal["publishClientSend", "subscribeLiteral", "subscribePattern"]
 ControlCommand = dict[str, Any]
@@ -199,19 +203,30 @@ def strangers(wanted: Collection[str], present: Present) -> list[str]:
     return sorted(known - set(wanted))
 
 
-def batches(changes: Iterable[Sequence[ControlCommand]]) -> Iterator[list[ControlCommand]]:
-    """The commands of these changes, in parts to be sent at once; no change is divided.
+def taken(changes: deque[Sequence[ControlCommand]], at_most: int) -> list[ControlCommand]:
+    """Take the next changes; their commands are to be sent at once.
 
-    Of two halves, another admin's commands could come in between.
+    No change is divided: of two halves, another admin's commands could come in between.
+
+    Args:
+        changes: what is left to do; those taken are no longer in it.
+        at_most: so many commands, unless the first change alone has more.
     """
     batch: list[ControlCommand] = []
-    for change in changes:
-        if batch and len(batch) + len(change) > _COMMANDS_AT_ONCE:
-            yield batch
-            batch = []
-        batch += change
-    if batch:
-        yield batch
+    while changes and (not batch or len(batch) + len(changes[0]) <= at_most):
+        batch += changes.popleft()
+    return batch
+
+
+def paced(at_once: int, took_s: float) -> int:
+    """How many commands to send at once after as many took so long.
+
+    Mosquitto 2.0 writes all users and roles to its file with each command, and serves nobody else
+    until all commands of a message are done.
+    """
+    if took_s > _SLOW_S:
+        return max(1, at_once // 2)
+    return min(MOST_AT_ONCE, at_once * 2) if took_s < _QUICK_S else at_once
 
 
 def _removal(user: str, present: Present, taken: Iterable[ControlCommand]) -> list[ControlCommand]:

@@ -75,7 +75,7 @@ async def test_the_roles_of_many_printers_of_stores_with_long_names_are_read(
     printers = [
         register.put(LONG, f"kitchen-printer-{n}", star_mac=f"00:11:62:00:00:{n:02x}",
                      star_speaks=True)
-        for n in range(200)
+        for n in range(180)
     ]  # fmt: skip
     for _ in range(2):  # what the first one made, the second one reads
         async with administered(mosquitto, register):
@@ -146,13 +146,13 @@ async def test_a_broker_lives_on_without_a_role_that_people_gave_to_others(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_the_broker_lives_and_lets_in_whom_it_should_whatever_is_done_to_it(
     mosquitto: MosquittoServer, register: Register, seed: int
 ) -> None:
     disorder = Disorder(seed, mosquitto, register)
     async with disorder.devices(), disorder.admins():
-        for _ in range(40):
+        for _ in range(25):
             await disorder.step()
         await disorder.settle()
     assert disorder.wrong == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
@@ -9,17 +12,19 @@ from core_api.broker_admin.control import PAGE
 from core_api.broker_admin.rights import (
     GATEWAY_USER,
     Allowed,
+    ControlCommand,
     Present,
     Wanted,
     allowed_to,
     allowed_to_gateway,
-    batches,
     closing_commands,
     device_commands,
     gateway_commands,
+    paced,
     removals,
     role_of,
     strangers,
+    taken,
 )
 from server_common.devices.identity import MAX_GENERATION, Identity
 from server_common.mqtt.broker import MAX_PACKET_BYTES
@@ -148,12 +153,21 @@ def test_a_role_without_its_user_is_deleted_with_the_user_that_came_meanwhile() 
 
 def test_a_change_is_sent_in_one_piece() -> None:
     changes = [[{"command": f"{user}-{step}"} for step in range(3)] for user in range(100)]
-    sent = list(batches(changes))
+    sent = all_taken([[], *changes, []], 50)
     assert [command for batch in sent for command in batch] == [c for one in changes for c in one]
     assert all(0 < len(batch) <= 50 and len(batch) % 3 == 0 for batch in sent)
-    long = [{"command": str(number)} for number in range(120)]
-    assert list(batches([[], long, []])) == [long]
-    assert list(batches([])) == []
+    assert [len(batch) for batch in all_taken(changes[:3], 1)] == [3, 3, 3]
+    assert all_taken([[], []], 50) == []
+
+
+def all_taken(changes: list[list[ControlCommand]], at_most: int) -> list[list[ControlCommand]]:
+    left: deque[Sequence[ControlCommand]] = deque(changes)
+    return list(iter(lambda: taken(left, at_most), []))
+
+
+def test_a_broker_that_is_slow_gets_fewer_commands_at_once() -> None:
+    assert [paced(50, 6.5), paced(25, 0.6), paced(1, 9.0)] == [25, 12, 1]
+    assert [paced(12, 0.3), paced(12, 0.1), paced(50, 0.0)] == [12, 24, 50]
 
 
 def test_a_page_of_the_largest_roles_fits_into_a_packet() -> None:
