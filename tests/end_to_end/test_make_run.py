@@ -134,7 +134,7 @@ async def its_broker_is_back_when_it_has_died(run: Run) -> None:
     async with asyncio.timeout(60), httpx.AsyncClient() as client:
         while not answers(run.ports["--mqtt-tls-port"]):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-        while (await client.get(gateway)).status_code != 200:
+        while (await client.get(gateway)).status_code != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
 

@@ -82,10 +82,11 @@ async def test_the_roles_of_many_printers_of_stores_with_long_names_are_read(
             await until_it_connects(mosquitto, printers[-1])
 
 
-async def test_a_device_that_the_broker_refuses_keeps_no_other_out(
+async def test_devices_that_the_broker_refuses_keep_no_other_out(
     mosquitto: MosquittoServer, register: Register
 ) -> None:
-    register.put(STORE, "a name that MQTT does not know \x01")
+    for number in range(30):
+        register.put(STORE, f"no-name-for-mqtt-\x01-{number}")
     others = [register.put(STORE, f"lamp-{n}") for n in range(60)]
     gone = register.put(STORE, "gone")
     admin_at_work = administered(mosquitto, register)
