@@ -16,7 +16,7 @@ from client_sdk.contract.errors import DeviceError
 from core_api.broker_admin.control import BrokerControl, BrokerRefusalError
 from core_api.broker_admin.registrations import PAGE, Registered, RegisteredDevices
 from core_api.broker_admin.rights import (
-    MOST_AT_ONCE,
+    FEW_AT_ONCE,
     ControlCommand,
     Wanted,
     allowed_to,
@@ -76,7 +76,7 @@ class BrokerAdmin:
         self._clock = clock
         self._users: dict[tuple[str, str], set[str]] = {}
         self._seen = 0
-        self._at_once = MOST_AT_ONCE
+        self._at_once = FEW_AT_ONCE
         self.turned_at = clock()
         """When it last made progress, or knew the fault that it waits for."""
         self.trouble: str | None = "the broker was not compared yet"

@@ -31,8 +31,9 @@ ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"
 _ROLE: Final = "device:"
 _GATEWAY_ROLE: Final = "yabam-gateway"
-MOST_AT_ONCE: Final = 50
-"""So many commands are sent at once."""
+FEW_AT_ONCE: Final = 4
+"""So many commands are sent at once while it is not known how long the broker takes."""
+_MOST_AT_ONCE: Final = 50
 _SLOW_S: Final = 0.5
 _QUICK_S: Final = 0.2
 
@@ -187,12 +188,13 @@ def removals(users: Iterable[str], present: Present) -> list[list[ControlCommand
     others: dict[str, list[ControlCommand]] = {}
     for holder, roles in present.holders.items():
         for role in roles:
-            taken = {"command": "removeClientRole", "username": holder, "rolename": role}
-            others.setdefault(role, []).append(taken)
+            if role != role_of(holder):
+                lost = {"command": "removeClientRole", "username": holder, "rolename": role}
+                others.setdefault(role, []).append(lost)
     for group, roles in present.groups.items():
         for role in roles:
-            taken = {"command": "removeGroupRole", "groupname": group, "rolename": role}
-            others.setdefault(role, []).append(taken)
+            lost = {"command": "removeGroupRole", "groupname": group, "rolename": role}
+            others.setdefault(role, []).append(lost)
     return [_removal(user, present, others.get(role_of(user), ())) for user in users]
 
 
@@ -226,10 +228,10 @@ def paced(at_once: int, took_s: float) -> int:
     """
     if took_s > _SLOW_S:
         return max(1, at_once // 2)
-    return min(MOST_AT_ONCE, at_once * 2) if took_s < _QUICK_S else at_once
+    return min(_MOST_AT_ONCE, at_once * 2) if took_s < _QUICK_S else at_once
 
 
-def _removal(user: str, present: Present, taken: Iterable[ControlCommand]) -> list[ControlCommand]:
+def _removal(user: str, present: Present, others: Iterable[ControlCommand]) -> list[ControlCommand]:
     role = role_of(user)
     if role not in present.roles:
         return _client_removal(user, present)
@@ -237,7 +239,7 @@ def _removal(user: str, present: Present, taken: Iterable[ControlCommand]) -> li
     # createClient or createGroup keeps a pointer to it. So all lose it first: whoever has it by
     # hand, and the device's user, whom another admin may have made since we asked.
     return [
-        *taken,
+        *others,
         {"command": "deleteClient", "username": user},
         {"command": "deleteRole", "rolename": role},
     ]
