@@ -33,7 +33,7 @@ _ROLE: Final = "device:"
 _GATEWAY_ROLE: Final = "yabam-gateway"
 FEW_AT_ONCE: Final = 4
 """So many commands are sent at once while it is not known how long the broker takes."""
-_MOST_AT_ONCE: Final = 50
+_MAX_AT_ONCE: Final = 50
 _SLOW_S: Final = 0.5
 _QUICK_S: Final = 0.2
 
@@ -228,7 +228,7 @@ def paced(at_once: int, took_s: float) -> int:
     """
     if took_s > _SLOW_S:
         return max(1, at_once // 2)
-    return min(_MOST_AT_ONCE, at_once * 2) if took_s < _QUICK_S else at_once
+    return min(_MAX_AT_ONCE, at_once * 2) if took_s < _QUICK_S else at_once
 
 
 def _removal(user: str, present: Present, others: Iterable[ControlCommand]) -> list[ControlCommand]:
