@@ -144,12 +144,21 @@ class CommandLifecycle:
     ) -> tuple[DeviceCommand, bool]:
         """Store a command. Returns it as it stands, and whether it is new.
 
+        Args:
+            store_id: the store of the device.
+            device_id: which device.
+            wanted: the command; with an `id` that is stored already it is a retry.
+            by: the subject that asks for it.
+
         Raises:
             NotFoundError: no such device is registered.
             IdempotencyMismatchError: another command has this id.
             TooManyCommandsError: the device has too many without an answer.
+            TooManyDocumentsError: the device's channel has no room for the command's document.
             StateValueError: its arguments are not values that a document may hold.
-            UnavailableError: Postgres does not answer.
+            RefusedEditError: its arguments are nested one level too deep for the command's
+                document.
+            UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
         check_document(wanted.arguments)
         id_ = wanted.id or self._new_id()
@@ -193,7 +202,16 @@ class CommandLifecycle:
 
 
 def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> SystemChange:
-    """The edit that brings the command's document up to date with the command."""
+    """The edit that brings the command's document up to date with the command.
+
+    Args:
+        channel: the device's.
+        command: as it stands now.
+        ends_at: when the document is deleted; in UTC.
+
+    Returns:
+        The change to write; its value replaces the whole document.
+    """
     value: Value = {
         "name": command.name,
         "arguments": command.arguments,
@@ -209,6 +227,11 @@ async def take_result(
     connection: Connection, identity: Identity, result: Result
 ) -> list[SystemChange] | None:
     """Note a device's answer in the caller's transaction.
+
+    Args:
+        connection: with the caller's transaction.
+        identity: the device that answers.
+        result: its answer; `id` is the command's.
 
     Returns:
         The changes to documents: empty if it has answered before; None: there is no such command.
