@@ -38,7 +38,7 @@ def next_epoch(before: str, unix_ms: int, entropy: bytes) -> str:
         entropy: 10 random bytes.
 
     Raises:
-        ValueError: `entropy` has not 10 bytes, or no later name can be made.
+        ValueError: `entropy` has not 10 bytes, the time not 48 bits, or no later name can be made.
     """
     name = epoch_name(unix_ms, entropy)
     if name <= before:
