@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
-from client_sdk.contract.state.values import Value, check_document
+from client_sdk.contract.state.values import Value, check_value
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from core_api.devices.registrations import find_kept
 from core_api.devices.times import rfc3339
@@ -80,6 +80,8 @@ UPDATE device_commands SET state = 'expired' WHERE (store_id, device_id, id) IN 
 ) RETURNING store_id, device_id, id, name, arguments, state, detail, asked_by, created_at,
     expires_at, now()
 """
+_ARGUMENTS: Final = "arguments"
+"""Where a command's document has them."""
 _Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=whole(TEXT_PATTERN))]
 
 
@@ -155,12 +157,10 @@ class CommandLifecycle:
             IdempotencyMismatchError: another command has this id.
             TooManyCommandsError: the device has too many without an answer.
             TooManyDocumentsError: the device's channel has no room for the command's document.
-            StateValueError: its arguments are not values that a document may hold.
-            RefusedEditError: its arguments are nested one level too deep for the command's
-                document.
+            StateValueError: its arguments are not values that its document may hold.
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
-        check_document(wanted.arguments)
+        check_value(wanted.arguments, (_ARGUMENTS,))
         id_ = wanted.id or self._new_id()
         return await despite_locks(lambda: self._ask(store_id, device_id, id_, wanted, by))
 
@@ -214,7 +214,7 @@ def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> 
     """
     value: Value = {
         "name": command.name,
-        "arguments": command.arguments,
+        _ARGUMENTS: command.arguments,
         "state": command.state,
         "detail": command.detail,
         "expires_at": rfc3339(command.expires_at),
