@@ -50,7 +50,13 @@ class Meta:
 
 
 class SharedDocument:
-    """One document as this client shows it. Made by `client.state(channel)[key]`."""
+    """One document as this client shows it. Made by `client.state(channel)[key]`.
+
+    Args:
+        engine: stores and sends the edits of the client.
+        channel: the channel that carries it.
+        key: its key there.
+    """
 
     def __init__(self, engine: Engine, channel: str, key: str) -> None:
         self._engine = engine
@@ -122,7 +128,13 @@ class SharedDocument:
     async def call(
         self, name: str, arguments: Any = None, *, metadata: dict[str, Any] | None = None
     ) -> EditHandle:
-        """Let Core run the operator's function on the newest value; raises as `set`."""
+        """Let Core run the operator's function on the newest value; raises as `set`.
+
+        Args:
+            name: the function's, from the definition of the document's key.
+            arguments: a JSON value for the function; None: null.
+            metadata: an object that is kept with the edit in the history; None: none.
+        """
         return await self._do(Call(name, arguments), metadata)
 
     async def resolve(self, value: Value) -> EditHandle:
@@ -188,7 +200,12 @@ class SharedDocument:
 
 
 class StateChannel:
-    """The documents of one channel. Made by `client.state(channel)`."""
+    """The documents of one channel. Made by `client.state(channel)`.
+
+    Args:
+        engine: stores and sends the edits of the client.
+        channel: a followed channel, `private` or `session`.
+    """
 
     def __init__(self, engine: Engine, channel: str) -> None:
         self._engine = engine
@@ -219,7 +236,11 @@ class StateChannel:
 
 
 class SharedState:
-    """All documents of one client. It is `client.state`."""
+    """All documents of one client. It is `client.state`.
+
+    Args:
+        engine: stores and sends the edits of the client.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
