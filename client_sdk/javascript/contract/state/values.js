@@ -13,6 +13,8 @@ const NAME = /^[\x01-\x7f]*$/;
 /**
  * Checks that a document may contain the value at this path.
  *
+ * @param value any value
+ * @param path where it would be, as names; its length counts as depth
  * @throws StateValueError it may not; its pointer names the first invalid part
  */
 export function checkValue(value, path = []) {
@@ -45,6 +47,7 @@ export function checkValue(value, path = []) {
 /**
  * Checks that it may be the whole value of a document.
  *
+ * @param value any value
  * @throws StateValueError it is not an object, or contains an invalid value
  */
 export function checkDocumentValue(value) {
