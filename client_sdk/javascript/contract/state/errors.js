@@ -48,6 +48,6 @@ const MAX_SHOWN = 80;
 /**
  * A text from outside, quoted and shortened, for a message.
  *
- * @param {unknown} text
+ * @param {unknown} text any value
  */
 export const shown = (text) => JSON.stringify(String(text).slice(0, MAX_SHOWN));

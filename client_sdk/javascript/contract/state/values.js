@@ -60,8 +60,8 @@ export function checkDocumentValue(value) {
 /**
  * Whether both are the same JSON value, or both are undefined.
  *
- * @param {any} one
- * @param {any} other
+ * @param {any} one a JSON value, or undefined
+ * @param {any} other a JSON value, or undefined
  * @returns {boolean}
  */
 export function same(one, other) {
@@ -79,7 +79,7 @@ export function same(one, other) {
 /**
  * A copy that shares no object and no array with the value.
  *
- * @param {any} value
+ * @param {any} value a JSON value
  * @returns {any}
  */
 export function copy(value) {
