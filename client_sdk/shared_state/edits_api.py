@@ -179,7 +179,7 @@ class EditsApi:
             token: an access token that may follow the channel.
 
         Returns:
-            The document; None: there is none; `Again`: Core has not answered, or refuses the token.
+            The document; None: there is none; `Again`: Core has given no usable answer.
         """
         params = {"channel": name[0], "key": name[1]}
         if version is not None:
