@@ -92,9 +92,11 @@ class SharedDocument:
         return self.channel, self.key
 
     async def set(self, value: NewValue, *, metadata: dict[str, Any] | None = None) -> EditHandle:
-        """Replace the whole value, by a value or by what a function makes of the current one.
+        """Replace the whole value. Like all edits it is stored and shown when this returns.
 
-        Like all edits it is stored and shown when this returns.
+        Args:
+            value: the new value, or a function that makes it of the current one.
+            metadata: an object that is kept with the edit in the history; None: none.
 
         Raises:
             StateError: the edit does not fit the document shown, or breaks a rule.
@@ -106,19 +108,34 @@ class SharedDocument:
         return await self._do(Set(value), metadata)
 
     async def merge(self, patch: Value, *, metadata: dict[str, Any] | None = None) -> EditHandle:
-        """Apply a JSON Merge Patch (RFC 7396): null removes a member; raises as `set`."""
+        """Apply a JSON Merge Patch (RFC 7396); raises as `set`.
+
+        Args:
+            patch: the changed members; null removes one.
+            metadata: as for `set`.
+        """
         return await self._do(Merge(patch), metadata)
 
     async def patch(
         self, operations: Sequence[PatchOperation], *, metadata: dict[str, Any] | None = None
     ) -> EditHandle:
-        """Apply a JSON Patch (RFC 6902); raises as `set`."""
+        """Apply a JSON Patch (RFC 6902); raises as `set`.
+
+        Args:
+            operations: applied in this order, all or none.
+            metadata: as for `set`.
+        """
         return await self._do(Patch(list(operations)), metadata)
 
     async def add(
         self, numbers: Mapping[str, int], *, metadata: dict[str, Any] | None = None
     ) -> EditHandle:
-        """Add amounts, by JSON Pointer, to Core's newest numbers; raises as `set`."""
+        """Add amounts to Core's newest numbers; raises as `set`.
+
+        Args:
+            numbers: the amounts by JSON Pointer.
+            metadata: as for `set`.
+        """
         return await self._do(Add(dict(numbers)), metadata)
 
     async def delete(self, *, metadata: dict[str, Any] | None = None) -> EditHandle:
@@ -156,9 +173,12 @@ class SharedDocument:
     def subscribe(
         self, callback: Callable[[SharedDocument], None], path: str = ""
     ) -> Callable[[], None]:
-        """Call `callback` when the part at the JSON Pointer changes. Returns the unsubscriber.
+        """Call a function whenever a part of the document changes. Returns the unsubscriber.
 
-        Without a path it is called for any change: value, version, pending, meta.
+        Args:
+            callback: called with this document.
+            path: the part, as a JSON Pointer; without one any change counts: of value, version,
+                pending and meta.
 
         Raises:
             PointerError: the path is no JSON Pointer.
@@ -168,7 +188,11 @@ class SharedDocument:
         )
 
     async def history(self, after: int | str = 0, limit: int = 100) -> HistoryPage:
-        """A page of history: newer than version `after`, or the page after a page's `next`.
+        """A page of the document's history, newest last.
+
+        Args:
+            after: events after this version, or the page after the one with this `next`.
+            limit: the most events of the page.
 
         Raises:
             RefusedError, UnauthorizedError, UnreachableError: Core does not return it.
@@ -278,7 +302,12 @@ class SharedState:
     def subscribe(
         self, documents: Sequence[SharedDocument], callback: Callable[[], None]
     ) -> Callable[[], None]:
-        """Call `callback` once per batch that changes any of these. Returns the unsubscriber."""
+        """Call a function once per batch that changes any of these. Returns the unsubscriber.
+
+        Args:
+            documents: of any followed channels.
+            callback: reads the documents to see what has changed.
+        """
         names = [document.name for document in documents]
         return self._engine.observers.add(names, (), lambda _: callback())
 
