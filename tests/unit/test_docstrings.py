@@ -1,8 +1,8 @@
 """What a public function raises, and what its arguments are, is said in its docstring.
 
 Held here is what can be read from the function and its private helpers: an error that they raise
-and do not catch is named, or one above it is; who takes five arguments or more explains them; and
-in the packages of `DESCRIBED` who takes three or more describes each by its name.
+and do not catch is named, or one above it is; and who takes three arguments or more describes each
+by its name.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ from tests.unit.raised_errors import Function, RaisedErrors
 
 pytestmark = pytest.mark.xdist_group("docstrings")
 
-MANY: Final = 5
 SEVERAL: Final = 3
-DESCRIBED: Final = ("core_api",)
-"""The packages whose public functions describe each argument, from `SEVERAL` on."""
 _SECTION: Final = re.compile(r"^Args:\n((?:(?: .*)?(?:\n|\Z))+)", re.MULTILINE)
 _ENTRY: Final = re.compile(r"^ {4}(\w+(?:, \w+)*): \S", re.MULTILINE)
 
@@ -61,19 +58,6 @@ def test_a_public_function_names_what_it_raises() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_public_function_explains_many_arguments(package: str) -> None:
-    found = []
-    for path, tree in parsed().items():
-        if path.parts[0] == package:
-            for function, name in public_functions(tree):
-                taken = taken_by(function)
-                text = ast.get_docstring(function) or ""
-                if len(taken) >= MANY and "Args:" not in text and "the same as `" not in text:
-                    found.append(f"{path}: {name}: {', '.join(taken)}")
-    assert not found
-
-
-@pytest.mark.parametrize("package", DESCRIBED)
 def test_a_public_function_describes_each_of_several_arguments(package: str) -> None:
     found = []
     for path, tree in parsed().items():
@@ -86,7 +70,7 @@ def test_a_public_function_describes_each_of_several_arguments(package: str) -> 
     assert not found
 
 
-@pytest.mark.parametrize("package", DESCRIBED)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_function_describes_only_arguments_that_it_has(package: str) -> None:
     found = []
     for path, tree in parsed().items():
