@@ -1,4 +1,4 @@
-// What the owner's terminal says.
+// The texts of the owner's terminal.
 
 import { addTexts } from "../shared/language.js";
 import "../shared/texts.js";

@@ -1,4 +1,4 @@
-// What the kitchen's panel says.
+// The texts of the kitchen's panel.
 
 import { addTexts } from "../../shared/language.js";
 

@@ -1,4 +1,4 @@
-// What the terminal says of printers.
+// The texts about printers.
 
 import { addTexts } from "../../shared/language.js";
 
