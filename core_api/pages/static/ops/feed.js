@@ -1,8 +1,8 @@
 // Reads the stream of the figures: GET /v1/ops/stream, as server-sent events. When a stream ends, the next one is
 // opened.
 //
-// There is no EventSource, because that cannot send a token. The server ends each stream after about a minute. A
-// stream that is silent for too long counts as broken.
+// It does not use EventSource, which cannot send a token. The server ends each stream after about a minute. A stream
+// that is silent for too long counts as broken.
 
 import { fetchCore } from "../shared/core/fetch_core.js";
 import { SseParser } from "../yabam/contract/sse.js";
@@ -12,7 +12,7 @@ import { uniform } from "../yabam/uniform.js";
 const PATH = "/v1/ops/stream";
 const SILENT_MS = 10_000;
 const PAUSES_S = { backoffFirst: 0.5, backoffMost: 10 };
-/** The limits of how long a server can make a page wait. */
+/** The shortest and the longest time that a server can make the page wait. */
 const [LEAST_WAIT_MS, MAX_WAIT_MS] = [250, 60_000];
 
 /** Follows the stream, and retries for as long as the token is good. */

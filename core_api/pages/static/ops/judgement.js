@@ -23,7 +23,7 @@ export function verdictLine(figures, [feed, detail]) {
   return line(level, words);
 }
 
-/** The line while the newest figures are missing: nobody knows then how the system is. */
+/** The line while the newest figures are missing: then the state of the system is not known. */
 function unknown(figures, feed, detail) {
   if (feed === "starting") return line("grey", [el("b", {}, t("feed_starting"))]);
   const last = figures === null ? "" : t("lastFigures", { time: dayTime(figures.at_ms, figures.at_ms) });
@@ -91,7 +91,7 @@ function alertText({ cause, node, kind, is_last: isLast, since_ms: at }) {
   return known(`alert_${cause}${isLast ? "_last" : ""}`, cause, { process, since });
 }
 
-/** The name of a process. A Core that is not given by its address is the one that serves this page. */
+/** The name of a process. "this Core" stands for the Core that serves this page. */
 export const nodeName = (name) => (name === "this Core" ? t("thisCore") : name);
 
 /** How many stores wait, and for what; empty: none. */

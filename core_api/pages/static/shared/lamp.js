@@ -45,6 +45,12 @@ export class Lamp {
     this.#certain = element.querySelector(".lamp-certain");
   }
 
+  /**
+   * Shows the status.
+   *
+   * @param status the client's status
+   * @param now the time, in milliseconds since 1970
+   */
   show(status, now = Date.now()) {
     const { via, certainAt, lastError } = status;
     const mode = certainMode(status, now);

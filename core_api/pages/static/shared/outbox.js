@@ -74,7 +74,7 @@ export class Outbox {
     }
   }
 
-  /** Waits for so many milliseconds (null: for any time), or until `wake` is called. */
+  /** Waits for `ms` milliseconds, or until `wake` is called; null: only until `wake` is called. */
   #pause(ms) {
     return new Promise((/** @type {(ended?: void) => void} */ resolve) => {
       const done = () => {
@@ -112,8 +112,8 @@ export function unsent(key) {
 }
 
 /**
- * As `unsent`, but it also survives the closing of the tab: the next tab that is opened takes the commands over.
- * While both tabs are open, both may send a command; Core does it once, by its key.
+ * As `unsent`, but the storage also survives the closing of the tab: the next tab that is opened takes the commands
+ * over. While both tabs are open, both may send a command; Core does it once, by its key.
  */
 export function unsentBeyondTab(key) {
   const own = unsent(key);

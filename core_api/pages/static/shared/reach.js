@@ -60,7 +60,7 @@ export class ReachLines {
     return line;
   }
 
-  /** Removes those of all other orders; `ids` is a Set. */
+  /** Removes the buttons and lists of all other orders; `ids` is a Set. */
   keep(ids) {
     for (const [id, line] of this.#lines) {
       if (ids.has(id)) continue;

@@ -66,6 +66,12 @@ class Drawer {
     }
   }
 
+  /**
+   * Stores a value as JSON.
+   *
+   * @param key its key
+   * @param value what JSON can hold
+   */
   writeJson(key, value) {
     this.write(key, JSON.stringify(value));
   }

@@ -36,8 +36,10 @@ export function followTable({ credentials, seen }) {
 }
 
 /**
- * Whether Core refuses the token because its party has left. Returns a promise; of false, too, if Core does not
- * answer.
+ * Asks Core whether it refuses the token because its party has left.
+ *
+ * @param session of the guest, as readToken returns it
+ * @returns a promise of true or false; of false, too, if Core does not answer
  */
 export async function partyHasLeft({ token, table }) {
   const query = new URLSearchParams({ channel: `party:${table}` });

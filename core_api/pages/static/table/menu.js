@@ -8,7 +8,8 @@ import { MAX_OF_A_DISH, countOf, nameOf } from "./cart/rules.js";
 const AGAIN_MS = 3_000;
 
 /**
- * Loads the menu, and retries until it is there. `failed` is called after each failed try. Returns a promise of it.
+ * Loads the menu, and retries until it is there; `failed` is called after each failed try. Returns a promise of the
+ * menu.
  */
 export async function loadMenu(failed) {
   for (;;) {
@@ -23,13 +24,17 @@ export async function loadMenu(failed) {
   }
 }
 
-/** The menu with a stepper for each dish; `step` (dish, by) is called with 1 or -1 when a button is pressed. */
+/** The menu, with a stepper for each dish. */
 export class Menu {
   #menu;
   #step;
   #rows = new Map();
   #shown = null;
 
+  /**
+   * @param menu the content of menu.json
+   * @param step (dish, by): called with 1 or -1 when a button is pressed
+   */
   constructor(menu, step) {
     this.#menu = menu;
     this.#step = step;

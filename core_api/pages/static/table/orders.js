@@ -16,10 +16,7 @@ export function lineOf({ status }) {
   return known ? t(`line_${status}`) : t("lineOther", { status });
 }
 
-/**
- * The list. `cancel` (order) is called when the guest takes an order back, `call` (order) when they call the staff
- * about it.
- */
+/** The list of orders. */
 export class Orders {
   #root = byId("orders");
   #fold = byId("orders-fold");
@@ -28,6 +25,10 @@ export class Orders {
   #rows = new Map();
   #unfolded = false;
 
+  /**
+   * @param told callbacks: cancel(order) when the guest takes an order back, call(order) when they call the staff
+   *   about it
+   */
   constructor({ cancel, call }) {
     this.#cancel = cancel;
     this.#call = call;
@@ -115,7 +116,7 @@ export class Orders {
     ].filter((part) => part !== null);
   }
 
-  /** An order that has waited for minutes is not said to be confirmed in a moment. */
+  /** Once an order has waited for minutes, the page does not say that it will be confirmed in a moment. */
   #line(order, wait) {
     const isLate = order.status === "placed" && ["waitLong", "waitConfirm"].includes(wait?.text);
     return isLate ? t("line_unconfirmed") : lineOf(order);

@@ -63,8 +63,9 @@ export class ReadyNotice {
   }
 
   /**
-   * Notifies the guest: by sound and vibration always, by a notification if it is turned on. `tag`: replaces one with
-   * the same.
+   * Notifies the guest: always by sound and vibration, and by a notification if that is turned on.
+   *
+   * @param notice `title` and `body`: its texts; `tag`: the notification replaces an earlier one with the same tag
    */
   async tell({ title, body, tag }) {
     this.#chime();

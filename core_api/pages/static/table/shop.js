@@ -3,9 +3,9 @@
 import { sameName } from "../shared/names.js";
 import { isToBeMade } from "../shared/statuses.js";
 
-/** After so many minutes a guest is told that it takes long, if the store has set no waiting time. */
+/** A guest is told after this many minutes that an order takes long, if the store has set no waiting time. */
 const DEFAULT_MINUTES = 10;
-/** For so many minutes the page may say that the kitchen confirms in a moment. */
+/** For this many minutes the page says that the kitchen will confirm in a moment. */
 const MOMENT_MINUTES = 2;
 
 /**

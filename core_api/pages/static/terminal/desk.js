@@ -59,7 +59,8 @@ export class Desk {
   /**
    * @param following the Following of the signed-in owner
    * @param kept the Kept that stores the token
-   * @param ended (name of a text): called when Core refuses the token and the page has nothing to lose
+   * @param ended (name of a text): called when Core refuses the token and the page has neither orders nor unsent
+   *   actions
    */
   constructor(following, kept, ended) {
     const { credentials, stores, channels } = following;

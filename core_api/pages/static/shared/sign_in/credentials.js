@@ -1,6 +1,6 @@
 // The token that a page uses: whether Core has refused it, and when it expires. Pure.
 
-/** So many milliseconds before a token expires the person is warned; at LAST_MS once more. */
+/** The person is warned this many milliseconds before the token expires, and once more at LAST_MS. */
 const SOON_MS = 10 * 60_000;
 const LAST_MS = 60_000;
 

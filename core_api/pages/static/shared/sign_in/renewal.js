@@ -10,7 +10,10 @@ import { language, t } from "../language.js";
 import { TokenError, isSuccessor, readToken, tokenIn } from "./session.js";
 
 const LOOK_EVERY_MS = 1_000;
-/** So many milliseconds before a token expires, before anybody is warned, Core is asked for the next one. */
+/**
+ * Core is asked for the next token this many milliseconds before the current one expires. Nobody is warned before
+ * that.
+ */
 const AHEAD_MS = 15 * 60_000;
 const ASK_EVERY_MS = 60_000;
 
@@ -50,7 +53,7 @@ export class Renewal {
     try {
       this.#tabs = new BroadcastChannel(`${name}.token`);
     } catch {
-      // Then each tab asks for its own token.
+      // Without this channel each tab asks for its own token.
     }
   }
 

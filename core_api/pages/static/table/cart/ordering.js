@@ -19,9 +19,14 @@ export class Ordering {
   #helping = new Map();
 
   /**
-   * @param parts `cart` and `bill`: the documents; `outbox`: the Outbox; `place`: {store_id, table_id}; `currency`:
-   *   () → its ISO 4217 code; `phone`: this phone's id; `subject`: of the token; `told`: callbacks changed(),
-   *   placed(order) and refused(answer), whose `answer` is null if another phone was first
+   * @param parts an object with
+   *   cart, bill  the documents
+   *   outbox      the Outbox
+   *   place       where the orders go: {store_id, table_id}
+   *   currency    () → its ISO 4217 code
+   *   phone       this phone's id
+   *   subject     the subject of the guest's token
+   *   told        callbacks: changed(), placed(order), refused(answer); `answer` is null if another phone was first
    */
   constructor(parts) {
     this.#parts = parts;

@@ -63,7 +63,7 @@ export class Bell {
       this.#tabs = new BroadcastChannel(`${this.#name}.alarm`);
       this.#tabs.onmessage = ({ data }) => this.#heard(data);
     } catch {
-      // Then no tab knows what was touched in another.
+      // Without this channel a tab does not know what was touched in another tab.
     }
   }
 

@@ -55,11 +55,16 @@ export class Board {
    * Shows the orders.
    *
    * @param orders the oldest first
-   * @param context `now`: Core's time in milliseconds since 1970; `showStore`: whether cards name their store;
-   *   `known`: whether the orders have arrived; `fresh`: the ids of those that have just arrived; `marksOf`: (order)
-   *   → what nobody has seen of it, as Seen.of; `bumpedOf`: (order) → its lines that are done, as a Set of positions;
-   *   `matches`: (order) → whether the search finds it; `station`: the Station of this screen; `waitsOf`: (order) →
-   *   when it has waited too long, as WAITS
+   * @param context an object with
+   *   now        Core's time in milliseconds since 1970
+   *   showStore  whether cards name their store
+   *   known      whether the orders have arrived
+   *   fresh      the ids of the orders that have just arrived, as a Set
+   *   marksOf    (order) → what nobody has seen of it, as Seen.of
+   *   bumpedOf   (order) → its lines that are done, as a Set of positions
+   *   matches    (order) → whether the search finds it
+   *   station    the Station of this screen
+   *   waitsOf    (order) → when it has waited too long, as WAITS
    */
   show(orders, context) {
     for (const id of context.fresh) this.#freshUntil.set(id, context.now + FRESH_MS);
@@ -294,8 +299,8 @@ export class Board {
 }
 
 /**
- * Sets the index only if it differs. Each press goes through hundreds of buttons, and each change costs the browser a
- * new style.
+ * Sets the index only if it differs. Each press goes through hundreds of buttons, and each change makes the browser
+ * compute styles again.
  */
 function setTab(element, index) {
   if (element.tabIndex !== index || !element.hasAttribute("tabindex")) element.tabIndex = index;

@@ -80,7 +80,7 @@ export class Card {
     this.age(now);
   }
 
-  /** Keeps the card's height while no card may move, or gives it free. */
+  /** Fixes the card's height while no card may move, or releases it. */
   hold(isHeld) {
     const { style } = this.element;
     if (isHeld && style.height === "") style.height = `${this.element.offsetHeight}px`;

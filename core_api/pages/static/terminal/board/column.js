@@ -7,7 +7,7 @@ const EMPTY = { new: "emptyNew", progress: "emptyProgress", ready: "emptyReady",
 
 /** A column, and the tab that chooses it. */
 export class Column {
-  /** What holds the cards; it scrolls. */
+  /** The element that contains the cards; it scrolls. */
   list;
   #heading;
   #count = el("span", { class: "count" });

@@ -1,4 +1,5 @@
-// How the columns share the screen: which column gets how many lanes of cards. Pure.
+// How the columns share the screen. A lane is a vertical strip of cards; a column has one or more, side by side.
+// Pure.
 
 import { COLUMNS } from "./steps.js";
 

@@ -9,7 +9,7 @@ import { placeOf } from "../board/card.js";
 import { matches } from "../kitchen/totals.js";
 import { StoreLog } from "./log.js";
 
-/** So many pages are read without a press, until the day's first order is found. */
+/** At most this many pages are read without a press, until the day's first order is found. */
 const MAX_PAGES = 20;
 
 /** The dialog. It is filled anew from the log whenever it is opened. */

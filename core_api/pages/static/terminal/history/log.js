@@ -8,7 +8,7 @@ const PAGE = 200;
 
 /** One store's log, as far back as it was read. */
 export class StoreLog {
-  /** Whether nothing before what was read can be had. */
+  /** Whether the log has nothing older than what was read. */
   isWhole = false;
   #channel;
   #ask;

@@ -1,4 +1,4 @@
-// Which lines of an order people have marked as done on this device. Pure.
+// Which lines of an order are done ("bumped", as kitchen displays call it): people mark them on this device. Pure.
 
 const signature = ({ items }) => JSON.stringify(items.map(({ name, quantity, note }) => [name, quantity, note]));
 const NONE = new Set();

@@ -10,7 +10,7 @@ export const WAITING_STEP = 5;
 const MAX_AGE = 600;
 const MAX_WAITING = 120;
 
-/** Those of these stores whose documents one client can follow, too: its channels are limited. */
+/** Those of these stores whose documents one client can follow, too: the number of its channels is limited. */
 export const heardStores = (stores) =>
   stores.slice(0, Math.max(0, Math.floor((MAX_CHANNELS - stores.length) / CHANNELS.length)));
 
@@ -83,7 +83,7 @@ export class StoreSays {
   }
 
   /**
-   * Changes after how long an order's age in a column turns a colour. Red never comes before amber.
+   * Changes the time after which an order's age in a column turns amber or red. Red never comes before amber.
    *
    * @param column a name of WAITS
    * @param colour amber or red

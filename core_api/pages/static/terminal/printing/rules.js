@@ -48,6 +48,9 @@ export function stateOf(id, { status, tickets, isFollowed }) {
 /**
  * Whether somebody should look after a printer: it has trouble, it cannot print its tickets, or one waits for a
  * person.
+ *
+ * @param printer the printer's state, as stateOf returns it
+ * @returns true or false
  */
 export function needsCare({ state, troubles, tickets }) {
   const isStuck = tickets.length > 0 && state !== "online";
