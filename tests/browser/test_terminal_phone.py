@@ -348,5 +348,5 @@ async def test_where_no_terminal_is_open_the_owner_is_asked_to_open_one(
         )
         await worker.evaluate(REPLACED)
         assert await worker.evaluate("shown") == [
-            ["Open the terminal once", "Then this device goes on being told of new orders."]
+            ["Open the terminal once", "So that this device is still notified of new orders."]
         ]

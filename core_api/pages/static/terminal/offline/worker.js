@@ -66,7 +66,7 @@ async function askToRenew() {
   if (terminals.length > 0) return;
   const isKorean = navigator.language.startsWith("ko");
   const title = isKorean ? "터미널을 한 번 열어 주세요" : "Open the terminal once";
-  const body = isKorean ? "그래야 이 기기에 새 주문이 계속 알려집니다." : "Then this device goes on being told of new orders.";
+  const body = isKorean ? "그래야 이 기기에 새 주문이 계속 알려집니다." : "So that this device is still notified of new orders.";
   await registration.showNotification(title, { body, tag: "renew", icon: "/static/shared/icon.svg" });
 }
 
