@@ -193,7 +193,7 @@ async def test_where_there_is_no_room_a_device_says_so_and_nothing_is_left_of_it
         await terminal.locator("#open-kitchen").click()
         await terminal.locator("#phone-push").click()
         part = terminal.locator("[data-part=phone]")
-        await expect(part.get_by_role("alert")).to_contain_text("no room for this one")
+        await expect(part.get_by_role("alert")).to_contain_text("Too many devices")
         assert await terminal.evaluate(SUBSCRIBED) is None
 
 
