@@ -130,7 +130,14 @@ class Need:
 
 
 def need(costs: Costs, connections: int, lifetime_s: float, orders_per_s: float) -> Need:
-    """What so many connections, of streams that live so long, and so many orders need."""
+    """What a load needs.
+
+    Args:
+        costs: the measured costs of actions.
+        connections: how many clients are connected.
+        lifetime_s: the mean life of a stream, in seconds; each new one is a sync, too.
+        orders_per_s: new orders each second, of `STEPS_PER_ORDER` commands each.
+    """
     commands = orders_per_s * STEPS_PER_ORDER
     per_second = {
         "opened": connections / lifetime_s,
