@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from client_sdk.contract.errors import DeviceError
-from core_api.broker_admin.control import BrokerControl
+from core_api.broker_admin.control import BrokerControl, BrokerRefusalError
 from core_api.broker_admin.registrations import PAGE, Registered, RegisteredDevices
 from core_api.broker_admin.rights import (
+    FEW_AT_ONCE,
     ControlCommand,
     Wanted,
     allowed_to,
+    closing_commands,
     device_commands,
     gateway_commands,
-    removal_commands,
+    paced,
+    removals,
     strangers,
+    taken,
 )
 from core_api.errors import UnavailableError
 from server_common.backoff import Backoff
@@ -71,6 +76,7 @@ class BrokerAdmin:
         self._clock = clock
         self._users: dict[tuple[str, str], set[str]] = {}
         self._seen = 0
+        self._at_once = FEW_AT_ONCE
         self.turned_at = clock()
         """When it last made progress, or knew the fault that it waits for."""
         self.trouble: str | None = "the broker was not compared yet"
@@ -112,17 +118,17 @@ class BrokerAdmin:
         self._seen = 0
         self._users = {}
         wanted: set[str] = set()
-        commands = gateway_commands(self._gateway_password, present)
+        changes: list[list[ControlCommand]] = []
         async for registered in self._changes():
             if registered.may_connect and (one := self._wanted(registered)) is not None:
                 wanted.add(one.identity.user)
-                commands += device_commands(one, present)
+                changes.append(device_commands(one, present))
                 self._users.setdefault(_place(registered), set()).add(one.identity.user)
-        for user in strangers(wanted, present):
-            commands += removal_commands(user, present)
-        await self._do(control, commands)
-        if commands:
-            _log.info("broker_compared", commands=len(commands), devices=len(wanted))
+        # Removals come first: they take rights away.
+        changes[:0] = removals(strangers(wanted, present), present)
+        changes.insert(0, gateway_commands(self._gateway_password, present))
+        if commands := await self._do(control, changes):
+            _log.info("broker_compared", commands=commands, devices=len(wanted))
         self._metrics.devices.set(len(wanted))
 
     async def _follow(self, control: BrokerControl) -> None:
@@ -135,13 +141,11 @@ class BrokerAdmin:
             # If only its media have changed, its role is up to date: the broker is asked first,
             # because making a role again disconnects its holder.
             present = await control.present_of(sorted(users | before))
-            commands: list[ControlCommand] = []
-            for user in sorted(before - users):
-                commands += removal_commands(user, present)
+            changes = [closing_commands(user, present) for user in sorted(before - users)]
             if one is not None:
-                commands += device_commands(one, present)
+                changes.append(device_commands(one, present))
                 self._users[place] = users
-            await self._do(control, commands)
+            await self._do(control, changes)
             self._metrics.devices.set(len(self._users))
         self.turned_at = self._clock()
         self.trouble = None
@@ -172,10 +176,24 @@ class BrokerAdmin:
         )
         return Wanted(registered.identity, password, allowed)
 
-    async def _do(self, control: BrokerControl, commands: Sequence[ControlCommand]) -> None:
-        await control.run(commands)
-        self._metrics.commands.inc(len(commands))
-        self.turned_at = self._clock()
+    async def _do(self, control: BrokerControl, changes: Sequence[Sequence[ControlCommand]]) -> int:
+        """Carry out these changes; the number of commands. What the broker refuses of one stops no
+        other."""
+        done, refused = 0, None
+        left = deque(changes)
+        while batch := taken(left, self._at_once):
+            began = self._clock()
+            try:
+                await control.run(batch)
+            except BrokerRefusalError as error:
+                refused = refused or error
+            self._at_once = paced(self._at_once, self._clock() - began)
+            done += len(batch)
+            self._metrics.commands.inc(len(batch))
+            self.turned_at = self._clock()
+        if refused is not None:
+            raise refused
+        return done
 
 
 def _place(registered: Registered) -> tuple[str, str]:

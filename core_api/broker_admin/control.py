@@ -18,13 +18,18 @@ from server_common.mqtt.connection import BrokerConnection, Incoming
 _COMMANDS: Final = "$CONTROL/dynamic-security/v1"
 _ANSWERS: Final = f"{_COMMANDS}/response"
 _ANSWER_WITHIN_S: Final = 20.0
-_PAGE: Final = 200
-_COMMANDS_AT_ONCE: Final = 50
+PAGE: Final = 64
+"""So many of the largest roles fit into a packet. One that is larger than we accept the broker
+drops without a word."""
 _KINDS: Final = frozenset({"publishClientSend", "subscribeLiteral", "subscribePattern"})
 
 
 class BrokerControlError(UnavailableError):
-    """The broker does not answer, or refuses a command; the text says which."""
+    """The broker does not do what its admin asks; the text says why."""
+
+
+class BrokerRefusalError(BrokerControlError):
+    """The broker refuses a command; the text says which."""
 
 
 class _Answer(Struct, frozen=True):
@@ -73,28 +78,33 @@ class BrokerControl:
         await self._connection.close()
 
     async def run(self, commands: Sequence[ControlCommand]) -> list[Any]:
-        """Run all of these commands in order; the data of each answer.
+        """Run these commands in order, in one piece: nobody else's comes in between.
+
+        Returns:
+            The data of each answer.
 
         Raises:
-            BrokerControlError: one was refused, or not answered in time. Those before it are done.
+            BrokerRefusalError: one was refused. All others are done.
+            BrokerControlError: they were not answered in time.
             MqttError: the connection is lost.
         """
-        found: list[Any] = []
+        if not commands:
+            return []
         async with self._turn:
-            for at in range(0, len(commands), _COMMANDS_AT_ONCE):
-                answers = await self._ask(commands[at : at + _COMMANDS_AT_ONCE])
-                for command, answer in zip(commands[at:], answers, strict=False):
-                    if answer.error is not None and not _is_no_fault(command, answer.error):
-                        raise BrokerControlError(
-                            f"the broker refuses {command['command']}: {answer.error}"
-                        )
-                    found.append(answer.data)
-        return found
+            answers = await self._ask(commands)
+        for command, answer in zip(commands, answers, strict=True):
+            if answer.error is not None and not _is_no_fault(command, answer.error):
+                raise BrokerRefusalError(f"the broker refuses {command['command']}: {answer.error}")
+        return [answer.data for answer in answers]
 
     async def present(self) -> Present:
         """What the broker has now; raises as `run`."""
-        clients = await self._all("listClients", "clients")
-        return _present(clients, await self._all("listRoles", "roles"))
+        return _present(
+            await self._all("listClients", "clients", PAGE),
+            await self._all("listRoles", "roles", PAGE),
+            # With all their members, so one by one.
+            await self._all("listGroups", "groups", 1),
+        )
 
     async def present_of(self, users: Sequence[str]) -> Present:
         """What the broker has now of these users; raises as `run`."""
@@ -106,14 +116,14 @@ class BrokerControl:
             [data["role"] for data in found[len(users) :] if data],
         )
 
-    async def _all(self, command: str, what: str) -> list[dict[str, Any]]:
+    async def _all(self, command: str, what: str, at_once: int) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         while True:
-            asked = {"command": command, "verbose": True, "count": _PAGE, "offset": len(found)}
+            asked = {"command": command, "verbose": True, "count": at_once, "offset": len(found)}
             (data,) = await self.run([asked])
             page = (data or {}).get(what, [])
             found += page
-            if len(page) < _PAGE:
+            if len(page) < at_once:
                 return found
 
     async def _ask(self, commands: Sequence[ControlCommand]) -> list[_Answer]:
@@ -147,24 +157,30 @@ class BrokerControl:
                 wait.set_result(answer)
 
 
-def _present(clients: Sequence[dict[str, Any]], roles: Sequence[dict[str, Any]]) -> Present:
+def _present(
+    clients: Sequence[dict[str, Any]],
+    roles: Sequence[dict[str, Any]],
+    groups: Sequence[dict[str, Any]] = (),
+) -> Present:
     return Present(
         {one["username"]: one.get("textname", "") for one in clients},
         {one["username"]: one.get("clientid", "") for one in clients},
         {one["rolename"]: _allowed(one.get("acls", [])) for one in roles},
         {one["username"]: [r["rolename"] for r in one.get("roles", [])] for one in clients},
+        {one["groupname"]: [r["rolename"] for r in one.get("roles", [])] for one in groups},
     )
 
 
 def _allowed(acls: Sequence[dict[str, Any]]) -> frozenset[Allowed]:
-    """What a role permits; one with other permissions as well differs, and is replaced."""
-    return frozenset(
-        Allowed(one["acltype"], one["topic"])
-        for one in acls
-        if one.get("allow") and one.get("acltype") in _KINDS
-    )
+    """What a role permits. One with rules of other kinds, or that deny, counts as permitting
+    nothing, so that it is written anew."""
+    if not all(one.get("allow") and one.get("acltype") in _KINDS for one in acls):
+        return frozenset()
+    return frozenset(Allowed(one["acltype"], one["topic"]) for one in acls)
 
 
 def _is_no_fault(command: ControlCommand, error: str) -> bool:
-    """Whether the broker only says that what is asked for, or is to be deleted, is not there."""
-    return command["command"].startswith(("delete", "get")) and error.endswith("not found")
+    """Whether the broker only says that what is asked for, or is to be taken away, is not there."""
+    return command["command"].startswith(("delete", "get", "remove")) and error.endswith(
+        "not found"
+    )

@@ -8,7 +8,8 @@ changing a role disconnects all who have it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
@@ -30,6 +31,11 @@ ADMIN_USER: Final = "yabam-admin"
 GATEWAY_USER: Final = "yabam-gateway"
 _ROLE: Final = "device:"
 _GATEWAY_ROLE: Final = "yabam-gateway"
+FEW_AT_ONCE: Final = 4
+"""So many commands are sent at once while it is not known how long the broker takes."""
+_MAX_AT_ONCE: Final = 50
+_SLOW_S: Final = 0.5
+_QUICK_S: Final = 0.2
 
 AclType = Literal["publishClientSend", "subscribeLiteral", "subscribePattern"]
 ControlCommand = dict[str, Any]
@@ -62,6 +68,8 @@ class Present(Struct, frozen=True):
     """Role names, each with what it permits."""
     holders: Mapping[str, Collection[str]]
     """User names, each with its roles."""
+    groups: Mapping[str, Collection[str]] = {}
+    """Names of groups, which only people make, each with its roles."""
 
 
 def allowed_to(
@@ -156,12 +164,38 @@ def device_commands(wanted: Wanted, present: Present) -> list[ControlCommand]:
     return [*_client_removal(user, present), *changed, client]
 
 
-def removal_commands(user: str, present: Present) -> list[ControlCommand]:
-    """What ends a device's user, its session and its role."""
+def closing_commands(user: str, present: Present) -> list[ControlCommand]:
+    """What ends a device's user and its session, and leaves its role without any right.
+
+    The role itself goes with the next comparison: only that knows who else has it.
+    """
     commands = _client_removal(user, present)
     if role_of(user) in present.roles:
-        commands.append({"command": "deleteRole", "rolename": role_of(user)})
+        commands.append({"command": "modifyRole", "rolename": role_of(user), "acls": []})
     return commands
+
+
+def removals(users: Iterable[str], present: Present) -> list[list[ControlCommand]]:
+    """What ends devices' users, their sessions and their roles.
+
+    Args:
+        users: whose.
+        present: all that the broker has.
+
+    Returns:
+        The commands for each user, to be carried out in one piece.
+    """
+    others: dict[str, list[ControlCommand]] = {}
+    for holder, roles in present.holders.items():
+        for role in roles:
+            if role != role_of(holder):
+                lost = {"command": "removeClientRole", "username": holder, "rolename": role}
+                others.setdefault(role, []).append(lost)
+    for group, roles in present.groups.items():
+        for role in roles:
+            lost = {"command": "removeGroupRole", "groupname": group, "rolename": role}
+            others.setdefault(role, []).append(lost)
+    return [_removal(user, present, others.get(role_of(user), ())) for user in users]
 
 
 def strangers(wanted: Collection[str], present: Present) -> list[str]:
@@ -169,6 +203,46 @@ def strangers(wanted: Collection[str], present: Present) -> list[str]:
     roles = {name.removeprefix(_ROLE) for name in present.roles if name.startswith(_ROLE)}
     known = {user for user in present.clients if _is_device(user)} | roles
     return sorted(known - set(wanted))
+
+
+def taken(changes: deque[Sequence[ControlCommand]], at_most: int) -> list[ControlCommand]:
+    """Take the next changes; their commands are to be sent at once.
+
+    No change is divided: of two halves, another admin's commands could come in between.
+
+    Args:
+        changes: what is left to do; those taken are no longer in it.
+        at_most: so many commands, unless the first change alone has more.
+    """
+    batch: list[ControlCommand] = []
+    while changes and (not batch or len(batch) + len(changes[0]) <= at_most):
+        batch += changes.popleft()
+    return batch
+
+
+def paced(at_once: int, took_s: float) -> int:
+    """How many commands to send at once after as many took so long.
+
+    Mosquitto 2.0 writes all users and roles to its file with each command, and serves nobody else
+    until all commands of a message are done.
+    """
+    if took_s > _SLOW_S:
+        return max(1, at_once // 2)
+    return min(_MAX_AT_ONCE, at_once * 2) if took_s < _QUICK_S else at_once
+
+
+def _removal(user: str, present: Present, others: Iterable[ControlCommand]) -> list[ControlCommand]:
+    role = role_of(user)
+    if role not in present.roles:
+        return _client_removal(user, present)
+    # Mosquitto crashes some time after a role was deleted that somebody still has: who got it with
+    # createClient or createGroup keeps a pointer to it. So all lose it first: whoever has it by
+    # hand, and the device's user, whom another admin may have made since we asked.
+    return [
+        *others,
+        {"command": "deleteClient", "username": user},
+        {"command": "deleteRole", "rolename": role},
+    ]
 
 
 def _client_removal(user: str, present: Present) -> list[ControlCommand]:
@@ -185,8 +259,7 @@ def _role_commands(
         {"acltype": one.kind, "topic": one.topic, "priority": 0, "allow": True}
         for one in sorted(allowed)
     ]
-    # Mosquitto 2.0 crashes some time after a role was deleted that a user still has: its users keep
-    # a pointer to it (createClient does not tell the role). So a role is changed in its place.
+    # In its place: a role must not be deleted while somebody has it (see `_removal`).
     command = "modifyRole" if role in present.roles else "createRole"
     return [{"command": command, "rolename": role, "acls": acls}]
 

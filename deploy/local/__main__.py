@@ -89,7 +89,7 @@ def _run(options: Options, cleanup: contextlib.ExitStack) -> None:
     star = asyncio.run(set_up_kitchen(stack.core_url, owner))
     print(_what_to_try(stack, star), flush=True)
     print(door, end="\n\n", flush=True)
-    asyncio.run(_watch(stack, options))
+    asyncio.run(_watch(stack, mosquitto, options))
 
 
 class _Server(Protocol):
@@ -222,9 +222,11 @@ Ctrl-C stops everything. Orders as they arrive:
 """
 
 
-async def _watch(stack: Stack, options: Options) -> None:
+async def _watch(stack: Stack, mosquitto: MosquittoServer | None, options: Options) -> None:
     owner = _token(stack, Caller("owner", "owner", frozenset(STORES)))
     tasks = [asyncio.create_task(_watch_processes(stack))]
+    if mosquitto is not None:
+        tasks.append(asyncio.create_task(_keep_running(mosquitto)))
     tasks.append(asyncio.create_task(show_orders(stack.core_url, owner)))
     if options.restaurant:
         tasks.append(asyncio.create_task(Restaurant(stack.core_url, owner).run()))
@@ -237,6 +239,16 @@ async def _watch(stack: Stack, options: Options) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_running(mosquitto: MosquittoServer) -> None:
+    """Start it again whenever it has ended, as compose and Kubernetes do."""
+    while True:
+        if (status := mosquitto.process.exit_status) is not None:
+            log = mosquitto.process.log
+            print(f"Mosquitto ended with status {status} and is started again: {log}", flush=True)
+            await asyncio.to_thread(mosquitto.start)
+        await asyncio.sleep(_WATCH_EVERY_S)
 
 
 async def _watch_processes(stack: Stack) -> None:

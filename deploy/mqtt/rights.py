@@ -1,7 +1,8 @@
 """The first state of Mosquitto's dynamic security: one user, who may only manage the others.
 
-Mosquitto rewrites the file with each change. It is created once; from then on `yabam mqtt-admin`
-manages its content over MQTT.
+Mosquitto rewrites the file with each change; `yabam mqtt-admin` manages its content over MQTT. The
+file is made at the first start, and again when the admin would not get in: Mosquitto before 2.0.16
+empties it and then writes it, and starts without any user when it was killed in between.
 """
 
 from __future__ import annotations
@@ -51,3 +52,24 @@ def first_state(password: str) -> str:
         ],
     }
     return json.dumps(state, indent=1)
+
+
+def lets_in(state: bytes, password: str) -> bool:
+    """Whether the admin gets in.
+
+    Args:
+        state: the file's content, which may be damaged.
+        password: the admin's. One that is stored as by Mosquitto 2.1 is taken for right.
+    """
+    try:
+        users = {one["username"]: one for one in json.loads(state)["clients"]}
+        admin = users[ADMIN_USER]
+        if admin.get("disabled"):
+            return False
+        if "password" not in admin:
+            return "encoded_password" in admin
+        salt, derived = base64.b64decode(admin["salt"]), base64.b64decode(admin["password"])
+        rounds = admin["iterations"]
+        return derived == hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return False

@@ -17,7 +17,7 @@ from typing import Final
 from client_sdk.contract.errors import YabamError
 from core_api.broker_admin.rights import ADMIN_USER, GATEWAY_USER
 from deploy.mqtt.certificates import ensure_certificates
-from deploy.mqtt.rights import first_state
+from deploy.mqtt.rights import first_state, lets_in
 from deploy.processes.ports import LOOPBACK, answers, check_free, free_port
 from deploy.processes.process import Process
 from server_common.mqtt.broker import MAX_PACKET_BYTES, Broker
@@ -110,9 +110,10 @@ class MosquittoServer:
         self._data.mkdir(parents=True, exist_ok=True)
         ensure_certificates(self._data / "tls")
         rights = self._data / "dynamic-security.json"
-        if not rights.exists():
-            rights.touch(mode=0o600)
-            rights.write_text(first_state(self.password_of_admin))
+        if not (rights.exists() and lets_in(rights.read_bytes(), self.password_of_admin)):
+            if rights.exists():
+                rights.replace(rights.with_suffix(".damaged"))
+            _write(rights, first_state(self.password_of_admin))
         (self._data / "mosquitto.conf").write_text(self._configuration(rights))
         self.process.start_and_wait(
             _ANSWERS_WITHIN_S, lambda: answers(self.port) and answers(self.tls_port)
@@ -130,9 +131,8 @@ class MosquittoServer:
         path = self._data / "passwords.json"
         if not path.exists():
             self._data.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
             made = {name: secrets.token_urlsafe(24) for name in (ADMIN_USER, GATEWAY_USER)}
-            path.write_text(json.dumps(made))
+            _write(path, json.dumps(made))
         stored: dict[str, str] = json.loads(path.read_text())
         return stored
 
@@ -163,6 +163,14 @@ class MosquittoServer:
             "tls_version tlsv1.2",
         ]
         return "".join(f"{line}\n" for line in lines)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that only we may read, whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.touch(mode=0o600)
+    part.write_text(text)
+    part.replace(path)
 
 
 def plugin() -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import psutil
 import pytest
 from PIL import Image
 
@@ -41,6 +42,8 @@ class Run(NamedTuple):
 
     ports: dict[str, int]
     said: str
+    folder: Path
+    process: Process
 
     @property
     def token(self) -> str:
@@ -72,7 +75,7 @@ async def make_run(folder: Path) -> AsyncIterator[Run]:
                     said += line.decode()
         except TimeoutError:
             pytest.fail(f"not ready. It said:\n{said}\n{await _stacks(process)}")
-        yield Run(ports, said)
+        yield Run(ports, said, folder, process)
         process.send_signal(signal.SIGINT)
         assert await _status(process, 60) == 0
 
@@ -109,6 +112,30 @@ async def test_every_port_can_be_moved_and_its_printers_print_as_it_says(tmp_pat
         told = set(map(int, re.findall(rf"{re.escape(LOOPBACK)}:(\d+)", run.said)))
         assert told <= {*run.ports.values(), 9000}, "a link leads to where nothing of it listens"
         await printers_print(run, tmp_path)
+        await its_broker_is_back_when_it_has_died(run)
+
+
+async def its_broker_is_back_when_it_has_died(run: Run) -> None:
+    """It is started again, and the gateway finds it."""
+    configuration = str(run.folder / "mqtt" / "mosquitto.conf")
+    (broker,) = (
+        one
+        for one in psutil.Process(run.process.pid).children(recursive=True)
+        if configuration in one.cmdline()
+    )
+    broker.kill()
+    assert run.process.stdout is not None
+    async with asyncio.timeout(60):
+        while b"Mosquitto ended with status -9" not in (
+            line := await run.process.stdout.readline()
+        ):
+            assert line, "it has ended"
+    gateway = f"http://{LOOPBACK}:{run.ports['--gateway-port']}/readyz"
+    async with asyncio.timeout(60), httpx.AsyncClient() as client:
+        while not answers(run.ports["--mqtt-tls-port"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        while (await client.get(gateway)).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 async def printers_print(run: Run, folder: Path) -> None:

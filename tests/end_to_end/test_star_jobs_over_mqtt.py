@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import random
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -196,6 +197,35 @@ async def test_each_ticket_comes_out_once_through_troubles_and_lost_connections(
         assert b"74" in papers[3][1]
         assert not any(b"REPEAT" in paper for _, paper in papers)
         assert kitchen.printer.refused == 0
+
+
+@pytest.mark.timeout(300)
+async def test_no_ticket_is_lost_while_the_broker_dies_again_and_again(
+    stack_with_devices: Installation, mosquitto: MosquittoServer
+) -> None:
+    chance = random.Random(18)
+    tables = [f"north-{number}" for number in range(81, 89)]
+    async with (
+        a_kitchen(stack_with_devices, mosquitto, "text", ("text/plain",)) as kitchen,
+        OrderProducer(
+            stack_with_devices.core_url, stack_with_devices.token("owner", STORE)
+        ) as producer,
+    ):
+
+        def missing() -> list[str]:
+            papers = [paper.decode() for _, paper in kitchen.star.papers]
+            return [table for table in tables if not any(table in paper for paper in papers)]
+
+        for table in tables:
+            await producer.place(STORE, [Item("김밥", 1, 9500)], currency="KRW", table_id=table)
+            # It dies anywhere on the ticket's way.
+            await asyncio.sleep(chance.uniform(0, 1.5))
+            mosquitto.kill()
+            await asyncio.to_thread(mosquitto.start)
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: not missing(), 120)
+        assert missing() == []
+        await kitchen.until_all_is_printed()
 
 
 @pytest.mark.timeout(240)

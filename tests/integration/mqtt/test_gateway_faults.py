@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -185,6 +186,59 @@ async def test_a_program_misses_nothing_whatever_becomes_of_broker_and_gateways(
         begin = consumer.seqs[0]
         assert consumer.seqs == list(range(begin, world.head + 1))
     await consumer.task
+
+
+async def dies_again_and_again(broker: MosquittoServer) -> None:
+    """Ten times, after a life of up to two seconds; once it has lost its data, too."""
+    chance = random.Random(18)
+    for number in range(10):
+        await asyncio.sleep(chance.uniform(0, 2))
+        await restart(broker, wipe=number == 6)
+
+
+async def test_a_program_misses_nothing_while_the_broker_dies_again_and_again(
+    fleet: Fleet, broker: MosquittoServer, topics: Topics, terminal: Identity
+) -> None:
+    world = World(broker)
+    world.epoch = "01EPOCH1"
+    await fleet.start()
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(connected(world, terminal))
+        client = await stack.enter_async_context(
+            BufferedOrderClient(
+                "http://core", "token", [CHANNEL], connection, settings=QUICK,
+                transport=httpx.MockTransport(world.answer),
+            )
+        )  # fmt: skip
+        consumer = Consumer(client)
+        await stack.enter_async_context(watermarks(topics))
+        async with ordering(topics, world):
+            await until(lambda: consumer.seqs, 60)
+            await dies_again_and_again(broker)
+        await until(lambda: consumer.seqs[-1] == world.head, 90)
+        assert consumer.seqs == list(range(consumer.seqs[0], world.head + 1))
+    await consumer.task
+
+
+async def test_every_press_of_a_bell_is_answered_while_the_broker_dies_again_and_again(
+    fleet: Fleet, broker: MosquittoServer, topics: Topics, terminal: Identity
+) -> None:
+    bell = KeepingDevice(broker_for(broker, terminal), terminal)
+    await fleet.start()
+    async with core_of(topics) as counted:
+        running = asyncio.create_task(bell.run())
+        deaths = asyncio.create_task(dies_again_and_again(broker))
+        try:
+            while not deaths.done():
+                bell.say("event", name="bell")
+                await asyncio.sleep(0.2)
+            await deaths
+            await until(lambda: not bell.waiting, 90)
+            assert set(counted) == set(range(1, bell.said + 1))
+        finally:
+            deaths.cancel()
+            running.cancel()
+            await asyncio.gather(running, deaths, return_exceptions=True)
 
 
 async def test_nothing_that_the_broker_has_not_acknowledged_is_lost_when_a_gateway_is_killed(

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
 import pytest
 
+from core_api.broker_admin.control import PAGE
 from core_api.broker_admin.rights import (
     GATEWAY_USER,
     Allowed,
+    ControlCommand,
     Present,
     Wanted,
     allowed_to,
     allowed_to_gateway,
+    closing_commands,
     device_commands,
     gateway_commands,
-    removal_commands,
+    paced,
+    removals,
     role_of,
     strangers,
+    taken,
 )
-from server_common.devices.identity import Identity
+from server_common.devices.identity import MAX_GENERATION, Identity
+from server_common.mqtt.broker import MAX_PACKET_BYTES
 
 LAMP = Identity("12", "lamp", 2)
 USER = LAMP.user
@@ -108,9 +118,62 @@ def test_a_second_role_is_taken_away() -> None:
     assert names(device_commands(WANTED, present)) == ["deleteClient", "createClient"]
 
 
-def test_removal_ends_the_user_and_its_role() -> None:
-    assert names(removal_commands(USER, AS_IT_SHOULD_BE)) == ["deleteClient", "deleteRole"]
-    assert removal_commands(USER, NOTHING) == []
+def test_what_is_closed_keeps_an_empty_role_until_it_is_known_who_else_has_it() -> None:
+    client, role = closing_commands(USER, AS_IT_SHOULD_BE)
+    assert (client["command"], client["username"]) == ("deleteClient", USER)
+    assert role == {"command": "modifyRole", "rolename": role_of(USER), "acls": []}
+    assert closing_commands(USER, NOTHING) == []
+
+
+def test_a_role_is_deleted_once_nobody_has_it() -> None:
+    role = role_of(USER)
+    held = Present(
+        {USER: "", "somebody": ""},
+        {USER: USER},
+        AS_IT_SHOULD_BE.roles,
+        {USER: [role], "somebody": ["admin", role], "another": ["admin"]},
+        {"kitchen": [role], "hall": ["admin"]},
+    )
+    (change,) = removals([USER], held)
+    *lost, client, deletion = change
+    assert (client["command"], client["username"]) == ("deleteClient", USER)
+    assert deletion == {"command": "deleteRole", "rolename": role}
+    assert lost == [
+        {"command": "removeClientRole", "username": "somebody", "rolename": role},
+        {"command": "removeGroupRole", "groupname": "kitchen", "rolename": role},
+    ]
+
+
+def test_a_role_without_its_user_is_deleted_with_the_user_that_came_meanwhile() -> None:
+    (change,) = removals([USER], Present({}, {}, AS_IT_SHOULD_BE.roles, {}))
+    assert names(change) == ["deleteClient", "deleteRole"]
+    assert removals([USER], NOTHING) == [[]]
+
+
+def test_a_change_is_sent_in_one_piece() -> None:
+    changes = [[{"command": f"{user}-{step}"} for step in range(3)] for user in range(100)]
+    sent = all_taken([[], *changes, []], 50)
+    assert [command for batch in sent for command in batch] == [c for one in changes for c in one]
+    assert all(0 < len(batch) <= 50 and len(batch) % 3 == 0 for batch in sent)
+    assert [len(batch) for batch in all_taken(changes[:3], 1)] == [3, 3, 3]
+    assert all_taken([[], []], 50) == []
+
+
+def all_taken(changes: list[list[ControlCommand]], at_most: int) -> list[list[ControlCommand]]:
+    left: deque[Sequence[ControlCommand]] = deque(changes)
+    return list(iter(lambda: taken(left, at_most), []))
+
+
+def test_a_broker_that_is_slow_gets_fewer_commands_at_once() -> None:
+    assert [paced(50, 6.5), paced(25, 0.6), paced(1, 9.0)] == [25, 12, 1]
+    assert [paced(12, 0.3), paced(12, 0.1), paced(50, 0.0)] == [12, 24, 50]
+
+
+def test_a_page_of_the_largest_roles_fits_into_a_packet() -> None:
+    longest = Identity("s" * 64, "d" * 64, MAX_GENERATION)
+    most = allowed_to(longest, "t" * 64, ("*",), "00:11:62:1d:9a:b7", star_speaks=True)
+    (role, _) = device_commands(Wanted(longest, "p", most), NOTHING)
+    assert PAGE * len(msgspec.json.encode(role)) < MAX_PACKET_BYTES
 
 
 def test_devices_that_may_not_connect_any_more_are_found_and_other_users_are_not() -> None:
