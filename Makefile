@@ -8,9 +8,9 @@ NODE_READY := node_modules/.package-lock.json
 WORKERS ?= 6
 # What the tests use beside Python and Java: a program and the Debian package that has it.
 TOOLS := nginx:nginx-light promtool:prometheus curl:curl openssl:openssl mosquitto:mosquitto pgbouncer:pgbouncer pg_ctlcluster:postgresql node:nodejs npm:npm
-# Without what only a window needs it costs less than half of chromium, with which the tests run, too.
+# It is less than half as large as chromium, as it opens no window. The tests run with chromium, too.
 BROWSER := chromium-headless-shell
-# Tickets are drawn with Korean letters.
+# Tickets have Korean letters.
 FONT := /usr/share/fonts/truetype/nanum/NanumGothicCoding.ttf
 export PATH := $(PATH):/usr/sbin:/sbin
 # Without compiled modules each process of ours takes seconds longer to start.
@@ -81,7 +81,7 @@ test-fast: $(READY) ## Run the tests of pure rules only
 pictures: $(READY) ## Take the pictures in docs/images anew (PAGES="terminal sign-in table ops")
 	@$(BIN)/python -m tests.browser.pictures $(PAGES)
 
-bench: $(READY) ## Measure steps of orders, and what a push costs beside sse-starlette, Nchan, Durable Streams, Mercure, Centrifugo and C (BENCH_ARGS=…)
+bench: $(READY) ## Measure steps of orders, and compare a push with sse-starlette, Nchan, Durable Streams, Mercure, Centrifugo and C (BENCH_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.bench.firehose
 	@$(BIN)/python -m tests.bench.fanout $(BENCH_ARGS)
@@ -113,7 +113,7 @@ publish: $(READY) ## Write the figures of the benchmarks in build/ into docs/per
 storm: $(READY) ## Let 5,000 clients sync at once, three times in a row (STORM_ARGS=…)
 	@$(BIN)/python -m tests.bench.sync.storm $(STORM_ARGS)
 
-up: $(READY) ## Start the whole system in Docker (PUBLIC=https://host on the first time, PROFILE=secure)
+up: $(READY) ## Start the whole system in Docker (PUBLIC=https://host the first time, PROFILE=secure)
 	@$(BIN)/python -m deploy.docker.prepare $(if $(PUBLIC),--public $(PUBLIC))
 	@docker compose -f deploy/compose.yaml $(if $(PROFILE),-f deploy/compose.$(PROFILE).yaml) up --detach --build --wait
 	@. deploy/.env; echo "$$PUBLIC_URL/terminal  (a token: docker compose -f deploy/compose.yaml run --rm --no-deps core token --owner 1)"
@@ -147,7 +147,7 @@ restore-drill: $(READY) ## Lose the database, restore it to a point in time, and
 
 drills: restore-drill upgrade-drill ## Both drills, one after the other: an hour
 
-upgrade-drill: $(READY) ## Let the previous release become this one under load, in several orders (DRILL_ARGS=…)
+upgrade-drill: $(READY) ## Upgrade the previous release to this one under load, in several orders (DRILL_ARGS=…)
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.drills.upgrading $(DRILL_ARGS)
 
@@ -155,7 +155,7 @@ attack: $(READY) ## Attack the real servers in full size, and print the figures 
 	@$(BIN)/python -m deploy.kafka --prepare
 	@$(BIN)/python -m tests.attack $(ATTACK_ARGS)
 
-fuzz: $(READY) ## Put hostile bytes to everything that reads bytes of others (FUZZ_SECONDS=n FUZZ_ARGS=…)
+fuzz: $(READY) ## Feed hostile bytes to everything that reads bytes of others (FUZZ_SECONDS=n FUZZ_ARGS=…)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(FUZZ_SECONDS),60) $(FUZZ_ARGS)
 
 bench-sdk: $(READY) ## Measure the SDK's buffered start
@@ -168,23 +168,23 @@ lint: $(READY) ## Check style
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 
-types: $(READY) $(NODE_READY) ## Check types: of Python and the browser's SDK strictly, and what the pages import and call
+types: $(READY) $(NODE_READY) ## Check types: Python and the browser's SDK strictly, and the pages' imports and calls
 	@$(BIN)/mypy
 	@node_modules/.bin/tsc
 	@node_modules/.bin/tsc -p tsconfig.pages.json
 
-format: $(READY) ## Bring everything into form
+format: $(READY) ## Format the code, and mend what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## Write docs/settings.md and docs/asyncapi.json anew
+docs: $(READY) ## Write docs/settings.md and docs/asyncapi.json
 	@$(BIN)/python -m deploy.settings_table
 	@$(BIN)/python -m deploy.asyncapi
 
-lists: $(READY) ## Write the lists that the JavaScript holds anew from the Python contract
+lists: $(READY) ## Write JavaScript's lists from the Python contract
 	@$(BIN)/python -m deploy.contract_lists
 
-lock: $(READY) ## Write requirements.lock and the image's anew from pyproject.toml
+lock: $(READY) ## Write requirements.lock and the image's locks from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --python-version 3.11 --extra server --extra printer --extra local --extra mqtt --extra completion --group dev \
 		pyproject.toml --output-file requirements.lock

@@ -37,7 +37,13 @@ class UnauthorizedError(ClientError):
 
 
 class RefusedError(ClientError):
-    """The server refuses this request, and a retry is no use: correct the request."""
+    """The server refuses this request, and a retry is no use: correct the request.
+
+    Args:
+        message: the text of the error, for a person.
+        status: the HTTP status of the answer.
+        problem: the answer's problem; None: the answer has none.
+    """
 
     def __init__(self, message: str, status: int, problem: Problem | None = None) -> None:
         super().__init__(message)

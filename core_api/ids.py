@@ -32,8 +32,13 @@ def epoch_name(unix_ms: int, entropy: bytes) -> str:
 def next_epoch(before: str, unix_ms: int, entropy: bytes) -> str:
     """The name of an epoch that is later than `before`, whatever the clock says.
 
+    Args:
+        before: the name of the epoch that ends.
+        unix_ms: the time, in milliseconds since 1970.
+        entropy: 10 random bytes.
+
     Raises:
-        ValueError: `entropy` has not 10 bytes, or no later name can be made.
+        ValueError: `entropy` has not 10 bytes, the time not 48 bits, or no later name can be made.
     """
     name = epoch_name(unix_ms, entropy)
     if name <= before:

@@ -13,7 +13,15 @@ def without_rows(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """A structlog processor that removes the detail of Postgres's errors, which may quote a whole
-    row, and so a guest's name, number and note."""
+    row, and so a guest's name, number and note.
+
+    Args:
+        _logger, _method: structlog's; not looked at.
+        event: the event so far. The error of its `exc_info` is changed, with those that led to it.
+
+    Returns:
+        The event as it was given.
+    """
     error = event.get("exc_info")
     if isinstance(error, tuple):
         error = error[1]

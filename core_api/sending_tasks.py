@@ -53,7 +53,8 @@ class SendingTasks(Generic[S]):
 
         Args:
             take: gives at most so many, of those whose last attempt failed or of the others. Its
-            errors pass through. send: sends one; it handles its own errors.
+                errors pass through.
+            send: sends one; it handles its own errors.
         """
         for failing, most in ((False, self._limit), (True, self._limit // 2)):
             of_kind = sum((item.tries > 0) == failing for item in self._tasks.values())

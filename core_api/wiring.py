@@ -56,10 +56,18 @@ def definitions_of(names: Sequence[str]) -> Definitions:
 async def open_pools(
     database: DatabaseSettings, size: int, command_timeout_s: float, name: str
 ) -> tuple[Pool, Pool, int]:
-    """Open the connections that read and those that write. Returns both, and how many of the latter
-    may wait for locks.
+    """Open the connections that read and those that write.
 
     Those that write bypass a pooler, as their lock time-out is a setting of the session.
+
+    Args:
+        database: where it is, and whether there is a pooler.
+        size: the most connections of both together, 2 or more.
+        command_timeout_s: a statement is given up after so many seconds.
+        name: the application name of each connection.
+
+    Returns:
+        Those that read, those that write, and how many of the latter may wait for locks.
     """
     reading, writing = shares(size)
     return (

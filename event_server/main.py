@@ -63,7 +63,16 @@ class EventServer:
 
 
 def build(settings: EventSettings, keys: TicketKeys, tokens: OpsTokens) -> EventServer:
-    """Build the parts from the settings."""
+    """Build the parts from the settings.
+
+    Args:
+        settings: those of this process.
+        keys: verify the tickets of streams.
+        tokens: verify the access tokens of role ops, for metrics and the busiest channels.
+
+    Raises:
+        OSError, ssl.SSLError, ValueError: the files of the certificate cannot be used.
+    """
     on_edge = settings.events_push_path == "edge"
     frames = Frames(as_chunk if on_edge else as_text)
     rings = Rings(settings.events_ring_events, settings.events_ring_bytes)

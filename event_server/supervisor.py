@@ -32,8 +32,14 @@ _WELL_AFTER_S: Final = 30.0
 def reserve(host: str, port: int, variable: str) -> socket.socket:
     """Take the port for the workers, as long as the socket is open; it does not listen.
 
+    Args:
+        host: an address of this machine.
+        port: 0 picks a free one.
+        variable: the setting to name when the port is taken.
+
     Raises:
-        SettingsError: another process has it, perhaps another set of workers.
+        SettingsError: the port cannot be bound: another process has it, perhaps another set of
+            workers, or the address is not one of this machine.
     """
     alone = bind(host, port, variable)
     chosen: int = alone.getsockname()[1]

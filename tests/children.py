@@ -34,3 +34,9 @@ async def end(process: Process) -> None:
             os.kill(process.pid, signal.SIGKILL)
     # A pipe that nobody reads to its end stays open until it is collected, in another test.
     await process.communicate()
+
+
+def heed_ctrl_c() -> None:
+    """Take SIGINT as in a terminal; what a shell starts in the background ignores it. To be called
+    in the child before its program begins (`preexec_fn`)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -63,6 +63,7 @@ class BufferedClient:
         epoch: the epoch of those seqs.
         settings: time limits and sizes.
         warn: called with warnings for a person.
+        clock: returns monotonic seconds.
     """
 
     def __init__(

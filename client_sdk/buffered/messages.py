@@ -53,10 +53,17 @@ class BufferedSettings:
     """The settings of a buffered start; times in seconds."""
 
     overlap_window: float = 1.5
+    """How long after a sync the buffered events are merged, so that those on their way are there.
+    """
     buffer_size: int = 1000
+    """How many pushed events are buffered during a sync; beyond it the oldest is dropped, and the
+    next sync brings it."""
     buffer_lifetime: float = 30.0
+    """An event that was buffered for longer is dropped in the same way."""
     fetch_timeout: float = 10.0
+    """A sync without an answer by then has failed, and with it the start."""
     subscribe_timeout: float = 5.0
+    """How long connecting may take, and how long subscribing."""
     max_pending: int = 1000
     """With so many unhandled changes no more are taken; one answer and the buffer may exceed it."""
 
@@ -67,11 +74,16 @@ class StartResult:
 
     success: bool
     state: StartState
+    """`READY` or `ERROR`."""
     orders_loaded: int
+    """The orders and events from Fetch Sync."""
     buffered_processed: int
+    """The events from the buffer."""
     duplicates_removed: int
+    """The pushed events that were known already."""
     total_time: float
     error: str | None
+    """Why it failed; None: it succeeded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,14 @@ R = TypeVar("R")
 class BlockingOrderClient:
     """`OrderClient` for threads: `for change in client.events(): …`.
 
-    Args and errors are those of `OrderClient`. `orders` and `checkpoint` belong to the thread that
-    loops over `events()`; `close` and `status` may be used from any.
+    Errors are those of `OrderClient`. `orders` and `checkpoint` belong to the thread that loops
+    over `events()`; `close` and `status` may be used from any.
+
+    Args:
+        base_url: Core's address.
+        token: an access token, or a function (async or not) that returns one, as for `OrderClient`.
+        channels: the channels to follow, such as `store:12` or `table:12/5`; 1 to 500.
+        options: the other arguments of `OrderClient`, by name.
     """
 
     def __init__(

@@ -165,7 +165,16 @@ class SqliteCursors(_InThreads):
 
     @staticmethod
     def put(connection: sqlite3.Connection, name: str, checkpoint: Checkpoint) -> None:
-        """Store the checkpoint in the connection's open transaction."""
+        """Store the checkpoint in the connection's transaction, which the program commits.
+
+        Args:
+            connection: to a database with the table that `prepare` creates.
+            name: the name of the client's row, as in the constructor.
+            checkpoint: what to store, such as `client.checkpoint`.
+
+        Raises:
+            sqlite3.Error: it cannot be written.
+        """
         connection.execute(
             "INSERT INTO yabam_cursor VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET checkpoint = excluded.checkpoint",

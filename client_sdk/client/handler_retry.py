@@ -11,7 +11,11 @@ from client_sdk.machine.sequencing import Change
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a failing handler is retried; the delay doubles each time (seconds).
+    """How often a failing handler is retried.
+
+    Args:
+        attempts: how often a change is handed to the handler, the first time included; at least 1.
+        first_delay: seconds before the second attempt; each further delay is twice as long.
 
     Raises:
         ValueError: `attempts` is less than 1.
@@ -30,7 +34,13 @@ class RetryPolicy:
 
 
 def handler_failed(change: Change, attempts: int, error: Exception) -> HandlerError:
-    """The error that ends a client whose handler raised `error` at its last attempt."""
+    """The error that ends a client whose handler kept raising.
+
+    Args:
+        change: what the handler did not handle.
+        attempts: how often it was handed over.
+        error: what the handler raised last; it is the `__cause__` of the result.
+    """
     failed = HandlerError(
         f"the handler raised {attempts} times at {change.channel}; the change is not "
         f"acknowledged: {error!r}"

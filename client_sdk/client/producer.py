@@ -50,6 +50,8 @@ class OrderProducer:
         attempts: how often a write is sent before it fails.
         new_key: returns a new idempotency key.
         transport: httpx's transport, for tests and proxies.
+        uniform: returns a random number evenly between two, for the length of a wait.
+        sleep: waits for so many seconds.
         retrying: called before each wait with the number of failed attempts, the seconds until the
             next one, and the error's text.
 

@@ -88,7 +88,16 @@ class Commands:
         return parser
 
     def process(self, name: str, told: str, run: str) -> Parser:
-        """Add a command that runs until it is told to stop; arguments as `add`."""
+        """Add a command that runs until it is told to stop.
+
+        Args:
+            name: the command's name.
+            told: what it does, in a few words that begin with a verb.
+            run: `package.module:function`, as for `add`.
+
+        Returns:
+            its parser, for its own arguments.
+        """
         parser = self._parser(name, told)
         parser.set_defaults(run=run, command=parser.prog)
         return parser

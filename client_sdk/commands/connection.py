@@ -83,7 +83,17 @@ async def core_of(options: Namespace) -> AsyncIterator[tuple[EditsApi, str]]:
 
 
 async def show_all(options: Namespace, path: str, name: str) -> None:
-    """GET `path` and print each entry of the list `name` in Core's answer."""
+    """Read a list from Core and print each of its entries.
+
+    Args:
+        options: the command's options, with `--core`, `--token` and `--json`.
+        path: relative to Core's address, percent-encoded.
+        name: the member of the answer that has the list; without it nothing is printed.
+
+    Raises:
+        UsageError: there is no token, or no such host.
+        ClientError: Core does not answer, or refuses the request.
+    """
     async with core_of(options) as (api, token):
         answer = await api.read(path, {}, token)
     for one in answer.get(name, []):
@@ -93,14 +103,35 @@ async def show_all(options: Namespace, path: str, name: str) -> None:
 async def show_answer(
     options: Namespace, method: str, path: str, body: dict[str, Any] | None = None
 ) -> None:
-    """Send a request, and print Core's answer."""
+    """Send a request, and print Core's answer.
+
+    Args:
+        options: the command's options, with `--core`, `--token` and `--json`.
+        method: GET, PUT, POST or DELETE.
+        path: relative to Core's address, percent-encoded.
+        body: what is sent as JSON; None: no body.
+
+    Raises:
+        UsageError: there is no token, or no such host.
+        ClientError: Core does not answer, or refuses the request.
+    """
     async with core_of(options) as (api, token):
         answer = await api.request(method, path, token, body)
     say(options, json_line(answer), answer)
 
 
 async def remove_one(options: Namespace, path: str, name: str) -> None:
-    """DELETE `path`, and print that `name` is removed."""
+    """Delete one thing at Core, and print that it is removed.
+
+    Args:
+        options: the command's options, with `--core`, `--token` and `--json`.
+        path: relative to Core's address, percent-encoded.
+        name: what is removed, as the output names it.
+
+    Raises:
+        UsageError: there is no token, or no such host.
+        ClientError: Core does not answer, or refuses the request.
+    """
     async with core_of(options) as (api, token):
         await api.request("DELETE", path, token)
     say(options, f"removed {name}", {"removed": name})

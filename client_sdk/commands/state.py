@@ -189,6 +189,11 @@ async def _show_lamp(client: YabamClient, changed: asyncio.Queue[Any]) -> None:
 async def loaded(client: YabamClient, document: SharedDocument, wait_s: float) -> None:
     """Wait until the document's value is known.
 
+    Args:
+        client: the open client that shows the document.
+        document: of a channel that the client follows.
+        wait_s: how long to wait for Core, in seconds.
+
     Raises:
         ClientError: it is not known within `wait_s` seconds, or the client has failed.
     """
@@ -232,7 +237,16 @@ async def _failed(client: YabamClient, news: asyncio.Event) -> None:
 
 
 async def outcome_of(client: YabamClient, edit: EditHandle, wait_s: float) -> EditOutcome | None:
-    """The outcome of the edit; None: Core has not answered within `wait_s` seconds."""
+    """The outcome of an edit; None: Core has not answered in time.
+
+    Args:
+        client: the open client that made the edit.
+        edit: as the document's method has returned it.
+        wait_s: how long to wait for Core, in seconds.
+
+    Raises:
+        ClosedError: the client was closed meanwhile.
+    """
     try:
         async with asyncio.timeout(wait_s), told_to_wait(lambda: client.state.sending_error):
             return await edit.settled()

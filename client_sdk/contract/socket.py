@@ -147,7 +147,13 @@ def decode_envelope(text: bytes | str) -> Envelope:
 
 
 def encode_message(event: str, data: bytes, event_id: str = "") -> bytes:
-    """A message; `data` is JSON already."""
+    """A message.
+
+    Args:
+        event: the name of its event.
+        data: its data, as JSON in UTF-8.
+        event_id: the id, of an event of the log; "": it has none.
+    """
     name = msgspec.json.encode(event)
     if not event_id:
         return b'{"event":%b,"data":%b}' % (name, data)

@@ -32,7 +32,10 @@ class SseEvent:
 def encode_frame(event: str, data: bytes, event_id: str | None = None) -> bytes:
     """One event as bytes of the stream.
 
-    `data` is one line of JSON in UTF-8. JSON escapes CR and LF, so one `data:` line always does.
+    Args:
+        event: its type.
+        data: one line of JSON in UTF-8. JSON escapes CR and LF, so one `data:` line always does.
+        event_id: its id; None: it has none, so the client's last one stays.
 
     Raises:
         FrameError: a CR or LF in any part, which would end the line and forge another.
@@ -49,6 +52,9 @@ class SseParser:
     """Decodes events from bytes; the result does not depend on how the bytes are split.
 
     An event that is incomplete at the stream's end is not dispatched, as the specification demands.
+
+    Args:
+        max_event_bytes: the most bytes of one event's data, and of one line.
     """
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:

@@ -89,7 +89,7 @@ export class Client {
   /**
    * The value of Yabam-Device for a device of this name.
    *
-   * @param {string} device
+   * @param {string} device its name within its store, such as `till-1`
    */
   report(device) {
     const mode = DEVICE_MODES.includes(this.#mode) ? this.#mode : "starting";
@@ -175,7 +175,7 @@ export class Client {
   /**
    * The documents of the channel have another digest than Core's.
    *
-   * @param {string} channel
+   * @param {string} channel its full name
    */
   differs(channel) {
     // The machine is still processing an input.

@@ -23,8 +23,8 @@ export class PageEvents {
    * Notifies the subscribers in this tab before it returns, and those in the other tabs soon.
    *
    * @param {string} name 1 to 64 of A-Z a-z 0-9 _ . -
-   * @param {import("./types.js").Json} [detail] the event's data; each subscriber gets a copy @throws
-   * {TypeError} the name is malformed, the detail is not JSON or too long, or the client is closed
+   * @param {import("./types.js").Json} [detail] the event's data; each subscriber gets a copy
+   * @throws {TypeError} the name is malformed, the detail is not JSON or too long, or the client is closed
    */
   publish(name, detail = null) {
     checkName(name);
@@ -41,7 +41,7 @@ export class PageEvents {
   /**
    * Calls `callback` with the detail of each event of this name. Returns the unsubscriber.
    *
-   * @param {string} name
+   * @param {string} name 1 to 64 of A-Z a-z 0-9 _ . -
    * @param {(detail: any, from: {own: boolean}) => void} callback `own`: it was published in this tab
    * @returns {() => void}
    * @throws {TypeError} the name is malformed

@@ -82,7 +82,8 @@ export class Shared {
   /**
    * To be called with what the Client tells, in the leading tab.
    *
-   * @param {{changes: import("./types.js").OrderChange[], status: import("./types.js").Status}} news
+   * @param {{changes: import("./types.js").OrderChange[], status: import("./types.js").Status}} news those of the book
+   *   since the last call, and the status now
    */
   tell({ changes, status }) {
     if (!this.#client) return;

@@ -79,9 +79,9 @@ export class Transport {
   }
 
   /**
-   * Core has refused this token in a request outside this class.
+   * Core has refused a token in a request outside this class.
    *
-   * @param {string} token
+   * @param {string} token the one that was sent; a newer one stays
    */
   refused(token) {
     if (this.#token === token) this.#token = null;
@@ -90,8 +90,8 @@ export class Transport {
   /**
    * Whether Core accepts another token for these channels.
    *
-   * @param {string} token
-   * @param {string[]} channels
+   * @param {string} token the access token to try; it is not kept
+   * @param {string[]} channels their full names
    * @returns {Promise<"taken" | "refused" | "unreachable">}
    */
   async check(token, channels) {
@@ -111,11 +111,11 @@ export class Transport {
   }
 
   /**
-   * Calls Fetch Sync, as a StartSync says: the input that it leads to.
+   * Calls Fetch Sync, as a StartSync says: the input that it leads to. It throws nothing that a server caused.
    *
-   * @param {import("./machine/messages.js").StartSync} command
-   * @param {AbortSignal} signal
-   * @returns {Promise<import("./machine/messages.js").Input>}
+   * @param {import("./machine/messages.js").StartSync} command says what to ask for
+   * @param {AbortSignal} signal ends it; its input does not count then
+   * @returns {Promise<import("./machine/messages.js").Input>} a SyncDone or a SyncFailed
    */
   async sync(command, signal) {
     const { generation } = command;
@@ -157,9 +157,10 @@ export class Transport {
   /**
    * Opens a stream, as an OpenStream says, and hands its inputs to `put`, a StreamEnded last.
    *
-   * @param {import("./machine/messages.js").OpenStream} command
-   * @param {AbortSignal} signal
-   * @param {(input: import("./machine/messages.js").Input) => void} put
+   * @param {import("./machine/messages.js").OpenStream} command says where and from which cursor on
+   * @param {AbortSignal} signal ends it
+   * @param {(input: import("./machine/messages.js").Input) => void} put called with each input; if it throws, the
+   *   stream ends
    */
   async stream(command, signal, put) {
     const { generation } = command;
@@ -189,8 +190,9 @@ export class Transport {
   /**
    * Reports what this device has applied of stores' channels. Returns whether Core accepted it.
    *
-   * @param {{positions: {[channel: string]: number}, epoch: string}} news
-   * @returns {Promise<boolean>}
+   * @param {{positions: {[channel: string]: number}, epoch: string}} news the last seq of each channel, and the
+   *   epoch of these seqs
+   * @returns {Promise<boolean>} true, too, if there is nothing to report, or a retry is no use
    */
   async receipts({ positions, epoch }) {
     const stores = Object.entries(positions).filter(([channel]) => channel.startsWith("store:"));
@@ -200,7 +202,12 @@ export class Transport {
     return this.#tell("/v1/receipts", { cursor, epoch });
   }
 
-  /** Reports which orders this device has shown to a person. Returns whether Core accepted it. */
+  /**
+   * Reports which orders this device has shown to a person. Returns whether Core accepted it.
+   *
+   * @param {string[]} orders their ids
+   * @returns {Promise<boolean>} true, too, if the device has no name, or a retry is no use
+   */
   async seen(orders) {
     if (this.#about === null || this.#noOwner) return true;
     return this.#tell("/v1/orders/seen", { orders });
@@ -230,8 +237,7 @@ export class Transport {
   /**
    * Sends a command about orders: {ok, status, order, problem, detail}.
    *
-   * `order` is the current order, if the answer has it; `problem` is the refusal's name. It throws if there is
-   * no answer: send it again with the same `key`; Core does it once.
+   * `order` is the current order, if the answer has it; `problem` is the refusal's name.
    *
    * @param {string} path as "/v1/orders/{id}/transitions"
    * @param {object} body what becomes the JSON
@@ -240,6 +246,7 @@ export class Transport {
    *   version; `timeout` in milliseconds
    * @returns {Promise<{ok: boolean, status: number, repeated: boolean, order: import("./types.js").Order | null, problem: string | null,
    *   detail: string}>}
+   * @throws {Error} there is no usable answer: send it again with the same `key`; Core does it once
    */
   async command(path, body, { key, version = null, updatedAt = null, timeout = 10_000 }) {
     const headers = {

@@ -72,7 +72,10 @@ export class YabamClient {
   #callbacks = /** @type {Set<{call: () => void}>} */ (new Set());
   #shown;
 
-  /** @param {YabamOptions} options */
+  /**
+   * @param {YabamOptions} options
+   * @throws {TypeError} `token` is a function, and `subject` is missing
+   */
   constructor({
     core,
     token,
@@ -135,7 +138,7 @@ export class YabamClient {
   /**
    * Calls `callback` whenever `orders` or `status` may have changed. Returns the unsubscriber.
    *
-   * @param {() => void} callback
+   * @param {() => void} callback reads them to see what has changed
    * @returns {() => void}
    */
   subscribe(callback) {
@@ -152,6 +155,8 @@ export class YabamClient {
   /**
    * Reports that this device has shown an order to a person: once per order, within about a second. The
    * transport must name the device (`about`), and the token must be an owner's.
+   *
+   * @param {string} orderId the order's id at Core
    */
   seen(orderId) {
     this.#shown.seen(orderId);
@@ -160,7 +165,7 @@ export class YabamClient {
   /**
    * The value of Yabam-Device for a device of this name: the result of a transport's `about`.
    *
-   * @param {string} device
+   * @param {string} device its name within its store, such as `till-1`
    */
   report(device) {
     return this.#client?.report(device) ?? `${device}; mode=starting; pending=0`;

@@ -171,8 +171,13 @@ class Actions:
             self.go_sync(now, max(delay, failure.retry_after or 0.0))
 
     def polled(self, response: SyncResponse, news: bool, now: float) -> None:
-        """After a poll: go LIVE if the stream has proven itself, else poll on and perhaps try
-        one."""
+        """After a poll: go LIVE if the stream has proven itself, else poll on and perhaps try one.
+
+        Args:
+            response: Core's answer; its ticket is used for the stream.
+            news: whether the answer had anything that was not known.
+            now: monotonic seconds.
+        """
         hello_at = self.stream.hello_at
         if hello_at is not None and self.sync.began_at >= hello_at:
             self.go_live(now)

@@ -45,12 +45,23 @@ MAX_RECONNECT_MS: Final = 60_000
 
 
 def start(client: Actions, signal: Start, now: float) -> None:
-    """IDLE → SYNCING: always sync before anything else."""
+    """IDLE → SYNCING: always sync before anything else.
+
+    Args:
+        client: the state of the client; it is changed, and the commands are added to `client.out`.
+        signal: what has happened.
+        now: monotonic seconds, never less than at the last input.
+    """
     client.go_sync(now, 0.0)
 
 
 def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
-    """Take the answer in; then connect, poll on, or ask for more."""
+    """Take the answer in; then connect, poll on, or ask for more.
+
+    Args:
+        client, now: as for `start`.
+        signal: Core's answer.
+    """
     if not client.sync.is_current(signal.generation):
         return
     response, fills = signal.response, client.sync.fills
@@ -87,14 +98,24 @@ def sync_done(client: Actions, signal: SyncDone, now: float) -> None:
 
 
 def sync_failed(client: Actions, signal: SyncFailed, now: float) -> None:
-    """Try again later; a refused token is replaced once, a refusal for good ends it."""
+    """Try again later; a refused token is replaced once, a refusal for good ends it.
+
+    Args:
+        client, now: as for `start`.
+        signal: why there is no answer.
+    """
     if client.sync.is_current(signal.generation):
         client.sync.end()
         client.sync_has_failed(signal.failure, now)
 
 
 def hello(client: Actions, signal: StreamHello, now: float) -> None:
-    """CONNECTING → LIVE; beside POLLING the stream must still prove itself by a sync."""
+    """CONNECTING → LIVE; beside POLLING the stream must still prove itself by a sync.
+
+    Args:
+        client, now: as for `start`.
+        signal: the stream's first message.
+    """
     if not client.stream.is_current(signal.generation) or client.stream.hello_at is not None:
         return
     if signal.epoch != client.epoch:
@@ -115,7 +136,12 @@ def hello(client: Actions, signal: StreamHello, now: float) -> None:
 
 
 def event(client: Actions, signal: StreamEvent | StreamDocument, now: float) -> None:
-    """n+1 on top of n; a duplicate is dropped; a gap leads to a sync."""
+    """n+1 on top of n; a duplicate is dropped; a gap leads to a sync.
+
+    Args:
+        client, now: as for `start`.
+        signal: an event of an order or of a document.
+    """
     if not client.stream.is_current(signal.generation) or client.stream.hello_at is None:
         return
     verdict = client.sync_state.take_event(signal.event)
@@ -135,7 +161,12 @@ def event(client: Actions, signal: StreamEvent | StreamDocument, now: float) -> 
 
 
 def heartbeat(client: Actions, signal: StreamHeartbeat, now: float) -> None:
-    """A watermark that moves proves the stream; one that stands still does not."""
+    """A watermark that moves proves the stream; one that stands still does not.
+
+    Args:
+        client, now: as for `start`.
+        signal: the stream's watermark.
+    """
     if not client.stream.is_current(signal.generation) or client.stream.hello_at is None:
         return
     if client.watermark is None or signal.watermark > client.watermark:
@@ -146,7 +177,12 @@ def heartbeat(client: Actions, signal: StreamHeartbeat, now: float) -> None:
 
 
 def sync_required(client: Actions, signal: StreamSyncRequired, now: float) -> None:
-    """Sync, then connect."""
+    """Sync, then connect.
+
+    Args:
+        client, now: as for `start`.
+        signal: the server's reason.
+    """
     if client.stream.is_current(signal.generation):
         client.drop_stream()
         failure = Failure("unreachable", f"the server says sync-required: {signal.reason}")
@@ -154,7 +190,12 @@ def sync_required(client: Actions, signal: StreamSyncRequired, now: float) -> No
 
 
 def bye(client: Actions, signal: StreamBye, now: float) -> None:
-    """The planned end: sync and connect again, spread by the server's word."""
+    """The planned end: sync and connect again, spread by the server's word.
+
+    Args:
+        client, now: as for `start`.
+        signal: the server's reason, and how long to stay away.
+    """
     if not client.stream.is_current(signal.generation):
         return
     too_short = client.stream.was_too_short(now, client.settings.short_stream)
@@ -175,7 +216,12 @@ def bye(client: Actions, signal: StreamBye, now: float) -> None:
 
 
 def ended(client: Actions, signal: StreamEnded, now: float) -> None:
-    """The stream broke or could not be had."""
+    """The stream broke or could not be had.
+
+    Args:
+        client, now: as for `start`.
+        signal: how it failed.
+    """
     if not client.stream.is_current(signal.generation):
         return
     if signal.failure.kind not in ("busy", "ticket"):  # else the server itself has answered
@@ -188,7 +234,12 @@ def ended(client: Actions, signal: StreamEnded, now: float) -> None:
 
 
 def tick(client: Actions, signal: Tick, now: float) -> None:
-    """A deadline came: a sync is due or overdue, or the stream is silent."""
+    """A deadline came: a sync is due or overdue, or the stream is silent.
+
+    Args:
+        client, now: as for `start`.
+        signal: says nothing more; `now` tells which deadline has come.
+    """
     if now >= client.sync.deadline:
         client.cancel_sync()
         client.sync_has_failed(Failure("unreachable", "the sync was not answered"), now)
@@ -208,13 +259,23 @@ def tick(client: Actions, signal: Tick, now: float) -> None:
 
 
 def acknowledged(client: Actions, signal: Acknowledged, now: float) -> None:
-    """The consumer caught up; once half is done, a paused client syncs again."""
+    """The consumer caught up; once half is done, a paused client syncs again.
+
+    Args:
+        client, now: as for `start`.
+        signal: how many changes it has handled.
+    """
     if client.pressure.acknowledged(signal.count):
         client.sync_now(now)
 
 
 def diverge(client: Actions, signal: Diverged, now: float) -> None:
-    """The book is wrong: take a snapshot; with back-off if that does not help."""
+    """The book is wrong: take a snapshot; with back-off if that does not help.
+
+    Args:
+        client, now: as for `start`.
+        signal: the channel with another digest than Core's.
+    """
     client.last_failure = Failure("malformed", f"{signal.channel} differs from Core's digest")
     # Should a snapshot not help, the next one waits; all else goes on meanwhile.
     heal = client.healing.may_begin(signal.channel, now)
@@ -227,13 +288,23 @@ def diverge(client: Actions, signal: Diverged, now: float) -> None:
 
 
 def give_up(client: Actions, signal: GiveUp, now: float) -> None:
-    """any → FAILED."""
+    """any → FAILED.
+
+    Args:
+        client, now: as for `start`.
+        signal: the error that the consumer ends with.
+    """
     client.last_failure = Failure("consumer", str(signal.cause) or repr(signal.cause))
     client.end(State.FAILED, signal.cause)
 
 
 def close(client: Actions, signal: Close, now: float) -> None:
-    """any → CLOSED."""
+    """any → CLOSED.
+
+    Args:
+        client, now: as for `start`.
+        signal: says nothing more.
+    """
     client.end(State.CLOSED, None)
 
 

@@ -38,7 +38,13 @@ class Status:
 
 
 def status_of(machine: Machine, before: Mode, now: float) -> Status:
-    """The status at `now`; `before` is the mode of the last one."""
+    """The status of a client.
+
+    Args:
+        machine: the client's.
+        before: the mode of its last status, which stays between two streams.
+        now: monotonic seconds, by the clock of the machine's inputs.
+    """
     failure, certain_at = machine.last_failure, machine.freshness.certain_at
     mode = mode_of(machine, before)
     return Status(

@@ -55,7 +55,13 @@ class StreamTrack:
     deadline: float = NEVER
 
     def begin(self, now: float, timeout: float, via: Via) -> None:
-        """Begin a new stream; it must say hello in time."""
+        """Begin a new stream; it must say hello in time.
+
+        Args:
+            now: monotonic seconds.
+            timeout: how long it may take to say hello, in seconds.
+            via: what carries it.
+        """
         self.generation += 1
         self.open = True
         self.via = via

@@ -39,6 +39,9 @@ class Following:
     """The messages of some topics, for as long as the connection lasts.
 
     If they are not read in time, the oldest are dropped; the reader notices the gap.
+
+    Args:
+        topics: without wildcards.
     """
 
     def __init__(self, topics: Sequence[str]) -> None:

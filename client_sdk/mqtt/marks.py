@@ -46,7 +46,13 @@ class MarkWatch:
         self._epoch: str | None = None
 
     def mark(self, store: str, mark: Mark, now: float) -> None:
-        """Take a mark."""
+        """Take a mark; one of an older epoch, or of another store than those followed, is ignored.
+
+        Args:
+            store: the id of the store from the mark's topic.
+            mark: its content.
+            now: monotonic seconds.
+        """
         if store not in self._fresh_at or (self._epoch or "") > mark.epoch:
             return
         if self._epoch != mark.epoch:

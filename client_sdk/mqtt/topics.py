@@ -46,5 +46,11 @@ def marks_topic(store: str) -> str:
 
 
 def own_topic(store: str, device: str, what: str) -> str:
-    """The topic to which a device publishes its messages of a kind."""
+    """A topic of a device, below its own: what it publishes, and what is published to it.
+
+    Args:
+        store: the device's store.
+        device: its id there.
+        what: the last word of the topic, such as `status`, `results` or `commands`.
+    """
     return f"{PREFIX}/{store}/devices/{device}/{what}"

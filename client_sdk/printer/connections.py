@@ -43,7 +43,12 @@ class Address(Protocol):
 
 
 class SocketAddress:
-    """A printer on the network, by TCP."""
+    """A printer on the network, by TCP.
+
+    Args:
+        host: its host name or IP address.
+        port: the port that takes ESC/POS, mostly 9100.
+    """
 
     is_terminal = False
 
@@ -94,7 +99,11 @@ class _Socket:
 
 
 class FileAddress:
-    """A printer at USB, by its device file."""
+    """A printer at USB, by its device file.
+
+    Args:
+        path: such as `/dev/usb/lp0`.
+    """
 
     is_terminal = False
 

@@ -167,7 +167,14 @@ class CoreSource:
             raise UnreachableError(f"Core's answer is malformed: {error}") from error
 
     async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
-        """Report the outcome of an attempt; raises as `JobSource.tell`."""
+        """Report the outcome of an attempt; raises as `JobSource.tell`.
+
+        Args:
+            job: the id of the job.
+            attempt: the attempt's number, as `take` has returned it.
+            outcome: `done`, `fail` or `doubt`, as for `JobSource.tell`.
+            detail: for a person; cut after 200 characters.
+        """
         body = {
             "step": outcome,
             "agent": self._agent,

@@ -89,7 +89,16 @@ class Journal:
         return entry
 
     def end(self, entry: JournalEntry, outcome: PrintOutcome, detail: str) -> None:
-        """Record how the attempt ended."""
+        """Record how the attempt ended.
+
+        Args:
+            entry: the attempt, as `begin` has returned it.
+            outcome: `done`: printed; `fail`: not printed; `doubt`: it is not known which.
+            detail: the reason, for a person.
+
+        Raises:
+            sqlite3.Error: it cannot be written.
+        """
         self._connection.execute(
             "UPDATE attempt SET outcome = ?, detail = ? WHERE number = ?",
             (outcome, detail, entry.number),

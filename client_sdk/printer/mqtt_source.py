@@ -156,7 +156,14 @@ class MqttSource:
         return Taken(now.state, now.attempts, now.repeat)
 
     async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
-        """Report the outcome of an attempt; raises as `JobSource.tell`."""
+        """Report the outcome of an attempt; raises as `JobSource.tell`.
+
+        Args:
+            job: the id of the job.
+            attempt: the attempt's number, as `take` has returned it.
+            outcome: `done`, `fail` or `doubt`, as for `JobSource.tell`.
+            detail: for a person; cut after 200 characters.
+        """
         self._printing = None
         # Refused: another agent has continued with the job; nothing more to report.
         answer = await self._ask(

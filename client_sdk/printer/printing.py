@@ -85,8 +85,8 @@ async def print_ticket(
     """Print a ticket, and wait for the printer's confirmation.
 
     Args:
-        address: the printer's address.
-        ticket: the ticket.
+        address: where the printer is.
+        ticket: what is printed, and the number by which the printer confirms it.
         tell: called with the printer's troubles whenever they change.
         clock: returns monotonic seconds.
     """

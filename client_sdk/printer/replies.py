@@ -68,7 +68,12 @@ class Replies:
 
 
 def troubles_of(status: int | None, offline: int | None, paper: int | None) -> list[str]:
-    """The printer's troubles, from the answers to `DLE EOT` 1, 2 and 4; None: no such answer.
+    """The printer's troubles, from its answers to `DLE EOT`.
+
+    Args:
+        status: the byte to `DLE EOT 1`; None: no answer.
+        offline: the byte to `DLE EOT 2`; None: no answer.
+        paper: the byte to `DLE EOT 4`; None: no answer.
 
     Returns:
         The troubles, those that stop the printer first.

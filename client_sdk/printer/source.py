@@ -72,7 +72,18 @@ class JobSource(Protocol):
         """Take a job; None: it is not available any more. Raises as `hold`."""
 
     async def tell(self, job: str, attempt: int, outcome: PrintOutcome, detail: str) -> None:
-        """Report the outcome of an attempt; raises UnreachableError, AgentError."""
+        """Report the outcome of an attempt.
+
+        Args:
+            job: the id of the job.
+            attempt: the attempt's number, as `take` has returned it.
+            outcome: `done`: printed; `fail`: not printed; `doubt`: it is not known which.
+            detail: for a person; Core keeps 200 characters.
+
+        Raises:
+            UnreachableError: Core does not answer; report it again.
+            AgentError: Core refuses the report.
+        """
 
 
 def job_of_document(name: str, value: Any) -> Job | None:

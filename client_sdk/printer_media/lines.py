@@ -85,12 +85,24 @@ def centred(text: str, columns: int) -> str:
 
 
 def spread(left: str, right: str, columns: int) -> str:
-    """Both texts on one line, at its ends; they must fit."""
+    """Both texts on one line, at its ends, with at least one space between them.
+
+    Args:
+        left: begins the line.
+        right: ends it.
+        columns: how many the line has; with less room than both take, it becomes longer.
+    """
     return left + " " * max(1, columns - columns_of(left) - columns_of(right)) + right
 
 
 def marked_repeat(lines: Sequence[Line], language: str, columns: int) -> list[Line]:
-    """The ticket below a mark that it may have been printed before."""
+    """The ticket below a mark that it may have been printed before.
+
+    Args:
+        lines: the ticket.
+        language: of the mark, such as `ko`; for one without a mark of its own it is English.
+        columns: how many the printer has.
+    """
     mark = REPEAT_MARKS.get(language, REPEAT_MARKS["en"])
     return [Line(centred(f" {mark} ", columns // 2), "large"), Line(style="rule"), *lines]
 

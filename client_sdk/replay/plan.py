@@ -109,7 +109,13 @@ def read_orders(lines: Iterable[str]) -> list[RealOrder]:
 
 
 def plan(orders: Sequence[RealOrder], stores: int, tables: int, seed: int) -> list[Planned]:
-    """Give each order a store, a table and its steps; the same seed returns the same plan.
+    """Give each order a store, a table and its steps.
+
+    Args:
+        orders: in the order in which they are replayed.
+        stores: how many there are; their ids are 1, 2, 3 and so on.
+        tables: how many each store has, named in the same way.
+        seed: of the random numbers; the same seed returns the same plan.
 
     Raises:
         ReplayError: there is no store or no table.

@@ -14,7 +14,12 @@ from client_sdk.state.orders.view import ShownOrder
 
 
 class BlockingCommand:
-    """A command that was queued; `CommandHandle` for threads."""
+    """A command that was queued; `CommandHandle` for threads.
+
+    Args:
+        threads: the client's thread, which Core's answer comes to.
+        handle: the command.
+    """
 
     def __init__(self, threads: Threads, handle: CommandHandle) -> None:
         self._threads = threads
@@ -31,7 +36,12 @@ class BlockingCommand:
 
 
 class BlockingCommands:
-    """`OrderCommands` for threads; see there for details."""
+    """`OrderCommands` for threads; see there for details. It is `client.commands`.
+
+    Args:
+        threads: the client's thread, in which the commands are made.
+        commands: the client's.
+    """
 
     def __init__(self, threads: Threads, commands: OrderCommands) -> None:
         self._threads = threads
@@ -73,7 +83,17 @@ class BlockingCommands:
         reference: str | None = None,
         guest: Guest | None = None,
     ) -> BlockingCommand:
-        """Place an order; it takes the same as `OrderCommands.place`, and raises as it does."""
+        """Place an order; it takes the same as `OrderCommands.place`, and raises as it does.
+
+        Args:
+            store_id: the store that is to make it.
+            items: the ordered items, at least one.
+            currency: the currency of all prices, as in ISO 4217.
+            table_id: the table's id; None: the order belongs to no table.
+            note: a note for the kitchen.
+            reference: the producer's own id for the order; None: it has none.
+            guest: who ordered; None: not told.
+        """
         return self._made(
             self._commands.place(
                 store_id,
@@ -89,7 +109,13 @@ class BlockingCommands:
     def transition(
         self, order: ShownOrder | str, to: str, *, reason: str | None = None
     ) -> BlockingCommand:
-        """Move an order to another status, as `OrderCommands.transition`."""
+        """Move an order to another status; raises as `OrderCommands.transition`.
+
+        Args:
+            order: the order as the user saw it, or its id for the order as shown now.
+            to: the new status, as for `OrderCommands.transition`.
+            reason: why it is rejected or cancelled; None: no reason is given.
+        """
         return self._made(self._commands.transition(order, to, reason=reason))
 
     def change(
@@ -99,7 +125,13 @@ class BlockingCommands:
         items: Sequence[Item] | None = None,
         note: str | None = None,
     ) -> BlockingCommand:
-        """Replace an order's items, its note, or both."""
+        """Replace an order's items, its note, or both; raises as `OrderCommands.change`.
+
+        Args:
+            order: the order as the user saw it, or its id for the order as shown now.
+            items: all items of the order from now on; None: unchanged.
+            note: the new note; None: unchanged.
+        """
         return self._made(self._commands.change(order, items=items, note=note))
 
     def _made(self, work: Any) -> BlockingCommand:

@@ -30,7 +30,11 @@ R = TypeVar("R")
 
 
 class Threads:
-    """The client's thread, and the thread that callbacks run in."""
+    """The client's thread, and the thread that callbacks run in.
+
+    Args:
+        loop: the client's thread, with its event loop.
+    """
 
     def __init__(self, loop: LoopThread) -> None:
         self.loop = loop
@@ -58,7 +62,12 @@ class Threads:
 
 
 class BlockingEdit:
-    """An edit that was queued; `EditHandle` for threads."""
+    """An edit that was queued; `EditHandle` for threads.
+
+    Args:
+        threads: the client's thread, which Core's answer comes to.
+        handle: the edit.
+    """
 
     def __init__(self, threads: Threads, handle: EditHandle) -> None:
         self._threads = threads
@@ -70,7 +79,12 @@ class BlockingEdit:
 
 
 class BlockingDocument:
-    """`SharedDocument` for threads; see there for details."""
+    """`SharedDocument` for threads; see there for details. Made by `client.state(channel)[key]`.
+
+    Args:
+        threads: the client's thread, in which the document is used.
+        document: the document there.
+    """
 
     def __init__(self, threads: Threads, document: SharedDocument) -> None:
         self._threads = threads
@@ -128,7 +142,13 @@ class BlockingDocument:
     def call(
         self, name: str, arguments: Any = None, *, metadata: dict[str, Any] | None = None
     ) -> BlockingEdit:
-        """Let Core run the operator's function."""
+        """Let Core run the operator's function; raises as `SharedDocument.call`.
+
+        Args:
+            name: the function's, from the definition of the document's key.
+            arguments: a JSON value for the function; None: null.
+            metadata: an object that is kept with the edit in the history; None: none.
+        """
         return self._edit(self._document.call(name, arguments, metadata=metadata))
 
     def resolve(self, value: Value) -> BlockingEdit:
@@ -163,7 +183,16 @@ class BlockingDocument:
 
 
 class BlockingChannel:
-    """The documents of one channel."""
+    """The documents of one channel. Made by `client.state(channel)`.
+
+    Args:
+        threads: the client's thread, in which the documents are used.
+        state: the documents of all channels.
+        channel: a followed channel, `private` or `session`.
+
+    Raises:
+        StateError: the channel is not followed, or carries no documents.
+    """
 
     def __init__(self, threads: Threads, state: SharedState, channel: str) -> None:
         self._threads = threads
@@ -183,7 +212,13 @@ class BlockingChannel:
 
 
 class BlockingState:
-    """`SharedState` for threads; see there for details."""
+    """`SharedState` for threads; see there for details. It is `client.state`.
+
+    Args:
+        threads: the client's thread, in which the documents are used.
+        state: the documents there.
+        engine: stores and sends the edits.
+    """
 
     def __init__(self, threads: Threads, state: SharedState, engine: Engine) -> None:
         self._threads = threads

@@ -19,8 +19,16 @@ from client_sdk.state.conflicts import Resolver
 class BlockingYabamClient(BlockingOrderClient):
     """`YabamClient` for threads: `client.state(channel)[key].merge(…)` waits until it is stored.
 
-    Args and errors are those of `YabamClient`. Resolvers and callbacks of subscriptions run in
-    threads of their own; `state` may be used from any thread.
+    Errors are those of `YabamClient`. Resolvers and callbacks of subscriptions run in threads of
+    their own; `state` may be used from any thread.
+
+    Args:
+        base_url: Core's address.
+        token: an access token, or a function (async or not) that returns one, as for `OrderClient`.
+        channels: the channels to follow, of orders, of documents or of both; 1 to 500.
+        resolvers: the functions that resolve the conflicts of documents, by key, as for
+            `YabamClient`; each runs in a thread of its own.
+        options: the other arguments of `YabamClient`, by name.
     """
 
     def __init__(

@@ -14,7 +14,11 @@ from client_sdk.state.view import perform
 
 
 class EditHandle:
-    """An edit that was queued."""
+    """An edit that was queued. Made by the methods of a document.
+
+    Args:
+        outcome: brings Core's answer; None: the batch of the edit has not ended.
+    """
 
     def __init__(self, outcome: asyncio.Future[EditOutcome] | None = None) -> None:
         self._outcome = outcome

@@ -171,7 +171,16 @@ class EditsApi:
     async def document(
         self, name: DocumentName, version: int | None, token: str
     ) -> Document | Again | None:
-        """Get a document at a version (None: the newest). Returns None if there is none."""
+        """Get a document at a version.
+
+        Args:
+            name: its channel and key.
+            version: None: the newest.
+            token: an access token that may follow the channel.
+
+        Returns:
+            The document; None: there is none; `Again`: Core has given no usable answer.
+        """
         params = {"channel": name[0], "key": name[1]}
         if version is not None:
             params["version"] = str(version)
@@ -192,7 +201,13 @@ class EditsApi:
     async def history(
         self, name: DocumentName, after: int | str, limit: int, token: str
     ) -> HistoryPage:
-        """A page of a document's history, as `SharedDocument.history`.
+        """A page of a document's history.
+
+        Args:
+            name: its channel and key.
+            after: events after this version, or the page after the one with this `next`.
+            limit: the most events of the page.
+            token: an access token that may follow the channel.
 
         Raises:
             RefusedError, UnauthorizedError, UnreachableError: Core does not return it.
@@ -203,7 +218,13 @@ class EditsApi:
         return page
 
     async def read(self, path: str, params: dict[str, str], token: str) -> dict[str, Any]:
-        """GET any other path and return the JSON answer; raises as `history`."""
+        """GET any other path and return the JSON answer; raises as `history`.
+
+        Args:
+            path: relative to Core's address, percent-encoded.
+            params: the parameters of the query, not encoded.
+            token: an access token.
+        """
         answer: dict[str, Any] = _decoded(_any, await self._get(path, params, token))
         return answer
 

@@ -170,6 +170,14 @@ class Engine:
     ) -> list[asyncio.Future[EditOutcome]]:
         """Make edits; they are stored and shown when this returns.
 
+        Args:
+            wishes: what the program asks for, in this order.
+            atomic: Core applies all of them or none; they must be in one store.
+            decides: the conflict that they resolve; None: none.
+
+        Returns:
+            For each edit a future of Core's answer.
+
         Raises:
             StateError: one of them does not fit the document shown; none is made.
             StateStoreError: they cannot be stored; none is made.

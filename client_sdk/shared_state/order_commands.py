@@ -25,7 +25,12 @@ _body: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 class CommandHandle:
-    """A command that was queued."""
+    """A command that was queued. Made by the methods of `client.commands`.
+
+    Args:
+        order_id: the id that its order is shown under.
+        outcome: brings Core's answer.
+    """
 
     def __init__(self, order_id: str, outcome: asyncio.Future[CommandOutcome]) -> None:
         self.order_id = order_id
@@ -43,7 +48,11 @@ class CommandHandle:
 
 
 class OrderCommands:
-    """Orders with this client's pending commands. It is `client.commands`."""
+    """Orders with this client's pending commands. It is `client.commands`.
+
+    Args:
+        desk: the client's queue of commands.
+    """
 
     def __init__(self, desk: OrderDesk) -> None:
         self._desk = desk
@@ -90,8 +99,11 @@ class OrderCommands:
             currency: the currency of all prices, as in ISO 4217.
             table_id: the table's id; None: the order belongs to no table.
             note: a note for the kitchen.
-            reference: the producer's own id for the order.
-            guest: who ordered.
+            reference: the producer's own id for the order; None: it has none.
+            guest: who ordered; None: not told.
+
+        Returns:
+            A handle, whose `settled` waits for Core's answer.
 
         Raises:
             StateError: it is malformed or too large, or too many commands wait.
@@ -111,14 +123,19 @@ class OrderCommands:
     async def transition(
         self, order: ShownOrder | str, to: str, *, reason: str | None = None
     ) -> CommandHandle:
-        """Move an order to another status: `accepted`, `rejected`, `preparing`, `ready`, `served`,
-        `paid` or `cancelled`; raises as `place`.
+        """Move an order to another status.
 
         Args:
             order: the order as the user saw it, or its id for the order as shown now. Core refuses
                 if it has changed; except for `accepted`, only if its status has changed.
-            to: the new status.
-            reason: why it is rejected or cancelled.
+            to: `accepted`, `rejected`, `preparing`, `ready`, `served`, `paid` or `cancelled`.
+            reason: why it is rejected or cancelled; None: no reason is given.
+
+        Raises:
+            StateError: this client does not show the order, the command is malformed, too many
+                wait, or the command that it depends on was refused.
+            StateStoreError: it cannot be stored.
+            ClosedError: the client is closed.
         """
         body = {"to": to} | ({} if reason is None else {"reason": reason})
         return await self._make(self._wish("transition", order, body))
@@ -130,8 +147,14 @@ class OrderCommands:
         items: Sequence[Item] | None = None,
         note: str | None = None,
     ) -> CommandHandle:
-        """Replace an order's items, its note, or both; `order` is as in `transition`. Raises as
-        `place`."""
+        """Replace an order's items, its note, or both; raises as `transition`.
+
+        Args:
+            order: the order as the user saw it, or its id for the order as shown now. Core refuses
+                if it has changed.
+            items: all items of the order from now on; None: unchanged.
+            note: the new note; None: unchanged.
+        """
         body: dict[str, Any] = {} if items is None else {"items": list(items)}
         body |= {} if note is None else {"note": note}
         return await self._make(self._wish("change", order, _plain(body)))

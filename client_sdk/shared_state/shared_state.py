@@ -50,7 +50,13 @@ class Meta:
 
 
 class SharedDocument:
-    """One document as this client shows it. Made by `client.state(channel)[key]`."""
+    """One document as this client shows it. Made by `client.state(channel)[key]`.
+
+    Args:
+        engine: stores and sends the edits of the client.
+        channel: the channel that carries it.
+        key: its key there.
+    """
 
     def __init__(self, engine: Engine, channel: str, key: str) -> None:
         self._engine = engine
@@ -86,9 +92,11 @@ class SharedDocument:
         return self.channel, self.key
 
     async def set(self, value: NewValue, *, metadata: dict[str, Any] | None = None) -> EditHandle:
-        """Replace the whole value, by a value or by what a function makes of the current one.
+        """Replace the whole value. Like all edits it is stored and shown when this returns.
 
-        Like all edits it is stored and shown when this returns.
+        Args:
+            value: the new value, or a function that makes it of the current one.
+            metadata: an object that is kept with the edit in the history; None: none.
 
         Raises:
             StateError: the edit does not fit the document shown, or breaks a rule.
@@ -100,19 +108,34 @@ class SharedDocument:
         return await self._do(Set(value), metadata)
 
     async def merge(self, patch: Value, *, metadata: dict[str, Any] | None = None) -> EditHandle:
-        """Apply a JSON Merge Patch (RFC 7396): null removes a member; raises as `set`."""
+        """Apply a JSON Merge Patch (RFC 7396); raises as `set`.
+
+        Args:
+            patch: the changed members; null removes one.
+            metadata: as for `set`.
+        """
         return await self._do(Merge(patch), metadata)
 
     async def patch(
         self, operations: Sequence[PatchOperation], *, metadata: dict[str, Any] | None = None
     ) -> EditHandle:
-        """Apply a JSON Patch (RFC 6902); raises as `set`."""
+        """Apply a JSON Patch (RFC 6902); raises as `set`.
+
+        Args:
+            operations: applied in this order, all or none.
+            metadata: as for `set`.
+        """
         return await self._do(Patch(list(operations)), metadata)
 
     async def add(
         self, numbers: Mapping[str, int], *, metadata: dict[str, Any] | None = None
     ) -> EditHandle:
-        """Add amounts, by JSON Pointer, to Core's newest numbers; raises as `set`."""
+        """Add amounts to Core's newest numbers; raises as `set`.
+
+        Args:
+            numbers: the amounts by JSON Pointer.
+            metadata: as for `set`.
+        """
         return await self._do(Add(dict(numbers)), metadata)
 
     async def delete(self, *, metadata: dict[str, Any] | None = None) -> EditHandle:
@@ -122,7 +145,13 @@ class SharedDocument:
     async def call(
         self, name: str, arguments: Any = None, *, metadata: dict[str, Any] | None = None
     ) -> EditHandle:
-        """Let Core run the operator's function on the newest value; raises as `set`."""
+        """Let Core run the operator's function on the newest value; raises as `set`.
+
+        Args:
+            name: the function's, from the definition of the document's key.
+            arguments: a JSON value for the function; None: null.
+            metadata: an object that is kept with the edit in the history; None: none.
+        """
         return await self._do(Call(name, arguments), metadata)
 
     async def resolve(self, value: Value) -> EditHandle:
@@ -144,9 +173,12 @@ class SharedDocument:
     def subscribe(
         self, callback: Callable[[SharedDocument], None], path: str = ""
     ) -> Callable[[], None]:
-        """Call `callback` when the part at the JSON Pointer changes. Returns the unsubscriber.
+        """Call a function whenever a part of the document changes. Returns the unsubscriber.
 
-        Without a path it is called for any change: value, version, pending, meta.
+        Args:
+            callback: called with this document.
+            path: the part, as a JSON Pointer; without one any change counts: of value, version,
+                pending and meta.
 
         Raises:
             PointerError: the path is no JSON Pointer.
@@ -156,7 +188,11 @@ class SharedDocument:
         )
 
     async def history(self, after: int | str = 0, limit: int = 100) -> HistoryPage:
-        """A page of history: newer than version `after`, or the page after a page's `next`.
+        """A page of the document's history, newest last.
+
+        Args:
+            after: events after this version, or the page after the one with this `next`.
+            limit: the most events of the page.
 
         Raises:
             RefusedError, UnauthorizedError, UnreachableError: Core does not return it.
@@ -188,7 +224,12 @@ class SharedDocument:
 
 
 class StateChannel:
-    """The documents of one channel. Made by `client.state(channel)`."""
+    """The documents of one channel. Made by `client.state(channel)`.
+
+    Args:
+        engine: stores and sends the edits of the client.
+        channel: a followed channel, `private` or `session`.
+    """
 
     def __init__(self, engine: Engine, channel: str) -> None:
         self._engine = engine
@@ -219,7 +260,11 @@ class StateChannel:
 
 
 class SharedState:
-    """All documents of one client. It is `client.state`."""
+    """All documents of one client. It is `client.state`.
+
+    Args:
+        engine: stores and sends the edits of the client.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -257,7 +302,12 @@ class SharedState:
     def subscribe(
         self, documents: Sequence[SharedDocument], callback: Callable[[], None]
     ) -> Callable[[], None]:
-        """Call `callback` once per batch that changes any of these. Returns the unsubscriber."""
+        """Call a function once per batch that changes any of these. Returns the unsubscriber.
+
+        Args:
+            documents: of any followed channels.
+            callback: reads the documents to see what has changed.
+        """
         names = [document.name for document in documents]
         return self._engine.observers.add(names, (), lambda _: callback())
 

@@ -17,7 +17,7 @@ class StoreWriter:
     """Writes to one client's store from its event loop.
 
     Args:
-        store: the store.
+        store: where edits and documents are kept; used by one thread of this writer only.
     """
 
     def __init__(self, store: StateStore) -> None:

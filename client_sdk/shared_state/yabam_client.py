@@ -48,7 +48,9 @@ class YabamClient(OrderClient):
     documents, which need no loop over `events()`.
 
     Args:
-        base_url: Core's address; the arguments that are not named here are those of `OrderClient`.
+        base_url: Core's address.
+        token: an access token, or a function (async or not) that returns one, as for `OrderClient`.
+        channels: the channels to follow, of orders, of documents or of both; 1 to 500.
         state: the store of edits and documents; default: in memory.
         subject: the token's subject. Only needed if a function returns the token and the client may
             be opened without a network.
@@ -56,6 +58,11 @@ class YabamClient(OrderClient):
         calls: predictions of the operator's functions, by key and name, so that a `call` is shown
             before Core has answered.
         new_client: returns a new client id.
+        options: the other arguments of `OrderClient`, by name.
+
+    Raises:
+        ChannelError: a channel name is malformed, or there are none or too many.
+        DeviceError: the device's name is malformed.
     """
 
     _shows_documents: ClassVar = True

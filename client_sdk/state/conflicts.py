@@ -50,6 +50,12 @@ def conflict_of(
     If the client is to decide, Core's answer contains the value that the edit would have produced.
     Later edits that were based on the refused one are refused too, so the client's own value in the
     conflict includes their changes.
+
+    Args:
+        entry: the refused edit.
+        outcome: Core's answer to it.
+        entries: all edits in the queue, in order.
+        has_resolver: whether the program has a resolver for the document's key.
     """
     problem = outcome.problem
     if problem is None or problem.slug not in _TO_DECIDE:

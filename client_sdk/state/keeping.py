@@ -27,7 +27,7 @@ def counters_kept(queue: EditQueue, prepared: int = 0) -> PutCounters:
     """The write that stores the queue's counters.
 
     Args:
-        queue: the queue.
+        queue: has the client id, the next number and place, and the epoch.
         prepared: how many more edits are about to be accepted.
     """
     return PutCounters(queue.client, queue.next_n + prepared, queue.next_id + prepared, queue.epoch)

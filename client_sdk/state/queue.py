@@ -64,6 +64,11 @@ class EditQueue:
     def prepare(self, wish: Wish, basis: Basis, group: int = 0) -> Entry:
         """Give the edit its number. It is in the queue only after `accept`.
 
+        Args:
+            wish: what the edit is to do.
+            basis: the version that it is based on.
+            group: the atomic group that it belongs to; 0: none.
+
         Raises:
             StateError: it is too large.
         """
@@ -200,7 +205,17 @@ class EditQueue:
         return True
 
     def told(self, client: str, settled: int, epoch: str) -> list[Entry]:
-        """Core has settled all numbers up to `settled` in this log. Returns renumbered edits."""
+        """Take Core's answer up to which number it has settled a client's edits.
+
+        Args:
+            client: the client id of `question`; an answer about another one is ignored.
+            settled: all numbers up to this one are settled.
+            epoch: the log that Core answers of.
+
+        Returns:
+            The edits that have got another number, or an outcome, by this; none before the last of
+            the questions is answered.
+        """
         if client not in self._ask:
             return []
         self._ask.remove(client)

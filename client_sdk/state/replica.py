@@ -228,7 +228,13 @@ class Replica:
         self._renamed(self.queue.taken(request))
 
     def told(self, client: str, settled: int, epoch: str | None) -> None:
-        """Core has settled the client's edits up to `settled`; log None: the followed one."""
+        """Take Core's answer up to which number it has settled a client's edits.
+
+        Args:
+            client: the client id that was asked about.
+            settled: all numbers up to this one are settled.
+            epoch: the log that Core answers of; None: Core does not name it, so the followed one.
+        """
         log = epoch or self._log or self.queue.epoch
         if log is None:
             return

@@ -51,8 +51,16 @@ def compose(value: Value | None, entries: Iterable[Entry], calls: Calls) -> Comp
 def perform(operation: Operation, value: Value | None, calls: Calls) -> Value | None:
     """The value after the operation; a call of an unknown function changes nothing here.
 
+    Args:
+        operation: what an edit does; it is not changed.
+        value: the value before; None: there is no document.
+        calls: predictions of the operator's functions, by name.
+
+    Returns:
+        The new value; None: the document is deleted.
+
     Raises:
-        StateError: the operation does not fit the value.
+        StateError: the operation does not fit the value, or the prediction raised.
     """
     if not isinstance(operation, Call):
         return apply(operation, value)

@@ -34,7 +34,11 @@ _ROOM_BYTES: Final = 4096
 
 
 class SocketFailedError(Exception):
-    """The socket could not be opened, or broke."""
+    """The socket could not be opened, or broke.
+
+    Args:
+        failure: what went wrong, as the machine takes it.
+    """
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)

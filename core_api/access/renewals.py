@@ -30,9 +30,14 @@ def successor(caller: Caller, now: float, most_s: int) -> tuple[Caller, int]:
 def lifetime_beside(caller: Caller, now: float, most_s: int) -> int:
     """The seconds for which another device's token is valid: as long as the caller could stay.
 
+    Args:
+        caller: who signs the other device in.
+        now: seconds since 1970.
+        most_s: how long one may stay signed in, in seconds.
+
     Raises:
         ForbiddenError: as `successor`, but a token that can no longer be renewed lets others in
-        until it expires.
+            until it expires.
     """
     return max(_renewed_for(caller, now, most_s), int(caller.expires_at - now))
 

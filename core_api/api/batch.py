@@ -52,7 +52,17 @@ class BatchResults(Struct, frozen=True):
 
 
 async def place_all(commands: OrderService, caller: Caller, batch: Batch) -> BatchResults:
-    """Place each order of the batch; a refused order does not affect the others."""
+    """Place each order of the batch; a refused order does not affect the others.
+
+    Args:
+        commands: the write path.
+        caller: who places them; idempotency keys count within its role and subject.
+        batch: 1 to `MAX_BATCH_ORDERS` orders, each with an idempotency key or without.
+
+    Returns:
+        One result for each order, in the batch's order; a refusal is the problem in the order's
+        place.
+    """
     return BatchResults(
         list(await asyncio.gather(*(_place(commands, caller, item) for item in batch.items)))
     )

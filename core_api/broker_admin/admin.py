@@ -124,7 +124,7 @@ class BrokerAdmin:
                 wanted.add(one.identity.user)
                 changes.append(device_commands(one, present))
                 self._users.setdefault(_place(registered), set()).add(one.identity.user)
-        # First who may do more than should be.
+        # Removals come first: they take rights away.
         changes[:0] = removals(strangers(wanted, present), present)
         changes.insert(0, gateway_commands(self._gateway_password, present))
         if commands := await self._do(control, changes):

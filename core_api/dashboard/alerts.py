@@ -152,7 +152,14 @@ def alerts_of(signs: Signs) -> list[Alert]:
 def dated(
     alerts: Iterable[Alert], spells: Mapping[str, Spell], known: Mapping[str, Acknowledged]
 ) -> list[Alert]:
-    """The alerts, each with its beginning and with who has acknowledged it."""
+    """The alerts, each with its beginning and with who has acknowledged it.
+
+    Args:
+        alerts: what is wrong at one moment.
+        spells: since when each of them lasts, by its name.
+        known: the newest acknowledgement of each alert, by its name; one of an earlier spell does
+            not count.
+    """
     return [
         replace(
             alert,

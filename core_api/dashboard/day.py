@@ -62,6 +62,11 @@ async def claim(pool: Pool, owner: str) -> bool:
 async def store(pool: Pool, owner: str, text: str) -> None:
     """Store a point, if the lease is still the owner's.
 
+    Args:
+        pool: the database.
+        owner: the Core whose point it is, by the name that `claim` was given.
+        text: the point, as `to_store` writes it.
+
     Raises:
         UnavailableError: Postgres does not answer.
     """

@@ -67,6 +67,11 @@ async def count_modes(pool: Pool, seen_within_s: float) -> dict[str, int]:
 async def read_overview(pool: Pool, seen_within_s: float, most_stores: int) -> Overview:
     """All that the ops page takes from Postgres.
 
+    Args:
+        pool: the database.
+        seen_within_s: devices seen within so many seconds are counted.
+        most_stores: at most so many late stores are given, those that have waited longest.
+
     Raises:
         UnavailableError: Postgres does not answer.
     """

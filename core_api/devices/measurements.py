@@ -55,7 +55,13 @@ class Measurements:
         self._written_at: dict[Of, float] = {}
 
     def note(self, of: Of, name: str, measured: Measured) -> None:
-        """Take in a measurement."""
+        """Take in a measurement, unless a newer one of its name waits already.
+
+        Args:
+            of: the device that has measured.
+            name: the measurement's, as its topic has it.
+            measured: its value, and when the gateway took it.
+        """
         names = self._waiting.get(of)
         if names is None:
             if len(self._waiting) >= MAX_DEVICES:
@@ -84,9 +90,15 @@ class Measurements:
 
 
 def telemetry_value(current: Value | None, names: Mapping[str, Measured], now: datetime) -> Value:
-    """The document with these measurements; an older one never replaces a newer one.
+    """The value of the document with these measurements; an older one never replaces a newer one.
 
-    No time lies beyond now: a gateway whose clock was fast must not keep out what comes later.
+    No time lies beyond now: a gateway whose clock was fast must not keep out what comes later. A
+    measurement with a new name is left out once there are `DEVICE_MEASUREMENTS` names.
+
+    Args:
+        current: the value so far, which is left as it is; None: there is no document.
+        names: the newest measurement of each name.
+        now: by the database's clock.
     """
     value = dict(current or {})
     for name, one in names.items():

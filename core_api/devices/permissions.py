@@ -28,6 +28,11 @@ def check_keeps(caller: Caller, store_id: str) -> None:
 def check_sees(caller: Caller, store_id: str, device_id: str) -> None:
     """Whether the caller may see the device, its commands and its picture.
 
+    Args:
+        caller: who asks.
+        store_id: the store of the device.
+        device_id: which device.
+
     Raises:
         ForbiddenError: it may not.
     """

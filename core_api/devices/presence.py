@@ -42,7 +42,13 @@ def heard(before: DevicePresence | None, status: Status) -> DevicePresence | Non
 
 
 def status_value(current: Value | None, status: Status, now: datetime) -> Value:
-    """The document after a status; `at` stays as it is while nothing else changes."""
+    """The value of the document after a status; `at` stays as it is while nothing else changes.
+
+    Args:
+        current: the value so far; None: there is no document.
+        status: what the device says, or its last will.
+        now: by the database's clock.
+    """
     return _since(
         current,
         {

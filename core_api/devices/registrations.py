@@ -155,6 +155,11 @@ class Registrations:
     ) -> tuple[Registration, str | None, bool]:
         """Register a device, or change its registration.
 
+        Args:
+            store_id: the store of the device.
+            device_id: the device's name in that store.
+            wanted: what is asked for; of a registered device, what is left out stays as it is.
+
         Returns:
             The device, its password if it has a new one, and whether the device is new.
 
@@ -268,13 +273,25 @@ class Registrations:
 
 
 async def find(connection: Connection, store_id: str, device_id: str) -> Registration | None:
-    """The row of a device, a removed one's too; None: there never was one."""
+    """The row of a device, a removed one's too; None: there never was one.
+
+    Args:
+        connection: with or without a transaction: nothing is locked.
+        store_id: the store of the device.
+        device_id: which device.
+    """
     rows = await connection.fetch(_FIND, store_id, device_id)
     return _registration(rows[0]) if rows else None
 
 
 async def find_kept(connection: Connection, store_id: str, device_id: str) -> Registration | None:
-    """The registration, locked until the transaction ends; None: there is none."""
+    """The registration, locked until the transaction ends; None: there is none.
+
+    Args:
+        connection: with a transaction.
+        store_id: the store of the device.
+        device_id: which device.
+    """
     rows = await connection.fetch(_KEPT, store_id, device_id)
     found = _registration(rows[0]) if rows else None
     return found if found is not None and found.removed_at is None else None

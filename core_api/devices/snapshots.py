@@ -23,6 +23,11 @@ class Picture(NamedTuple):
 async def read_snapshot(pool: Pool, store_id: str, device_id: str) -> Picture:
     """The newest picture.
 
+    Args:
+        pool: the database.
+        store_id: the store of the device.
+        device_id: which device.
+
     Raises:
         NotFoundError: there is none.
         UnavailableError: Postgres does not answer.

@@ -113,7 +113,14 @@ class DeviceTransaction:
     async def keep_picture(
         self, media_type: str, picture: bytes, digest: str, at: datetime
     ) -> bool:
-        """Keep its newest picture; False: it has this one or a newer one."""
+        """Keep its newest picture; False: it has this one or a newer one.
+
+        Args:
+            media_type: `image/jpeg` or `image/png`.
+            picture: the file's content.
+            digest: its SHA-256, in hexadecimal.
+            at: when the gateway took it; not after now by the database's clock.
+        """
         rows = await self.connection.fetch(
             _WRITE_PICTURE, *self._place[:2], media_type, picture, digest, at
         )

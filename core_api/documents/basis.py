@@ -61,6 +61,13 @@ def resolved(
 ) -> Base:
     """What the edit was made on.
 
+    Args:
+        edit: of this document.
+        head: the newest version.
+        history: what is kept, up to the newest.
+        resolve_base: the result of the client's own edit of that number, of the same document;
+            None: it was refused, or is not known.
+
     Raises:
         RefusedEditError: `depends`, if it was the client's own edit and that was refused;
             `base-ahead`, if there is no such version yet.

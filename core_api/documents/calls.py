@@ -12,6 +12,14 @@ from core_api.documents.refusals import CallRefusedError, refuse
 def run_call(definition: Definition, call: Call, current: Value | None) -> Value | None:
     """The function's new value. It is given copies, so it cannot change the originals.
 
+    Args:
+        definition: of the document; has the function.
+        call: the function's name, and what it is given.
+        current: the newest value; None: there is no document.
+
+    Returns:
+        The new value; None: the document is deleted.
+
     Raises:
         RefusedEditError: there is no such function, or it refuses, or it fails. One that fails
             must not hold up all that its client does after it, so that is a refusal, too.

@@ -79,7 +79,14 @@ def guessed_basis(operation: PlainOperation, seen: Mapping[str, Any]) -> Value:
 
 def unsure_paths(operation: PlainOperation, current: Value, seen: Mapping[str, Any]) -> set[Path]:
     """Where a `set` without a known base differs from Core's value by an unknown author's
-    change."""
+    change.
+
+    Args:
+        operation: of the edit; any other than a `set` has no such paths.
+        current: Core's value.
+        seen: what the client says that it saw, by JSON Pointer; these paths are sure, and those
+            above and below them.
+    """
     if not isinstance(operation, Set):
         return set()
     told = PathSet(parse_pointer(pointer) for pointer in seen)

@@ -20,6 +20,11 @@ from core_api.documents.refusals import refuse
 def check_admission(edit: Edit, definition: Definition, now: datetime) -> None:
     """Whether the edit may be settled at all, whatever the document is like.
 
+    Args:
+        edit: of a document with this definition.
+        definition: what holds for the document.
+        now: by the database's clock.
+
     Raises:
         RefusedEditError: `forbidden-operation`, `too-late` or `schema-ahead`.
     """

@@ -91,7 +91,12 @@ class Definition:
         return min(self.migrations, default=self.schema_version)
 
     def migrate(self, value: Value | None, since: int, to: int | None = None) -> Value | None:
-        """The value, which fits schema version `since`, as version `to` has it; None: the newest.
+        """The value as another version of the schema has it.
+
+        Args:
+            value: is left as it is; None: there is no document, before and after.
+            since: the version that the value fits.
+            to: the version to migrate to; None: the newest.
 
         Raises:
             StateError: there is no migration between these versions, or one fails on this value.

@@ -98,8 +98,14 @@ def migrated(head: Head, definition: Definition, now: datetime) -> Version:
 
     There is one even if the value stays the same: it fits another schema by then.
 
+    Args:
+        head: the newest version, with a value that fits an older schema.
+        definition: what holds for the document, with its migrations.
+        now: the new version's time.
+
     Raises:
-        StateError: there is no migration to the newest schema, or one fails on the value.
+        StateError: there is no document, there is no migration to the newest schema, or one fails
+            on the value.
         RefusedEditError: no document may have the migrated value.
     """
     value = definition.migrate(head.value, head.schema_version)

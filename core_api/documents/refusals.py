@@ -55,6 +55,12 @@ def refuse(
 ) -> NoReturn:
     """Refuse the edit that is being settled.
 
+    Args:
+        slug: the problem's name.
+        detail: what is wrong, and what the client can do.
+        pointer: the JSON Pointer of the fault in the value; None: the value is not at fault.
+        conflict: what the client's resolver needs; None: others' edits are not the reason.
+
     Raises:
         RefusedEditError: always.
     """

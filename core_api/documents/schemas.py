@@ -28,7 +28,13 @@ def whole_object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
 
 
 def by_id(entry: dict[str, Any], limit: int, ids: dict[str, Any] = ID) -> dict[str, Any]:
-    """The schema of entries by their ids, so that each is merged by itself."""
+    """The schema of entries by their ids, so that each is merged by itself.
+
+    Args:
+        entry: the schema of each entry.
+        limit: how many entries there may be.
+        ids: the schema of the ids.
+    """
     return {
         "type": "object",
         "propertyNames": ids,

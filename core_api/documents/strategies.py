@@ -161,7 +161,16 @@ def attempt(operation: PlainOperation, value: Value | None) -> Value | None:
 
 
 def replay(current: Value | None, basis: Value | None, own: Value | None) -> Value | None:
-    """The current value with the author's changes on top, whatever it has there now."""
+    """The current value with the author's changes on top, whatever it has there now.
+
+    Args:
+        current: the value to go on from; None: no document.
+        basis: what the author saw; None: no document.
+        own: what the author made of it; None: no document.
+
+    Returns:
+        The new value; None: the author deleted the document.
+    """
     draft = Draft({} if current is None else current)
     for change in changes_between(basis, own):
         if change.value is MISSING:

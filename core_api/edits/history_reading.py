@@ -85,7 +85,16 @@ _entry_decoder: Final = msgspec.json.Decoder(HistoryEvent)
 
 
 async def read_document(pool: Pool, channel: str, key: str) -> bytes | None:
-    """The document as it stands, as JSON with its whole value; None: there never was one.
+    """The document as it stands, as JSON with its whole value.
+
+    Args:
+        pool: the database.
+        channel: the document's channel, as text.
+        key: the document's key in that channel.
+
+    Returns:
+        The object of `GET /v1/documents`; its `value` is null if the document is deleted. None:
+        there never was a document.
 
     Raises:
         UnavailableError: Postgres does not answer.

@@ -36,6 +36,11 @@ def histories_needed(
     """The documents whose history is needed, each with the lowest version that an edit is made on.
 
     A document needs none if each of its edits is made on its newest version or names no version.
+
+    Args:
+        requests: whose edits are to be settled.
+        state: their documents and clients, as they were read.
+        answers: the stored answers of edits that these are made on, by client and number.
     """
     lowest: dict[DocumentName, int] = {}
     for request in requests:

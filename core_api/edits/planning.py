@@ -42,7 +42,14 @@ _NOTHING: Final = Before(Head(), b"")
 
 
 def plan_edits(requests: Sequence[EditRequest], known: Known, rules: Rules) -> Plan:
-    """Settle the edits of these requests, no two of which are of one client."""
+    """Settle the edits of these requests; those that cannot be settled at all get an error for an
+    answer.
+
+    Args:
+        requests: in the order in which they came, no two of one client.
+        known: what was read for them.
+        rules: what holds for all edits.
+    """
     return _Planner(requests, known, rules).plan()
 
 

@@ -135,6 +135,14 @@ async def read_state(
 ) -> KnownState:
     """The documents and the clients as they are.
 
+    Args:
+        connection: a connection or a pool; nothing is locked.
+        names: which documents; how full their channels are is read, too.
+        clients: the ids of clients of edits.
+
+    Returns:
+        What there is of them; those without a row are left out.
+
     Raises:
         UnavailableError: Postgres does not answer.
     """

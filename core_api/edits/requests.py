@@ -81,7 +81,13 @@ class Admitted:
 def admit(
     request: EditRequest, edit: Edit | UnreadableEdit, definitions: Definitions
 ) -> Admitted | EditOutcome:
-    """The edit with its document's definition, or its refusal."""
+    """The edit with its document's definition, or its refusal.
+
+    Args:
+        request: whose edit it is.
+        edit: one of its edits.
+        definitions: which documents there may be.
+    """
     if isinstance(edit, UnreadableEdit):
         return refused(edit.n, edit.slug, edit.detail, edit.pointer)
     try:
@@ -106,10 +112,23 @@ def admit(
 
 
 def may_write(caller: Caller, channel: Channel, definition: Definition) -> bool:
-    """Whether the caller may edit such a document in that channel."""
+    """Whether the caller may edit such a document in that channel.
+
+    Args:
+        caller: who asks.
+        channel: the document's.
+        definition: of the document.
+    """
     return caller.role in definition.writers and may_follow(caller, channel)
 
 
 def refused(n: int, slug: str, detail: str, pointer: str | None = None) -> EditOutcome:
-    """The outcome of an edit that is refused."""
+    """The outcome of an edit that is refused.
+
+    Args:
+        n: the edit's number.
+        slug: the problem's name.
+        detail: what is wrong, and what the client can do.
+        pointer: the JSON Pointer of the fault in the value; None: the value is not at fault.
+    """
     return EditOutcome(n, "refused", problem=problem(slug, detail), pointer=pointer)

@@ -178,11 +178,11 @@ def event_row(
     """The row of the event of one version, and what it changes of its channel's digest and room.
 
     Args:
-        component: as for `document_row`; so are `channel`, `version`, `author` and `now`.
+        component, channel, version, author, now: as for `document_row`.
         edit: what made the version.
         before: the document before it.
         settlement: how the edit was settled.
-        partitions: how many shards there are.
+        partitions: how many shards the outbox has.
     """
     content = one_line(version.content)
     diff = one_line(canonical(version.diff))
@@ -213,8 +213,8 @@ def history_row(
     """The row of the history for an edit that made a version, or was put aside.
 
     Args:
-        component: as for `document_row`; so are `author` and `now`.
-        edit: the edit.
+        component, author, now: as for `document_row`.
+        edit: what the entry is about.
         settlement: how it was settled.
     """
     made = settlement.made
@@ -276,7 +276,13 @@ def _shown(content: bytes, is_deleted: bool) -> msgspec.Raw | UnsetType:
 
 
 def author_shown(channel: Channel, subject: str, role: str) -> str:
-    """The author as every follower of the channel may see it; the history shows owners more."""
+    """The author as every follower of the channel may see it; the history shows owners more.
+
+    Args:
+        channel: where the document stands.
+        subject: the author's.
+        role: the author's; all that is shown where guests follow the channel.
+    """
     return subject if channel.kind in _STAFF else role
 
 

@@ -101,9 +101,16 @@ class EditService:
     async def apply(self, caller: Caller, batch: EditBatch, size: int = 0) -> EditAnswer:
         """Settle a client's edits; each is refused, or takes effect, by itself.
 
+        Args:
+            caller: who edits.
+            batch: the client's edits, in the order of their numbers.
+            size: the bytes of the request's body; they count as work.
+
         Raises:
-            EditGapError: edits before the first one are not settled.
+            EditGapError: edits before the first one are not settled, or the log has another epoch
+                than the client names.
             ClientTakenError: the client belongs to another subject.
+            TooManyClientsError: the client is new, and its subject has as many as it may have.
             EditMismatchError: a number came with other content before.
             ConflictError: others kept writing first.
             UnavailableError: the database does not answer; some edits may be settled.

@@ -79,6 +79,12 @@ class Working:
     ) -> EditOutcome | None:
         """Replace the document by an edit's result, if its channel has room for it.
 
+        Args:
+            channel: the document's.
+            name: which document.
+            settlement: what became of the edit; one that made no version changes nothing.
+            undo: from `begin`; what the document was before is noted in it.
+
         Returns:
             The refusal of an edit for which there is no room; None: it is taken.
         """

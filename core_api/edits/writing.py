@@ -175,7 +175,13 @@ SELECT
 async def ensure_rows(
     connection: Connection, names: Sequence[DocumentName], clients: Sequence[tuple[str, str]]
 ) -> None:
-    """Insert the rows that edits of these documents and clients (with their subjects) will lock.
+    """Insert the rows that edits of these documents and clients will lock, where there are none
+    yet.
+
+    Args:
+        connection: a connection or a pool.
+        names: which documents.
+        clients: each client's id, with the subject that it belongs to.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -193,12 +199,18 @@ async def ensure_rows(
 async def write_plan(connection: Connection, rows: PlanRows, partitions: int) -> frozenset[int]:
     """Write what was settled, all in one transaction.
 
+    Args:
+        connection: a connection or a pool; it is one statement.
+        rows: what is to be written, by table.
+        partitions: how many shards the outbox has.
+
     Returns:
         The components that were not written, because others were first.
 
     Raises:
+        LockedError: another transaction holds a lock for too long; nothing is written.
         UnavailableError: Postgres does not answer, and it may have written; or the statement failed
-        in `MAX_CLASHES` conflicts with other transactions, and nothing is written.
+            in `MAX_CLASHES` conflicts with other transactions, and nothing is written.
     """
     arguments = (
         *_columns(rows.documents, 11),
@@ -225,6 +237,11 @@ async def lock_rows(
 ) -> None:
     """Lock these rows until the transaction of the connection ends.
 
+    Args:
+        connection: with a transaction.
+        names: which documents; one without a row is not locked.
+        clients: the ids of clients of edits; one without a row is not locked.
+
     Raises:
         UnavailableError: Postgres does not answer.
         LockedError: another transaction holds one of them.
@@ -241,7 +258,17 @@ async def held_by_others(
     channels: Sequence[str],
     clients: Sequence[str],
 ) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Which of these documents (`channel key`), counter rows and clients another transaction locks.
+    """Which of these rows another transaction locks.
+
+    Args:
+        connection: a pool, so that what the query itself locks is free again at once.
+        names: documents.
+        channels: of these the counter rows.
+        clients: the ids of clients of edits.
+
+    Returns:
+        The documents (`channel key`), the channels of counter rows, and the clients that are
+        locked.
 
     Raises:
         LockedError: a whole table is locked.

@@ -114,7 +114,7 @@ def append_orders(after: Sequence[str], room: OpenRoom | None) -> str:
     Args:
         after: the terms that must have run before.
         room: the statement fails where more would be open afterwards, if it adds to that; None: it
-        is not checked.
+            is not checked.
     """
     counts = _open_counts(room)
     return _APPEND.format(

@@ -25,5 +25,11 @@ def one_line(text: bytes) -> bytes:
 
 
 def event_json(channel: str, seq: int, body: str) -> str:
-    """The whole event of a log row; the relay's statement builds the same text in SQL."""
+    """The whole event of a log row; the relay's statement builds the same text in SQL.
+
+    Args:
+        channel: the channel's name.
+        seq: the event's place in the channel.
+        body: the JSON of the event after its `seq`, with the closing brace, as the log has it.
+    """
     return f'{{"id":"{event_id(channel, seq)}","seq":{seq},{body}'

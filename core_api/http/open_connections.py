@@ -68,6 +68,6 @@ def most_for(files: int, others: int) -> int:
     Args:
         files: the limit.
         others: the files that are not connections; a twentieth of the limit is left free besides,
-        as an idle connection takes a moment to close.
+            as an idle connection takes a moment to close.
     """
     return max(1, files - files // 20 - others)

@@ -42,7 +42,8 @@ async def answer_all(
 
     Args:
         status: of the answer.
-        body: of the answer, a problem.
+        body: of the answer, a problem as JSON.
+        _scope, _receive: ASGI's; the request is not looked at.
         send: ASGI's.
     """
     headers = [

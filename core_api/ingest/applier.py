@@ -48,7 +48,16 @@ class WritePath(Protocol):
     async def place(
         self, caller: Caller, command: PlaceOrder, idempotency: Idempotency | None = None
     ) -> Written:
-        """Place an order."""
+        """Place an order.
+
+        Args:
+            caller: the producer.
+            command: the order.
+            idempotency: the key that identifies a repeat; None: there is none.
+
+        Raises:
+            CoreError: as `OrderService.place` raises.
+        """
 
     async def transition(
         self,
@@ -58,7 +67,18 @@ class WritePath(Protocol):
         seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
-        """Take an order one step further; it takes the same as `OrderService.transition`."""
+        """Take an order one step further.
+
+        Args:
+            caller: the producer.
+            order_id: which order.
+            command: the step.
+            seen: at which version the producer saw the order.
+            idempotency: the key that identifies a repeat; None: there is none.
+
+        Raises:
+            CoreError: as `OrderService.transition` raises.
+        """
 
     async def change(
         self,
@@ -68,7 +88,18 @@ class WritePath(Protocol):
         seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
-        """Replace items, note, or both; it takes the same as `OrderService.change`."""
+        """Replace items, note, or both.
+
+        Args:
+            caller: the producer.
+            order_id: which order.
+            command: what replaces them.
+            seen: at which version the producer saw the order.
+            idempotency: the key that identifies a repeat; None: there is none.
+
+        Raises:
+            CoreError: as `OrderService.change` raises.
+        """
 
 
 class DeadLetters(Protocol):

@@ -56,7 +56,7 @@ class Lanes:
         Args:
             records: a batch of one partition, read behind the batches before.
             apply: applies one, and limits how many are applied at once; an error that it raises
-            ends the others, and the batches whose records wait for these.
+                ends the others, and the batches whose records wait for these.
 
         Raises:
             UnavailableError: a batch before this one was cancelled.

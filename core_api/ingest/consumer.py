@@ -94,7 +94,7 @@ class Ingest:
         clock: seconds that only go forward.
         metrics: where the numbers go.
         max_under_way: a partition is read on while fewer of its records are in progress; 0: only
-        after its batch is applied, for an applier that takes one batch of a partition at once.
+            after its batch is applied, for an applier that takes one batch of a partition at once.
     """
 
     def __init__(

@@ -158,6 +158,11 @@ def dead_letter_headers(
     """The headers of a dead letter: the record's own, then the reason and the origin.
 
     Ours come last, so that they win in a reader that keeps one value per name.
+
+    Args:
+        record: the command as it was read.
+        slug: the problem's name.
+        detail: what is wrong; a long text is cut.
     """
     return [
         *record.headers,

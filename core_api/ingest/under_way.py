@@ -51,7 +51,7 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
         consumer: where the records come from.
         clock: seconds that only go forward.
         most_records: a partition is read on while fewer are in progress in it; 0: only after its
-        batch is done.
+            batch is done.
     """
 
     def __init__(

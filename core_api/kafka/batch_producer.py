@@ -149,7 +149,12 @@ async def abandon(producer: AIOKafkaProducer, patience_s: float) -> None:
 
 
 def result_of(partition: int, error: BaseException | None, count: int) -> PublishResult:
-    """The result of a batch of `count` messages, which ended with `error` (None: it is stored).
+    """The result of a batch that has ended.
+
+    Args:
+        partition: where it was sent to.
+        error: what it ended with; None: it is stored.
+        count: how many messages it has.
 
     Raises:
         BrokerError: it is not stored, and not because of what is in it.

@@ -119,6 +119,11 @@ def dead_letter_topic(name: str, partitions: int) -> Topic:
 async def ensure_topics(kafka: Kafka, topics: Sequence[Topic], request_timeout_s: float) -> None:
     """Make the topics that are missing and check the others.
 
+    Args:
+        kafka: the cluster.
+        topics: each as it should be.
+        request_timeout_s: a request to a broker is given up after so many seconds.
+
     Raises:
         BrokerError: Kafka cannot be reached, or does not permit creating a topic.
         SettingsError: a topic has another number of partitions than the settings say.

@@ -58,7 +58,13 @@ def check_size(write: LogWrite) -> None:
 
 
 def too_many_open(write: LogWrite, scope: Scope, limits: OpenLimits) -> TooManyOpenError:
-    """The refusal of an order for which there is no room."""
+    """The refusal of an order for which there is no room.
+
+    Args:
+        write: the order that was to be placed, changed or taken back.
+        scope: where there is no room.
+        limits: how much may be open at once.
+    """
     order = write.change.after
     match scope:
         case "table":

@@ -73,6 +73,11 @@ class OrderHistory:
     async def of(self, caller: Caller, order_id: str, after: int) -> OrderEvents:
         """The events of an order after a version, as the caller may see them.
 
+        Args:
+            caller: who asks.
+            order_id: which order.
+            after: the last version that the caller has; 0: all that are kept.
+
         Raises:
             NotFoundError: no such order for this caller.
             UnavailableError: the database does not answer.

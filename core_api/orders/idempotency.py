@@ -69,7 +69,7 @@ def request_hash(operation: str, target: str, command: Struct, seen: Seen) -> by
         target: the order that it is done to; empty for a new one.
         command: what was asked for.
         seen: the version that the request requires. Its time is left out: a retry may meet a
-        release that does not send or read it.
+            release that does not send or read it.
     """
     parts = [operation, target, seen.version, _canonical(command)]
     return sha256(msgspec.json.encode(parts)).digest()

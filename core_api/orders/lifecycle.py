@@ -137,6 +137,12 @@ class OrderChange(Struct, frozen=True):
 def place(command: PlaceOrder, *, order_id: str, placed_by: str, now: datetime) -> OrderChange:
     """A new order at version 1.
 
+    Args:
+        command: the order, as it was asked for.
+        order_id: its id, which no order has yet.
+        placed_by: the subject that places it.
+        now: its time; in UTC.
+
     Raises:
         InvalidError: its total is too large.
     """
@@ -186,6 +192,11 @@ def check_seen(order: Order, seen: Seen) -> None:
 def transition(order: Order, command: Transition, *, now: datetime) -> OrderChange:
     """The order one step further.
 
+    Args:
+        order: as it stands.
+        command: the step.
+        now: the time of the step; in UTC.
+
     Raises:
         ImpossibleTransitionError: the step does not follow the order's status.
         InvalidError: a reason for a step that takes none.
@@ -211,6 +222,11 @@ def transition(order: Order, command: Transition, *, now: datetime) -> OrderChan
 def recall(order: Order, command: Recall, *, now: datetime) -> OrderChange:
     """The order one step back, without the reason that it was closed for.
 
+    Args:
+        order: as it stands.
+        command: the step back.
+        now: the time of the step; in UTC.
+
     Raises:
         ImpossibleTransitionError: there is no step from that status to the order's status.
     """
@@ -232,6 +248,11 @@ def recall(order: Order, command: Recall, *, now: datetime) -> OrderChange:
 
 def change(order: Order, command: ChangeOrder, *, now: datetime) -> OrderChange:
     """The order with other items or another note.
+
+    Args:
+        order: as it stands.
+        command: what replaces its items, its note, or both.
+        now: the time of the change; in UTC.
 
     Raises:
         ImpossibleTransitionError: the order's status no longer permits a change.

@@ -36,6 +36,11 @@ def check_devices(caller: Caller, store_id: str) -> None:
 def check_place(caller: Caller, store_id: str, table_id: str | None) -> None:
     """Whether the caller may place an order there.
 
+    Args:
+        caller: who asks.
+        store_id: the order's store.
+        table_id: the order's table; None: it is placed at the counter.
+
     Raises:
         ForbiddenError: it may not.
     """
@@ -60,6 +65,11 @@ def check_read(caller: Caller, order: Order) -> None:
 
 def check_transition(caller: Caller, order: Order, to: Target) -> None:
     """Whether the caller may take the order to that status.
+
+    Args:
+        caller: who asks.
+        order: as it stands.
+        to: the status after the step.
 
     Raises:
         ForbiddenError: it may see the order but not do this.

@@ -119,15 +119,21 @@ class OrderService:
     ) -> Written:
         """Place an order.
 
+        Args:
+            caller: who asks.
+            command: the order.
+            idempotency: the key that identifies a repeat; None: there is none.
+
         Raises:
             ForbiddenError: this caller may not order there.
+            InvalidError: its total is too large.
             BadRequestError: the order is too large.
             TooManyOpenError: there is no room for more open orders.
             NotTakingOrdersError: the store takes no orders now.
             SoldOutError: something in it is sold out.
             IdempotencyMismatchError: the key was used for another request.
-            ConflictError: what the store has sold out kept changing.
-            UnavailableError: the database does not answer.
+            ConflictError: what the store has sold out kept changing, or the key expired meanwhile.
+            UnavailableError: the database does not answer, or too many writes wait for a lock.
         """
         access.check_place(caller, command.store_id, command.table_id)
         hashed = request_hash("place", "", command, ANY_VERSION) if idempotency else b""
@@ -217,6 +223,10 @@ class OrderService:
     ) -> Written:
         """Take an order one step back; takes the same as `transition`, and raises as it does.
 
+        Args:
+            caller, order_id, seen, idempotency: as for `transition`.
+            command: the step back.
+
         Raises:
             TooManyOpenError: it was closed, and there is no room for more open orders.
         """
@@ -237,7 +247,18 @@ class OrderService:
         seen: Seen = ANY_VERSION,
         idempotency: Idempotency | None = None,
     ) -> Written:
-        """Replace items, note, or both; takes the same as `transition`, and raises as it does."""
+        """Replace items, note, or both; takes the same as `transition`, and raises as it does.
+
+        Args:
+            caller, order_id, seen, idempotency: as for `transition`.
+            command: what replaces the items, the note, or both.
+
+        Raises:
+            InvalidError: it changes nothing, or the total becomes too large.
+            BadRequestError: the order becomes too large.
+            TooManyOpenError: the order grows, and there is no room for more.
+            SoldOutError: something that it has more of is sold out.
+        """
 
         def decide(order: Order) -> OrderChange:
             access.check_change(caller, order)

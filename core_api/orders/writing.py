@@ -66,7 +66,7 @@ class OrderWriter:
         Raises:
             LockedError: the batch met a lock that is held; nothing is written.
             UnavailableError: Postgres does not answer, and it may have written; or the statement
-            failed in `MAX_CLASHES` conflicts with other transactions, and nothing is written.
+                failed in `MAX_CLASHES` conflicts with other transactions, and nothing is written.
         """
         try:
             return None, [*await self._write_batch(writes)]

@@ -111,7 +111,7 @@ class Pages:
             request: what asks for it.
             name: the path of the file.
             digest: of the address. For another release's, the present file is sent and must not be
-            cached: while Cores of two releases run, a page must not stay blank.
+                cached: while Cores of two releases run, a page must not stay blank.
 
         Raises:
             NotFoundError: there is no such file.

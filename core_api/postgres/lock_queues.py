@@ -70,7 +70,7 @@ class LockQueues(Generic[W, A]):
         at_once: how many queues may be at the database at once.
         weigh: how many writes a write counts as; None: each counts as one.
         beside: once so many callers wait, a second statement, with none of the first one's locks,
-        runs concurrently; None: never.
+            runs concurrently; None: never.
     """
 
     def __init__(

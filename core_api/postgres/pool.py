@@ -84,9 +84,9 @@ async def open_pool(
         command_timeout_s: a statement is given up after so many seconds.
         name: the application name of each connection.
         lock_wait_s: Postgres cancels a statement, with nothing written, once it has waited so many
-        seconds for one lock; None: there is no such time-out. is_pooled: a pooler in transaction
-        mode may run each statement on another of its connections, so nothing is prepared or set for
-        a session. The pooler must set `PLANNER`.
+            seconds for one lock; None: there is no such time-out.
+        is_pooled: a pooler in transaction mode may run each statement on another of its
+            connections, so nothing is prepared or set for a session. The pooler must set `PLANNER`.
     """
     lock_wait = {} if lock_wait_s is None else {"lock_timeout": f"{lock_wait_s * 1000:.0f}"}
     of_session = {} if is_pooled else PLANNER | lock_wait

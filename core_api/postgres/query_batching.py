@@ -60,10 +60,12 @@ class QueryBatcher(Generic[Q, C, R]):
         run: answers questions, in their order, together with what is common to all answers.
         limit: how many questions one query may carry; one caller's stay together.
         identities: the keys that no two questions of one query may share; the later one waits for
-        the next. None: there is no such key. abandons: whether a query in flight is cancelled once
-        all its callers have gone; for reading only. weigh: how many questions a question counts as;
-        None: each counts as one. isolates: whether a query that meets an unreadable row is repeated
-        by halves, so that it fails only for the caller that needs this row; for reading only.
+            the next. None: there is no such key.
+        abandons: whether a query in flight is cancelled once all its callers have gone; for reading
+            only.
+        weigh: how many questions a question counts as; None: each counts as one.
+        isolates: whether a query that meets an unreadable row is repeated by halves, so that it
+            fails only for the caller that needs this row; for reading only.
         beside: when a second query runs concurrently; None: never.
     """
 

@@ -182,7 +182,7 @@ def broker_answer(host: str, port: int, user: str, password: str, *, polls: bool
         user: the printer's user name there, which is its client id as well.
         password: its password.
         polls: whether messages there only make it poll (*Trigger POST*); else its jobs and their
-        outcomes go over MQTT, too (*Full MQTT*).
+            outcomes go over MQTT, too (*Full MQTT*).
     """
     login = {"clientId": user, "username": user, "password": password}
     connection = {

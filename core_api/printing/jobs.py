@@ -108,6 +108,12 @@ def name_of(order: str, version: int, copy: int, made_at: str) -> str:
 
     After a restore of the database an order's versions are used again, for other events. An agent
     or a printer may still mean an earlier ticket: so the name also has the time of the event.
+
+    Args:
+        order: the order's id.
+        version: the order's, after the event.
+        copy: from 1 to the number of copies.
+        made_at: the time of the event, as text.
     """
     mark = b32encode(sha256(made_at.encode()).digest()[:_MARK_BYTES]).decode().lower()
     return f"{order}-{version}-{copy}-{mark}"
@@ -115,7 +121,11 @@ def name_of(order: str, version: int, copy: int, made_at: str) -> str:
 
 def plain_name_of(order: str, version: int, copy: int) -> str:
     """The name that v0.2.0-alpha.1 gives a job, and computes again when a Star printer asks for it:
-    it finds no other. After a restore it may be the name of another ticket."""
+    it finds no other. After a restore it may be the name of another ticket.
+
+    Args:
+        order, version, copy: as for `name_of`.
+    """
     return f"{order}-{version}-{copy}"
 
 
@@ -151,7 +161,7 @@ def after(
         detail: a text for people.
         now: by the database's clock.
         began_at: when the log's epoch began. A job of an earlier event may have been printed after
-        the backup from which the database was restored.
+            the backup from which the database was restored.
 
     Raises:
         StepRefusedError: the step does not follow.

@@ -52,6 +52,11 @@ class PrinterPresence:
     async def heard(self, printer: Channel, connection: str, troubles: Sequence[str]) -> None:
         """Store that the printer is online, who reported it, and its faults.
 
+        Args:
+            printer: its channel.
+            connection: who reports for it: the name of its holder.
+            troubles: what needs a person, such as an empty paper roll.
+
         Raises:
             UnavailableError: Postgres does not answer, or somebody holds a lock.
         """

@@ -54,9 +54,18 @@ class PrintResults:
     async def take(
         self, connection: Connection, identity: Identity, result: Result
     ) -> Printed | None:
-        """Apply a printer's message about a job; None: there is no job of this name.
+        """Apply a printer's message about a job.
 
         A step that does not follow changes nothing: the answer says how the job stands.
+
+        Args:
+            connection: with the transaction in which the message is counted.
+            identity: the printer that has sent it.
+            result: the message; `id` is the job's.
+
+        Returns:
+            The answer to the printer, and the channel of a changed job; None: there is no job of
+            this name.
         """
         printer = identity.channel
         if not await is_job(connection, str(printer), PREFIX + result.id):

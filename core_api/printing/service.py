@@ -54,7 +54,13 @@ class PrintService:
         self._metrics = metrics
 
     async def hold(self, store_id: str, device_id: str, agent: str, held_s: float = HELD_S) -> None:
-        """Assign the printer to this agent for `held_s` from now.
+        """Assign the printer to this agent.
+
+        Args:
+            store_id: the store.
+            device_id: its printer.
+            agent: the name of the agent.
+            held_s: for how many seconds from now.
 
         Raises:
             ConflictError: it is another agent's.
@@ -64,7 +70,13 @@ class PrintService:
             raise ConflictError(f"another agent prints on {device_id}")
 
     async def let_go(self, store_id: str, device_id: str, agent: str) -> None:
-        """Release the printer, if this agent holds it; raises UnavailableError."""
+        """Release the printer, if this agent holds it; raises UnavailableError.
+
+        Args:
+            store_id: the store.
+            device_id: its printer.
+            agent: the name of the agent.
+        """
         await let_go_printer(self._pool, store_id, device_id, agent)
 
     async def step(
@@ -102,7 +114,17 @@ class PrintService:
     async def take_first(
         self, store_id: str, device_id: str, job_id: str, agent: str
     ) -> Job | None:
-        """Take a job; None: the agent had taken it before, or it is too old. Raises as `step`."""
+        """Take a job that this agent has not taken yet. Raises as `step`.
+
+        Args:
+            store_id: the store.
+            device_id: its printer.
+            job_id: the job.
+            agent: who takes it; it must hold the printer.
+
+        Returns:
+            The job to print; None: the agent had taken it before, or it is too old.
+        """
         before, job = await self._step(store_id, device_id, job_id, "take", agent, 0, "")
         return job if job is not before and job.state == "sent" else None
 

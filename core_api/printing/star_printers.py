@@ -82,7 +82,15 @@ class StarPrinters:
 
     async def keep(self, identity: Identity, mac: str, mode: StarMode = "trigger") -> bool:
         """Note the MAC address of a registered printer, and the mode in which it gets its jobs.
-        False: another printer has the address, or the registration was removed meanwhile.
+
+        Args:
+            identity: the printer, with the generation that it has signed in with.
+            mac: the address.
+            mode: how it gets its jobs.
+
+        Returns:
+            Whether it is noted; False: another printer has the address, or the registration was
+            removed, or got another password, meanwhile.
 
         Raises:
             UnavailableError: Postgres does not answer, or somebody holds a lock.

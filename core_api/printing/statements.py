@@ -234,7 +234,13 @@ async def printers_behind(
 async def lock_printer(
     connection: Connection, store_id: str, device_id: str
 ) -> LockedPrinter | None:
-    """Lock the printer's row; None: another process has locked it, or it no longer prints."""
+    """Lock the printer's row; None: another process has locked it, or it no longer prints.
+
+    Args:
+        connection: with a transaction.
+        store_id: the store.
+        device_id: its printer.
+    """
     rows = await connection.fetch(_LOCK, store_id, device_id)
     return LockedPrinter(*rows[0]) if rows else None
 
@@ -242,7 +248,14 @@ async def lock_printer(
 async def events_after(
     connection: Connection, store_id: str, seq: int, limit: int
 ) -> list[LogEvent]:
-    """The events of a store after this seq, in order."""
+    """The next events of a store, in order.
+
+    Args:
+        connection: a connection or a pool.
+        store_id: the store.
+        seq: only those after this one.
+        limit: how many at most.
+    """
     rows = await connection.fetch(_EVENTS, f"store:{store_id}", seq, limit)
     return [LogEvent(*row) for row in rows]
 
@@ -286,7 +299,11 @@ async def hold_printer(
 
 
 async def let_go_printer(pool: Pool, store_id: str, device_id: str, agent: str) -> None:
-    """Release the printer, if the agent holds it; raises as `hold_printer`."""
+    """Release the printer, if the agent holds it; raises as `hold_printer`.
+
+    Args:
+        pool, store_id, device_id, agent: as for `hold_printer`.
+    """
     with mapped_errors():
         await pool.execute(_LET_GO, store_id, device_id, agent)
 
@@ -299,19 +316,37 @@ async def take_silent(connection: Connection, limit: int) -> tuple[int, list[tup
 
 
 async def is_held_by(connection: Connection, store_id: str, device_id: str, agent: str) -> bool:
-    """Whether the agent holds the printer, whose row is locked until the transaction ends."""
+    """Whether the agent holds the printer, whose row is locked until the transaction ends.
+
+    Args:
+        connection: with a transaction.
+        store_id: the store.
+        device_id: its printer.
+        agent: the name of the agent.
+    """
     rows = await connection.fetch(_HOLDER, store_id, device_id, agent)
     return bool(rows and rows[0][0])
 
 
 async def lock_document(connection: Connection, channel: str, key: str) -> LockedRow | None:
-    """The document's row, locked; None: there never was one."""
+    """The document's row, locked until the transaction ends; None: there never was one.
+
+    Args:
+        connection: with a transaction.
+        channel: the document's channel, as text.
+        key: the document's key in that channel.
+    """
     rows = await connection.fetch(_DOCUMENT, channel, key)
     return LockedRow(*rows[0]) if rows else None
 
 
 async def read_value(connection: Connection, channel: str, key: str) -> str | None:
-    """A document's value as JSON, not locked; None: there is none."""
+    """A document's value as JSON, not locked; None: there is none.
+
+    Args:
+        connection: a connection or a pool.
+        channel, key: as for `lock_document`.
+    """
     rows = await connection.fetch(_VALUE, channel, key)
     return rows[0][0] if rows else None
 
@@ -330,17 +365,36 @@ async def epoch_began(connection: Connection) -> datetime:
 
 
 async def is_job(connection: Connection, channel: str, key: str) -> bool:
-    """Whether there is such a job, or was one lately."""
+    """Whether there is such a job, or was one lately.
+
+    Args:
+        connection: a connection or a pool.
+        channel: the printer's, as text.
+        key: the document's that the job would be.
+    """
     return bool(await connection.fetch(_IS_JOB, channel, key))
 
 
 async def has_earlier_job(connection: Connection, channel: str, seq: int, copy: int) -> bool:
-    """Whether the printer must print another job before the one of this seq and copy."""
+    """Whether the printer must print another job before the one of this seq and copy.
+
+    Args:
+        connection: a connection or a pool.
+        channel: the printer's, as text.
+        seq: of the order's event that the job was made of.
+        copy: from 1 to the number of copies.
+    """
     return bool(await connection.fetch(_EARLIER, channel, seq, copy))
 
 
 async def count_waiting(connection: Connection, store_id: str, device_id: str) -> None:
-    """Update since when a job of the printer waits, after a job has changed."""
+    """Update since when a job of the printer waits, after a job has changed.
+
+    Args:
+        connection: with the transaction that has changed the job.
+        store_id: the store.
+        device_id: its printer.
+    """
     await connection.fetch(_COUNT_WAITING, store_id, device_id)
     await connection.fetch(_RING, store_id, device_id)
 

@@ -95,7 +95,14 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
 
 
 def receipt_reader(settings: IngestSettings, pool: Pool, metrics: ReceiptMetrics) -> ReceiptReader:
-    """Stores the receipts that event servers gathered, and counts what it leaves out."""
+    """A reader that stores the receipts which event servers gathered, and counts what it leaves
+    out.
+
+    Args:
+        settings: those of the process: the cluster, and the topics that are read.
+        pool: where the receipts are stored.
+        metrics: where receipts that cannot be read or stored are counted.
+    """
     return ReceiptReader(
         settings.cluster,
         [receipts_topic(settings.receipts_topic), messages_topic(settings.messages_topic)],

@@ -28,7 +28,7 @@ class SignedOut:
         holders: the statement that reads all of them: the columns of their key, then `token`,
             `session`, `subject` and when somebody signed in.
         end: the statement that deletes those with these keys, tokens and sessions, an array of
-        each: one whose page has a new token by now stays.
+            each: one whose page has a new token by now stays.
     """
 
     def __init__(self, pool: Pool, revoked: Revoked, *, holders: str, end: str) -> None:

@@ -90,7 +90,13 @@ class Subscribers(ABC, Generic[D]):
             await self._pool.execute(self._statements.done, *due.key, due.upto, due.epoch)
 
     async def note_failed(self, due: D, failure: str, after: Next) -> None:
-        """Store that an attempt has failed, or delete the subscription. Raises UnavailableError."""
+        """Store that an attempt has failed, or delete the subscription. Raises UnavailableError.
+
+        Args:
+            due: the subscription that the attempt was for.
+            failure: what went wrong, as it is stored.
+            after: how long to wait for the next attempt, or why there is none.
+        """
         with any_error_mapped():
             if after.ending is None:
                 await self._pool.execute(self._statements.fail, *due.key, failure, after.wait_s)

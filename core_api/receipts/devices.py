@@ -153,6 +153,11 @@ def applied_for_certain(seq: int, pending: int, head: int) -> int:
 
     Pending events may belong to any channel, so they are subtracted from each. A cursor beyond the
     channel's head is of another epoch, so nothing is known to be applied.
+
+    Args:
+        seq: the channel's, in the device's cursor.
+        pending: how many events the device has received and not applied, over all its channels.
+        head: the channel's newest seq.
     """
     return 0 if seq > head else max(0, seq - pending)
 
@@ -160,9 +165,15 @@ def applied_for_certain(seq: int, pending: int, head: int) -> int:
 def note_divergence(
     caller: Caller, report: DeviceReport, after: Mapping[Channel, int | None]
 ) -> int:
-    """How many channels the device resets because its orders had another digest.
+    """Log how many channels the device resets because its orders had another digest. Returns how
+    many.
 
-    That must never happen; it is logged, as a bug of the client or of Core.
+    That must never happen: it is a bug of the client or of Core.
+
+    Args:
+        caller: whose token the device has.
+        report: what it says of itself; no more than the channels of the request are counted.
+        after: the seq of each channel of the request; None: it begins anew.
     """
     found = min(report.diverged, len(after))
     if found:

@@ -138,7 +138,13 @@ class Reached:
 
 
 async def note_printed(connection: Connection, order_id: str, device_id: str) -> None:
-    """Store that a printer has printed an order, in the transaction of that step."""
+    """Store that a printer has printed an order, in the transaction of that step.
+
+    Args:
+        connection: with the transaction of that step.
+        order_id: which order.
+        device_id: the printer.
+    """
     await connection.fetch(_PRINTED, order_id, device_id)
 
 

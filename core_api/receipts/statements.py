@@ -128,6 +128,11 @@ async def store_sightings(pool: Pool, batch: Sequence[Sighting]) -> None:
 async def list_devices(pool: Pool, store_id: str, limit: int) -> list[Device]:
     """The devices of a store, the last seen first.
 
+    Args:
+        pool: the database.
+        store_id: which store.
+        limit: how many at most.
+
     Raises:
         UnavailableError: Postgres does not answer.
     """
@@ -175,7 +180,12 @@ async def find_unreached(
 
 
 async def untold(pool: Pool, last: Unreached | None, limit: int) -> list[Unreached]:
-    """The orders that are not reported yet, the oldest first, after the `last` one.
+    """The orders that are not reported yet, the oldest first.
+
+    Args:
+        pool: the database.
+        last: only those after this one; None: from the first.
+        limit: how many at most.
 
     Raises:
         UnavailableError: Postgres does not answer.

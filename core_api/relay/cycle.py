@@ -124,7 +124,8 @@ def plan_cycle(
         reading: what was read.
         held: the leases it was read under.
         rows_per_shard: the limit of the read; a shard with so many rows was not read to its end,
-        and gets no watermark. now: by the clock of `held`.
+            and gets no watermark.
+        now: by the clock of `held`.
     """
     stamp = round(reading.unix_s * 1000)
     rows_of: dict[int, Sequence[OutboxRow]] = {}

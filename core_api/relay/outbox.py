@@ -113,7 +113,11 @@ class Outbox:
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
         """Delete published rows of shards whose lease is still ours. Returns the number; locked
-        rows are left."""
+        rows are left.
+
+        Args:
+            fences, ids, epoch: as for `OutboxPort.delete`.
+        """
         arguments = self._relay_id, list(fences), list(fences.values()), ids, epoch
         with any_error_mapped():
             try:
@@ -133,7 +137,11 @@ class Outbox:
     async def set_aside(
         self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
     ) -> int:
-        """Set aside the rows that cannot be published, with the reasons. Returns the number."""
+        """Set aside the rows that cannot be published, with the reasons. Returns the number.
+
+        Args:
+            fences, reasons, epoch: as for `OutboxPort.set_aside`.
+        """
         with any_error_mapped():
             tag = await self._pool.execute(
                 SET_ASIDE,

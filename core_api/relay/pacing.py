@@ -52,6 +52,11 @@ def next_pause(previous_s: float, found: bool, more: bool) -> float:
 
     0 while more rows are known to be there; `SHORTEST_PAUSE_S` after a read that found all; then
     doubling up to `LONGEST_PAUSE_S`.
+
+    Args:
+        previous_s: the pause before the last read, in seconds.
+        found: whether that read found any rows.
+        more: whether it has left some.
     """
     if more:
         return 0.0

@@ -28,12 +28,36 @@ class OutboxPort(Protocol):
         """The first row of one shard without its event in the log, which cannot be read."""
 
     async def delete(self, fences: Mapping[int, int], ids: Sequence[int], epoch: str) -> int:
-        """Delete published rows of shards whose lease is still ours."""
+        """Delete published rows of shards whose lease is still ours.
+
+        Args:
+            fences: by shard, the fence of our lease; rows of other shards stay.
+            ids: of the rows.
+            epoch: that they were read in; after a new one has begun, all stay.
+
+        Returns:
+            How many were deleted. A row that is locked may stay.
+
+        Raises:
+            UnavailableError: Postgres does not answer, or answers with an error.
+        """
 
     async def set_aside(
         self, fences: Mapping[int, int], reasons: Mapping[int, str], epoch: str
     ) -> int:
-        """Set aside rows that cannot be published, of shards whose lease is still ours."""
+        """Set aside rows that cannot be published, of shards whose lease is still ours.
+
+        Args:
+            fences: by shard, the fence of our lease; rows of other shards stay.
+            reasons: by a row's id, why it cannot be published.
+            epoch: that they were read in; after a new one has begun, all stay.
+
+        Returns:
+            How many were set aside.
+
+        Raises:
+            UnavailableError: Postgres does not answer, or answers with an error.
+        """
 
     async def rehome(self, partitions: int) -> int:
         """Move rows of shards that no longer exist to the shards that their stores have now."""

@@ -73,7 +73,13 @@ class Sent:
         held: Mapping[int, HeldShard],
         answers: Mapping[int, asyncio.Future[PublishResult]],
     ) -> None:
-        """Take in a cycle whose messages were sent."""
+        """Take in a cycle whose messages were sent.
+
+        Args:
+            cycle: what was read, and became these messages.
+            held: the lease of each shard of the cycle.
+            answers: by shard, the result of its partition.
+        """
         now = self._clock()
         for shard, answer in answers.items():
             self._by_shard[shard] = _Sent(cycle, held[shard], answer, now)

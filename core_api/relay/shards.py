@@ -24,9 +24,13 @@ class Shards:
     Args:
         outbox: stores the leases.
         publisher: opened before the first lease is claimed: a relay that cannot publish claims
-        none. guard: checks at each tick whether this is still the same database. relay_id: this
-        relay among its peers. partitions: how many shards there are. lease_ttl_s: how long a lease
-        lasts, in seconds. clock: seconds that only go forward. metrics: where the numbers go.
+            none.
+        guard: checks at each tick whether this is still the same database.
+        relay_id: this relay among its peers.
+        partitions: how many shards there are.
+        lease_ttl_s: how long a lease lasts, in seconds.
+        clock: seconds that only go forward.
+        metrics: where the numbers go.
     """
 
     def __init__(

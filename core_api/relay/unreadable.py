@@ -24,6 +24,14 @@ async def read_around(
     """Read as `OutboxPort.read` does. Of a shard with an unreadable row: the rows before it, or, if
     there are none, that row without its event.
 
+    Args:
+        outbox: where the rows are.
+        fences: by shard, the fence of our lease.
+        rows_per_shard: how many of each shard at most.
+
+    Returns:
+        What was found; None: no lease holds, or the unreadable row is gone by now.
+
     Raises:
         UnavailableError: Postgres does not answer, or has begun a new epoch meanwhile.
     """

@@ -71,10 +71,18 @@ class LogPort(Protocol):
         that does not answer."""
 
     async def begin(self, judged: str, beyond: str, moved: Lineage | None = None) -> str | None:
-        """Begin an epoch later than the present one and than `beyond`, if the present one is still
-        `judged`; its name, or None.
+        """Begin an epoch that is later than the present one, if that is still the one that was
+        judged.
 
-        `moved`: and only in the database of this lineage, if its epoch has not gone on there."""
+        Args:
+            judged: the epoch that must end.
+            beyond: the new epoch is later than this one, too; empty: there is no other.
+            moved: begin only in the database of this lineage, and only if its epoch has not gone on
+                there; None: in any.
+
+        Returns:
+            The new epoch; None: `judged` or `moved` does not hold.
+        """
 
     async def adopt(self, lineage: Lineage) -> bool:
         """Keep the epoch in the database of this lineage; False: another relay was first."""

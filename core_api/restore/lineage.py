@@ -103,7 +103,7 @@ async def start_epoch(
         following: makes the new name from the present one, which is locked meanwhile.
         judged: begin only if this is the present epoch; None: in any case.
         moved: begin only in the database of this lineage, and only if the epoch was not kept there
-        meanwhile; None: in any.
+            meanwhile; None: in any.
 
     Returns:
         The new epoch; None: `judged` or `moved` does not hold.
@@ -150,6 +150,11 @@ async def read_stored(
     connection: PostgresConnection, published: Mapping[str, LastPublished], identity: str
 ) -> dict[str, StoredLineage]:
     """What the database of this identity has at the newest published event of each channel.
+
+    Args:
+        connection: to the database.
+        published: the newest published event of each channel.
+        identity: the database that was asked for.
 
     Raises:
         UnavailableError: another database answers.

@@ -106,7 +106,11 @@ class RelayLog:
             return await read_stored(connection, published, identity)
 
     async def begin(self, judged: str, beyond: str, moved: Lineage | None = None) -> str | None:
-        """See `LogPort`."""
+        """See `LogPort`.
+
+        Args:
+            judged, beyond, moved: as for `LogPort.begin`.
+        """
         async with _of(self.pool) as connection:
             return await start_epoch(
                 connection, lambda now: epoch_after(now, beyond), judged, moved

@@ -61,6 +61,12 @@ def longest_s(definitions: Definitions) -> int:
 
 
 def kept_s(definitions: Definitions, scope: str, key: str) -> int:
-    """How long the versions of a document are kept, in seconds."""
+    """How long the versions of a document are kept, in seconds.
+
+    Args:
+        definitions: how long versions are kept; for a key without one, the longest time of all.
+        scope: the kind of the document's channel.
+        key: the document's.
+    """
     definition = definitions.of(scope, key)
     return longest_s(definitions) if definition is None else definition.history_s

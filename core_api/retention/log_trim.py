@@ -87,11 +87,17 @@ async def trim_log_round(
     batch: int = _BATCH,
     left: Callable[[str], None] = lambda _channel: None,
 ) -> int:
-    """Delete all events older than `older_than_s`, `batch` at a time. Returns the number deleted.
+    """Delete all old events, batch by batch. Returns the number deleted.
 
     Left for the next round are channels that are being written to, unpublished events, and channels
-    with an event whose deletion fails: `left` is called with each of these. A client whose cursor
-    is below a channel's floor gets a reset and a snapshot.
+    with an event whose deletion fails. A client whose cursor is below a channel's floor gets a
+    reset and a snapshot.
+
+    Args:
+        pool: the database.
+        older_than_s: the age in seconds.
+        batch: about how many events at once.
+        left: called for each channel with an event whose deletion fails.
 
     Raises:
         UnavailableError: Postgres does not answer.
@@ -176,12 +182,19 @@ trim_empty: Final = trim_by_age("documents", "channel, key", "updated_at", "vers
 async def trim_clients(
     pool: Pool, older_than_s: float, batch: int, at_most_s: float = ALL_TIME_S
 ) -> int:
-    """Delete at most `batch` clients without a request for so many seconds, with their answers.
+    """Delete clients of edits without a request for long, with their answers. Returns how many.
 
-    Returns how many. A client that comes back later gets `edit-gap`, and starts with a new id.
+    A client that comes back later gets `edit-gap`, and starts with a new id.
+
+    Args:
+        pool: the database.
+        older_than_s: those whose last request is so many seconds ago, or more.
+        batch: how many at most.
+        at_most_s: not those whose last request is more seconds ago.
 
     Raises:
         UnavailableError: Postgres does not answer.
+        UnreadableRowError: one of the rows is damaged.
     """
     with mapped_errors(), unreadable_rows():
         gone: int = await pool.fetchval(_TRIM_CLIENTS, older_than_s, batch, at_most_s)

@@ -63,7 +63,7 @@ class Teller:
 
         Raises:
             UnavailableError: Postgres or Kafka does not answer; the rest is published by a later
-            call.
+                call.
         """
         # The topic is created before the first revocation, as event servers wait for it.
         await self._publisher.open()

@@ -69,7 +69,7 @@ class Revoked:
         Raises:
             UnauthorizedError: the caller was signed out.
             UnavailableError: the table was never read. Then only ops are admitted, to find the
-            fault.
+                fault.
         """
         if self._looked_at is None and caller.role != "ops":
             raise UnavailableError("the revoked tokens have not been read", self._why_not)

@@ -48,8 +48,14 @@ async def pages_apart(
 
     If only an event is unreadable, the page says that the log begins after it.
 
+    Args:
+        pool: the database.
+        queries: the channels, each with the client's seq in it.
+        told: called for each channel that cannot be read completely.
+
     Raises:
         UnavailableError: Postgres does not answer, or a new epoch began between two reads.
+        UnreadableRowError: none of the channels can be read.
     """
     moments: list[Moment] = []
 
@@ -90,6 +96,7 @@ async def snapshots_apart(
 
     Raises:
         UnavailableError: Postgres does not answer, or a new epoch began between two reads.
+        UnreadableRowError: none of the channels can be read.
     """
     moments: list[Moment] = []
     opened: list[OpenOrders | None] = []

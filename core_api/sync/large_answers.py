@@ -39,7 +39,13 @@ class FairShare:
         self._even_at: dict[str, float] = {}
 
     def spend(self, subject: str, size: int, now: float) -> None:
-        """Count so many bytes that the subject was given."""
+        """Count so many bytes that the subject was given.
+
+        Args:
+            subject: whose share it is.
+            size: how many bytes.
+            now: seconds that only go forward.
+        """
         if len(self._even_at) >= _MAX_SUBJECTS:
             self._even_at = {who: at for who, at in self._even_at.items() if at > now}
         self._even_at[subject] = max(now, self._even_at.get(subject, now)) + size / self._per_s

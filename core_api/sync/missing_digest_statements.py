@@ -72,6 +72,12 @@ async def read_unknown(pool: Pool, channel: Channel) -> Unknown | None:
 async def correct(pool: Pool, channel: Channel, seen: Unknown, digest: int) -> bool:
     """Store the right digest for the state that was read; False if it has changed since.
 
+    Args:
+        pool: the database.
+        channel: without a valid content digest.
+        seen: the state that was read.
+        digest: the right one for that state.
+
     Raises:
         UnavailableError: Postgres does not answer.
     """

@@ -35,7 +35,7 @@ class StandbyReplica:
         pool: its connections.
         clock: seconds that only go forward.
         count: called with the outcome of each request: answered by the `replica`, which was
-        `stale`, or `failed`.
+            `stale`, or `failed`.
     """
 
     def __init__(

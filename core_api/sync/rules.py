@@ -31,7 +31,14 @@ _BEFORE_ALL: Final = UUID(int=0)
 def reset_reason(
     after: int | None, epoch: str | None, moment: Moment, page: Page
 ) -> ResetReason | None:
-    """Why the client must be reset; None if it can continue from its cursor."""
+    """Why the client must be reset; None if it can continue from its cursor.
+
+    Args:
+        after: the seq that the client has applied; None: it begins anew.
+        epoch: the one that the client names; None: it names none.
+        moment: when the channel was read, and in which epoch.
+        page: the channel.
+    """
     if after is None:
         return "first_sync"
     if epoch is not None and epoch != moment.epoch:
@@ -82,7 +89,13 @@ class ChannelAnswer(Struct, frozen=True):
 
 
 def page_of(channel: str, after: int, page: Page) -> ChannelAnswer:
-    """The events that follow the cursor without a gap."""
+    """The events that follow the cursor without a gap.
+
+    Args:
+        channel: its name.
+        after: the seq that the client has applied; the log has all events after it.
+        page: the channel, with events from the next seq on.
+    """
     seq = page.events[-1][0] if page.events else after
     events = [msgspec.Raw(event_json(channel, s, body).encode()) for s, body in page.events]
     wire = _Channel(
@@ -99,7 +112,14 @@ def page_of(channel: str, after: int, page: Page) -> ChannelAnswer:
 
 
 def snapshot_of(channel: str, reason: ResetReason, opened: OpenOrders, epoch: str) -> ChannelAnswer:
-    """The state that replaces the client's, or the first page of it."""
+    """The state that replaces the client's, or the first page of it.
+
+    Args:
+        channel: its name.
+        reason: why the client is reset.
+        opened: the open orders, or the documents, or the first of them.
+        epoch: of the log; the request for the next page names it.
+    """
     head = opened.head if opened.true_at is None else opened.true_at
     return _page_of_snapshot(channel, reason, opened, head, opened.orders, epoch)
 
@@ -108,6 +128,11 @@ def void_reason(page: SnapshotPage, moment: Moment, opened: OpenOrders) -> Reset
     """Why a paged snapshot cannot continue; None if it can.
 
     The events after its head must still be in the log: they have the changes between its pages.
+
+    Args:
+        page: where the client's next page begins.
+        moment: when it was read, and in which epoch.
+        opened: the channel as it was read.
     """
     if page.epoch != moment.epoch:
         return "epoch"
@@ -254,7 +279,14 @@ def encode_answer(
     stream: StreamGrant | None,
     poll_after_ms: int,
 ) -> bytes:
-    """The answer's body; events and orders are the stored bytes, not encoded again."""
+    """The answer's body; events and orders are the stored bytes, not encoded again.
+
+    Args:
+        moment: when it was read, for `epoch` and `server_time`.
+        channels: those of the request that can be read.
+        stream: permission to open a stream; None: the client has to poll.
+        poll_after_ms: when a client that polls asks again, in milliseconds.
+    """
     return msgspec.json.encode(
         _Answer(
             moment.epoch,

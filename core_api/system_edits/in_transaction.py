@@ -49,6 +49,11 @@ async def change_documents(
     """Write these changes, each of another document. Their rows stay locked until the transaction
     of the connection ends.
 
+    Args:
+        connection: with a transaction.
+        changes: each of another document, for which there is a definition.
+        rules: what holds for all edits.
+
     Returns:
         The channels that got an event.
 

@@ -70,7 +70,12 @@ class LockedRow(NamedTuple):
 
 
 async def lock_due(connection: Connection, but: list[str], limit: int) -> list[LockedRow]:
-    """Expired documents, except those of these names (`channel key`).
+    """Expired documents, locked; those that somebody has locked are left out.
+
+    Args:
+        connection: with a transaction.
+        but: documents to leave out (`channel key`).
+        limit: how many at most.
 
     Raises:
         UnreadableRowError: Postgres cannot give one of them.
@@ -80,7 +85,11 @@ async def lock_due(connection: Connection, but: list[str], limit: int) -> list[L
 
 
 async def due_names(connection: Connection, but: list[str], limit: int) -> list[tuple[str, str]]:
-    """The channels and keys of those that `lock_due` would give, whatever their values are."""
+    """The channels and keys of those that `lock_due` would give, locked, whatever their values are.
+
+    Args:
+        connection, but, limit: as for `lock_due`.
+    """
     return [(row[0], row[1]) for row in await connection.fetch(_DUE_NAMES, but, limit)]
 
 

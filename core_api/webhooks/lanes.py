@@ -237,6 +237,11 @@ async def all_lanes(pool: Pool) -> list[LaneKey]:
 async def read_page(pool: Pool, lane: HeldLane, seq: int) -> LogPage:
     """The log's events after a lane's place.
 
+    Args:
+        pool: the database.
+        lane: whose store's log is read.
+        seq: only what comes after it.
+
     Raises:
         UnavailableError: Postgres does not answer, or another database than that of the epoch does.
     """
@@ -282,7 +287,13 @@ async def move_lane(
 
 
 async def note_failure(pool: Pool, lane: HeldLane, failure: str, after: After) -> None:
-    """Store that an attempt has failed, and release the lane. Raises UnavailableError."""
+    """Store that an attempt has failed, and release the lane. Raises UnavailableError.
+
+    Args:
+        pool, lane: as for `move_lane`.
+        failure: what went wrong, as it is stored.
+        after: when the next attempt follows, or that none does.
+    """
     with any_error_mapped():
         await pool.execute(_FAIL, *lane.key, failure, after.wait_s, after.is_parked)
 

@@ -51,7 +51,7 @@ async def run_webhooks(
         listener: a bound socket, where health and metrics are served.
         stop: set it to end.
         beside: makes other tasks of this process, with metrics in the registry that it gets;
-        webhooks do not depend on them.
+            webhooks do not depend on them.
 
     Raises:
         SettingsError: there is no key, one is too short, or the newest is not among them.

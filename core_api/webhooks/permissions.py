@@ -32,6 +32,11 @@ def check_registers(caller: Caller, stores: Iterable[str]) -> None:
 def check_keeps(caller: Caller, webhook_id: str, stores: Iterable[str]) -> None:
     """Whether the caller may remove, rotate and replay a webhook of these stores.
 
+    Args:
+        caller: who asks.
+        webhook_id: which one; only for the text of the error.
+        stores: all that it sends orders of.
+
     Raises:
         ForbiddenError: it may only see it.
         NotFoundError: it may not know of it.
@@ -43,6 +48,9 @@ def check_keeps(caller: Caller, webhook_id: str, stores: Iterable[str]) -> None:
 
 def check_sees(caller: Caller, webhook_id: str, stores: Iterable[str]) -> None:
     """Whether the caller may see a webhook of these stores.
+
+    Args:
+        caller, webhook_id, stores: as for `check_keeps`.
 
     Raises:
         NotFoundError: it may not know of it.

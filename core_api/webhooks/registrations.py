@@ -191,8 +191,14 @@ class Subscriptions:
     async def set_state(self, webhook_id: str, state: WebhookState, *, is_ops: bool) -> Webhook:
         """Disable it, or resume it with its parked stores.
 
+        Args:
+            webhook_id: which one.
+            state: `active`: resume it; `disabled`: disable it.
+            is_ops: whether ops ask; only they resume what is disabled.
+
         Raises:
-            ForbiddenError: ops have disabled it, and only they may resume it.
+            ForbiddenError: ops have disabled it, and only they may resume it; or there is none, and
+                it is not ops that ask.
             NotFoundError: there is none.
             UnavailableError: Postgres does not answer.
         """
@@ -211,7 +217,8 @@ class Subscriptions:
         Raises:
             BadRequestError: it is not a cursor.
             InvalidError: it names a store that this webhook does not send, or a seq that the log
-            lacks. UnavailableError: Postgres does not answer.
+                lacks.
+            UnavailableError: Postgres does not answer.
         """
         wanted = _seqs_of(cursor)
         stores, seqs = list(wanted), list(wanted.values())

@@ -38,6 +38,11 @@ class WebhookKeys(DerivingKeys):
     def secret(self, webhook_id: str, generation: int, kid: str) -> str:
         """The secret of a subscription, in the form `whsec_…`.
 
+        Args:
+            webhook_id: which subscription.
+            generation: the number of the secret, from 1.
+            kid: the key that it is derived with.
+
         Raises:
             SettingsError: this process has no such key.
         """

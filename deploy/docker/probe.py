@@ -39,7 +39,13 @@ def server_of(command: Sequence[str], environment: Mapping[str, str]) -> tuple[i
 
 
 def answers(port: int, secure: bool, path: str) -> bool:
-    """Whether the server answers 200."""
+    """Whether the server answers 200 in time.
+
+    Args:
+        port: the server's, on the loopback address.
+        secure: whether it speaks TLS; its certificate is not verified.
+        path: `healthz` or `readyz`, without a slash.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWERS_WITHIN_S)
     if secure:
         # Its certificate names the host that clients use, not the loopback address used here.

@@ -25,7 +25,7 @@ COSTS: Final[Mapping[str, tuple[str, ...]]] = {
     "relay": ("committed", "idle"),
     "kafka": ("committed", "idle"),
 }
-"""For each process what its CPU is spent on; `live` is a client for a second, `idle` a second."""
+"""What each process spends CPU on; `live`: a client, for each second; `idle`: each second."""
 STEPS_PER_ORDER: Final = 6
 TARGET: Final = 0.5
 """The share of a core that a process may use, so that half of the processes may fail."""
@@ -130,7 +130,14 @@ class Need:
 
 
 def need(costs: Costs, connections: int, lifetime_s: float, orders_per_s: float) -> Need:
-    """What so many connections, of streams that live so long, and so many orders need."""
+    """What a load needs.
+
+    Args:
+        costs: the measured costs of actions.
+        connections: how many clients are connected.
+        lifetime_s: the mean life of a stream, in seconds; each new one is a sync, too.
+        orders_per_s: new orders each second, of `STEPS_PER_ORDER` commands each.
+    """
     commands = orders_per_s * STEPS_PER_ORDER
     per_second = {
         "opened": connections / lifetime_s,
@@ -153,9 +160,9 @@ def as_markdown(costs: Costs) -> str:
     names = {
         "opened": "a stream opened",
         "synced": "a sync, connection included",
-        "committed": "a step of an order, pushed to three",
-        "live": "a client for a second",
-        "idle": "a second of nothing",
+        "committed": "a step of an order, pushed to three clients",
+        "live": "a client, per second",
+        "idle": "without load, per second",
     }
     lines = [
         f"Computed from {costs.seconds:,} seconds of load on {costs.machine}. CPU in µs:",
@@ -170,7 +177,7 @@ def as_markdown(costs: Costs) -> str:
     lines += [
         "",
         f"An event server takes {costs.events_base_mib:.0f} MiB and {costs.connection_kib:.1f} KiB "
-        "per connection, with what it keeps of the connections' channels.",
+        "per connection, its channels included.",
         "",
         "| connections | life of a stream | orders/s | event servers (cores) | memory of all | "
         "Core (cores) | relays (cores) | Postgres, cores | Kafka, cores |",

@@ -85,7 +85,13 @@ def place_of(client: int, stores: int, prefix: str) -> tuple[str, str | None]:
 
 
 def channel_of(client: int, stores: int, prefix: str) -> str:
-    """The channel that a client follows; the arguments are those of `place_of`."""
+    """The channel that a client follows.
+
+    Args:
+        client: the client's number, from 0.
+        stores: the number of stores.
+        prefix: the prefix of the stores' ids, so that runs do not share stores.
+    """
     store, table = place_of(client, stores, prefix)
     return f"store:{store}" if table is None else f"table:{store}/{table}"
 

@@ -71,7 +71,7 @@ class LoadTest:
     """One run against a site.
 
     Args:
-        plan: the plan.
+        plan: how many clients and orders, for how long, and what is broken meanwhile.
         site: the system under load.
         say: called with a line of progress every second.
     """

@@ -48,13 +48,26 @@ def add_door(
 
 
 def add_admin(stack: Stack, broker: Mapping[str, str], port: int) -> Process:
-    """Add the admin alone; its arguments are those of `add_door`."""
+    """Add the admin alone to a stack; it is not started.
+
+    Args:
+        stack: its own; the stack's devices have keys.
+        broker: the settings of a broker, as `MosquittoServer.settings` gives them.
+        port: where its health and metrics are.
+    """
     settings = {**broker, "YABAM_MQTT_ADMIN_PORT": str(port)}
     return stack.add_command("mqtt-admin", ["mqtt-admin"], port, settings)
 
 
 def add_gateway(stack: Stack, broker: Mapping[str, str], port: int, name: str = "mqtt") -> Process:
-    """Add a gateway with this process name; the other arguments are those of `add_door`."""
+    """Add a gateway alone to a stack; it is not started.
+
+    Args:
+        stack: its own; the stack's devices have keys.
+        broker: the settings of a broker, as `MosquittoServer.settings` gives them.
+        port: where its health and metrics are.
+        name: the process's; several gateways of one stack need different ones.
+    """
     settings = {
         **broker,
         "YABAM_MQTT_PORT": str(port),
@@ -100,7 +113,13 @@ def add_named_door(
 
 
 def installed_mosquitto(folder: Path, port: int, tls_port: int) -> MosquittoServer | None:
-    """The Mosquitto of this machine; None: it is not installed."""
+    """The Mosquitto of this machine, not started; None: it is not installed.
+
+    Args:
+        folder: for its data; created when it starts.
+        port: where it listens without TLS on 127.0.0.1; 0 picks a free one.
+        tls_port: where it listens with TLS; 0 picks a free one.
+    """
     if shutil.which("mosquitto", path=PROGRAMS) is None:
         return None
     return MosquittoServer(folder, port, tls_port)

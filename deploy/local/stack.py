@@ -155,8 +155,14 @@ class Stack:
     def add_command(
         self, name: str, arguments: list[str], port: int, settings: Mapping[str, str]
     ) -> Process:
-        """A process that not every installation has, with settings of its own; from now on one of
-        `processes`."""
+        """A process that not every installation has, not started; from now on one of `processes`.
+
+        Args:
+            name: its name in messages and of its log.
+            arguments: the `yabam` command that it runs.
+            port: where its health and metrics are.
+            settings: more settings (`YABAM_…`), for it alone.
+        """
         process = self._process(name, arguments, port, settings)
         self._more.append(process)
         return process

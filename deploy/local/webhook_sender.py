@@ -13,5 +13,11 @@ LOOPBACK: Final = {"YABAM_WEBHOOKS_NETWORKS": json.dumps(["127.0.0.0/8", "::1/12
 
 
 def add_sender(stack: Stack, port: int, name: str = "webhooks") -> Process:
-    """Add a sender to a stack, whose settings contain `LOOPBACK`."""
+    """Add a sender of webhooks to a stack; it is not started.
+
+    Args:
+        stack: its settings contain `LOOPBACK`.
+        port: where its health and metrics are.
+        name: the process's; several senders of one stack need different ones.
+    """
     return stack.add_command(name, ["webhooks"], port, {"YABAM_WEBHOOKS_PORT": str(port)})

@@ -75,7 +75,13 @@ class MosquittoServer:
         return self._passwords()[GATEWAY_USER]
 
     def broker(self, user: str, password: str, *, tls: bool = False) -> Broker:
-        """The broker's address and credentials for this user."""
+        """The broker's address, with the credentials to use there.
+
+        Args:
+            user: who connects.
+            password: that user's.
+            tls: whether to use the port with TLS, and verify its certificate.
+        """
         if tls:
             return Broker(LOOPBACK, self.tls_port, user, password, str(self.ca_file))
         return Broker(LOOPBACK, self.port, user, password)

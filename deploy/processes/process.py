@@ -75,7 +75,19 @@ def execute(
     stop_signal: signal.Signals,
     user: str | None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program; the arguments are the same as `Process` has, and `environment` is added."""
+    """Start a program as a child of ours.
+
+    Args:
+        command: its argv.
+        environment: added to ours.
+        log: its stdout and stderr are appended here; the folder is created if missing.
+        stop_signal: sent to it by the kernel when we die ourselves.
+        user: whom it runs as; None: as we do.
+
+    Raises:
+        OSError: the log cannot be opened, or the program not started.
+        KeyError: there is no such user.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(

@@ -73,9 +73,11 @@ class KafkaSource:
         where: what to read.
         hub: takes the events.
         lost: called when a session has ended, before its data are discarded; true: records may be
-        missing, false: Kafka cannot be reached. skipped: called for each record that is skipped,
-        with its kind. monotonic: seconds. wall: seconds since the Unix epoch, for a log without a
-        single record. latency: measures the delay of events.
+            missing, false: Kafka cannot be reached.
+        skipped: called for each record that is skipped, with its kind.
+        monotonic: returns seconds that only go forward.
+        wall: returns seconds since the Unix epoch, for a log without a single record.
+        latency: measures the delay of events; None: nobody reads it.
     """
 
     def __init__(

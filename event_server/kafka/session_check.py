@@ -62,7 +62,8 @@ class SessionCheck:
         consumer: started, with the session's partitions.
         starts: the offset that is read first in each partition.
         silence_s: a partition without records for so many seconds is checked: the relay writes a
-        watermark every second. now: monotonic seconds.
+            watermark every second.
+        now: monotonic seconds.
     """
 
     def __init__(

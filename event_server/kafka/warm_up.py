@@ -74,7 +74,16 @@ class WarmUp:
         """The latest time of a record that needs no check by `believe`."""
 
     def believe(self, partition: int, time: float, now: float) -> float:
-        """The time of a record of the partition, or the latest credible time."""
+        """The time of a record of the partition, or the latest credible time.
+
+        Args:
+            partition: the number of a partition that is read.
+            time: the record's timestamp, seconds since the Unix epoch, by the database's clock.
+            now: monotonic seconds.
+
+        Returns:
+            The earlier of the two; `time` as it is while the database's clock is not known here.
+        """
         estimate = self._hub.clock.estimate(now)
         if estimate is None:
             part = self._ranges[partition]

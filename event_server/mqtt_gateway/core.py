@@ -34,8 +34,9 @@ class CoreDocuments:
     Args:
         url: where Core answers.
         token: an access token of role ops. The holder of a signing key of Core could read every
-        order, so the gateway has none. ca_file: the authorities (PEM) that sign Core's certificate;
-        empty: the usual ones.
+            order, so the gateway has none.
+        ca_file: a file with the authorities (PEM) that sign Core's certificate; empty: the
+            usual ones.
     """
 
     def __init__(self, url: str, token: str, ca_file: str = "") -> None:

@@ -157,8 +157,16 @@ class Partitions:
         records: Sequence[ReadRecord],
         take: Callable[[TopicPartition, ReadRecord, HeldRecord | None], None],
     ) -> None:
-        """Pass on those records that are still ours, each with the `HeldRecord` that delays its
-        offset; None: it was published before. If `take` raises, the record stays unprocessed."""
+        """Pass on those records that are still ours.
+
+        What `take` raises is raised here; then the record stays unprocessed.
+
+        Args:
+            tp: the partition that they were read from.
+            records: in the order of their offsets.
+            take: called with the partition, the record, and the `HeldRecord` that delays its
+                offset; None: it was published before.
+        """
         for record in records:
             # A partition that was reassigned meanwhile begins at its own position.
             if tp in self._fresh or tp not in self._next:

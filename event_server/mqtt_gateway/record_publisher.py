@@ -86,10 +86,10 @@ class RecordPublisher:
         """Publish the content of a record; an unreadable one is skipped.
 
         Args:
-            tp: its partition.
-            record: the record.
+            tp: the partition that it was read from.
+            record: a record of the log, or an answer of Core's to a device.
             held: delays its offset until all is acknowledged; None: it was published before, and is
-            only read for the channels' heads.
+                only read for the channels' heads.
 
         Raises:
             OwnershipLostError: it is not certain that the partition is still ours.

@@ -28,8 +28,16 @@ class Sink(Protocol):
     """Stores records."""
 
     async def begin(self, topic: str, key: bytes, value: bytes) -> Awaitable[None]:
-        """Take a record; the future is done once it is stored. Records of a key are stored in the
-        order of the calls."""
+        """Take a record. Records of a key are stored in the order of the calls.
+
+        Args:
+            topic: where it is stored.
+            key: chooses its partition.
+            value: its content.
+
+        Returns:
+            To be awaited: it is done once the record is stored.
+        """
 
 
 class KafkaSink:
@@ -90,7 +98,17 @@ class KafkaSink:
             await producer.stop()
 
     async def begin(self, topic: str, key: bytes, value: bytes) -> Awaitable[None]:
-        """See `Sink`."""
+        """Take a record, as `Sink.begin`; while Kafka does not answer, it is sent again and again.
+
+        Args:
+            topic: where it is stored.
+            key: chooses its partition.
+            value: its content.
+
+        Returns:
+            To be awaited: it is done once all replicas have the record. A failed write is only
+            repeated while somebody awaits it.
+        """
         async with self._turn:
             sent = await self._send(topic, key, value)
         return self._until_stored(sent, topic, key, value)

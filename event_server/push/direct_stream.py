@@ -63,7 +63,14 @@ class Answering(Protocol):
         timed: TimedConnection,
         stream: BeingWritten | None,
     ) -> Successor:
-        """The connection that replaces a `DirectStream`."""
+        """The connection that replaces a `DirectStream`.
+
+        Args:
+            serving: what it has in common with the others.
+            transport: the client's.
+            timed: the connection's key at the read timeout.
+            stream: the stream that is open on it already; None: there is none.
+        """
         ...
 
 

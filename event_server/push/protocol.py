@@ -81,7 +81,14 @@ class Edge:
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> DirectStream:
-        """A new connection's protocol; uvicorn calls this as if it were the class."""
+        """A new connection's protocol; uvicorn calls this as if it were the class.
+
+        Args:
+            config: uvicorn's; it names the ASGI application.
+            server_state: uvicorn's record of the server's open connections.
+            app_state: the state that the application has set when it started.
+            _loop: the event loop; None: the one that runs.
+        """
         loop = _loop or asyncio.get_running_loop()
         serving = self._serving
         if serving is None or serving.server_state is not server_state or serving.loop is not loop:
@@ -101,7 +108,7 @@ class Edge:
             serving: what it has in common with the others.
             transport: the client's.
             timed: the connection's key at the read timeout.
-            stream: what is open on it.
+            stream: the stream that is open on it already; None: there is none.
         """
         return EdgeConnection(self, serving, transport, timed, stream)
 

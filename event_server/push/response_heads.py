@@ -73,7 +73,14 @@ class ResponseHeads:
         )
 
     def answer(self, common: Fields, origin: bytes | None, response: Response, keep: bool) -> bytes:
-        """A whole response."""
+        """A whole response, body included.
+
+        Args:
+            common: fields of every response (`date`).
+            origin: the request's Origin; None: it has none.
+            response: gives status, fields and body.
+            keep: the connection stays open after the response.
+        """
         return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n%b" % (
             response.status_code,
             HTTPStatus(response.status_code).phrase.encode(),

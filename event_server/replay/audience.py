@@ -45,7 +45,13 @@ class Ahead:
         self._next_due = math.inf
 
     def add(self, subscriber: Subscriber, channel: str, claim: Claim) -> None:
-        """Watch it."""
+        """Watch a subscriber until the watermark has passed the sync of its ticket.
+
+        Args:
+            subscriber: the stream.
+            channel: the name of the channel whose head it is ahead of.
+            claim: its position there, and the proof of it.
+        """
         self._claims[subscriber, channel] = claim
         self._next_due = min(self._next_due, claim.issued_at + MARGIN_S)
 

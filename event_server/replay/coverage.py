@@ -48,10 +48,15 @@ def covers(
 
 
 def is_disproved(claim: Claim, head: int, watermark: float | None) -> bool:
-    """Whether the channel, whose newest seq here is `head`, cannot have reached the position.
+    """Whether the channel cannot have reached the claimed position.
 
     A ticket proves its own cursor only. It proves a position beyond the head only until all commits
     before its sync must have arrived.
+
+    Args:
+        claim: the position, and what its client's ticket says.
+        head: the newest seq of the channel here.
+        watermark: the time up to which every commit has arrived here; None: not known yet.
     """
     position, synced, issued_at = claim
     if position <= head:

@@ -116,6 +116,11 @@ class Hub:
     def mark(self, partition: int, watermark: float, now: float) -> bool:
         """Take a watermark: the partition has brought all earlier commits.
 
+        Args:
+            partition: the number of a partition that is read.
+            watermark: seconds since the Unix epoch, by the database's clock.
+            now: monotonic seconds.
+
         Returns:
             Whether the database's clock was set back: then all earlier reads are void, all streams
             have been ended, and the server must warm up again.
@@ -170,7 +175,13 @@ class Hub:
             self._deliver(channel, audience, seq, self._frames.event(event))
 
     def omit(self, channel: str, seq: int, time: float) -> None:
-        """Take one event without its content: subscribers that need it must sync."""
+        """Take one event without its content: subscribers that need it must sync.
+
+        Args:
+            channel: its name.
+            seq: the event's number there.
+            time: when the record was written, by the database's clock.
+        """
         audience = self._audiences.get(channel)
         head = head_of(self.rings.get(channel), audience)
         if head is not None and seq <= head:

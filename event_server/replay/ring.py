@@ -107,7 +107,13 @@ class Rings:
             self._expire_second(min(self._by_second))
 
     def omit(self, channel: str, seq: int, time: float) -> None:
-        """Keep only an event's seq: the ring begins after it."""
+        """Keep only an event's seq: the ring begins after it.
+
+        Args:
+            channel: its name.
+            seq: the event's number there.
+            time: when its record was written, by the database's clock.
+        """
         ring = self._rings.get(channel)
         if ring is None:
             ring = self._rings[channel] = EventRing()

@@ -95,6 +95,11 @@ class Talk:
     def say(self, subscriber: Subscriber, message: ShortMessage, sender: str) -> None:
         """Pass a message on to the others of a channel.
 
+        Args:
+            subscriber: the socket that it came from, which does not get it back.
+            message: names the channel; that the socket follows it is checked before.
+            sender: the subject of the socket's ticket, as the others are told.
+
         Raises:
             StreamRefusedError: it is too long, or there is no room for it now.
         """

@@ -161,7 +161,15 @@ class Streams:
             raise self._come_again("degraded", "a part of this server does not work now")
 
     def open(self, subscriber: Subscriber, accepted: Accepted, now: float) -> None:
-        """Begin the stream: the subscriber is sent its first frames, and follows from now on."""
+        """Begin the stream: the subscriber is sent its first frames, and follows from now on.
+
+        If it must sync instead, `sync-required` is its last frame.
+
+        Args:
+            subscriber: its connection, which has been sent nothing yet.
+            accepted: the checked request that opens it.
+            now: monotonic seconds.
+        """
         ticket = accepted.ticket
         self.opened += 1
         replay = self.hub.attach(

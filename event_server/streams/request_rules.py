@@ -115,7 +115,16 @@ def refuse_body(content_length: str, transfer_encoding: str) -> None:
 
 
 def accept(request: StreamRequest, keys: TicketKeys, time: float, placement: Placement) -> Accepted:
-    """Check a request at `time` (seconds, the database's clock).
+    """Check a request.
+
+    Args:
+        request: as `parse_request` has read it.
+        keys: verify its ticket.
+        time: seconds since the Unix epoch, by the database's clock.
+        placement: which channels' events come to this server.
+
+    Returns:
+        The ticket, and the positions from which its channels are followed.
 
     Raises:
         StreamRefusedError: the ticket or a position is bad, or the channels are another server's.

@@ -63,7 +63,14 @@ def accepted_topic(store: str, device: str) -> str:
 
 
 def up_topic(store: str, device: str, kind: MessageKind, name: str | None = None) -> str:
-    """The topic to which a device publishes messages of this kind; telemetry needs a name."""
+    """The topic to which a device publishes messages of a kind.
+
+    Args:
+        store: the device's store.
+        device: its id there.
+        kind: the last word of the topic stands for it.
+        name: what is measured, for telemetry; None for all other kinds.
+    """
     topic = f"{PREFIX}/{store}/devices/{device}/{_WORDS[kind]}"
     return topic if name is None else f"{topic}/{name}"
 

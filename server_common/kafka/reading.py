@@ -61,9 +61,11 @@ async def get_many(
     Args:
         consumer: started, with partitions.
         positions: gives, for each partition to read, the offset after the last processed record;
-        called only when aiokafka cannot read. The consumer then seeks to the end of the result.
-        partitions: those to read. timeout_ms: how long to wait for a record. max_records: the most
-        at once: over all partitions, or in each of them when one is damaged.
+            called only when aiokafka cannot read. The consumer then seeks to the end of the result.
+        partitions: those to read.
+        timeout_ms: how long to wait for a record.
+        max_records: the most at once, over all partitions, or in each of them when one is damaged;
+            None: no limit of ours.
 
     Raises:
         KafkaError, OSError, TimeoutError: the brokers do not answer, or refuse.

@@ -37,17 +37,40 @@ class Limit:
 
 
 def size(name: str, value: int, where: str, beyond: str, setting: str | None = None) -> Limit:
-    """A limit of bytes; it takes the same as `Limit`."""
+    """A limit of bytes.
+
+    Args:
+        name: what is limited, in the words of the settings page.
+        value: how many bytes.
+        where: the part that holds the limit.
+        beyond: what happens to what is larger.
+        setting: the field of the settings that holds it; None: it is fixed.
+    """
     return Limit(name, value, "bytes", where, beyond, setting)
 
 
 def count(name: str, value: int, where: str, beyond: str, setting: str | None = None) -> Limit:
-    """A limit of how many; it takes the same as `Limit`."""
+    """A limit of how many.
+
+    Args:
+        name: what is limited, in the words of the settings page.
+        value: how many.
+        where: the part that holds the limit.
+        beyond: what happens with more.
+        setting: the field of the settings that holds it; None: it is fixed.
+    """
     return Limit(name, value, "count", where, beyond, setting)
 
 
 def rate(name: str, value: int, where: str, beyond: str) -> Limit:
-    """A limit of bytes a second."""
+    """A limit of bytes a second.
+
+    Args:
+        name: what is limited, in the words of the settings page.
+        value: how many bytes in each second.
+        where: the part that holds the limit.
+        beyond: what happens with more.
+    """
     return Limit(name, value, "bytes/s", where, beyond)
 
 

@@ -157,7 +157,7 @@ class BrokerConnection:
             qos: 0 or 1.
             retain: whether the broker keeps it for later subscribers of the topic.
             expires_s: how long the broker may keep it for offline clients; None, or over MQTT
-            3.1.1: without limit.
+                3.1.1: without limit.
 
         Returns:
             A future that is done once the broker has acknowledged the message (QoS 1), or once it

@@ -37,7 +37,14 @@ class MetricFactory:
     def histogram(
         self, name: str, text: str, buckets: Sequence[float], /, **labels: Iterable[str]
     ) -> Histogram:
-        """A histogram with these upper bounds."""
+        """A histogram.
+
+        Args:
+            name: as Prometheus has it.
+            text: the help text.
+            buckets: the upper bounds, ascending, in the unit of the name.
+            labels: for each label the values that are known.
+        """
         made = Histogram(name, text, list(labels), buckets=buckets, registry=self._registry)
         return _begun(made, labels)
 

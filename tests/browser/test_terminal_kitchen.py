@@ -45,13 +45,13 @@ async def test_orders_are_paused_and_taken_again(store: Store, browser: Browser)
         await terminal.get_by_role("button", name="Pause orders").click()
         strip = terminal.locator("#paused")
         await expect(strip).to_contain_text("No new orders are taken")
-        await expect(terminal.locator("#kitchen")).not_to_contain_text("Will be told")
+        await expect(terminal.locator("#kitchen")).not_to_contain_text("Will be sent")
         refused: httpx.Response = await store.try_to_place("Rice")
         assert refused.json()["type"] == "urn:yabam:problem:not-taking-orders"
         await still(terminal)
         await strip.get_by_role("button", name="Take orders again").click()
         await expect(strip).to_be_hidden()
-        await expect(terminal.locator("#kitchen")).not_to_contain_text("Will be told")
+        await expect(terminal.locator("#kitchen")).not_to_contain_text("Will be sent")
         assert (await store.try_to_place("Rice")).status_code == 201
 
 

@@ -193,7 +193,7 @@ async def test_where_there_is_no_room_a_device_says_so_and_nothing_is_left_of_it
         await terminal.locator("#open-kitchen").click()
         await terminal.locator("#phone-push").click()
         part = terminal.locator("[data-part=phone]")
-        await expect(part.get_by_role("alert")).to_contain_text("no room for this one")
+        await expect(part.get_by_role("alert")).to_contain_text("Too many devices")
         assert await terminal.evaluate(SUBSCRIBED) is None
 
 
@@ -348,5 +348,5 @@ async def test_where_no_terminal_is_open_the_owner_is_asked_to_open_one(
         )
         await worker.evaluate(REPLACED)
         assert await worker.evaluate("shown") == [
-            ["Open the terminal once", "Then this device goes on being told of new orders."]
+            ["Open the terminal once", "So that this device is still notified of new orders."]
         ]

@@ -78,7 +78,7 @@ async def test_an_owner_says_what_prints_where(store: Store, browser: Browser) -
         async with asyncio.timeout(30):
             while (await store.document(f"team:{store.id}", "printing"))["value"] != wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        await printer.get_by_role("button", name="Print nothing here any more").click()
+        await printer.get_by_role("button", name="Remove this printer").click()
         await expect(printer).to_have_count(0)
 
 

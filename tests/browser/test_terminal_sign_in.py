@@ -54,7 +54,7 @@ async def test_a_new_tablet_is_let_in_by_the_code_that_a_terminal_shows(
         wrong = f"{(int(code.replace(' ', '')) + 1) % 10**6:06}"
         await tablet.get_by_label("Six-digit code").fill(wrong)
         await tablet.get_by_label("Six-digit code").press("Enter")
-        await expect(tablet.locator("#pair-error")).to_contain_text("not right")
+        await expect(tablet.locator("#pair-error")).to_contain_text("is wrong")
         await shot(tablet, "terminal-pairing-tablet")
         await tablet.get_by_label("Six-digit code").fill(code)
         await tablet.get_by_role("button", name="Sign in by the code").click()

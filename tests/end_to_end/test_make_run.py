@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from deploy.processes.ports import LOOPBACK, answers, free_port
-from tests.children import child
+from tests.children import child, heed_ctrl_c
 
 _SERVERS = (
     "--core-port",
@@ -63,8 +63,8 @@ async def make_run(folder: Path) -> AsyncIterator[Run]:
     ports = {option: free_port() for option in (*_SERVERS, "--mqtt-port", "--mqtt-tls-port")}
     moved = [word for option, port in ports.items() for word in (option, str(port))]
     command = [sys.executable, "-m", "deploy.local", "--no-restaurant", "--data", str(folder)]
-    options = {"stdout": PIPE, "stderr": STDOUT, "limit": 2**20, "env": {**os.environ, **_STACKS}}
-    async with child(*command, *moved, **options) as process:
+    options = {"stdout": PIPE, "stderr": STDOUT, "limit": 2**20, "preexec_fn": heed_ctrl_c}
+    async with child(*command, *moved, env={**os.environ, **_STACKS}, **options) as process:
         assert process.stdout is not None
         said = ""
         try:

@@ -29,6 +29,12 @@ def document_hash(key: str, version: int, value: Value | None) -> int:
 
 
 def hash_of_content(key: str, version: int, content: bytes) -> int:
-    """The same hash, with the value given in the form of RFC 8785."""
+    """The same hash, from a value that is encoded already.
+
+    Args:
+        key: the document's key.
+        version: its newest version.
+        content: its value at that version, in the form of RFC 8785.
+    """
     text = f"{key}:{version}:{sha256(content).hexdigest()}"
     return int.from_bytes(sha256(text.encode()).digest()[:_HASH_BYTES], "big")

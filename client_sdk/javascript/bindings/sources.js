@@ -60,8 +60,8 @@ const NO_DOCUMENT = {
 /**
  * The open orders, as they are shown, oldest first: those of the filter.
  *
- * @param {YabamClient | null} client
- * @param {OrderFilter} [filter]
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {OrderFilter} [filter] without one: all
  * @returns {Source<ShownOrder[]>}
  */
 export function ordersOf(client, filter = {}) {
@@ -73,8 +73,8 @@ export function ordersOf(client, filter = {}) {
 /**
  * One order; null: there is none, as far as is known.
  *
- * @param {YabamClient | null} client
- * @param {string} id
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {string} id the order's id
  * @returns {Source<ShownOrder | null>}
  */
 export function orderOf(client, id) {
@@ -85,10 +85,11 @@ export function orderOf(client, id) {
 /**
  * One document; notifies of any change of it.
  *
- * @param {YabamClient | null} client
- * @param {string} channel
- * @param {string} key
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {string} channel the full name of a followed channel, such as `party:12/5`
+ * @param {string} key the document's key there
  * @returns {Source<ShownDocument>}
+ * @throws {import("../contract/state/errors.js").StateError} the client does not follow the channel
  */
 export function documentOf(client, channel, key) {
   if (client === null) return unknown(NO_DOCUMENT);
@@ -104,11 +105,13 @@ export function documentOf(client, channel, key) {
  * The part of a document at a JSON Pointer; undefined: there is nothing. Notifies only when that part has
  * changed.
  *
- * @param {YabamClient | null} client
- * @param {string} channel
- * @param {string} key
- * @param {string} path
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {string} channel the full name of a followed channel, such as `party:12/5`
+ * @param {string} key the document's key there
+ * @param {string} path the JSON Pointer, such as `/lines`; empty: the whole value
  * @returns {Source<import("../types.js").Json | undefined>}
+ * @throws {import("../contract/state/errors.js").StateError} the client does not follow the channel, or the path is
+ *   no JSON Pointer
  */
 export function partOf(client, channel, key, path) {
   const names = parsePointer(path);
@@ -120,7 +123,7 @@ export function partOf(client, channel, key, path) {
 /**
  * How the client receives events.
  *
- * @param {YabamClient | null} client
+ * @param {YabamClient | null} client null: there is none, as on a server
  * @returns {Source<Connection>}
  */
 export function connectionOf(client) {
@@ -141,9 +144,9 @@ const loading = new WeakMap();
  * Fulfilled once something is known of the document. Returns the same promise until it is fulfilled: a
  * framework discards a waiting component and calls this again.
  *
- * @param {YabamClient} client
- * @param {string} channel
- * @param {string} key
+ * @param {YabamClient} client follows the channel
+ * @param {string} channel the full name of the channel that carries it
+ * @param {string} key the document's key there
  * @returns {Promise<void>}
  */
 export function loaded(client, channel, key) {

@@ -28,7 +28,8 @@ export class OrderBook {
   /**
    * Applies an event.
    *
-   * @param {any} event
+   * @param {any} event an order's, as checkEvent accepts it
+   * @returns the changes; empty: the book has it, or something newer
    */
   apply(event) {
     this.#put(channelOf(event), event.data, false);
@@ -38,8 +39,9 @@ export class OrderBook {
   /**
    * Replaces the channel's open orders by these.
    *
-   * @param {string} channel
-   * @param {Order[]} orders
+   * @param {string} channel its full name, such as `store:12`
+   * @param {Order[]} orders those of a snapshot
+   * @returns the changes
    */
   replace(channel, orders) {
     const fresh = new Map(orders.map((order) => [order.id, order]));
@@ -54,19 +56,18 @@ export class OrderBook {
   /**
    * The older digest of the channel's open orders, to be compared at the head.
    *
-   * @param {string} channel
-   * @returns {string}
+   * @param {string} channel its full name
+   * @returns {string} 16 lower-case hex digits
    */
   digest(channel) {
     return formatDigest(this.#digestsOf(channel).versions);
   }
 
   /**
-   * The content digest of the channel's open orders, to be compared at the head; null while one of them has an
-   * invalid value.
+   * The content digest of the channel's open orders, to be compared at the head.
    *
-   * @param {string} channel
-   * @returns {string | null}
+   * @param {string} channel its full name
+   * @returns {string | null} 32 lower-case hex digits; null while one of the orders has an invalid value
    */
   contentDigest(channel) {
     const { contents, unknown } = this.#digestsOf(channel);
@@ -76,7 +77,7 @@ export class OrderBook {
   /**
    * An open order by its id, or undefined.
    *
-   * @param {string} id
+   * @param {string} id the order's id
    * @returns {Order | undefined}
    */
   get(id) {
@@ -87,8 +88,8 @@ export class OrderBook {
   /**
    * Whether the book has had this version of the order or a later one, open or closed.
    *
-   * @param {string} id
-   * @param {number} version
+   * @param {string} id the order's id
+   * @param {number} version the order's version
    */
   hasTaken(id, version) {
     if ((this.get(id)?.version ?? 0) >= version) return true;
@@ -98,7 +99,7 @@ export class OrderBook {
   /**
    * The channel's open orders, oldest first.
    *
-   * @param {string} channel
+   * @param {string} channel its full name
    */
   inChannel(channel) {
     return [...this.#orders(channel).values()].sort(byAge);
@@ -182,8 +183,8 @@ export class OrderBook {
 /**
  * The orders of several channels' lists, each once, oldest first.
  *
- * @param {Order[][]} lists
- * @returns {Order[]}
+ * @param {Order[][]} lists one for each channel
+ * @returns {Order[]} each in its newest version
  */
 export function allOf(lists) {
   const found = new Map();
@@ -199,10 +200,10 @@ function better(one, other) {
 }
 
 /**
- * Older orders first; of the same age, by id.
+ * Compares for a sort: older orders first; of the same age, by id.
  *
- * @param {Order} a
- * @param {Order} b
+ * @param {Order} a one order
+ * @param {Order} b another one
  */
 export function byAge(a, b) {
   const apart = Date.parse(a.created_at) - Date.parse(b.created_at);

@@ -47,7 +47,7 @@ class Sender {
 export class ReceiptSender extends Sender {
   #newest = null;
 
-  /** @param send ({cursor, epoch}) → a promise of whether Core accepted it */
+  /** @param send ({positions, epoch}) → a promise of whether Core accepted it */
   constructor(send) {
     super(async () => {
       const said = this.#newest;
@@ -56,7 +56,11 @@ export class ReceiptSender extends Sender {
     });
   }
 
-  /** Notes what is applied; it is sent within about a second. */
+  /**
+   * Notes what is applied; it is sent within about a second.
+   *
+   * @param news these: {positions, epoch}: the last seq of each channel, and the epoch of these seqs
+   */
   applied(news) {
     this.#newest = news;
     this.wake();
@@ -79,7 +83,11 @@ export class SeenSender extends Sender {
     });
   }
 
-  /** Notes that an order was shown; it is sent within about a second. A failed report is sent with the next. */
+  /**
+   * Notes that an order was shown; it is sent within about a second. A failed report is sent with the next.
+   *
+   * @param orderId the id; one that was reported before is ignored
+   */
   seen(orderId) {
     if (this.#said.has(orderId) || this.#waiting.has(orderId)) return;
     remember(this.#waiting, [orderId]);

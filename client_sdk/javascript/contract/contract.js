@@ -27,6 +27,9 @@ export class ContractError extends Error {}
 /**
  * Reads a channel name as {kind, root, part, store, table, carries}: its first and its second id,
  * the store and the table that it belongs to, and what its events are about (orders, documents).
+ *
+ * @param text such as `table:12/5`
+ * @throws ContractError it is not a channel name
  */
 export function parseChannel(text) {
   if (!CHANNEL.test(text)) throw new ContractError(`${JSON.stringify(text)} is not a channel`);
@@ -37,11 +40,20 @@ export function parseChannel(text) {
   return { kind, root, part, store, table: ids[1] === "table" ? part : null, carries };
 }
 
-/** Whether the channel carries documents; false: orders, or it is not a channel. */
+/**
+ * Whether the channel carries documents; false: orders, or it is not a channel.
+ *
+ * @param channel its name, or any other value
+ */
 export const carriesDocuments = (channel) =>
   CHANNEL.test(channel) && KINDS[channel.split(":")[0]].carries === "documents";
 
-/** Reads an event id `{channel}@{seq}` as [channel, seq]. */
+/**
+ * Reads an event id as [channel, seq].
+ *
+ * @param text such as `table:12/5@77`
+ * @throws ContractError it is not an event id, or its seq is above 2^53 - 1
+ */
 export function parseEventId(text) {
   const found = EVENT_ID.exec(text);
   if (!found || BigInt(found[2]) > BigInt(Number.MAX_SAFE_INTEGER)) {
@@ -50,7 +62,11 @@ export function parseEventId(text) {
   return [found[1], Number(found[2])];
 }
 
-/** Writes a cursor, sorted by channel. */
+/**
+ * Writes a cursor, sorted by channel.
+ *
+ * @param cursor pairs of [channel, seq]
+ */
 export function formatCursor(cursor) {
   return [...cursor]
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -58,7 +74,11 @@ export function formatCursor(cursor) {
     .join(",");
 }
 
-/** The channel of an event. */
+/**
+ * The channel of an event.
+ *
+ * @param event its `id` names the channel; it is not checked
+ */
 export function channelOf(event) {
   return event.id.slice(0, event.id.lastIndexOf("@"));
 }
@@ -66,12 +86,19 @@ export function channelOf(event) {
 /**
  * Whether the order is in snapshots and digests. Core sends `open`, so that clients need not know every status;
  * an older Core without it sends only known statuses.
+ *
+ * @param order as Core sends it
  */
 export function isOpen(order) {
   return typeof order.open === "boolean" ? order.open : !CLOSED_STATUSES.includes(order.status);
 }
 
-/** The hash of one open order for the older digest: the first 64 bits of SHA-256, as a BigInt. */
+/**
+ * The hash of one open order for the older digest: the first 64 bits of SHA-256, as a BigInt.
+ *
+ * @param id the order's id
+ * @param version the order's version
+ */
 export function orderHash(id, version) {
   const [high, low] = sha256(new TextEncoder().encode(`${id}:${version}`));
   return (BigInt(high) << 32n) | BigInt(low);
@@ -80,6 +107,8 @@ export function orderHash(id, version) {
 /**
  * The hash of one open order for the content digest: the first 128 bits of SHA-256 over its canonical form, as
  * a BigInt; null if it has an invalid value, such as a fraction.
+ *
+ * @param order as Core sends it, with all its fields
  */
 export function contentHash(order) {
   let text;
@@ -95,7 +124,12 @@ export function contentHash(order) {
     .reduce((whole, part) => (whole << 32n) | BigInt(part), 0n);
 }
 
-/** The value in the form of RFC 8785; its numbers are integers only. */
+/**
+ * The value in the form of RFC 8785; its numbers are integers only.
+ *
+ * @param value any JSON value
+ * @throws ContractError a number is no integer within ±(2^53 - 1), or a text has a lone surrogate
+ */
 export function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
   if (typeof value === "object" && value !== null) {
@@ -114,12 +148,20 @@ function quoted(text) {
   return JSON.stringify(text);
 }
 
-/** The older digest as 16 lower-case hex digits, as in messages. */
+/**
+ * The older digest as 16 lower-case hex digits, as in messages.
+ *
+ * @param digest a BigInt of at most 64 bits
+ */
 export function formatDigest(digest) {
   return digest.toString(16).padStart(16, "0");
 }
 
-/** The content digest as 32 lower-case hex digits, as in messages. */
+/**
+ * The content digest as 32 lower-case hex digits, as in messages.
+ *
+ * @param digest a BigInt of at most 128 bits
+ */
 export function formatContentDigest(digest) {
   return digest.toString(16).padStart(32, "0");
 }
@@ -137,7 +179,11 @@ const fraction = (x) => Math.floor((x - Math.floor(x)) * 2 ** 32) | 0;
 const START = PRIMES.slice(0, 8).map((p) => fraction(Math.sqrt(p)));
 const K = PRIMES.map((p) => fraction(Math.cbrt(p)));
 
-/** SHA-256 of the bytes as eight unsigned 32-bit numbers. */
+/**
+ * SHA-256 of the bytes as eight unsigned 32-bit numbers.
+ *
+ * @param bytes a Uint8Array
+ */
 export function sha256(bytes) {
   const padded = new Uint8Array(((bytes.length + 8) >> 6) * 64 + 64);
   padded.set(bytes);
@@ -177,7 +223,11 @@ const isSeq = (x) => Number.isSafeInteger(x) && x >= 0;
 const isNull = (x) => x === null || x === undefined;
 const isTime = (x) => isText(x) && TIME.test(x) && !Number.isNaN(Date.parse(x));
 
-/** Whether it is the name of an epoch. */
+/**
+ * Whether it is the name of an epoch.
+ *
+ * @param x any value
+ */
 export const isEpoch = (x) => isText(x) && EPOCH.test(x);
 
 /** Whether it is a time to wait in milliseconds. */
@@ -187,8 +237,9 @@ export const isWait = isSeq;
 const MAX_DEPTH = 64;
 
 /**
- * The JSON object that the text holds.
+ * The JSON object (or array) that the text holds.
  *
+ * @param text from outside
  * @throws ContractError there is none, or it is nested so deeply that it could exhaust the stack
  */
 export function parsed(text) {
@@ -212,7 +263,12 @@ function check(condition, what) {
   if (!condition) throw new ContractError(`${what} does not follow the protocol`);
 }
 
-/** Checks an order and returns it. */
+/**
+ * Checks an order and returns it.
+ *
+ * @param order any JSON value
+ * @throws ContractError it is no order of the protocol; the error names the first wrong part
+ */
 export function checkOrder(order) {
   check(isObject(order), "an order");
   check(isText(order.id) && isText(order.store_id), "an order's id or store");
@@ -233,7 +289,12 @@ export function checkOrder(order) {
   return order;
 }
 
-/** Checks an order event and returns it. */
+/**
+ * Checks an order event and returns it.
+ *
+ * @param event any JSON value
+ * @throws ContractError it is no such event; the error names the first wrong part
+ */
 export function checkEvent(event) {
   check(isObject(event) && isText(event.id) && isText(event.type), "an event");
   const [channel, seq] = parseEventId(event.id);
@@ -244,7 +305,12 @@ export function checkEvent(event) {
   return event;
 }
 
-/** Checks the fields of every channel's answer. */
+/**
+ * Checks the fields of every channel's answer.
+ *
+ * @param answer any JSON value
+ * @throws ContractError a field is missing or wrong; the error names the first one
+ */
 export function checkFrame(answer) {
   check(isObject(answer) && isText(answer.channel) && isSeq(answer.head), "a channel's answer");
   check(isText(answer.digest), "a digest");
@@ -255,7 +321,12 @@ export function checkFrame(answer) {
   check(DIGEST.test(answer.digest), "a digest");
 }
 
-/** Checks the part of Fetch Sync's answer for a channel of orders and returns it. */
+/**
+ * Checks the part of Fetch Sync's answer for a channel of orders.
+ *
+ * @param answer any JSON value
+ * @throws ContractError it does not follow the protocol; the error names the first wrong part
+ */
 export function checkChannel(answer) {
   checkFrame(answer);
   answer.events.forEach(checkEvent);
@@ -269,7 +340,9 @@ export function checkChannel(answer) {
 /**
  * Checks an answer of Fetch Sync and returns it.
  *
+ * @param answer any JSON value
  * @param checkPart checks a channel's part of it
+ * @throws ContractError it does not follow the protocol; the error names the first wrong part
  */
 export function checkSync(answer, checkPart = checkChannel) {
   check(isObject(answer) && isEpoch(answer.epoch) && isText(answer.cursor), "the answer");
@@ -285,7 +358,12 @@ export function checkSync(answer, checkPart = checkChannel) {
   return answer;
 }
 
-/** An RFC 3339 time in seconds since 1970, cut to milliseconds. */
+/**
+ * A time in seconds since 1970, cut to milliseconds.
+ *
+ * @param text as RFC 3339 writes it
+ * @throws ContractError it is not a time
+ */
 export function instant(text) {
   check(isTime(text), "a time");
   return Date.parse(text) / 1000;

@@ -7,7 +7,7 @@
 import { ContractError } from "./contract.js";
 import { MAX_EVENT_LENGTH } from "./contract_lists.js";
 
-/** Returns events {type, data, lastEventId}; the result does not depend on how the bytes are split. */
+/** Decodes events, {type, data, lastEventId}; the result does not depend on how the bytes are split. */
 export class SseParser {
   /** The last valid `retry:` in milliseconds, or null. */
   retry = /** @type {number | null} */ (null);
@@ -20,7 +20,12 @@ export class SseParser {
   #length = 0;
   #lastEventId = "";
 
-  /** Takes the next bytes. Returns the events that they complete. */
+  /**
+   * Takes the next bytes. Returns the events that they complete.
+   *
+   * @param bytes a Uint8Array of any length
+   * @throws ContractError an event or a line is longer than MAX_EVENT_LENGTH
+   */
   feed(bytes) {
     let text = this.#decoder.decode(bytes, { stream: true });
     if (text === "") return [];

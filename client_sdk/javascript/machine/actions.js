@@ -13,7 +13,7 @@ import { TransportChoice } from "./transport_choice.js";
 /** @import { Command, Failure } from "./messages.js" */
 /** @import { Settings, State, Via } from "../contract/contract_lists.js" */
 
-/** The state of one client, and what can be done with it. */
+/** The state of one client, and what can be done with it. All `now` are monotonic seconds. */
 export class Actions {
   state = /** @type {State} */ ("idle");
   /** The newest, or null. */
@@ -80,7 +80,12 @@ export class Actions {
 
   // ── syncs ────────────────────────────────────────────────────────────────────────────────────
 
-  /** Syncs after a while; polling stays polling, any other state becomes syncing. */
+  /**
+   * Syncs after a while; polling stays polling, any other state becomes syncing.
+   *
+   * @param now monotonic seconds
+   * @param after how long to wait, in seconds; 0: syncs at once
+   */
   goSync(now, after) {
     if (this.state !== "polling") this.state = "syncing";
     if (after > 0) this.sync.dueAt = now + after;
@@ -118,7 +123,12 @@ export class Actions {
     this.sync.end();
   }
 
-  /** Tries again with back-off; replaces a refused token once; ends if refused for good. */
+  /**
+   * Tries again with back-off; replaces a refused token once; ends if refused for good.
+   *
+   * @param why a Failure
+   * @param now monotonic seconds
+   */
   syncHasFailed(why, now) {
     this.counters.syncFailures += 1;
     this.lastFailure = why;
@@ -135,7 +145,13 @@ export class Actions {
     }
   }
 
-  /** After a poll: goes live if the stream has proven itself, else polls on and perhaps tries one. */
+  /**
+   * After a poll: goes live if the stream has proven itself, else polls on and perhaps tries one.
+   *
+   * @param response Core's answer; its ticket is used for the stream
+   * @param news whether the answer had anything that was not known
+   * @param now monotonic seconds
+   */
   polled(response, news, now) {
     const { helloAt } = this.stream;
     if (helloAt !== null && this.sync.beganAt >= helloAt) {
@@ -155,7 +171,12 @@ export class Actions {
 
   // ── streams ──────────────────────────────────────────────────────────────────────────────────
 
-  /** Opens a stream with the ticket of this answer, if it has one. */
+  /**
+   * Opens a stream with the ticket of this answer, if it has one.
+   *
+   * @param response Core's answer
+   * @param now monotonic seconds
+   */
   openStream(response, now) {
     if (!response.stream) return;
     const { via } = this.choice;
@@ -186,7 +207,12 @@ export class Actions {
     this.streamBackoff.well(now);
   }
 
-  /** Polls from now on; the stream is tried again after a while. */
+  /**
+   * Polls from now on; the stream is tried again after a while.
+   *
+   * @param now monotonic seconds
+   * @param probeAfter how long not to try it, in seconds
+   */
   goPoll(now, probeAfter) {
     this.probeAt = now + probeAfter;
     if (this.state !== "polling") {
@@ -204,7 +230,11 @@ export class Actions {
 
   // ── the rest ─────────────────────────────────────────────────────────────────────────────────
 
-  /** Hands out what an answer brought. */
+  /**
+   * Hands out what an answer brought.
+   *
+   * @param taken a TakenAnswer of SyncState
+   */
   putOut(taken) {
     if (taken.epochChanged) {
       this.dropStream();
@@ -216,7 +246,12 @@ export class Actions {
     this.out.push(...taken.commands);
   }
 
-  /** Ends everything. */
+  /**
+   * Ends everything.
+   *
+   * @param state "failed" or "closed"
+   * @param cause a Failure, or what a consumer threw; null: it was closed
+   */
   end(state, cause) {
     this.dropStream();
     this.cancelSync();

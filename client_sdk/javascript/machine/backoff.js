@@ -5,9 +5,9 @@
 import { MAX_RESTARTS } from "../contract/contract_lists.js";
 
 /**
- * How long to wait at most after so many failures in a row (one or more): twice as long after each.
+ * How long to wait at most after so many failures in a row: twice as long after each.
  *
- * @param {number} failures
+ * @param {number} failures one or more
  * @param {number} first the wait after the first
  * @param {number} [limit] the bound of all
  */
@@ -35,7 +35,12 @@ export class Backoff {
     return this.#wellSince === null ? 0 : now - this.#wellSince;
   }
 
-  /** Counts a failure. Returns how long to wait now, in seconds: never more than `limit`. */
+  /**
+   * Counts a failure. Returns how long to wait now, in seconds.
+   *
+   * @param now monotonic seconds
+   * @param limit the longest wait, in seconds
+   */
   failed(now, limit = Infinity) {
     const since = this.#wellSince;
     if (since !== null && now - since >= (this.#settings.healthyAfter ?? 0)) this.failures = 0;
@@ -68,6 +73,7 @@ export class Restarts {
   #count = 0;
   #lastAt = -Infinity;
 
+  /** @param forgottenAfter seconds after which the earlier ones do not count any more */
   constructor(forgottenAfter) {
     this.#forgottenAfter = forgottenAfter;
   }

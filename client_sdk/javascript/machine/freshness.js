@@ -16,7 +16,12 @@ export class Freshness {
     this.#offset = null;
   }
 
-  /** Notes that all that Core committed before `until` is known here. */
+  /**
+   * Notes that all that Core committed up to a time is known here.
+   *
+   * @param until that time, by Core's clock
+   * @param now monotonic seconds
+   */
   proven(until, now) {
     this.certainAt = now;
     const known = this.#offset;

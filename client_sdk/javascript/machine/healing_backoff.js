@@ -5,7 +5,7 @@
 import { Backoff } from "./backoff.js";
 import { MAX_HEALING_S } from "../contract/contract_lists.js";
 
-/** When each channel may begin anew. */
+/** When each channel may begin anew. All `now` are monotonic seconds. */
 export class HealingBackoff {
   #settings;
   #uniform;
@@ -13,6 +13,10 @@ export class HealingBackoff {
   #backoffs = new Map();
   #notBefore = new Map();
 
+  /**
+   * @param settings those of SETTINGS, of which only the first wait counts
+   * @param uniform (low, high) → a random number evenly between two
+   */
   constructor(settings, uniform) {
     this.#settings = { ...settings, backoffMost: MAX_HEALING_S };
     this.#uniform = uniform;
@@ -27,13 +31,23 @@ export class HealingBackoff {
     this.#differs.delete(channel);
   }
 
-  /** Whether the channel, whose digest differs at `now`, may begin anew. */
+  /**
+   * Whether the channel, whose digest differs, may begin anew.
+   *
+   * @param channel its name
+   * @param now when the digests were compared
+   */
   mayBegin(channel, now) {
     this.#differs.add(channel);
     return now >= (this.#notBefore.get(channel) ?? now);
   }
 
-  /** Notes that the channel begins anew at `now`; the next time must wait. */
+  /**
+   * Notes that the channel begins anew; the next time must wait.
+   *
+   * @param channel its name
+   * @param now when it begins
+   */
   began(channel, now) {
     if (!this.#backoffs.has(channel)) {
       this.#backoffs.set(channel, new Backoff(this.#settings, this.#uniform));

@@ -60,7 +60,7 @@ export class Machine {
   /**
    * Takes one input. Returns what to do, in this order.
    *
-   * @param {Input} input
+   * @param {Input} input what has happened
    * @param {number} now seconds; a clock that goes back stands still
    */
   handle(input, now) {

@@ -6,15 +6,15 @@
 
 /** @typedef {{kind: FailureKind, detail: string, retryAfter: number | null}} Failure */
 /**
- * Why a sync or a stream did not work; `retryAfter` in seconds, or null.
+ * Why a sync or a stream did not work.
  *
  * `unreachable`: no answer, or the connection broke; `busy`: 429 or 503; `unauthorized`: the token
  * was refused; `token`: the callback gave none; `ticket`: 401 from a stream; `refused`: our server
  * refuses for good; `malformed`: an answer that breaks the contract; `consumer`: a bug in the page.
  *
- * @param {FailureKind} kind
- * @param {string} detail
- * @param {number | null} [retryAfter]
+ * @param {FailureKind} kind one of the above
+ * @param {string} detail for a person
+ * @param {number | null} [retryAfter] seconds to wait at least; null: the server did not say
  * @returns {Failure}
  */
 export const failure = (kind, detail, retryAfter = null) => ({ kind, detail, retryAfter });

@@ -21,7 +21,13 @@ import { Verdict } from "./sequencing.js";
 /** @import { Failure, Input, Inputs } from "./messages.js" */
 /** @import { ByeReason } from "../contract/contract_lists.js" */
 
-/** @template {Input["type"]} K @typedef {(client: Actions, input: Inputs[K], now: number) => void} Rule */
+/**
+ * What an input leads to. `client` is changed, and the commands are added to its `out`; `now` is in monotonic
+ * seconds, never less than at the last input.
+ *
+ * @template {Input["type"]} K
+ * @typedef {(client: Actions, input: Inputs[K], now: number) => void} Rule
+ */
 /** @typedef {(client: Actions, why: Failure, now: number) => void} Failed */
 
 /** A sync that began less than so many seconds before a Wake is left to its end. */

@@ -16,14 +16,25 @@ export const Verdict = Object.freeze({ APPLY: "apply", DUPLICATE: "duplicate", G
 export class Positions {
   #positions;
 
+  /** @param positions the last seq of each channel, by its name; null: it starts anew */
   constructor(positions) {
     this.#positions = new Map(Object.entries(positions));
   }
 
+  /**
+   * The last seq of the channel; null: it starts anew, or is not followed.
+   *
+   * @param channel its name
+   */
   get(channel) {
     return this.#positions.get(channel) ?? null;
   }
 
+  /**
+   * Whether the channel is followed.
+   *
+   * @param channel its name
+   */
   has(channel) {
     return this.#positions.has(channel);
   }
@@ -38,7 +49,12 @@ export class Positions {
     return Object.fromEntries([...this.#positions].filter(([, seq]) => seq !== null));
   }
 
-  /** Judges an event, and moves on if it applies. */
+  /**
+   * Judges an event, and moves on if it applies.
+   *
+   * @param event of an order or of a document
+   * @returns one of Verdict
+   */
   take(event) {
     const channel = channelOf(event);
     const position = this.get(channel);
@@ -49,7 +65,12 @@ export class Positions {
     return Verdict.APPLY;
   }
 
-  /** Starts the channel anew at `seq`, or (null) from nothing. */
+  /**
+   * Starts the channel anew.
+   *
+   * @param channel its name
+   * @param seq the last seq that is known; null: nothing is
+   */
   move(channel, seq) {
     this.#positions.set(channel, seq);
   }
@@ -59,7 +80,7 @@ export class Positions {
  * Whether a channel that begins anew is of the log that was followed before, which has not gone back meanwhile.
  * After a restore each channel begins anew because of the epoch; the first one tells of it.
  *
- * @param {Reset} reset
+ * @param {Reset} reset the channel's
  * @param {string | null} before the epoch of the change before it; null: there was none
  * @param {string} epoch its own
  */
@@ -67,10 +88,14 @@ export const goesOn = ({ reason }, before, epoch) =>
   reason !== "ahead" && (before === null ? reason !== "epoch" : before === epoch);
 
 /**
- * What a sync's answer changes in one channel: [changes, whether the answer is sound].
+ * What a sync's answer changes in one channel.
  *
  * The positions move along. Of an answer that leaves a gap, or ends before the head without saying
  * that there is more, the good part is given, and the client must sync again from where it is.
+ *
+ * @param positions the Positions, which are changed
+ * @param answer the channel's part of the answer, checked
+ * @returns these: [changes, whether the answer is sound]
  */
 export function changesOf(positions, answer) {
   const changes = [];

@@ -3,10 +3,10 @@
 // As client_sdk/machine/status.py; what else a page shows of the client, client.js says.
 
 /**
- * The mode of the machine; `before` is the last one.
+ * The mode of the machine.
  *
- * @param {import("./machine.js").Machine} machine
- * @param {import("../contract/contract_lists.js").Mode} before
+ * @param {import("./machine.js").Machine} machine the client's
+ * @param {import("../contract/contract_lists.js").Mode} before its last mode, which stays between two streams
  * @returns {import("../contract/contract_lists.js").Mode}
  */
 export function modeOf(machine, before) {

@@ -33,6 +33,10 @@ export class SyncState {
   #checked = new Map();
   #asked = {};
 
+  /**
+   * @param positions the last seq of each channel, by its name; null: it starts anew
+   * @param epoch the epoch of those seqs; null: not known
+   */
   constructor(positions, epoch) {
     this.positions = new Positions(positions);
     this.epoch = epoch;
@@ -44,7 +48,12 @@ export class SyncState {
     return this.#asked;
   }
 
-  /** Judges an event of the stream, and moves on if it applies. */
+  /**
+   * Judges an event of the stream, and moves on if it applies.
+   *
+   * @param event of an order or of a document, checked
+   * @returns one of Verdict
+   */
   takeEvent(event) {
     const verdict = this.positions.take(event);
     if (verdict === Verdict.DUPLICATE) this.counters.duplicates += 1;
@@ -58,8 +67,11 @@ export class SyncState {
   }
 
   /**
-   * The book of the channel is wrong: it starts anew, or (heal is false) is only checked again
-   * later. True if a restart of the channel is scheduled.
+   * The book of the channel is wrong.
+   *
+   * @param channel its name
+   * @param heal whether it may start anew now; if not, it is only checked again later
+   * @returns whether a restart of the channel is scheduled
    */
   diverge(channel, heal) {
     if (this.#diverged.has(channel) || !this.positions.has(channel)) return false;
@@ -73,7 +85,12 @@ export class SyncState {
     return true;
   }
 
-  /** Applies the answer to the last question. */
+  /**
+   * Applies the answer to the last question.
+   *
+   * @param response Core's answer, checked
+   * @returns a TakenAnswer
+   */
   take(response) {
     /** @type {TakenAnswer} */
     const taken = { commands: [], news: false, fault: null, restarted: false, goesOn: false, epochChanged: false };

@@ -4,7 +4,7 @@
 
 export const NEVER = Infinity;
 
-/** The sync under way, if there is one, and when the next is due. */
+/** The sync under way, if there is one, and when the next is due. All times are monotonic seconds. */
 export class SyncTrack {
   generation = 0;
   active = false;
@@ -14,6 +14,12 @@ export class SyncTrack {
   deadline = NEVER;
   dueAt = NEVER;
 
+  /**
+   * Begins a new sync; answers to older ones are stale from now on.
+   *
+   * @param now monotonic seconds
+   * @param timeout how long the answer may take, in seconds
+   */
   begin(now, timeout) {
     this.generation += 1;
     Object.assign(this, { active: true, beganAt: now, deadline: now + timeout, dueAt: NEVER });
@@ -29,7 +35,7 @@ export class SyncTrack {
   }
 }
 
-/** The stream that is open, if there is one. */
+/** The stream that is open, if there is one. All times are monotonic seconds. */
 export class StreamTrack {
   generation = 0;
   open = false;
@@ -40,6 +46,13 @@ export class StreamTrack {
   events = 0;
   deadline = NEVER;
 
+  /**
+   * Begins a new stream; it must say hello in time.
+   *
+   * @param now monotonic seconds
+   * @param timeout how long it may take to say hello, in seconds
+   * @param via what carries it, a Via
+   */
   begin(now, timeout, via) {
     this.generation += 1;
     const deadline = now + timeout;
@@ -55,7 +68,12 @@ export class StreamTrack {
     return this.open && generation === this.generation;
   }
 
-  /** Whether it brought nothing for so short a time that it counts as failed. */
+  /**
+   * Whether it brought nothing for so short a time that it counts as failed.
+   *
+   * @param now monotonic seconds
+   * @param least how long a sound one lasts at least, in seconds
+   */
   wasTooShort(now, least) {
     return this.helloAt === null || (now - this.beganAt < least && this.events === 0);
   }

@@ -11,7 +11,7 @@ import { perform } from "../state/view.js";
 export class EditHandle {
   #outcome;
 
-  /** @param {Promise<EditOutcome>} outcome */
+  /** @param {Promise<EditOutcome>} outcome brings Core's answer */
   constructor(outcome) {
     this.#outcome = outcome;
   }
@@ -35,16 +35,17 @@ export class Batch {
   #values = new Map();
   #view;
 
-  /** @param {(name: string) => import("../types.js").DocumentView} view */
+  /** @param {(name: string) => import("../types.js").DocumentView} view the document of this name, as it is shown */
   constructor(view) {
     this.#view = view;
   }
 
   /**
-   * Adds an edit to the batch; throws a StateError if it does not fit the result of those before it.
+   * Adds an edit to the batch.
    *
-   * @param {any} wish
-   * @returns {Promise<EditHandle>}
+   * @param {any} wish what the edit is to do: channel, key, do, metadata
+   * @returns {Promise<EditHandle>} fulfilled when the batch ends
+   * @throws {StateError} it does not fit the result of those before it
    */
   stage(wish) {
     const name = nameOf(wish.channel, wish.key);
@@ -55,7 +56,7 @@ export class Batch {
   /**
    * The document with the edits so far.
    *
-   * @param {string} name
+   * @param {string} name the document's, as nameOf makes it
    */
   value(name) {
     return this.#values.has(name) ? this.#values.get(name) : this.#view(name).value;

@@ -45,7 +45,13 @@ export class EditsApi {
     this.#refused = refused;
   }
 
-  /** Sends the edits of EditQueue.request. */
+  /**
+   * Sends edits.
+   *
+   * @param request the result of EditQueue.request
+   * @param token an access token of the subject of the edits
+   * @returns a promise of Answered, NotTaken or Again
+   */
   send(request, token) {
     const read = ({ outcomes }) => {
       if (!Array.isArray(outcomes)) throw new ContractError("the answer has no outcomes");
@@ -54,7 +60,13 @@ export class EditsApi {
     return this.#ask("/v1/edits", token, read, { method: "POST", body: request.body });
   }
 
-  /** Sends an order command, as returned by CommandQueue.request. */
+  /**
+   * Sends an order command.
+   *
+   * @param request the result of CommandQueue.request
+   * @param token an access token of the subject of the command
+   * @returns a promise of Done, NotTaken or Again
+   */
   command({ method, path, key, version, updatedAt, body }, token) {
     const headers = { "idempotency-key": key };
     if (version !== null) headers["if-match"] = `"${version}"`;
@@ -66,7 +78,13 @@ export class EditsApi {
     return this.#ask(path, token, read, { method, headers, body, refused: commandRefusal });
   }
 
-  /** Asks up to which number Core has settled the client's edits. */
+  /**
+   * Asks up to which number Core has settled the client's edits.
+   *
+   * @param client the client id
+   * @param token an access token of the subject of the edits
+   * @returns a promise of Settled, NotTaken or Again
+   */
   settled(client, token) {
     const read = ({ settled: n, epoch = null }) => {
       if (!Number.isSafeInteger(n) || !(epoch === null || isEpoch(epoch))) throw new ContractError("the answer has no number");
@@ -75,7 +93,15 @@ export class EditsApi {
     return this.#ask(`/v1/edits?${new URLSearchParams({ client })}`, token, read);
   }
 
-  /** A document at a version; null: the newest. */
+  /**
+   * Gets a document at a version.
+   *
+   * @param channel the channel that carries it
+   * @param key its key there
+   * @param version null: the newest
+   * @param token an access token that may follow the channel
+   * @returns Found, NotTaken or Again
+   */
   async document(channel, key, version, token) {
     const query = new URLSearchParams({ channel, key });
     if (version !== null) query.set("version", version);
@@ -89,9 +115,13 @@ export class EditsApi {
   }
 
   /**
-   * A page of history, newer than version `after` or the page after a page's `next`: {events, next}, newest
-   * last; each event as Core sends it; `next` null: it is the last page.
+   * A page of history: {events, next}, newest last; each event as Core sends it; `next` null: it is the last page.
    *
+   * @param channel the channel that carries the document
+   * @param key its key there
+   * @param after events after this version, or the page after the one with this `next`
+   * @param limit the most events of the page
+   * @param token an access token that may follow the channel
    * @throws Error Core does not return it
    */
   async history(channel, key, after, limit, token) {
@@ -101,7 +131,12 @@ export class EditsApi {
     return { events: page.events, next: page.next ?? null };
   }
 
-  /** The definitions of the keys, as declared by Core's operator; it throws as `history` does. */
+  /**
+   * The definitions of the keys, as declared by Core's operator.
+   *
+   * @param token an access token
+   * @throws Error Core does not return them
+   */
   async definitions(token) {
     return (await this.#read("/v1/definitions", token)).definitions ?? [];
   }

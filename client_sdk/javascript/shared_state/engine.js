@@ -41,8 +41,8 @@ export class Engine {
    *   settings, uniform, clock, coreTime, differs, told}: `channels` are those of documents, `followed` are all;
    *   `book()` returns Core's orders, `log()` their positions in Core's log, {epoch, positions};
    *   `told({changed, outcomes, orders})` is called with the effects of inputs (`orders`: whether they concern
-   *   commands), `differs(channel)` when documents have another digest than Core's @param own what this tab
-   *   learned about orders from the previous leading tab, in the form of orders/view.js
+   *   commands), `differs(channel)` when documents have another digest than Core's
+   * @param own what this tab learned about orders from the previous leading tab, in the form of orders/view.js
    * @throws ContractError, StateStoreError what is stored is damaged
    */
   constructor(stored, parts, own = NO_COMMANDS) {
@@ -105,7 +105,11 @@ export class Engine {
 
   // ── what comes in ────────────────────────────────────────────────────────────────────────────
 
-  /** Takes a command of the machine for documents. */
+  /**
+   * Takes a command of the machine for documents.
+   *
+   * @param command a DeliverDocument or a CheckDocuments
+   */
   take(command) {
     if (this.#closed) return;
     if (command.type === "DeliverDocument") this.replica.take(command.change, command.epoch);
@@ -128,11 +132,13 @@ export class Engine {
   /**
    * Makes edits; they are stored and shown when the promise is fulfilled, with their ids in the queue.
    *
-   * @param atomic whether Core applies all of them or none @param decides the id of the conflict that they
-   * resolve @param asked a name of this request: a repeated request of the same name gets the same ids @param
-   * made called with the ids at once, before any outcome @throws StateError one of them does not fit the
-   * document shown; none is made @throws StateStoreError they cannot be stored; none is made @throws
-   * ClosedError the engine has stopped
+   * @param wishes what the program asks for, each {channel, key, do, metadata}
+   * @param options these: {atomic, decides, asked, made}: `atomic`: Core applies all of them or none; `decides`: the
+   *   id of the conflict that they resolve, null: none; `asked`: a name of this request, null: none; a repeated
+   *   request of the same name gets the same ids; `made` is called with the ids at once, before any outcome
+   * @throws StateError one of them does not fit the document shown, or the conflict was decided; none is made
+   * @throws StateStoreError they cannot be stored; none is made
+   * @throws ClosedError the engine has stopped
    */
   edit(wishes, { atomic = false, decides = null, asked = null, made = /** @type {(ids: number[]) => void} */ (() => {}) } = {}) {
     return this.#alone(async () => {
@@ -144,7 +150,16 @@ export class Engine {
     });
   }
 
-  /** Makes an order command. Returns its id in the queue, in a list. Options and errors as `edit`. */
+  /**
+   * Makes an order command; it is stored and shown when the promise is fulfilled.
+   *
+   * @param wish what the program asks for, as CommandQueue.prepare takes it
+   * @param options these: {asked, made}, as for `edit`
+   * @returns a promise of its id in the queue, in a list
+   * @throws StateError it is malformed or too large, too many wait, or the command that it depends on was refused
+   * @throws StateStoreError it cannot be stored
+   * @throws ClosedError the engine has stopped
+   */
   command(wish, { asked = null, made = /** @type {(ids: number[]) => void} */ (() => {}) } = {}) {
     return this.#alone(async () => {
       const remembering = (id) => (asked === null ? [] : this.#remembering(asked, [id]));
@@ -156,7 +171,12 @@ export class Engine {
     });
   }
 
-  /** Changes a document of `private`; it throws as `edit` does. */
+  /**
+   * Changes a document of `private`; it throws as `edit` does.
+   *
+   * @param name the document's, as nameOf makes it
+   * @param operation what the edit does, in the form of the wire
+   */
   editPrivate(name, operation) {
     return this.#alone(async () => {
       const changed = this.private.changed(name, operation);
@@ -166,7 +186,14 @@ export class Engine {
     });
   }
 
-  /** Resolves the conflict with this value; null: with Core's. It throws as `edit` does. */
+  /**
+   * Resolves a conflict; it throws as `edit` does.
+   *
+   * @param id the conflict's
+   * @param value the new value; null: Core's stays
+   * @param options these: {asked, made}, as for `edit`
+   * @returns a promise of the ids of the edits that this takes: one, or none
+   */
   async resolve(id, value, options = {}) {
     const waiting = this.replica.waiting.get(id);
     if (waiting === undefined) {

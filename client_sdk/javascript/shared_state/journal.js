@@ -23,7 +23,11 @@ export class Journal {
     return this.#waiting.length === 0 && this.#running === 0;
   }
 
-  /** Writes these soon, after all earlier ones. */
+  /**
+   * Writes these soon, after all earlier ones.
+   *
+   * @param writes in the form of records.js
+   */
   put(writes) {
     if (writes.length === 0) return;
     this.#waiting.push(...writes);
@@ -35,6 +39,7 @@ export class Journal {
   /**
    * Fulfilled once these and all earlier writes are stored.
    *
+   * @param writes in the form of records.js
    * @throws StateStoreError these are not stored; earlier writes are tried again
    */
   commit(writes = []) {

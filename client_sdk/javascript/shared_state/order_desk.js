@@ -17,8 +17,8 @@ export class OrderDesk {
    *   places in the same queue; the journal of the store; Core's orders, `() → an OrderBook` or null; their
    *   positions in Core's log, `() → {epoch, positions}` or null; the followed channels; `() → Core's clock as
    *   RFC 3339 text`, null: not known; `alone(work)` runs it while no edit or command is added or removed;
-   *   `told(outcomes)` is called with [id, outcome]s @param answers the stored answers; those that the queue
-   *   does not show are deleted
+   *   `told(outcomes)` is called with [id, outcome]s
+   * @param answers the stored answers; those that the queue does not show are deleted
    */
   constructor(queue, parts, answers) {
     this.queue = queue;
@@ -27,7 +27,15 @@ export class OrderDesk {
     this.#forget();
   }
 
-  /** Makes a command, within `alone`: stored and shown when this is done. Returns its id. Throws as prepare. */
+  /**
+   * Makes a command, to be called within `alone`; it is stored and shown when the promise is fulfilled.
+   *
+   * @param wish what the program asks for, as CommandQueue.prepare takes it
+   * @param remembering (its id) → more writes, which are stored together with it
+   * @returns a promise of its id in the queue
+   * @throws StateError as CommandQueue.prepare
+   * @throws StateStoreError it cannot be stored
+   */
   async make(wish, remembering) {
     const { replica, journal, time } = this.#parts;
     const { client, nextId } = replica.queue;
@@ -63,8 +71,11 @@ export class OrderDesk {
   }
 
   /**
-   * Takes Core's answer, {type: "Done", order, repeated, epoch} or {type: "NotTaken", problem, epoch}; it throws
-   * StateStoreError.
+   * Takes Core's answer.
+   *
+   * @param request what was answered, as nextRequest returned it
+   * @param answer these: {type: "Done", order, repeated, epoch} or {type: "NotTaken", problem, epoch}
+   * @throws StateStoreError the result cannot be stored; the command is sent again
    */
   async answered(request, { type, order, repeated, problem, epoch }) {
     const { queue } = this;
@@ -79,8 +90,12 @@ export class OrderDesk {
   }
 
   /**
-   * The book has applied changes of this epoch's log, {id, order}s. `{channel, sameLog}` if a channel was
-   * reset, else null; `sameLog`: it is the same log as before, without lost changes.
+   * Notes that the book has applied changes of Core's log.
+   *
+   * @param changes what has changed, each {id, order}; `order` null: it is not open any more
+   * @param epoch the epoch of that log
+   * @param anew these, if a channel was reset: {channel, sameLog}; `sameLog`: it is the same log as before, without
+   *   lost changes; null: none was reset
    */
   booked(changes, epoch, anew) {
     const { answered } = this.queue;

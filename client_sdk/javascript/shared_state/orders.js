@@ -18,9 +18,8 @@ export class CommandHandle {
   #outcome;
 
   /**
-   * @param {string | null} orderId the id that its order is shown under; a new order's id changes when Core has
-   * it
-   * @param {Promise<import("../types.js").CommandOutcome>} outcome
+   * @param {string | null} orderId the id that its order is shown under; a new order's id changes when Core has it
+   * @param {Promise<import("../types.js").CommandOutcome>} outcome brings Core's answer
    */
   constructor(orderId, outcome) {
     this.orderId = orderId;
@@ -63,7 +62,7 @@ export class OrderCommands {
   /**
    * One order as it is shown; null: this client knows no such order.
    *
-   * @param {string} id
+   * @param {string} id the order's, or the one it was shown under before Core had it
    * @returns {ShownOrder | null}
    */
   order(id) {
@@ -76,7 +75,7 @@ export class OrderCommands {
   /**
    * Why the last command for an order was refused, even if the order is not shown; or null.
    *
-   * @param {string} id
+   * @param {string} id the order's, or the one it was shown under before Core had it
    * @returns {import("../types.js").Refusal | null}
    */
   error(id) {
@@ -96,7 +95,7 @@ export class OrderCommands {
   /**
    * Calls `callback` once per batch of changes of orders. Returns the unsubscriber.
    *
-   * @param {() => void} callback
+   * @param {() => void} callback reads `orders` or `order` to see what has changed
    * @returns {() => void}
    */
   subscribe(callback) {
@@ -106,10 +105,10 @@ export class OrderCommands {
   /**
    * Places an order. Like all commands it is stored and shown when the promise is fulfilled.
    *
-   * @param {import("../types.js").NewOrder} order
+   * @param {import("../types.js").NewOrder} order its store, items and currency, and what else is known of it
    * @returns {Promise<CommandHandle>}
-   * @throws {StateError} it is malformed or too large, or too many commands wait @throws {StateStoreError} it
-   * cannot be stored
+   * @throws {StateError} it is malformed or too large, or too many commands wait
+   * @throws {StateStoreError} it cannot be stored
    * @throws {ClosedError} the client is closed
    */
   place(order) {
@@ -117,24 +116,29 @@ export class OrderCommands {
   }
 
   /**
-   * Moves an order to another status: accepted, rejected, preparing, ready, served, paid or cancelled. It
-   * throws as `place`.
+   * Moves an order to another status.
    *
    * @param {ShownOrder | string} order the order as the user saw it, or its id for the order as shown now. Core
    *   refuses if it has changed; except for "accepted", only if its status has changed
-   * @param {string} to
-   * @param {string | null} [reason] why it is rejected or cancelled
+   * @param {string} to accepted, rejected, preparing, ready, served, paid or cancelled
+   * @param {string | null} [reason] why it is rejected or cancelled; null: no reason is given
    * @returns {Promise<CommandHandle>}
+   * @throws {StateError} this client does not show the order, the command is malformed, too many wait, or the command
+   *   that it depends on was refused
+   * @throws {StateStoreError} it cannot be stored
+   * @throws {ClosedError} the client is closed
    */
   transition(order, to, reason = null) {
     return this.#step("transition", order, reason === null ? { to } : { to, reason });
   }
 
   /**
-   * Replaces an order's items, its note, or both; otherwise as `transition`.
+   * Replaces an order's items, its note, or both. It throws as `transition`.
    *
-   * @param {ShownOrder | string} order
-   * @param {{items?: import("../types.js").NewOrder["items"], note?: string}} body
+   * @param {ShownOrder | string} order the order as the user saw it, or its id for the order as shown now. Core
+   *   refuses if it has changed
+   * @param {{items?: import("../types.js").NewOrder["items"], note?: string}} body all items of the order from now on,
+   *   the new note, or both; what is missing stays
    * @returns {Promise<CommandHandle>}
    */
   change(order, body) {

@@ -25,9 +25,9 @@ export class SharedDocument {
   #shared;
 
   /**
-   * @param {SharedState} shared
-   * @param {string} channel
-   * @param {string} key
+   * @param {SharedState} shared makes the edits, and knows what is shown
+   * @param {string} channel the full name of the channel that carries it, such as `party:12/5`
+   * @param {string} key its key there
    */
   constructor(shared, channel, key) {
     this.#shared = shared;
@@ -73,13 +73,15 @@ export class SharedDocument {
   }
 
   /**
-   * Replaces the whole value, by a value or by what a function makes of the current one. Like all edits it is
-   * stored and shown when the promise is fulfilled; in a batch, when the batch ends.
+   * Replaces the whole value. Like all edits it is stored and shown when the promise is fulfilled; in a batch, when
+   * the batch ends.
    *
-   * @param {JsonObject | ((value: JsonObject | null) => JsonObject)} value
+   * @param {JsonObject | ((value: JsonObject | null) => JsonObject)} value the new value, or a function that makes it
+   *   of the current one
    * @param {EditOptions} [options]
-   * @throws {StateError} the edit does not fit the document shown, or breaks a rule @throws {StateStoreError}
-   * it cannot be stored
+   * @returns {Promise<EditHandle>} its `settled` waits for Core's answer
+   * @throws {StateError} the edit does not fit the document shown, or breaks a rule
+   * @throws {StateStoreError} it cannot be stored
    * @throws {ClosedError} the client is closed
    */
   set(value, options) {
@@ -88,9 +90,9 @@ export class SharedDocument {
   }
 
   /**
-   * Applies a JSON Merge Patch (RFC 7396): null removes a member.
+   * Applies a JSON Merge Patch (RFC 7396). It returns and throws as `set`.
    *
-   * @param {JsonObject} patch
+   * @param {JsonObject} patch the changed members; null removes one
    * @param {EditOptions} [options]
    */
   merge(patch, options) {
@@ -98,9 +100,9 @@ export class SharedDocument {
   }
 
   /**
-   * Applies a JSON Patch (RFC 6902).
+   * Applies a JSON Patch (RFC 6902). It returns and throws as `set`.
    *
-   * @param {{op: string, path: string, from?: string, value?: Json}[]} operations
+   * @param {{op: string, path: string, from?: string, value?: Json}[]} operations applied in this order, all or none
    * @param {EditOptions} [options]
    */
   patch(operations, options) {
@@ -108,9 +110,9 @@ export class SharedDocument {
   }
 
   /**
-   * Adds amounts, {JSON Pointer: amount}, to Core's newest numbers.
+   * Adds amounts to Core's newest numbers. It returns and throws as `set`.
    *
-   * @param {{[pointer: string]: number}} numbers
+   * @param {{[pointer: string]: number}} numbers the amounts, integers, by JSON Pointer
    * @param {EditOptions} [options]
    */
   add(numbers, options) {
@@ -118,7 +120,7 @@ export class SharedDocument {
   }
 
   /**
-   * Deletes the document.
+   * Deletes the document. It returns and throws as `set`.
    *
    * @param {EditOptions} [options]
    */
@@ -127,10 +129,10 @@ export class SharedDocument {
   }
 
   /**
-   * Lets Core run the operator's function on the newest value.
+   * Lets Core run the operator's function on the newest value. It returns and throws as `set`.
    *
-   * @param {string} name
-   * @param {Json} [args]
+   * @param {string} name the function's, from the definition of the document's key
+   * @param {Json} [args] what the function gets
    * @param {EditOptions} [options]
    */
   call(name, args = null, options = undefined) {
@@ -138,26 +140,33 @@ export class SharedDocument {
   }
 
   /**
-   * Resolves the conflict with this value; like an edit it is stored and shown when the promise is fulfilled.
+   * Resolves the conflict; like an edit it is stored and shown when the promise is fulfilled.
    *
-   * @param {JsonObject} value
+   * @param {JsonObject} value the document's value from now on
+   * @throws {StateError} there is no conflict, or the value breaks a rule
+   * @throws {StateStoreError} it cannot be stored
+   * @throws {ClosedError} the client is closed
    */
   async resolve(value) {
     const { outcome } = await this.#shared.tab.resolve(this.#waiting(), copy(value));
     return new EditHandle(outcome);
   }
 
-  /** Resolves the conflict by keeping Core's value. */
+  /**
+   * Resolves the conflict by keeping Core's value.
+   *
+   * @throws {StateError} there is no conflict
+   * @throws {ClosedError} the client is closed
+   */
   async discard() {
     await this.#shared.tab.resolve(this.#waiting(), null);
   }
 
   /**
-   * Calls `callback` with this document when the part at the JSON Pointer changes; without a path, for any
-   * change of value, version, pending or meta. Returns the unsubscriber.
+   * Calls `callback` when a part of the document changes. Returns the unsubscriber.
    *
-   * @param {(document: SharedDocument) => void} callback
-   * @param {string} [path]
+   * @param {(document: SharedDocument) => void} callback called with this document
+   * @param {string} [path] the part, as a JSON Pointer; without one: any change of value, version, pending or meta
    * @returns {() => void}
    * @throws {PointerError} the path is not a JSON Pointer
    */
@@ -166,11 +175,12 @@ export class SharedDocument {
   }
 
   /**
-   * A page of history, newer than version `after` or the page after a page's `next`: {events, next}; it throws
-   * if Core does not return it.
+   * A page of history, newest last; `next` null: it is the last page.
    *
-   * @param {{after?: number, limit?: number}} [options]
+   * @param {{after?: number, limit?: number}} [options] `after`: events after this version, or the page after the one
+   *   with this `next`; `limit`: the most events of the page
    * @returns {Promise<{events: import("../types.js").HistoryEvent[], next: number | null}>}
+   * @throws {Error} Core does not return it, or there is no access token
    */
   async history({ after = 0, limit = 100 } = {}) {
     const { api, transport } = this.#shared;
@@ -202,8 +212,8 @@ export class StateChannel {
   #shared;
 
   /**
-   * @param {SharedState} shared
-   * @param {string} channel
+   * @param {SharedState} shared makes the edits, and knows what is shown
+   * @param {string} channel the full name of a followed channel, `private` or `session`
    */
   constructor(shared, channel) {
     this.#shared = shared;
@@ -213,7 +223,7 @@ export class StateChannel {
   /**
    * The document of this key, whether it exists or not.
    *
-   * @param {string} key
+   * @param {string} key the document's key in this channel
    */
   get(key) {
     return new SharedDocument(this.#shared, this.channel, key);
@@ -223,7 +233,7 @@ export class StateChannel {
    * This client's own document for a key with the lifetime `session`. Core deletes it after the client was
    * closed for a day. If the client gets another id, it is another document: call this again.
    *
-   * @param {string} key
+   * @param {string} key as the operator has defined it, without the client id
    * @throws {StateError} the client has no id yet: `client.state.clientId` is null
    */
   session(key) {
@@ -244,7 +254,8 @@ export class SharedState {
 
   /**
    * @param {{tab: import("./tab_state.js").TabState, api: import("./edits_api.js").EditsApi,
-   *   transport: import("../transport.js").Transport}} parts
+   *   transport: import("../transport.js").Transport}} parts `tab`: the documents; `api`: reads histories and
+   *   definitions; `transport`: has the access token
    */
   constructor({ tab, api, transport }) {
     this.tab = tab;
@@ -255,7 +266,7 @@ export class SharedState {
   /**
    * The documents of a followed channel, of `private`, or of `session`.
    *
-   * @param {string} name
+   * @param {string} name the channel's full name
    * @throws {StateError} the channel is not followed, or carries no documents
    */
   channel(name) {
@@ -266,8 +277,8 @@ export class SharedState {
   /**
    * Calls `callback` once per batch that changes any of these documents. Returns the unsubscriber.
    *
-   * @param {SharedDocument[]} documents
-   * @param {() => void} callback
+   * @param {SharedDocument[]} documents of any channels
+   * @param {() => void} callback reads the documents to see what has changed
    * @returns {() => void}
    */
   subscribe(documents, callback) {
@@ -281,8 +292,9 @@ export class SharedState {
    * @param {() => void} work makes edits without waiting for anything
    * @param {{atomic?: boolean}} [options] `atomic`: Core applies all edits or none; they must be in one store
    * @returns {Promise<void>}
-   * @throws {StateError} an edit does not fit its document, or another batch is open; StateStoreError,
-   * ClosedError as `set`
+   * @throws {StateError} an edit does not fit its document, or another batch is open; and what `work` throws
+   * @throws {StateStoreError} they cannot be stored
+   * @throws {ClosedError} the client is closed
    */
   async batch(work, { atomic = false } = {}) {
     if (this.#batch !== null) throw new StateError("another batch is open: end it first");
@@ -335,9 +347,11 @@ export class SharedState {
   /**
    * Sets the documents to the snapshot's values, by edits; other documents stay as they are.
    *
-   * @param {{[channel: string]: {[key: string]: JsonObject}}} snapshot
-   * @returns {Promise<EditHandle[]>}
+   * @param {{[channel: string]: {[key: string]: JsonObject}}} snapshot as `export` returns it
+   * @returns {Promise<EditHandle[]>} one for each document that differs
    * @throws {StateError} a value breaks a rule, or a channel is not followed; nothing is edited
+   * @throws {StateStoreError} the edits cannot be stored
+   * @throws {ClosedError} the client is closed
    */
   async restore(snapshot) {
     const wishes = [];
@@ -352,9 +366,10 @@ export class SharedState {
   }
 
   /**
-   * The definitions of the keys, as declared by Core's operator; throws if Core does not return them.
+   * The definitions of the keys, as declared by Core's operator.
    *
    * @returns {Promise<any[]>}
+   * @throws {Error} Core does not return them, or there is no access token
    */
   async definitions() {
     return this.api.definitions(await this.transport.accessToken());
@@ -363,7 +378,7 @@ export class SharedState {
   /**
    * A document's value, with the edits of an open batch.
    *
-   * @param {string} name
+   * @param {string} name the document's, as nameOf makes it
    * @returns {JsonObject | null}
    */
   valueOf(name) {
@@ -373,9 +388,9 @@ export class SharedState {
   /**
    * Makes one edit, or stages it in the batch that is open.
    *
-   * @param {SharedDocument} document
-   * @param {any} operation
-   * @param {JsonObject} [metadata]
+   * @param {SharedDocument} document the one to change
+   * @param {any} operation what the edit does, in the form of the wire
+   * @param {JsonObject} [metadata] kept with the change in the history
    */
   make(document, operation, metadata) {
     const made = this.#make(document, operation, metadata);
@@ -426,7 +441,7 @@ export class SharedState {
 /**
  * `client.state`: a function that returns a channel's documents, with the other methods of SharedState.
  *
- * @param {SharedState} shared
+ * @param {SharedState} shared the documents of the client
  * @returns {State}
  */
 export function stateOf(shared) {

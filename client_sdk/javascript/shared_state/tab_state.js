@@ -83,7 +83,11 @@ export class TabState {
     return this.#opening;
   }
 
-  /** Takes a command of the machine for documents. */
+  /**
+   * Takes a command of the machine for documents.
+   *
+   * @param command a DeliverDocument or a CheckDocuments
+   */
   take(command) {
     if (this.#engine === null) {
       if (this.#opening) this.#early.push(command);
@@ -92,7 +96,13 @@ export class TabState {
     this.#engine.take(command);
   }
 
-  /** The book of orders has changed, as Client tells it. */
+  /**
+   * The book of orders has changed, as Client tells it; all as for OrderDesk.booked.
+   *
+   * @param changes what has changed, each {id, order}
+   * @param epoch the epoch of the log that the changes come from
+   * @param anew these, if a channel was reset: {channel, sameLog}; null: none was reset
+   */
   booked(changes, epoch, anew) {
     this.#engine?.desk.booked(changes, epoch, anew);
   }
@@ -124,7 +134,11 @@ export class TabState {
 
   // ── what a program asks ──────────────────────────────────────────────────────────────────────
 
-  /** Whether the channel's documents are available here. */
+  /**
+   * Whether the channel's documents are available here.
+   *
+   * @param channel its full name, `private` or `session`
+   */
   follows(channel) {
     return isPrivate(channel) || this.#parts.channels.includes(channel);
   }
@@ -132,7 +146,7 @@ export class TabState {
   /**
    * The document as it is shown.
    *
-   * @param {string} name
+   * @param {string} name the document's, as nameOf makes it
    * @returns {import("../types.js").DocumentView}
    * @throws {StateError} its channel is not followed
    */
@@ -165,7 +179,7 @@ export class TabState {
   /**
    * The sorted keys of the existing documents, without those that exist only in pending edits.
    *
-   * @param {string} channel
+   * @param {string} channel its full name
    * @returns {string[]}
    */
   keys(channel) {
@@ -178,11 +192,11 @@ export class TabState {
   }
 
   /**
-   * Subscribes, as Observers.add.
+   * Subscribes, as Observers.add. Returns the unsubscriber.
    *
-   * @param {string[]} names
-   * @param {string[]} path
-   * @param {(names: string[]) => void} call
+   * @param {string[]} names the documents' names
+   * @param {string[]} path the part of each to compare, as parsePointer returns it; empty: the whole document
+   * @param {(names: string[]) => void} call called with the names of those that have changed
    * @returns {() => void}
    */
   observe(names, path, call) {
@@ -197,7 +211,7 @@ export class TabState {
   /**
    * Calls `call` once per batch of changes of orders. Returns the unsubscriber.
    *
-   * @param {() => void} call
+   * @param {() => void} call reads `own` to see what has changed
    * @returns {() => void}
    */
   observeOrders(call) {
@@ -212,18 +226,23 @@ export class TabState {
     this.#ordersChanged = true;
   }
 
-  /** Makes an order command, stored when this is done: {id, outcome}, a promise of the outcome. */
+  /**
+   * Makes an order command, stored when this is done. It throws as Engine.command.
+   *
+   * @param wish what the program asks for, as CommandQueue.prepare takes it
+   * @returns these: {id, outcome}: its id in the queue, and a promise of Core's answer
+   */
   async command(wish) {
     const [id] = await this.#ask("command", wish);
     return { id, outcome: this.#outcomeOf(id) };
   }
 
   /**
-   * Makes edits, stored when this is done. Returns a promise of each one's outcome. It throws as Engine.edit.
+   * Makes edits, stored when this is done. It throws as Engine.edit.
    *
-   * @param {any[]} wishes
-   * @param {{atomic?: boolean}} [options]
-   * @returns {Promise<Promise<any>[]>}
+   * @param {any[]} wishes what the program asks for, each with channel, key, do and metadata
+   * @param {{atomic?: boolean}} [options] `atomic`: Core applies all of them or none
+   * @returns {Promise<Promise<any>[]>} for each a promise of its outcome
    */
   async edit(wishes, { atomic = false } = {}) {
     const ids = await this.#ask("edit", { wishes, atomic });
@@ -231,18 +250,23 @@ export class TabState {
   }
 
   /**
-   * Resolves a conflict with a value, or (null) with Core's: {outcome}, a promise, once that is stored.
+   * Resolves a conflict, stored when this is done. It throws as Engine.resolve.
    *
-   * @param {number} id
-   * @param {any} value
-   * @returns {Promise<{outcome: Promise<any>}>}
+   * @param {number} id the conflict's
+   * @param {any} value the new value; null: Core's stays
+   * @returns {Promise<{outcome: Promise<any>}>} `outcome`: of the edit; null if Core's value stays
    */
   async resolve(id, value) {
     const [made] = await this.#ask("resolve", { id, value });
     return { outcome: made === undefined ? Promise.resolve(null) : this.#outcomeOf(made) };
   }
 
-  /** Changes a document that never leaves the device. */
+  /**
+   * Changes a document that never leaves the device. It throws as Engine.editPrivate.
+   *
+   * @param name the document's, as nameOf makes it
+   * @param operation what the edit does, in the form of the wire
+   */
   async editPrivate(name, operation) {
     if (partsOf(name)[0] !== "session") {
       await this.#ask("private", { name, operation });

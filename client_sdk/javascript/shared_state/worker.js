@@ -56,7 +56,12 @@ export class Worker {
     this.lastError = null;
   }
 
-  /** The attempt failed: tries again after the back-off, or as many seconds as Core asks for. */
+  /**
+   * The attempt failed: tries again after the back-off, or as many seconds as Core asks for.
+   *
+   * @param detail why it failed, for a person
+   * @param retryAfter those seconds; null: Core does not ask for any
+   */
   failed(detail, retryAfter = null) {
     const now = this.#clock();
     this.lastError = detail;

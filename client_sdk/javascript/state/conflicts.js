@@ -10,7 +10,12 @@ import { partsOf } from "./entries.js";
 
 const TO_DECIDE = ["edit-conflict", "edit-outdated"];
 
-/** Why the edit was refused: {slug, detail, pointer}. */
+/**
+ * Why the edit was refused: {slug, detail, pointer}.
+ *
+ * @param entry the refused edit
+ * @param outcome Core's answer to it
+ */
 export function errorOf(entry, { problem, pointer = null }) {
   if (!problem) return { slug: "refused", detail: `edit ${entry.n} was refused`, pointer };
   return { slug: slugOf(problem), detail: problem.detail || problem.title, pointer };
@@ -23,6 +28,11 @@ export function errorOf(entry, { problem, pointer = null }) {
  * If the client is to decide, Core's answer contains the value that the edit would have produced. Later edits
  * that were based on the refused one are refused too, so the client's own value in the conflict includes their
  * changes.
+ *
+ * @param entry the refused edit
+ * @param outcome Core's answer to it
+ * @param entries all edits in the queue, in order
+ * @param hasResolver whether the program has a resolver for the document's key
  */
 export function conflictOf(entry, outcome, entries, hasResolver) {
   const slug = outcome.problem ? slugOf(outcome.problem) : null;

@@ -52,7 +52,12 @@ export class Documents {
     return this.version(key) === 0 && isAwaited;
   }
 
-  /** Whether the document does not exist, as far as known, and this version was never seen. */
+  /**
+   * Whether the document does not exist, as far as known, and a version of it was never seen.
+   *
+   * @param key the document's
+   * @param version the one to know about
+   */
   isGone(key, version) {
     const newest = this.#newest.get(key);
     return newest === undefined || (newest.value === null && newest.version < version);
@@ -77,6 +82,7 @@ export class Documents {
   /**
    * Applies an event. Returns whether the newest known document has changed.
    *
+   * @param event a document's, checked
    * @param unsure whether any newer version may contain an own edit. Events name the author of each version, so
    *   the value is held back only if versions in between are missing.
    * @param isOneLog whether own edits have the same client id and number in this log; if not, the author's name
@@ -103,8 +109,8 @@ export class Documents {
    * deleted document is remembered, as versions never restart within a log. A version that was fetched is kept
    * if the snapshot has an older one.
    *
-   * @param {import("../machine/sequencing.js").Reset} reset
-   * @param {string} epoch
+   * @param {import("../machine/sequencing.js").Reset} reset the snapshot, and why it came
+   * @param {string} epoch the epoch of its log
    * @param {string[]} unsure the keys of which an own edit may be in any newer version: those that have changed are
    *   held back
    */
@@ -161,6 +167,7 @@ export class Documents {
   /**
    * Takes a fetched version. Returns whether the newest known document has changed.
    *
+   * @param document as checkDocument accepts it
    * @param unsure whether it may contain an own edit; then the old value is still shown
    */
   fetched(document, unsure = false) {
@@ -177,7 +184,13 @@ export class Documents {
     return true;
   }
 
-  /** Core does not have this version. Returns whether to fetch the newest one instead. */
+  /**
+   * Core does not have a version that was asked for.
+   *
+   * @param key the document's
+   * @param version null: the newest, so there is no document
+   * @returns whether to fetch the newest one instead
+   */
   missing(key, version) {
     if (this.wanted.get(key) !== version) return false;
     if (version === null) {
@@ -198,6 +211,8 @@ export class Documents {
    * (`agreesNow` repeats the comparison once it is here) or a fetched value is newer than the log. A fetched
    * deletion may never appear as an event, so it excuses one failed comparison only: the digest may have been
    * made before the deletion.
+   *
+   * @param contentDigest Core's, as 32 lower-case hex digits
    */
   agrees(contentDigest) {
     this.#check = null;

@@ -7,19 +7,24 @@ import { StateError } from "../contract/state/errors.js";
 /**
  * A document's name: its channel and its key in one text. Neither has a space.
  *
- * @param {string} channel
- * @param {string} key
+ * @param {string} channel the full name of the channel that carries it
+ * @param {string} key its key there; empty: it stands for all documents of the channel
  */
 export const nameOf = (channel, key) => `${channel} ${key}`;
 
 /**
  * The channel and the key of a document's name.
  *
- * @param {string} name
+ * @param {string} name as nameOf made it
  */
 export const partsOf = (name) => name.split(" ");
 
-/** The key of a document that belongs to the client's session and ends with it. */
+/**
+ * The key of a document that belongs to the client's session and ends with it.
+ *
+ * @param key as the operator has defined it
+ * @param client the client id
+ */
 export const sessionKey = (key, client) => `${key}.${client}`;
 
 /** The number of the own edit that an edit is based on; undefined: it is based on none. */
@@ -80,7 +85,12 @@ export class Entry {
     return this.outcome !== null && !this.shown;
   }
 
-  /** Restarts the edit under this client id and number, unanswered. */
+  /**
+   * Restarts the edit under another client id and number, unanswered.
+   *
+   * @param client the new client id
+   * @param edit the edit with its new number, in the form of the wire
+   */
   rename(client, edit) {
     Object.assign(this, {
       client, edit, body: encodeEdit(edit), outcome: null, at: null, shown: true, sent: false,
@@ -92,8 +102,12 @@ export class Entry {
  * Makes an edit. The values that the client saw, and the base's value, are left out if they would make the edit
  * too large. Core then uses the versions that it has stored.
  *
+ * @param id its place in the queue
+ * @param client the client id
+ * @param n its number
  * @param wish what a program asks for: {channel, key, do, metadata, base}
  * @param basis the version that it is based on, and when: {base, schema, made_at, seen, base_value}
+ * @param group the atomic group that it belongs to; 0: none
  * @throws StateError the edit is too large even without those values
  */
 export function newEntry(id, client, n, { channel, key, do: operation, metadata }, basis, group) {

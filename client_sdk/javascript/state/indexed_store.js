@@ -24,7 +24,7 @@ export class IndexedStore {
   /**
    * Opens the store. Returns the subject's records, in the form of records.js `nothingStored`.
    *
-   * @param {string} subject
+   * @param {string} subject as subjectOf returns it; each has a database of its own
    * @returns {Promise<any>}
    * @throws {StateStoreError} it cannot be opened, as when the browser forbids storage
    */
@@ -43,7 +43,7 @@ export class IndexedStore {
   /**
    * Does all writes or none; they survive a crash once the promise is fulfilled.
    *
-   * @param {any[]} writes
+   * @param {any[]} writes in the form of records.js
    * @throws {StateStoreError} nothing was stored: there is no space, or another tab has taken it over
    */
   async write(writes) {

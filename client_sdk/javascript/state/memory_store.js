@@ -21,7 +21,7 @@ export class MemoryStore {
   /**
    * Opens the store. Returns the subject's records, in the form of records.js `nothingStored`.
    *
-   * @param {string} subject
+   * @param {string} subject as subjectOf returns it
    * @returns {Promise<any>}
    * @throws {StateStoreError} it belongs to another subject
    */
@@ -32,8 +32,9 @@ export class MemoryStore {
   /**
    * The same, at once.
    *
-   * @param {string} subject
+   * @param {string} subject as subjectOf returns it
    * @returns {any}
+   * @throws {StateStoreError} it belongs to another subject
    */
   openNow(subject) {
     if (this.#subject !== null && this.#subject !== subject) {
@@ -57,7 +58,7 @@ export class MemoryStore {
   /**
    * Does all writes.
    *
-   * @param {any[]} writes
+   * @param {any[]} writes in the form of records.js
    */
   async write(writes) {
     this.writeNow(writes);
@@ -66,7 +67,7 @@ export class MemoryStore {
   /**
    * The same, at once.
    *
-   * @param {any[]} writes
+   * @param {any[]} writes in the form of records.js
    */
   writeNow(writes) {
     for (const write of structuredClone(writes)) this.#do(write);

@@ -18,10 +18,11 @@ export class Observers {
   }
 
   /**
-   * Calls `call`, with the changed names, once per batch that changes any of these. Returns the unsubscriber.
+   * Calls `call` once per batch that changes any of these. Returns the unsubscriber.
    *
    * @param names the documents' names
    * @param path the part of each to compare, as parsePointer returns it; empty: the whole document
+   * @param call called with the names of those that have changed
    */
   add(names, path, call) {
     const shown = new Map(names.map((name) => [name, this.#part(name, path)]));
@@ -35,7 +36,11 @@ export class Observers {
     return new Set([...this.#observers].flatMap(({ names }) => names));
   }
 
-  /** The observers to notify, each as [observer, changed names], after these may have changed. */
+  /**
+   * The observers to notify, each as [observer, changed names].
+   *
+   * @param changed the names of the documents that may have changed, a Set
+   */
   told(changed) {
     const calls = [];
     for (const observer of this.#observers) {

@@ -37,6 +37,8 @@ export class PrivateDocuments {
   /**
    * The document after the operation: {version, value}.
    *
+   * @param name its name, as nameOf makes it
+   * @param operation what the edit does, in the form of the wire
    * @throws StateError the operation does not fit the document, or the key is malformed
    */
   changed(name, operation) {
@@ -47,13 +49,23 @@ export class PrivateDocuments {
     return { version: version + 1, value: perform(operation, value, {}) };
   }
 
-  /** The writes that must be stored before the document is shown. */
+  /**
+   * The writes that must be stored before the document is shown.
+   *
+   * @param name its name, as nameOf makes it
+   * @param document the result of `changed`
+   */
   writesOf(name, { version, value }) {
     const [channel, key] = partsOf(name);
     return channel === "private" ? [{ type: "PutPrivate", key, version, value }] : [];
   }
 
-  /** Shows this version and value from now on. */
+  /**
+   * Shows the document so from now on.
+   *
+   * @param name its name, as nameOf makes it
+   * @param document the result of `changed`
+   */
   show(name, document) {
     this.#documents.set(name, document);
   }

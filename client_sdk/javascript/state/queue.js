@@ -29,9 +29,8 @@ export class EditQueue {
   /**
    * @param client the client id
    * @param newClient returns a new client id
-   * @param nextN the number of the next edit
-   * @param nextId the place of the next edit; higher than that of every entry @param epoch the log that numbers
-   * and versions refer to; null: not known yet @param entries the pending edits, in order
+   * @param kept these: {nextN, nextId, epoch, entries}: the number of the next edit; its place, higher than that of
+   *   every entry; the log that numbers and versions refer to, null: not known yet; the pending edits, in order
    */
   constructor(client, newClient, { nextN = 1, nextId = 1, epoch = null, entries = /** @type {any[]} */ ([]) } = {}) {
     Object.assign(this, { client, nextN, nextId, epoch, entries: [...entries] });
@@ -43,6 +42,9 @@ export class EditQueue {
   /**
    * Gives the edit its number. It is in the queue only after `accept`.
    *
+   * @param wish what a program asks for: {channel, key, do, metadata}
+   * @param basis the version that it is based on, as newEntry takes it
+   * @param group the atomic group that it belongs to; 0: none
    * @throws StateError it is too large
    */
   prepare(wish, basis, group = 0) {
@@ -117,7 +119,12 @@ export class EditQueue {
     return this.#flight;
   }
 
-  /** Takes the answer. Returns the entries that it settles, each as [entry, outcome]. */
+  /**
+   * Takes the answer. Returns the entries that it settles, each as [entry, outcome].
+   *
+   * @param request what was answered; if it is not in flight, nothing is done
+   * @param outcomes Core's, checked
+   */
   take(request, outcomes) {
     if (!this.#landed(request)) return [];
     this.#oneByOne = false;
@@ -151,7 +158,12 @@ export class EditQueue {
     return this.#landed(request) ? this.#rename(this.unanswered, false) : [];
   }
 
-  /** Core does not accept the request. Returns the edits that count as refused by this. */
+  /**
+   * Core does not accept the request. Returns the edits that count as refused by this, each as [entry, outcome].
+   *
+   * @param request what was answered; if it is not in flight, nothing is done
+   * @param problem Core's reason
+   */
   unacceptable(request, problem) {
     if (!this.#landed(request) || this.#split(request)) return [];
     const refused = [];
@@ -180,7 +192,14 @@ export class EditQueue {
     return true;
   }
 
-  /** Core has settled all numbers up to `settled` in this log. Returns the renumbered edits. */
+  /**
+   * Takes Core's answer up to which number it has settled a client's edits.
+   *
+   * @param client the client id of `question`; an answer about another one is ignored
+   * @param settled all numbers up to this one are settled
+   * @param epoch the log that Core answers of
+   * @returns the edits that have got another number, or an outcome, by this; none before the last question is answered
+   */
   told(client, settled, epoch) {
     if (!this.#ask.includes(client)) return [];
     this.#ask = this.#ask.filter((one) => one !== client);

@@ -27,7 +27,11 @@ export const nothingStored = () => ({
   asked: [],
 });
 
-/** The entry as a row of the store. */
+/**
+ * The entry as a row of the store.
+ *
+ * @param entry an Entry
+ */
 export function rowOf({ id, client, body, group, outcome, at, shown }) {
   return { id, client, body, group, outcome, at, shown };
 }
@@ -35,6 +39,7 @@ export function rowOf({ id, client, body, group, outcome, at, shown }) {
 /**
  * The entry of a stored row.
  *
+ * @param row as rowOf made it
  * @throws ContractError it is damaged
  */
 export function entryOf(row) {
@@ -45,6 +50,7 @@ export function entryOf(row) {
 /**
  * The stored queue, or a new one.
  *
+ * @param stored the records of the store: {counters, entries, commands}
  * @param newClient returns a new client id
  * @throws StateStoreError, ContractError it is damaged
  */

@@ -32,11 +32,10 @@ export class Replica {
   #log;
 
   /**
-   * @param queue the client's edits @param channels the channels that it follows: {channel: the documents
-   * stored by the previous run}
-   * @param waiting conflicts that are not decided
-   * @param calls by key, predictions of the operator's functions: {key: {name: function}}
-   * @param resolved the keys that have a resolver, so that certain refusals become conflicts
+   * @param queue the client's edits
+   * @param channels the channels that it follows: {channel: the documents stored by the previous run}
+   * @param kept these: {waiting, calls, resolved}: conflicts that are not decided; predictions of the operator's
+   *   functions, {key: {name: function}}; the keys that have a resolver, so that certain refusals become conflicts
    */
   constructor(queue, channels, { waiting = [], calls = {}, resolved = /** @type {string[]} */ ([]) } = {}) {
     this.queue = queue;
@@ -67,6 +66,7 @@ export class Replica {
   /**
    * The document as it is shown now: {value, version, pending, loading, leftOut, conflict, error}.
    *
+   * @param name its name, as nameOf makes it
    * @throws StateError its channel is not followed
    */
   view(name) {
@@ -85,7 +85,12 @@ export class Replica {
 
   // ── Core's log ───────────────────────────────────────────────────────────────────────────────
 
-  /** Applies a change of a channel: an event of a document, or a reset. */
+  /**
+   * Applies a change of a channel; one that is not followed is ignored.
+   *
+   * @param change an event of a document, or a Reset
+   * @param epoch the epoch of its log
+   */
   take(change, epoch) {
     const channel = change.type === "reset" ? change.channel : channelOf(change);
     const documents = this.channels.get(channel);
@@ -98,7 +103,12 @@ export class Replica {
     else this.#event(documents, change);
   }
 
-  /** Whether the channel's documents have this digest; null: a value is still missing. */
+  /**
+   * Whether the channel's documents have this digest; null: a value is still missing.
+   *
+   * @param channel its full name
+   * @param contentDigest Core's, as 32 lower-case hex digits
+   */
   agrees(channel, contentDigest) {
     return this.channels.get(channel).agrees(contentDigest);
   }
@@ -118,7 +128,13 @@ export class Replica {
     this.#show(name);
   }
 
-  /** Core has no such version, or, if the newest was asked for (null), no such document. */
+  /**
+   * Core has no such version, or no such document.
+   *
+   * @param name its name, as nameOf makes it
+   * @param version the one that was asked for; null: the newest
+   * @throws StateError its channel is not followed
+   */
   missing(name, version) {
     const [documents, key] = this.#documents(name);
     if (documents.wanted.get(key) !== version || documents.missing(key, version)) return;
@@ -185,14 +201,24 @@ export class Replica {
 
   // ── answers ──────────────────────────────────────────────────────────────────────────────────
 
-  /** Takes the answer to a request. Returns whether it settled any edit. */
+  /**
+   * Takes the answer to a request. Returns whether it settled any edit.
+   *
+   * @param request as EditQueue.request returned it
+   * @param outcomes Core's, checked
+   */
   answered(request, outcomes) {
     const answered = this.queue.take(request, outcomes);
     this.#takeOutcomes(answered);
     return answered.length > 0;
   }
 
-  /** Core does not accept the request, because of this problem. */
+  /**
+   * Core does not accept the request.
+   *
+   * @param request as EditQueue.request returned it
+   * @param problem Core's reason
+   */
   unacceptable(request, problem) {
     const refused = this.queue.unacceptable(request, problem);
     this.#takeOutcomes(refused);
@@ -209,7 +235,13 @@ export class Replica {
     this.#renamed(this.queue.taken(request));
   }
 
-  /** Core has settled the client's edits up to `settled` in this log; null: the followed one. */
+  /**
+   * Takes Core's answer up to which number it has settled a client's edits.
+   *
+   * @param client the client id that was asked about
+   * @param settled all numbers up to this one are settled
+   * @param epoch the log that Core answers of; null: Core does not name it, so the followed one
+   */
   told(client, settled, epoch) {
     const log = epoch ?? this.#log ?? this.queue.epoch;
     if (log === null) return;

@@ -30,7 +30,13 @@ export function chosenOf(waiting, oneByOne) {
   return chosen;
 }
 
-/** The request with these edits, in the same text as stored. */
+/**
+ * The request with these edits, in the same text as stored: {client, ids, body, atomic}.
+ *
+ * @param chosen the edits, as chosenOf returned them
+ * @param answered the number up to which Core may delete the answers
+ * @param epoch the log that the edits refer to; null: not known
+ */
 export function requestOf(chosen, answered, epoch) {
   const [{ client, group }] = chosen;
   const ids = chosen.map((entry) => entry.id);

@@ -8,8 +8,8 @@ const SUBJECT = /^[^\0-\x1f\x7f-\x9f\ud800-\udfff]{1,255}$/u;
  * The token's subject as Core identifies it: role and name. The token is not verified. A token without them is
  * its own subject: each such token counts as a different one.
  *
- * @param {string} token
- * @returns {string}
+ * @param {string} token an access token
+ * @returns {string} as `owner:ana`
  */
 export function subjectOf(token) {
   try {

@@ -32,7 +32,11 @@ export function compose(value, entries, calls) {
 /**
  * The value after the operation; a call of an unknown function changes nothing here.
  *
- * @throws StateError the operation does not fit the value
+ * @param operation what an edit does, in the form of the wire
+ * @param value the value before; null: there is no document
+ * @param calls predictions of the operator's functions, by name
+ * @returns the new value; null: the document is deleted
+ * @throws StateError the operation does not fit the value, or the prediction threw
  */
 export function perform(operation, value, calls) {
   const { call } = operation;
@@ -46,7 +50,12 @@ export function perform(operation, value, calls) {
   }
 }
 
-/** The values that a merge changes, by JSON Pointer, before the merge; null: it is no merge. */
+/**
+ * The values that a merge changes, by JSON Pointer, before the merge; null: it is no merge.
+ *
+ * @param operation what an edit does, in the form of the wire
+ * @param value the value before; null: there is no document
+ */
 export function seenBy(operation, value) {
   if (operation.merge === undefined) return null;
   const seen = {};

@@ -13,8 +13,9 @@ const LAST_WORDS = new Set(["StreamBye", "StreamSyncRequired"]);
 /**
  * Sends a request to one of our servers, without caches and cookies.
  *
- * @param {string | URL} url
- * @param {RequestInit} options
+ * @param {string | URL} url of Core or an event server
+ * @param {RequestInit} options as for `fetch`; they win over these two
+ * @throws {TypeError} there is no answer; and what an abort of `options.signal` throws
  */
 export const ask = (url, options) => fetch(url, { cache: "no-store", credentials: "omit", ...options });
 
@@ -22,9 +23,10 @@ export const ask = (url, options) => fetch(url, { cache: "no-store", credentials
  * Hands a stream's events to `put` as the machine's inputs, until it ends.
  *
  * @param {number} generation of the stream
- * @param {Response} response
- * @param {(input: import("../machine/messages.js").Input) => void} put
- * @throws {ContractError} it is no stream of events, or one is longer than MAX_EVENT_LENGTH
+ * @param {Response} response an answer 200, whose body was not read yet
+ * @param {(input: import("../machine/messages.js").Input) => void} put called with each input
+ * @throws {ContractError} it is no stream of events, or one is longer than MAX_EVENT_LENGTH or malformed
+ * @throws {Error} the connection broke, or the request was aborted
  */
 export async function readStream(generation, response, put) {
   const mediaType = (response.headers.get("content-type") ?? "").split(";")[0].trim();
@@ -70,10 +72,11 @@ async function readOut(reader) {
 /**
  * The body's text and its length in bytes.
  *
- * @param {Response} response
- * @param {number} limit
+ * @param {Response} response its body was not read yet
+ * @param {number} limit the most bytes that are read
  * @returns {Promise<[string, number]>}
  * @throws {ContractError} it is longer than `limit` bytes
+ * @throws {Error} the connection broke, or the request was aborted
  */
 export async function readText(response, limit) {
   if (response.body === null) return ["", 0];

@@ -9,7 +9,11 @@ const PREFIX = "urn:yabam:problem:";
 /** As Sat, 21 Nov 2026 12:00:00 GMT; Date.parse alone takes nearly any text. */
 const DATE = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/;
 
-/** Reads a problem's body (RFC 9457); null if it is not one, as a proxy's page. */
+/**
+ * Reads a problem's body (RFC 9457); null if it is not one, as a proxy's page.
+ *
+ * @param text the body
+ */
 export function readProblem(text) {
   try {
     const problem = JSON.parse(text);
@@ -21,7 +25,11 @@ export function readProblem(text) {
   }
 }
 
-/** The problem's name without its URN, as docs/protocol.md lists them. */
+/**
+ * The problem's name without its URN, as docs/protocol.md lists them.
+ *
+ * @param problem has a `type`, as readProblem returns it
+ */
 export function slugOf(problem) {
   const { type } = problem;
   return type.startsWith(PREFIX) ? type.slice(PREFIX.length) : type;
@@ -33,6 +41,7 @@ export function slugOf(problem) {
  * @param response its `status`, `statusText` and `headers`
  * @param text its body
  * @param unauthorized what 401 means here: "unauthorized" from Core, "ticket" from a stream
+ * @returns a Failure
  */
 export function refusal({ status, statusText, headers }, text, unauthorized) {
   const problem = readProblem(text);
@@ -51,11 +60,20 @@ export function refusal({ status, statusText, headers }, text, unauthorized) {
   return failure("unreachable", detail);
 }
 
-/** An outside text, cut to a length that suits a message. */
+/**
+ * An outside text, cut to a length that suits a message.
+ *
+ * @param text of any length
+ */
 export const shortened = (text) =>
   text.length <= MAX_DETAIL_CHARS ? text : `${text.slice(0, MAX_DETAIL_CHARS)}…`;
 
-/** Retry-After in seconds, at most an hour; a date is compared with the answer's own Date. */
+/**
+ * Retry-After in seconds, at most an hour; a date is compared with the answer's own Date.
+ *
+ * @param headers those of the answer
+ * @returns seconds; null: there is none, or it is malformed
+ */
 export function retryAfter(headers) {
   const text = (headers.get("retry-after") ?? "").trim();
   let seconds = NaN;

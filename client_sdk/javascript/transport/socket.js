@@ -34,7 +34,12 @@ export class Socket {
   /**
    * Passes the inputs to `put` until the server closes or `signal` aborts.
    *
-   * @throws ContractError a message is malformed @throws Error it could not be opened, or broke
+   * @param url the socket's, with the ticket
+   * @param generation of the stream
+   * @param signal closes the socket when it aborts
+   * @param put called with each input
+   * @throws ContractError a message is malformed
+   * @throws Error it could not be opened, or broke
    */
   async read(url, generation, signal, put) {
     const socket = new WebSocket(url, SUBPROTOCOL);
@@ -63,7 +68,11 @@ export class Socket {
     }
   }
 
-  /** Reports what has been applied. Returns whether it was sent, over an open socket. */
+  /**
+   * Reports what has been applied. Returns whether it was sent, over an open socket.
+   *
+   * @param cursor as formatCursor writes it
+   */
   received(cursor) {
     const socket = this.#socket;
     if (socket?.readyState !== WebSocket.OPEN) return false;

@@ -9,7 +9,7 @@ import { checkDocumentEvent } from "../contract/state/document.js";
  * What an event of the stream means; null for one that we do not know.
  *
  * @param {number} generation of the stream
- * @param {{type: string, data: string}} event
+ * @param {{type: string, data: string}} event `data` is JSON, not decoded yet
  * @returns {import("../machine/messages.js").Input | null}
  * @throws {ContractError} its data is not what its type demands
  */

@@ -166,7 +166,13 @@ def channels_of(order: Order) -> set[str]:
 
 
 def put(remembered: dict[K, V], name: K, value: V) -> None:
-    """Add the entry as the newest; drop the oldest if there are too many."""
+    """Add the entry as the newest; drop the oldest if there are too many.
+
+    Args:
+        remembered: what is changed; its order is the entries' age, oldest first.
+        name: the entry's key; an older entry of this name is replaced.
+        value: the entry's value.
+    """
     remembered.pop(name, None)
     remembered[name] = value
     if len(remembered) > _MAX_REMEMBERED:

@@ -89,6 +89,12 @@ class CommandQueue:
     ) -> QueuedCommand:
         """Make a command. It is in the queue only after `accept`.
 
+        Args:
+            wish: what the program asks for.
+            place: the next place in the queue that edits and commands share.
+            client: the client id, which makes the idempotency key unique.
+            made_at: now, by Core's clock; None: that is not known.
+
         Raises:
             StateError: it is malformed or too large, too many wait, or the command that it depends
                 on was refused.

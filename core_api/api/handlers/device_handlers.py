@@ -141,7 +141,7 @@ class DevicesApi:
                     self._commands.ask(store_id, device_id, wanted, caller.subject)
                 )
             except StateValueError as error:
-                raise InvalidError(f"arguments{error.pointer}: {error}") from error
+                raise InvalidError(str(error)) from error
         return json_answer(command, 201 if is_new else 200)
 
     async def commands(self, request: Request) -> Response:

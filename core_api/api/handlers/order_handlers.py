@@ -123,6 +123,11 @@ class CoreApi:
     async def get_sync(self, authorization: str, device: str | None, query: bytes) -> bytes:
         """The answer's body of GET /v1/sync, from the two headers that it reads and the query.
 
+        Args:
+            authorization: the value of `Authorization`; empty: there is none.
+            device: the value of `Yabam-Device`; None: there is none.
+            query: the query string as it was sent, percent-encoded.
+
         Raises:
             CoreError: the request is refused.
         """

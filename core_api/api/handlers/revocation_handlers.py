@@ -85,6 +85,11 @@ class RevocationsApi:
 def new_revocation(asked: Revoke, by: str, now: float) -> NewRevocation:
     """The revocation to store for a request. Pure.
 
+    Args:
+        asked: the body of the request.
+        by: the subject that asks for it.
+        now: seconds since 1970.
+
     Raises:
         InvalidError: the request contradicts itself or is out of range.
     """

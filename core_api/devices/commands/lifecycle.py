@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
-from client_sdk.contract.state.values import Value, check_document
+from client_sdk.contract.state.values import Value, check_value
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from core_api.devices.registrations import find_kept
 from core_api.devices.times import rfc3339
@@ -80,6 +80,8 @@ UPDATE device_commands SET state = 'expired' WHERE (store_id, device_id, id) IN 
 ) RETURNING store_id, device_id, id, name, arguments, state, detail, asked_by, created_at,
     expires_at, now()
 """
+_ARGUMENTS: Final = "arguments"
+"""Where a command's document has them."""
 _Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=whole(TEXT_PATTERN))]
 
 
@@ -144,14 +146,21 @@ class CommandLifecycle:
     ) -> tuple[DeviceCommand, bool]:
         """Store a command. Returns it as it stands, and whether it is new.
 
+        Args:
+            store_id: the store of the device.
+            device_id: which device.
+            wanted: the command; with an `id` that is stored already it is a retry.
+            by: the subject that asks for it.
+
         Raises:
             NotFoundError: no such device is registered.
             IdempotencyMismatchError: another command has this id.
             TooManyCommandsError: the device has too many without an answer.
-            StateValueError: its arguments are not values that a document may hold.
-            UnavailableError: Postgres does not answer.
+            TooManyDocumentsError: the device's channel has no room for the command's document.
+            StateValueError: its arguments are not values that its document may hold.
+            UnavailableError: Postgres does not answer, or somebody holds a lock.
         """
-        check_document(wanted.arguments)
+        check_value(wanted.arguments, (_ARGUMENTS,))
         id_ = wanted.id or self._new_id()
         return await despite_locks(lambda: self._ask(store_id, device_id, id_, wanted, by))
 
@@ -193,10 +202,19 @@ class CommandLifecycle:
 
 
 def document_of(channel: Channel, command: DeviceCommand, ends_at: datetime) -> SystemChange:
-    """The edit that brings the command's document up to date with the command."""
+    """The edit that brings the command's document up to date with the command.
+
+    Args:
+        channel: the device's.
+        command: as it stands now.
+        ends_at: when the document is deleted; in UTC.
+
+    Returns:
+        The change to write; its value replaces the whole document.
+    """
     value: Value = {
         "name": command.name,
-        "arguments": command.arguments,
+        _ARGUMENTS: command.arguments,
         "state": command.state,
         "detail": command.detail,
         "expires_at": rfc3339(command.expires_at),
@@ -209,6 +227,11 @@ async def take_result(
     connection: Connection, identity: Identity, result: Result
 ) -> list[SystemChange] | None:
     """Note a device's answer in the caller's transaction.
+
+    Args:
+        connection: with the caller's transaction.
+        identity: the device that answers.
+        result: its answer; `id` is the command's.
 
     Returns:
         The changes to documents: empty if it has answered before; None: there is no such command.

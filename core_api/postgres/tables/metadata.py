@@ -25,18 +25,34 @@ Type = TypeEngine[Any] | type[TypeEngine[Any]]
 
 
 def key(name: str, type_: Type, comment: str | None = None) -> Column[Any]:
-    """A column of the primary key."""
+    """A column of the primary key.
+
+    Args:
+        name: the column's.
+        type_: as SQLAlchemy has it.
+        comment: what the column says; None: its name does.
+    """
     return Column(name, type_, primary_key=True, comment=comment)
 
 
 def required(
     name: str, type_: Type, comment: str | None = None, *, default: str | None = None
 ) -> Column[Any]:
-    """A column that is never null; the default is in SQL."""
+    """A column that is never null.
+
+    Args:
+        name, type_, comment: as for `key`.
+        default: the value of a row that is written without one, in SQL; None: there is no default.
+    """
     made_of = None if default is None else text(default)
     return Column(name, type_, nullable=False, server_default=made_of, comment=comment)
 
 
 def optional(name: str, type_: Type, comment: str | None = None) -> Column[Any]:
-    """A column that may be null."""
+    """A column that may be null.
+
+    Args:
+        name, type_: as for `key`.
+        comment: what the column says, or null in it; None: its name does.
+    """
     return Column(name, type_, comment=comment)

@@ -86,7 +86,15 @@ class StarJobs:
             return None
 
     async def confirmed(self, printer: Channel, token: str | None, step: Step, detail: str) -> None:
-        """Store the outcome of the token's attempt; without a token, of the one in progress."""
+        """Store the outcome of the token's attempt; without a token, of the one in progress.
+
+        Args:
+            printer: whose job it is.
+            token: of the job and the attempt, as the printer got it; None: the printer names none.
+                Nothing is stored for one that is malformed.
+            step: what has happened to the job.
+            detail: why, for people.
+        """
         named = None if token is None else parse_token(token)
         if token is None:
             jobs, _ = await self._prints.jobs(printer)

@@ -97,7 +97,13 @@ def data_of(job: Job, media_type: str, picture: bytes) -> str:
 
 
 def job_fields(job: Job, media_type: str, data: str) -> dict[str, Any]:
-    """The fields of `print-job`, for a job that was taken."""
+    """The fields of `print-job`, for a job that was taken.
+
+    Args:
+        job: as it is after it was taken.
+        media_type: one of `media_over_mqtt`.
+        data: the job in that type, as `data_of` gives it.
+    """
     return {
         "jobToken": f"{job.id}.{job.attempts}",
         "jobType": "raw",
@@ -139,7 +145,13 @@ class NamedMedia:
         self._known: OrderedDict[str, tuple[list[str] | None, float]] = OrderedDict()
 
     def note(self, mac: str, named: list[str], now: float) -> None:
-        """Store the media types that the printer has named."""
+        """Store the media types that the printer has named.
+
+        Args:
+            mac: the printer's address.
+            named: the types; empty: it names none.
+            now: seconds of the clock that `ask` and `of` are given.
+        """
         self._known[mac] = (named, now)
         self._known.move_to_end(mac)
         if len(self._known) > self._limit:

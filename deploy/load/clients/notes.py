@@ -31,7 +31,13 @@ class Notes:
         self._syncs.append(seconds)
 
     def saw(self, reference: str, version: int, at: float) -> None:
-        """A client received this version of the order with this reference; `at` by its clock."""
+        """Note that a client has received an order's event.
+
+        Args:
+            reference: the order's, by which the run finds when it was sent; "": it has none.
+            version: the order's version in the event.
+            at: monotonic seconds, by the clock that all processes of the machine share.
+        """
         self._seen.append((reference, version, at))
 
     def turned(self, before: Mode | None, now: Mode) -> None:

@@ -79,7 +79,14 @@ class Tally:
         cpu: Mapping[str, float],
         memory: Mapping[str, float],
     ) -> Second:
-        """The second that ends now."""
+        """The second that ends now; the counts of the next begin at 0.
+
+        Args:
+            at: seconds since the start of the run.
+            modes: how many clients are in each mode.
+            cpu: percent of one core since the last call, by process.
+            memory: MiB, by process.
+        """
         parts = {kind: percentiles(values) for kind, values in self._now.items()}
         for kind, values in self._now.items():
             self._whole[kind].extend(values)
@@ -108,7 +115,16 @@ class Timeline:
         self.marks: list[TimelineMark] = []
 
     def worst(self, field: str, start: float, end: float) -> float | None:
-        """The greatest p99 (ms) of a latency within a time; None if there was none."""
+        """The greatest p99 of a latency within a time.
+
+        Args:
+            field: the name of a latency of `Second`, such as `delivery_ms`.
+            start: the first second that counts, in seconds since the start of the run.
+            end: the last one.
+
+        Returns:
+            Milliseconds; None: there was no such latency in that time.
+        """
         found = [
             values[2]
             for second in self.seconds

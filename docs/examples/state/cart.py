@@ -32,7 +32,7 @@ with BlockingYabamClient(url, token, [TABLE]) as client:
         words = typed.split()
         if len(words) == 3 and words[0].isdigit() and words[2].isdigit():
             line = {"name": words[1], "quantity": int(words[0]), "unit_price": int(words[2])}
-            # A line has an id of its own: no two phones ever make the same one.
+            # Each line has a new id: no two phones ever make the same one.
             cart.merge({"lines": {uuid.uuid4().hex: line | {"by": me}}})
         elif typed.startswith("-"):
             lines = (cart.value or {"lines": {}})["lines"]

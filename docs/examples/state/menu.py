@@ -13,10 +13,10 @@ EMPTY = {"currency": "KRW", "items": {}}
 
 
 def decide(key, base, current, own):
-    """Keep what only one side has changed; where both have, the higher price holds.
+    """Keep what only one side has changed; if both have, take the higher price.
 
     `base` is what this edit was made on, `current` what Core has by now, `own` what this side
-    wants. The answer goes out as a new edit on `current`; None would keep Core's value.
+    wants. The answer is sent as a new edit on `current`; None would keep Core's value.
     """
     if current is None or own is None:
         return None

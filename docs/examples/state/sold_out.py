@@ -1,4 +1,4 @@
-"""What store 1 has sold out: python sold_out.py. It works without a network, and survives a kill.
+"""What store 1 has sold out: python sold_out.py. It works offline, and a kill loses nothing.
 
 Type `bibimbap Bibimbap` (an id and a name) when it is sold out, `-bibimbap` when it is back.
 """
@@ -22,7 +22,7 @@ def draw(document):
 
 
 url, token = os.environ["YABAM_CORE_URL"], os.environ["YABAM_TOKEN"]
-# The folder keeps the edits that Core has not answered, and what was known last.
+# The folder keeps the edits that Core has not answered, and Core's last known values.
 with BlockingYabamClient(url, token, [SHOP], state=SqliteState("sold-out-state")) as client:
     sold_out = client.state(SHOP)["sold-out"]
     draw(sold_out)

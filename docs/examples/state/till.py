@@ -14,7 +14,7 @@ ORDERS, SHOP = "store:1", "public:1"
 
 
 def draw():
-    """Print the orders as this till shows them: what Core has not answered yet has dots."""
+    """Print the orders as this till shows them: dots mark what Core has not answered yet."""
     shown = [
         f"{one.order.items[0].name} {one.order.status}{' ...' if one.pending else ''}"
         + (f" ({one.error.slug})" if one.error else "")
@@ -24,11 +24,11 @@ def draw():
 
 
 url, token = os.environ["YABAM_CORE_URL"], os.environ["YABAM_TOKEN"]
-# One folder keeps both, edits and what is done to orders, in the order in which they were made.
+# One folder keeps edits and commands of orders, in the order in which they were made.
 state = SqliteState("till-state")
 with BlockingYabamClient(url, token, [ORDERS, SHOP], state=state) as client:
     client.commands.subscribe(draw)
-    # Somebody takes the orders as they come; what is shown of them is drawn by `draw`.
+    # The client must run to receive orders; `draw` prints them.
     threading.Thread(target=client.run, args=[lambda change: None], daemon=True).start()
     for typed in sys.stdin:
         words = typed.split()

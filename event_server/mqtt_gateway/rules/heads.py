@@ -41,7 +41,14 @@ class Heads:
         return epoch == self.epoch
 
     def note(self, store: str, channel: str, seq: int, now: float) -> None:
-        """An event was read."""
+        """Note that an event was read.
+
+        Args:
+            store: the id of the store that the channel belongs to.
+            channel: its full name, such as `table:12/5`.
+            seq: the event's number there; the head stays if it is higher.
+            now: seconds, by the same clock as for `of`.
+        """
         heads = self._of_store.setdefault(store, OrderedDict())
         known = heads.get(channel)
         heads[channel] = (max(seq, known[0] if known else 0), now)

@@ -81,8 +81,16 @@ def take(topic: str, payload: bytes, at_ms: int) -> Inbound | StarSaid | None:
 
 
 def refusal_of(topic: str, payload: bytes, reason: str) -> Outbound | None:
-    """The answer to a refused message, so that its device stops sending it; None: the message has
-    no number to refer to."""
+    """The answer to a refused message, so that its device stops sending it.
+
+    Args:
+        topic: where the device published it.
+        payload: the message as it came; it may be malformed.
+        reason: the word for it, as in `DeviceMessageError.reason`.
+
+    Returns:
+        The answer; None: a message of this kind has none, or it has no number to refer to.
+    """
     try:
         place = parse_up_topic(topic)
         number = msgspec.json.decode(payload, type=_Numbered)

@@ -83,7 +83,14 @@ class Presence:
         return None if known is None else Due(known.connection, self._round)
 
     def serve(self, store: str, device: str, due: Due | None) -> None:
-        """Record that the device was sent all that waited for it at this `due`."""
+        """Record that the device was sent all that waited for it.
+
+        Args:
+            store: the device's store.
+            device: its id there.
+            due: what `due` returned before the messages were read. If it returns another value by
+                now, the device may have missed some, and stays due.
+        """
         known = self._devices.get((store, device))
         if known is not None and due == self.due(store, device):
             known.served = True

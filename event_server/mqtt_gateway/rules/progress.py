@@ -57,14 +57,30 @@ class Progress(Generic[P]):
 
     @contextmanager
     def reading(self, partition: P, next_offset: int, size: int) -> Iterator[HeldRecord]:
-        """Hold a record while the block publishes its messages. After an error in it the record
-        stays unprocessed, as do all later ones."""
+        """Hold a record while the block publishes its messages.
+
+        After an error in the block the record stays unprocessed, as do all later ones.
+
+        Args:
+            partition: the one that it was read from.
+            next_offset: the offset after it, which is committed once it is processed.
+            size: its bytes, as counted against `max_bytes`.
+
+        Returns:
+            A context with the held record, to which awaited acknowledgements are added.
+        """
         held = self.begin(partition, next_offset, size)
         yield held
         self.finish(partition, held)
 
     def begin(self, partition: P, next_offset: int, size: int) -> HeldRecord:
-        """Hold a record that was read; `finish` it once all its messages are being published."""
+        """Hold a record that was read; `finish` it once all its messages are being published.
+
+        Args:
+            partition: the one that it was read from.
+            next_offset: the offset after it, which is committed once it is processed.
+            size: its bytes, as counted against `max_bytes`.
+        """
         held = HeldRecord(next_offset, size)
         self._partitions.setdefault(partition, _Partition()).held.append(held)
         self._count += 1

@@ -178,8 +178,15 @@ def ring_of(message: Ring, now: datetime) -> Publication | None:
 
 
 def mark_of(store: str, epoch: str, watermark: float, heads: Mapping[str, int]) -> Publication:
-    """A store's mark: all that was committed before `watermark` (seconds since the Unix epoch) has
-    been published, and its channels ended at these heads."""
+    """A store's mark: what has been published by now, so that clients see what they have missed.
+
+    Args:
+        store: its id.
+        epoch: the log's newest epoch.
+        watermark: all that was committed before it has been published; seconds since the Unix
+            epoch.
+        heads: the seq of each channel's last event, by the channel's full name.
+    """
     fields = {"type": "marks", "epoch": epoch, "watermark": watermark, "heads": dict(heads)}
     return Publication(marks_topic(store), msgspec.json.encode(fields))
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.children import child
+from tests.children import child, heed_ctrl_c
 from tests.integration.client_sdk.scripted import Script, answering, scripted
 from tests.integration.client_sdk.scripted import problem as told
 
@@ -35,7 +35,7 @@ async def yabam(*words: str, **options: Any) -> AsyncIterator[Process]:
     """A `yabam` that runs; killed at the end if it still does."""
     ours = ("YABAM_", "PYTHONUNBUFFERED")  # output is buffered, as it is in a shell
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-    options = {"preexec_fn": _heed_ctrl_c} | options
+    options = {"preexec_fn": heed_ctrl_c} | options
     started = child(*YABAM, *words, env=environment | {"YABAM_TOKEN": "t"}, stderr=PIPE, **options)
     async with started as process, asyncio.timeout(60):
         yield process
@@ -98,17 +98,12 @@ async def test_ctrl_c_ends_a_tail_in_a_terminal_with_130_and_no_traceback(script
     assert "Traceback" not in said
 
 
-def _heed_ctrl_c() -> None:
-    """Take SIGINT as from a shell: what a shell starts in the background ignores it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def _own_terminal() -> None:
     """Make stdin the terminal whose keys send signals."""
     import fcntl
     import termios
 
-    _heed_ctrl_c()
+    heed_ctrl_c()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 

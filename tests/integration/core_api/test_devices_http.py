@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 
+from client_sdk.contract.limits import MAX_VALUE_DEPTH
 from server_common.devices.identity import DeviceKeys, Identity
 from tests.integration.core_service import KEYS, CoreService, bearer, new_store, token
 
@@ -174,7 +175,7 @@ async def test_what_is_wrong_with_a_command_is_told(core: CoreService) -> None:
         ({"name": ""}, "name"),
         ({"name": "x", "expires_in_s": 0}, "expires_in_s"),
         ({"name": "x", "id": "a b"}, "id"),
-        ({"name": "x", "arguments": {"a": 0.5}}, "/a"),
+        ({"name": "x", "arguments": {"a": 0.5}}, "/arguments/a:"),
         ({"name": "x", "surprise": 1}, "surprise"),
     ):
         response = await owner.ask(**wanted)
@@ -186,6 +187,18 @@ async def test_what_is_wrong_with_a_command_is_told(core: CoreService) -> None:
         f"/v1/stores/{owner.store}/devices/a b", json={}, headers=bearer(owner.token)
     )
     assert bad.status_code == 400
+
+
+async def test_arguments_are_as_deep_as_the_commands_document_permits(core: CoreService) -> None:
+    owner = Owner(core)
+    await owner.put()
+    deepest: dict[str, Any] = {}
+    for _ in range(MAX_VALUE_DEPTH - 2):
+        deepest = {"a": deepest}
+    assert (await owner.ask(name="x", arguments=deepest)).status_code == 201
+    refused = await owner.ask(name="x", arguments={"a": deepest})
+    assert refused.status_code == 422, refused.text
+    assert f"at most {MAX_VALUE_DEPTH} deep" in refused.json()["detail"]
 
 
 async def test_nobody_edits_what_core_makes_of_a_device(core: CoreService) -> None:

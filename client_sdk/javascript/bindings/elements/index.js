@@ -21,9 +21,9 @@ let client = /** @type {YabamClient | null} */ (null);
 const elements = /** @type {Set<YabamElement<any>>} */ (new Set());
 
 /**
- * Gives the client to all of these elements of the page, including ones added later; null removes it.
+ * Gives the client to all of these elements of the page, including ones added later.
  *
- * @param {YabamClient | null} given
+ * @param {YabamClient | null} given null: none from now on
  */
 export function connect(given) {
   client = given;

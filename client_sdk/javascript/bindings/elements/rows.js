@@ -11,7 +11,7 @@ export class Rows {
   /** @type {Map<string, {row: HTMLElement, shown: ShownOrder}>} */
   #rows = new Map();
 
-  /** @param {HTMLElement} element */
+  /** @param {HTMLElement} element where the rows are shown; a <template> within says how a row looks */
   constructor(element) {
     this.#element = element;
     this.#list = document.createElement(TAG.list);
@@ -21,7 +21,7 @@ export class Rows {
   /**
    * Shows exactly these orders, in this sequence.
    *
-   * @param {ShownOrder[]} orders
+   * @param {ShownOrder[]} orders one that has not changed must be the same object as before
    */
   draw(orders) {
     const ids = new Set(orders.map(({ order }) => order.id));
@@ -74,8 +74,8 @@ function fill(row, shown) {
 /**
  * Writes a text only if it differs, so that observers of the page see only changes.
  *
- * @param {Element} place
- * @param {string} text
+ * @param {Element} place whose whole content it becomes
+ * @param {string} text shown as it is, never as markup
  */
 export function setText(place, text) {
   if (place.textContent !== text) place.textContent = text;

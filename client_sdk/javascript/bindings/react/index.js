@@ -39,7 +39,7 @@ export function useYabam() {
  * The open orders as they are shown, oldest first. An order that has not changed is the same object, so a row
  * in `memo` is not rendered again.
  *
- * @param {import("../sources.js").OrderFilter} [filter]
+ * @param {import("../sources.js").OrderFilter} [filter] without one: all
  */
 export function useOrders({ store, table, statuses } = {}) {
   const client = useYabam();
@@ -52,7 +52,7 @@ export function useOrders({ store, table, statuses } = {}) {
 /**
  * One order; null: there is none, as far as is known.
  *
- * @param {string} id
+ * @param {string} id the order's id
  */
 export function useOrder(id) {
   const client = useYabam();
@@ -62,8 +62,8 @@ export function useOrder(id) {
 /**
  * One document; renders again with any change of it.
  *
- * @param {string} channel
- * @param {string} key
+ * @param {string} channel the full name of a followed channel, such as `party:12/5`
+ * @param {string} key the document's key there
  * @param {{suspend?: boolean}} [options] suspend: show the fallback of the <Suspense> above until something is
  *   known of it; on a server the component is rendered as before that
  * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel
@@ -83,9 +83,9 @@ export function useDocument(channel, key, { suspend = false } = {}) {
 /**
  * The part of a document at a JSON Pointer; renders again when that part changes; undefined: there is nothing.
  *
- * @param {string} channel
- * @param {string} key
- * @param {string} path
+ * @param {string} channel the full name of a followed channel, such as `party:12/5`
+ * @param {string} key the document's key there
+ * @param {string} path the JSON Pointer, such as `/lines`; empty: the whole value
  * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel, or the path is none
  */
 export function usePart(channel, key, path) {
@@ -102,7 +102,7 @@ export function useConnection() {
 /**
  * Subscribes to the events of this name, from all parts of the page and the other tabs, while it is mounted.
  *
- * @param {string} name
+ * @param {string} name 1 to 64 of A-Z a-z 0-9 _ . -
  * @param {(detail: any, from: {own: boolean}) => void} handler the newest one is called
  */
 export function usePageEvent(name, handler) {

@@ -18,42 +18,44 @@ import { connectionOf, documentOf, orderOf, ordersOf, partOf } from "../sources.
 /**
  * The open orders as they are shown, oldest first. One that has not changed is the same object.
  *
- * @param {YabamClient | null} client
- * @param {import("../sources.js").OrderFilter} [filter]
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {import("../sources.js").OrderFilter} [filter] without one: all
  */
 export const orders = (client, filter = {}) => readable(ordersOf(client, filter));
 
 /**
  * One order; null: there is none, as far as is known.
  *
- * @param {YabamClient | null} client
- * @param {string} id
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {string} id the order's id
  */
 export const order = (client, id) => readable(orderOf(client, id));
 
 /**
- * One document, with any change of it. It throws if the client does not follow the channel.
+ * One document, with any change of it.
  *
- * @param {YabamClient | null} client
- * @param {string} channel
- * @param {string} key
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {string} channel the full name of a followed channel, such as `party:12/5`
+ * @param {string} key the document's key there
+ * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel
  */
 export const document = (client, channel, key) => readable(documentOf(client, channel, key));
 
 /**
- * The part of a document at a JSON Pointer; undefined: there is nothing. It throws as `document`.
+ * The part of a document at a JSON Pointer; undefined: there is nothing.
  *
- * @param {YabamClient | null} client
- * @param {string} channel
- * @param {string} key
- * @param {string} path
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {string} channel the full name of a followed channel, such as `party:12/5`
+ * @param {string} key the document's key there
+ * @param {string} path the JSON Pointer, such as `/lines`; empty: the whole value
+ * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel, or the path is none
  */
 export const part = (client, channel, key, path) => readable(partOf(client, channel, key, path));
 
 /**
  * How events are received: {mode, via, certainAt, cause, lastError}.
  *
- * @param {YabamClient | null} client
+ * @param {YabamClient | null} client null: there is none, as on a server
  */
 export const connection = (client) => readable(connectionOf(client));
 
@@ -62,10 +64,10 @@ export const connection = (client) => readable(connectionOf(client));
  * subscriber; before the first event `initial`.
  *
  * @template T
- * @param {YabamClient | null} client
- * @param {string} name
- * @param {T} initial
- * @returns {Readable<T>}
+ * @param {YabamClient | null} client null: there is none, as on a server
+ * @param {string} name 1 to 64 of A-Z a-z 0-9 _ . -
+ * @param {T} initial what is shown before the first event
+ * @returns {Readable<T>} its `subscribe` throws a TypeError if the name is malformed
  */
 export const pageEvent = (client, name, initial) => ({
   subscribe(run) {

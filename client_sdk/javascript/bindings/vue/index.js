@@ -54,32 +54,34 @@ export function useYabam() {
 /**
  * The open orders as they are shown, oldest first. One that has not changed is the same object.
  *
- * @param {Given<import("../sources.js").OrderFilter>} [filter]
+ * @param {Given<import("../sources.js").OrderFilter>} [filter] without one: all
  */
 export const useOrders = (filter = {}) => followed((client) => ordersOf(client, toValue(filter)));
 
 /**
  * One order; null: there is none, as far as is known.
  *
- * @param {Given<string>} id
+ * @param {Given<string>} id the order's id
  */
 export const useOrder = (id) => followed((client) => orderOf(client, toValue(id)));
 
 /**
- * One document, with any change of it. It throws if the client does not follow the channel.
+ * One document, with any change of it.
  *
- * @param {Given<string>} channel
- * @param {Given<string>} key
+ * @param {Given<string>} channel the full name of a followed channel, such as `party:12/5`
+ * @param {Given<string>} key the document's key there
+ * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel
  */
 export const useDocument = (channel, key) =>
   followed((client) => documentOf(client, toValue(channel), toValue(key)));
 
 /**
- * The part of a document at a JSON Pointer; undefined: there is nothing. It throws as `useDocument`.
+ * The part of a document at a JSON Pointer; undefined: there is nothing.
  *
- * @param {Given<string>} channel
- * @param {Given<string>} key
- * @param {Given<string>} path
+ * @param {Given<string>} channel the full name of a followed channel, such as `party:12/5`
+ * @param {Given<string>} key the document's key there
+ * @param {Given<string>} path the JSON Pointer, such as `/lines`; empty: the whole value
+ * @throws {import("../../contract/state/errors.js").StateError} the client does not follow the channel, or the path is none
  */
 export const usePart = (channel, key, path) =>
   followed((client) => partOf(client, toValue(channel), toValue(key), toValue(path)));
@@ -91,8 +93,9 @@ export const useConnection = () => followed((client) => connectionOf(client));
  * Subscribes to the events of this name, from all parts of the page and the other tabs, for as long as the
  * component or the scope lives.
  *
- * @param {string} name
- * @param {(detail: any, from: {own: boolean}) => void} handler
+ * @param {string} name 1 to 64 of A-Z a-z 0-9 _ . -
+ * @param {(detail: any, from: {own: boolean}) => void} handler `own`: it was published in this tab
+ * @throws {TypeError} the name is malformed
  */
 export function usePageEvent(name, handler) {
   const end = useYabam()?.page.subscribe(name, handler);

@@ -31,6 +31,9 @@ function check(condition, what) {
  * The hash of one document in its channel's digest: the first 128 bits of SHA-256 over the key, the version and
  * the SHA-256 of the value in the form of RFC 8785; 0n: it is deleted.
  *
+ * @param key the document's key, which cannot contain a colon
+ * @param version its newest version
+ * @param value its value at that version; null: it is deleted
  * @throws ContractError the value is not valid in a document
  */
 export function documentHash(key, version, value) {
@@ -39,7 +42,12 @@ export function documentHash(key, version, value) {
   return BigInt(`0x${hex(sha256(encoder.encode(`${key}:${version}:${content}`)).slice(0, 4))}`);
 }
 
-/** Checks a document {channel, key, version, schema, updated_at, by, value, edit} and returns it. */
+/**
+ * Checks a document {channel, key, version, schema, updated_at, by, value, edit} and returns it.
+ *
+ * @param document any JSON value
+ * @throws ContractError it does not follow the protocol; the error names the first wrong part
+ */
 export function checkDocument(document) {
   check(isObject(document) && isText(document.channel) && isText(document.key), "a document");
   check(isCount(document.version) && document.version > 0, "a document's version");
@@ -51,7 +59,12 @@ export function checkDocument(document) {
   return document;
 }
 
-/** Checks a document's event and returns it. */
+/**
+ * Checks a document's event and returns it.
+ *
+ * @param event any JSON value
+ * @throws ContractError it does not follow the protocol; the error names the first wrong part
+ */
 export function checkDocumentEvent(event) {
   check(isObject(event) && isText(event.id) && isText(event.type), "an event");
   const [channel, seq] = parseEventId(event.id);
@@ -72,7 +85,7 @@ export function checkDocumentEvent(event) {
 
 const isPatch = (diff) => Array.isArray(diff) && diff.every(isObject);
 
-/** Checks the part of Fetch Sync's answer for a channel of documents and returns it. */
+/** Checks the part of Fetch Sync's answer for a channel of documents. */
 function checkDocumentChannel(answer) {
   checkFrame(answer);
   answer.events.forEach(checkDocumentEvent);
@@ -83,7 +96,12 @@ function checkDocumentChannel(answer) {
   documents.forEach(checkDocument);
 }
 
-/** Checks an answer of Fetch Sync, each channel by its kind, and returns it. */
+/**
+ * Checks an answer of Fetch Sync, each channel by its kind, and returns it.
+ *
+ * @param answer any JSON value
+ * @throws ContractError it does not follow the protocol; the error names the first wrong part
+ */
 export const checkMixedSync = (answer) =>
   checkSync(answer, (part) =>
     carriesDocuments(part?.channel) ? checkDocumentChannel(part) : checkChannel(part),

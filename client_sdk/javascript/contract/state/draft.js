@@ -9,6 +9,7 @@ import { arrayIndex, formatPointer, isObject, member, putMember } from "./pointe
 export class Draft {
   #own = new Set();
 
+  /** @param value the value to change, which stays as it is; undefined: there is none */
   constructor(value) {
     this.value = value;
   }
@@ -16,6 +17,7 @@ export class Draft {
   /**
    * The object or array at the path, copied if necessary so that it may be changed.
    *
+   * @param path as parsePointer returns it
    * @throws PointerError there is no object or array
    */
   container(path) {
@@ -34,7 +36,12 @@ export class Draft {
     return node;
   }
 
-  /** Sets the value at the path. Whatever is not an object on the way is replaced by one. */
+  /**
+   * Sets the value at the path. Whatever is not an object on the way is replaced by one.
+   *
+   * @param path as parsePointer returns it; empty: the whole value
+   * @param value the new value, which is not copied
+   */
   put(path, value) {
     if (path.length === 0) {
       this.value = value;

@@ -16,10 +16,18 @@ const isText = (x) => typeof x === "string";
 const isNone = (x) => x === null || x === undefined;
 const isCount = (x) => Number.isSafeInteger(x) && x >= 0;
 
-/** How many bytes the text has in UTF-8. */
+/**
+ * How many bytes the text has in UTF-8.
+ *
+ * @param text any text; a lone surrogate counts as U+FFFD
+ */
 export const bytesOf = (text) => encoder.encode(text).length;
 
-/** One edit as JSON, as it is sent. */
+/**
+ * One edit as JSON, as it is sent.
+ *
+ * @param edit in the form of the wire; what it does not have, or is null, is left out (but for `base_value`)
+ */
 export function encodeEdit(edit) {
   const { n, channel, key, do: operation, base, schema, made_at, metadata, seen, base_value } = edit;
   const wire = { n, channel, key, do: operation };
@@ -32,6 +40,7 @@ export function encodeEdit(edit) {
 /**
  * The edit that was stored as JSON.
  *
+ * @param text as encodeEdit wrote it
  * @throws ContractError it is damaged
  */
 export function decodeEdit(text) {
@@ -51,6 +60,7 @@ export function decodeEdit(text) {
 /**
  * Checks the fields of the edit beside its operation.
  *
+ * @param edit in the form of the wire
  * @throws StateError a pointer in `seen` is malformed, or a value is not valid in a document
  */
 export function checkEdit(edit) {
@@ -81,7 +91,12 @@ function checkBeside(field, value) {
   }
 }
 
-/** The outcome {n, outcome, version, value, strategy, aside, repeated, problem, …}, if it is one. */
+/**
+ * Checks an outcome {n, outcome, version, value, strategy, aside, repeated, problem, …} and returns it.
+ *
+ * @param outcome any JSON value
+ * @throws ContractError it does not follow the protocol
+ */
 export function checkOutcome(outcome) {
   check(isObject(outcome) && Number.isSafeInteger(outcome.n) && isText(outcome.outcome));
   const { version, value, strategy, aside, repeated, problem, pointer, conflict } = outcome;

@@ -14,8 +14,8 @@ export class OperationError extends StateError {}
 /** A JSON Patch (RFC 6902) that does not apply; `index`: which of its operations, from 0. */
 export class PatchError extends StateError {
   /**
-   * @param {number} index
-   * @param {string} reason
+   * @param {number} index the failing operation, from 0
+   * @param {string} reason why it does not apply
    */
   constructor(index, reason) {
     super(`operation ${index}: ${reason}`);
@@ -27,8 +27,8 @@ export class PatchError extends StateError {
 /** A value that a document may not contain; `pointer`: the wrong part. */
 export class StateValueError extends StateError {
   /**
-   * @param {string} pointer
-   * @param {string} reason
+   * @param {string} pointer the JSON Pointer to the wrong part; empty: the whole value
+   * @param {string} reason what is wrong with it
    */
   constructor(pointer, reason) {
     super(`${pointer || "the whole value"}: ${reason}`);
@@ -48,6 +48,6 @@ const MAX_SHOWN = 80;
 /**
  * A text from outside, quoted and shortened, for a message.
  *
- * @param {unknown} text
+ * @param {unknown} text any value
  */
 export const shown = (text) => JSON.stringify(String(text).slice(0, MAX_SHOWN));

@@ -7,8 +7,8 @@ import { isObject, member, putMember } from "./pointer.js";
 /**
  * The target after the patch; neither is changed, and the result shares their parts.
  *
- * @param target any JSON value; anything but an object counts as an empty object @param patch an object is
- * merged; anything else replaces the whole target
+ * @param target any JSON value; anything but an object counts as an empty object
+ * @param patch an object is merged; anything else replaces the whole target
  */
 export function mergePatch(target, patch) {
   if (!isObject(patch)) return patch;

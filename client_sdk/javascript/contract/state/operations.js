@@ -23,15 +23,20 @@ const FIELDS = {
   test: ["path", "value"],
 };
 
-/** Whether it is a valid name of a key, a client or a function. */
+/**
+ * Whether it is a valid name of a key, a client or a function.
+ *
+ * @param text any value
+ */
 export const isId = (text) => typeof text === "string" && ID.test(text);
 
 /**
  * Checks an operation and returns it.
  *
+ * @param operation any JSON value
  * @throws OperationError not an object with exactly one of the six names, or its content is malformed; pointers
- *   in a patch are checked only when the patch is applied @throws StateValueError it contains a value that a
- *   document may not contain
+ *   in a patch are checked only when the patch is applied
+ * @throws StateValueError it contains a value that a document may not contain
  */
 export function checkOperation(operation) {
   const names = isObject(operation) ? Object.keys(operation) : [];

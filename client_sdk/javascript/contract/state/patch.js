@@ -153,8 +153,10 @@ const at = (path) => (path.length > 0 ? shown(formatPointer(path)) : "the whole 
 /**
  * The patch from `before` to `after`: add, remove and replace, sorted by name.
  *
- * Only objects are compared member by member: a changed array is replaced as a whole. Either may be
- * undefined: there is none.
+ * Only objects are compared member by member: a changed array is replaced as a whole.
+ *
+ * @param before a JSON value; undefined: there is none
+ * @param after a JSON value; undefined: there is none
  */
 export function diff(before, after) {
   const operations = [];

@@ -8,18 +8,21 @@ import { PointerError, shown } from "./errors.js";
 
 const INDEX = /^(?:0|[1-9][0-9]{0,8})$/;
 
-/** Whether it is a JSON object. */
+/**
+ * Whether it is a JSON object.
+ *
+ * @param value any value
+ */
 export const isObject = (value) =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
  * Reads a pointer as a path.
  *
+ * @param {string} text such as `/lines/a7`; empty: the whole value
+ * @returns {string[]}
  * @throws PointerError it does not begin with /, has a ~ that is neither ~0 nor ~1, or has more levels than a
  *   document may have
- *
- * @param {string} text
- * @returns {string[]}
  */
 export function parsePointer(text) {
   if (text === "") return [];
@@ -34,17 +37,37 @@ export function parsePointer(text) {
   return parts.slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-/** Writes a path as a pointer. */
+/**
+ * Writes a path as a pointer.
+ *
+ * @param path the names, not escaped
+ */
 export const formatPointer = (path) =>
   path.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 
-/** The array index that a part of a pointer names, or null. */
+/**
+ * The array index that a part of a pointer names, or null.
+ *
+ * @param part one name of a path
+ */
 export const arrayIndex = (part) => (INDEX.test(part) ? Number(part) : null);
 
-/** An object's own member of this name; inherited ones, such as `constructor`, do not count. */
+/**
+ * An object's own member of this name; inherited ones, such as `constructor`, do not count.
+ *
+ * @param object a JSON object
+ * @param name any text
+ * @returns the value; undefined: there is no such member
+ */
 export const member = (object, name) => (Object.hasOwn(object, name) ? object[name] : undefined);
 
-/** Puts a member into an object; `object.__proto__ = …` would change what it is. */
+/**
+ * Puts a member into an object; `object.__proto__ = …` would change what it is.
+ *
+ * @param object a JSON object or array, which is changed
+ * @param name the member's name, or an array's index as text
+ * @param value what it gets, which is not copied
+ */
 export function putMember(object, name, value) {
   if (name !== "__proto__") object[name] = value;
   else Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
@@ -53,8 +76,8 @@ export function putMember(object, name, value) {
 /**
  * The value at the path, or undefined.
  *
- * @param {any} value
- * @param {string[]} path
+ * @param {any} value a JSON value
+ * @param {string[]} path as parsePointer returns it
  * @returns {any}
  */
 export function get(value, path) {

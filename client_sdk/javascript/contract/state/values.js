@@ -13,6 +13,8 @@ const NAME = /^[\x01-\x7f]*$/;
 /**
  * Checks that a document may contain the value at this path.
  *
+ * @param value any value
+ * @param path where it would be, as names; its length counts as depth
  * @throws StateValueError it may not; its pointer names the first invalid part
  */
 export function checkValue(value, path = []) {
@@ -45,6 +47,7 @@ export function checkValue(value, path = []) {
 /**
  * Checks that it may be the whole value of a document.
  *
+ * @param value any value
  * @throws StateValueError it is not an object, or contains an invalid value
  */
 export function checkDocumentValue(value) {
@@ -57,8 +60,8 @@ export function checkDocumentValue(value) {
 /**
  * Whether both are the same JSON value, or both are undefined.
  *
- * @param {any} one
- * @param {any} other
+ * @param {any} one a JSON value, or undefined
+ * @param {any} other a JSON value, or undefined
  * @returns {boolean}
  */
 export function same(one, other) {
@@ -76,7 +79,7 @@ export function same(one, other) {
 /**
  * A copy that shares no object and no array with the value.
  *
- * @param {any} value
+ * @param {any} value a JSON value
  * @returns {any}
  */
 export function copy(value) {

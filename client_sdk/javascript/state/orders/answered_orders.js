@@ -55,8 +55,10 @@ export class AnsweredOrders {
   }
 
   /**
-   * Whether the epoch (null: the answer does not name it) is later than the one shown for any of the order's
-   * channels. Epochs sort by time.
+   * Whether an answer's log is later than the one shown for any of the order's channels. Epochs sort by time.
+   *
+   * @param order as the answer has it
+   * @param epoch the epoch of the answer's log; null: the answer does not name it
    */
   isAhead(order, epoch) {
     return epoch !== null && this.#followed(order).some((channel) => epoch > this.#latest.get(channel));
@@ -80,7 +82,12 @@ export class AnsweredOrders {
     else remember(this.known, order.id, order);
   }
 
-  /** Whether `take` would show the order as in the answer. */
+  /**
+   * Whether `take` would show the order as in the answer.
+   *
+   * @param order as the answer has it
+   * @param facts as for `take`
+   */
   shows(order, { repeated, listed, epoch }) {
     // If no log is known yet, no snapshot may ever show whether the order has changed since.
     if (this.isAhead(order, epoch)) return epoch >= this.#aheadLog && (!repeated || this.#log !== "");
@@ -89,13 +96,22 @@ export class AnsweredOrders {
     return listed || this.known.has(order.id) || isNewest;
   }
 
-  /** The order has arrived through the log at this version; null: the log has removed it. */
+  /**
+   * The order has arrived through the log.
+   *
+   * @param id the order's id
+   * @param version its version there; null: the log has removed it
+   */
   contained(id, version) {
     const known = this.known.get(id);
     if (known !== undefined && (version === null || version >= known.version)) this.known.delete(id);
   }
 
-  /** Notes the log (its epoch) of the orders that came before the first snapshot, or without one. */
+  /**
+   * Notes the log of the orders that came before the first snapshot, or without one.
+   *
+   * @param log its epoch; "": not known
+   */
   follow(log) {
     if (this.#log !== "" || log === "") return;
     this.#log = log;
@@ -155,12 +171,22 @@ export class AnsweredOrders {
   }
 }
 
-/** The channels that carry the order. */
+/**
+ * The channels that carry the order.
+ *
+ * @param order has `store_id` and `table_id`
+ */
 export function channelsOf({ store_id: store, table_id: table }) {
   return table === null ? [`store:${store}`] : [`store:${store}`, `table:${store}/${table}`];
 }
 
-/** Adds the entry as the newest; drops the oldest if there are too many. */
+/**
+ * Adds the entry as the newest; drops the oldest if there are too many.
+ *
+ * @param map what is changed; its order is the entries' age, oldest first
+ * @param name the entry's key; an older entry of this name is replaced
+ * @param value the entry's value
+ */
 export function remember(map, name, value) {
   map.delete(name);
   map.set(name, value);

@@ -76,7 +76,12 @@ export class CommandQueue {
     return this.entries[0]?.id ?? null;
   }
 
-  /** An order's id; `id` may also be the key it was shown under before it was placed. */
+  /**
+   * The id of an order at Core, if it has one by now.
+   *
+   * @param order its id, or the key that it was shown under before it was placed
+   * @returns the id; the key as it is, if the order is not placed yet
+   */
   idOf(order) {
     return this.#placed.get(order) ?? order;
   }
@@ -89,9 +94,9 @@ export class CommandQueue {
    * @param wish what a program asks for: {kind, body, order, version, updatedAt, status, after}; the order by
    *   the id that it is shown under (null: a new one), and the version and status that the program saw
    * @param place its place in the queue
-   * @param client the client id that edits are sent under @param madeAt the time by Core's clock; null: not
-   * known @throws StateError it is malformed or too large, too many wait, or the command it depends on was
-   * refused
+   * @param client the client id that edits are sent under
+   * @param madeAt the time by Core's clock; null: not known
+   * @throws StateError it is malformed or too large, too many wait, or the command it depends on was refused
    */
   prepare({ kind, body, order = null, status = null, after = null, ...seen }, place, client, madeAt) {
     if (this.entries.length >= MAX_COMMANDS) throw new StateError(`${MAX_COMMANDS} commands are waiting: try again later`);
@@ -120,7 +125,11 @@ export class CommandQueue {
 
   // ── requests and answers ─────────────────────────────────────────────────────────────────────
 
-  /** What to store before the first command is sent; null: nothing. `now` is by Core's clock. */
+  /**
+   * What to store before the first command is sent; null: nothing.
+   *
+   * @param now by Core's clock, as RFC 3339 text
+   */
   beforeSending(now) {
     const [first, ...rest] = this.entries;
     if (first.sent_at !== null) {
@@ -169,12 +178,13 @@ export class CommandQueue {
   }
 
   /**
-   * The effects of Core having refused the first command, for this problem, for `settle`.
+   * The effects of Core having refused the first command, for `settle`.
    *
    * A transition that was refused because the order has changed is retried if the status is still the one that
    * the user saw. `accepted` is not retried: the user would accept content that they have not seen. A change is
    * not retried: it would undo the other change.
    *
+   * @param why the problem
    * @param order the current order, if Core's answer has it; else null
    */
   refused(why, order) {
@@ -189,6 +199,7 @@ export class CommandQueue {
   /**
    * Applies the settlement, after it was stored.
    *
+   * @param settlement the effects of the answer: {entries, outcomes, order, repeated}
    * @param keep whether the answer's order has not arrived through the log yet
    * @param listed whether the log contains the order, at an older version
    * @param epoch the answer's log; null: the answer does not name it

@@ -34,6 +34,7 @@ const PATHS = {
 /**
  * The command that was kept.
  *
+ * @param command as it was stored
  * @throws ContractError the stored command is damaged
  */
 export function checkCommand(command) {
@@ -46,6 +47,8 @@ export function checkCommand(command) {
 /**
  * Checks the body as far as needed to show the order; Core checks the rest.
  *
+ * @param kind "place", "transition" or "change"
+ * @param body what the request to Core will have
  * @throws StateError Core would refuse the body
  */
 export function checkBody(kind, body) {
@@ -70,7 +73,11 @@ export function checkBody(kind, body) {
   }
 }
 
-/** The order that a command will place, shown at version 0 until Core has it. */
+/**
+ * The order that a command will place, shown at version 0 until Core has it.
+ *
+ * @param command has key, body and made_at, as it is kept
+ */
 export function newOrder({ key, body, made_at: madeAt }) {
   const at = madeAt ?? UNKNOWN_TIME;
   const order = {
@@ -98,7 +105,11 @@ export const itemsOf = (items) => items.map((item) => ({ note: "", ...item }));
 /** The sum of the items' prices. */
 export const totalOf = (items) => items.reduce((sum, one) => sum + one.quantity * one.unit_price, 0);
 
-/** The command as it is sent, {id, method, path, key, version, updatedAt, body}. */
+/**
+ * The command as it is sent, {id, method, path, key, version, updatedAt, body}.
+ *
+ * @param command as it is kept
+ */
 export function requestOf({ id, key, kind, order, version, updated_at: updatedAt = null, body }) {
   const [method, path] = PATHS[kind];
   return { id, method, path: path(order), key, version, updatedAt, body: JSON.stringify(body) };

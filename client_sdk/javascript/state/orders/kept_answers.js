@@ -12,7 +12,7 @@
 /**
  * What is stored of an order until it arrives through the log.
  *
- * @param {import("../../types.js").Order} order
+ * @param {import("../../types.js").Order} order as Core's answer has it
  * @param {{epoch: string | null, positions: {[channel: string]: number | null}}} log where the orders are
  * @param {string[]} channels the channels that carry the order
  */

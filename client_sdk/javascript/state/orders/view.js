@@ -20,8 +20,8 @@ export const shownAs = ({ order, key }) => order ?? key;
  * All orders to show: Core's open ones, and those not placed yet, each {order, pending, leftOut, error, after}.
  * An order that a pending command closes is shown until Core has answered.
  *
- * @param {import("../../types.js").Order[]} orders
- * @param {any} own
+ * @param {import("../../types.js").Order[]} orders Core's open ones
+ * @param {any} own what this client knows in addition, as above
  * @returns {import("../../types.js").ShownOrder[]}
  */
 export function shownOrders(orders, own) {
@@ -31,7 +31,12 @@ export function shownOrders(orders, own) {
   return all.filter((one) => one !== null).filter((one) => one.pending > 0 || isOpen(one.order));
 }
 
-/** Core's orders by their ids, each in the newest version known. */
+/**
+ * Core's orders by their ids, each in the newest version known.
+ *
+ * @param orders those of the log
+ * @param own what this client knows in addition, as above
+ */
 export function newest(orders, { known, ahead = {} }) {
   const core = new Map(orders.map((order) => [order.id, order]));
   for (const [id, order] of Object.entries(known)) {
@@ -51,8 +56,8 @@ export function newest(orders, { known, ahead = {} }) {
  * client's last command that is applied to it.
  *
  * @param {import("../../types.js").Order | null} core Core's, as the newest that is known of it; null: it does not have it
- * @param {string} id
- * @param {any} own
+ * @param {string} id the id that it is shown under
+ * @param {any} own what this client knows in addition, as above
  * @returns {import("../../types.js").ShownOrder | null}
  */
 export function shownOrder(core, id, own) {

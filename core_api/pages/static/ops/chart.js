@@ -1,14 +1,15 @@
-// Small charts as inline SVG: lines over the last minutes or the last day, with the area under the first.
+// Small charts as inline SVG: one or two lines over the last minutes or the last day. The area under the first is
+// filled.
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT] = [240, 56];
-/** What the charts can show, in milliseconds. */
+/** The spans of time that the charts can show, in milliseconds. */
 export const SPANS = { minutes: 300_000, day: 86_400_000 };
 const LEAST_SPAN_MS = 60_000;
-/** Points are a minute apart at most: over a longer gap nothing is known. */
+/** Points are a minute apart at most. Over a longer gap than this the values are not known, and no line is drawn. */
 const GAP_MS = 180_000;
 
-/** A chart that `draw` fills anew. */
+/** A chart; each call of `draw` replaces what it shows. */
 export class Chart {
   element = made("svg", {
     class: "chart",
@@ -24,10 +25,14 @@ export class Chart {
   }
 
   /**
-   * Draws lines of [time in ms, value or null]; the first has the area, the second is thinner.
+   * Draws one or two lines.
    *
-   * @param span how much time it shows at most, in milliseconds
-   * @param least the top of the chart stands for this at least
+   * @param lines for each line its points: [time in milliseconds since 1970, value or null]. The first line has the
+   *   area, the second is thinner
+   * @param now the time at the right edge, in milliseconds since 1970
+   * @param span how much time the chart shows at most, in milliseconds
+   * @param least the top of the chart stands for at least this value
+   * @param label (values) → the text for screen readers
    */
   draw(lines, now, span, least, label) {
     const values = lines.flat().flatMap(([, value]) => (value === null ? [] : [value]));
@@ -43,7 +48,7 @@ export class Chart {
   }
 }
 
-/** Where the points lie; a new run begins after each that is not known, and after a gap. */
+/** Splits points into runs of coordinates. A new run begins after a value that is not known, and after a gap. */
 function runsOf(points, now, wide, top) {
   const runs = [[]];
   let before = -Infinity;
@@ -67,7 +72,13 @@ function areaOf(run) {
   return `${lineOf(run)}L${rounded(run.at(-1)[0])} ${HEIGHT}L${rounded(run[0][0])} ${HEIGHT}Z`;
 }
 
-/** A bar that is filled to a share, 0 to 1. */
+/**
+ * A bar that is filled in part.
+ *
+ * @param share the filled part, 0 to 1
+ * @param kind its class, by which a style sheet gives it a colour
+ * @returns the SVG element
+ */
 export function meter(share, kind) {
   const rail = made("rect", { class: "rail", width: "100%", height: "8", rx: "4" });
   const fill = made("rect", { class: "fill", width: `${rounded(share * 100)}%`, height: "8", rx: "4" });

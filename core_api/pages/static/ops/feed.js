@@ -1,7 +1,8 @@
-// The figures' own stream: GET /v1/ops/stream, read as server-sent events, and begun again.
+// Reads the stream of the figures: GET /v1/ops/stream, as server-sent events. When a stream ends, the next one is
+// opened.
 //
-// An EventSource cannot send a token. The stream ends by itself after a minute or so; one that is
-// silent for longer than it may be is taken for dead.
+// It does not use EventSource, which cannot send a token. The server ends each stream after about a minute. A stream
+// that is silent for too long counts as broken.
 
 import { fetchCore } from "../shared/core/fetch_core.js";
 import { SseParser } from "../yabam/contract/sse.js";
@@ -11,16 +12,21 @@ import { uniform } from "../yabam/uniform.js";
 const PATH = "/v1/ops/stream";
 const SILENT_MS = 10_000;
 const PAUSES_S = { backoffFirst: 0.5, backoffMost: 10 };
-/** The bounds of what a server says about waiting. */
+/** The shortest and the longest time that a server can make the page wait. */
 const [LEAST_WAIT_MS, MAX_WAIT_MS] = [250, 60_000];
 
-/** Follows the stream and tells `heard`: .hello, .figures, .feed (a state), .refused (a text). */
+/** Follows the stream, and retries for as long as the token is good. */
 export class Feed {
   #token;
   #heard;
   #backoff = new Backoff(PAUSES_S, uniform);
   #stop = new AbortController();
 
+  /**
+   * @param token the bearer token
+   * @param heard callbacks: hello(data) and figures(data) for the stream's events, feed(state, detail) when the
+   *   connection's state changes, refused(name of a text) when Core refuses the token
+   */
   constructor(token, heard) {
     this.#token = token;
     this.#heard = heard;
@@ -38,7 +44,9 @@ export class Feed {
     this.#stop.abort();
   }
 
-  /** One stream; how long to wait before the next, in milliseconds; null: not again. */
+  /**
+   * Reads one stream. Returns a promise of how long to wait before the next, in milliseconds; of null: do not retry.
+   */
   async #once() {
     const silence = new AbortController();
     const signal = AbortSignal.any([this.#stop.signal, silence.signal]);
@@ -67,7 +75,10 @@ export class Feed {
     return waitOf(1000 * Math.max(1, Number(response.headers.get("retry-after")) || 1));
   }
 
-  /** How long to wait after the stream; null: it ended without a bye, or told nothing before. */
+  /**
+   * Reads a stream to its end. Returns a promise of how long to wait, in milliseconds; of null if the stream ended
+   * without a `bye` or before the first figures.
+   */
   async #read(reader, watch) {
     const parser = new SseParser();
     let told = false;
@@ -93,12 +104,12 @@ export class Feed {
   }
 }
 
-/** What a server says about waiting, within bounds; what is no number counts as the most. */
+/** The time to wait that a server sent, within limits; anything but a number counts as the longest. */
 function waitOf(ms) {
   return Number.isFinite(ms) ? Math.min(Math.max(ms, LEAST_WAIT_MS), MAX_WAIT_MS) : MAX_WAIT_MS;
 }
 
-/** Calls `late` when `again` has not been called for so long. */
+/** Calls `late` when `again` has not been called for `after` milliseconds. */
 class Watch {
   #late;
   #after;

@@ -1,4 +1,4 @@
-// What is wrong, in words: the verdict in one line, and each alert below it. Core has judged
+// What is wrong, in words: the verdict in one line, and each alert below it. Core decides what is wrong
 // (core_api/dashboard/alerts.py).
 
 import { el } from "../shared/dom.js";
@@ -6,8 +6,12 @@ import { t } from "../shared/language.js";
 import { dayTime, known } from "./numbers.js";
 
 /**
- * The verdict's line. Nothing in it changes from one look to the next while the trouble is the same:
- * a live region speaks at each change.
+ * The line with the verdict. While the trouble stays the same, the text stays the same: screen readers speak each
+ * change of a live region.
+ *
+ * @param figures the newest figures; null: none have arrived
+ * @param state the feed's state and a detail: [name, text]
+ * @returns the element
  */
 export function verdictLine(figures, [feed, detail]) {
   if (feed !== "live") return unknown(figures, feed, detail);
@@ -19,7 +23,7 @@ export function verdictLine(figures, [feed, detail]) {
   return line(level, words);
 }
 
-/** Without the newest figures nobody knows how it is. */
+/** The line while the newest figures are missing: then the state of the system is not known. */
 function unknown(figures, feed, detail) {
   if (feed === "starting") return line("grey", [el("b", {}, t("feed_starting"))]);
   const last = figures === null ? "" : t("lastFigures", { time: dayTime(figures.at_ms, figures.at_ms) });
@@ -29,7 +33,7 @@ function unknown(figures, feed, detail) {
 
 const line = (level, words) => el("p", { "data-level": level }, words);
 
-/** The alerts, the worst first, and who sees to each. */
+/** The list of alerts, the worst first, each with a button or with the person who deals with it. */
 export function alertList(figures) {
   const rows = figures.alerts.map((one) => row(one, alertText(one), one.detail, acknowledging(one.name, one.acknowledged)));
   const stores = storesLine(figures.verdict);
@@ -48,7 +52,13 @@ function row({ level, name, runbook }, text, detail, seenTo) {
   );
 }
 
-/** A button that says that one sees to it, or who does. */
+/**
+ * A button by which a person says that they deal with an alert, or the name of the person who does.
+ *
+ * @param name the alert's; several names stand one per line
+ * @param acknowledged who deals with it, since when: {by, at_ms}; null: nobody does yet
+ * @returns the element
+ */
 export function acknowledging(name, acknowledged) {
   if (acknowledged) {
     const { by, at_ms } = acknowledged;
@@ -57,7 +67,7 @@ export function acknowledging(name, acknowledged) {
   return el("button", { class: "button small", type: "button", "data-action": "acknowledge", "data-alert": name }, t("acknowledge"));
 }
 
-/** The stores are acknowledged one by one, in the table below. */
+/** A link to the table below, where the stores are acknowledged one by one. */
 function storesSeenTo(late) {
   const stores = new Set(late.map((one) => one.store_id));
   const open = new Set(late.filter((one) => !one.acknowledged).map((one) => one.store_id));
@@ -65,7 +75,7 @@ function storesSeenTo(late) {
   return el("a", { href: "#late-title" }, t("toTheStores", { count: open.size, of: stores.size }));
 }
 
-/** The entry of the runbook that this Core was released with. */
+/** A link to an entry of the runbook; Core serves the runbook of its own release. */
 function runbookLink(entry, about) {
   return el(
     "a",
@@ -81,10 +91,10 @@ function alertText({ cause, node, kind, is_last: isLast, since_ms: at }) {
   return known(`alert_${cause}${isLast ? "_last" : ""}`, cause, { process, since });
 }
 
-/** What a process is called; a Core that was asked nothing is the one that answers. */
+/** The name of a process. "this Core" stands for the Core that serves this page. */
 export const nodeName = (name) => (name === "this Core" ? t("thisCore") : name);
 
-/** Which stores wait for what; empty: none. */
+/** How many stores wait, and for what; empty: none. */
 function storesLine({ unreceived, unaccepted }) {
   const parts = [["unreceived", unreceived], ["unaccepted", unaccepted]].filter(([, count]) => count > 0);
   return parts.map(([kind, count]) => t(`stores_${kind}${count === 1 ? "_one" : ""}`, { count })).join(" · ");

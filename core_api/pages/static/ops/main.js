@@ -1,4 +1,4 @@
-// The ops page: signs in, then hands over to the page.
+// The ops page's entry point: signs a person in, then opens the page.
 
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
@@ -35,7 +35,7 @@ function open(token) {
   }
 }
 
-// A fresh page is the surest way to leave nothing behind of who was signed in.
+// Reloading the page is the surest way to leave nothing of the signed-in person behind.
 function leave(problem) {
   page?.stop();
   kept.clear();

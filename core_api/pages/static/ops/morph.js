@@ -1,10 +1,13 @@
-// Makes an element look like another that was built anew, and leaves alone what is the same.
+// Changes an element until it equals one that was newly built, and leaves equal parts alone.
 //
-// Figures come every two seconds: what has the focus, or a finger on it, must stay the same element.
+// Figures arrive every two seconds: an element that has the focus, or that a finger is on, must not be replaced.
 
 /**
- * Changes `element` into what `wanted` is. Children whose `data-key` differs are never the same. What stands in an
- * element with `data-slot` is left alone: somebody else puts it there.
+ * Changes an element until it equals another. Children are compared by their position; one of another tag or
+ * `data-key` is replaced. The content of an element with `data-slot` is left alone, because other code fills it.
+ *
+ * @param element the element on the page
+ * @param wanted the newly built element
  */
 export function morph(element, wanted) {
   for (const { name } of [...element.attributes]) {

@@ -10,13 +10,13 @@ export function number(value) {
   return new Intl.NumberFormat(language(), { notation, maximumFractionDigits }).format(value);
 }
 
-/** Milliseconds: 0.8 ms, 12 ms, 1.2 s. */
+/** A duration in milliseconds, as text: 0.8 ms, 12 ms, 1.2 s. */
 export function milliseconds(value) {
   if (value === null || value === undefined) return "–";
   return value < 1000 ? `${number(value)} ms` : `${number(value / 1000)} s`;
 }
 
-/** A time span given in seconds: 0.4 s, 12 s, 3 min, 2 h. */
+/** A duration in seconds, as text: 0.4 s, 12 s, 3 min, 2 h. */
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return "–";
   if (seconds < 120) return `${number(seconds)} s`;
@@ -25,7 +25,13 @@ export function span(seconds) {
 
 const DAY_MS = 86_400_000;
 
-/** A moment in milliseconds since 1970: 14:02, and its date where that is not today's. */
+/**
+ * A moment as text: 14:02, with the date if that is not today's.
+ *
+ * @param at the moment, in milliseconds since 1970
+ * @param now the present time, in milliseconds since 1970
+ * @returns the text
+ */
 export function dayTime(at, now) {
   const isOfToday = now - at < DAY_MS && new Date(at).getDate() === new Date(now).getDate();
   /** @type {Intl.DateTimeFormatOptions} */
@@ -35,7 +41,14 @@ export function dayTime(at, now) {
   return new Intl.DateTimeFormat(language(), { ...date, ...time }).format(at);
 }
 
-/** The text of that name, or the name itself where a newer server says what we do not know. */
+/**
+ * The text with this name; another one if there is none, as for something that only a newer server knows.
+ *
+ * @param name the text's name
+ * @param fallback the text to use if there is none
+ * @param values what replaces each {placeholder} in the text, by name
+ * @returns the text
+ */
 export function known(name, fallback, values = {}) {
   try {
     return t(name, values);

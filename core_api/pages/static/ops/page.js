@@ -1,4 +1,4 @@
-// The ops page while somebody is signed in: what the feed tells becomes a verdict, tiles and panels.
+// The ops page of a signed-in person: shows what the feed receives as a verdict, tiles and panels.
 
 import { fetchCore } from "../shared/core/fetch_core.js";
 import { byId, setText } from "../shared/dom.js";
@@ -14,7 +14,7 @@ import { Tiles } from "./tiles.js";
 
 const MODES = { live: "live", starting: "starting", offline: "offline", busy: "polling" };
 
-/** Shows what the feed tells; `leave` is called with why the token is not taken. */
+/** Shows the figures. */
 export class OpsPage {
   #tiles = new Tiles(byId("tiles"));
   #token;
@@ -27,6 +27,10 @@ export class OpsPage {
   #state = ["starting", ""];
   #reach;
 
+  /**
+   * @param token the bearer token
+   * @param leave (name of a text): called when Core refuses the token
+   */
   constructor(token, leave) {
     this.#reach = new ReachLines(() => token);
     this.#token = token;
@@ -72,13 +76,13 @@ export class OpsPage {
     fill("nodes", nodes(figures.nodes, this.#configured));
   }
 
-  /** Shows the charts over another span, of `SPANS`. */
+  /** Shows the charts over another span; its name in SPANS. */
   showSpan(span) {
     this.#span = span;
     if (this.#figures !== null) this.#showCharts();
   }
 
-  /** Tells Core that one sees to an alert; `names` are one to a line. */
+  /** Tells Core that the signed-in person deals with alerts; `names` has one name per line. */
   async acknowledge(names) {
     setText(byId("problem"), "");
     try {
@@ -95,7 +99,7 @@ export class OpsPage {
     return told;
   }
 
-  /** Shows at once what the next figures will say. */
+  /** Shows an acknowledgement at once, as the next figures will show it. */
   #mark(name, acknowledged) {
     const { alerts, late: stores } = this.#figures;
     this.#figures.alerts = alerts.map((one) => (one.name === name ? { ...one, acknowledged } : one));

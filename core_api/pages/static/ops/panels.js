@@ -1,4 +1,4 @@
-// The panels below the key figures: who must be phoned, who is there, what is busy, what is ill.
+// The panels below the key figures: stores to phone, connected devices, the busiest channels, the processes.
 
 import { el } from "../shared/dom.js";
 import { t } from "../shared/language.js";
@@ -9,7 +9,7 @@ import { known, number, span } from "./numbers.js";
 
 const empty = (text, good = false) => el("p", { class: good ? "empty good" : "empty" }, text);
 
-/** Devices by mode, as a bar and a legend. */
+/** How many devices are in each mode, with a bar for each. */
 export function clients(modes) {
   if (modes === null) return empty(t("unknown"));
   const total = DEVICE_MODES.reduce((sum, mode) => sum + (modes[mode] ?? 0), 0);
@@ -22,7 +22,7 @@ function bar(name, value, total, kind) {
   return el("li", {}, el("span", { class: "name" }, name), el("b", {}, number(value)), meter(share, kind));
 }
 
-/** The busiest channels. */
+/** The busiest channels, as a table. */
 export function top(channels) {
   if (channels.length === 0) return empty(t("topNone"));
   return table(
@@ -31,7 +31,9 @@ export function top(channels) {
   );
 }
 
-/** The stores that somebody must phone, each with a slot for where its oldest order is. */
+/**
+ * The stores that somebody must phone, as a table. In each row the page fills a slot with where the oldest order is.
+ */
 export function late(stores) {
   if (stores === null) return empty(t("lateUnknown"));
   if (stores.length === 0) return empty(t("lateNone"), true);
@@ -54,21 +56,21 @@ export function late(stores) {
 
 const slot = (id) => el("span", { "data-slot": id, "data-key": id });
 
-/** Whom to phone: a link, which a telephone dials. */
+/** Whom to phone, with a link that a telephone can dial. */
 function contact(one) {
   if (one === null) return el("span", { class: "quiet" }, t("contactNone"));
   const number = one.phone.replace(/[^0-9+]/g, "");
   return [one.name ? `${one.name} ` : "", number ? el("a", { class: "phone", href: `tel:${number}` }, one.phone) : ""];
 }
 
-/** Where a store has both troubles, both are seen to at once. */
+/** The button of a store. If the store has two problems, one press acknowledges both. */
 function seenTo({ store_id: id, kinds }) {
   const open = kinds.filter(({ acknowledged }) => !acknowledged);
   const names = (open.length > 0 ? open : kinds).map(({ kind }) => `${kind}:${id}`);
   return acknowledging(names.join("\n"), open.length > 0 ? null : kinds[0].acknowledged);
 }
 
-/** One row per store: an order that no device has is accepted by nobody either. */
+/** Merges the rows of a store into one: an order that no device has received was not accepted by anybody either. */
 function byStore(stores) {
   const found = new Map();
   for (const one of stores) {
@@ -82,7 +84,13 @@ function byStore(stores) {
   return [...found.values()];
 }
 
-/** The processes, those in trouble first. */
+/**
+ * The processes, those in trouble first, as a table.
+ *
+ * @param list the processes, as the figures have them
+ * @param configured how many processes Core was told to watch; 0: a hint says how to configure them
+ * @returns the element
+ */
 export function nodes(list, configured) {
   const order = ["down", "not-ready", "ready"];
   const sorted = [...list].sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state));

@@ -1,4 +1,4 @@
-// What the ops page says.
+// The texts of the ops page.
 
 import { addTexts } from "../shared/language.js";
 import "../shared/texts.js";

@@ -1,11 +1,14 @@
-// The row of key figures, each with its last minutes or its last day.
+// The row of key figures, each with a chart of the last minutes or the last day.
 
 import { el, setText } from "../shared/dom.js";
 import { t } from "../shared/language.js";
 import { Chart, SPANS } from "./chart.js";
 import { milliseconds, number, span } from "./numbers.js";
 
-/** Each: what it is called, its value, what stands below, its lines. */
+/**
+ * For each tile: the name of its text, its value, the text below that, the lines of its chart, how a value is
+ * written, and the least value that the top of the chart stands for.
+ */
 const TILES = [
   {
     name: "connections",
@@ -63,14 +66,14 @@ const TILES = [
   },
 ];
 
-/** How many event servers hold them, where one is down. */
+/** How many event servers are ready, if not all of them are. */
 function belowConnections({ nodes }) {
   const servers = nodes.filter((node) => node.kind === "events");
   const ready = servers.filter((node) => node.state === "ready").length;
   return ready === servers.length ? t("followers") : t("serversReady", { ready, of: servers.length });
 }
 
-/** How many of them fail, and how many events were left out. */
+/** How many webhooks are late or parked, and how many events were set aside. */
 function belowWebhooks({ webhooks }) {
   if (!webhooks) return t("unknown");
   const { late, parked, set_aside: aside } = webhooks;
@@ -79,7 +82,7 @@ function belowWebhooks({ webhooks }) {
   return told.length > 0 ? told.join(" · ") : t("webhooksWell");
 }
 
-/** The worst of what is wrong with it. */
+/** The worst level of the alerts about this figure; empty: there are none. */
 function levelOf({ alerts }, name) {
   const levels = alerts.filter((one) => one.figure === name).map((one) => one.level);
   return levels.includes("red") ? "red" : (levels[0] ?? "");
@@ -100,7 +103,13 @@ export class Tiles {
     });
   }
 
-  /** Shows the figures, and the points before them over a span, of `SPANS`. */
+  /**
+   * Shows the figures.
+   *
+   * @param figures the newest figures
+   * @param points what the charts show, the oldest first
+   * @param over the span of the charts: its name in SPANS
+   */
   show(figures, points, over) {
     for (const { kind, tile, name, value, below, chart } of this.#tiles) {
       setText(name, t(kind.name));

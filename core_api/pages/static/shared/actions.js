@@ -1,13 +1,14 @@
-// What somebody does to orders: shown at once, sent until Core answers, taken back if it refuses.
+// The changes of orders that a person makes on a page. Each is shown at once and sent until Core answers. If Core
+// refuses it, the page shows the order as before.
 //
-// Each action has a key of its own, so that one that was sent twice is done once. It names the
-// version that was seen, so that nobody accepts what was changed under their hands. A reload goes
-// on where it was. A step can be taken back: by a step back, once Core has answered the step.
+// Each action has its own idempotency key: if it is sent twice, Core does it once. It names the version of the order
+// that the person saw: Core refuses it if the order has changed since. Unanswered actions are stored, and sent again
+// after a reload. A step can be undone: once Core has answered the step, a step back is sent.
 
 import { MAX_COMMAND_AGE_S } from "../yabam/contract/contract_lists.js";
 import { newKey } from "./outbox.js";
 
-/** The actions that Core has not answered yet: one per order at most. */
+/** The actions that Core has not answered yet, at most one per order. */
 export class Actions {
   #pending = new Map();
   #outbox;
@@ -16,10 +17,11 @@ export class Actions {
   #now;
 
   /**
-   * @param outbox what sends them
-   * @param told has {changed(), answered(order), refused(action, answer)}
-   * @param storage has {load() → actions of before a reload, save(actions)}
-   * @param now () → milliseconds since 1970
+   * @param outbox the Outbox that sends the actions
+   * @param told callbacks: changed() after each change, answered(order) with the order of Core's answer,
+   *   refused(action, answer) when an action is refused
+   * @param storage keeps the actions over a reload: load() returns them as an array, save(actions) stores them
+   * @param now () → the time in milliseconds since 1970
    */
   constructor({ outbox, told, storage, now = Date.now }) {
     this.#outbox = outbox;
@@ -28,7 +30,10 @@ export class Actions {
     this.#now = now;
   }
 
-  /** Sends what a reload left behind; what was pressed more than a day ago is not sent any more. */
+  /**
+   * Sends the stored actions after a reload. One that was made more than a day ago is not sent; it is reported as
+   * refused.
+   */
   start() {
     const isLate = ({ at = this.#now() }) => this.#now() - at > MAX_COMMAND_AGE_S * 1000;
     const found = this.#storage.load();
@@ -38,7 +43,13 @@ export class Actions {
     for (const action of found) if (isLate(action)) this.#told.refused(action, late);
   }
 
-  /** Takes an order one step further; nothing while an action on it is not answered. */
+  /**
+   * Moves an order to another status. Does nothing while another action on this order is not answered.
+   *
+   * @param order the order as the person saw it
+   * @param to the status that the order is to get
+   * @param reason why, as text; null: no reason is given
+   */
   add({ id, version, updated_at: updatedAt, status }, to, reason = null) {
     if (this.#pending.has(id)) return;
     const seen = { id, version, updatedAt, seen: status };
@@ -46,7 +57,13 @@ export class Actions {
     this.#save();
   }
 
-  /** Takes an order a step back; a step that Core has not answered yet is taken back when it has. */
+  /**
+   * Moves an order back to an earlier status. If the step that led away from `to` is not answered yet, the step back
+   * is sent after that answer.
+   *
+   * @param order the order as the person saw it
+   * @param to the status that the order is to get back
+   */
   back({ id, version, updated_at: updatedAt, status }, to) {
     const action = this.#pending.get(id);
     if (action === undefined) {
@@ -58,25 +75,34 @@ export class Actions {
     this.#save();
   }
 
-  /** Whether a step to that status is not answered yet. */
+  /**
+   * Whether an action that gives the order this status is not answered yet.
+   *
+   * @param id the order's id
+   * @param to the status
+   * @returns true or false
+   */
   isUnderWay(id, to) {
     return this.#pending.get(id)?.to === to;
   }
 
   /**
-   * The order as it will be; `sending` says that Core has not answered yet, `waits` for what it
-   * waits: "network", "token" or null.
+   * The order as it will be after its action.
+   *
+   * @param order the order as Core last reported it
+   * @returns the order itself if it has no action. Otherwise a copy with the new `status` and `reason`, with
+   *   `sending: true`, and with `waits`: what the action waits for ("network" or "token"), or null
    */
   shown(order) {
     const action = this.#pending.get(order.id);
     if (!action) return order;
     const { reason, waits, undone = false } = action;
     const to = undone ? action.seen : action.to;
-    // Whether it will be open then, Core has not said.
+    // Whether the order will still be open then is not known before Core's answer.
     return { ...order, status: to, open: undefined, reason, sending: true, waits };
   }
 
-  /** Whether something is not answered yet. */
+  /** Whether any action is not answered yet. */
   get pending() {
     return this.#pending.size > 0;
   }
@@ -93,7 +119,7 @@ export class Actions {
     if (answer === null) return;
     if (this.#pending.get(id) === action) this.#pending.delete(id);
     this.#save();
-    // A repeated answer tells how the order stood then.
+    // If Core repeats an earlier answer to the same key, the order in it may be out of date.
     if (answer.order && !answer.repeated) this.#told.answered(answer.order);
     if (!answer.ok) this.#told.refused(action, answer);
     else if (action.undone) this.back(answer.order, action.seen);

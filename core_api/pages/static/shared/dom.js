@@ -1,11 +1,13 @@
-// Builds elements. Text becomes text nodes only: what a guest wrote is never read as markup.
+// Builds elements. All text is added as text nodes: what a guest wrote is never parsed as HTML.
 
 /**
- * An element.
+ * Builds an element.
  *
- * @param tag its name
- * @param props attributes; `on…` functions are listeners; true sets an empty one; null leaves it out
- * @param children elements and texts; null leaves one out
+ * @param tag the element's tag name
+ * @param props the attributes by name. A function named `on…` becomes an event listener; true sets an empty
+ *   attribute; false, null and undefined are left out
+ * @param children elements and texts, also in an array; null and undefined are left out
+ * @returns the element
  */
 export function el(tag, props = {}, ...children) {
   const element = document.createElement(tag);
@@ -18,12 +20,23 @@ export function el(tag, props = {}, ...children) {
   return element;
 }
 
-/** Sets the text of an element, only where it differs: a live region speaks at each change. */
+/**
+ * Sets an element's text, but only if it differs: screen readers speak each change of a live region.
+ *
+ * @param element the element
+ * @param text its new text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Makes `wanted` the children of `parent` in this order; those already there are not rebuilt. */
+/**
+ * Makes `wanted` the children of `parent`, in this order. Those that are children already are moved, not rebuilt; all
+ * other children are removed.
+ *
+ * @param parent the element to fill
+ * @param wanted the elements, as an array
+ */
 export function arrange(parent, wanted) {
   const keep = new Set(wanted);
   for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
@@ -32,5 +45,5 @@ export function arrange(parent, wanted) {
   });
 }
 
-/** The element of this page with the id. */
+/** The page's element with this id. */
 export const byId = (id) => document.getElementById(id);

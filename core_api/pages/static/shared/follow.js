@@ -1,4 +1,4 @@
-// Follows channels for a page: one client for all its tabs, its state kept in the browser.
+// Follows channels for a page: one client for all its tabs. The state of the orders is stored in the browser.
 
 import { subjectOf } from "../yabam/state/subject.js";
 import { Transport } from "../yabam/transport.js";
@@ -9,7 +9,7 @@ const SAVE_AFTER_MS = 400;
 const LOOK_EVERY_MS = 5_000;
 const SLEPT_MS = 10_000;
 
-/** Seconds that only go forward, and go on while the machine sleeps. */
+/** Returns a clock in seconds that never goes back, and that also counts the time while the machine sleeps. */
 function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()) {
   let skipped = 0;
   let before = { wall: wall(), monotonic: monotonic() };
@@ -22,7 +22,7 @@ function awakeClock(wall = () => Date.now(), monotonic = () => performance.now()
   };
 }
 
-/** This device's name, the same for as long as the browser keeps its storage. */
+/** This device's name, which begins with `kind`. It is made once and stored in the browser. */
 export function deviceName(kind) {
   const key = `yabam.device.${kind}`;
   if (ofBrowser.read(key) === null) {
@@ -34,11 +34,11 @@ export function deviceName(kind) {
 }
 
 /**
- * Notes how far this machine's clock is from Core's, which dates the orders and ends the tokens;
- * and which token Core refused.
+ * The Transport of a page. It also measures the difference between this machine's clock and Core's, by which orders
+ * are dated and tokens expire, and notes which token Core has refused.
  */
 class PageTransport extends Transport {
-  /** What to add to Date.now() for Core's time; null: not known yet. */
+  /** Milliseconds to add to Date.now() to get Core's time; null: not known yet. */
   skewMs = null;
   #credentials;
 
@@ -59,14 +59,14 @@ class PageTransport extends Transport {
     return input;
   }
 
-  /** As Transport's; its holder has no other until somebody signs in again. */
+  /** As Transport.refused. The page then has no valid token until somebody signs in again. */
   refused(token) {
     super.refused(token);
     this.#credentials.refuse(token);
   }
 
   /**
-   * As Transport's, with the token that it was sent with.
+   * As Transport.command; the answer also has the token that the command was sent with.
    *
    * @param {Parameters<Transport["command"]>} given
    */
@@ -77,18 +77,19 @@ class PageTransport extends Transport {
 }
 
 /**
- * Follows the channels, from `start` on: until then nothing is told.
+ * Follows channels. Nothing is received before `start` is called.
  *
- * @param name what the tabs of one holder share, and where the state of the orders is kept
- * @param credentials the Credentials of who is signed in
- * @param channels the names of all, of orders and of documents
- * @param device this one's name at Core; null: Core need not know what it has received
- * @param calls as YabamClient takes them
- * @param seen told ({orders, changes, status, leading}) whenever there is something new of orders
- * Returns {transport, state, start, close}; `state` as YabamClient has it
+ * @param name the tabs with this name share one client; the state of the orders is stored under it
+ * @param credentials the Credentials of the signed-in person
+ * @param channels the names of all channels, of orders and of documents
+ * @param device this device's name at Core, which records what it has received; null: Core records nothing
+ * @param calls predictions of the operator's functions, as YabamClient takes them
+ * @param seen called with {orders, changes, status, leading} whenever there is news of orders or of the status
+ * @returns the object {transport, state, start, close}. `state` is as YabamClient.state; `close({forgets})` returns a
+ *   promise that resolves when the client is closed
  */
 export function follow({ name, credentials, channels, device = null, calls = {}, seen }) {
-  // Another tab may lead; what this one says is said in the name of the same device.
+  // Another tab may lead, but what this tab has received is reported under the same device name.
   const about = device === null ? null : () => client.report(device);
   const transport = new PageTransport(location.origin, credentials, about);
   let newest = null;
@@ -98,7 +99,7 @@ export function follow({ name, credentials, channels, device = null, calls = {},
   const save = () => {
     clearTimeout(saving);
     saving = null;
-    // A tab that does not lead must not keep its old state over the newer one.
+    // Only the leading tab saves: a tab that does not lead would replace newer state by its older one.
     if (newest !== null) ofBrowser.writeJson(name, newest);
   };
   const client = new YabamClient({
@@ -112,7 +113,7 @@ export function follow({ name, credentials, channels, device = null, calls = {},
       return { ...status, skewMs: transport.skewMs, signedOut };
     },
     seen: (/** @type {any} */ news) => {
-      // The leading tab has the same token, unless it ends at another time.
+      // The leading tab uses the same token, unless that expires at another time.
       const { token, expiresAt } = credentials.session;
       if (news.status?.signedOut === expiresAt) credentials.refuse(token);
       newest = news.leading ? news.state : null;
@@ -130,26 +131,32 @@ export function follow({ name, credentials, channels, device = null, calls = {},
     });
     client.start();
   };
-  /** Ends it; `forgets`: keeps nothing of the orders. A promise of the end of it. */
+  /**
+   * Stops following. With `forgets`, the latest state of the orders is not stored. Returns a promise of the client's
+   * end.
+   */
   const close = ({ forgets = false } = {}) => {
     stopListening();
     if (forgets) newest = null;
     save();
-    // What still comes is not kept.
+    // News that still arrives is not stored.
     saving = 0;
     return client.close();
   };
   return { transport, state: client.state, start, close };
 }
 
-/** Calls `wake` when the machine slept, its clock was set or the network changed, `save` when the page may go. */
+/**
+ * Calls `wake` when the machine has slept, its clock was set or the network has changed, and `save` when the page may
+ * be closed. Returns a function that stops both.
+ */
 function onWaking(wake, save) {
   const controller = new AbortController();
   const { signal } = controller;
   let looked = Date.now();
   let hiddenAt = null;
   const look = setInterval(() => {
-    // A clock that was set looks alike, and the difference to Core's must be taken anew.
+    // Setting the clock looks like sleep. After that the difference to Core's clock must be measured again, too.
     const jumped = Math.abs(Date.now() - looked - LOOK_EVERY_MS) > SLEPT_MS && !document.hidden;
     looked = Date.now();
     if (jumped) wake();

@@ -9,7 +9,13 @@ function made(key, make) {
   return cache.get(key);
 }
 
-/** An amount in minor units of its currency. */
+/**
+ * Writes an amount of money.
+ *
+ * @param amount in minor units of the currency
+ * @param currency its ISO 4217 code
+ * @returns the text, in the page's language
+ */
 export function money(amount, currency) {
   const format = made(`${language()} ${currency}`, () => {
     /** @type {Intl.NumberFormatOptions} */
@@ -19,14 +25,20 @@ export function money(amount, currency) {
   return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
-/** A time of day with seconds; `at` in milliseconds since 1970. */
+/** The time of day with seconds, as text; `at` in milliseconds since 1970. */
 export function clockTime(at) {
   /** @type {Intl.DateTimeFormatOptions} */
   const options = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
   return made(`${language()} time`, () => new Intl.DateTimeFormat(language(), options)).format(at);
 }
 
-/** The same, with the day if it is not the day of `today`. */
+/**
+ * As clockTime, with the date if that is not today's.
+ *
+ * @param at the time to write, in milliseconds since 1970
+ * @param today any time of today, in milliseconds since 1970
+ * @returns the text
+ */
 export function dayAndTime(at, today = Date.now()) {
   const time = clockTime(at);
   if (new Date(at).toDateString() === new Date(today).toDateString()) return time;
@@ -35,12 +47,12 @@ export function dayAndTime(at, today = Date.now()) {
   return `${made(`${language()} day`, () => new Intl.DateTimeFormat(language(), options)).format(at)} ${time}`;
 }
 
-/** What people call an order: the producer's number, or the end of its id. */
+/** What people call an order: its reference, which the producer gave, or the end of its id. */
 export function orderNumber(order) {
   return order.reference ?? order.id.slice(-4).toUpperCase();
 }
 
-/** A line of an order that says what is in it: "2 × Bibimbap, 1 × Rice". */
+/** An order's items in one line: "2 × Bibimbap, 1 × Rice". */
 export function itemsLine(order) {
   return order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ");
 }

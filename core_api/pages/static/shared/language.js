@@ -1,4 +1,4 @@
-// Korean and English: one table of texts per page, the browser's language unless another was chosen.
+// The texts of the pages, in Korean and English. A page uses the browser's language until somebody chooses the other.
 
 import { ofBrowser } from "./storage.js";
 
@@ -12,7 +12,7 @@ let current = LANGUAGES.includes(ofBrowser.read(KEY))
   : navigator.languages.some((tag) => tag.startsWith("ko")) ? "ko" : "en";
 document.documentElement.lang = current;
 
-/** The language now: ko or en. */
+/** The current language: ko or en. */
 export const language = () => current;
 
 /** Adds texts: {name: [Korean, English]}. */
@@ -23,20 +23,33 @@ export function addTexts(texts) {
   }
 }
 
-/** The text of that name, with {values} filled in. */
+/**
+ * The text with this name, in the current language.
+ *
+ * @param name the text's name
+ * @param values what replaces each {placeholder} in the text, by name
+ * @returns the text
+ * @throws Error there is no text with this name
+ */
 export function t(name, values = {}) {
   const text = tables[current][name];
   if (text === undefined) throw new Error(`there is no text ${name}`);
   return text.replace(/\{(\w+)\}/g, (_all, key) => String(values[key]));
 }
 
-/** The text of that name in a language, whichever is shown now. */
+/**
+ * The text with this name in one language, whichever is the current one.
+ *
+ * @param name the text's name
+ * @param of the language: ko or en
+ * @returns the text, or undefined
+ */
 export const textIn = (name, of) => tables[of][name];
 
-/** Whether there is a text of that name. */
+/** Whether there is a text with this name. */
 export const hasText = (name) => Object.hasOwn(tables[current], name);
 
-/** Changes to the other language, and remembers it. */
+/** Switches to the other language, and stores that choice. */
 export function switchLanguage() {
   current = current === "ko" ? "en" : "ko";
   ofBrowser.write(KEY, current);
@@ -48,7 +61,10 @@ export function switchLanguage() {
 /** Calls `listener` whenever the language has changed. */
 export const onLanguage = (listener) => listeners.add(listener);
 
-/** Fills in what the page names by data-text, and data-label for what is only spoken. */
+/**
+ * Fills in the texts that the HTML names: in data-text an element's content, in data-label its aria-label, in
+ * data-hint its placeholder.
+ */
 export function translate(root = document) {
   for (const element of root.querySelectorAll("[data-text]")) {
     element.textContent = t(element.dataset.text);

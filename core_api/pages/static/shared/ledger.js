@@ -1,22 +1,27 @@
-// All orders that a page shows: those open, those closed lately, and Core's answers that come
-// before the events that tell of the same. Pure.
+// All orders that a page shows: the open ones, those closed recently, and those from Core's answers whose events have
+// not arrived yet. Pure.
 
 const MAX_CLOSED = 30;
 const CLOSED_FOR_MS = 3 * 3_600_000;
 const ANSWER_FOR_MS = 60_000;
 
-/** The newest that is known of each order. */
+/** The newest known version of each order. */
 export class Ledger {
   #open = new Map();
   #closed = new Map();
   #answers = new Map();
 
-  /** @param closed what `closed` gave before a reload */
+  /** @param closed the value of `closed` before a reload */
   constructor(closed = []) {
     for (const entry of closed) this.#closed.set(entry.order.id, entry);
   }
 
-  /** Takes in what the client tells. */
+  /**
+   * Takes in what the client reports.
+   *
+   * @param news `orders`: all open ones; `changes`: what has changed since the last report, as YabamClient reports it
+   * @param now the time, in milliseconds since 1970
+   */
   take({ orders, changes }, now) {
     this.#open = new Map(orders.map((order) => [order.id, order]));
     for (const { kind, order } of changes) {
@@ -24,20 +29,25 @@ export class Ledger {
     }
     for (const [id, { order, at }] of this.#answers) {
       const known = this.#open.get(id) ?? this.#closed.get(id)?.order;
-      // What the log does not bring within this time was thrown away by a restore.
+      // An order whose event does not arrive within this time is dropped: its change was lost by a restore.
       const late = now - at > ANSWER_FOR_MS;
       if (late || (known && known.version >= order.version)) this.#answers.delete(id);
     }
     this.#trim(now);
   }
 
-  /** Takes in an order as Core answered it. */
+  /**
+   * Takes in an order that came with an answer of Core.
+   *
+   * @param order the order
+   * @param now the time, in milliseconds since 1970
+   */
   put(order, now) {
     const known = this.get(order.id);
     if (!known || known.version < order.version) this.#answers.set(order.id, { order, at: now });
   }
 
-  /** The order as far as known. */
+  /** The newest known version of the order, or undefined. */
   get(id) {
     return this.#answers.get(id)?.order ?? this.#open.get(id) ?? this.#closed.get(id)?.order;
   }
@@ -48,7 +58,7 @@ export class Ledger {
     return [...ids].map((id) => this.get(id)).sort(byAge);
   }
 
-  /** The orders that were closed lately, to be kept over a reload. */
+  /** The recently closed orders, to be stored for a reload: [{order, at}]. */
   get closed() {
     return [...this.#closed.values()];
   }

@@ -1,6 +1,6 @@
-// Sends a command until Core answers it for good: a lost answer, a fault or a full server is tried
-// again with the same key, so that what was done once is not done twice. What Core refuses because
-// of the token waits for the next token.
+// Sends a command until Core gives a final answer. After a lost answer, an error of the server or an overload, the
+// command is sent again with the same key, so that Core does it only once. A command that is refused because of its
+// token waits for the next token.
 
 import { Backoff } from "../yabam/machine/backoff.js";
 import { ofBrowser, ofTab } from "./storage.js";
@@ -9,7 +9,7 @@ import { uniform } from "../yabam/uniform.js";
 const WAITS_S = { backoffFirst: 0.4, backoffMost: 8 };
 const PASSING = new Set([401, 408, 425, 429]);
 
-/** Commands under way. */
+/** Sends commands, and keeps those that wait. */
 export class Outbox {
   #send;
   #credentials;
@@ -17,9 +17,9 @@ export class Outbox {
   #closed = false;
 
   /**
-   * @param send (path, body, {key, version, updatedAt}) → Core's answer, with the token that it was sent with;
-   *   throws when there is none
-   * @param credentials the Credentials that are sent along
+   * @param send (path, body, {key, version, updatedAt}) → a promise of Core's answer, with the token that the command
+   *   was sent with; it rejects if there is no answer
+   * @param credentials the Credentials that the commands are sent with
    */
   constructor(send, credentials) {
     this.#send = send;
@@ -28,9 +28,14 @@ export class Outbox {
   }
 
   /**
-   * Core's final answer, or null once closed.
+   * Sends a command until Core gives a final answer.
    *
-   * `waits` is called whenever it has to wait: with "token" for the next token, else "network".
+   * @param path the request's path
+   * @param body the request's body, as a value for JSON
+   * @param options `key`: the idempotency key; `version`, `updatedAt`: those of the order that the person saw
+   * @param waits called whenever the command has to wait: with "token" until there is another token, with "network"
+   *   before the next try
+   * @returns a promise of Core's answer, or of null if the outbox was closed before
    */
   async deliver(path, body, options, waits) {
     const backoff = new Backoff(WAITS_S, uniform);
@@ -51,7 +56,7 @@ export class Outbox {
     return null;
   }
 
-  /** The network is back, or there is another token: what waits need not. */
+  /** Lets all waiting commands try again now, as when the network is back or there is another token. */
   wake() {
     for (const waker of [...this.#wakers]) waker();
   }
@@ -69,7 +74,7 @@ export class Outbox {
     }
   }
 
-  /** Waits so many milliseconds (null: without end), or until it is woken. */
+  /** Waits for `ms` milliseconds, or until `wake` is called; null: only until `wake` is called. */
   #pause(ms) {
     return new Promise((/** @type {(ended?: void) => void} */ resolve) => {
       const done = () => {
@@ -83,20 +88,22 @@ export class Outbox {
   }
 }
 
-// A refusal without one of our problems is a proxy's, as during an installation: it passes.
+// A refusal without a problem document of ours comes from a proxy, as during a deployment: it is temporary.
 function isFinal({ ok, status, problem }) {
   if (ok) return true;
   const refused = status >= 400 && status < 500 && !PASSING.has(status);
   return refused && problem !== null && problem !== "conflict";
 }
 
-/** A key that nobody else uses. crypto.randomUUID is missing over plain HTTP. */
+/** A random key that nobody else has. Over plain HTTP there is no crypto.randomUUID. */
 export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Where what is not sent yet survives a reload: this tab's own storage, so that no other sends it. */
+/**
+ * Storage for unsent commands, which survives a reload. It is this tab's own, so that no other tab sends them, too.
+ */
 export function unsent(key) {
   return {
     load: () => ofTab.readJson(key) ?? [],
@@ -105,8 +112,8 @@ export function unsent(key) {
 }
 
 /**
- * Where it survives the end of its tab, too: the next tab that is opened takes it over. While both are open both may
- * send it, and Core does it once, by its key.
+ * As `unsent`, but the storage also survives the closing of the tab: the next tab that is opened takes the commands
+ * over. While both tabs are open, both may send a command; Core does it once, by its key.
  */
 export function unsentBeyondTab(key) {
   const own = unsent(key);

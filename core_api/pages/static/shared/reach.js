@@ -1,4 +1,4 @@
-// On which devices and printers one order is, as Core has heard: a line that is asked for by a press.
+// Shows on which devices and printers an order is, as far as Core knows. A person opens the list with a button.
 
 import { el, setText } from "./dom.js";
 import { fetchCore } from "./core/fetch_core.js";
@@ -24,9 +24,12 @@ addTexts({
 });
 
 /**
- * What `GET /v1/orders/{id}/devices` answers.
+ * Asks Core on which devices an order is: `GET /v1/orders/{id}/devices`.
  *
- * @throws Error Core does not answer, or not with that
+ * @param id the order's id
+ * @param token the bearer token
+ * @returns a promise of the answer's body
+ * @throws Error Core does not answer, or answers with an error
  */
 async function reachOf(id, token) {
   const answer = await fetchCore(`/v1/orders/${encodeURIComponent(id)}/devices`, token);
@@ -34,19 +37,22 @@ async function reachOf(id, token) {
   return answer.json();
 }
 
-/** The lines of many orders: each the same elements again and again, so that what is open stays open. */
+/** The buttons and lists of many orders. Each order keeps its elements, so that an open list stays open. */
 export class ReachLines {
   #lines = new Map();
   #token;
   #own;
 
-  /** @param token () → that of who asks @param own this device's name, or null */
+  /**
+   * @param token () → the bearer token
+   * @param own this device's name, or null
+   */
   constructor(token, own = null) {
     this.#token = token;
     this.#own = own;
   }
 
-  /** An order's {button, list}, in the language that is shown now. */
+  /** The order's {button, list}, in the current language. */
   of(id) {
     const line = this.#lines.get(id) ?? new ReachLine(id, this.#token, this.#own);
     this.#lines.set(id, line);
@@ -54,7 +60,7 @@ export class ReachLines {
     return line;
   }
 
-  /** Forgets those of all other orders. */
+  /** Removes the buttons and lists of all other orders; `ids` is a Set. */
   keep(ids) {
     for (const [id, line] of this.#lines) {
       if (ids.has(id)) continue;
@@ -64,7 +70,7 @@ export class ReachLines {
   }
 }
 
-/** A button and a list that show where an order is; it goes on asking for as long as it is open. */
+/** A button and a list that show where an order is. While the list is open, it is kept up to date. */
 class ReachLine {
   /** Opens and closes the list. */
   button;
@@ -72,7 +78,7 @@ class ReachLine {
   #id;
   #token;
   #own;
-  /** Ends what is asked while the list is open; null: it is closed. */
+  /** Ends the requests of the open list; null: it is closed. */
   #opened = null;
 
   constructor(id, token, own) {
@@ -84,12 +90,12 @@ class ReachLine {
     }, el("span", {}));
   }
 
-  /** Says it in the language that is shown now. */
+  /** Shows the button in the current language. */
   translate() {
     setText(this.button.firstChild, t("where"));
   }
 
-  /** Asks no more. */
+  /** Closes the list, and stops asking. */
   close() {
     this.#opened?.abort();
     this.#opened = null;
@@ -113,7 +119,7 @@ class ReachLine {
     while (!signal.aborted) {
       const rows = await this.#rows();
       if (signal.aborted) return;
-      // A live region speaks at each change: what stands there already is left alone.
+      // Screen readers speak each change of a live region, so an equal list is not replaced.
       if (textOf(rows) !== textOf([...this.list.children])) this.list.replaceChildren(...rows);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }

@@ -1,24 +1,24 @@
-// What the pages know of each status: what they say of it, and what its owner can do in it.
+// What the pages know of each status: its texts, and what the owner can do with an order in that status.
 //
-// The only place where the pages list statuses by hand; elsewhere a rule names the one that it is about.
-// Texts are [Korean, English]. A status that only a newer Core knows is missing here: it is shown as it
-// was sent, and nothing can be done in it.
+// This is the only place where the pages list the statuses by hand; rules elsewhere name single statuses. Texts are
+// [Korean, English]. A status that only a newer Core knows is missing here: it is shown as it was sent, and the owner
+// can do nothing with such an order.
 
 import { isOpen } from "../yabam/contract/contract.js";
 import { addTexts, hasText, t } from "./language.js";
 
 /**
  * By status:
- *   text    what it is called
- *   line    what the guest reads
- *   button  what the button says that leads to it; none: no button does
- *   next    where its owner can take it, the most likely first
- *   column  where it stands on the terminal: in "new" and "progress" it is still to be made, in "progress"
+ *   text    its name
+ *   line    the sentence that the guest reads
+ *   button  the label of the button that leads to it; missing: no button does
+ *   next    the statuses to which the owner can move the order, the most likely first
+ *   column  its column on the terminal: in "new" and "progress" the order is still to be made, in "progress"
  *           and "ready" the kitchen has begun and the guest has not got it yet
- *   tone    its colour in shared/base.css; none: a quiet one
- *   stage   how many of the guest's five marks are filled; none: they are not shown
- *   reason  whether the owner is asked why
- *   back    where its owner takes it back to, if it is not known how far it had come
+ *   tone    the name of its colour in shared/base.css; missing: "quiet"
+ *   stage   how many of the five marks of progress the guest sees filled; missing: no marks are shown
+ *   reason  whether the owner is asked for a reason
+ *   back    the status to which the owner takes it back if nobody knows which one it had before
  */
 const STATUSES = {
   placed: {
@@ -97,14 +97,14 @@ const STATUSES = {
   },
 };
 
-/** The reasons that an owner gives by one press. */
+/** The reasons that an owner can choose with one press. */
 const REASON_TEXTS = {
   reasonSoldOut: ["재료 소진", "Sold out"],
   reasonBusy: ["주문이 많습니다", "Too busy"],
   reasonClosed: ["영업 종료", "Closed"],
 };
 addTexts(REASON_TEXTS);
-/** The names of their texts. */
+/** The names of these texts. */
 export const REASONS = Object.keys(REASON_TEXTS);
 
 for (const [status, { text, line, button }] of Object.entries(STATUSES)) {
@@ -114,48 +114,55 @@ for (const [status, { text, line, button }] of Object.entries(STATUSES)) {
 
 const known = (status) => (Object.hasOwn(STATUSES, status) ? STATUSES[status] : {});
 
-/** A status in words; an unknown one as it is. */
+/** The name of a status; an unknown status as it was sent. */
 export const statusText = (status) => (hasText(`status_${status}`) ? t(`status_${status}`) : status);
 
-/** Its column; in an unknown status the order is in progress for as long as it is open. */
+/** The column of an order. With an unknown status it is "progress" while the order is open. */
 export const columnOf = (order) =>
   known(order.status).column ?? (isOpen(order) ? "progress" : "done");
 
-/** Whether the kitchen is still to make it; of an unknown status nobody knows. */
+/** Whether the order is still to be made; false for an unknown status. */
 export const isToBeMade = ({ status }) => ["new", "progress"].includes(known(status).column);
 
-/** Whether the kitchen has begun with it, and has not brought it yet; of an unknown status nobody knows. */
+/** Whether the kitchen has begun the order and the guest has not got it yet; false for an unknown status. */
 export const isUnderWay = ({ status }) => ["progress", "ready"].includes(known(status).column);
 
-/** The statuses to which the owner can take it, the most likely first. */
+/** The statuses to which the owner can move the order, the most likely first. */
 export const stepsOf = ({ status }) => known(status).next ?? [];
 
 /**
- * The status to which its owner can take it back, or null.
+ * The status to which the owner can take the order back.
  *
- * @param before how far it had come, if that is known: from some statuses more than one way leads back
+ * @param order an object with the order's `status`
+ * @param before the status that it had before, if that is known: several statuses may lead to the same one
+ * @returns a status, or null if there is none
  */
 export function behind({ status }, before = null) {
   const ways = Object.keys(STATUSES).filter((one) => STATUSES[one].next.includes(status));
   return ways.includes(before) ? before : (known(status).back ?? ways.at(-1) ?? null);
 }
 
-/** Whether the owner is asked why, before an order gets this status. */
+/** Whether the owner is asked for a reason before an order gets this status. */
 export const wantsReason = (status) => known(status).reason ?? false;
 
-/** A reason as this reader understands it; what somebody wrote in their own words stays as it is. */
+/** A reason in the current language; one that somebody wrote in their own words stays as it is. */
 export function reasonText(reason) {
   const name = REASONS.find((one) => REASON_TEXTS[one].includes(reason));
   return name === undefined ? reason : t(name);
 }
 
-/** How many of the guest's marks are filled, or null. */
+/** How many of the guest's five marks of progress are filled; null: no marks are shown. */
 export const stageOf = ({ status }) => known(status).stage ?? null;
 
-/** The colour of its status, as shared/base.css names it. */
+/** The name of the status's colour in shared/base.css. */
 export const toneOf = ({ status }) => known(status).tone ?? "quiet";
 
-/** Notes on an element what style sheets ask about its order: status, tone, whether it is over. */
+/**
+ * Sets the attributes by which style sheets select an order: its status, its colour, and whether it is closed.
+ *
+ * @param element the element to set them on
+ * @param order the order that it shows
+ */
 export function markWith(element, order) {
   element.dataset.status = order.status;
   element.dataset.tone = toneOf(order);

@@ -1,16 +1,16 @@
-// What the browser keeps for a page; the page's own memory where the browser keeps nothing.
+// What the browser stores for a page. Where it stores nothing, the page's memory is used.
 //
-// Storage may be forbidden by a setting or a frame: then the mere property throws or is null. It may
-// also be full. A page works all the same, until it is reloaded, and says so.
+// Storage may be forbidden by a setting or in a frame: then the property throws or is null. It may also be full. The
+// page works in these cases, too, but only until it is reloaded, and it says so.
 
 const PROBE = "yabam.probe";
 
-/** One storage of the browser, which never throws. */
+/** One storage of the browser. Its methods do not throw. */
 class Drawer {
   #storage;
   #memory = new Map();
 
-  /** @param open () → the storage; it may throw, or give null */
+  /** @param open () → the storage; it may throw or return null */
   constructor(open) {
     try {
       this.#storage = open() ?? null;
@@ -25,19 +25,24 @@ class Drawer {
     return this.#storage !== null;
   }
 
-  /** The text under `key`, or null. */
+  /** The text under this key, or null. */
   read(key) {
     return this.#memory.get(key) ?? this.#storage?.getItem(key) ?? null;
   }
 
-  /** Keeps the text, in memory only if there is no room for it. */
+  /**
+   * Stores a text; only in memory if the browser has no room for it.
+   *
+   * @param key the text's key
+   * @param text the text
+   */
   write(key, text) {
     this.#memory.delete(key);
     try {
       if (this.#storage === null) this.#memory.set(key, text);
       else this.#storage.setItem(key, text);
     } catch {
-      // An older value must not come back after a reload.
+      // Otherwise the older value would come back after a reload.
       this.#storage.removeItem(key);
       this.#memory.set(key, text);
     }
@@ -52,7 +57,7 @@ class Drawer {
     return [...this.#memory.keys(), ...Object.keys(this.#storage ?? {})];
   }
 
-  /** The value that `writeJson` wrote; null where there is nothing whole. */
+  /** The value that `writeJson` stored; null if there is none, or if it cannot be read. */
   readJson(key) {
     try {
       return JSON.parse(this.read(key));
@@ -61,14 +66,20 @@ class Drawer {
     }
   }
 
+  /**
+   * Stores a value as JSON.
+   *
+   * @param key its key
+   * @param value what JSON can hold
+   */
   writeJson(key, value) {
     this.write(key, JSON.stringify(value));
   }
 }
 
-/** What this tab keeps, over a reload, for itself. */
+/** The storage of this tab alone, which survives a reload. */
 export const ofTab = new Drawer(() => sessionStorage);
-/** What this browser keeps, for all its tabs, beyond their end. */
+/** The storage of all tabs of this browser, which survives their closing. */
 export const ofBrowser = new Drawer(() => localStorage);
-/** Whether a reload loses what this page knows. */
+/** Whether a reload loses what this page has stored. */
 export const keepsNothing = !ofTab.keeps || !ofBrowser.keeps;

@@ -1,4 +1,4 @@
-// What both pages say.
+// The texts that the pages share.
 
 import { addTexts } from "./language.js";
 

@@ -1,12 +1,15 @@
-// Starts a page's worker, as a browser with trusted types wants it: a policy that knows this one address.
+// Registers a page's service worker. Browsers with trusted types need a policy for that, which allows this one
+// address.
 
-/** The name that the pages' policy lets through. */
+/** The policy's name, which the pages' Content-Security-Policy allows. */
 const POLICY = "yabam-worker";
 
 /**
- * The registration of the worker, or null: the browser has none, as over plain HTTP, or forbids it.
+ * Registers a service worker.
  *
- * @param address where its script is @param options as the browser takes them
+ * @param address the address of its script
+ * @param options as `navigator.serviceWorker.register` takes them
+ * @returns a promise of the registration; of null if the browser forbids workers or, as over plain HTTP, has none
  */
 export async function startWorker(address, options = {}) {
   try {

@@ -1,15 +1,19 @@
-// Asks the guest one thing at a time, in a dialog.
+// Asks the guest a question in a dialog.
 
 import { el } from "../shared/dom.js";
 
 let asked = 0;
 
 /**
- * What the guest chose: the value of a choice, with `text` if there is a field; null: nothing.
+ * Asks the guest a question.
  *
- * @param title, lead what is asked; lead null: the title says all
- * @param choices [{value, text, kind}], kind as a class of the button; the first that is "main" sends the form
- * @param field has {label, value, limit} of a text; null: there is none
+ * @param title the question
+ * @param lead a text below it; null: there is none
+ * @param choices the buttons: [{value, text, kind}], with `kind` as a class of the button. The empty value means that
+ *   the guest chose nothing. The Enter key in the field presses the first button
+ * @param field a text field: {label, value, limit}, with `limit` in characters; null: there is none
+ * @returns a promise of {choice, text}, which are the value of the button and the text of the field; of null: nothing
+ *   was chosen
  */
 export function ask({ title, lead = null, choices, field = null }) {
   asked += 1;

@@ -1,4 +1,4 @@
-// Follows a table: its orders, what its guests share, and what its store says to all.
+// Follows a table: its orders, the documents that its guests share, and those that its store publishes.
 
 import { fetchCore } from "../shared/core/fetch_core.js";
 import { follow } from "../shared/follow.js";
@@ -6,11 +6,13 @@ import { readProblem, slugOf } from "../yabam/transport/http_failures.js";
 import { CALLS } from "./cart/rules.js";
 
 /**
- * Follows, from `start` on: until then nothing is told.
+ * Follows a table. Nothing is received before `start` is called.
  *
- * @param credentials the Credentials of the guest
- * @param seen told ({orders, changes, status, leading}) whenever there is something new of orders
- * Returns {transport, channels, party, cart, bell, bill, soldOut, waitingTime, takingOrders, state, start, stop}
+ * @param credentials the guest's Credentials
+ * @param seen called with {orders, changes, status, leading} whenever there is news of orders or of the status
+ * @returns an object with the documents `party`, `cart`, `bell`, `bill`, `soldOut`, `waitingTime` and `takingOrders`;
+ *   with the names of the `channels`; with `transport`, `state` and `start`, as `follow` returns them; and with
+ *   `stop`
  */
 export function followTable({ credentials, seen }) {
   const { subject, table } = credentials.session;
@@ -21,7 +23,7 @@ export function followTable({ credentials, seen }) {
   const { transport, state, start, close } = follow({ name, credentials, channels, calls: CALLS, seen });
   return {
     ...{ transport, channels, state, start },
-    /** Ends it; nothing is kept any more. A promise of the end of it. */
+    /** Stops following, and stores nothing. Returns a promise of the client's end. */
     stop: () => close({ forgets: true }),
     party: state(party).get("party"),
     cart: state(party).get("cart"),
@@ -33,7 +35,12 @@ export function followTable({ credentials, seen }) {
   };
 }
 
-/** Whether Core refuses the token because its party has left; false also where Core does not say. */
+/**
+ * Asks Core whether it refuses the token because its party has left.
+ *
+ * @param session of the guest, as readToken returns it
+ * @returns a promise of true or false; of false, too, if Core does not answer
+ */
 export async function partyHasLeft({ token, table }) {
   const query = new URLSearchParams({ channel: `party:${table}` });
   try {

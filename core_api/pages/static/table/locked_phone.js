@@ -1,28 +1,30 @@
-// Lets a guest's phone be told by Web Push that an order is ready, while it is locked, until the party leaves.
+// Lets a guest's locked phone be notified by Web Push that an order is ready, until the party leaves.
 
 import { deviceName } from "../shared/follow.js";
 import { language } from "../shared/language.js";
 import { askCore, canBePushed, onReplaced, subscribe, unsubscribe } from "../shared/core/web_push.js";
 
-/** Below which the worker of the notices stands. */
+/** The scope of the worker that shows the notifications. */
 const WORKER_SCOPE = "/static/table/";
 
-/** Ends what an earlier party was told on this phone. */
+/** Ends the subscription that an earlier party has left on this phone. */
 export async function endLeftOver() {
   if (canBePushed()) await unsubscribe(await navigator.serviceWorker.getRegistration(WORKER_SCOPE));
 }
 
-/** Core tells it of the table that the token names, and of no other. */
+/** The subscription of a guest's phone. Core pushes only what concerns the token's table. */
 export class LockedPhone {
   #token;
   #registration = null;
 
-  /** @param token () → the guest's token */
+  /** @param token () → the guest's bearer token */
   constructor(token) {
     this.#token = token;
   }
 
-  /** Tells Core where this phone is told; where that fails, the open page still tells. */
+  /**
+   * Subscribes, and tells Core. If that fails, an open page still notifies; `registration` of the worker, or null.
+   */
   async begin(registration) {
     if (!canBePushed() || registration === null) return;
     if (this.#registration === null) onReplaced(() => this.#say().catch(() => {}));
@@ -30,10 +32,10 @@ export class LockedPhone {
     await this.#say();
   }
 
-  /** Tells it nothing any more. */
+  /** Ends the subscription, here and at Core. */
   async end() {
     const told = askCore(this.#token(), "DELETE", this.#path).catch(() => {});
-    // Where Core does not hear of it, it learns from the push service that this phone is gone.
+    // If Core cannot be reached, it learns from the push service that the subscription has ended.
     await Promise.all([unsubscribe(this.#registration), told]);
   }
 
@@ -48,7 +50,7 @@ export class LockedPhone {
   }
 }
 
-/** A worker that is only being installed cannot subscribe yet. */
+/** Resolves when the worker is active: before that it cannot subscribe. */
 function activated({ active, waiting, installing }) {
   if (active !== null) return Promise.resolve();
   const worker = waiting ?? installing;

@@ -1,4 +1,4 @@
-// Opens the guest's page by the link of a table, and ends it when the link is good no longer.
+// The entry point of the guest's page: opens it by a table's link, and closes it when the link is no longer valid.
 
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
@@ -20,7 +20,7 @@ async function leave(problem) {
   await page.stop();
   kept.clear();
   forget("guest", "table");
-  // The next party's token has the same subject: its page would show and send what this one left.
+  // The next party's token has the same subject: its page would otherwise show and send the edits of this party.
   if (problem === "visitEnded") await forgetEdits(page.token);
   reloadWith(problem);
 }

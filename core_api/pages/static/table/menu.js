@@ -1,4 +1,4 @@
-// The menu: what can be ordered, what is sold out, and how many of each are in the cart.
+// The menu: what can be ordered, what is sold out, and how many of each dish are in the cart.
 
 import { byId, el, setText } from "../shared/dom.js";
 import { money } from "../shared/format.js";
@@ -7,27 +7,34 @@ import { MAX_OF_A_DISH, countOf, nameOf } from "./cart/rules.js";
 
 const AGAIN_MS = 3_000;
 
-/** Loads the menu, trying until it is there; `failed` is called after each try without it. */
+/**
+ * Loads the menu, and retries until it is there; `failed` is called after each failed try. Returns a promise of the
+ * menu.
+ */
 export async function loadMenu(failed) {
   for (;;) {
     try {
       const answer = await fetch("/static/table/menu.json");
       if (answer.ok) return await answer.json();
     } catch {
-      // No network: as below.
+      // No network: retried below, as after an error.
     }
     failed();
     await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
   }
 }
 
-/** The menu with a stepper for each dish; `step` (dish, by) is called when one is pressed. */
+/** The menu, with a stepper for each dish. */
 export class Menu {
   #menu;
   #step;
   #rows = new Map();
   #shown = null;
 
+  /**
+   * @param menu the content of menu.json
+   * @param step (dish, by): called with 1 or -1 when a button is pressed
+   */
   constructor(menu, step) {
     this.#menu = menu;
     this.#step = step;
@@ -38,17 +45,17 @@ export class Menu {
     return this.#menu.currency;
   }
 
-  /** The name that a line of the cart has in this language. */
+  /** The name of a cart line's dish in the current language. */
   nameOf({ dish, name }) {
     return this.dishes.get(dish)?.name[language() === "ko" ? 0 : 1] ?? name;
   }
 
   /**
-   * Shows it.
+   * Shows the menu.
    *
-   * @param lines of the cart, as linesOf gives them
-   * @param phone whose lines the steppers count; those of others are named beside
-   * @param shop as shopOf
+   * @param lines of the cart, as linesOf returns them
+   * @param phone this phone's id. The steppers count its lines; those of other phones are listed below the dish
+   * @param shop as shopOf returns it
    */
   show(lines, phone, shop) {
     if (this.#shown !== language()) this.#build();

@@ -1,5 +1,5 @@
-// Shows the guest's notifications, what is pushed to a locked phone among them, and brings the page back when
-// one is pressed. It caches nothing.
+// The service worker of the guest's page. It shows notifications, also those that are pushed to a locked phone, and
+// brings the page to the front when one is pressed. It caches nothing.
 
 addEventListener("push", (event) => event.waitUntil(tell(event.data.json())));
 
@@ -13,14 +13,14 @@ addEventListener("notificationclick", (event) => {
   );
 });
 
-// Only a page has a token by which Core takes the new subscription.
+// Core takes a new subscription only with a token, which only a page has.
 addEventListener("pushsubscriptionchange", (event) => {
   event.waitUntil(pages().then((all) => all.forEach((page) => page.postMessage({ type: "push-replaced" }))));
 });
 
 const pages = () => clients.matchAll({ type: "window", includeUncontrolled: true });
 
-/** Says which orders are ready, as the open page does: one stands in the place of the other. */
+/** Notifies that orders are ready. The open page uses the same tag, so that one notification replaces the other. */
 function tell({ ready, language }) {
   const numbers = ready.map((number) => `#${number}`).join(", ");
   const title = language === "ko" ? `주문 ${numbers} 준비 완료!` : `Order ${numbers} is ready!`;

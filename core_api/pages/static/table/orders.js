@@ -1,4 +1,4 @@
-// The guest's orders, each with how far it has come. On a phone all but the newest are folded away, so
+// The guest's orders, each with how far it has come. On a phone all but the newest are hidden behind a button, so
 // that the menu stays in sight.
 
 import { arrange, byId, el, setText } from "../shared/dom.js";
@@ -10,13 +10,13 @@ import { waitOf } from "./shop.js";
 
 const STAGES = [1, 2, 3, 4, 5];
 
-/** How far an order has come, for its guest. */
+/** The sentence that tells a guest how far an order has come. */
 export function lineOf({ status }) {
   const known = hasText(`line_${status}`);
   return known ? t(`line_${status}`) : t("lineOther", { status });
 }
 
-/** The list; `cancel` (order) is called when the guest wants one back, `call` when staff is wanted. */
+/** The list of orders. */
 export class Orders {
   #root = byId("orders");
   #fold = byId("orders-fold");
@@ -25,6 +25,10 @@ export class Orders {
   #rows = new Map();
   #unfolded = false;
 
+  /**
+   * @param told callbacks: cancel(order) when the guest takes an order back, call(order) when they call the staff
+   *   about it
+   */
   constructor({ cancel, call }) {
     this.#cancel = cancel;
     this.#call = call;
@@ -37,8 +41,9 @@ export class Orders {
   /**
    * Shows the orders, the newest first.
    *
+   * @param orders the oldest first
    * @param now Core's time in milliseconds since 1970
-   * @param minutes how long the store says that an order takes, or null
+   * @param minutes how long an order takes, as the store says; null: it does not say
    */
   show(orders, now, minutes) {
     const rows = new Map();
@@ -48,7 +53,7 @@ export class Orders {
     this.#showFold();
   }
 
-  /** Brings an order before the guest's eyes. */
+  /** Highlights an order, and scrolls it into view. */
   reveal(id) {
     const element = this.#rows.get(id)?.element;
     element?.classList.add("fresh");
@@ -71,7 +76,7 @@ export class Orders {
     const known = this.#rows.get(order.id);
     if (known?.shown === shown) return known;
     const element = known?.element ?? el("li", { class: "order" });
-    // What the guest has opened stays open.
+    // Details that the guest has opened stay open.
     const isOpen = element.querySelector("details")?.open ?? false;
     markWith(element, order);
     element.classList.toggle("sending", sending);
@@ -111,7 +116,7 @@ export class Orders {
     ].filter((part) => part !== null);
   }
 
-  /** Never that it is confirmed in a moment when it was not for minutes. */
+  /** Once an order has waited for minutes, the page does not say that it will be confirmed in a moment. */
   #line(order, wait) {
     const isLate = order.status === "placed" && ["waitLong", "waitConfirm"].includes(wait?.text);
     return isLate ? t("line_unconfirmed") : lineOf(order);
@@ -127,5 +132,5 @@ export class Orders {
   }
 }
 
-/** What an order is, in one line, for a question about it. */
+/** An order in one line, for a question about it. */
 export const summaryOf = (order) => `#${orderNumber(order)} · ${itemsLine(order)}`;

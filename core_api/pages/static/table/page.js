@@ -1,4 +1,4 @@
-// The guest's table: what was ordered and how far it has come, a menu, and one cart for all phones.
+// The guest's page: what was ordered and how far it has come, the menu, and one cart for all phones of the table.
 
 import { Actions } from "../shared/actions.js";
 import { Credentials } from "../shared/sign_in/credentials.js";
@@ -47,9 +47,9 @@ export class TablePage {
   #confirmed = null;
 
   /**
-   * @param session of the guest, as readToken gives it
-   * @param kept the Kept of the page
-   * @param leave (text's name): ends the session on this page and says why
+   * @param session the guest's, as readToken returns it
+   * @param kept the Kept that stores the token
+   * @param leave (name of a text): ends the session on this page and says why
    */
   constructor(session, kept, leave) {
     this.#credentials = new Credentials(session);
@@ -109,21 +109,24 @@ export class TablePage {
     setInterval(() => this.show(), LOOK_EVERY_MS);
     this.#openMenu();
     this.show();
-    // What the browser kept is shown at once, so all that shows it must be there.
+    // `start` shows at once what the browser has stored, so all that shows it must exist by now.
     this.#table.start();
   }
 
-  /** The token of the guest. */
+  /** The guest's bearer token. */
   get token() {
     return this.#credentials.session.token;
   }
 
-  /** Follows nothing any more, and keeps nothing: a promise of the end of it. */
+  /** Stops following, and stores nothing. Returns a promise of the client's end. */
   stop() {
     return this.#table.stop();
   }
 
-  /** A link was opened in this tab: whether it goes on here, or the page must be loaded anew. */
+  /**
+   * Takes the token of a link that was opened in this tab. Returns a promise: false if the page must be reloaded with
+   * it.
+   */
   takeLink(token) {
     return this.#renewal.takeLink(token);
   }
@@ -202,7 +205,10 @@ export class TablePage {
     return this.#status.skewMs == null ? null : Date.now() + this.#status.skewMs;
   }
 
-  /** A token that Core refuses from the start is asked for as if there were none. */
+  /**
+   * Reacts to a change of the token. If Core refuses it before the page has shown anything, the guest is asked for a
+   * code.
+   */
   async #refused() {
     const { refused, session } = this.#credentials;
     const nothing = this.#status.certainAt === null && this.#ledger.all().length === 0;
@@ -213,7 +219,7 @@ export class TablePage {
     else if (nothing && idle) this.#leave(refusalOf(session, this.#coreTime ?? Date.now()));
   }
 
-  /** Of a party that has left nothing stays on the page, and nothing is sent any more. */
+  /** Once the party has left, the page shows nothing of it and sends nothing more. */
   async #checkParty() {
     if (await partyHasLeft(this.#credentials.session)) this.#leave("visitEnded");
   }

@@ -1,5 +1,5 @@
-// Tells a guest who looks elsewhere that an order is ready: by sound, by shaking, by a notification; on a
-// locked phone by a push.
+// Tells a guest who is not looking at the page that an order is ready: by sound, by vibration and by a notification;
+// on a locked phone by a push.
 
 import { ofBrowser } from "../shared/storage.js";
 import { startWorker } from "../shared/worker.js";
@@ -14,18 +14,18 @@ const NOTES = [
 const LONGEST_S = 0.9;
 const SHAKE_MS = [200, 100, 200];
 
-/** Sound needs that the guest has touched the page, a notification that they asked for it. */
+/** Browsers allow sound only after the guest has touched the page, and notifications only after they have agreed. */
 export class ReadyNotice {
   #context = null;
   #registration = null;
   #locked;
 
-  /** @param token () → the guest's token */
+  /** @param token () → the guest's bearer token */
   constructor(token) {
     this.#locked = new LockedPhone(token);
   }
 
-  /** Listens for the first touch, after which a browser lets a page sound. */
+  /** Waits for the guest's first touch, after which browsers let a page sound. */
   start() {
     const allow = () => {
       this.#context ??= new AudioContext();
@@ -36,7 +36,7 @@ export class ReadyNotice {
     if (this.isOn) this.#register();
   }
 
-  /** Whether this browser has notifications at all. */
+  /** Whether this browser has notifications, and the guest has not forbidden them. */
   get isPossible() {
     return "Notification" in globalThis && "serviceWorker" in navigator && Notification.permission !== "denied";
   }
@@ -45,7 +45,7 @@ export class ReadyNotice {
     return this.isPossible && Notification.permission === "granted" && ofBrowser.read(KEY) === "on";
   }
 
-  /** Turns notifications on or off; the browser asks the guest at the first time. */
+  /** Turns notifications on or off. The first time, the browser asks the guest. */
   async toggle() {
     if (this.isOn) {
       ofBrowser.write(KEY, "off");
@@ -57,12 +57,16 @@ export class ReadyNotice {
     await this.#register();
   }
 
-  /** The guest goes on with another token, or in another language: Core tells the phone by that. */
+  /** Subscribes again after a change of the token or of the language, because Core pushes by these. */
   again() {
     if (this.isOn) this.#subscribe();
   }
 
-  /** Tells: the sound and the shake always, the notification if it was asked for. */
+  /**
+   * Notifies the guest: always by sound and vibration, and by a notification if that is turned on.
+   *
+   * @param notice `title` and `body`: its texts; `tag`: the notification replaces an earlier one with the same tag
+   */
   async tell({ title, body, tag }) {
     this.#chime();
     navigator.vibrate?.(SHAKE_MS);
@@ -71,7 +75,7 @@ export class ReadyNotice {
     await registration?.showNotification(title, { body, tag, icon: "/static/shared/icon.svg" });
   }
 
-  /** On a phone only a service worker may show a notification. */
+  /** Registers the worker: on a phone only a service worker may show a notification. */
   #register() {
     this.#registration ??= startWorker(WORKER);
     this.#subscribe();
@@ -79,7 +83,7 @@ export class ReadyNotice {
   }
 
   async #subscribe() {
-    // Without it, as where Core has no key, the open page tells all the same.
+    // Without a subscription, as where Core has no key, the open page still notifies.
     await this.#locked.begin(await this.#registration).catch(() => {});
   }
 

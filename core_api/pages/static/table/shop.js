@@ -1,17 +1,19 @@
-// What the store says to all its tables, and what a guest who waits is told. Pure.
+// What the store tells all its tables, and what a waiting guest is told. Pure.
 
 import { sameName } from "../shared/names.js";
 import { isToBeMade } from "../shared/statuses.js";
 
-/** When a guest is told that it takes long, where the store has set no waiting time. */
+/** A guest is told after this many minutes that an order takes long, if the store has set no waiting time. */
 const DEFAULT_MINUTES = 10;
-/** For so long the kitchen may be said to confirm in a moment. */
+/** For this many minutes the page says that the kitchen will confirm in a moment. */
 const MOMENT_MINUTES = 2;
 
 /**
- * What holds now: {isSoldOut(id, names), isTaking, reason, minutes}.
+ * What the store says now.
  *
- * @param documents has {soldOut, takingOrders, waitingTime}: their values, null where there is none
+ * @param documents the values of the documents: {soldOut, takingOrders, waitingTime}, null where there is none
+ * @returns the object {isSoldOut, isTaking, reason, minutes}: isSoldOut(dish id, its names); whether orders are
+ *   taken, and why not; the waiting time in minutes, or null
  */
 export function shopOf({ soldOut, takingOrders, waitingTime }) {
   const items = soldOut?.items ?? {};
@@ -25,12 +27,12 @@ export function shopOf({ soldOut, takingOrders, waitingTime }) {
 }
 
 /**
- * What to tell of an order that is not ready: {text, minutes}, the name of the text; null: its status
- * says all.
+ * What to tell a guest about an order that is not ready.
  *
- * @param order its status and created_at
+ * @param order its `status` and `created_at`
  * @param now Core's time in milliseconds since 1970
- * @param minutes how long the store says that it takes; null: it does not say
+ * @param minutes how long an order takes, as the store says; null: it does not say
+ * @returns the name of a text, and the number in it: {text, minutes}; null: the status says enough
  */
 export function waitOf({ status, created_at: createdAt }, now, minutes) {
   if (!isToBeMade({ status })) return null;

@@ -1,4 +1,4 @@
-// What the guest's page says.
+// The texts of the guest's page.
 
 import { addTexts, hasText, t } from "../shared/language.js";
 import "../shared/texts.js";
@@ -124,5 +124,5 @@ addTexts({
   announce: ["주문 {number}: {line}", "Order {number}: {line}"],
 });
 
-/** Why Core refuses an order, in the guest's language. */
+/** Why Core has refused an order, in the guest's language. */
 export const refusalText = ({ problem }) => t(hasText(`refusal_${problem}`) ? `refusal_${problem}` : "refusal");

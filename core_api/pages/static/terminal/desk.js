@@ -1,4 +1,5 @@
-// The desk: what the client tells and what the owner does, put together for the board.
+// Connects the parts of an owner's terminal: what the client reports and what the owner does come together here, and
+// the board shows the result.
 
 import { Actions } from "../shared/actions.js";
 import { noticeOf } from "../shared/sign_in/credentials.js";
@@ -28,9 +29,9 @@ import { askReason } from "./reason.js";
 
 const LOOK_EVERY_MS = 500;
 
-/** One owner's terminal, from signing in to signing out. */
+/** The terminal of one owner, from signing in to signing out. */
 export class Desk {
-  // What keys and buttons of the page lead to.
+  // The parts that the page's keys and buttons use.
   board;
   undo;
   bell;
@@ -56,9 +57,10 @@ export class Desk {
   #closing = new AbortController();
 
   /**
-   * @param following the Following of who is signed in
-   * @param kept the Kept that holds the token
-   * @param ended (name of a text) called when Core refuses the token and there is nothing to keep
+   * @param following the Following of the signed-in owner
+   * @param kept the Kept that stores the token
+   * @param ended (name of a text): called when Core refuses the token and the page has neither orders nor unsent
+   *   actions
    */
   constructor(following, kept, ended) {
     const { credentials, stores, channels } = following;
@@ -88,22 +90,25 @@ export class Desk {
     this.#renewal.start();
     this.#actions.start();
     this.#show();
-    // What was told by now is shown at once, so all that shows it must be there.
+    // What has arrived by now is shown at once, so all that shows it must exist.
     this.#following.listen((news) => this.#see(news));
     if (this.#credentials.refused) this.#leaveIfNew();
   }
 
-  /** The token of who is signed in. */
+  /** The bearer token of the signed-in owner. */
   get token() {
     return this.#credentials.session.token;
   }
 
-  /** Whether something that was pressed is not sent yet. */
+  /** Whether any action of the owner is not answered yet. */
   get pending() {
     return this.#actions.pending;
   }
 
-  /** A link was opened in this tab: whether it goes on here, or the page must be loaded anew. */
+  /**
+   * Takes the token of a link that was opened in this tab. Returns a promise: false if the page must be reloaded with
+   * it.
+   */
   takeLink(token) {
     return this.#renewal.takeLink(token);
   }
@@ -134,7 +139,7 @@ export class Desk {
     this.board = new Board(byId("board"), byId("tabs"), does, this.#touch);
     const moved = (elements) => this.#touch.moved(elements);
     this.undo = new Undo(byId("undo"), (id, to, from) => this.#undoStep(id, to, from), moved);
-    // Whoever touches an order has heard it.
+    // A person who touches an order has heard its alarm.
     const touched = ({ target }) => {
       const id = target.closest?.(".card")?.dataset.press;
       if (id !== undefined) this.bell.touch(id);
@@ -142,7 +147,7 @@ export class Desk {
     for (const kind of ["pointerdown", "focusin"]) byId("board").addEventListener(kind, touched, { signal });
   }
 
-  /** Makes what stands around the board, on what it follows. */
+  /** Makes the parts around the board, from what the terminal follows. */
   #furnish() {
     const credentials = this.#credentials;
     const name = this.#name;
@@ -216,7 +221,7 @@ export class Desk {
     const marksOf = (order) => this.#memory.marksOf(order);
     const shouting = changes.filter((c) => c.order && marksOf(c.order) !== null).map((c) => c.order);
     announce(arrived, shouting, marksOf);
-    // After a reload the orders are there from the start, with no change to tell of.
+    // After a reload the stored orders are there at once, without a change that reports them.
     this.#show(new Set(arrived.map(({ id }) => id)), changes.length > 0 || !wasKnown);
     this.#ring();
   }
@@ -226,7 +231,7 @@ export class Desk {
     else this.#show();
   }
 
-  /** A token that Core refuses from the start is asked for where one signs in. */
+  /** If Core refuses the token before the page has shown anything, the sign-in form asks for another. */
   #leaveIfNew() {
     const { refused, session } = this.#credentials;
     if (refused && !this.#known && !this.pending) this.#ended(refusalOf(session, this.#now));
@@ -254,14 +259,14 @@ export class Desk {
     this.#show();
   }
 
-  /** An order of the log as it stands here, and how far it had come. */
+  /** An order of the history, in its newest version here, with how far it had come: {order, started}. */
   #knownOf(order) {
     const here = this.#memory.get(order.id);
     const newest = here !== undefined && here.version >= order.version ? here : order;
     return { order: this.#actions.shown(newest), started: this.#memory.startedOf(order.id) };
   }
 
-  /** Takes one's own step back, and nothing that somebody else has done since. */
+  /** Undoes the owner's own step, unless somebody else has changed the order since. */
   #undoStep(id, to, from) {
     const order = this.#memory.get(id);
     const isOwn = order?.status === from || this.#actions.isUnderWay(id, from);
@@ -308,7 +313,7 @@ export class Desk {
     return this.#coreTime ?? Date.now();
   }
 
-  /** What this screen shows of all orders. */
+  /** The orders that this screen shows, each as it will be after its action. */
   #orders() {
     const { station } = this.panel;
     const here = this.#memory.orders.filter((order) => station.shows(order, this.#memory.marksOf(order)));
@@ -366,7 +371,7 @@ export class Desk {
     this.#ring();
   }
 
-  /** Lets the alarm sound, if there is something to hear of and it is time. */
+  /** Sounds the alarm if there is a reason for it and it is due. */
   #ring() {
     const kinds = new Set(this.#orders().map((order) => this.#memory.marksOf(order)?.kind));
     const placed = this.#orders().filter(({ status, sending }) => status === "placed" && !sending);

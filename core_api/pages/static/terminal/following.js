@@ -1,11 +1,12 @@
-// Follows the stores of who is signed in, from the moment that this is known: the desk may come later.
+// Follows the stores of the signed-in owner from the first moment. The desk, which shows the orders, may be loaded
+// later.
 
 import { deviceName, follow } from "../shared/follow.js";
 import { Credentials } from "../shared/sign_in/credentials.js";
 import { documentChannels, heardStores } from "./kitchen/store.js";
 import { printerChannels } from "./printing/store_printers.js";
 
-/** What one owner's terminal follows; what is told before somebody listens waits for them. */
+/** Follows what one owner's terminal needs. News that arrives before somebody listens is kept until then. */
 export class Following {
   /** This device's name at Core. */
   device = deviceName("terminal");
@@ -13,15 +14,15 @@ export class Following {
   #seen = null;
   #untold = [];
 
-  /** @param who has {session, stores}, as signing in gives them */
+  /** @param who the signed-in owner and the ids of the stores: {session, stores} */
   constructor({ session, stores }) {
     this.credentials = new Credentials(session);
     this.stores = stores;
-    /** The names of its channels of orders. */
+    /** The names of the channels of orders. */
     this.channels = stores.map((id) => `store:${id}`);
-    /** Those of its stores whose documents one client can follow, too. */
+    /** The ids of those stores whose documents are followed, too: the channels of one client are limited. */
     this.heard = heardStores(stores);
-    /** The names of its channels of documents. */
+    /** The names of the channels of documents. */
     this.documents = documentChannels(this.heard);
     this.documents.push(...printerChannels(this.heard, this.channels.length + this.documents.length));
     const { credentials, channels, documents, device } = this;
@@ -35,12 +36,14 @@ export class Following {
     return this.#follow.transport;
   }
 
-  /** As YabamClient has it. */
+  /** The documents, as YabamClient.state. */
   get state() {
     return this.#follow.state;
   }
 
-  /** From now on `seen` is told ({orders, changes, status, leading}) of all that is new, what waited first. */
+  /**
+   * From now on calls `seen` with all news, {orders, changes, status, leading}. The news that was kept comes first.
+   */
   listen(seen) {
     this.#seen = seen;
     for (const news of this.#untold.splice(0)) seen(news);

@@ -1,4 +1,4 @@
-// The keyboard: every button has a number, and the arrows go from order to order.
+// The keyboard: each button of a card has a digit, and the arrow keys go from card to card.
 
 import { byId, el } from "../shared/dom.js";
 import { t } from "../shared/language.js";
@@ -10,7 +10,7 @@ const ARROWS = {
   ArrowDown: [0, 1],
 };
 
-/** By the place of the key: with a Korean keyboard, N types ㅜ. */
+/** By the place of the key on the keyboard: with a Korean layout, the key N types ㅜ. */
 const KEYS = {
   KeyN: (desk) => desk.board.moveToNew(),
   KeyS: (desk) => desk.bell.toggle(),
@@ -18,7 +18,11 @@ const KEYS = {
   KeyU: (desk) => desk.undo.undoLast(),
 };
 
-/** Listens for keys. @param desk the Desk that they are for */
+/**
+ * Listens for keys.
+ *
+ * @param desk the Desk that they control
+ */
 export function listenForKeys(desk) {
   addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, textarea, dialog");

@@ -1,4 +1,4 @@
-// The owner's terminal: signs in, then hands over to the desk.
+// The terminal's entry point: signs an owner in, then opens the desk.
 
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
@@ -23,11 +23,11 @@ function open(followed) {
   keepAwake();
 }
 
-// A fresh page is the surest way to leave nothing of the last owner behind. Whose token was refused
-// is asked for another: what was not sent waits for it.
+// Reloading the page is the surest way to leave nothing of the last owner behind. An owner whose token was refused is
+// asked for another; the unsent actions wait for it.
 function leave(why) {
   if (why === null && desk?.pending && !confirm(t("leaving"))) return;
-  // Whoever signs out is told nothing any more.
+  // An owner who signs out receives no more notifications.
   if (why === null) desk?.panel.endPushes();
   desk?.close();
   signOut(why === null, desk?.token);
@@ -58,5 +58,5 @@ if (following === null) {
   askToken((who) => open(new Following(who)), problem === null ? null : t(problem));
   endUnwanted().catch(() => {});
 } else open(following);
-// So that this page opens without a network the next time.
+// So that this page can be opened without a network the next time.
 startWorker("/terminal-worker.js", { scope: location.pathname });

@@ -1,11 +1,12 @@
-// What this terminal remembers of orders over a reload: those closed lately, what was seen, which lines are done.
+// What this terminal remembers of orders over a reload: those closed recently, what was seen, and which lines are
+// done.
 
 import { Ledger } from "../shared/ledger.js";
 import { ofBrowser } from "../shared/storage.js";
 import { Seen } from "./board/changes.js";
 import { Bumped } from "./kitchen/bumped.js";
 
-/** The orders as they are known here; all tabs of a terminal remember the same. */
+/** The orders as this terminal knows them. All its tabs remember the same. */
 export class Memory {
   #name;
   #ledger;
@@ -13,7 +14,10 @@ export class Memory {
   #bumped;
   #changed;
 
-  /** @param name begins the keys in the browser @param changed called when another tab has seen something */
+  /**
+   * @param name the beginning of the keys in the browser's storage
+   * @param changed called when another tab has stored something
+   */
   constructor(name, changed) {
     this.#name = name;
     this.#changed = changed;
@@ -22,7 +26,7 @@ export class Memory {
     this.#bumped = new Bumped(ofBrowser.readJson(`${name}.bumped`) ?? []);
   }
 
-  /** Listens to other tabs until `signal`. */
+  /** Listens for what other tabs store, until `signal` is aborted. */
   start(signal) {
     addEventListener("storage", ({ key }) => this.#heard(key), { signal });
   }
@@ -32,15 +36,16 @@ export class Memory {
     return this.#ledger.all();
   }
 
-  /** The order as far as known. */
+  /** The newest known version of the order, or undefined. */
   get(id) {
     return this.#ledger.get(id);
   }
 
   /**
-   * Takes in what the client tells.
+   * Takes in what the client reports.
    *
-   * @param cancels (id) → whether this terminal is about to cancel the order
+   * @param news `orders`: all open ones; `changes`: what has changed since the last report
+   * @param cancels (id) → whether this terminal is cancelling the order
    */
   take({ orders, changes }, cancels) {
     this.#ledger.take({ orders, changes }, Date.now());
@@ -48,37 +53,42 @@ export class Memory {
     this.#look(cancels);
   }
 
-  /** Takes in an order as Core answered it, after a step of this terminal's. */
+  /** Takes in an order of Core's answer to an action of this terminal. */
   put(order) {
-    // Who cancels an order need not be told of it.
+    // The person who cancels an order need not be told of it.
     if (order.status === "cancelled") this.acknowledge(order);
     this.#ledger.put(order, Date.now());
     this.#look(() => false);
   }
 
-  /** What nobody has seen of the order, as Seen.of. */
+  /** What nobody has seen of the order, as Seen.of returns it. */
   marksOf({ id }) {
     const order = this.get(id);
     return order === undefined ? null : this.#seen.of(order);
   }
 
-  /** Somebody has seen the order as it is now. */
+  /** Notes that somebody has seen the order as it is now. */
   acknowledge(order) {
     this.#seen.acknowledge(this.get(order.id)?.version > order.version ? this.get(order.id) : order);
     this.#keepSeen();
   }
 
-  /** How far the kitchen had come with it, or null. */
+  /** The last status that the order is known to have had while it was under way, or null. */
   startedOf(id) {
     return this.#seen.startedOf(id);
   }
 
-  /** Which lines of the order are done. */
+  /** Which lines of the order are done: a Set of their positions. */
   bumpedOf(order) {
     return this.#bumped.of(order);
   }
 
-  /** A line of the order is done, or no longer. */
+  /**
+   * Marks a line of the order as done, or as not done if it was.
+   *
+   * @param order the order
+   * @param line the line's position, from 0
+   */
   bump(order, line) {
     this.#bumped.toggle(order, line);
     ofBrowser.writeJson(`${this.#name}.bumped`, this.#bumped.kept);

@@ -1,4 +1,4 @@
-// What the terminal says beside the board: to a screen reader, in strips below it, and in toasts.
+// What the terminal says beside the board: to screen readers, in strips below the board, and in toasts.
 
 import { byId, el, setText } from "../shared/dom.js";
 import { clockTime, itemsLine, money, orderNumber } from "../shared/format.js";
@@ -11,10 +11,11 @@ const TOAST_MS = 12_000;
 const MAX_TOASTS = 4;
 
 /**
- * Tells a screen reader of new orders, and of those that have changed while they are made.
+ * Tells screen readers of new orders, and of those that have changed while they are made.
  *
- * @param arrived the new ones @param shouting those with a change that nobody has seen
- * @param marksOf (order) → as Seen.of
+ * @param arrived the new orders
+ * @param shouting the orders with a change that nobody has seen
+ * @param marksOf (order) → that change, as Seen.of returns it
  */
 export function announce(arrived, shouting, marksOf) {
   const shouts = shouting.map((order) =>
@@ -32,7 +33,12 @@ export function announce(arrived, shouting, marksOf) {
         });
 }
 
-/** Shows a text for a while; `order`: which it is about, or null. */
+/**
+ * Shows a text for a while.
+ *
+ * @param order the order that it is about, or null
+ * @param text what is shown
+ */
 export function toast(order, text) {
   const toasts = byId("toasts");
   const remove = () => shown.remove();
@@ -52,7 +58,12 @@ export function toast(order, text) {
   setTimeout(remove, TOAST_MS);
 }
 
-/** Says what is wrong with the connection; that one has to sign in again, its own strip says. */
+/**
+ * Shows in a strip what is wrong with the connection.
+ *
+ * @param status the client's status
+ * @param isSignedOut whether Core refuses the token; another strip says that, so this one is hidden
+ */
 export function showFault(status, isSignedOut) {
   const { certainAt, lastError } = status;
   const mode = certainMode(status, Date.now());
@@ -69,7 +80,7 @@ export function showFault(status, isSignedOut) {
   setText(byId("storage"), t("keepsNothing"));
 }
 
-/** Shows whether the bell can be heard. */
+/** Shows whether the alarm can be heard; `bell` is the terminal's Bell. */
 export function showSound(bell) {
   const { wanted, blocked, quietFor } = bell;
   const button = byId("sound");
@@ -82,7 +93,14 @@ export function showSound(bell) {
   setText(byId("sound-hint"), t("soundHint"));
 }
 
-/** Why Core refused, for the owner. `order` is as it stands now, if known. */
+/**
+ * Why Core has refused an action, in words for the owner.
+ *
+ * @param action as Actions keeps it
+ * @param answer Core's, with `problem` and `detail`
+ * @param order the order as it is now, or undefined
+ * @returns the text
+ */
 export function explanation(action, { problem, detail }, order) {
   if (problem === "stale-version" || problem === "impossible-transition") {
     const moved = problem === "impossible-transition" || (order && order.status !== action.seen);

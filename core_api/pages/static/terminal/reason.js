@@ -1,4 +1,4 @@
-// Asks why an order is rejected or cancelled, before it is.
+// Asks for the reason before an order is rejected or cancelled.
 
 import { byId, el } from "../shared/dom.js";
 import { itemsLine, orderNumber } from "../shared/format.js";
@@ -6,7 +6,13 @@ import { t } from "../shared/language.js";
 import { REASONS } from "../shared/statuses.js";
 import { placeOf } from "./board/card.js";
 
-/** The reason that the owner gives (null: none), or undefined when the order is kept after all. */
+/**
+ * Asks the owner for a reason.
+ *
+ * @param order the order
+ * @param to the status that it is to get: rejected or cancelled
+ * @returns a promise of the reason; of null if none was given; of undefined if the order is to stay as it is
+ */
 export function askReason(order, to) {
   const dialog = byId("reason");
   const rejects = to === "rejected";

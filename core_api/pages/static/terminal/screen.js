@@ -1,13 +1,13 @@
-// The screen: it stays awake while orders are awaited, and may be filled.
+// The screen: it is kept awake while the page is visible, and can be filled by the page.
 
-/** Keeps the screen awake for as long as the page is shown, where the browser can. */
+/** Keeps the screen awake while the page is visible, if the browser can do that. */
 export function keepAwake() {
   const ask = async () => {
     if (document.hidden || !navigator.wakeLock) return;
     try {
       await navigator.wakeLock.request("screen");
     } catch {
-      // A battery that is low, or a policy, forbids it: the owner's own settings hold then.
+      // A low battery or a policy forbids it: then the device's own settings apply.
     }
   };
   // The browser takes the lock away whenever the page is hidden.
@@ -15,7 +15,7 @@ export function keepAwake() {
   ask();
 }
 
-/** Fills the screen, or no longer. */
+/** Turns the full screen on or off. */
 export async function toggleFullScreen() {
   try {
     if (document.fullscreenElement) await document.exitFullscreen();

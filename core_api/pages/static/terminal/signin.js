@@ -1,4 +1,4 @@
-// Signing in: whose token, and which stores.
+// Signing in: with which token, and for which stores.
 
 import { byId } from "../shared/dom.js";
 import { t } from "../shared/language.js";
@@ -6,10 +6,10 @@ import { Kept, TokenError, forget, forgetEdits, readToken, takeFragment } from "
 import { pairTablet } from "../shared/sign_in/core_tokens.js";
 import { ofBrowser } from "../shared/storage.js";
 
-/** What is kept of who is signed in. */
+/** Stores what the owner has signed in with. */
 export const kept = new Kept("owner");
 
-/** {session, stores} of who is signed in already or comes by a link; null: ask. */
+/** Who is signed in already, or has opened a link: {session, stores}; null: the owner must be asked. */
 export function signedIn() {
   const linked = takeFragment();
   const found = linked ?? kept.load();
@@ -19,7 +19,12 @@ export function signedIn() {
   return made;
 }
 
-/** Asks for a token; `then` is called with {session, stores}. */
+/**
+ * Shows the sign-in form.
+ *
+ * @param then called with {session, stores} when the owner has signed in
+ * @param problem a text to show; null: none
+ */
 export function askToken(then, problem = null) {
   const form = byId("sign-in").querySelector("form");
   byId("sign-in").hidden = false;
@@ -42,7 +47,7 @@ export function askToken(then, problem = null) {
   };
 }
 
-/** {session, stores} of a new tablet on which a terminal's code was typed, or null. */
+/** Signs a new tablet in with the code of another terminal. Returns a promise of {session, stores}, or of null. */
 async function pair(store, code) {
   byId("pair-error").textContent = "";
   const { token, problem } = await pairTablet(store, code);
@@ -50,12 +55,17 @@ async function pair(store, code) {
     byId("pair-error").textContent = t(problem);
     return null;
   }
-  // A code is good once, so what it gave is kept beyond the tab.
+  // A code is good only once, so its token is stored beyond the tab.
   byId("keep").checked = true;
   return attempt(token, store, true);
 }
 
-/** Forgets who is signed in, and with `everything` the orders and what was not sent, too. */
+/**
+ * Removes the stored token.
+ *
+ * @param everything whether stored orders and unsent actions are removed, too
+ * @param token whose stored edits are deleted with `everything`; null: none
+ */
 export function signOut(everything, token = null) {
   kept.clear();
   if (!everything) return;
@@ -69,7 +79,7 @@ function attempt(token, named, save) {
   try {
     const session = readToken(token, "owner");
     const stores = storesOf(session, named);
-    // A session that was kept stays kept as it was.
+    // A session that was stored stays stored where it was.
     if (save) kept.save({ token: session.token, stores: stores.join() }, byId("keep").checked);
     return { session, stores };
   } catch (problem) {

@@ -1,4 +1,4 @@
-// What the owner's terminal says.
+// The texts of the owner's terminal.
 
 import { addTexts } from "../shared/language.js";
 import "../shared/texts.js";
@@ -31,7 +31,7 @@ addTexts({
   pairIn: ["코드로 로그인", "Sign in by the code"],
   pairWrong: [
     "코드가 맞지 않거나 끝났습니다. 단말기에서 새 코드를 보여 주세요.",
-    "This code is not right, or good no longer. Let the terminal show a new one.",
+    "This code is wrong or has expired. Show a new one on the terminal.",
   ],
   pairUnreachable: ["서버에 연결할 수 없습니다. 잠시 뒤 다시 시도해 주세요.", "No connection to the server. Try again in a moment."],
   tokenRole: [

@@ -29,6 +29,7 @@ class HttpCore:
     def __init__(self, core: CoreModel) -> None:
         self.core = core
         self.away = False
+        self.syncs_fail = False
         self.lose_answers = 0
         """So many answers to edits are lost after the edits were settled."""
         self.damaged: set[str] = set()
@@ -54,6 +55,8 @@ class HttpCore:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         if self.away:
             raise httpx.ConnectError("Core is away")
+        if self.syncs_fail and request.url.path == "/v1/sync":
+            raise httpx.ConnectError("no sync is answered")
         match request.method, request.url.path:
             case "GET", "/v1/sync":
                 return self._sync(request)

@@ -132,6 +132,8 @@ async def stepped_after_a_restore(http: HttpCore, epoch: str | None) -> ShownOrd
         order = http.desk.orders[order_id(1)]
         http.desk.orders[order.id] = replace(order, version=1)
         http.log_of_answers = epoch
+        # The next sync would say that the order is over.
+        http.syncs_fail = True
         cancelled = await client.commands.transition(order_id(1), "cancelled", reason="late")
         await cancelled.settled()
         return client.commands.order(order_id(1))

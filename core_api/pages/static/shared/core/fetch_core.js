@@ -1,15 +1,17 @@
-// A page's requests to Core: past every cache and without cookies.
+// A page's requests to Core, without caches and cookies.
 
 import { ask } from "../../yabam/transport/http_bodies.js";
 
 const ANSWER_MS = 10_000;
 
 /**
- * What Core answers, whatever its status.
+ * Sends a request to Core.
  *
- * @param path what is asked for
- * @param token who asks; null: anybody may
- * @param {RequestInit & {json?: unknown}} options as of `fetch`; `json`: a body
+ * @param path the request's path
+ * @param token the bearer token; null: the request needs none
+ * @param {RequestInit & {json?: unknown}} options as of `fetch`; `json`: the body. Without a `signal` the request
+ *   ends after ten seconds
+ * @returns a promise of the response, whatever its status
  * @throws Error Core does not answer, or not in time
  */
 export function fetchCore(path, token, { json, headers, signal = AbortSignal.timeout(ANSWER_MS), ...options } = {}) {

@@ -1,8 +1,8 @@
-// Tokens that Core makes: the next one of who is signed in, and a new tablet's by its code.
+// Tokens that Core issues: the next token of a signed-in person, and the token of a new tablet, by a code.
 
 import { fetchCore } from "../core/fetch_core.js";
 
-/** What Core answers: {ok, status, body}; status 0: nothing. */
+/** Posts to Core. Returns a promise of {ok, status, body}; status 0: there was no answer. */
 async function post(path, token, json) {
   try {
     const response = await fetchCore(path, token, { method: "POST", json });
@@ -12,19 +12,31 @@ async function post(path, token, json) {
   }
 }
 
-/** The token after this one, or null: Core gives none, or does not answer. */
+/** The token that follows this one, or null: Core gives none, or does not answer. */
 export async function nextToken(token) {
   const { ok, body } = await post("/v1/tokens/renewals", token);
   return ok ? body.token : null;
 }
 
-/** A code for a new tablet of the store: {code, expires_in_s}, or null. */
+/**
+ * Asks Core for a code that signs a new tablet in.
+ *
+ * @param token the owner's bearer token
+ * @param store the store's id
+ * @returns a promise of {code, expires_in_s}; of null if Core gives none or does not answer
+ */
 export async function offerPairing(token, store) {
   const { ok, body } = await post(`/v1/stores/${encodeURIComponent(store)}/pairings`, token);
   return ok ? body : null;
 }
 
-/** The token of a new tablet: {token}, or {problem}, the name of a text. */
+/**
+ * Signs a new tablet in.
+ *
+ * @param store the store's id
+ * @param code the code that another terminal shows
+ * @returns a promise of {token}, or of {problem} with the name of a text
+ */
 export async function pairTablet(store, code) {
   const { ok, status, body } = await post("/v1/tokens/pairings", null, { store, code });
   if (ok) return { token: body.token };

@@ -1,16 +1,16 @@
-// The token that a page works with, whether Core still takes it, and when it ends. Pure.
+// The token that a page uses: whether Core has refused it, and when it expires. Pure.
 
-/** Before its end a token's holder is warned, so early in milliseconds; and once more. */
+/** The person is warned this many milliseconds before the token expires, and once more at LAST_MS. */
 const SOON_MS = 10 * 60_000;
 const LAST_MS = 60_000;
 
-/** One holder's token, and the next one in its place. */
+/** A person's token, until the next one replaces it. */
 export class Credentials {
   #session;
   #refused = false;
   #listeners = [];
 
-  /** @param session as readToken gives it */
+  /** @param session as readToken returns it */
   constructor(session) {
     this.#session = session;
   }
@@ -27,28 +27,28 @@ export class Credentials {
   /**
    * The token, for a Transport.
    *
-   * @throws Error Core has refused it: asking again with it would be of no use
+   * @throws Error Core has refused the token, so it must not be used again
    */
   give() {
     if (this.#refused) throw new Error("sign in again");
     return this.#session.token;
   }
 
-  /** Core has refused this token; one that was replaced meanwhile says nothing. */
+  /** Notes that Core has refused this token. A token that has been replaced since is ignored. */
   refuse(token) {
     if (this.#refused || token !== this.#session.token) return;
     this.#refused = true;
     this.#tell();
   }
 
-  /** Goes on with a later token of the same holder. */
+  /** Replaces the token by a later one of the same person; `session` as readToken returns it. */
   renew(session) {
     this.#session = session;
     this.#refused = false;
     this.#tell();
   }
 
-  /** Calls `listener` when the token was refused or replaced. */
+  /** Calls `listener` whenever the token was refused or replaced. */
   onChange(listener) {
     this.#listeners.push(listener);
   }
@@ -59,11 +59,12 @@ export class Credentials {
 }
 
 /**
- * What to tell the holder: soon, last or ended; null: nothing.
+ * What the person is warned of.
  *
- * @param expiresAt in milliseconds since 1970
- * @param now Core's time in the same, or null while it is not known
- * @param refused whether Core refuses the token already
+ * @param expiresAt when the token expires, in milliseconds since 1970
+ * @param now Core's time in milliseconds since 1970; null: not known yet
+ * @param refused whether Core has refused the token
+ * @returns "soon", "last" or "ended"; null: there is nothing to warn of
  */
 export function noticeOf({ expiresAt, now, refused }) {
   if (refused) return "ended";

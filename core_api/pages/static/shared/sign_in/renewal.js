@@ -1,7 +1,8 @@
-// Signs in anew in place: warns before a token ends, takes the next one, and tells the other tabs.
+// Renews the sign-in without leaving the page: warns before the token expires, takes the next token, and passes it to
+// the other tabs.
 //
-// The board, what was pressed, the sound and the language stay as they are. A token is taken only
-// from the same holder, and only once Core takes it: a wrong one never replaces a good one.
+// The board, unsent actions, the sound and the language stay as they are. A token is taken only if it is of the same
+// person and Core accepts it: a wrong token never replaces a good one.
 
 import { noticeOf } from "./credentials.js";
 import { byId, el, setText } from "../dom.js";
@@ -9,11 +10,14 @@ import { language, t } from "../language.js";
 import { TokenError, isSuccessor, readToken, tokenIn } from "./session.js";
 
 const LOOK_EVERY_MS = 1_000;
-/** So early before its end Core is asked for the next token, before anybody is told; in milliseconds. */
+/**
+ * Core is asked for the next token this many milliseconds before the current one expires. Nobody is warned before
+ * that.
+ */
 const AHEAD_MS = 15 * 60_000;
 const ASK_EVERY_MS = 60_000;
 
-/** Says in #session how long the token is good, and asks for the next in a dialog. */
+/** Shows in #session when the sign-in ends, and asks for the next token in a dialog. */
 export class Renewal {
   #credentials;
   #stores;
@@ -31,13 +35,13 @@ export class Renewal {
   #spoken = el("p", { class: "spoken", role: "status", "aria-live": "polite" });
 
   /**
-   * @param credentials whose token it is
-   * @param stores the stores that the page follows
+   * @param credentials the Credentials to renew
+   * @param stores the ids of the stores that the page follows; the next token must be good for them
    * @param check (token) → a promise of "taken", "refused" or "unreachable"
    * @param clock () → Core's time in milliseconds since 1970, or null
-   * @param kept the Kept of the page
-   * @param name what the tabs of this holder share
-   * @param next (token) → a promise of the token after it, or null: Core gives none
+   * @param kept the Kept that stores the token
+   * @param name the name that the tabs of this person share
+   * @param next (token) → a promise of the token that follows, or of null: Core gives none
    */
   constructor({ credentials, stores, check, clock, kept, name, next = async () => null }) {
     this.#next = next;
@@ -49,7 +53,7 @@ export class Renewal {
     try {
       this.#tabs = new BroadcastChannel(`${name}.token`);
     } catch {
-      // Each tab asks for itself.
+      // Without this channel each tab asks for its own token.
     }
   }
 
@@ -71,7 +75,7 @@ export class Renewal {
     this.#tabs?.close();
   }
 
-  /** Shows how long the token is good; speaks when that begins to matter. */
+  /** Shows how long the sign-in lasts, and announces it to screen readers when the warning changes. */
   show() {
     const { session, refused } = this.#credentials;
     const now = this.#clock();
@@ -88,7 +92,10 @@ export class Renewal {
     this.#told = notice;
   }
 
-  /** A link with a token was opened here: whether the page goes on with it, or asks again. */
+  /**
+   * Takes the token of a link that was opened in this tab. Returns a promise: false if the page must be reloaded with
+   * the link, because the token is of another person or role.
+   */
   async takeLink(text) {
     const problem = await this.take(text);
     if (problem === "renewOther" || problem === "tokenRole") return false;
@@ -96,7 +103,10 @@ export class Renewal {
     return true;
   }
 
-  /** Takes the token that a text holds, and says so aloud: null, or why not, as the name of a text. */
+  /**
+   * Takes the token that a text contains, and announces it to screen readers. Returns a promise of null, or of the
+   * name of a text that says why it was not taken.
+   */
   async take(text) {
     const problem = await this.#take(text);
     if (problem === null) setText(this.#spoken, t("renewed"));
@@ -120,7 +130,7 @@ export class Renewal {
     return null;
   }
 
-  /** Asks Core for the next token while this one is good; nobody has to do anything. */
+  /** Asks Core for the next token while this one is good, so that nobody has to sign in again. */
   async #askAhead() {
     const { session, refused } = this.#credentials;
     const now = this.#clock();
@@ -137,7 +147,7 @@ export class Renewal {
     this.#tabs?.postMessage(this.#credentials.session.token);
   }
 
-  /** Another tab of this holder has a token: the one that ends later is the better. */
+  /** Another tab has a token of this person: all tabs use the one that expires later. */
   #heard(token) {
     const { session, refused } = this.#credentials;
     if (token === session.token) return;
@@ -147,7 +157,7 @@ export class Renewal {
   }
 }
 
-/** Asks for a token. */
+/** The dialog that asks for a token. */
 class Dialog {
   #title = el("h2", { id: "renew-title" });
   #lead = el("p", { class: "quiet" });
@@ -179,7 +189,9 @@ class Dialog {
   );
   #take;
 
-  /** @param take (text) → a promise of null once it was taken, else of the name of a text */
+  /**
+   * @param take (text) → a promise of null if the token was taken, otherwise of the name of a text that says why not
+   */
   constructor(take) {
     this.#take = take;
   }

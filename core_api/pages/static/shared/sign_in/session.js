@@ -1,18 +1,24 @@
-// Who is signed in: a token from the address's fragment, from the form, or kept from before.
+// Who is signed in: by a token from the address's fragment, from the form, or stored earlier.
 //
-// A fragment is never sent to a server; it is taken out of the address at once, so that neither the
-// history nor a copied address holds it. Only "keep me signed in" stores the token beyond the tab.
+// A browser never sends the fragment to a server. It is removed from the address at once, so that neither the history
+// nor a copied address contains the token. The token is stored beyond the tab only with "keep me signed in".
 
 import { subjectOf } from "../../yabam/state/subject.js";
 import { ofBrowser, ofTab } from "../storage.js";
 
-/** What is wrong with a token, as the name of a text. */
+/** A token cannot be used; the message is the name of the text that says why. */
 export class TokenError extends Error {}
 
 /**
- * Reads a token's claims, which Core verifies; here they only tell what to ask for.
+ * Reads a token's claims. The page only learns from them what to ask for; Core verifies them.
  *
- * Whether it has expired is for Core to say: this device's clock may be wrong.
+ * Expiry is not checked here, because this device's clock may be wrong: Core decides that.
+ *
+ * @param token the token
+ * @param role the role that it must have
+ * @returns the session: {token, role, subject, stores, table, expiresAt}, with `table` null if there is none, and
+ *   `expiresAt` in milliseconds since 1970
+ * @throws TokenError it is no token, or of another role
  */
 export function readToken(token, role) {
   const claims = claimsOf(token.trim());
@@ -27,13 +33,26 @@ export function readToken(token, role) {
   };
 }
 
-/** Whether `after` is a later token of the holder of `before`, good for all of these stores. */
+/**
+ * Whether one token can take another's place on this page.
+ *
+ * @param before the session so far, as readToken returns it
+ * @param after the other token's session
+ * @param stores the ids of the stores that the page follows
+ * @returns true if both are of the same role, subject and table, and `after` is good for all these stores
+ */
 export function isSuccessor(before, after, stores) {
   const same = ["role", "subject", "table"].every((name) => before[name] === after[name]);
   return same && (after.stores.includes("*") || stores.every((id) => after.stores.includes(id)));
 }
 
-/** Why Core refused a token, as the name of a text. `now` need not be right: both texts help. */
+/**
+ * Why Core has refused a token.
+ *
+ * @param session of the token, as readToken returns it
+ * @param now the time in milliseconds since 1970; it may be wrong, because both texts tell the person what to do
+ * @returns the name of a text
+ */
 export const refusalOf = (session, now) =>
   session.expiresAt <= now ? "tokenExpired" : "tokenRefused";
 
@@ -44,12 +63,12 @@ function claimsOf(token) {
     const claims = JSON.parse(new TextDecoder().decode(bytes));
     if (typeof claims.sub === "string" && Number.isFinite(claims.exp)) return claims;
   } catch {
-    // Not three parts, not base64url or not JSON: one message serves all.
+    // It has not three parts, or is not base64url or JSON: the message is the same.
   }
   throw new TokenError("tokenMalformed");
 }
 
-/** The token in the address's fragment, with the stores that it names; null: there is none. */
+/** Takes the token, and the stores that the link names, out of the address's fragment; null: there is no token. */
 export function takeFragment() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const token = fragment.get("token");
@@ -59,10 +78,10 @@ export function takeFragment() {
 }
 
 /**
- * Listens for links that are opened in a tab where the page is already, which loads nothing.
+ * Listens for links that are opened in a tab that shows the page already: the browser then loads nothing.
  *
- * @param renew (token) → a promise of whether the page goes on with it; if not, the page is loaded
- *   anew with the link
+ * @param renew (token) → a promise of whether the page goes on with the token; if not, the page is reloaded with the
+ *   link
  */
 export function onLink(renew) {
   addEventListener("hashchange", async () => {
@@ -74,26 +93,26 @@ export function onLink(renew) {
   });
 }
 
-/** The token in a text that is one, or that is a link with one. */
+/** The token in a text, which is a token or a link that contains one. */
 export function tokenIn(text) {
   const fragment = text.trim().split("#")[1];
   return (fragment && new URLSearchParams(fragment).get("token")) ?? text.trim();
 }
 
-/** Loads the page anew; `takeProblem` then gives the problem, where storage is forbidden too. */
+/** Reloads the page. After that `takeProblem` returns the problem, even where storage is forbidden. */
 export function reloadWith(problem) {
   history.replaceState({ problem }, "");
   location.reload();
 }
 
-/** The problem, the name of a text, with which the page was loaded anew; or null. */
+/** The problem that the page was reloaded with, as the name of a text; or null. */
 export function takeProblem() {
   const problem = history.state?.problem ?? null;
   if (problem !== null) history.replaceState(null, "");
   return problem;
 }
 
-/** Takes everything out of the browser that pages of these kinds kept of orders and actions. */
+/** Removes all that pages of these kinds have stored in the browser: orders and actions. */
 export function forget(...kinds) {
   for (const drawer of [ofTab, ofBrowser]) {
     for (const key of drawer.keys) {
@@ -103,9 +122,9 @@ export function forget(...kinds) {
 }
 
 /**
- * Takes away what the browser keeps of the edits of a token's subject: a promise of the end of it.
+ * Deletes the stored edits of a token's subject. Returns a promise that resolves when that is done.
  *
- * Where another tab does not let go of it, it ends at once, and the browser takes it away with that tab.
+ * If another tab still uses them, the promise resolves at once, and the browser deletes them when that tab is closed.
  */
 export function forgetEdits(token) {
   return new Promise((/** @type {(closed?: Event) => void} */ resolve) => {
@@ -113,13 +132,13 @@ export function forgetEdits(token) {
       const request = indexedDB.deleteDatabase(`yabam ${subjectOf(token)}`);
       request.onsuccess = request.onerror = request.onblocked = resolve;
     } catch {
-      // A browser that forbids storage keeps nothing.
+      // A browser that forbids storage has stored nothing.
       resolve();
     }
   });
 }
 
-/** Keeps what somebody signed in with, by the page's role. */
+/** Stores what somebody has signed in with, for pages of one role. */
 export class Kept {
   #key;
 
@@ -127,19 +146,30 @@ export class Kept {
     this.#key = `yabam.session.${role}`;
   }
 
-  /** {token, stores}, or null. This tab's own comes first. */
+  /** The stored {token, stores}, or null. What this tab has stored comes first. */
   load() {
     const all = [ofTab, ofBrowser].map((drawer) => drawer.readJson(this.#key));
     return all.find((kept) => typeof kept?.token === "string") ?? null;
   }
 
+  /**
+   * Stores what somebody has signed in with.
+   *
+   * @param signedIn the token, and the stores if the page asks for them: {token, stores}
+   * @param beyondTheTab whether it is stored for all tabs, also after this one is closed
+   */
   save(signedIn, beyondTheTab) {
     ofTab.writeJson(this.#key, signedIn);
     if (beyondTheTab) ofBrowser.writeJson(this.#key, signedIn);
     else ofBrowser.remove(this.#key);
   }
 
-  /** Puts a new token in the place of `before`, wherever that is kept. */
+  /**
+   * Replaces a token wherever it is stored.
+   *
+   * @param before the stored token
+   * @param token the token that replaces it
+   */
   renew(before, token) {
     for (const drawer of [ofTab, ofBrowser]) {
       const kept = drawer.readJson(this.#key);

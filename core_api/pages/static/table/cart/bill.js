@@ -7,7 +7,7 @@ import { billOf, partsOf } from "./rules.js";
 
 const MAX_WAYS = 20;
 
-/** Shows it; `split` (ways) is called when a guest changes into how many parts it is split. */
+/** The bill; `split` (ways) is called when a guest changes how many parts it is split into. */
 export class Bill {
   #ways = 1;
   #split;
@@ -18,7 +18,13 @@ export class Bill {
     byId("more-ways").addEventListener("click", () => this.#change(1));
   }
 
-  /** @param value of the document `bill`; null: there is none */
+  /**
+   * Shows the bill.
+   *
+   * @param orders of the table
+   * @param value the value of the document `bill`; null: there is none
+   * @param currency its ISO 4217 code
+   */
   show(orders, value, currency) {
     const { open, paid, people, together } = billOf(orders, value?.shares);
     const amount = (sum) => money(sum, currency);

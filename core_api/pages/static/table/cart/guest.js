@@ -1,4 +1,4 @@
-// Who a guest is to the others at the table: this phone's id, and a name that can be changed.
+// How a guest is known to the others at the table: by this phone's id, and by a name that the guest can change.
 
 import { language } from "../../shared/language.js";
 import { ofBrowser } from "../../shared/storage.js";
@@ -16,10 +16,10 @@ const NAMES = [
   ["고래", "Whale"],
   ["다람쥐", "Squirrel"],
 ];
-/** The longest name that a guest can take. */
+/** The greatest length of a guest's name, in characters. */
 export const MAX_NAME = 40;
 
-/** This phone's id, the same for as long as the browser keeps its storage. */
+/** This phone's id. It is made once and stored in the browser. */
 export function phoneId() {
   if (ofBrowser.read(PHONE) === null) {
     const bytes = crypto.getRandomValues(new Uint8Array(4));
@@ -28,11 +28,11 @@ export function phoneId() {
   return ofBrowser.read(PHONE);
 }
 
-/** The guest's name: until they choose one, that of an animal by the phone's id. */
+/** The guest's name. Until the guest chooses one, it is the name of an animal, which depends on the phone's id. */
 export function guestName() {
   const [ko, en] = NAMES[Number.parseInt(phoneId(), 16) % NAMES.length];
   return ofBrowser.read(NAME) || (language() === "ko" ? ko : en);
 }
 
-/** Takes another name; an empty one gives the first back. */
+/** Stores another name; an empty one means the animal's again. */
 export const takeName = (name) => ofBrowser.write(NAME, name.trim().slice(0, MAX_NAME));

@@ -1,8 +1,8 @@
-// Orders the cart: once, however many phones press at once, lose the network or are closed meanwhile.
+// Orders the cart exactly once, even if several phones press at once, lose the network or are closed meanwhile.
 //
-// Core lets one phone take the lines out of the cart, under an id that is the order's Idempotency-Key. What
-// was taken stands in the cart's document until the order is placed or refused, so the phone goes on
-// after a reload, and another of the same code goes on for one that does not come back.
+// Core lets one phone take the lines out of the cart, under an id that becomes the order's Idempotency-Key. The taken
+// lines stay in the cart's document until the order is placed or refused. So the phone can continue after a reload.
+// If it does not come back, another phone of the same subject can place the order.
 
 import { newKey } from "../../shared/outbox.js";
 import { itemsOf, linesOf, sharesOf } from "./rules.js";
@@ -10,7 +10,7 @@ import { itemsOf, linesOf, sharesOf } from "./rules.js";
 const HELP_AFTER_MS = 15_000;
 const ID_LETTERS = 16;
 
-/** The cart's way to the kitchen. */
+/** Places the orders of a cart. */
 export class Ordering {
   #parts;
   #mine;
@@ -19,22 +19,34 @@ export class Ordering {
   #helping = new Map();
 
   /**
-   * @param parts has {cart, bill, outbox, place: {store_id, table_id}, currency: () → text, phone, subject,
-   *   told: {changed(), placed(order), refused(answer)}}; `answer` null: another phone was first
+   * @param parts an object with
+   *   cart, bill  the documents
+   *   outbox      the Outbox
+   *   place       where the orders go: {store_id, table_id}
+   *   currency    () → its ISO 4217 code
+   *   phone       this phone's id
+   *   subject     the subject of the guest's token
+   *   told        callbacks: changed(), placed(order), refused(answer); `answer` is null if another phone was first
    */
   constructor(parts) {
     this.#parts = parts;
-    // Idempotency keys are one subject's, so only a phone with the same may go on with another's.
+    // An idempotency key belongs to one subject, so only a phone of the same subject can continue another's order.
     this.#tag = tagOf(parts.subject);
     this.#mine = `${parts.phone}.`;
   }
 
-  /** Whether an order of this phone is under way. */
+  /** Whether this phone is placing an order. */
   get isBusy() {
     return [...this.#busy, ...Object.keys(this.#taken)].some((id) => id.startsWith(this.#mine));
   }
 
-  /** Orders these lines, as they are shown: a promise of whether they are ordered. */
+  /**
+   * Orders lines of the cart.
+   *
+   * @param lines as they are shown, as linesOf returns them
+   * @param order `by`: the guest's name; `note`: the note for the whole order
+   * @returns a promise of whether they are ordered
+   */
   async order(lines, { by, note }) {
     const id = `${this.#mine}${this.#tag}.${newKey().slice(0, ID_LETTERS)}`;
     const { cart, told } = this.#parts;
@@ -45,7 +57,8 @@ export class Ordering {
       const taken = await cart.call("take", { id, by, note, lines: seen });
       answer = await taken.settled();
     } catch {
-      // It cannot be taken, or this tab has lost the answer; in that case `goOn` finds it in the cart.
+      // Core did not let this phone take the lines, or this tab has lost the answer; then `goOn` finds them in the
+      // cart.
     }
     this.#busy.delete(id);
     const isTaken = answer !== null && answer.outcome !== "refused";
@@ -55,7 +68,9 @@ export class Ordering {
     return isPlaced;
   }
 
-  /** The cart has changed, or a token was replaced: goes on with what was taken and is not placed. */
+  /**
+   * Continues the orders that were taken and not placed. Called when the cart has changed or the token was replaced.
+   */
   goOn() {
     const { cart } = this.#parts;
     for (const [id, timer] of this.#helping) {
@@ -92,7 +107,7 @@ export class Ordering {
     try {
       const answer = await outbox.deliver("/v1/orders", body, { key: id }, () => told.changed());
       if (answer === null) return false;
-      // Told first: what is taken off the cart must stand among the orders by then.
+      // First the order is reported: it must be shown before its lines leave the cart.
       if (answer.ok) told.placed(answer.order);
       else told.refused(answer);
       await this.#note(id, answer, lines);
@@ -106,7 +121,7 @@ export class Ordering {
   async #note(id, answer, lines) {
     const { cart, bill } = this.#parts;
     const noted = cart.call(answer.ok ? "placed" : "give-back", { id });
-    // On its own: a bill that takes no more must not keep the order in the cart.
+    // Not awaited: if the edit of the bill fails, the order must still leave the cart.
     if (answer.ok) bill.merge({ shares: { [answer.order.id]: sharesOf(lines) } }).catch(reportError);
     await noted;
   }
@@ -117,7 +132,7 @@ export class Ordering {
   }
 }
 
-/** A short mark of a subject, the same on all its phones (FNV-1a). */
+/** A short hash of a subject (FNV-1a), which is the same on all its phones. */
 function tagOf(subject) {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(subject)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;

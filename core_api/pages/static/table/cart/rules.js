@@ -1,18 +1,25 @@
-// What the guests of a table share: what edits of it will do, and how it is read. Pure.
+// Predictions of how edits change what the guests of a table share, and functions that read it. Pure.
 //
-// Core has the same functions (core_api/documents/table_documents.py) and the last word; these show at once what
-// it will probably say. A line's id is {phone}.{dish}.{n}, so no two phones ever make the same one.
+// Core has the same functions (core_api/documents/table_documents.py) and decides; the predictions show at once what
+// it will probably decide. A line's id is {phone}.{dish}.{n}, so that two phones never make the same id.
 
 import { ENDED_EARLY } from "../../yabam/contract/contract_lists.js";
 
 const EMPTY = { lines: {} };
 const MAX_QUANTITY = 999;
-/** The most of one dish that one line takes from a guest of this page. */
+/** How many of one dish this page lets a guest put on one line. */
 export const MAX_OF_A_DISH = 20;
-/** Who stands for lines without a name. */
+/** The name for lines without a name. */
 const NOBODY = "–";
 
-/** A phone takes lines out to order them: {id, by, note, lines: {id: quantity}}. */
+/**
+ * Predicts that a phone takes lines out of the cart to order them.
+ *
+ * @param current the value of the document `cart`, or null
+ * @param given the order's `id`; `by` and `note` for it; `lines`: the quantity that the guest saw, by line id
+ * @returns the new value
+ * @throws Error the id was used before, or a line has changed
+ */
 export function take(current, { id, by = "", note = "", lines: seen }) {
   const { lines, orders = {}, ...rest } = current ?? EMPTY;
   if (id in orders) throw new Error(`${id} was taken already`);
@@ -23,7 +30,13 @@ export function take(current, { id, by = "", note = "", lines: seen }) {
   return { ...rest, lines: of(false), orders: { ...orders, [id]: { lines: of(true), by, note } } };
 }
 
-/** What was taken is ordered: {id}. What came back of it meanwhile is ordered, too. */
+/**
+ * Predicts that the taken lines are ordered. Lines that were given back meanwhile are ordered, too.
+ *
+ * @param current the value of the document `cart`, or null
+ * @param given the order's `id`
+ * @returns the new value
+ */
 export function placed(current, { id }) {
   const { lines, ...rest } = current ?? EMPTY;
   const left = Object.entries(lines).map(([key, line]) => [key, without(id, line)]);
@@ -37,15 +50,23 @@ function without(id, line) {
 }
 
 /**
+ * The cart without an order that is no longer under way.
+ *
  * @param {any} cart
- * @param {string} id of the order that is no longer sent
+ * @param {string} id of the order
  */
 function struck({ orders = {}, ...rest }, id) {
   const { [id]: _done, ...left } = orders;
   return Object.keys(left).length > 0 ? { ...rest, orders: left } : rest;
 }
 
-/** What was taken is not ordered after all, its lines come back: {id}. */
+/**
+ * Predicts that the taken lines are not ordered after all, and come back into the cart.
+ *
+ * @param current the value of the document `cart`, or null
+ * @param given the order's `id`
+ * @returns the new value
+ */
 export function giveBack(current, { id }) {
   const { orders = {}, lines } = current ?? EMPTY;
   const back = { ...lines };
@@ -57,16 +78,22 @@ export function giveBack(current, { id }) {
   return struck({ ...current, lines: back }, id);
 }
 
-/** A guest rings: {reason}. */
+/**
+ * Predicts that a guest calls the staff.
+ *
+ * @param current the value of the document `bell`, or null
+ * @param given the `reason` of the call
+ * @returns the new value
+ */
 export function ring(current, { reason = "" }) {
   const { rung, ...rest } = current ?? { rung: 0, answered: 0 };
   return { ...rest, rung: rung + 1, reason };
 }
 
-/** What is known of the operator's functions, as YabamClient takes it. */
+/** The predictions of the operator's functions, by document and function, as YabamClient takes them. */
 export const CALLS = { cart: { take, placed, "give-back": giveBack }, bell: { ring } };
 
-/** The lines of a cart, by guest and dish: [{id, dish, phone, name, quantity, unit_price, note, by}]. */
+/** The lines of a cart, sorted by guest and dish: [{id, dish, phone, name, quantity, unit_price, note, by}]. */
 export function linesOf(cart) {
   return Object.entries((cart ?? EMPTY).lines)
     .map(([id, line]) => {
@@ -77,17 +104,17 @@ export function linesOf(cart) {
     .sort((a, b) => (a.by === b.by ? (a.id < b.id ? -1 : 1) : a.by < b.by ? -1 : 1));
 }
 
-/** A dish's name as orders have it: in both languages, so that guest and kitchen read the same. */
+/** A dish's name as it stands in orders: in both languages, so that guest and kitchen read the same. */
 export const nameOf = ({ name }) => name.join(" ");
 
-/** How many dishes lines hold. */
+/** How many dishes these lines contain. */
 export const countOf = (lines) => lines.reduce((sum, { quantity }) => sum + quantity, 0);
 
-/** What lines come to, in minor units. */
+/** What these lines cost together, in minor units of the currency. */
 export const totalOf = (lines) =>
   lines.reduce((sum, { quantity, unit_price: price }) => sum + quantity * price, 0);
 
-/** The items of an order of these lines: those of one dish with one note together. */
+/** The items of an order of these lines. Lines of the same dish and price with the same note become one item. */
 export function itemsOf(lines) {
   const items = new Map();
   for (const { name, quantity, unit_price: price, note = "" } of lines) {
@@ -98,7 +125,10 @@ export function itemsOf(lines) {
   return [...items.values()];
 }
 
-/** Who ordered for how much: {name: amount}. Member names of documents are ASCII, so names are escaped. */
+/**
+ * How much of the lines each guest has ordered: {name: amount}, in minor units. Names are percent-encoded, because
+ * member names of documents are ASCII.
+ */
 export function sharesOf(lines) {
   const shares = new Map();
   for (const line of lines) {
@@ -108,7 +138,7 @@ export function sharesOf(lines) {
   return Object.fromEntries(shares);
 }
 
-/** The name that a member of shares stands for. Others may have written it otherwise: then as it is. */
+/** The guest's name in a member of shares; one that is not encoded is returned as it is. */
 function nameOfShare(key) {
   try {
     return decodeURIComponent(key);
@@ -118,11 +148,12 @@ function nameOfShare(key) {
 }
 
 /**
- * What there is to pay: {open, paid, people: [[name, amount]], together}, in minor units. `together` is
- * what no name stands for.
+ * What there is to pay.
  *
  * @param orders of this party, as far as they are known
- * @param shares by order, as sharesOf gives them
+ * @param shares by order id, as sharesOf returns them
+ * @returns the amounts in minor units: {open, paid, people: [[name, amount]], together}. `people` is each guest's
+ *   part of what is open, `together` the part that belongs to no guest
  */
 export function billOf(orders, shares = {}) {
   const charged = orders.filter(({ status }) => !ENDED_EARLY.includes(status));
@@ -132,7 +163,7 @@ export function billOf(orders, shares = {}) {
   let named = 0;
   for (const order of open) {
     const own = Object.entries(shares[order.id] ?? {}).map(([key, amount]) => [nameOfShare(key), amount]);
-    // Items that the kitchen changed since cost somebody else than the shares say: all pay those.
+    // If the kitchen has changed items since, the shares no longer fit: this order is paid together.
     if (own.reduce((total, [, amount]) => total + amount, 0) !== order.total) continue;
     named += order.total;
     for (const [name, amount] of own) people.set(name, (people.get(name) ?? 0) + amount);
@@ -141,7 +172,13 @@ export function billOf(orders, shares = {}) {
   return { open: total, paid: sum(charged) - total, people: [...people], together: total - named };
 }
 
-/** An amount in so many parts, which are equal but for one unit, the larger first. */
+/**
+ * Splits an amount.
+ *
+ * @param amount in minor units
+ * @param ways how many parts
+ * @returns the parts; they differ by one unit at most, the larger ones first
+ */
 export function partsOf(amount, ways) {
   const least = Math.floor(amount / ways);
   return Array.from({ length: ways }, (_, n) => least + (n < amount - least * ways ? 1 : 0));

@@ -1,4 +1,4 @@
-// One cart for all phones at the table: what they press becomes edits of the document `cart`.
+// One cart for all phones at the table: each press becomes an edit of the document `cart`.
 
 import { t } from "../../shared/language.js";
 import { ask } from "../ask.js";
@@ -9,9 +9,9 @@ import { Ordering } from "./ordering.js";
 
 const MAX_NOTE = 200;
 
-/** What the guest does to the cart, and how it is shown in cart and menu. */
+/** Changes the cart as the guest presses, and shows it in the cart's sheet and in the menu. */
 export class TableCart {
-  /** What the menu counts in; set as soon as the menu is there. */
+  /** The menu's currency; set when the menu is loaded. */
   currency = null;
   #cart;
   #view;
@@ -19,12 +19,14 @@ export class TableCart {
   #told;
   #phone = phoneId();
   #lines = [];
-  // One after the other: each press counts from what the one before it left.
+  // Edits are made one after the other: each starts from the result of the one before.
   #last = Promise.resolve();
 
   /**
-   * @param parts has {table, session, outbox, told: {changed(), placed(order), refused(answer)}}, told as
-   *   Ordering's
+   * @param table the table, as followTable returns it
+   * @param session the guest's, as readToken returns it
+   * @param outbox the Outbox
+   * @param told callbacks, as Ordering takes them
    */
   constructor({ table, session, outbox, told }) {
     const [store_id, table_id] = session.table.split("/");
@@ -48,23 +50,29 @@ export class TableCart {
     return this.#ordering.isBusy;
   }
 
-  /** The guest wants one more of a dish (1), or one fewer (-1). */
+  /**
+   * Adds one of a dish to the cart, or removes one.
+   *
+   * @param dish of the menu
+   * @param by 1 or -1
+   */
   step(dish, by) {
     this.#edit(() => {
       const own = linesOf(this.#cart.value).filter(
         (line) => line.dish === dish.id && line.phone === this.#phone,
       );
-      // One more is without the note of those before.
+      // A note is for the dishes that are on its line already; one more goes on a line without a note.
       const line = by < 0 ? own.at(-1) : own.find(({ note, quantity }) => note === "" && quantity < MAX_OF_A_DISH);
       return line ? this.#stepLine(line.id, by) : this.#add(dish, own);
     });
   }
 
   /**
-   * Shows it in cart and menu.
+   * Shows the cart in its sheet and in the menu, and continues orders that were not completed.
    *
-   * @param shop as shopOf
-   * @param state has {refused, mode}: whether Core refuses the token, how the page receives events
+   * @param menu the Menu
+   * @param shop as shopOf returns it
+   * @param state `refused`: whether Core refuses the token; `mode`: how the page receives events
    */
   show(menu, shop, { refused, mode }) {
     this.#lines = linesOf(this.#cart.value);

@@ -1,4 +1,4 @@
-// The table's one cart: a bar that orders it, and a sheet with its lines and who added each.
+// The view of the table's cart: a bar with the button that orders, and a sheet with the lines and who added each.
 
 import { arrange, byId, el, setText } from "../../shared/dom.js";
 import { money } from "../../shared/format.js";
@@ -6,7 +6,7 @@ import { language, t } from "../../shared/language.js";
 import { MAX_OF_A_DISH, countOf, totalOf } from "./rules.js";
 import { guestName, takeName } from "./guest.js";
 
-/** Shows it; `step` (line, by), `note` (line) and `order` () are called when the guest presses. */
+/** The view. `step` (line, by), `note` (line, dish) and `order` () are called when the guest presses. */
 export class Cart {
   #root = byId("cart");
   #sheet = byId("cart-sheet");
@@ -25,7 +25,7 @@ export class Cart {
     this.#root.addEventListener("keydown", ({ key }) => key === "Escape" && this.#open(false));
   }
 
-  /** What the guest wrote to the kitchen. */
+  /** The guest's note for the whole order. */
   get note() {
     return byId("note").value.trim();
   }
@@ -37,11 +37,12 @@ export class Cart {
   /**
    * Shows the lines.
    *
-   * @param lines as linesOf gives them
+   * @param lines as linesOf returns them
+   * @param currency its ISO 4217 code
    * @param nameOf (line) → its dish in the guest's language
-   * @param isSoldOut (line) → whether it cannot be ordered
-   * @param busy what the button says while an order is under way; null: none is
-   * @param refused why nothing can be ordered now; null: it can
+   * @param isSoldOut (line) → whether the dish is sold out
+   * @param busy the button's text while an order is being placed; null: none is
+   * @param refused the text that says why nothing can be ordered now; null: orders are taken
    */
   show({ lines, currency, nameOf, isSoldOut, busy, refused }) {
     const count = countOf(lines);
@@ -103,7 +104,7 @@ export class Cart {
         }),
       ),
     );
-    // A press must not lose the keyboard's place because the row was drawn anew.
+    // The row was drawn anew: the button that had the keyboard focus gets it back.
     element.querySelectorAll("button")[focused]?.focus();
     return { element, shown };
   }

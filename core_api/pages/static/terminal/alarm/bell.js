@@ -1,7 +1,7 @@
-// The alarm at work: in which tab it sounds, how loud, and what the tabs tell each other of it.
+// The alarm's sound: in which tab it sounds, how loud it is, and what the tabs tell each other about it.
 //
-// Browsers let a page sound only after somebody touched it; until then `blocked` is true and the
-// page says so. Of several tabs the one that may sound and holds the lock rings for all.
+// Browsers let a page sound only after somebody has touched it. Until then `blocked` is true, and the page says so.
+// Of several tabs, one that can sound holds a lock, and rings for all.
 
 import { ofBrowser } from "../../shared/storage.js";
 import { Alarm } from "./rules.js";
@@ -9,13 +9,13 @@ import { sound } from "./sound.js";
 
 const KEY = "yabam.sound";
 const VOLUME_KEY = "yabam.volume";
-/** How loud it may be: the choices, and how much of the loudest each is. */
+/** The volumes that can be chosen, from 0 to 1. */
 export const VOLUMES = { low: 0.12, middle: 0.35, high: 0.9 };
 
-/** Rings. */
+/** Rings the alarm. */
 export class Bell {
   wanted = ofBrowser.read(KEY) !== "off";
-  /** How often it rang here, by kind. */
+  /** How often it rang in this tab, by kind. */
   rung = {};
   #alarm = new Alarm();
   #context = null;
@@ -25,24 +25,27 @@ export class Bell {
   #holds = false;
   #asked = false;
 
-  /** @param name what the tabs share @param changed called when `wanted`, `blocked` or `volume` did */
+  /**
+   * @param name the name that the tabs share
+   * @param changed called when `wanted`, `blocked` or `volume` has changed
+   */
   constructor(name, changed) {
     this.#name = name;
     this.#changed = changed;
   }
 
-  /** Whether the browser keeps it from sounding. */
+  /** Whether the browser does not let the page sound. */
   get blocked() {
     return this.wanted && this.#context?.state !== "running";
   }
 
-  /** A name of VOLUMES. */
+  /** The chosen volume: a name of VOLUMES. */
   get volume() {
     const kept = ofBrowser.read(VOLUME_KEY);
     return Object.hasOwn(VOLUMES, kept ?? "") ? kept : "middle";
   }
 
-  /** For how many milliseconds it still is quiet. */
+  /** How many milliseconds it will still be quiet. */
   get quietFor() {
     return this.#alarm.quietFor(performance.now());
   }
@@ -52,18 +55,19 @@ export class Bell {
     this.#context.addEventListener("statechange", () => this.#told());
     this.#told();
     const allow = () => this.#allow();
-    // Not the press itself: the hint goes with it, and what moves under a finger is not clicked.
+    // On the click, not before: the hint then disappears, and the browser sends no click to an element that has
+    // moved.
     addEventListener("click", allow);
     addEventListener("keydown", allow);
     try {
       this.#tabs = new BroadcastChannel(`${this.#name}.alarm`);
       this.#tabs.onmessage = ({ data }) => this.#heard(data);
     } catch {
-      // Each tab is told for itself.
+      // Without this channel a tab does not know what was touched in another tab.
     }
   }
 
-  /** Turns the sound on or off; on rings once, so that one hears what to listen for. */
+  /** Turns the sound on or off. Turning it on rings once, so that people know what to listen for. */
   async toggle() {
     const turnOn = !this.wanted || this.blocked;
     this.wanted = turnOn;
@@ -75,37 +79,37 @@ export class Bell {
     this.#changed();
   }
 
-  /** Takes another volume, and lets it be heard. */
+  /** Changes the volume, and lets it be heard. */
   setVolume(name) {
     ofBrowser.write(VOLUME_KEY, name);
     this.listen("new");
     this.#changed();
   }
 
-  /** Sounds once as that kind does, whatever is to be heard. */
+  /** Sounds once as this kind does, whether or not there is a reason. */
   async listen(kind) {
     await this.#context.resume();
     this.#sound(kind);
   }
 
-  /** Quiet for a minute, in all tabs; or no longer, if it is quiet. */
+  /** Makes the alarm quiet for a minute, in all tabs; ends that if it is quiet. */
   hush() {
     const isQuiet = this.quietFor === 0;
     this.#heard({ hush: isQuiet });
     this.#tabs?.postMessage({ hush: isQuiet });
   }
 
-  /** Somebody touched the order, in this tab. */
+  /** Notes, in all tabs, that somebody has touched the order. */
   touch(id) {
     this.#heard({ touched: id });
     this.#tabs?.postMessage({ touched: id });
   }
 
   /**
-   * Rings if it is time, and if this tab is the one to do so.
+   * Rings if it is due, and if this tab is the one that rings.
    *
    * @param placed the ids of the orders that nobody has accepted yet
-   * @param others by the other kinds of rules.js, whether there is something to hear of
+   * @param others by each other kind of rules.js, whether there is a reason to ring
    */
   ring(placed, others) {
     const at = performance.now();
@@ -144,12 +148,12 @@ export class Bell {
       this.#holds = true;
       return;
     }
-    // Held until the tab goes; the browser then hands it to the next.
+    // The lock is held until the tab is closed; then the browser gives it to the next tab.
     const held = () => {
       this.#holds = true;
       return new Promise(() => {});
     };
-    // A browser that forbids storage forbids locks too.
+    // A browser that forbids storage forbids locks, too.
     navigator.locks.request(`${this.#name}.bell`, held).catch(() => (this.#holds = true));
   }
 

@@ -1,13 +1,13 @@
-// When the alarm sounds, and what. Pure: time is passed in, in milliseconds.
+// When the alarm sounds, and which sound. Pure: times are passed in, in milliseconds.
 //
-// It does not give up: what nobody has touched sounds again and again. However many orders come
-// together, it is one sound; what matters most comes first.
+// It does not give up: while nobody touches an order, it sounds again and again. Orders that arrive together make one
+// sound. Of several kinds the most urgent sounds first.
 
 /**
- * What there is to hear, the most urgent first; `every`: so long until it sounds again.
+ * The kinds of alarm, the most urgent first; `every`: how many milliseconds pass before it sounds again.
  *
- * cancelled, changed: an order that is being made, until somebody has seen that. new: an order that
- * nobody has touched. offline: what is new cannot be known. session: the sign-in is about to end.
+ * cancelled, changed: an order that is being made, until somebody has seen the change. new: an order that nobody has
+ * touched. offline: new orders may be missing. session: the sign-in ends soon.
  */
 export const KINDS = {
   cancelled: { every: 5_000 },
@@ -16,36 +16,52 @@ export const KINDS = {
   offline: { every: 20_000 },
   session: { every: 60_000 },
 };
-/** No two sounds are closer together. */
+/** Two sounds are at least this far apart. */
 const APART_MS = 1_800;
-/** A new order that somebody touched and nobody accepted sounds again after so long. */
+/** A new order that was touched but not accepted sounds again after this time. */
 const AGAIN_MS = 60_000;
 /** How long the alarm is quiet when somebody asks for it. */
 export const QUIET_MS = 60_000;
 
-/** What sounds when. */
+/** Decides which kind sounds when. */
 export class Alarm {
   #quietUntil = -Infinity;
   #soundedAt = -Infinity;
   #last = new Map();
   #touched = new Map();
 
-  /** Somebody touched the order: it need not sound for a while. */
+  /**
+   * Somebody has touched the order: it need not sound for a while.
+   *
+   * @param id the order's id
+   * @param at the present time
+   */
   touch(id, at) {
     this.#touched.set(id, at);
   }
 
-  /** Quiet for a while, or no longer. */
+  /**
+   * Makes the alarm quiet for a while, or ends that.
+   *
+   * @param isQuiet whether it is to be quiet
+   * @param at the present time
+   */
   hush(isQuiet, at) {
     this.#quietUntil = isQuiet ? at + QUIET_MS : -Infinity;
   }
 
-  /** For how long it still is quiet; 0: it is not. */
+  /** How long it will still be quiet, in milliseconds; 0: it is not. */
   quietFor(at) {
     return Math.max(0, this.#quietUntil - at);
   }
 
-  /** Of the orders (their ids) those that nobody has touched lately; it forgets all others. */
+  /**
+   * Which new orders nobody has touched lately. What is known of all other orders is forgotten.
+   *
+   * @param ids the ids of all orders that nobody has accepted
+   * @param at the present time
+   * @returns some of these ids
+   */
   untouched(ids, at) {
     const all = new Set(ids);
     for (const id of [...this.#touched.keys()]) if (!all.has(id)) this.#touched.delete(id);
@@ -53,17 +69,19 @@ export class Alarm {
   }
 
   /**
-   * The kind that sounds now, or null.
+   * Decides which kind sounds now, and notes that it does.
    *
-   * @param waiting by kind, whether there is something to hear of
+   * @param waiting by kind, whether there is a reason to sound
+   * @param at the present time
+   * @returns a name of KINDS, or null
    */
   next(waiting, at) {
-    // What begins anew sounds at once, however lately it sounded before.
+    // A reason that is new sounds at once, even if its kind has sounded only a moment ago.
     for (const kind of [...this.#last.keys()]) if (!waiting[kind]) this.#last.delete(kind);
     if (at < this.#quietUntil || at - this.#soundedAt < APART_MS) return null;
     const isDue = (kind) => waiting[kind] && at - (this.#last.get(kind) ?? -Infinity) >= KINDS[kind].every;
     const due = Object.keys(KINDS).filter(isDue);
-    // Of those that are due the one that has waited longest, so that none keeps another from being heard.
+    // Of the kinds that are due, the one that has waited longest, so that none keeps another from being heard.
     const kind = due.reduce((one, other) => (this.#since(other) < this.#since(one) ? other : one), due[0]);
     if (kind === undefined) return null;
     this.#last.set(kind, at);

@@ -1,6 +1,6 @@
-// The sounds, made by Web Audio: no file to load, nothing to fail. Each kind has its own.
+// The sounds, which Web Audio makes: there is no file to load. Each kind has its own.
 
-/** By kind: the wave, and the notes as [hertz, begins after s, lasts s]. */
+/** By kind: the waveform, and the notes as [frequency in hertz, start in seconds, length in seconds]. */
 const PATTERNS = {
   // Upwards: something good came in.
   new: { type: "triangle", notes: [[880, 0, 1.2], [1174.7, 0.16, 1.2], [1568, 0.32, 1.2]] },
@@ -15,10 +15,10 @@ const PATTERNS = {
 };
 
 /**
- * Sounds.
+ * Plays a sound.
  *
  * @param context a running AudioContext
- * @param kind as rules.js has them
+ * @param kind a name of KINDS in rules.js
  * @param volume from 0 to 1
  */
 export function sound(context, kind, volume) {

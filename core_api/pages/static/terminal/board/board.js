@@ -1,4 +1,5 @@
-// The board: each card where its order stands, moved and never rebuilt for it, and never under a finger.
+// The board: each card stands where its order belongs. A card is moved, not rebuilt for that, and never moves under a
+// finger.
 
 import { COLUMNS } from "./steps.js";
 import { Card } from "./card.js";
@@ -7,12 +8,12 @@ import { isOneAtATime, lanesIn, needsTabs, share } from "./layout.js";
 import { columnOf } from "../../shared/statuses.js";
 
 const FRESH_MS = 6_000;
-/** How high a card is, more or less, to tell how many fit. */
+/** The approximate height of a card, from which the board estimates how many fit. */
 const CARD_PX = 300;
-/** So little is no move: the browser rounds. */
+/** A smaller distance is no move: the browser rounds. */
 const MOVED_PX = 4;
 
-/** The board in `root`, and the tabs in `tabs` that choose a column where not all fit. */
+/** The board, and the tabs that choose a column where not all columns fit. */
 export class Board {
   #root;
   #tabs;
@@ -28,8 +29,10 @@ export class Board {
   #pressed = new Set();
 
   /**
-   * @param does what buttons of cards do, as Card has it
-   * @param touch the Touch that says when it may move
+   * @param root the board's element
+   * @param tabs the tabs' element
+   * @param does what buttons of cards do, as Card takes it
+   * @param touch the Touch that says when cards may move
    */
   constructor(root, tabs, does, touch) {
     this.#root = root;
@@ -49,11 +52,19 @@ export class Board {
   }
 
   /**
-   * Shows the orders, oldest first.
+   * Shows the orders.
    *
-   * @param context has {now, showStore, known, fresh: the ids of those that just arrived, marksOf(order),
-   *   bumpedOf(order), matches(order): whether somebody looks for it, station: the Station of this screen,
-   *   waitsOf(order): as WAITS}
+   * @param orders the oldest first
+   * @param context an object with
+   *   now        Core's time in milliseconds since 1970
+   *   showStore  whether cards name their store
+   *   known      whether the orders have arrived
+   *   fresh      the ids of the orders that have just arrived, as a Set
+   *   marksOf    (order) → what nobody has seen of it, as Seen.of
+   *   bumpedOf   (order) → its lines that are done, as a Set of positions
+   *   matches    (order) → whether the search finds it
+   *   station    the Station of this screen
+   *   waitsOf    (order) → when it has waited too long, as WAITS
    */
   show(orders, context) {
     for (const id of context.fresh) this.#freshUntil.set(id, context.now + FRESH_MS);
@@ -62,7 +73,10 @@ export class Board {
     else this.#arrange();
   }
 
-  /** Brings ages up to date, and lets what was fresh fade. */
+  /**
+   * Brings the ages up to date, and ends the highlight of orders that arrived a while ago; `now`: Core's time in
+   * milliseconds since 1970.
+   */
   age(now) {
     for (const [id, until] of this.#freshUntil) {
       if (until > now) continue;
@@ -72,7 +86,7 @@ export class Board {
     for (const card of this.#cards.values()) card.age(now);
   }
 
-  /** Shows that column where not all fit. */
+  /** Chooses the column that is shown where not all columns fit. */
   choose(name) {
     this.#chosen = name;
     this.#root.dataset.column = name;
@@ -86,13 +100,18 @@ export class Board {
     return [...this.#cards.values()].find((card) => card.element === element);
   }
 
-  /** Presses a button of the card that has the focus, by its number. */
+  /** Presses a button of the card that has the focus; `number` counts from 1. */
   press(number) {
     const card = this.focusedCard;
     if (card && this.#touch.key(card.order.id)) card.press(number);
   }
 
-  /** Moves the focus by so many columns and cards; from nowhere, to the first card. */
+  /**
+   * Moves the focus to another card; if no card has it, to the first one.
+   *
+   * @param columns how many columns to the right; negative: to the left
+   * @param cards how many cards down, if not 0; negative: up
+   */
   move(columns, cards) {
     const card = this.focusedCard;
     const lists = COLUMNS.map((name) => [...this.#columns[name].list.children]);
@@ -119,7 +138,7 @@ export class Board {
     this.#focus(this.#columns.new.list.firstElementChild);
   }
 
-  /** Brings the order's card into sight. */
+  /** Scrolls the order's card into view. */
   scrollTo(id) {
     const element = this.#cards.get(id)?.element;
     const name = COLUMNS.find((one) => this.#columns[one].list.contains(element));
@@ -135,7 +154,7 @@ export class Board {
     return act(order, ...given);
   }
 
-  /** Shows what does not move anything: what was pressed, in its place, and new orders at the end. */
+  /** Shows what moves no card: orders that were pressed, in their place, and new orders at the end. */
   #showHeld() {
     const { orders, context } = this.#wanted;
     for (const order of orders) {
@@ -151,7 +170,7 @@ export class Board {
 
   #columnOf(order, { marksOf }) {
     const marks = marksOf(order);
-    // What is cancelled stays where the kitchen works on it, until somebody has seen that.
+    // A cancelled order stays in the kitchen's column until somebody has seen that it is cancelled.
     return columnOf(marks?.kind === "cancelled" ? { status: marks.status } : order);
   }
 
@@ -192,7 +211,7 @@ export class Board {
     this.#divide(places);
   }
 
-  /** Gives the columns their lanes; notes what has moved since `places`. */
+  /** Divides the lanes among the columns, and notes which cards have moved from their places in `places`. */
   #divide(places = this.#places()) {
     const { clientWidth, clientHeight: height } = this.#root;
     const style = getComputedStyle(this.#root);
@@ -212,7 +231,7 @@ export class Board {
     this.#touch.moved(moved.map(([element]) => element));
   }
 
-  // Another width moves every card by itself: columns that wait for the finger would stand squeezed.
+  // A new width moves every card anyway. Waiting for the finger would leave the columns squeezed.
   #resized() {
     const { clientWidth } = this.#root;
     const isFirst = this.#width === 0;
@@ -220,7 +239,7 @@ export class Board {
     this.#width = clientWidth;
     if (!isWidth && this.#touch.held) return;
     this.#divide();
-    // Nobody saw the cards elsewhere before the board was first laid out.
+    // Before the first layout nobody has seen the cards in another place.
     if (isWidth && !isFirst) this.#touch.moved([...this.#cards.values()].map(({ element }) => element));
   }
 
@@ -246,7 +265,8 @@ export class Board {
     this.#rove();
   }
 
-  // One stop for the Tab key in each column: the card that was last in use, whose buttons follow it, or the first.
+  // The Tab key stops once in each column: at the card that was used last, followed by its buttons, or at the first
+  // card.
   #rove() {
     const lists = COLUMNS.map((name) => [...this.#columns[name].list.children]);
     if (!lists.flat().includes(this.#current)) this.#current = lists.flat()[0] ?? null;
@@ -267,7 +287,7 @@ export class Board {
     return { card, list, row: [...list.children].indexOf(card.element) };
   }
 
-  // Whoever has handled an order goes on with the next one of its column.
+  // A person who has dealt with an order goes on with the next one of its column.
   #keepPlace({ card, list, row }) {
     const stays = this.#cards.has(card.order.id) && card.element.parentElement === list;
     const { children } = list;
@@ -278,12 +298,15 @@ export class Board {
   }
 }
 
-/** Sets it only where it differs: each change, of hundreds of buttons at each press, costs a style. */
+/**
+ * Sets the index only if it differs. Each press goes through hundreds of buttons, and each change makes the browser
+ * compute styles again.
+ */
 function setTab(element, index) {
   if (element.tabIndex !== index || !element.hasAttribute("tabindex")) element.tabIndex = index;
 }
 
-/** Whether an element stands elsewhere than before; one that is new, where another stood. */
+/** Whether an element has moved; a new element, whether it covers a place where another one was. */
 function isElsewhere(element, places, now) {
   const before = places.get(element);
   if (before === undefined) return [...places.values()].some((place) => overlap(place, now));

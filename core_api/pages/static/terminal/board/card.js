@@ -7,11 +7,11 @@ import { behind, isToBeMade, isUnderWay, markWith, statusText, stepsOf, toneOf, 
 import { foldedItems, isLong } from "./folding.js";
 import { urgency } from "./steps.js";
 
-/** Where the order goes: its table, or the counter. */
+/** Where the order is to be brought, in words: its table, or the counter. */
 export const placeOf = (order) =>
   order.table_id === null ? t("counter") : t("table", { table: order.table_id });
 
-/** How long ago, in words. */
+/** An age in milliseconds, in words. */
 function ageText(ms) {
   const minutes = Math.max(0, Math.floor(ms / 60_000));
   if (minutes < 1) return t("ageNow");
@@ -19,7 +19,7 @@ function ageText(ms) {
   return t("ageHours", { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }
 
-/** A card: built anew when its order changed, aged every second. */
+/** A card. It is rebuilt when its order has changed; its age is kept up to date. */
 export class Card {
   element = el("li", { class: "card", tabindex: "-1" });
   order = null;
@@ -35,9 +35,9 @@ export class Card {
   #redraw = () => {};
 
   /**
-   * @param does what its buttons do: {act(order, step), back(order, status), acknowledge(order), bump(order,
-   *   line)}; and before(order), how far a cancelled order had come; where(order), the {button, list}
-   *   that say on which devices it is
+   * @param does what the buttons do: act(order, status), back(order, status), acknowledge(order) and bump(order,
+   *   position of the line). Also before(order), which returns how far the order had come, or null, and where(order),
+   *   which returns the {button, list} that show on which devices it is
    */
   constructor(does) {
     this.#does = does;
@@ -46,10 +46,14 @@ export class Card {
   /**
    * Shows the order.
    *
+   * @param order the order as it will be after its action, as Actions.shown returns it
+   * @param now Core's time in milliseconds since 1970
+   * @param showStore whether the card names the store, as where the terminal follows several
+   * @param fresh whether the order has just arrived
    * @param marks what nobody has seen of it, as Seen.of; null: nothing
-   * @param showStore where the terminal follows several
-   * @param bumped which of its lines are done
-   * @param station the Station of this screen: lines that others make are quiet
+   * @param bumped its lines that are done, as a Set of positions
+   * @param matches whether the search finds it
+   * @param station the Station of this screen: lines that others make are shown in a quiet colour
    * @param waits when its age turns amber and red, as WAITS
    */
   show(order, { now, showStore, fresh, marks, bumped, matches, station, waits }) {
@@ -76,14 +80,14 @@ export class Card {
     this.age(now);
   }
 
-  /** Keeps its size while nothing may move, or lets it go. */
+  /** Fixes the card's height while no card may move, or releases it. */
   hold(isHeld) {
     const { style } = this.element;
     if (isHeld && style.height === "") style.height = `${this.element.offsetHeight}px`;
     else if (!isHeld) style.height = "";
   }
 
-  /** Brings the age up to date. */
+  /** Brings the age up to date; `now`: Core's time in milliseconds since 1970. */
   age(now) {
     this.#now = now;
     const ms = now - Date.parse(this.order.created_at);
@@ -94,7 +98,7 @@ export class Card {
     this.element.setAttribute("aria-label", this.#label(age));
   }
 
-  /** Presses the button with that number, from 1. */
+  /** Presses the button with this number, counted from 1. */
   press(number) {
     if (this.order.sending) return;
     if (this.#marks !== null) {
@@ -124,7 +128,7 @@ export class Card {
     this.element.removeAttribute("aria-label");
     const marks = this.#marks;
     const where = this.#does.where(order);
-    // That it is new, its column says.
+    // Its column says already that the order is new.
     const isNew = order.status === "placed";
     const total = el(
       "p",
@@ -151,7 +155,7 @@ export class Card {
       where.list,
       this.#foot(order),
     ];
-    // An absent part would be shown as the word null.
+    // `replaceChildren` would show null as a word.
     this.element.replaceChildren(...parts.filter((part) => part !== null));
     if (focused) this.element.focus({ preventScroll: true });
   }

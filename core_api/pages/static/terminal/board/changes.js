@@ -1,13 +1,17 @@
-// What has changed of an order since the kitchen last looked at it. Pure.
+// What has changed in an order since the kitchen last looked at it. Pure.
 //
-// An order that is being made and changes, or is cancelled, is marked until somebody says that they
-// have seen it. What was seen is kept per order: its lines, its note and its status.
+// An order that is changed or cancelled while it is being made is marked until somebody says that they have seen it.
+// For each order the version that was seen is kept: its lines, its note and its status.
 
 import { isUnderWay } from "../../shared/statuses.js";
 
 /**
- * The lines of an order beside those of before: [{kind, item, was}], kind is same, changed, added or
- * removed; `was` is the line of before, `item` that of now, null where there is none.
+ * Compares an order's lines with those of before.
+ *
+ * @param before the earlier lines, as items of an order
+ * @param after the lines of now
+ * @returns the lines as [{kind, item, was}]: `kind` is same, changed, added or removed; `item` is the line of now and
+ *   `was` the earlier one, null where there is none
  */
 export function linesOf(before, after) {
   const left = [...before];
@@ -33,25 +37,27 @@ function kindOf(was, item) {
   return sameLine(was, item) ? "same" : "changed";
 }
 
-/** What was seen of orders. */
+/** What people have seen of the orders. */
 export class Seen {
   #orders;
 
-  /** @param kept what `kept` gave before a reload */
+  /** @param kept the value of `kept` before a reload */
   constructor(kept = []) {
     this.#orders = new Map(kept);
   }
 
-  /** What is to be kept over a reload. */
+  /** What is to be stored for a reload. */
   get kept() {
     return [...this.#orders];
   }
 
   /**
-   * Takes in the orders as Core has them, and forgets all others. Returns whether something of what
-   * is kept has changed.
+   * Takes in the orders, and forgets all others.
    *
-   * @param {(id: string) => boolean} cancels whether this terminal is about to cancel the order: who does it knows
+   * @param orders all that are known, as Core has them
+   * @param {(id: string) => boolean} cancels whether this terminal is cancelling the order: then its people know of
+   *   that
+   * @returns whether `kept` has changed
    */
   take(orders, cancels = () => false) {
     const before = JSON.stringify(this.kept);
@@ -61,19 +67,23 @@ export class Seen {
     return JSON.stringify(this.kept) !== before;
   }
 
-  /** Somebody has seen the order as it is now. */
+  /** Notes that somebody has seen the order as it is now. */
   acknowledge(order) {
     this.#keep(order);
   }
 
-  /** How far the order had come in the kitchen, or null: nothing is known of it. */
+  /** The last status that the order is known to have had while it was under way, or null. */
   startedOf(id) {
     return this.#orders.get(id)?.started ?? null;
   }
 
   /**
-   * What nobody has seen yet: null, or {kind, lines, note, status}. Its kind is changed or cancelled, its
-   * note {was, now} where it differs, its status that which it had before it was cancelled.
+   * What nobody has seen yet of an order.
+   *
+   * @param order the order
+   * @returns null, or {kind, lines, note, status}: `kind` is changed or cancelled; `lines` are as linesOf returns
+   *   them; `note` is {was, now}, or null if it is the same; `status` is the one of now, or the one before it was
+   *   cancelled
    */
   of(order) {
     const seen = this.#orders.get(order.id);

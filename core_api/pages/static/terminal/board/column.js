@@ -1,13 +1,13 @@
-// One column of the board: its head, its cards in lanes, and what of them is out of sight.
+// One column of the board: its head, its cards in lanes, and how many cards are out of sight.
 
 import { arrange, el, setText } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
 
 const EMPTY = { new: "emptyNew", progress: "emptyProgress", ready: "emptyReady", done: "emptyDone" };
 
-/** A column, and the tab that leads to it. */
+/** A column, and the tab that chooses it. */
 export class Column {
-  /** What holds the cards; it scrolls. */
+  /** The element that contains the cards; it scrolls. */
   list;
   #heading;
   #count = el("span", { class: "count" });
@@ -20,7 +20,10 @@ export class Column {
   #last = el("button", { class: "button jump", type: "button", onclick: () => this.#jump(Infinity) }, "↓");
   #name;
 
-  /** @param name of the column @param choose called when its tab is pressed */
+  /**
+   * @param name the column's name, of COLUMNS
+   * @param choose called when its tab is pressed
+   */
   constructor(name, choose) {
     this.#name = name;
     this.#heading = el("h2", { id: `column-${name}` });
@@ -40,18 +43,24 @@ export class Column {
     );
   }
 
-  /** Whether it is the chosen one, where one is shown at a time. */
+  /** Marks the tab of the chosen column. */
   choose(isChosen) {
     this.tab.setAttribute("aria-pressed", String(isChosen));
   }
 
-  /** Gives it so many lanes; 0: it is not shown. */
+  /** Gives the column a number of lanes; 0: it is not shown. */
   widen(lanes) {
     this.section.dataset.lanes = String(lanes);
     this.section.style.setProperty("--lanes", String(Math.max(1, lanes)));
   }
 
-  /** Shows these elements; `known`: whether it is known that there are no others. */
+  /**
+   * Shows these cards.
+   *
+   * @param elements the cards, in their order
+   * @param state `known`: whether the orders have arrived, so that there are no others; `waiting`: whether orders
+   *   here wait to be accepted
+   */
   fill(elements, { known, waiting }) {
     const name = this.#name;
     setText(this.#heading, t(name));
@@ -67,14 +76,14 @@ export class Column {
     this.#counted(elements.length);
   }
 
-  /** Adds a card at the end, which moves no other. */
+  /** Adds a card at the end; that moves no other card. */
   append(element) {
     this.list.append(element);
     this.#empty.hidden = true;
     this.#counted(this.list.children.length);
   }
 
-  /** Says how many cards are out of sight, above and below. */
+  /** Shows how many cards are out of sight, above and below. */
   look() {
     const { top, bottom } = this.list.getBoundingClientRect();
     let [above, below] = [0, 0];
@@ -86,7 +95,7 @@ export class Column {
     }
     this.#beyond(this.#above, above, "moreAbove");
     this.#beyond(this.#below, below, "moreBelow");
-    // Kept in their place, so that nothing moves when they are needed.
+    // The buttons keep their place, so that nothing moves when they are needed.
     for (const jump of [this.#first, this.#last]) jump.classList.toggle("unneeded", above + below === 0);
   }
 

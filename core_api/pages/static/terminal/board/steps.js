@@ -4,7 +4,7 @@ import { columnOf } from "../../shared/statuses.js";
 
 export const COLUMNS = ["new", "progress", "ready", "done"];
 
-/** Minutes until the age turns amber and red, in each column, where the store has not said so. */
+/** After how many minutes an order's age turns amber and red in each column, if the store has not set that. */
 export const WAITS = {
   new: { amber: 2, red: 5 },
   progress: { amber: 12, red: 20 },
@@ -12,9 +12,12 @@ export const WAITS = {
 };
 
 /**
- * How urgent an order is that was placed `ms` ago: calm, amber or red.
+ * How urgent an order is.
  *
- * @param waits as WAITS
+ * @param order the order
+ * @param ms how long ago it was placed, in milliseconds
+ * @param waits after how many minutes it is amber and red, by column, as WAITS
+ * @returns calm, amber or red
  */
 export function urgency(order, ms, waits = WAITS) {
   const limits = waits[columnOf(order)];

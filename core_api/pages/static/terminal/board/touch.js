@@ -1,14 +1,14 @@
-// What fingers, pens and mice do to the page: which press counts, and when the board may move.
+// What fingers, pens and mice do on the page: which press counts, and when cards may move.
 
 import { SETTLE_MS, Stillness } from "./stillness.js";
 
-/** Where a second tap does harm; other tools may be pressed twice. */
+/** Where a second tap does harm; buttons elsewhere may be pressed twice. */
 const GUARDED = ".card, .undo, .kitchen, dialog:not(#renew)";
 const REPEATED = "[data-repeats]";
 
 const now = () => performance.now();
 
-/** Watches the whole page, so that dialogs and tools do not take a second tap either. */
+/** Watches the whole page, because dialogs and other tools must ignore a second tap, too. */
 export class Touch {
   #still = new Stillness();
   #movedAt = new WeakMap();
@@ -18,8 +18,8 @@ export class Touch {
   #free = () => {};
 
   /**
-   * @param root what says by data-held that it does not move, or has only just moved
-   * @param signal ends it
+   * @param root the board's element; its attribute data-held says that cards do not move, or have just moved
+   * @param signal an AbortSignal that ends it
    */
   constructor(root, signal) {
     this.#root = root;
@@ -30,24 +30,24 @@ export class Touch {
     signal.addEventListener("abort", () => clearTimeout(this.#timer));
   }
 
-  /** Calls `free` whenever the board may move again. */
+  /** Calls `free` whenever cards may move again. */
   onFree(free) {
     this.#free = free;
   }
 
-  /** Whether nothing may move now. */
+  /** Whether no card may move now. */
   get held() {
     return now() < this.#still.freeAt;
   }
 
-  /** Whether a key's press on the order counts. */
+  /** Notes a press of a key on the order; returns whether it counts. */
   key(id) {
     const counts = this.#still.press({ at: now(), id });
     this.#wait();
     return counts;
   }
 
-  /** These elements have come to stand elsewhere. */
+  /** Notes that these elements have moved. */
   moved(elements) {
     const at = now();
     for (const element of elements) this.#movedAt.set(element, at);
@@ -68,7 +68,7 @@ export class Touch {
 
   #click(event) {
     const pressed = event.target.closest?.("button");
-    // A click without a pointer is a key's, which acts on what has the focus wherever it stands.
+    // A click without a pointer is a key's. It acts on the focused element, wherever that is.
     if (!pressed || event.detail === 0) return;
     const own = pressed.closest(".card, .undo");
     const place = { x: event.clientX, y: event.clientY };

@@ -1,4 +1,4 @@
-// The steps that were just taken, each with a button that takes it back.
+// The steps that the owner has just made, each with a button that undoes it.
 
 import { el, setText } from "../../shared/dom.js";
 import { orderNumber } from "../../shared/format.js";
@@ -6,11 +6,11 @@ import { t } from "../../shared/language.js";
 import { statusText } from "../../shared/statuses.js";
 import { placeOf } from "./card.js";
 
-/** So long a step can be taken back here; later on its card. */
+/** For how many milliseconds a step can be undone here; later it is undone on its card. */
 const UNDO_MS = 8_000;
 const SLOTS = 3;
 
-/** The steps in `root`, each in a place of its own, so that none moves when another goes. */
+/** The steps. Each has a place of its own, so that none moves when another one disappears. */
 export class Undo {
   #slots = Array.from({ length: SLOTS }, () => null);
   #root;
@@ -18,8 +18,9 @@ export class Undo {
   #moved;
 
   /**
-   * @param undo (id, status, from) takes the order back to the status, if it is still where the step led
-   * @param moved told the elements that are new
+   * @param root the element that shows them
+   * @param undo (order's id, status, from): gives the order back its status, if it still has the status `from`
+   * @param moved (elements): called with those that are new
    */
   constructor(root, undo, moved) {
     this.#root = root;
@@ -28,7 +29,12 @@ export class Undo {
     root.replaceChildren(...this.#slots.map(() => el("div", { class: "undo-slot" })));
   }
 
-  /** A step was taken: from this order as it was, to that status. */
+  /**
+   * Shows a step with its button.
+   *
+   * @param order the order as it was before the step
+   * @param to the status that the step gave it
+   */
   add(order, to) {
     const at = performance.now();
     const ages = this.#slots.map((slot) => slot?.at ?? 0);
@@ -40,13 +46,13 @@ export class Undo {
     this.#show(index);
   }
 
-  /** Takes the newest step back. */
+  /** Undoes the newest step. */
   undoLast() {
     const last = this.#newest();
     if (last) this.#take(this.#slots.indexOf(last));
   }
 
-  /** Says it in the language that was chosen. */
+  /** Shows the steps in the current language. */
   translate() {
     this.#slots.forEach((slot, index) => slot && this.#show(index));
   }
@@ -79,7 +85,7 @@ export class Undo {
     this.#markNewest();
   }
 
-  /** A narrow screen has room for one. */
+  /** Marks the newest step, because a narrow screen shows only that. */
   #markNewest() {
     const newest = this.#newest();
     this.#slots.forEach((slot, n) => this.#root.children[n].toggleAttribute("data-newest", slot !== null && slot === newest));

@@ -1,4 +1,5 @@
-// The day's history: every order since midnight, also those that have left the board, and the step back.
+// The history of the day: every order since midnight, also those that have left the board, and a button that takes
+// one back.
 
 import { el, setText } from "../../shared/dom.js";
 import { dayAndTime, itemsLine, money, orderNumber } from "../../shared/format.js";
@@ -8,10 +9,10 @@ import { placeOf } from "../board/card.js";
 import { matches } from "../kitchen/totals.js";
 import { StoreLog } from "./log.js";
 
-/** So many pages are read by themselves, until the day's first order is there. */
+/** At most this many pages are read without a press, until the day's first order is found. */
 const MAX_PAGES = 20;
 
-/** The dialog, made anew from the log whenever it is opened. */
+/** The dialog. It is filled anew from the log whenever it is opened. */
 export class History {
   #stores;
   #ask;
@@ -31,11 +32,11 @@ export class History {
     this.#title, this.#find, this.#said, this.#rows, el("div", { class: "row" }, this.#more, this.#close));
 
   /**
-   * @param stores the ids of those that the terminal follows
-   * @param ask as StoreLog takes it
-   * @param headOf (store) → the seq of the newest event that is known of its channel, or null
-   * @param known (order) → {order as it stands here, started: how far it had come}
-   * @param recall (order, status) takes it back
+   * @param stores the ids of the stores that the terminal follows
+   * @param ask (query) → a promise, as StoreLog takes it
+   * @param headOf (store) → the seq of the newest known event of its channel, or null
+   * @param known (order) → its newest version here, and how far it had come: {order, started}
+   * @param recall (order, status): takes the order back to that status
    */
   constructor({ stores, ask, headOf, known, recall }) {
     this.#stores = stores;
@@ -45,7 +46,7 @@ export class History {
     this.#recall = recall;
   }
 
-  /** Opens it, and reads the log back to this day's beginning. */
+  /** Opens the dialog, and reads the log back to the beginning of the day. */
   open() {
     document.body.append(this.element);
     this.#logs = this.#stores.map((id) => ({ id, log: new StoreLog(id, this.#ask) }));
@@ -57,7 +58,7 @@ export class History {
     return this.#load(MAX_PAGES, new Date().setHours(0, 0, 0, 0));
   }
 
-  /** Something has changed of the orders on the board. */
+  /** Shows a change of the orders on the board here, too. */
   show() {
     if (this.element.open) this.#show();
   }
@@ -74,7 +75,7 @@ export class History {
     try {
       for (const { id, log } of this.#logs) await this.#back(log, id, pages, until);
     } catch {
-      // A network that is gone, or a Core that is busy: whoever looks presses again.
+      // There is no network, or Core is busy: the person can press again.
       this.#hasFailed = true;
     }
     this.#isLoading = false;
@@ -108,7 +109,7 @@ export class History {
     return this.#more.disabled ? `${said} · ${t("historyWhole")}` : said;
   }
 
-  /** What was found of what somebody looks for, the newest first, as it stands here. */
+  /** The orders that match the search, the newest first, each in its newest version here. */
   #found() {
     return this.#logs
       .flatMap(({ log }) => log.orders)

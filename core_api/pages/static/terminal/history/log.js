@@ -1,14 +1,14 @@
-// The orders of a store as its log tells of them, read from the end backwards.
+// The orders of a store as its log reports them, read backwards from the end.
 
 import { fetchCore } from "../../shared/core/fetch_core.js";
 import { checkSync } from "../../yabam/contract/contract.js";
 
-/** So many events are asked for at once. */
+/** How many events are asked for at once. */
 const PAGE = 200;
 
-/** One store's log, as far back as somebody has asked for it. */
+/** One store's log, as far back as it was read. */
 export class StoreLog {
-  /** Whether there is nothing before what is known. */
+  /** Whether the log has nothing older than what was read. */
   isWhole = false;
   #channel;
   #ask;
@@ -16,18 +16,21 @@ export class StoreLog {
   #oldest = null;
   #orders = new Map();
 
-  /** @param store its id @param ask (query) → a promise of Fetch Sync's answer, which may fail */
+  /**
+   * @param store the store's id
+   * @param ask (query) → a promise of Fetch Sync's answer; it may reject
+   */
   constructor(store, ask) {
     this.#channel = `store:${store}`;
     this.#ask = ask;
   }
 
-  /** All orders that were found, each as it was at its last event. */
+  /** All orders that were found, each as of its newest event. */
   get orders() {
     return [...this.#orders.values()];
   }
 
-  /** When the oldest event that is known happened, in milliseconds since 1970; null: none is. */
+  /** When the oldest event that was read happened, in milliseconds since 1970; null: none was read. */
   get oldest() {
     return this.#oldest;
   }
@@ -35,15 +38,15 @@ export class StoreLog {
   /**
    * Reads one page further back.
    *
-   * @param head the seq of the newest event of the channel, where the first page ends; null: not known yet
-   * @throws Error Core could not be asked
+   * @param head the seq of the channel's newest event, where the first page ends; null: not known yet
+   * @throws Error nothing is known of the log yet, or Core could not be asked
    */
   async earlier(head) {
     const end = this.#start ?? head;
     if (end === null) throw new Error("nothing is known of the log yet");
     for (let size = Math.min(PAGE, end); size > 0; size = Math.floor(size / 2)) {
       const events = await this.#between(end - size, end);
-      // The log no longer reaches back so far: half of it may be there.
+      // The log no longer reaches back that far: a page of half the size may still be there.
       if (events === null) continue;
       this.#start = end - size;
       this.isWhole = this.#start === 0;
@@ -53,7 +56,7 @@ export class StoreLog {
     this.isWhole = true;
   }
 
-  /** The events after `start` up to `end`; null: they are not kept any more. */
+  /** The events after `start` up to `end`, both seqs; null: they have been deleted. */
   async #between(start, end) {
     const events = [];
     for (let after = start; after < end; after = events.at(-1).seq) {
@@ -78,7 +81,10 @@ export class StoreLog {
   }
 }
 
-/** Fetch Sync, asked with the token that `give` gives. No device is named, for nothing is applied. */
+/**
+ * Returns (query) → a promise of Fetch Sync's answer, with the token that `give` returns. The request names no
+ * device, because this page applies nothing of it.
+ */
 export const askCore = (give) => async (query) => {
   const response = await fetchCore(`/v1/sync?${query}`, give());
   if (!response.ok) throw new Error(`Core answered ${response.status}`);

@@ -1,4 +1,4 @@
-// What the day's history says.
+// The texts of the day's history.
 
 import { addTexts } from "../../shared/language.js";
 

@@ -1,10 +1,13 @@
-// The menu that the page has: which dishes there are, and in which section each stands.
+// The menu that comes with the page: its sections, and the dishes of each.
 
 import { sameName } from "../../shared/names.js";
 
 const MENU = "/static/table/menu.json";
 
-/** The menu: [{id, names, dishes: [{id, names}]}], `names` in Korean and English; empty where it is not to be had. */
+/**
+ * Loads the menu. Returns a promise of [{id, names, dishes: [{id, names}]}], `names` in Korean and English; of an
+ * empty array if it cannot be loaded.
+ */
 export async function loadMenu() {
   try {
     const response = await fetch(MENU);
@@ -15,7 +18,7 @@ export async function loadMenu() {
       dishes: dishes.map(({ id, name: names }) => ({ id, names })),
     }));
   } catch {
-    // A store's own menu is elsewhere; dishes that were ordered are known all the same.
+    // A store may have its menu elsewhere; dishes that were ordered are known anyway.
     return [];
   }
 }

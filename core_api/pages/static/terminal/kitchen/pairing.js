@@ -1,9 +1,9 @@
-// Lets a new tablet in, in the kitchen's panel: a code that somebody types there.
+// Shows a code in the kitchen's panel, with which a new tablet signs in.
 
 import { el } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
 
-/** The part of one store. */
+/** The part of the panel for one store. */
 export class PairingPart {
   #store;
   #offer;
@@ -12,7 +12,11 @@ export class PairingPart {
   #failed = false;
   #timer = null;
 
-  /** @param store its id @param offer () → a promise of {code, expires_in_s}, or null @param show draws the panel */
+  /**
+   * @param store the store's id
+   * @param offer () → a promise of {code, expires_in_s}, or of null
+   * @param show draws the panel again
+   */
   constructor(store, offer, show) {
     this.#store = store;
     this.#offer = offer;

@@ -1,4 +1,4 @@
-// The kitchen's panel beside the board: the store's word to its guests, what is to be made, what is out.
+// The kitchen's panel beside the board: what the store tells its guests, what is to be made, what is sold out.
 
 import { byId, el, setText } from "../../shared/dom.js";
 import { language, t } from "../../shared/language.js";
@@ -15,12 +15,12 @@ import { Station } from "./station.js";
 import { StoreSays, WAITING_STEP } from "./store.js";
 import { TeamPart } from "./team.js";
 
-/** What this device shows, whoever is signed in. */
+/** Which sections of the menu this device shows, whoever is signed in. */
 const STATION = "yabam.station";
-/** A press is over after so long. */
+/** After this time a press is over. */
 const PRESS_MS = 300;
 
-/** The panel. */
+/** The kitchen's panel. */
 export class Panel {
   #root = byId("kitchen");
   #stores;
@@ -42,14 +42,15 @@ export class Panel {
   });
 
   /**
-   * @param state as YabamClient has it
-   * @param stores the ids of those that the terminal follows
-   * @param bell the Bell @param failed (error) called when an edit cannot be kept @param told called
-   *   when a store says something else, or this screen
-   *   is to show other parts of the menu
-   * @param pair (store) → a promise of a code for a new tablet, as offerPairing
-   * @param owner subject of who is signed in
-   * @param device this one's name at Core @param token () → that of who is signed in
+   * @param state the documents, as YabamClient.state
+   * @param stores the ids of the stores whose documents are followed
+   * @param bell the terminal's Bell
+   * @param failed (text): called when an edit was not accepted
+   * @param told called when a document has changed, or the sections that this screen shows
+   * @param pair (store's id) → a promise of a code for a new tablet, as offerPairing returns it
+   * @param owner the subject of the signed-in owner
+   * @param device this device's name at Core
+   * @param token () → the owner's bearer token
    */
   constructor({ state, stores, bell, failed, told, pair, owner, device, token }) {
     this.#stores = stores.map((id) => new StoreSays(state, id));
@@ -74,17 +75,17 @@ export class Panel {
     return this.#stores.filter((store) => !store.isTaking).map((store) => store.id);
   }
 
-  /** What this screen shows of the orders. */
+  /** What this screen shows of the orders: its Station. */
   get station() {
     return this.#station;
   }
 
-  /** When orders of a store have waited too long, as WAITS; as usual where the store is not heard. */
+  /** When orders of a store have waited too long, as WAITS; the default if the store's documents are not followed. */
   waitsOf(storeId) {
     return this.#stores.find(({ id }) => id === storeId)?.ages ?? WAITS;
   }
 
-  /** Shows the parts of the menu with these ids; none: all. */
+  /** Shows the sections of the menu with these ids; none: all sections. */
   choose(sections) {
     ofBrowser.writeJson(STATION, sections);
     this.#station = new Station(this.#menu, sections);
@@ -92,7 +93,7 @@ export class Panel {
     this.show();
   }
 
-  /** The names of the sections that this screen shows, if it does not show all. */
+  /** The names of the sections that this screen shows; empty if it shows all. */
   get chosenNames() {
     const { chosen } = this.#station;
     return this.#menu.filter(({ id }) => chosen.includes(id)).map(nameOf);
@@ -106,12 +107,12 @@ export class Panel {
     if (this.#isOpen) this.#root.querySelector("button, input")?.focus();
   }
 
-  /** Core knows by which token this device is told while it is locked: there is a new one. */
+  /** Subscribes this device again, as after a new token: Core keeps the subscription only with a valid one. */
   renewPushes() {
     this.#phone.again();
   }
 
-  /** Tells this device nothing any more while it is locked. */
+  /** Ends this device's subscription to notifications. */
   endPushes() {
     this.#phone.end().catch(() => {});
   }
@@ -121,7 +122,12 @@ export class Panel {
     for (const store of this.#stores) if (!store.isTaking) this.#say(store.setTaking(true));
   }
 
-  /** Shows what is to be made, of these orders. */
+  /**
+   * Shows what is to be made.
+   *
+   * @param orders those that this screen shows
+   * @param totals the dishes that are still to be made, as allDay returns them
+   */
   count(orders, totals) {
     this.#orders = orders;
     this.#totals = totals;
@@ -129,7 +135,7 @@ export class Panel {
   }
 
   show() {
-    // Who types Korean composes letters, which a field that is moved forgets.
+    // Somebody is typing: Korean letters are composed in the field, and moving it would lose that.
     const isTyped = document.activeElement?.matches("input") && this.#root.contains(document.activeElement);
     if (!this.#isOpen || isTyped) return;
     const focused = document.activeElement?.id;
@@ -161,7 +167,10 @@ export class Panel {
     this.choose(ofBrowser.readJson(STATION) ?? []);
   }
 
-  /** Nobody types in a field any more. Drawn anew at once, the button that is being pressed would be another. */
+  /**
+   * Draws the panel again when nobody types in it any more. It waits for the end of a press, because a button that is
+   * drawn again while it is pressed would get no click.
+   */
   #left({ relatedTarget }) {
     if (!this.#root.contains(relatedTarget)) setTimeout(() => this.show(), PRESS_MS);
   }
@@ -212,7 +221,7 @@ export class Panel {
       }, t(isOut ? "soldOutNow" : "soldOutNot")));
   }
 
-  /** The dishes of the menu, of orders, and what is sold out: each once. */
+  /** The dishes of the menu, those of the orders, and those that are sold out: each once. */
   #known(store) {
     const found = new Map();
     const add = (dish) => {
@@ -262,10 +271,15 @@ export class Panel {
   }
 }
 
-/** A dish's name, or a section's, in the language that is shown. */
+/** The name of a dish or a section in the current language. */
 const nameOf = ({ names }) => names[language() === "ko" ? 0 : names.length - 1];
 
-/** Says in a strip that this screen shows a part of the orders; none: it shows all. */
+/**
+ * Says in a strip that this screen shows only a part of the orders.
+ *
+ * @param names the names of the sections that it shows; empty: it shows all, and the strip is hidden
+ * @param showAll called when somebody wants to see all
+ */
 export function showStation(names, showAll) {
   const strip = byId("station");
   strip.hidden = names.length === 0;
@@ -274,7 +288,12 @@ export function showStation(names, showAll) {
   strip.querySelector("button").onclick = showAll;
 }
 
-/** Says in a strip which stores take no orders. */
+/**
+ * Says in a strip that orders are not taken.
+ *
+ * @param stores the ids of the stores that take none; empty: the strip is hidden
+ * @param resume called when the stores are to take orders again
+ */
 export function showPaused(stores, resume) {
   const strip = byId("paused");
   strip.hidden = stores.length === 0;

@@ -1,24 +1,27 @@
-// Tells this device of new orders while it is locked or the page is closed, by Web Push: a part of the kitchen's panel.
+// Notifies this device of new orders by Web Push while it is locked or the page is closed: a part of the kitchen's
+// panel.
 
 import { el } from "../../shared/dom.js";
 import { language, t } from "../../shared/language.js";
 import { ofBrowser } from "../../shared/storage.js";
 import { askCore, canBePushed, onReplaced, subscribe, unsubscribe } from "../../shared/core/web_push.js";
 
-/** Under it the browser keeps whom it tells: the subject of that owner. */
+/** The key under which the browser stores who wants to be notified: the subject of that owner. */
 const WISH = "yabam.push";
 const READY_MS = 10_000;
-/** What an answer's status says of it. */
+/** The name of a text, by the status of Core's answer. */
 const REFUSALS = { 403: "pushNone", 409: "pushFull" };
-/** Core forgets who has not said so again for a month; a page may be open for longer. */
+/**
+ * Core deletes a subscription that was not renewed for a month. A page may be open for longer, so it renews daily.
+ */
 const AGAIN_MS = 86_400_000;
 
-/** Ends it in this browser where nobody wants it any more: whoever signed out may have had no network. */
+/** Ends this browser's subscription if nobody wants it any more: an owner may have signed out without a network. */
 export async function endUnwanted() {
   if (ofBrowser.read(WISH) === null && canBePushed()) await endHere();
 }
 
-/** The part of this device. */
+/** The part of the panel about this device. */
 export class PhonePart {
   #stores;
   #owner;
@@ -29,7 +32,13 @@ export class PhonePart {
   #isBusy = false;
   #problem = null;
 
-  /** @param stores ids @param owner subject of who is signed in @param device its name at Core @param token () → that of who is signed in @param show draws the panel */
+  /**
+   * @param stores the ids of the stores
+   * @param owner the subject of the signed-in owner
+   * @param device this device's name at Core
+   * @param token () → the owner's bearer token
+   * @param show draws the panel again
+   */
   constructor({ stores, owner, device, token, show }) {
     this.#stores = stores;
     this.#owner = owner;
@@ -38,7 +47,10 @@ export class PhonePart {
     this.#show = show;
   }
 
-  /** Subscribes again where this device is told already, now and each day; who signed in before is told no more. */
+  /**
+   * Subscribes again, now and each day, if this owner wants to be notified. The subscription of an earlier owner is
+   * ended.
+   */
   start() {
     if (!canBePushed()) return;
     setInterval(() => this.again(), AGAIN_MS);
@@ -50,13 +62,13 @@ export class PhonePart {
     }
   }
 
-  /** Ends it, as whoever signs out wants. */
+  /** Ends the subscription, as when the owner signs out. */
   async end() {
     if (ofBrowser.read(WISH) !== this.#owner) return;
     ofBrowser.remove(WISH);
     this.#isOn = false;
     const told = this.#stores.map((store) => askCore(this.#token(), "DELETE", pathOf(store, this.#device)));
-    // Where Core does not hear of it, it learns from the push service that this browser is gone.
+    // If Core cannot be reached, it learns from the push service that the subscription has ended.
     await Promise.all([endHere(), Promise.allSettled(told)]);
   }
 
@@ -71,12 +83,15 @@ export class PhonePart {
       }, t(this.#isOn ? "pushEnd" : "pushBegin")));
   }
 
-  /** Subscribes again where this device is told already, as with each new token: what Core keeps ends with the token that it came by. */
+  /**
+   * Subscribes again if this owner wants to be notified, as after each new token: Core's entry ends with the token
+   * that it was made with.
+   */
   again() {
     if (!canBePushed()) return;
     if (ofBrowser.read(WISH) !== this.#owner || Notification.permission !== "granted") return;
     this.#isOn = true;
-    // Without a network it goes on as it was.
+    // Without a network the subscription stays as it was.
     this.#do(() => this.#on().catch(() => {}));
   }
 
@@ -93,7 +108,10 @@ export class PhonePart {
     this.#show();
   }
 
-  /** All of it or nothing: what was made of it would be told, and the part would say that it is not. */
+  /**
+   * Subscribes for all stores, or for none: otherwise some would notify this device although the panel says that none
+   * does.
+   */
   async #begin() {
     try {
       await this.#on();
@@ -104,7 +122,7 @@ export class PhonePart {
   }
 
   async #on() {
-    // Asked for first: a browser lets a page ask only right after a press.
+    // Asked first, because browsers let a page ask only right after a press.
     if ((await Notification.requestPermission()) !== "granted") throw refusal("pushDenied");
     ofBrowser.write(WISH, this.#owner);
     const body = await subscribe(await registered(), this.#token(), language());
@@ -120,7 +138,7 @@ const refusal = (text) => Object.assign(new Error(text), { text });
 /** Ends the subscription of this page's worker. */
 const endHere = async () => unsubscribe(await navigator.serviceWorker.getRegistration());
 
-/** The page's worker, which shows the notifications; it may take a while at the first start. */
+/** The registration of the page's worker, which shows the notifications. At the first start that may take a while. */
 function registered() {
   const late = new Promise((_, reject) => setTimeout(reject, READY_MS, refusal("pushFailed")));
   return Promise.race([navigator.serviceWorker.ready, late]);

@@ -1,31 +1,34 @@
-// What this screen shows of the orders: those parts of the menu that are made where it hangs. Pure.
+// Which orders this screen shows: those with dishes of the sections that are made beside it. Pure.
 //
-// What no menu knows is shown on every screen, for no order may be on none.
+// A dish that is on no menu is shown on every screen, so that each order is on one screen at least.
 
 import { sameName } from "../../shared/names.js";
 
-/** A choice of sections of the menu. */
+/** The chosen sections of the menu. */
 export class Station {
   #chosen;
   #sectionOf = new Map();
   #ids = new Set();
 
-  /** @param menu as menu.js gives it @param chosen the ids of its sections; none: all that there are */
+  /**
+   * @param menu as loadMenu returns it
+   * @param chosen the ids of the chosen sections; empty: all are shown
+   */
   constructor(menu = [], chosen = []) {
     for (const { id, dishes } of menu) {
       this.#ids.add(id);
-      // Both of its names, together as well: producers write them so.
+      // A dish's two names, and both together, because some producers write them so.
       for (const { names } of dishes) for (const name of [...names, names.join(" ")]) this.#sectionOf.set(sameName(name), id);
     }
     this.#chosen = new Set(chosen.filter((id) => this.#ids.has(id)));
   }
 
-  /** The ids of the sections that were chosen; none: all are shown. */
+  /** The ids of the chosen sections; empty: all are shown. */
   get chosen() {
     return [...this.#chosen];
   }
 
-  /** The choice with that section in it, or no longer: ids, to be kept. */
+  /** The choice with this section added, or removed if it was chosen: the ids, to be stored. */
   with(id) {
     const chosen = new Set(this.#chosen);
     if (!chosen.delete(id)) chosen.add(id);
@@ -39,9 +42,11 @@ export class Station {
   }
 
   /**
-   * Whether something of the order is made here, or was until a change that nobody has seen.
+   * Whether this screen shows an order: something of it is made here, or was until a change that nobody has seen.
    *
-   * @param marks as Seen.of
+   * @param order the order
+   * @param marks that change, as Seen.of returns it, or null
+   * @returns true or false
    */
   shows(order, marks = null) {
     const lines = [...order.items, ...(marks?.lines ?? []).map(({ was }) => was).filter((was) => was !== null)];

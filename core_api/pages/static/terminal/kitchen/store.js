@@ -1,5 +1,5 @@
-// What a store says to its guests: what is sold out, how long they wait, whether it takes orders; and what
-// its people share: who is on shift, and when an order has waited too long.
+// The documents of a store. Its guests read what is sold out, how long they wait and whether it takes orders; its
+// team reads who is on shift and when an order has waited too long.
 
 import { MAX_CHANNELS } from "../../yabam/transport.js";
 import { WAITS } from "../board/steps.js";
@@ -10,11 +10,11 @@ export const WAITING_STEP = 5;
 const MAX_AGE = 600;
 const MAX_WAITING = 120;
 
-/** Of these stores those that one client can follow the documents of, too. */
+/** Those of these stores whose documents one client can follow, too: the number of its channels is limited. */
 export const heardStores = (stores) =>
   stores.slice(0, Math.max(0, Math.floor((MAX_CHANNELS - stores.length) / CHANNELS.length)));
 
-/** The channels of documents of these stores. */
+/** The names of the channels of these stores' documents. */
 export const documentChannels = (stores) => stores.flatMap((id) => CHANNELS.map((kind) => `${kind}:${id}`));
 
 /** The documents of one store. */
@@ -26,7 +26,10 @@ export class StoreSays {
   #shift;
   #ages;
 
-  /** @param state as YabamClient has it @param id the store's */
+  /**
+   * @param state the documents, as YabamClient.state
+   * @param id the store's id
+   */
   constructor(state, id) {
     this.id = id;
     const [guests, team] = CHANNELS.map((kind) => state(`${kind}:${id}`));
@@ -37,12 +40,12 @@ export class StoreSays {
     this.#ages = team.get("age-limits");
   }
 
-  /** Calls `changed` whenever one of them has changed. */
+  /** Calls `changed` whenever one of the documents has changed. */
   watch(changed) {
     for (const document of this.#all) document.subscribe(changed);
   }
 
-  /** Whether something that was said here is not told yet. */
+  /** Whether some edit of this terminal is not answered yet. */
   get isPending() {
     return this.#all.some(({ pending }) => pending > 0);
   }
@@ -56,23 +59,37 @@ export class StoreSays {
     return Object.entries(this.#shift.value?.people ?? {}).map(([id, { name, task = "" }]) => ({ id, name, task }));
   }
 
-  /** Somebody has come; `task` may be empty. `id` is one that no other device makes. */
+  /**
+   * Puts a person on shift.
+   *
+   * @param id an id that no other device makes
+   * @param name the person's name
+   * @param task what they do; it may be empty
+   * @returns a promise of the edit
+   */
   come(id, name, task) {
     return this.#shift.merge({ people: { [id]: { name, task } } });
   }
 
-  /** Somebody has left. */
+  /** Takes a person off the shift; returns a promise of the edit. */
   leave(id) {
     return this.#shift.merge({ people: { [id]: null } });
   }
 
-  /** When an order has waited too long, as WAITS; what the store has not said is as it was. */
+  /** When an order has waited too long, as WAITS. Where the store has set nothing, the default is used. */
   get ages() {
     const said = this.#ages.value ?? {};
     return Object.fromEntries(Object.entries(WAITS).map(([column, usual]) => [column, { ...usual, ...said[column] }]));
   }
 
-  /** Lets a column's age turn that colour so many minutes later or earlier. Red never comes before amber. */
+  /**
+   * Changes the time after which an order's age in a column turns amber or red. Red never comes before amber.
+   *
+   * @param column a name of WAITS
+   * @param colour amber or red
+   * @param more so many minutes later; negative: earlier
+   * @returns a promise of the edit
+   */
   setAge(column, colour, more) {
     const { amber, red } = this.ages[column];
     const clamp = (minutes) => Math.min(MAX_AGE, Math.max(1, minutes));
@@ -81,7 +98,7 @@ export class StoreSays {
     return this.#ages.merge({ [column]: limits });
   }
 
-  /** How long guests wait, in minutes, or null: nobody has said so. */
+  /** How many minutes guests wait, as the store says; null: it does not say. */
   get waiting() {
     return this.#waiting.value?.value ?? null;
   }
@@ -90,7 +107,7 @@ export class StoreSays {
     return this.#taking.value?.value !== false;
   }
 
-  /** The names of what is sold out. */
+  /** The names of the dishes that are sold out. */
   get soldOut() {
     return Object.values(this.#soldOut.value?.items ?? {}).map(({ name }) => name);
   }
@@ -99,7 +116,13 @@ export class StoreSays {
     return soldOutIds(this.#soldOut.value, name).length > 0;
   }
 
-  /** Says that a dish is sold out, or there again. `names`: all it is called, `id` the menu's, or null. */
+  /**
+   * Says that a dish is sold out, or that it can be ordered again.
+   *
+   * @param dish `names`: all its names; `id`: its id on the menu, or null
+   * @param isSoldOut whether it is sold out
+   * @returns a promise of the edit
+   */
   setSoldOut({ names, id = null }, isSoldOut) {
     const items = {};
     names.forEach((name, n) => {
@@ -110,7 +133,7 @@ export class StoreSays {
     return this.#soldOut.merge({ items });
   }
 
-  /** Lets guests wait so many minutes more or less than was said. */
+  /** Changes the waiting time by so many steps of WAITING_STEP minutes; returns a promise of the edit. */
   setWaiting(more) {
     const value = Math.min(MAX_WAITING, Math.max(0, (this.waiting ?? 0) + more * WAITING_STEP));
     return this.#waiting.set({ value });

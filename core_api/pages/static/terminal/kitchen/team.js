@@ -1,4 +1,4 @@
-// What the people of a store share, in the kitchen's panel: who is on shift, and how long an order may wait.
+// The team's part of the kitchen's panel: who is on shift, and how long an order may wait.
 
 import { el, setText } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
@@ -8,7 +8,7 @@ const MAX_NAME = 60;
 const COLUMNS = ["new", "progress", "ready"];
 const COLOURS = ["amber", "red"];
 
-/** The parts of one store. */
+/** The parts of the panel for one store. */
 export class TeamPart {
   #store;
   #say;
@@ -18,9 +18,9 @@ export class TeamPart {
   #form;
 
   /**
-   * @param store its StoreSays
-   * @param say (promise of an edit) tells it
-   * @param left (event) told when nobody types here any more
+   * @param store the StoreSays of the store
+   * @param say (promise of an edit): called with each change
+   * @param left (event): called when the text field has lost the focus
    */
   constructor(store, say, left) {
     this.#store = store;
@@ -31,7 +31,7 @@ export class TeamPart {
     this.#form = el("form", { class: "come", onsubmit: (event) => this.#come(event) }, this.#label, this.#name, this.#add);
   }
 
-  /** Its sections. `named`: whether the panel has several stores. */
+  /** The sections of the panel. `named`: whether their titles name the store, as where there are several. */
   parts(named) {
     const title = (text) => el("h3", {}, named ? `${t(text)} · ${t("store", { store: this.#store.id })}` : t(text));
     return [this.#shift(title("onShift")), this.#ages(title("ages"))];
@@ -55,7 +55,7 @@ export class TeamPart {
     if (name === "") return;
     this.#name.value = "";
     this.#say(this.#store.come(newKey(), name, ""));
-    // A panel in which somebody types is not drawn anew.
+    // A panel is not drawn again while somebody types in it, so the focus moves to the button.
     this.#add.focus();
   }
 

@@ -1,14 +1,16 @@
-// What all open orders come to, and which of them somebody looks for. Pure.
+// How many of each dish all open orders need, and which orders a search finds. Pure.
 
 import { orderNumber } from "../../shared/format.js";
 import { sameName } from "../../shared/names.js";
 import { isToBeMade } from "../../shared/statuses.js";
 
 /**
- * How many of each dish are still to be made: [{name, count}], most first.
+ * Counts the dishes that are still to be made.
  *
- * @param bumpedOf (order) → which of its lines are done
- * @param {(item: any) => boolean} makes whether it is made here
+ * @param orders those that this screen shows
+ * @param bumpedOf (order) → its lines that are done, as a Set of positions
+ * @param {(item: any) => boolean} makes whether an item is made here
+ * @returns the dishes as [{name, count}], the greatest count first
  */
 export function allDay(orders, bumpedOf, makes = () => true) {
   const found = new Map();
@@ -26,7 +28,13 @@ export function allDay(orders, bumpedOf, makes = () => true) {
   return [...found.values()].sort((a, b) => b.count - a.count || a.name.localeCompare(b.name));
 }
 
-/** Whether the order has all words of the query: in its number, table, guest, dishes or notes. */
+/**
+ * Whether a search finds the order.
+ *
+ * @param order the order
+ * @param query words; each must be in the order's number, table, guest, dishes or notes. Without words all are found
+ * @returns true or false
+ */
 export function matches(order, query) {
   const words = sameName(query).split(" ").filter((word) => word !== "");
   if (words.length === 0) return true;

@@ -1,19 +1,24 @@
-// Keeps a copy of the terminal's page with all that it is made of, and opens it where there is no network.
+// The terminal's service worker. It keeps a copy of the page with all its files, and opens that where there is no
+// network.
 //
-// The page is asked for first at every start, so that a new release is never more than a start away; the
-// copy is what came last. No order and no token is in it. It also shows what is pushed to a locked phone.
+// At each start the page is asked for first, so that a new release is used at the next start at the latest. The copy
+// is the page that was loaded last, without any order or token. The worker also shows what is pushed to a locked
+// phone.
 
 const PAGE = "/terminal";
-/** What the page fetches later, under an address that stays the same. */
+/** What the page loads later, from an address that stays the same. */
 const BESIDE = ["/static/table/menu.json"];
 const CACHE = "yabam-terminal";
-/** So long the network may take, in milliseconds, while there is a copy. */
+/** How long the network may take if there is a copy, in milliseconds. */
 const PATIENCE_MS = 4_000;
-/** Addresses that change with what they lead to. */
+/** Addresses that contain a hash of the content. */
 const HASHED = /"(\/static\/=[0-9a-f]+\/[^"]+)"/g;
-/** What none but the page itself holds: the script that it ends with. */
+/** Only the page itself contains this: it marks its last script. */
 const SCRIPT = "//! terminal/main.js";
-/** What is meant though it is not the page: it wants a sign-in, which a proxy may have, or says that the page is gone. */
+/**
+ * Statuses that are passed on although the page did not come: a sign-in is wanted, as by a proxy, or the page is
+ * gone.
+ */
 const MEANT = [401, 403, 410];
 
 addEventListener("install", (event) => {
@@ -42,7 +47,7 @@ addEventListener("fetch", (event) => {
   else if (BESIDE.includes(pathname)) event.respondWith(kept(pathname).then((copy) => newest(fetch(request), copy)));
 });
 
-/** Shows how many orders of a store are new, in the place of what was shown of it before. */
+/** Notifies how many orders of a store are new; this replaces the earlier notification of that store. */
 function tell({ store, count, language }) {
   const isKorean = language === "ko";
   const title = isKorean ? `새 주문 ${count}건` : count === 1 ? "1 new order" : `${count} new orders`;
@@ -51,8 +56,8 @@ function tell({ store, count, language }) {
 }
 
 /**
- * The browser has replaced its subscription, and Core takes another by a token alone, which only pages have. So
- * an open terminal says it to Core; where none is open, the owner is asked to open one.
+ * Reacts when the browser has replaced its subscription. Core takes the new one only with a token, which only pages
+ * have. So the open terminals are asked to tell Core; if none is open, the owner is asked to open one.
  */
 async function askToRenew() {
   const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
@@ -61,7 +66,7 @@ async function askToRenew() {
   if (terminals.length > 0) return;
   const isKorean = navigator.language.startsWith("ko");
   const title = isKorean ? "터미널을 한 번 열어 주세요" : "Open the terminal once";
-  const body = isKorean ? "그래야 이 기기에 새 주문이 계속 알려집니다." : "Then this device goes on being told of new orders.";
+  const body = isKorean ? "그래야 이 기기에 새 주문이 계속 알려집니다." : "So that this device is still notified of new orders.";
   await registration.showNotification(title, { body, tag: "renew", icon: "/static/shared/icon.svg" });
 }
 
@@ -72,16 +77,16 @@ async function showPage() {
   return page ? page.focus() : clients.openWindow(PAGE);
 }
 
-/** The page as it is now; its copy where it does not come. */
+/** The page as it is now, or its copy if the page does not come. */
 async function open(event) {
   const copy = await kept(PAGE);
   const coming = fetch(event.request);
-  // A page that comes too late is the copy of the next start.
+  // A page that comes too late is the copy for the next start.
   event.waitUntil(coming.then((page) => keep(page.clone())).catch(() => {}));
   return newest(coming, copy);
 }
 
-/** What comes; the copy, if there is one, where it fails or comes too late. */
+/** What comes from the network. If that fails or takes too long, the copy, if there is one. */
 async function newest(coming, copy) {
   if (copy === undefined) return coming;
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, copy));
@@ -90,22 +95,22 @@ async function newest(coming, copy) {
   return Promise.race([inTime, late]);
 }
 
-/** Keeps the page and its files in the place of what was kept, once all of them are there. */
+/** Stores the page and its files once all of them are there, and deletes what was stored before. */
 async function keep(page) {
   if (!page.ok) throw new Error(`the page came with status ${page.status}`);
   const text = await page.text();
-  // What stands in front of Core may send a page of its own.
+  // A proxy in front of Core may send a page of its own.
   if (!text.includes(SCRIPT)) throw new Error("what came is not the page");
   const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
   const cache = await caches.open(CACHE);
   const keepAll = () => Promise.all(files.map((address) => keepFile(cache, address)));
   await keepAll();
   await cache.addAll(BESIDE);
-  // Pages of two releases may come at once, and a newer worker may be at work beside this one.
+  // Pages of two releases may come at the same time, and a newer worker may be at work beside this one.
   await navigator.locks.request(CACHE, async () => {
-    // What another page does not need went when that one was kept.
+    // Another page may have been stored meanwhile: files that it does not need have been deleted.
     await keepAll();
-    // A response to which a redirect led could not be opened: this one has forgotten its way.
+    // Browsers do not open a page from a response that was redirected. A new Response does not carry that mark.
     await cache.put(PAGE, new Response(text, page));
     const wanted = new Set([PAGE, ...BESIDE, ...files]);
     for (const { url } of await cache.keys()) if (!wanted.has(new URL(url).pathname)) await cache.delete(url);
@@ -115,7 +120,7 @@ async function keep(page) {
 async function keepFile(cache, address) {
   if (await cache.match(address)) return;
   const file = await fetch(address);
-  // A Core of another release sends its own file under this address, to be asked for again.
+  // A Core of another release sends its own file from this address, and does not let it be cached for good.
   const isIt = file.ok && file.headers.get("cache-control")?.includes("immutable");
   if (!isIt) throw new Error(`${address} is not to be had`);
   await cache.put(address, file);

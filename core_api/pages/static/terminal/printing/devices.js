@@ -1,11 +1,12 @@
-// The registered devices of a store, and what each was asked to do and has answered: asked for when the sheet opens.
+// The registered devices of a store, and the commands that each was sent, with their results. Loaded when the sheet
+// opens.
 
 import { el } from "../../shared/dom.js";
 import { fetchCore } from "../../shared/core/fetch_core.js";
 import { clockTime } from "../../shared/format.js";
 import { t } from "../../shared/language.js";
 
-/** So many of a device's commands are shown, the newest first. */
+/** How many of a device's commands are shown, the newest first. */
 const MAX_COMMANDS = 20;
 
 /** The devices of one store. */
@@ -14,13 +15,16 @@ export class StoreDevices {
   #store;
   #token;
 
-  /** @param store its id @param token () → that of who is signed in */
+  /**
+   * @param store the store's id
+   * @param token () → the owner's bearer token
+   */
   constructor(store, token) {
     this.#store = store;
     this.#token = token;
   }
 
-  /** Asks anew which there are. */
+  /** Loads the list of devices again. */
   async load() {
     const head = el("h3", {}, t("devices"));
     try {

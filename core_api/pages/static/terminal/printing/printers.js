@@ -1,4 +1,4 @@
-// Printers on the terminal: a strip when one must be looked after, and a sheet with all of them.
+// Printers on the terminal: a strip when one needs attention, and a sheet with all of them.
 
 import { byId, el, setText } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
@@ -18,11 +18,11 @@ export class Printers {
   #shown = "";
 
   /**
-   * @param state as YabamClient has it
-   * @param stores the ids of those whose documents are followed
+   * @param state the documents, as YabamClient.state
+   * @param stores the ids of the stores whose documents are followed
    * @param followed the names of all channels that the client follows
-   * @param token () → that of who is signed in
-   * @param failed (text) says what could not be done
+   * @param token () → the owner's bearer token
+   * @param failed (text): says what could not be done
    */
   constructor({ state, stores, followed, token, failed }) {
     this.#stores = stores.map((id) => new StorePrinters({ state, id, followed, token }));
@@ -43,7 +43,7 @@ export class Printers {
     this.#strip.hidden = true;
   }
 
-  /** Shows what has changed since. */
+  /** Shows what has changed since the last call. */
   look() {
     const states = this.#stores.map((store) => store.states);
     for (const store of this.#stores) store.remember();
@@ -55,7 +55,7 @@ export class Printers {
     this.#fill(states);
   }
 
-  /** Who types Korean composes letters, which a field that is made anew forgets. */
+  /** Whether somebody is typing. Korean letters are composed in the field, and a new field would lose that. */
   get #isTyping() {
     const { activeElement: active } = document;
     return this.#sheet.contains(active) && active.matches("input:not([type=checkbox]), textarea, select");

@@ -1,4 +1,4 @@
-// The form in which an owner says what a printer prints, and which dishes a station makes. What is changed holds at once.
+// The forms in which an owner says what a printer prints, and which dishes a station makes. A change applies at once.
 
 import { el } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
@@ -10,7 +10,10 @@ const LANGUAGES = { ko: "한국어", en: "English" };
 /**
  * The form of one printer.
  *
- * @param store a StorePrinters @param printer its id and settings @param say (edit) keeps an edit
+ * @param store the StorePrinters of its store
+ * @param printer its id and settings: [id, settings]
+ * @param say (promise of an edit): called with each change
+ * @returns the element
  */
 export function printerForm(store, [id, settings], say) {
   const name = `${store.id}-${id}`;
@@ -20,7 +23,7 @@ export function printerForm(store, [id, settings], say) {
     group("printsAt", PRINTED_STATUSES.map((status) =>
       box(`${name}-at-${status}`, statusText(status), settings.statuses.includes(status), (isOn) => {
         const statuses = PRINTED_STATUSES.filter((one) => (one === status ? isOn : settings.statuses.includes(one)));
-        // A printer prints at something, or is taken out.
+        // A printer prints at one status at least; one that should print nothing is removed.
         if (statuses.length > 0) choose({ statuses });
       }, settings.statuses.length === 1 && settings.statuses[0] === status))),
     stations.length === 0 ? null : group("printsItems", [
@@ -39,13 +42,25 @@ export function printerForm(store, [id, settings], say) {
     el("button", { id: `${name}-remove`, class: "button", type: "button", onclick: () => choose(null) }, t("printerRemove")));
 }
 
-/** The form by which a printer is added. */
+/**
+ * The form that adds a printer.
+ *
+ * @param store the StorePrinters of the store
+ * @param say (promise of an edit): called when a printer is added
+ * @returns the element; null: the store has as many printers as it can have
+ */
 export function newPrinter(store, say) {
   if (store.settings.length >= MAX_PRINTERS) return null;
   return adding(`${store.id}-printer`, "printerAdd", "printerName", (name) => say(store.set(name, { statuses: ["accepted"] })));
 }
 
-/** The stations of a store. */
+/**
+ * The form of a store's stations.
+ *
+ * @param store the StorePrinters of the store
+ * @param say (promise of an edit): called with each change
+ * @returns the element
+ */
 export function stationsForm(store, say) {
   const rows = store.stations.map(([name, dishes]) => {
     const id = `${store.id}-station-${name}`;

@@ -1,19 +1,21 @@
-// The printers of one store: what prints what, how each is, and what its owner says to them.
+// The printers of one store: what each prints, how it is, and what the owner tells it.
 
 import { fetchCore } from "../../shared/core/fetch_core.js";
 import { ofBrowser } from "../../shared/storage.js";
 import { MAX_CHANNELS } from "../../yabam/transport.js";
 import { MAX_PRINTERS, printersIn, stateOf, ticketsIn } from "./rules.js";
 
-/** Steps name an agent; these are a person's. */
+/** Each step of a ticket names the agent that took it; the steps of a person have this name. */
 const PERSON = "terminal";
 const keyOf = (store) => `yabam.printers.${store}`;
 
 /**
- * The channels of the printers that these stores had when this terminal was last open: a client says at its start
- * what it follows.
+ * The channels of the printers that these stores had when this terminal was last open: a client names all its
+ * channels at its start.
  *
- * @param taken so many channels are followed besides
+ * @param stores the ids of the stores
+ * @param taken how many other channels are followed; a client can follow MAX_CHANNELS in all
+ * @returns the names of the channels
  */
 export function printerChannels(stores, taken) {
   const known = stores.flatMap((id) => (ofBrowser.readJson(keyOf(id)) ?? []).map((name) => `device:${id}/${name}`));
@@ -29,10 +31,10 @@ export class StorePrinters {
   #token;
 
   /**
-   * @param state as YabamClient has it
-   * @param id the store's
-   * @param followed the names of the channels that the client follows
-   * @param token () → that of who is signed in
+   * @param state the documents, as YabamClient.state
+   * @param id the store's id
+   * @param followed the names of all channels that the client follows
+   * @param token () → the owner's bearer token
    */
   constructor({ state, id, followed, token }) {
     this.id = id;
@@ -42,17 +44,17 @@ export class StorePrinters {
     this.#token = token;
   }
 
-  /** [id, settings] of each. */
+  /** The store's printers: [id, settings]. */
   get settings() {
     return printersIn(this.#printing.value);
   }
 
-  /** [name, dishes] of each station. */
+  /** The store's stations: [name, names of dishes]. */
   get stations() {
     return Object.entries(this.#printing.value?.stations ?? {}).sort(([a], [b]) => a.localeCompare(b));
   }
 
-  /** How each printer is, as `stateOf` has it. */
+  /** How each printer is, as `stateOf` returns it. */
   get states() {
     return this.settings.map(([id]) => {
       const channel = `device:${this.id}/${id}`;
@@ -64,7 +66,7 @@ export class StorePrinters {
     });
   }
 
-  /** Remembers which printers there are, for the next start. */
+  /** Stores which printers there are, for the next start. */
   remember() {
     if (this.#printing.version === 0) return;
     const names = this.settings.map(([id]) => id).slice(0, MAX_PRINTERS);
@@ -72,12 +74,24 @@ export class StorePrinters {
     if (known.join() !== names.join()) ofBrowser.writeJson(keyOf(this.id), names);
   }
 
-  /** Changes settings of a printer; null: it prints nothing any more. */
+  /**
+   * Changes settings of a printer.
+   *
+   * @param printer the printer's id
+   * @param settings those that change, by name; null: the printer is removed
+   * @returns a promise of the edit
+   */
   set(printer, settings) {
     return this.#merge({ printers: { [printer]: settings } });
   }
 
-  /** Says which dishes a station makes; null: there is no such station any more. */
+  /**
+   * Says which dishes a station makes.
+   *
+   * @param name the station's name
+   * @param dishes the names of its dishes; null: the station is removed, also from the settings of printers
+   * @returns a promise of the edit
+   */
   setStation(name, dishes) {
     const printers = {};
     if (dishes === null) {
@@ -91,8 +105,10 @@ export class StorePrinters {
   }
 
   /**
-   * Lets a ticket be printed again, or not at all.
+   * Has a ticket printed again, or dropped.
    *
+   * @param printer the printer's id
+   * @param ticket the ticket's id
    * @param step "again" or "drop"
    * @throws Error Core does not answer, or refuses; its message says why
    */

@@ -1,11 +1,11 @@
-// What the terminal says of printers.
+// The texts about printers.
 
 import { addTexts } from "../../shared/language.js";
 
 addTexts({
   printers: ["프린터", "Printers"],
   printersNone: ["이 매장에는 프린터가 없습니다.", "This store has no printer."],
-  printersCare: ["프린터를 확인해 주세요: {names}", "Look after the printer: {names}"],
+  printersCare: ["프린터를 확인해 주세요: {names}", "Check the printer: {names}"],
   printersShow: ["보기", "Show"],
   printer_online: ["연결됨", "Online"],
   printer_offline: ["꺼져 있거나 연결이 끊김", "Off, or not connected"],
@@ -20,7 +20,7 @@ addTexts({
   ticketWaits: ["확인 필요", "waits for you"],
   printAgain: ["다시 인쇄", "Print again"],
   printDrop: ["인쇄 안 함", "Do not print"],
-  printRefused: ["프린터에 전하지 못했습니다: {detail}", "The printer could not be told: {detail}"],
+  printRefused: ["프린터에 전하지 못했습니다: {detail}", "This could not be sent to the printer: {detail}"],
   printsAt: ["인쇄하는 단계", "Prints when an order is"],
   printsItems: ["인쇄하는 메뉴", "Prints"],
   printsAll: ["모든 메뉴", "all dishes"],
@@ -30,7 +30,7 @@ addTexts({
   paperMedia: ["인쇄 방식", "Sent as"],
   media_picture: ["그림", "picture"],
   media_text: ["글자", "text"],
-  printerRemove: ["이 프린터 빼기", "Print nothing here any more"],
+  printerRemove: ["이 프린터 빼기", "Remove this printer"],
   printerAdd: ["프린터 추가", "Add a printer"],
   printerName: ["기기 이름 (예: kitchen-1)", "The device's name, such as kitchen-1"],
   printerNameBad: ["영문, 숫자, _ . - 만 쓸 수 있습니다.", "Only letters, digits, _ . and - may be used."],
@@ -45,8 +45,8 @@ addTexts({
   ],
   devices: ["기기", "Devices"],
   devicesNone: ["등록된 기기가 없습니다.", "No device is registered."],
-  commandsNone: ["보낸 명령이 없습니다.", "It was asked nothing."],
-  command_sent: ["보냄", "asked"],
+  commandsNone: ["보낸 명령이 없습니다.", "No command was sent."],
+  command_sent: ["보냄", "sent"],
   command_done: ["완료", "done"],
   command_failed: ["실패", "failed"],
   command_expired: ["답 없음", "not answered in time"],

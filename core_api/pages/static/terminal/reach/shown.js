@@ -1,4 +1,4 @@
-// Which orders this terminal has shown to a person: a card counts once a good part of it is in sight.
+// Which orders this terminal has shown to a person. A card counts as shown once a good part of it is visible.
 
 import { SeenSender } from "../../yabam/client/receipts.js";
 
@@ -7,9 +7,9 @@ const IN_SIGHT = 0.3;
 /**
  * Tells Core which orders a person could see on this screen.
  *
- * @param root the board
- * @param transport the page's
- * @param signal ends it
+ * @param root the board's element
+ * @param transport the page's Transport
+ * @param signal an AbortSignal that ends it
  */
 export function tellShown(root, transport, signal) {
   const sender = new SeenSender((orders) => transport.seen(orders));
@@ -18,10 +18,11 @@ export function tellShown(root, transport, signal) {
 }
 
 /**
- * Calls `seen(id)` for each card of the board that comes into sight while the page is shown.
+ * Calls `seen` for each card of the board that becomes visible while the page is visible.
  *
- * @param root the board; its cards have the class `card`, and the order's id as `data-press`
- * @param signal ends it
+ * @param root the board's element; its cards have the class `card`, and the order's id as `data-press`
+ * @param seen (order's id)
+ * @param signal an AbortSignal that ends it
  */
 function watchShown(root, seen, signal) {
   const sight = new IntersectionObserver((entries) => {
@@ -37,7 +38,7 @@ function watchShown(root, seen, signal) {
     }
   });
   changes.observe(root, { childList: true, subtree: true });
-  // What came into sight while nobody saw the page is looked at again.
+  // Cards that became visible while the page was hidden are checked again.
   const again = () => {
     if (document.hidden) return;
     sight.disconnect();
