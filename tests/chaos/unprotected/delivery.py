@@ -21,8 +21,8 @@ COMES_BACK: Final = Protection(
     (
         Patch(
             "client_sdk/machine/rules.py",
-            '    """The stream broke or could not be had."""\n',
-            '    """The stream broke or could not be had."""\n    return\n',
+            '        signal: how it failed.\n    """\n',
+            '        signal: how it failed.\n    """\n    return\n',
         ),
         CLIENT_WAITS_FOR_EVER,
     ),
