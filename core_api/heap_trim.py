@@ -33,14 +33,29 @@ class FreeMemory:
 
     def __init__(self) -> None:
         self._stays = 0
+        self._once_more = False
 
     def is_worth_it(self, heap: Heap) -> bool:
-        """Whether enough has become free since the last time to be worth a collection."""
-        return heap.resident - heap.in_use - self._stays > WORTH_IT_BYTES
+        """Whether a collection may return enough.
 
-    def returned(self, heap: Heap) -> None:
-        """Record what could not be returned: code, holes in pages, memory of other allocators."""
-        self._stays = heap.resident - heap.in_use
+        Either enough has become free since the last one; or that one came while much was becoming
+        free, perhaps in the midst of a storm. It left holes between buffers in use then, which can
+        be returned once those are free, too, however few they are.
+        """
+        return self._once_more or self._has_become_free(heap)
+
+    def returned(self, before: Heap, after: Heap) -> None:
+        """Record what could not be returned: code, holes in pages, memory of other allocators.
+
+        Args:
+            before: the heap before the collection.
+            after: the heap after it.
+        """
+        self._once_more = self._has_become_free(before)
+        self._stays = after.resident - after.in_use
+
+    def _has_become_free(self, heap: Heap) -> bool:
+        return heap.resident - heap.in_use - self._stays > WORTH_IT_BYTES
 
 
 async def keep_giving_back() -> None:
@@ -63,10 +78,11 @@ async def keep_giving_back() -> None:
         await asyncio.Event().wait()  # for ever: a task that ends is started again
     free, look = FreeMemory(), looker(library)
     while True:
-        if free.is_worth_it(look()):
+        heap = look()
+        if free.is_worth_it(heap):
             gc.collect()
             library.malloc_trim(0)
-            free.returned(look())
+            free.returned(heap, look())
         await asyncio.sleep(_EVERY_S)
 
 

@@ -11,8 +11,9 @@ CODE = 40 * MIB
 
 
 def after_a_return() -> FreeMemory:
-    free = FreeMemory()
-    free.returned(Heap(CODE + 60 * MIB, 60 * MIB))
+    free, calm = FreeMemory(), Heap(CODE + 60 * MIB, 60 * MIB)
+    free.returned(calm, calm)
+    free.returned(calm, calm)
     return free
 
 
@@ -32,8 +33,20 @@ def test_what_a_storm_has_left_is_returned_however_long_the_storm_took() -> None
     free = after_a_return()
     assert not free.is_worth_it(Heap(CODE + 160 * MIB, 160 * MIB))
     assert free.is_worth_it(Heap(CODE + 160 * MIB, 61 * MIB))
-    free.returned(Heap(CODE + 66 * MIB, 61 * MIB))
+    free.returned(Heap(CODE + 160 * MIB, 61 * MIB), Heap(CODE + 66 * MIB, 61 * MIB))
+    free.returned(Heap(CODE + 66 * MIB, 61 * MIB), Heap(CODE + 66 * MIB, 61 * MIB))
     assert not free.is_worth_it(Heap(CODE + 66 * MIB, 61 * MIB))
+
+
+def test_after_a_return_in_the_midst_of_a_storm_it_is_tried_once_more() -> None:
+    free = after_a_return()
+    holes = Heap(CODE + 130 * MIB, 100 * MIB)
+    free.returned(Heap(CODE + 160 * MIB, 100 * MIB), holes)
+    calm = Heap(CODE + 130 * MIB, 95 * MIB)
+    assert free.is_worth_it(calm)
+    returned = Heap(CODE + 96 * MIB, 95 * MIB)
+    free.returned(calm, returned)
+    assert not free.is_worth_it(returned)
 
 
 def test_a_little_free_memory_is_not_worth_a_collection() -> None:
