@@ -140,23 +140,29 @@ async def restart(server: MosquittoServer, *, wipe: bool = False) -> None:
     await asyncio.to_thread(server.start)
 
 
+@asynccontextmanager
+async def consuming(world: World, topics: Topics, terminal: Identity) -> AsyncIterator[Consumer]:
+    """A program that follows what is ordered, for the time of a block."""
+    async with (
+        connected(world, terminal) as connection,
+        BufferedOrderClient(
+            "http://core", "token", [CHANNEL], connection, settings=QUICK,
+            transport=httpx.MockTransport(world.answer),
+        ) as client,
+        watermarks(topics),
+    ):  # fmt: skip
+        consumer = Consumer(client)
+        yield consumer
+    await consumer.task
+
+
 async def test_a_program_misses_nothing_whatever_becomes_of_broker_and_gateways(
     fleet: Fleet, broker: MosquittoServer, topics: Topics, terminal: Identity
 ) -> None:
     world = World(broker)
     world.epoch = "01EPOCH1"
     first = await fleet.start()
-    async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(connected(world, terminal))
-        client = await stack.enter_async_context(
-            BufferedOrderClient(
-                "http://core", "token", [CHANNEL], connection, settings=QUICK,
-                transport=httpx.MockTransport(world.answer),
-            )
-        )  # fmt: skip
-        consumer = Consumer(client)
-        await stack.enter_async_context(watermarks(topics))
-        ordering_now = await stack.enter_async_context(AsyncExitStack())
+    async with consuming(world, topics, terminal) as consumer, AsyncExitStack() as ordering_now:
         await ordering_now.enter_async_context(ordering(topics, world))
 
         async def goes_on() -> None:
@@ -185,7 +191,6 @@ async def test_a_program_misses_nothing_whatever_becomes_of_broker_and_gateways(
         await until(lambda: consumer.seqs[-1] == world.head, 90)
         begin = consumer.seqs[0]
         assert consumer.seqs == list(range(begin, world.head + 1))
-    await consumer.task
 
 
 async def dies_again_and_again(broker: MosquittoServer) -> None:
@@ -202,22 +207,12 @@ async def test_a_program_misses_nothing_while_the_broker_dies_again_and_again(
     world = World(broker)
     world.epoch = "01EPOCH1"
     await fleet.start()
-    async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(connected(world, terminal))
-        client = await stack.enter_async_context(
-            BufferedOrderClient(
-                "http://core", "token", [CHANNEL], connection, settings=QUICK,
-                transport=httpx.MockTransport(world.answer),
-            )
-        )  # fmt: skip
-        consumer = Consumer(client)
-        await stack.enter_async_context(watermarks(topics))
+    async with consuming(world, topics, terminal) as consumer:
         async with ordering(topics, world):
             await until(lambda: consumer.seqs, 60)
             await dies_again_and_again(broker)
         await until(lambda: consumer.seqs[-1] == world.head, 90)
         assert consumer.seqs == list(range(consumer.seqs[0], world.head + 1))
-    await consumer.task
 
 
 async def test_every_press_of_a_bell_is_answered_while_the_broker_dies_again_and_again(
