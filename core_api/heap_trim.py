@@ -38,9 +38,9 @@ class FreeMemory:
     def is_worth_it(self, heap: Heap) -> bool:
         """Whether a collection may return enough.
 
-        Either enough has become free since the last one; or that one came while much was becoming
-        free, perhaps in the midst of a storm. It left holes between buffers in use then, which can
-        be returned once those are free, too, however few they are.
+        It may in two cases: enough memory has become free since the last collection; or the last
+        collection came in the middle of a storm. Then free memory lay between buffers in use, and
+        could not be returned. Once these few buffers are free, all of it can.
         """
         return self._once_more or self._has_become_free(heap)
 

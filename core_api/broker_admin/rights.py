@@ -165,9 +165,9 @@ def device_commands(wanted: Wanted, present: Present) -> list[ControlCommand]:
 
 
 def closing_commands(user: str, present: Present) -> list[ControlCommand]:
-    """What ends a device's user and its session, and leaves its role without any right.
+    """The commands that delete a device's user, end its session and take all rights from its role.
 
-    The role itself goes with the next comparison: only that knows who else has it.
+    The next comparison deletes the role itself: only a comparison knows who else has it.
     """
     commands = _client_removal(user, present)
     if role_of(user) in present.roles:
@@ -176,10 +176,10 @@ def closing_commands(user: str, present: Present) -> list[ControlCommand]:
 
 
 def removals(users: Iterable[str], present: Present) -> list[list[ControlCommand]]:
-    """What ends devices' users, their sessions and their roles.
+    """The commands that delete users of devices, end their sessions and delete their roles.
 
     Args:
-        users: whose.
+        users: the names of the users.
         present: all that the broker has.
 
     Returns:
@@ -221,10 +221,14 @@ def taken(changes: deque[Sequence[ControlCommand]], at_most: int) -> list[Contro
 
 
 def paced(at_once: int, took_s: float) -> int:
-    """How many commands to send at once after as many took so long.
+    """The number of commands for the next message, from how long the last one took.
 
     Mosquitto 2.0 writes all users and roles to its file with each command, and serves nobody else
     until all commands of a message are done.
+
+    Args:
+        at_once: how many commands the last message had at most.
+        took_s: seconds until all of them were answered.
     """
     if took_s > _SLOW_S:
         return max(1, at_once // 2)
@@ -235,9 +239,9 @@ def _removal(user: str, present: Present, others: Iterable[ControlCommand]) -> l
     role = role_of(user)
     if role not in present.roles:
         return _client_removal(user, present)
-    # Mosquitto crashes some time after a role was deleted that somebody still has: who got it with
-    # createClient or createGroup keeps a pointer to it. So all lose it first: whoever has it by
-    # hand, and the device's user, whom another admin may have made since we asked.
+    # Mosquitto crashes some time after a role is deleted that a user or a group still has: one that
+    # got it by createClient or createGroup keeps a pointer to it. So all lose it first: those to
+    # whom people gave it, and the device's user, which another admin may have created meanwhile.
     return [
         *others,
         {"command": "deleteClient", "username": user},
