@@ -28,7 +28,7 @@ from core_api.api.routes import Handlers
 from core_api.dashboard.sampler import Sampler
 from core_api.dashboard.stream import OpsStream
 from core_api.dashboard.wiring import OpsWatch, keep_counting
-from core_api.devices.commands.expiring import Expiring
+from core_api.devices.commands.expiring_loop import Expiring
 from core_api.devices.commands.lifecycle import CommandLifecycle
 from core_api.devices.metrics import CommandMetrics
 from core_api.devices.registrations import Registrations
@@ -68,7 +68,7 @@ from core_api.revocations.watching import Revoked
 from core_api.settings import (
     CoreSettings,
 )
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.missing_digests import DigestFiller

@@ -16,7 +16,7 @@ from client_sdk.contract.device import DeviceMode
 from client_sdk.contract.problem import TITLES
 from client_sdk.contract.sync import ResetReason
 from core_api.overload import Bound
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 UNREADABLE: Final = ("event", "value", "channel")
 """What a sync leaves out where Postgres cannot read a row (`core_api/sync/damaged_rows.py`)."""

@@ -30,12 +30,12 @@ from client_sdk.machine import (
     backoff,
     freshness,
     healing_backoff,
-    rules,
-    transport_choice,
+    sse_or_websocket,
+    sync_connect_or_poll,
 )
 from client_sdk.machine.messages import FailureKind, State
+from client_sdk.machine.sse_or_websocket import Via
 from client_sdk.machine.status import Mode
-from client_sdk.machine.transport_choice import Via
 from client_sdk.settings import Settings
 from client_sdk.state.orders import commands
 from client_sdk.state.orders.commands import CommandKind
@@ -68,7 +68,7 @@ _TYPES: Final[tuple[tuple[str, str, Iterable[Any]], ...]] = (
     ("State", "machine/messages.py", [state.value for state in State]),
     ("FailureKind", "machine/messages.py", get_args(FailureKind)),
     ("Mode", "machine/status.py", get_args(Mode)),
-    ("Via", "machine/transport_choice.py", get_args(Via)),
+    ("Via", "machine/sse_or_websocket.py", get_args(Via)),
     (
         "StreamEventName",
         "contract/stream.py",
@@ -129,7 +129,7 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
         },
     ),
     (
-        rules,
+        sync_connect_or_poll,
         {
             "LEAST_POLL_AFTER_MS": "The shortest wait between polls, whatever Core says",
             "MAX_POLL_AFTER_MS": "The longest wait between polls, whatever Core says",
@@ -139,7 +139,7 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
     (freshness, {"DRIFT": "The drift assumed between two clocks, as a share of time"}),
     (healing_backoff, {"MAX_HEALING_S": "The most seconds between healing snapshots"}),
     (
-        transport_choice,
+        sse_or_websocket,
         {"AT_ONCE_AGAIN": "So many streams in a row end at once by a proxy's doing"},
     ),
     (

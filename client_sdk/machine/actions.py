@@ -1,6 +1,7 @@
 """What the machine can do: start and end syncs and streams, pause, poll, end. Pure.
 
-`rules.py` decides when, and when a client falls back to polling.
+`sync_connect_or_poll.py` decides when, and when a client falls back to polling. While it polls, it
+tries a stream in the background from `probe_at` on (`Actions.polled`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Positions
 from client_sdk.machine.sync_state import Counters, SyncState, TakenAnswer
 from client_sdk.machine.tracks import NEVER, Pressure, StreamTrack, SyncTrack
-from client_sdk.machine.transport_choice import TransportChoice, Via
+from client_sdk.machine.sse_or_websocket import TransportChoice, Via
 from client_sdk.settings import Settings
 
 LONG_POLL_GAP_S: Final = 0.2

@@ -9,8 +9,8 @@
                       and a sync begun after that is done does the machine go LIVE
     any ──▶ CLOSED (Close) · FAILED (no permission, or the consumer's own error)
 
-`transitions.py` is the table of what counts in which state, `rules.py` what each input leads to,
-`actions.py` what can be done.
+`inputs_by_state.py` is the table of what counts in which state, `sync_connect_or_poll.py` says what
+each input leads to, `actions.py` what can be done.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import assert_never
 
-from client_sdk.machine import rules
+from client_sdk.machine import sync_connect_or_poll as rules
 from client_sdk.machine.actions import Actions
 from client_sdk.machine.freshness import Freshness
 from client_sdk.machine.messages import (
@@ -46,8 +46,8 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Positions
 from client_sdk.machine.sync_state import Counters
 from client_sdk.machine.tracks import NEVER
-from client_sdk.machine.transitions import COUNTS
-from client_sdk.machine.transport_choice import Via
+from client_sdk.machine.inputs_by_state import COUNTS
+from client_sdk.machine.sse_or_websocket import Via
 from client_sdk.settings import Settings
 
 

@@ -12,7 +12,7 @@ from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.state.document import DocumentEvent
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.machine.sequencing import Change, DocumentChange, Reset
-from client_sdk.machine.transport_choice import Via
+from client_sdk.machine.sse_or_websocket import Via
 
 
 class State(Enum):

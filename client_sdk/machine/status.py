@@ -9,7 +9,7 @@ from typing import Literal
 from client_sdk.contract.cursor import format_cursor
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import State
-from client_sdk.machine.transport_choice import Via
+from client_sdk.machine.sse_or_websocket import Via
 
 Mode = Literal["starting", "live", "polling", "offline", "closed", "failed"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from client_sdk.machine.transport_choice import Via
+from client_sdk.machine.sse_or_websocket import Via
 
 NEVER: Final = float("inf")
 

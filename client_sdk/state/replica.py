@@ -2,7 +2,7 @@
 
 All inputs come here: changes of Core's log, answers and new edits. `drain` returns the effects:
 what to store, to fetch and to notify. The documents are compared with Core's digest here; if they
-differ, `machine/rules.py` requests a snapshot.
+differ, `machine/sync_connect_or_poll.py` requests a snapshot.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from server_common.devices.messages import KINDS, REASONS
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 OUTCOMES: Final = ("applied", "repeated", "refused")
 

@@ -15,7 +15,7 @@ from client_sdk.contract.text import ID_PATTERN, shown
 from core_api.documents.kept_versions import is_end
 from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry, author_shown
 from core_api.errors import BadRequestError
-from core_api.parties.rules import PARTY
+from core_api.parties.guest_token_end import PARTY
 from core_api.postgres.pool import Pool, mapped_errors
 from server_common.limits import HISTORY_BYTES
 

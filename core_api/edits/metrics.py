@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.state.edit import EditOutcome, Outcome
 from core_api.documents.refusals import REFUSALS
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 OUTCOMES: Final[tuple[str, ...]] = (*get_args(Outcome), "repeated")
 PROBLEMS: Final[tuple[str, ...]] = (

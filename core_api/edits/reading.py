@@ -19,7 +19,7 @@ from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.kept_versions import Head, History, Kept, is_end
 from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, KnownState, Room
-from core_api.parties.rules import PARTY
+from core_api.parties.guest_token_end import PARTY
 from core_api.postgres.pool import mapped_errors
 from core_api.postgres.unreadable_rows import by_halves, unreadable, unreadable_rows
 from server_common.limits import SETTLING_BYTES, SETTLING_VERSIONS, SUBJECT_CLIENTS

@@ -14,7 +14,7 @@ from core_api.access.callers import Caller
 from core_api.access.reach import may_follow
 from core_api.documents.definitions import Definition, Definitions, session_client
 from core_api.edits.what_was_read import DocumentName
-from core_api.parties.rules import party_at
+from core_api.parties.guest_token_end import party_at
 
 _UNKNOWN: Final = "unknown-document"
 _SMALL_BYTES: Final = 16 * 1024

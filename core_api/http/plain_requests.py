@@ -10,7 +10,7 @@ from __future__ import annotations
 import string
 from typing import Final, NamedTuple
 
-from server_common.http.rules import (
+from server_common.http.request_heads import (
     HEAD_END,
     MAX_BLOCK_BYTES,
     MAX_KNOWN_BLOCKS,

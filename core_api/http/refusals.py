@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from starlette.types import Receive, Scope, Send
 
 from client_sdk.contract.problem import MEDIA_TYPE, Problem, encode_problem, problem
-from server_common.http.rules import Refusal
+from server_common.http.request_heads import Refusal
 
 
 def problem_of(refusal: Refusal) -> bytes:

@@ -15,7 +15,7 @@ from core_api.access.callers import Caller
 from core_api.http.probes import refusal_by
 from core_api.ingest.applier import Applier, WritePath
 from core_api.ingest.consumer import GROUP, Ingest
-from core_api.ingest.dead_letters import KafkaDeadLetters
+from core_api.ingest.dead_letter_topic import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic

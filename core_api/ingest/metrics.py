@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.problem import TITLES
 from core_api.ingest.inbound_commands import UNREADABLE
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 OUTCOMES: Final = ("applied", "repeated", "refused")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from core_api.access.callers import Caller
-from core_api.parties.rules import PARTY, check_stay, party_at
+from core_api.parties.guest_token_end import PARTY, check_stay, party_at
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.query_batching import QueryBatcher
 

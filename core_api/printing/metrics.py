@@ -7,7 +7,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry
 
 from core_api.printing.jobs import JobState
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 
 class PrintMetrics:

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.order import ENDED_EARLY, STATUSES, Item, Order
-from core_api.store_rules.rules import same_name
+from core_api.store_rules.sold_out_or_closed import same_name
 
 TicketKind = Literal["order", "change", "cancel", "back"]
 Language = Literal["ko", "en"]

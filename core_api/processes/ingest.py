@@ -19,7 +19,7 @@ from core_api.receipts.from_kafka import ReceiptReader
 from core_api.receipts.metrics import ReceiptMetrics
 from core_api.receipts.statements import list_devices, store_sightings
 from core_api.settings import IngestSettings
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.wiring import (
     MAX_DEVICES,
     definitions_of,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core_api.edits.plan import Rules
 from core_api.settings import StateSettings
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.system_edits.schema_migration import Migrated, connected, migrate_values
 from core_api.wiring import definitions_of
 

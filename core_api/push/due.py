@@ -15,10 +15,9 @@ from typing import Final
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.browsers import DueBrowser
 from core_api.push.messages import PushMessage
-from core_api.push.rules import PAUSE_S
 from core_api.push.subscribers import STANDING, Statements, Subscribers
 from core_api.revocations.watching import Revoked
-from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
+from core_api.webhooks.retries import LONGEST_RETRY_AFTER_S
 from server_common.limits import (
     PUSH_ORDERS_COUNTED,
     PUSHES_AT_ONCE_EACH,
@@ -30,6 +29,8 @@ _log = get_logger()
 
 HOLD_S: Final = 30.0
 """The lease of a subscription, in seconds: longer than an attempt takes."""
+PAUSE_S: Final = 30.0
+"""The seconds between two messages to a browser of one store, so that a rush gives only one."""
 MARK_LAG: Final = 200
 """How many events a mark may lag while no order waits: each look reads the log from there."""
 

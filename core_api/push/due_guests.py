@@ -17,7 +17,7 @@ from core_api.push.guests import LEFT
 from core_api.push.messages import Ready
 from core_api.push.subscribers import STANDING, Statements, Subscribers
 from core_api.revocations.watching import Revoked
-from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S
+from core_api.webhooks.retries import LONGEST_RETRY_AFTER_S
 from server_common.limits import PUSH_ORDERS_NAMED, PUSHES_AT_ONCE_EACH
 from server_common.logs import get_logger
 

@@ -24,7 +24,7 @@ KEPT_S: Final = 86_400.0
 """Without renewal a subscription is deleted after so many seconds, even if the party did not
 end."""
 
-# By the rule of `parties/rules.py`: a token made in the second of the change is valid.
+# By the rule of `parties/guest_token_end.py`: a token made in the second of the change is valid.
 LEFT: Final = """EXISTS (
     SELECT FROM documents d
     WHERE d.channel = 'party:' || g.store_id || '/' || g.table_id AND d.key = 'party'

@@ -8,10 +8,10 @@ from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry
 
-from core_api.push.rules import PushEnding
+from core_api.push.retries import PushEnding
 from core_api.push.subscriptions import Standing
-from core_api.webhooks.rules import OutcomeKind
-from server_common.ops.metrics import MetricFactory
+from core_api.webhooks.retries import OutcomeKind
+from server_common.ops.metric_factory import MetricFactory
 
 Whose = Literal["owners", "guests"]
 

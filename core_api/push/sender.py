@@ -18,7 +18,7 @@ from core_api.errors import UnavailableError
 from core_api.push.browsers import DueBrowser
 from core_api.push.messages import PushKeys, headers, message
 from core_api.push.metrics import PushMetrics, Whose
-from core_api.push.rules import next_of
+from core_api.push.retries import next_of
 from core_api.push.subscribers import Subscribers
 from core_api.sending_tasks import SendingTasks
 from core_api.webhooks.posting import Poster

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.browsers import DueBrowser
-from core_api.push.rules import Next
+from core_api.push.retries import Next
 from core_api.push.signed_out import SignedOut
 from core_api.push.subscriptions import LATE_AFTER_S, Standing
 from core_api.revocations.watching import Revoked

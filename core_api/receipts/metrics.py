@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 KINDS: Final = ("unreceived", "unaccepted")
 """Why an order is reported: no device of its store has it, or nobody has accepted it, in time."""

@@ -25,7 +25,7 @@ from core_api.receipts.receipts_lag import ReceiptsLag
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Outbox
 from core_api.relay.relay import Relay
-from core_api.restore.guard import LifetimeGuard
+from core_api.restore.epoch_guard import LifetimeGuard
 from core_api.restore.main import RelayLog
 from core_api.revocations.telling import Teller
 from server_common.kafka.connection import chain_of

@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 CHANGES: Final = ("claimed", "released", "lost")
 FAILURES: Final = ("kafka", "postgres", "settings")

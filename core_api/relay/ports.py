@@ -97,7 +97,7 @@ class Publisher(Protocol):
 
 
 class RestoreGuard(Protocol):
-    """Detects that the database went back in time (`core_api/restore/guard.py`)."""
+    """Detects that the database went back in time (`core_api/restore/epoch_guard.py`)."""
 
     async def check_identity(self) -> None:
         """Begin a new epoch if this is neither the database that the epoch began in, nor a promoted

@@ -15,7 +15,7 @@ import msgspec
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.query_batching import QueryBatcher
 from core_api.postgres.unreadable_rows import unreadable, unreadable_rows
-from core_api.store_rules.rules import OBEYED, StoreRules, rules_of
+from core_api.store_rules.sold_out_or_closed import OBEYED, StoreRules, rules_of
 
 MAX_STORES: Final = 10_000
 _STORES_PER_QUERY: Final = 200

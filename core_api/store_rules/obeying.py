@@ -1,6 +1,6 @@
 """A write that obeys the rules of its store at the time of its commit.
 
-`rules.py` has the rules, and why no write can pass them.
+`sold_out_or_closed.py` has the rules, and why no write can pass them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from core_api.errors import ConflictError, NotTakingOrdersError, SoldOutError
 from core_api.store_rules.cache import RulesCache
-from core_api.store_rules.rules import StoreRules
+from core_api.store_rules.sold_out_or_closed import StoreRules
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from core_api.postgres.query_batching import QueryBatcher
 from core_api.sync.queries import Moment, Page, PageQuery
 from core_api.sync.reading import read_replicated_pages
 from core_api.sync.request import SyncRequest
-from core_api.sync.rules import is_short, reset_reason
+from core_api.sync.events_or_reset import is_short, reset_reason
 
 STALE_AFTER_S: Final = 3.0
 """How far a standby may be behind the primary, in seconds: as long as a polling client waits. Its

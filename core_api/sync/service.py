@@ -27,7 +27,7 @@ from core_api.sync.quick.reads import QuickOutcome, QuickReads, is_for_quick_rea
 from core_api.sync.reading import read_pages
 from core_api.sync.replica import StandbyReplica
 from core_api.sync.request import SnapshotPage, SyncRequest
-from core_api.sync.rules import (
+from core_api.sync.events_or_reset import (
     ChannelAnswer,
     encode_answer,
     fitting_pages,

@@ -16,7 +16,7 @@ from core_api.postgres.pool import Pool, any_error_mapped, mapped_errors
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.restore.lineage import IDENTITY
 from core_api.webhooks.messages import LogPage, LogRow
-from core_api.webhooks.rules import LONGEST_RETRY_AFTER_S, After
+from core_api.webhooks.retries import LONGEST_RETRY_AFTER_S, After
 from server_common.limits import (
     WEBHOOK_EVENTS_READ,
     WEBHOOK_READ_BYTES,

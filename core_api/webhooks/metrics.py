@@ -7,9 +7,9 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry
 
-from core_api.webhooks.rules import OutcomeKind
+from core_api.webhooks.retries import OutcomeKind
 from core_api.webhooks.subscriptions import Standing
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 
 class WebhookMetrics:

@@ -21,7 +21,7 @@ import httpcore
 import httpx
 
 from core_api.webhooks.addresses import Networks
-from core_api.webhooks.rules import DeliveryOutcome, outcome_of
+from core_api.webhooks.retries import DeliveryOutcome, outcome_of
 from server_common.limits import WEBHOOK_ANSWER_BYTES, WEBHOOK_HEAD_BYTES, WEBHOOKS_AT_ONCE
 
 ANSWER_WITHIN_S: Final = 10.0

@@ -34,7 +34,7 @@ from core_api.webhooks.lanes import (
 from core_api.webhooks.messages import LaneStep, LogPage, WebhookMessage, steps_of
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
-from core_api.webhooks.rules import DeliveryOutcome, after_failure, asks_for_the_next
+from core_api.webhooks.retries import DeliveryOutcome, after_failure, asks_for_the_next
 from core_api.webhooks.signing import WebhookKeys, signed_headers
 from core_api.webhooks.taking import Taker
 from server_common.errors import SettingsError

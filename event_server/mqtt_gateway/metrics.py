@@ -7,7 +7,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from server_common.devices.messages import REASONS
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 TASKS: Final = ("down", "up", "telemetry", "star", "sink", "certificate")
 PUBLISHED: Final = ("orders", "state", "commands", "accepted", "marks")

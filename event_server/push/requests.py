@@ -26,7 +26,7 @@ from client_sdk.contract.socket import SOCKET_PATH, STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
 from server_common.http.read_timeout import ReadTimeout, TimedConnection
-from server_common.http.rules import MAX_WAITING_BYTES, split_head
+from server_common.http.request_heads import MAX_WAITING_BYTES, split_head
 from server_common.limits import EVENTS_HEAD_BYTES
 
 PATHS: Final = (STREAM_PATH.encode(), SOCKET_PATH.encode())

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from client_sdk.contract.socket import STREAM_PATH
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
-from server_common.http.rules import (
+from server_common.http.request_heads import (
     HEAD_END,
     MAX_BLOCK_BYTES,
     MAX_KNOWN_BLOCKS,

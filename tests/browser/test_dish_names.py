@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from core_api.store_rules.rules import same_name
+from core_api.store_rules.sold_out_or_closed import same_name
 from tests.browser.node_module import NodeModule, node_module
 
 EQUAL: Final = {

@@ -308,7 +308,7 @@ async def test_a_phone_shows_at_once_what_core_makes_of_a_call(
         await page.goto(f"{store.site.stack.core_url}/table")
         shown = await page.evaluate(
             """async (cases) => {
-                const { CALLS } = await import("/static/table/cart/rules.js");
+                const { CALLS } = await import("/static/table/cart/predictions_and_sums.js");
                 return cases.map(([name, value, given]) => {
                     try {
                         return CALLS.cart[name](value, given);

@@ -21,7 +21,7 @@ from core_api.orders.lifecycle import (
     place,
     transition,
 )
-from core_api.sync import rules as rules
+from core_api.sync import events_or_reset as rules
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery
 from core_api.sync.request import SyncRequest
 from server_common.access.tickets import Ticket

@@ -309,7 +309,7 @@ def test_the_rules_of_the_promises_are_among_the_pure_modules() -> None:
         "core_api.orders.channel_entries",
         "core_api.relay.leases",
         "core_api.relay.cycle",
-        "core_api.sync.rules",
+        "core_api.sync.events_or_reset",
         "event_server.replay.database_clock",
         "event_server.replay.hub",
         "event_server.replay.ring",

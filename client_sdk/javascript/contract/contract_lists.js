@@ -55,7 +55,7 @@ export const KINDS = Object.freeze({
 /** @typedef {"idle" | "syncing" | "connecting" | "live" | "polling" | "closed" | "failed"} State machine/messages.py */
 /** @typedef {"unreachable" | "busy" | "unauthorized" | "token" | "ticket" | "refused" | "malformed" | "consumer"} FailureKind machine/messages.py */
 /** @typedef {"starting" | "live" | "polling" | "offline" | "closed" | "failed"} Mode machine/status.py */
-/** @typedef {"sse" | "websocket"} Via machine/transport_choice.py */
+/** @typedef {"sse" | "websocket"} Via machine/sse_or_websocket.py */
 /** @typedef {"hello" | "heartbeat" | "sync-required" | "bye"} StreamEventName contract/stream.py */
 /** @typedef {"timeout" | "drain" | "degraded" | "slow" | "expired"} ByeReason contract/stream.py */
 /** @typedef {"first_sync" | "retention" | "epoch" | "ahead"} ResetReason contract/sync.py */
@@ -138,13 +138,13 @@ export const LONG_POLL_GAP_S = 0.2;
 /** Failed syncs in a row, after which a good one resets the stream's back-off: machine/actions.py. */
 export const LONG_FAULT = 3;
 
-/** The shortest wait between polls, whatever Core says: machine/rules.py. */
+/** The shortest wait between polls, whatever Core says: machine/sync_connect_or_poll.py. */
 export const LEAST_POLL_AFTER_MS = 100;
 
-/** The longest wait between polls, whatever Core says: machine/rules.py. */
+/** The longest wait between polls, whatever Core says: machine/sync_connect_or_poll.py. */
 export const MAX_POLL_AFTER_MS = 300_000;
 
-/** The longest that a `bye` can keep a client away: machine/rules.py. */
+/** The longest that a `bye` can keep a client away: machine/sync_connect_or_poll.py. */
 export const MAX_RECONNECT_MS = 60_000;
 
 /** The drift assumed between two clocks, as a share of time: machine/freshness.py. */
@@ -153,7 +153,7 @@ export const DRIFT = 0.0001;
 /** The most seconds between healing snapshots: machine/healing_backoff.py. */
 export const MAX_HEALING_S = 3600;
 
-/** So many streams in a row end at once by a proxy's doing: machine/transport_choice.py. */
+/** So many streams in a row end at once by a proxy's doing: machine/sse_or_websocket.py. */
 export const AT_ONCE_AGAIN = 2;
 
 /** The longest Retry-After in seconds: transport/http_failures.py. */

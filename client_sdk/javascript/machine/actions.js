@@ -1,6 +1,7 @@
 // What the machine can do: start and end syncs and streams, poll, end. Pure.
 //
-// rules.js decides when, and when a client falls back to polling. As client_sdk/machine/actions.py.
+// As client_sdk/machine/actions.py. sync_connect_or_poll.js decides when, and when a client falls back to polling.
+// While it polls, it tries a stream in the background from probeAt on (polled).
 
 import { Freshness } from "./freshness.js";
 import { SyncState } from "./sync_state.js";
@@ -8,7 +9,7 @@ import { NEVER, StreamTrack, SyncTrack } from "./tracks.js";
 import { HealingBackoff } from "./healing_backoff.js";
 import { Backoff, Restarts } from "./backoff.js";
 import { LONG_POLL_GAP_S, SETTINGS } from "../contract/contract_lists.js";
-import { TransportChoice } from "./transport_choice.js";
+import { TransportChoice } from "./sse_or_websocket.js";
 
 /** @import { Command, Failure } from "./messages.js" */
 /** @import { Settings, State, Via } from "../contract/contract_lists.js" */

@@ -13,13 +13,13 @@
 //   sync begun after that is done does the machine go LIVE
 //   any → CLOSED (Close) · FAILED (no permission, or a bug)
 //
-// transitions.js is the table of what counts in which state, rules.js what each input leads to,
+// inputs_by_state.js is the table of what counts in which state, sync_connect_or_poll.js what each input leads to,
 // actions.js what can be done.
 
 import { Actions } from "./actions.js";
-import * as rules from "./rules.js";
+import * as rules from "./sync_connect_or_poll.js";
 import { NEVER } from "./tracks.js";
-import { COUNTS } from "./transitions.js";
+import { COUNTS } from "./inputs_by_state.js";
 
 /** @import { Input, Inputs } from "./messages.js" */
 /** @import { Settings } from "../contract/contract_lists.js" */

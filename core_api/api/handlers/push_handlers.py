@@ -12,8 +12,8 @@ from core_api.api.gate import Gate
 from core_api.api.request_parts import JsonBody, device_id_of, store_of, table_of
 from core_api.errors import ForbiddenError
 from core_api.push.guests import GuestPhones, check_guest
+from core_api.push.permissions import check_sees, check_subscribes
 from core_api.push.registrations import PushSubscriptions
-from core_api.push.rules import check_sees, check_subscribes
 from core_api.push.subscriptions import GuestPushes, Pushes, PushKey, Subscribe
 from server_common.logs import get_logger
 

@@ -20,7 +20,7 @@ COMES_BACK: Final = Protection(
     "the client neither takes a stream's end for one nor a silent stream for a failed one",
     (
         Patch(
-            "client_sdk/machine/rules.py",
+            "client_sdk/machine/sync_connect_or_poll.py",
             '        signal: how it failed.\n    """\n',
             '        signal: how it failed.\n    """\n    return\n',
         ),
@@ -36,7 +36,7 @@ POLLING: Final = Protection(
     "a client never polls, however often its stream fails",
     (
         Patch(
-            "client_sdk/machine/rules.py",
+            "client_sdk/machine/sync_connect_or_poll.py",
             'if client.state is State.POLLING or failure.kind == "busy" or enough:',
             "if client.state is State.POLLING:",
         ),

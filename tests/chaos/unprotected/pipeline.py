@@ -206,7 +206,7 @@ PROMOTIONS_JUDGED: Final = Protection(
     "each promotion begins a new epoch",
     (
         Patch(
-            "core_api/restore/guard.py",
+            "core_api/restore/epoch_guard.py",
             "        doubt = doubt_without_kafka(lineage)\n",
             '        doubt: str | None = "it was promoted"\n',
         ),
@@ -217,17 +217,17 @@ LATE_FOUND_OUT: Final = Protection(
     "a standby that was promoted is taken for the primary that it followed",
     (
         Patch(
-            "core_api/restore/guard.py",
+            "core_api/restore/epoch_guard.py",
             "        doubt = doubt_without_kafka(lineage)\n",
             "        doubt: str | None = None\n",
         ),
         Patch(
-            "core_api/restore/guard.py",
+            "core_api/restore/epoch_guard.py",
             "        lacking = await self._lacking(lineage, tail)\n",
             "        lacking: list[str] = []\n",
         ),
         Patch(
-            "core_api/restore/guard.py",
+            "core_api/restore/epoch_guard.py",
             "        found = await self._missing(lineage, tail)\n",
             "        found: list[str] = []\n",
         ),

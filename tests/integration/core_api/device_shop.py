@@ -18,7 +18,7 @@ from core_api.documents.devices import DEVICE_DEFINITIONS
 from core_api.edits.plan import Rules
 from core_api.printing.results import PrintResults
 from core_api.receipts.statements import store_sightings
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from server_common.devices.identity import DeviceKeys
 from server_common.devices.messages import Inbound
 from server_common.devices.mqtt_topics import MessageKind

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core_api.devices.commands import expiring
+from core_api.devices.commands import expiring_loop as expiring
 from core_api.devices.commands.alarm import CommandAlarm
-from core_api.devices.commands.expiring import Expiring
+from core_api.devices.commands.expiring_loop import Expiring
 from core_api.devices.commands.lifecycle import ExpiringError, expire_one, trim_commands
 from core_api.devices.metrics import CommandAlarmMetrics, CommandMetrics
 from core_api.devices.registrations import RegisterDevice, Registrations

@@ -23,7 +23,7 @@ from core_api.edits.writing import ensure_rows
 from core_api.postgres.pool import Pool, open_pool
 from core_api.printing.star_printers import StarPrinters
 from core_api.printing.statements import lock_printer
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from tests.integration.core_api.device_shop import KEYS
 from tests.integration.core_api.relaying import until_true
 from tests.integration.core_api.test_print_jobs import Store

@@ -19,7 +19,7 @@ from core_api.errors import NotTakingOrdersError, SoldOutError, UnreadableRowErr
 from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.wiring import new_order_id, utc_now
 
 OWNER = Caller("owner", "owner", frozenset({"*"}))

@@ -31,7 +31,7 @@ from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import trim_jobs
 from core_api.receipts.reached import Reached
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.system_edits.ending import Ending
 from core_api.wiring import new_order_id, utc_now
 from server_common.limits import PRINT_JOBS

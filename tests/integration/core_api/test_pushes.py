@@ -25,7 +25,7 @@ from core_api.push import sender as sender_module
 from core_api.push.due import Due, DueOwners
 from core_api.push.metrics import PushMetrics
 from core_api.push.registrations import PushSubscriptions, trim_pushes
-from core_api.push.rules import Next
+from core_api.push.retries import Next
 from core_api.push.sender import PushSender
 from core_api.push.subscriptions import Subscribe
 from core_api.revocations.statements import NewRevocation, revoke

@@ -304,7 +304,7 @@ async def test_a_note_comes_back_exactly_as_it_was_sent(core: CoreService) -> No
 
 def test_the_answer_type_knows_every_key_that_core_sends() -> None:
     """A key that Core adds must be added to the contract too, or no client can see it."""
-    from core_api.sync.rules import _Answer, _Channel
+    from core_api.sync.events_or_reset import _Answer, _Channel
 
     assert {f.name for f in msgspec.structs.fields(_Answer)} == {
         f.name for f in msgspec.structs.fields(SyncResponse)

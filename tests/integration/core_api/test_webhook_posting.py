@@ -14,7 +14,7 @@ import pytest
 
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.posting import Poster, resolve
-from core_api.webhooks.rules import DeliveryOutcome
+from core_api.webhooks.retries import DeliveryOutcome
 from server_common.limits import WEBHOOK_ANSWER_BYTES
 from tests.integration.core_api.webhook_parts import LOOPBACK
 from tests.serving import Serve, serving

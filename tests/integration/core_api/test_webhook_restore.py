@@ -19,7 +19,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from core_api.postgres.pool import open_pool
-from core_api.restore.guard import LifetimeGuard
+from core_api.restore.epoch_guard import LifetimeGuard
 from core_api.restore.main import RelayLog
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.stack import Addresses, Stack, free_ports

@@ -18,7 +18,7 @@ import pytest
 
 from client_sdk.contract.sse import SseEvent, SseParser
 from event_server.push.protocol import EdgeConnection
-from server_common.http.rules import MAX_WAITING_BYTES
+from server_common.http.request_heads import MAX_WAITING_BYTES
 from server_common.limits import EVENTS_HEAD_BYTES
 from tests.integration.event_server.conftest import Running, Start, following, reason
 from tests.unit.event_server.parts import event

@@ -34,7 +34,7 @@ from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownClient, 
 from core_api.errors import CoreError
 from core_api.event_log.lines import event_json
 from core_api.orders.lifecycle import OrderChange
-from core_api.sync import rules as rules
+from core_api.sync import events_or_reset as rules
 from core_api.sync.queries import Moment, OpenOrders, Page
 from core_api.sync.request import SyncRequest
 from server_common.access.tickets import Ticket

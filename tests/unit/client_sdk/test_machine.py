@@ -43,9 +43,9 @@ from client_sdk.machine.messages import (
     SyncFailed,
     Tick,
 )
-from client_sdk.machine.rules import MAX_RECONNECT_MS
+from client_sdk.machine.sync_connect_or_poll import MAX_RECONNECT_MS
 from client_sdk.machine.sequencing import Reset
-from client_sdk.machine.transitions import COUNTS
+from client_sdk.machine.inputs_by_state import COUNTS
 from client_sdk.settings import Settings
 from tests.unit.client_sdk.samples import (
     EPOCH,

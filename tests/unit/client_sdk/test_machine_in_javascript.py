@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from client_sdk.machine.transitions import COUNTS
+from client_sdk.machine.inputs_by_state import COUNTS
 from tests.unit.product_modules import ROOT
 
 PYTHON: Final = ROOT / "client_sdk/machine"
@@ -38,7 +38,6 @@ PYTHON_ONLY: Final = {
     "machine.Machine.pending": PRESSURE,
     "messages.Acknowledged": PRESSURE,
     "messages.Fill": FILLING,
-    "rules.acknowledged": PRESSURE,
     "sequencing.DocumentChange": DOCUMENTS,
     "sequencing.DocumentReset": DOCUMENTS,
     "sequencing.Positions.judge": "take asks nobody else",
@@ -46,6 +45,7 @@ PYTHON_ONLY: Final = {
     "sequencing.document_changes_of": DOCUMENTS,
     "status.Status": SHOWN,
     "status.status_of": SHOWN,
+    "sync_connect_or_poll.acknowledged": PRESSURE,
     "sync_state.Counters": "a plain object",
     "sync_state.Question": FILLING,
     "sync_state.SyncState.fill": FILLING,
@@ -55,12 +55,12 @@ PYTHON_ONLY: Final = {
 JAVASCRIPT_ONLY: Final = {
     "messages.Inputs": TYPED,
     "messages.Wake": WAKE,
-    "rules.Failed": TYPED,
-    "rules.Rule": TYPED,
-    "rules.wake": WAKE,
     "sequencing.Positions.get": "Python has [] for it",
     "sequencing.Positions.has": "Python has `in` for it",
     "sequencing.goesOn": "Reset.goes_on",
+    "sync_connect_or_poll.Failed": TYPED,
+    "sync_connect_or_poll.Rule": TYPED,
+    "sync_connect_or_poll.wake": WAKE,
 }
 
 
@@ -133,7 +133,7 @@ def test_the_transition_tables_are_the_same() -> None:
     python = {
         signal.__name__: {state.value for state in states} for signal, states in COUNTS.items()
     }
-    text = (JAVASCRIPT / "transitions.js").read_text()
+    text = (JAVASCRIPT / "inputs_by_state.js").read_text()
     head, *rows = text.split("`")[1].strip().splitlines()
     javascript = {
         name: {state for state, mark in zip(head.split(), marks, strict=True) if mark == "x"}

@@ -26,7 +26,7 @@ from core_api.orders.history import OrderHistory
 from core_api.push.guests import GuestPhones
 from core_api.push.messages import PushKeys
 from core_api.push.registrations import PushSubscriptions
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.sync.stream_grants import StreamGrants
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.registrations import Subscriptions

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 import structlog
 
-from core_api.ingest.dead_letters import KafkaDeadLetters
+from core_api.ingest.dead_letter_topic import KafkaDeadLetters
 from core_api.ingest.inbound_commands import InboundRecord, dead_letter_headers
 from core_api.kafka.messages import Message, PublishResult, RefusedMessages
 from core_api.kafka.publisher import KafkaPublisher

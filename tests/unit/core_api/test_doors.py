@@ -46,7 +46,7 @@ from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.receipts.devices import Sighting
 from core_api.receipts.reached import Reached
-from core_api.store_rules.rules import is_obeyed
+from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.sync import reading as reads
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls

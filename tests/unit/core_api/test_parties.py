@@ -7,7 +7,7 @@ import pytest
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
 from core_api.errors import PartyLeftError
-from core_api.parties.rules import check_stay
+from core_api.parties.guest_token_end import check_stay
 
 TABLE = Channel("table", "12", "5")
 

@@ -40,7 +40,7 @@ from core_api.sync.request import parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
 from server_common.http.query_string import parse_query
 from server_common.http.read_timeout import ReadTimeout
-from server_common.http.rules import MAX_KNOWN_BLOCKS, MAX_WAITING_BYTES
+from server_common.http.request_heads import MAX_KNOWN_BLOCKS, MAX_WAITING_BYTES
 from tests.unit.core_api.samples import GRANTS, everybody_stays
 from tests.unit.core_api.test_fast_path import (
     BUSY,

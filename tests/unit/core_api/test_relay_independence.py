@@ -17,7 +17,7 @@ from core_api.relay.leases import Lease
 from core_api.relay.metrics import RelayMetrics
 from core_api.relay.outbox import Depth
 from core_api.relay.relay import Relay
-from core_api.restore.guard import SharedTopicError
+from core_api.restore.epoch_guard import SharedTopicError
 from tests.unit.core_api.test_relay import Answers, Parts
 
 SLOW, OTHER = 0, 1

@@ -21,7 +21,7 @@ from core_api.sync.request import (
     parse_sync,
     request_of,
 )
-from core_api.sync.rules import (
+from core_api.sync.events_or_reset import (
     encode_answer,
     has_more,
     is_news,

@@ -22,7 +22,7 @@ from event_server.replay.frames import Frames, as_chunk
 from event_server.sockets.talk import Talk
 from event_server.streams.latency import PushLatency
 from server_common.http.read_timeout import ReadTimeout
-from server_common.http.rules import MAX_KNOWN_BLOCKS
+from server_common.http.request_heads import MAX_KNOWN_BLOCKS
 from tests.unit.event_server.parts import KEYS, make_hub, make_streams, make_ticket
 
 TICKET = KEYS.sign(make_ticket({"store:1": 0}))

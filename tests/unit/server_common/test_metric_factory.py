@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from server_common.ops.metrics import MetricFactory
+from server_common.ops.metric_factory import MetricFactory
 
 
 def test_every_series_is_there_from_the_start_at_0() -> None:

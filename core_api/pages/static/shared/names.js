@@ -1,4 +1,4 @@
-// When two names mean the same dish. As `same_name` of core_api/store_rules/rules.py. Pure.
+// When two names mean the same dish. As `same_name` of core_api/store_rules/sold_out_or_closed.py. Pure.
 
 /** White space as Core defines it: JavaScript's `\s` lacks some control characters, and includes U+FEFF. */
 const WHITE_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/u;

@@ -3,7 +3,7 @@
 import { fetchCore } from "../shared/core/fetch_core.js";
 import { follow } from "../shared/follow.js";
 import { readProblem, slugOf } from "../yabam/transport/http_failures.js";
-import { CALLS } from "./cart/rules.js";
+import { CALLS } from "./cart/predictions_and_sums.js";
 
 /**
  * Follows a table. Nothing is received before `start` is called.

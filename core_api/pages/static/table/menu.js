@@ -3,7 +3,7 @@
 import { byId, el, setText } from "../shared/dom.js";
 import { money } from "../shared/format.js";
 import { language, t } from "../shared/language.js";
-import { MAX_OF_A_DISH, countOf, nameOf } from "./cart/rules.js";
+import { MAX_OF_A_DISH, countOf, nameOf } from "./cart/predictions_and_sums.js";
 
 const AGAIN_MS = 3_000;
 

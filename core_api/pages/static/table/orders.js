@@ -5,7 +5,7 @@ import { arrange, byId, el, setText } from "../shared/dom.js";
 import { clockTime, itemsLine, money, orderNumber } from "../shared/format.js";
 import { hasText, language, t } from "../shared/language.js";
 import { markWith, reasonText, stageOf, statusText, toneOf } from "../shared/statuses.js";
-import { countOf } from "./cart/rules.js";
+import { countOf } from "./cart/predictions_and_sums.js";
 import { waitOf } from "./shop.js";
 
 const STAGES = [1, 2, 3, 4, 5];

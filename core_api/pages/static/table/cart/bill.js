@@ -3,7 +3,7 @@
 import { byId, el, setText } from "../../shared/dom.js";
 import { money } from "../../shared/format.js";
 import { t } from "../../shared/language.js";
-import { billOf, partsOf } from "./rules.js";
+import { billOf, partsOf } from "./predictions_and_sums.js";
 
 const MAX_WAYS = 20;
 

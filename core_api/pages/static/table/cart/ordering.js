@@ -5,7 +5,7 @@
 // If it does not come back, another phone of the same subject can place the order.
 
 import { newKey } from "../../shared/outbox.js";
-import { itemsOf, linesOf, sharesOf } from "./rules.js";
+import { itemsOf, linesOf, sharesOf } from "./predictions_and_sums.js";
 
 const HELP_AFTER_MS = 15_000;
 const ID_LETTERS = 16;

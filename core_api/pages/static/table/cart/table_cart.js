@@ -3,7 +3,7 @@
 import { t } from "../../shared/language.js";
 import { ask } from "../ask.js";
 import { Cart } from "./view.js";
-import { MAX_OF_A_DISH, linesOf, nameOf } from "./rules.js";
+import { MAX_OF_A_DISH, linesOf, nameOf } from "./predictions_and_sums.js";
 import { guestName, phoneId } from "./guest.js";
 import { Ordering } from "./ordering.js";
 

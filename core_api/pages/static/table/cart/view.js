@@ -3,7 +3,7 @@
 import { arrange, byId, el, setText } from "../../shared/dom.js";
 import { money } from "../../shared/format.js";
 import { language, t } from "../../shared/language.js";
-import { MAX_OF_A_DISH, countOf, totalOf } from "./rules.js";
+import { MAX_OF_A_DISH, countOf, totalOf } from "./predictions_and_sums.js";
 import { guestName, takeName } from "./guest.js";
 
 /** The view. `step` (line, by), `note` (line, dish) and `order` () are called when the guest presses. */

@@ -4,7 +4,7 @@
 // Of several tabs, one that can sound holds a lock, and rings for all.
 
 import { ofBrowser } from "../../shared/storage.js";
-import { Alarm } from "./rules.js";
+import { Alarm } from "./when_it_sounds.js";
 import { sound } from "./sound.js";
 
 const KEY = "yabam.sound";
@@ -109,7 +109,7 @@ export class Bell {
    * Rings if it is due, and if this tab is the one that rings.
    *
    * @param placed the ids of the orders that nobody has accepted yet
-   * @param others by each other kind of rules.js, whether there is a reason to ring
+   * @param others by each other kind of when_it_sounds.js, whether there is a reason to ring
    */
   ring(placed, others) {
     const at = performance.now();

@@ -18,7 +18,7 @@ const PATTERNS = {
  * Plays a sound.
  *
  * @param context a running AudioContext
- * @param kind a name of KINDS in rules.js
+ * @param kind a name of KINDS in when_it_sounds.js
  * @param volume from 0 to 1
  */
 export function sound(context, kind, volume) {

@@ -5,7 +5,7 @@ import { language, t } from "../../shared/language.js";
 import { sameName } from "../../shared/names.js";
 import { ofBrowser } from "../../shared/storage.js";
 import { VOLUMES } from "../alarm/bell.js";
-import { KINDS } from "../alarm/rules.js";
+import { KINDS } from "../alarm/when_it_sounds.js";
 import { WAITS } from "../board/steps.js";
 import { toggleFullScreen } from "../screen.js";
 import { loadMenu } from "./menu.js";

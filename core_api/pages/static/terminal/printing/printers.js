@@ -3,7 +3,7 @@
 import { byId, el, setText } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
 import { StoreDevices } from "./devices.js";
-import { needsCare } from "./rules.js";
+import { needsCare } from "./printer_states.js";
 import { newPrinter, printerForm, stationsForm } from "./settings.js";
 import { StorePrinters } from "./store_printers.js";
 import "./texts.js";

@@ -3,7 +3,7 @@
 import { el } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
 import { statusText } from "../../shared/statuses.js";
-import { COLUMNS, MAX_COPIES, MAX_PRINTERS, NAME, PRINTED_STATUSES, dishesOf } from "./rules.js";
+import { COLUMNS, MAX_COPIES, MAX_PRINTERS, NAME, PRINTED_STATUSES, dishesOf } from "./printer_states.js";
 
 const LANGUAGES = { ko: "한국어", en: "English" };
 

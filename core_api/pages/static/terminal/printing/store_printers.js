@@ -3,7 +3,7 @@
 import { fetchCore } from "../../shared/core/fetch_core.js";
 import { ofBrowser } from "../../shared/storage.js";
 import { MAX_CHANNELS } from "../../yabam/transport.js";
-import { MAX_PRINTERS, printersIn, stateOf, ticketsIn } from "./rules.js";
+import { MAX_PRINTERS, printersIn, stateOf, ticketsIn } from "./printer_states.js";
 
 /** Each step of a ticket names the agent that took it; the steps of a person have this name. */
 const PERSON = "terminal";

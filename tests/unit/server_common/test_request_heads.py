@@ -9,7 +9,7 @@ import pytest
 
 from event_server.errors import StreamRefusedError
 from event_server.push.request_head import check_head
-from server_common.http.rules import refusal_of, split_head
+from server_common.http.request_heads import refusal_of, split_head
 
 HOST = (b"host", b"core.example:8000")
 

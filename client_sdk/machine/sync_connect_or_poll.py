@@ -1,7 +1,10 @@
-"""What each input leads to: one function for each. Pure.
+"""When to sync, connect or poll: what each input leads to, one function for each. Pure.
 
-`transitions.py` says in which states an input counts, and `actions.py` what can be done. Syncs and
-streams carry a generation: what comes from an older one is ignored.
+A client syncs before each connect, polls after several failures of its stream, and tries the stream
+again in the background (`_stream_delay` says when, `actions.py:Actions.polled` does it).
+`inputs_by_state.py` says in which states an input counts, `actions.py` what can be done,
+`sse_or_websocket.py` by what the next stream is opened. Syncs and streams carry a generation: what
+comes from an older one is ignored.
 
 Every way back has a guard, so that no mistake of a server becomes a tight loop. A failure, a gap, a
 sync-required and a wrong digest come with back-off. A page must bring something. A stream that

@@ -1,37 +1,17 @@
-"""Who may do what with pushes, and what follows from an attempt that failed."""
+"""What follows from a push that failed."""
 
 from __future__ import annotations
 
 import pytest
 
-from core_api.access.callers import Caller, Role
-from core_api.errors import ForbiddenError
-from core_api.push.rules import check_sees, check_subscribes, next_of
-from core_api.webhooks.rules import PARKED_AFTER_S, DeliveryOutcome
-
-
-def caller(role: Role, store: str = "1") -> Caller:
-    return Caller("ann", role, frozenset({store}))
+from core_api.push.retries import next_of
+from core_api.webhooks.retries import PARKED_AFTER_S, DeliveryOutcome
 
 
 def failed(
     status: int | None, failing_s: float = 0.0, retry_after_s: float = 0.0
 ) -> DeliveryOutcome:
     return DeliveryOutcome("refused", "it failed", retry_after_s, status)
-
-
-@pytest.mark.parametrize("role", ["producer", "ops", "brand", "table"])
-def test_only_an_owner_of_the_store_is_told_of_its_orders(role: Role) -> None:
-    check_subscribes(caller("owner"), "1")
-    for who in (caller("owner", "2"), caller(role)):
-        with pytest.raises(ForbiddenError):
-            check_subscribes(who, "1")
-
-
-def test_ops_see_who_is_told() -> None:
-    check_sees(caller("ops"), "1")
-    with pytest.raises(ForbiddenError):
-        check_sees(caller("owner", "2"), "1")
 
 
 @pytest.mark.parametrize("status", [404, 410])

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from core_api.errors import UnavailableError
 from core_api.kafka.topics import BrokerError
 from core_api.restore.detection import LastPublished, Lineage, StoredLineage, Witness
-from core_api.restore.guard import LifetimeGuard, SharedTopicError
+from core_api.restore.epoch_guard import LifetimeGuard, SharedTopicError
 from core_api.restore.published_records import PublishedTail
 from server_common.kafka_records.events import OrderRecord
 
@@ -200,7 +200,7 @@ async def test_a_kafka_that_hangs_holds_up_no_relay_for_ever(
     world = World("E1", "E1")
     world.promote(is_replicated=True)
     world.while_kafka_tells = asyncio.Event().wait
-    monkeypatch.setattr("core_api.restore.guard._KAFKA_TELLS_WITHIN_S", 0.0)
+    monkeypatch.setattr("core_api.restore.epoch_guard._KAFKA_TELLS_WITHIN_S", 0.0)
     with pytest.raises(BrokerError, match="has not told"):
         await world.guard().check_identity()
     assert (world.database, world.adopted, world.begun) == ("E1", 0, 0)

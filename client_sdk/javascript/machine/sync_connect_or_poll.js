@@ -1,7 +1,9 @@
-// What each input leads to: one function for each. Pure.
+// When to sync, connect or poll: what each input leads to, one function for each. Pure.
 //
-// As client_sdk/machine/rules.py. transitions.js says in which states an input counts, and actions.js
-// what can be done. Syncs and streams carry a generation: what comes from an older one is ignored.
+// As client_sdk/machine/sync_connect_or_poll.py. A client syncs before each connect, polls after several failures
+// of its stream, and tries the stream again in the background (streamDelay says when, polled of actions.js does
+// it). inputs_by_state.js says in which states an input counts, actions.js what can be done, sse_or_websocket.js
+// by what the next stream is opened. Syncs and streams carry a generation: what comes from an older one is ignored.
 //
 // Every way back has a guard, so that no mistake of a server becomes a tight loop: a failure, a gap, a
 // sync-required and a wrong digest come with back-off, a page must bring something, a stream that

@@ -1,6 +1,6 @@
 // By what the next stream is opened: server-sent events first, else a WebSocket. Pure.
 //
-// As client_sdk/machine/transport_choice.py. A proxy that buffers answers lets no hello through, or ends each
+// As client_sdk/machine/sse_or_websocket.py. A proxy that buffers answers lets no hello through, or ends each
 // stream at once; what it cannot read it passes on. Where a WebSocket fails in turn, the next stream is one of
 // server-sent events again: the network may be another one now.
 

@@ -2,8 +2,8 @@
 
 A proxy that buffers answers lets no hello through, or ends each stream at once; a WebSocket it
 passes on, as it cannot read one. Where a WebSocket fails in turn, the next stream is one of
-server-sent events again: the network may be another one now. When the client polls, `rules.py`
-decides.
+server-sent events again: the network may be another one now. `sync_connect_or_poll.py` decides when
+the client polls instead.
 """
 
 from __future__ import annotations

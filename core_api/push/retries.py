@@ -1,4 +1,7 @@
-"""Permissions for pushes, and the result of a failed attempt. Pure."""
+"""When a push that failed is sent again, and when its subscription ends. Pure.
+
+The waits are those of webhooks (`webhooks/retries.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from core_api.access.callers import Caller
-from core_api.errors import ForbiddenError
-from core_api.webhooks.rules import DeliveryOutcome, after_failure
+from core_api.webhooks.retries import DeliveryOutcome, after_failure
 
-PAUSE_S: Final = 30.0
-"""The seconds between two messages to a browser of one store, so that a rush gives only one."""
 _GONE: Final = frozenset({404, 410})
 PushEnding = Literal["gone", "given-up"]
-
-
-def check_subscribes(caller: Caller, store_id: str) -> None:
-    """Whether the caller may subscribe to new orders of a store, and end what is subscribed.
-
-    Raises:
-        ForbiddenError: it may not.
-    """
-    if caller.role != "owner" or not caller.has_store(store_id):
-        raise ForbiddenError("only an owner of the store can subscribe to its orders")
-
-
-def check_sees(caller: Caller, store_id: str) -> None:
-    """Whether the caller may see which browsers of a store are subscribed.
-
-    Raises:
-        ForbiddenError: it may not.
-    """
-    if caller.role != "ops":
-        check_subscribes(caller, store_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_api.webhooks.rules import (
+from core_api.webhooks.retries import (
     FIRST_WAIT_S,
     LONGEST_RETRY_AFTER_S,
     LONGEST_WAIT_S,

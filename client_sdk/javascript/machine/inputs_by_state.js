@@ -1,7 +1,8 @@
-// The transition table: which inputs count in which states. Pure.
+// Which inputs count in which states: the transition table of the machine. Pure.
 //
-// As client_sdk/machine/transitions.py, less Acknowledged and with Wake. It is total: a dash ignores the
-// input, which is of something that is over or cannot come. What an input leads to stands in rules.js.
+// As client_sdk/machine/inputs_by_state.py, less Acknowledged and with Wake. What an input leads to stands in
+// sync_connect_or_poll.js. The table is total: a dash ignores the input, which is of something that is over or
+// cannot come.
 
 const ROWS = `
                    idle  syncing  connecting  live  polling  closed  failed
