@@ -1,4 +1,4 @@
-"""The settings of Core's processes, from the environment; `docs/settings.md` is made from here."""
+"""The settings of Core's processes: defaults and ranges. `docs/settings.md` is made from here."""
 
 from __future__ import annotations
 

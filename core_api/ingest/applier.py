@@ -1,5 +1,4 @@
-"""Applies inbound commands: each one is written, or stored in the dead letter topic with its
-reason.
+"""Applies commands from Kafka: each is written, or put into the dead letter topic with its reason.
 
 While Postgres or Kafka fails, it waits: the offsets of a batch are committed only when this has
 returned. A command that is delivered twice changes nothing the second time, because its idempotency

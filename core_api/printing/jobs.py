@@ -1,4 +1,7 @@
-"""The life of a print job. Pure. `client_sdk/printer` decides in which order a printer prints.
+"""The life of a print job, and when a ticket is marked as a repeat. Pure.
+
+`statements.py:hold_printer` says which agent holds a printer, and `client_sdk/printer` in which
+order it prints.
 
 | from | step | to |
 | --- | --- | --- |

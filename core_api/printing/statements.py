@@ -1,4 +1,4 @@
-"""Printers in Postgres: each one's position in its store's log, and its holder.
+"""Printers in Postgres: which agent holds each, for how long, and its position in the store's log.
 
 The maker of jobs, and every step of a job, lock the printer's row before its documents, and these
 before the counter rows. The row that lets a Star printer be called is written last, after the

@@ -1,4 +1,7 @@
-"""What a relay remembers of a shard while it holds the lease. Pure."""
+"""What a relay remembers of a shard while it holds the lease. Pure.
+
+`relay.py` says why two relays never publish out of order, `outbox_statements.py` has the fence.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Who owns which shard. Pure.
+"""Which relay leases which shard. The fence is in `outbox_statements.py`. Pure.
 
 Every relay computes the same plan from the database, so no leader is needed.
 Once all see the same members, the plans assign each shard to exactly one relay. Until then two may
-claim the same one; the claiming statement lets one win. How long a lease lives is a setting of
-Core, `relay_lease_s`.
+claim the same one; the claiming statement lets one win. How long a lease lives is the setting
+`relay_lease_s` (`core_api/settings.py`).
 """
 
 from __future__ import annotations

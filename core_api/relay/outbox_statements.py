@@ -1,4 +1,4 @@
-"""The statements of the outbox and of the leases on its shards.
+"""The statements of the outbox and of the leases on its shards, with the fence that each checks.
 
 Each runs in a transaction of its own, so any connection of a pool (or of a pooler) can run it; no
 session state is left behind, and no lock outlives its statement.

@@ -1,6 +1,6 @@
-"""The relay: from the outbox to Kafka, in order within each store, and the watermark with it.
+"""The relay: from the outbox to Kafka, in the order of each store, whichever relays work or die.
 
-It keeps promise 6 (anything may die) for publishing.
+It writes the watermark, too, and keeps promise 6 (any process may die) for publishing.
 
 One task does all in a loop: it renews its leases, reads the outbox of the shards it owns,
 publishes, and deletes the rows that Kafka has acknowledged. After a failure it retries: the rows

@@ -1,4 +1,4 @@
-"""Begins a new epoch automatically when the database went back in time.
+"""Begins a new epoch when the database has lost commits, as after a restore.
 
 Four signs show this, in case nobody has run `yabam db new-epoch`: it is not the database that its
 epoch began in; its WAL ends earlier than at this process's last look; the topic has a later epoch;

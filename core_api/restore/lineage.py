@@ -1,4 +1,6 @@
-"""The identity of the database, which shows whether it is the one that its epoch began in.
+"""The identity of the database, by which `epoch_guard.py` decides whether a new epoch begins.
+
+It shows whether the database is the one that its epoch began in.
 
 The identity is that of the cluster, its timeline and the database in it. A dump that is loaded
 anywhere makes another database; a recovery to a point in time and a promoted standby are on another

@@ -1,6 +1,6 @@
-"""A write that obeys the rules of its store at the time of its commit.
+"""A write that obeys the rules of `sold_out_or_closed.py` at the time of its commit.
 
-`sold_out_or_closed.py` has the rules, and why no write can pass them.
+It is decided again if the rules have changed meanwhile. That module says why no write passes them.
 """
 
 from __future__ import annotations

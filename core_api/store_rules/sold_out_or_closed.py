@@ -1,8 +1,9 @@
-"""The rules for a store's orders in its documents: what is sold out, whether it takes any. Pure.
+"""Refuses orders of dishes that are sold out, and orders of a store that takes none. Pure.
 
-An order is decided on these documents as they were read, and its statement checks that they still
-are: `StoreRules.number` is compared under the lock of the store's counter row, which every change
-of these documents takes as well. So no order passes a committed `sold-out` or a closed store.
+The store's documents say which. An order is decided on them as they were read, and its statement
+checks that they still are: `StoreRules.number` is compared under the lock of the store's counter
+row, which every change of these documents takes as well. So no order passes a committed `sold-out`
+or a closed store.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Fetch Sync's rules: which events follow, when a client is reset, how the answer is encoded.
+"""The events that a sync brings, or the reset and snapshot if the client cannot continue.
 
 Pure; the reads are in `reading.py`, their batching in `service.py`. The rule for promise 3
 (contiguous) in Core is `page_of`: events go on exactly after the cursor, or there is a reset and a
-snapshot.
+snapshot. How the answer is encoded stands here, too.
 """
 
 from __future__ import annotations

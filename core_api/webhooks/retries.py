@@ -1,4 +1,4 @@
-"""The outcome of an attempt, and what follows from it. Pure.
+"""When a webhook is tried again or parked, and when an event is set aside. Pure.
 
 Requests to a failing receiver are retried with growing back-off for three days; then its store is
 parked, and nothing is sent until a person resumes it. No event is skipped: the place in the log

@@ -1,10 +1,11 @@
-"""The rings: the newest events of each channel, for clients that connect a moment later. Pure.
+"""The newest events of each channel. `hub.py:Hub.attach` decides what a stream gets of them. Pure.
 
-A ring is a contiguous run of events up to the channel's newest seq. It is bounded by count, by age
-and, all rings together, by bytes. The bounds of age and bytes remove whole seconds of record time,
-oldest first, over all channels; `covered_since` rises with them. An empty ring is deleted, so that
-memory depends on recent commits and not on how many channels ever existed. `hub.py` decides which
-events are dropped as copies.
+They are kept for clients that connect a moment after their sync. A ring is a contiguous run of
+events up to the channel's newest seq. It is bounded by count, by age and, all rings together, by
+bytes. The bounds of age and bytes remove whole seconds of record time, oldest first, over all
+channels; `covered_since` rises with them. An empty ring is deleted, so that memory depends on
+recent commits and not on how many channels ever existed. `hub.py` also decides which events are
+dropped as copies.
 """
 
 from __future__ import annotations

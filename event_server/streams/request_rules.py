@@ -1,4 +1,4 @@
-"""Checks a stream request: which channels it may follow, and from where. Pure.
+"""Whether a request opens a stream: which channels its ticket permits, and from where. Pure.
 
 The ticket says which channels; the positions are the ticket's cursor, overridden by `lastEventId`
 (a cursor, an event id, or a bare seq where the ticket has one channel), overridden in turn by the

@@ -1,7 +1,6 @@
-"""Refuses the tickets of signed-out users until they expire. Pure.
+"""Refuses the tickets of signed-out users; `registry.py` ends their open streams. Pure.
 
-Core gives such users no further ticket, so nothing must be remembered for longer. Their open
-streams are ended by `registry.py`.
+A revocation is remembered until such tickets have expired. Core gives these users no further one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The head of a request: its end, its headers, and rules that our parser lacks. Pure."""
+"""The head of a request: its end, its headers, and refusals that our parser lacks. Pure."""
 
 from __future__ import annotations
 

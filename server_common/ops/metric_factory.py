@@ -1,5 +1,6 @@
 """Makes counters, gauges and histograms, each of whose series exists from the start, at 0.
 
+The names of the metrics are in the `metrics.py` of each part; docs/metrics.md lists all.
 A series that only appears with its first fault raises no alert.
 """
 

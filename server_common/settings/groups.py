@@ -1,4 +1,4 @@
-"""Settings that processes of both servers have in common, under one name and with one default."""
+"""Settings that processes of both servers have in common: one name, default and range for each."""
 
 from __future__ import annotations
 

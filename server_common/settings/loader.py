@@ -1,4 +1,8 @@
-"""Reading a process's settings from the environment, with messages that say what to do."""
+"""Reads a process's settings from the environment, with messages that say what to do.
+
+A setting's range is declared with it: `core_api/settings.py`, `event_server/settings.py` and
+`groups.py`. How the limits must fit each other: `limit_table/check.py`.
+"""
 
 from __future__ import annotations
 
