@@ -1,5 +1,7 @@
 """When a webhook is tried again or parked, and when an event is set aside. Pure.
 
+`outcome_of` says what an answer means; redirects, for example, are not followed.
+
 Requests to a failing receiver are retried with growing back-off for three days; then its store is
 parked, and nothing is sent until a person resumes it. No event is skipped: the place in the log
 stays where it was.

@@ -20,6 +20,13 @@ def test_the_page_lists_exactly_what_is_exported() -> None:
     assert written == {one.name: (one.kind, one.labels) for one in exported().values()}
 
 
+def test_the_page_names_every_module_that_declares_metrics() -> None:
+    named = re.findall(r"`(\w+/[\w/]*metrics\.py)`", (ROOT / "docs/metrics.md").read_text())
+    packages = ("core_api", "event_server", "server_common")
+    modules = [path for package in packages for path in (ROOT / package).rglob("metrics.py")]
+    assert sorted(named) == sorted(str(path.relative_to(ROOT)) for path in modules)
+
+
 def test_every_setting_that_the_page_names_exists() -> None:
     settings = (ROOT / "docs/settings.md").read_text()
     for name in re.findall(r"`(YABAM_[A-Z_]+)`", (ROOT / "docs/metrics.md").read_text()):

@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -332,24 +332,37 @@ def test_what_says_that_it_is_pure_neither_waits_nor_loads_a_driver(path: Path) 
 
 
 @cache
-def rows_of_the_table_of_promises() -> list[list[str]]:
+def rows_below(heading: str) -> list[list[str]]:
+    """The rows of a table in docs/architecture.md, by the beginning of the heading above it."""
     text = (ROOT / "docs/architecture.md").read_text()
-    table = text.partition("## Promises")[2].partition("\n## ")[0]
+    table = text.partition(f"\n## {heading}")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
     return rows[2:]
 
 
-@cache
-def files_of_the_table_of_promises() -> set[str]:
-    cells = (cell for _, *cells in rows_of_the_table_of_promises() for cell in cells)
+def rows_of_the_table_of_promises() -> list[list[str]]:
+    return rows_below("Promises")
+
+
+def rows_of_the_table_of_questions() -> list[list[str]]:
+    return rows_below("Where is it decided?")
+
+
+def files_in(cells: Iterable[str]) -> set[str]:
     return {path for cell in cells for path in re.findall(r"`(\w+/[\w/]+\.\w+)[`:]", cell)}
 
 
 @cache
-def names_of_the_table_of_promises() -> set[tuple[str, str]]:
+def files_of_the_tables() -> set[str]:
+    rows = (*rows_of_the_table_of_promises(), *rows_of_the_table_of_questions())
+    return files_in(cell for _, *cells in rows for cell in cells)
+
+
+@cache
+def names_of_the_tables() -> set[tuple[str, str]]:
     """The functions and classes of each rule: a name without a file stands in the last one."""
     found = set()
-    for _, rule, _ in rows_of_the_table_of_promises():
+    for _, rule, *_ in (*rows_of_the_table_of_promises(), *rows_of_the_table_of_questions()):
         file = ""
         for cited in re.findall(r"`([^`]+)`", rule):
             path, _, name = cited.rpartition(":")
@@ -402,14 +415,31 @@ def test_every_promise_from_1_to_13_has_a_row_and_the_rows_are_in_order() -> Non
     assert numbers == sorted(numbers)
 
 
-@pytest.mark.parametrize("path", sorted(files_of_the_table_of_promises()))
-def test_the_file_that_a_promise_names_exists(path: str) -> None:
+def test_every_question_has_a_file_and_is_short() -> None:
+    rows = rows_of_the_table_of_questions()
+    assert len(rows) > 20
+    for question, answer in rows:
+        assert question.endswith("?")
+        assert len(question) < 100
+        assert files_in([answer]) or "metrics.md" in answer
+
+
+@pytest.mark.parametrize("path", sorted(files_of_the_tables()))
+def test_the_file_that_a_promise_or_a_question_names_exists(path: str) -> None:
     assert (ROOT / path).is_file()
 
 
-@pytest.mark.parametrize(("path", "name"), sorted(names_of_the_table_of_promises()))
-def test_the_rule_that_a_promise_names_stands_in_that_file(path: str, name: str) -> None:
+@pytest.mark.parametrize(("path", "name"), sorted(names_of_the_tables()))
+def test_the_rule_that_a_promise_or_a_question_names_stands_in_that_file(
+    path: str, name: str
+) -> None:
     assert name in names_defined_in(ROOT / path)
+
+
+def test_no_module_is_named_after_its_form() -> None:
+    """Seven were called `rules`: whoever looked for one of their decisions found none of them."""
+    names = {Path(folder, "rules").with_suffix(ending) for folder in folders_of_code() for ending in (".py", ".js")}
+    assert not {str(path) for path in names if (ROOT / path).exists()}
 
 
 def named_in_how_to_add() -> set[str]:

@@ -138,7 +138,7 @@ static void start_sync(struct follower *f, double now) {
     text_free(&request);
 }
 
-/* ── streams: client_sdk/machine/sync_connect_or_poll.py ──────────────────────────────────────────────────── */
+/* ── streams: client_sdk/machine/sync_connect_or_poll.py ───────────────────────────────────── */
 
 static double stream_delay(struct follower *f, double now) {
     struct backoff *backoff = &f->stream_backoff;
