@@ -28,9 +28,9 @@ from client_sdk.machine.messages import (
     State,
 )
 from client_sdk.machine.sequencing import Positions
+from client_sdk.machine.sse_or_websocket import TransportChoice, Via
 from client_sdk.machine.sync_state import Counters, SyncState, TakenAnswer
 from client_sdk.machine.tracks import NEVER, Pressure, StreamTrack, SyncTrack
-from client_sdk.machine.sse_or_websocket import TransportChoice, Via
 from client_sdk.settings import Settings
 
 LONG_POLL_GAP_S: Final = 0.2

@@ -1,8 +1,8 @@
 """Which inputs count in which states: the transition table of the machine. Pure.
 
-What an input leads to stands in `sync_connect_or_poll.py`. The table is total: a test checks that it
-has every input in every state. A dash means that the input is ignored in that state: it belongs to
-something that is over, or cannot come.
+What an input leads to stands in `sync_connect_or_poll.py`. The table is total: a test checks that
+it has every input in every state. A dash means that the input is ignored in that state: it belongs
+to something that is over, or cannot come.
 """
 
 from __future__ import annotations

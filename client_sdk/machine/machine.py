@@ -22,6 +22,7 @@ from typing import assert_never
 from client_sdk.machine import sync_connect_or_poll as rules
 from client_sdk.machine.actions import Actions
 from client_sdk.machine.freshness import Freshness
+from client_sdk.machine.inputs_by_state import COUNTS
 from client_sdk.machine.messages import (
     Acknowledged,
     Close,
@@ -44,10 +45,9 @@ from client_sdk.machine.messages import (
     Tick,
 )
 from client_sdk.machine.sequencing import Positions
+from client_sdk.machine.sse_or_websocket import Via
 from client_sdk.machine.sync_state import Counters
 from client_sdk.machine.tracks import NEVER
-from client_sdk.machine.inputs_by_state import COUNTS
-from client_sdk.machine.sse_or_websocket import Via
 from client_sdk.settings import Settings
 
 

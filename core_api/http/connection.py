@@ -25,7 +25,13 @@ from core_api.http.open_connections import OpenConnections
 from core_api.http.quick_answers import AnswerHeads, QuickAnswers
 from core_api.http.refusals import answer_all, answer_to, problem_of
 from server_common.http.read_timeout import ReadTimeout
-from server_common.http.request_heads import MAX_WAITING_BYTES, Refusal, bad_request, refusal_of, split_head
+from server_common.http.request_heads import (
+    MAX_WAITING_BYTES,
+    Refusal,
+    bad_request,
+    refusal_of,
+    split_head,
+)
 from server_common.limits import CORE_HEAD_BYTES
 
 _LEAVE_S: Final = 1.0

@@ -56,7 +56,12 @@ from core_api.postgres.pool import Pool
 from core_api.postgres.queues import Queues
 from core_api.store_rules.cache import RulesCache
 from core_api.store_rules.obeying import obeying
-from core_api.store_rules.sold_out_or_closed import StoreRules, check_items, check_taking, ordered_more
+from core_api.store_rules.sold_out_or_closed import (
+    StoreRules,
+    check_items,
+    check_taking,
+    ordered_more,
+)
 from server_common.kafka_records.events import partition_of
 from server_common.logs import get_logger
 

@@ -22,9 +22,9 @@ from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool
 from core_api.postgres.unreadable_rows import by_halves, unreadable
 from core_api.sync.document_reading import read_documents
+from core_api.sync.events_or_reset import ChannelAnswer, snapshot_of
 from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery, SnapshotQuery
 from core_api.sync.reading import read_pages
-from core_api.sync.events_or_reset import ChannelAnswer, snapshot_of
 from server_common.logs import get_logger
 
 _log = get_logger()

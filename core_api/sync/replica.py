@@ -13,10 +13,10 @@ from typing import Final
 from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import QueryBatcher
+from core_api.sync.events_or_reset import is_short, reset_reason
 from core_api.sync.queries import Moment, Page, PageQuery
 from core_api.sync.reading import read_replicated_pages
 from core_api.sync.request import SyncRequest
-from core_api.sync.events_or_reset import is_short, reset_reason
 
 STALE_AFTER_S: Final = 3.0
 """How far a standby may be behind the primary, in seconds: as long as a polling client waits. Its

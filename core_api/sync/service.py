@@ -21,12 +21,6 @@ from core_api.sync.damaged_rows import (
     pages_apart,
     without_malformed,
 )
-from core_api.sync.large_answers import LargeAnswers
-from core_api.sync.queries import Moment, Page, PageQuery
-from core_api.sync.quick.reads import QuickOutcome, QuickReads, is_for_quick_reads
-from core_api.sync.reading import read_pages
-from core_api.sync.replica import StandbyReplica
-from core_api.sync.request import SnapshotPage, SyncRequest
 from core_api.sync.events_or_reset import (
     ChannelAnswer,
     encode_answer,
@@ -39,6 +33,12 @@ from core_api.sync.events_or_reset import (
     snapshot_of,
     void_reason,
 )
+from core_api.sync.large_answers import LargeAnswers
+from core_api.sync.queries import Moment, Page, PageQuery
+from core_api.sync.quick.reads import QuickOutcome, QuickReads, is_for_quick_reads
+from core_api.sync.reading import read_pages
+from core_api.sync.replica import StandbyReplica
+from core_api.sync.request import SnapshotPage, SyncRequest
 from core_api.sync.snapshot_reading import SnapshotReader
 from core_api.sync.stream_grants import StreamGrants
 from server_common.limits import ANSWER_BYTES

@@ -11,9 +11,9 @@ from core_api.postgres.pool import Pool
 from core_api.postgres.query_batching import QueryBatcher
 from core_api.sync.damaged_rows import Unreadable, snapshots_apart
 from core_api.sync.document_reading import read_all_snapshots
+from core_api.sync.events_or_reset import fitting_snapshots, is_snapshot_short, joined, last_of
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.queries import Moment, OpenOrders, SnapshotQuery
-from core_api.sync.events_or_reset import fitting_snapshots, is_snapshot_short, joined, last_of
 from server_common.limits import ANSWER_BYTES, WHOLE_ANSWER_BYTES
 
 _SNAPSHOTS_PER_QUERY: Final = 50

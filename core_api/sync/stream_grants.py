@@ -8,8 +8,8 @@ from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.limits import MAX_TICKET_CHARS
 from client_sdk.contract.sync import StreamGrant
 from core_api.access.callers import Caller
-from core_api.sync.queries import Moment
 from core_api.sync.events_or_reset import ChannelAnswer, cursor_of, has_more
+from core_api.sync.queries import Moment
 from server_common.access.tickets import Ticket, TicketKeys
 
 

@@ -18,7 +18,9 @@ Run = Callable[[str], Any]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Asks what an expression gives, with the rules as `module`."""
-    with node_module("terminal/printing/printer_states.js", tmp_path_factory.mktemp("rules")) as module:
+    with node_module(
+        "terminal/printing/printer_states.js", tmp_path_factory.mktemp("rules")
+    ) as module:
         yield module.evaluate
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from client_sdk.machine.messages import Acknowledged, State, StreamDocument
 from client_sdk.machine.inputs_by_state import COUNTS
+from client_sdk.machine.messages import Acknowledged, State, StreamDocument
 from tests.conformance import cases, subject
 from tests.conformance.cases import Json
 from tests.conformance.machine_subject import cells

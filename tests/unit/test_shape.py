@@ -438,7 +438,11 @@ def test_the_rule_that_a_promise_or_a_question_names_stands_in_that_file(
 
 def test_no_module_is_named_after_its_form() -> None:
     """Seven were called `rules`: whoever looked for one of their decisions found none of them."""
-    names = {Path(folder, "rules").with_suffix(ending) for folder in folders_of_code() for ending in (".py", ".js")}
+    names = {
+        Path(folder, "rules").with_suffix(ending)
+        for folder in folders_of_code()
+        for ending in (".py", ".js")
+    }
     assert not {str(path) for path in names if (ROOT / path).exists()}
 
 

@@ -20,10 +20,10 @@ from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.overload import Bound, PollingPace
 from core_api.postgres.query_batching import QueryBatcher
 from core_api.sync.damaged_rows import is_json
+from core_api.sync.events_or_reset import ChannelAnswer, is_short, reset_reason
 from core_api.sync.queries import Moment, Page, PageQuery
 from core_api.sync.quick.unchanged import beginning_of, encode_unchanged, is_unchanged
 from core_api.sync.request import SyncRequest
-from core_api.sync.events_or_reset import ChannelAnswer, is_short, reset_reason
 from core_api.sync.stream_grants import StreamGrants
 from server_common.logs import get_logger
 

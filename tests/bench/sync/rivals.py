@@ -24,10 +24,10 @@ from client_sdk.contract.sync import StreamGrant
 from core_api.access.reach import check_follow
 from core_api.postgres.pool import PLANNER, open_pool
 from core_api.settings import CoreSettings
+from core_api.sync.events_or_reset import cursor_of, encode_answer, page_of
 from core_api.sync.queries import Moment, Page, PageQuery
 from core_api.sync.reading import PAGES, pages_of
 from core_api.sync.request import SyncRequest, parse_sync
-from core_api.sync.events_or_reset import cursor_of, encode_answer, page_of
 from core_api.wiring import token_keys
 from server_common.access.tickets import Ticket, TicketKeys
 from server_common.settings.loader import load

@@ -13,6 +13,7 @@ from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.stream import ByeReason
 from client_sdk.contract.sync import Snapshot, SyncResponse
 from client_sdk.errors import RefusedError
+from client_sdk.machine.inputs_by_state import COUNTS
 from client_sdk.machine.machine import Machine
 from client_sdk.machine.messages import (
     Acknowledged,
@@ -43,9 +44,8 @@ from client_sdk.machine.messages import (
     SyncFailed,
     Tick,
 )
-from client_sdk.machine.sync_connect_or_poll import MAX_RECONNECT_MS
 from client_sdk.machine.sequencing import Reset
-from client_sdk.machine.inputs_by_state import COUNTS
+from client_sdk.machine.sync_connect_or_poll import MAX_RECONNECT_MS
 from client_sdk.settings import Settings
 from tests.unit.client_sdk.samples import (
     EPOCH,

@@ -22,8 +22,8 @@ from core_api.event_log.lines import event_json, one_line
 from core_api.orders.admission import OpenLimits, Scope, check_size, too_many_open
 from core_api.orders.channel_entries import Views, log_write_of
 from core_api.orders.lifecycle import OrderChange, Transition, transition
-from core_api.sync.queries import OpenOrders, Page, PageQuery
 from core_api.sync.events_or_reset import fitting_pages, fitting_snapshots, is_short, joined
+from core_api.sync.queries import OpenOrders, Page, PageQuery
 from tests.unit.core_api.samples import LATER, order
 
 ENDS = "\u2028\u2029\u0085"

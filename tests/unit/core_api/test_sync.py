@@ -13,14 +13,6 @@ from client_sdk.contract.sync import StreamGrant, decode_sync
 from core_api.errors import BadRequestError, InvalidError
 from core_api.orders.channel_entries import log_write_of
 from core_api.orders.lifecycle import OrderChange
-from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery
-from core_api.sync.request import (
-    DEFAULT_LIMIT,
-    SyncBody,
-    SyncRequest,
-    parse_sync,
-    request_of,
-)
 from core_api.sync.events_or_reset import (
     encode_answer,
     has_more,
@@ -28,6 +20,14 @@ from core_api.sync.events_or_reset import (
     page_of,
     reset_reason,
     snapshot_of,
+)
+from core_api.sync.queries import Moment, OpenOrders, Page, PageQuery
+from core_api.sync.request import (
+    DEFAULT_LIMIT,
+    SyncBody,
+    SyncRequest,
+    parse_sync,
+    request_of,
 )
 from server_common.limits import GATHERED_ANSWER_BYTES
 from tests.unit.core_api.samples import order

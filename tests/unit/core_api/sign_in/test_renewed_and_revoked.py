@@ -13,8 +13,8 @@ from core_api.access.callers import Caller
 from core_api.access.renewals import successor
 from core_api.commands import database, revocations
 from core_api.revocations.statements import NewRevocation
-from core_api.sync.queries import Moment, Page
 from core_api.sync.events_or_reset import page_of
+from core_api.sync.queries import Moment, Page
 from core_api.sync.stream_grants import StreamGrants
 from server_common.access.tickets import TicketKeys
 from server_common.limits import REVOCATIONS_BY_COMMAND
