@@ -58,7 +58,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "overload": "how much is taken in at once",
         "metrics": "Core's numbers",
         "access": "who calls",
-        "postgres": "connections, errors, tables, migrations, statements that requests share",
+        "postgres": "connections, errors, migrations, statements that requests share",
         "kafka": "topics, messages, a publisher that is fenced",
         "revocations": "what is revoked: kept, looked at, told to event servers",
         "http": "the server, its connections, probes, traces",
