@@ -19,10 +19,10 @@ TARGET: Final = Path("docs/schema.md")
 _HEAD: Final = """\
 # The database
 
-Made by `make docs` from what the migrations make; do not edit it by hand. Money is `bigint` in minor
-units. JSON that is only passed through is `text`: Postgres need not parse it. A table with a
-`fillfactor` has rows that most writes update in place: room on the page keeps such an update off
-the indexes.
+Made by `make docs` from what the migrations make; do not edit it by hand. Money is `bigint` in
+minor units. JSON that is only passed through is `text`: Postgres need not parse it. A table with
+a `fillfactor` has rows that most writes update in place: room on the page keeps such an update
+off the indexes.
 """
 _TABLES: Final = """
 SELECT relname AS name, obj_description(oid, 'pg_class') AS meaning,
