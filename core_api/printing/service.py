@@ -6,15 +6,13 @@ job holds the printer: one agent for each, until it releases it or is silent for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
 
 from client_sdk.contract.channel import Channel
-from core_api.edits.plan import Rules
 from core_api.errors import ConflictError
-from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.pool import mapped_errors, transaction
 from core_api.printing.cloudprnt import JobSeen
 from core_api.printing.jobs import PREFIX, Job, Step, job_of
 from core_api.printing.metrics import PrintMetrics
@@ -26,6 +24,7 @@ from core_api.printing.statements import (
     read_jobs,
 )
 from core_api.printing.stepping import step_job
+from core_api.system_edits.document_access import DocumentAccess
 from server_common.logs import get_logger
 
 _log = get_logger()
@@ -35,22 +34,16 @@ class PrintService:
     """The steps of print jobs.
 
     Args:
-        pool: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
-        committed: called after each commit with the channels that got an event.
+        documents: those that it changes.
         metrics: what is counted.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        rules: Rules,
-        committed: Callable[[Sequence[str]], None],
+        documents: DocumentAccess,
         metrics: PrintMetrics,
     ) -> None:
-        self._pool = pool
-        self._rules = rules
-        self._committed = committed
+        self._documents = documents
         self._metrics = metrics
 
     async def hold(self, store_id: str, device_id: str, agent: str, held_s: float = HELD_S) -> None:
@@ -66,7 +59,7 @@ class PrintService:
             ConflictError: it is another agent's.
             UnavailableError: Postgres does not answer.
         """
-        if not await hold_printer(self._pool, store_id, device_id, agent, held_s):
+        if not await hold_printer(self._documents.pool, store_id, device_id, agent, held_s):
             raise ConflictError(f"another agent prints on {device_id}")
 
     async def let_go(self, store_id: str, device_id: str, agent: str) -> None:
@@ -77,7 +70,7 @@ class PrintService:
             device_id: its printer.
             agent: the name of the agent.
         """
-        await let_go_printer(self._pool, store_id, device_id, agent)
+        await let_go_printer(self._documents.pool, store_id, device_id, agent)
 
     async def step(
         self,
@@ -140,15 +133,15 @@ class PrintService:
     ) -> tuple[Job, Job]:
         """The job before and after the step; the same one, if nothing has changed."""
         channel = Channel("device", store_id, device_id)
-        async with transaction(self._pool, isolation="read_committed") as connection:
+        async with transaction(self._documents.pool, isolation="read_committed") as connection:
             is_held = await is_held_by(connection, store_id, device_id, agent)
             if step == "take" and not is_held:
                 raise ConflictError(f"the printer {device_id} is not held by {agent}")
             before, job = await step_job(
-                connection, self._rules, channel, job_id, step, agent, attempt, detail
+                connection, self._documents.rules, channel, job_id, step, agent, attempt, detail
             )
         if job is not before:
-            self._committed([str(channel)])
+            self._documents.committed([str(channel)])
             self._metrics.settled.labels(job.state).inc()
             _log.info("print_job", printer=str(channel), job=job_id, step=step, state=job.state)
         return before, job
@@ -160,7 +153,7 @@ class PrintService:
             UnavailableError: Postgres does not answer.
         """
         with mapped_errors():
-            rows, now = await read_jobs(self._pool, str(printer))
+            rows, now = await read_jobs(self._documents.pool, str(printer))
         jobs = [
             JobSeen(
                 job_of(row.key.removeprefix(PREFIX), msgspec.json.decode(row.value)), row.made_at

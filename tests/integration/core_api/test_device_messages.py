@@ -20,7 +20,7 @@ from server_common.devices.messages import Inbound
 from server_common.devices.mqtt_topics import MessageKind
 from server_common.errors import DeviceMessageError
 from server_common.limits import CHANNEL_DOCUMENTS
-from tests.integration.core_api.device_shop import BELL, PNG, RULES, STORE, Shop
+from tests.integration.core_api.device_shop import BELL, PNG, STORE, Shop
 from tests.integration.core_api.relaying import commands, place
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ async def reason_of(work: Any) -> str:
 
 def watching(shop: Shop, listened: Collection[int] = (0,)) -> Watching:
     metrics = DeviceMetrics(CollectorRegistry())
-    return Watching(
-        shop.pool, RULES, shop.measurements, lambda _seconds: listened, shop.told.extend, metrics
-    )
+    return Watching(shop.documents, shop.measurements, lambda _seconds: listened, metrics)
 
 
 async def test_an_event_is_a_document_whose_history_has_all_of_them(shop: Shop) -> None:

@@ -32,6 +32,7 @@ from core_api.printing.service import PrintService
 from core_api.printing.statements import trim_jobs
 from core_api.receipts.reached import Reached
 from core_api.store_rules.rules import is_obeyed
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.ending import Ending
 from core_api.wiring import new_order_id, utc_now
 from server_common.limits import PRINT_JOBS
@@ -52,14 +53,15 @@ class Store:
         self.edits = EditService(pool, DEFINITIONS, 4, lambda _: None, is_obeyed)
         self.orders = OrderService(pool, 4, utc_now, new_order_id, lambda _: None)
         self.metrics = PrintMetrics(CollectorRegistry())
+        self.documents = DocumentAccess(pool, self.edits.rules, self.committed.extend)
         self.maker = self.another_maker()
-        self.prints = PrintService(pool, self.edits.rules, self.committed.extend, self.metrics)
-        self.presence = PrinterPresence(pool, self.edits.rules, self.committed.extend)
+        self.prints = PrintService(self.documents, self.metrics)
+        self.presence = PrinterPresence(self.documents)
         self.printer = Channel("device", self.id, "kitchen-1")
         self._n = 0
 
     def another_maker(self) -> JobMaker:
-        return JobMaker(self.pool, self.edits.rules, self.committed.extend, self.metrics)
+        return JobMaker(self.documents, self.metrics)
 
     async def route(self, value: dict[str, Any] | None) -> None:
         self._n += 1
@@ -118,7 +120,7 @@ async def test_a_maker_of_plain_names_names_a_job_as_the_previous_release_finds_
 ) -> None:
     await store.route(KITCHEN)
     order = await store.place()
-    maker = JobMaker(store.pool, store.edits.rules, store.committed.extend, store.metrics, "plain")
+    maker = JobMaker(store.documents, store.metrics, "plain")
     assert await maker.round() == 1
     # One of another release beside it makes the same job no second time.
     assert await store.maker.round() == 0
@@ -247,7 +249,7 @@ async def test_while_a_printers_channel_is_full_its_orders_wait_in_the_log(store
         "UPDATE documents SET ends_at = now() - interval '1 s' WHERE key = ANY($1)",
         [f"print.{job.id}" for job in jobs],
     )
-    await Ending(store.pool, store.edits.rules, lambda _: None).round()
+    await Ending(store.documents).round()
     await store.maker.round()
     assert len(await store.jobs()) == 5
 
@@ -314,7 +316,7 @@ async def test_a_printed_job_goes_and_leaves_nothing(store: Store) -> None:
     await store.do(job, "take")
     assert (await store.do(job, "done")).state == "done"
     await store.pool.execute("UPDATE documents SET ends_at = now() WHERE ends_at IS NOT NULL")
-    await Ending(store.pool, store.edits.rules, lambda _: None).round()
+    await Ending(store.documents).round()
     assert await store.jobs() == []
     assert await trim_jobs(store.pool, 0.0, 10) == 1
 
