@@ -126,7 +126,7 @@ async def test_silent_printers_are_locked_before_any_of_them_is_written(
 ) -> None:
     first, second = store.printer, Channel("device", store.id, "kitchen-2")
     for printer in (first, second):
-        await store.prints.hold(store.id, printer.part or "", "a", 0.0)
+        await store.prints.hold(printer, "a", 0.0)
         await store.presence.heard(printer, "a", [])
     async with patient.acquire() as other, other.transaction():
         await other.fetch("SELECT 1 FROM documents WHERE channel = $1 FOR UPDATE", str(second))

@@ -24,7 +24,7 @@ from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transiti
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.printing.definitions import PRINTING_DEFINITIONS
-from core_api.printing.jobs import Job
+from core_api.printing.jobs import Job, StepReport
 from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
@@ -83,10 +83,10 @@ class Store:
         return [one.job for one in jobs]
 
     async def held(self, agent: str = "a") -> None:
-        await self.prints.hold(self.id, "kitchen-1", agent)
+        await self.prints.hold(self.printer, agent)
 
     async def do(self, job: Job, step: Any, agent: str = "a", attempt: int = 1) -> Job:
-        return await self.prints.step(self.id, "kitchen-1", job.id, step, agent, attempt)
+        return await self.prints.step(self.printer, job.id, StepReport(step, agent, attempt))
 
     async def a_job(self) -> Job:
         """The job of a new order."""
@@ -284,13 +284,13 @@ async def test_one_agent_holds_a_printer_until_it_lets_go(store: Store) -> None:
     await store.held("a")
     with pytest.raises(ConflictError):
         await store.held("b")
-    await store.prints.let_go(store.id, "kitchen-1", "a")
+    await store.prints.let_go(store.printer, "a")
     await store.held("b")
 
 
 async def test_a_silent_agents_printer_is_another_agents(store: Store) -> None:
     job = await store.a_job()
-    await store.prints.hold(store.id, "kitchen-1", "a", held_s=0.0)
+    await store.prints.hold(store.printer, "a", held_s=0.0)
     await store.held("b")
     with pytest.raises(ConflictError):
         await store.do(job, "take", "a")
@@ -307,7 +307,7 @@ async def test_of_two_who_take_a_job_at_once_it_is_one_attempt(store: Store) -> 
 async def test_a_job_that_there_is_not_is_not_found(store: Store) -> None:
     await store.held()
     with pytest.raises(NotFoundError):
-        await store.prints.step(store.id, "kitchen-1", "none", "take", "a")
+        await store.prints.step(store.printer, "none", StepReport("take", "a"))
 
 
 async def test_a_printed_job_goes_and_leaves_nothing(store: Store) -> None:
@@ -375,7 +375,7 @@ async def test_what_is_said_again_writes_nothing(store: Store) -> None:
 
 
 async def test_a_printer_that_nobody_holds_any_more_is_offline(store: Store) -> None:
-    await store.prints.hold(store.id, "kitchen-1", "a", held_s=0.0)
+    await store.prints.hold(store.printer, "a", held_s=0.0)
     await store.presence.heard(store.printer, "a", [])
     assert await store.presence.round() == 1
     assert (await status(store))["online"] is False
