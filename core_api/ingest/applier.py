@@ -9,7 +9,7 @@ key has kept the first answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from core_api.errors import CoreError
 from core_api.ingest.by_key import apply_by_key
@@ -29,6 +29,7 @@ from core_api.postgres.pool import any_error_mapped
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
+    from core_api.ingest.dead_letters import KafkaDeadLetters
     from core_api.ingest.metrics import IngestMetrics
     from core_api.orders.service import OrderService
 
@@ -36,19 +37,6 @@ _log = get_logger()
 
 KEYS_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""
-
-
-class DeadLetters(Protocol):
-    """The destination of commands that cannot be applied."""
-
-    async def send(
-        self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
-    ) -> None:
-        """Store the record as it was, with these headers.
-
-        Raises:
-            UnavailableError: it is not known to be stored.
-        """
 
 
 class Applier:
@@ -64,7 +52,7 @@ class Applier:
     def __init__(
         self,
         commands: OrderService,
-        dead_letters: DeadLetters,
+        dead_letters: KafkaDeadLetters,
         sleep: Callable[[float], Awaitable[None]],
         metrics: IngestMetrics,
     ) -> None:

@@ -20,6 +20,7 @@ from core_api.errors import UnauthorizedError, UnavailableError
 from core_api.ingest.consumer import Ingest
 from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic
+from core_api.orders.service import OrderService
 from core_api.settings import IngestSettings
 from server_common.sockets import bind
 from server_common.supervision import Work
