@@ -31,6 +31,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
     },
     "server_common": {
         "errors": "what both servers raise alike",
+        "environment": "settings, as variables of the environment",
         "backoff": "how long to wait between attempts that fail",
         "logs": "structured logs",
         "tls": "the certificate of a process's own port",
