@@ -191,7 +191,7 @@ async def test_measurements_wait_while_somebody_holds_the_device(
     hasty = await open_pool(
         database_url, size=1, command_timeout_s=10, name="test", lock_wait_s=0.05
     )
-    shop.pool = hasty
+    shop.documents = shop.documents._replace(pool=hasty)
     async with pool.acquire() as other, other.transaction():
         await other.execute("SELECT FROM device_registrations FOR UPDATE")
         await watching(shop).flush()
@@ -220,7 +220,7 @@ async def test_a_held_store_holds_up_no_silent_device_and_no_measurement_of_anot
     hasty = await open_pool(
         database_url, size=1, command_timeout_s=10, name="test", lock_wait_s=0.05
     )
-    shop.pool = hasty
+    shop.documents = shop.documents._replace(pool=hasty)
     async with pool.acquire() as other, other.transaction():
         await other.execute(
             "SELECT FROM channel_heads WHERE channel LIKE $1 FOR UPDATE", f"device:{STORE}/%"
