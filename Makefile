@@ -177,8 +177,9 @@ format: $(READY) ## Format the code, and mend what ruff can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## Write docs/settings.md and docs/asyncapi.json
+docs: $(READY) ## Write docs/settings.md, docs/schema.md and docs/asyncapi.json
 	@$(BIN)/python -m deploy.settings_table
+	@$(BIN)/python -m deploy.schema_page
 	@$(BIN)/python -m deploy.asyncapi
 
 lists: $(READY) ## Write JavaScript's lists from the Python contract

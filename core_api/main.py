@@ -76,6 +76,7 @@ from core_api.sync.reading import read_moved
 from core_api.sync.replica import StandbyReplica
 from core_api.sync.service import FetchSync
 from core_api.sync.stream_grants import StreamGrants
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.ending import Ending
 from core_api.trimming import trimming
 from core_api.webhooks.addresses import Networks
@@ -150,9 +151,10 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         edit_metrics,
     )
     print_metrics = PrintMetrics(metrics.registry)
-    maker = JobMaker(writing, edits.rules, announced, print_metrics, settings.print_names)
-    prints = PrintService(writing, edits.rules, announced, print_metrics)
-    presence = PrinterPresence(writing, edits.rules, announced)
+    documents = DocumentAccess(writing, edits.rules, announced)
+    maker = JobMaker(documents, print_metrics, settings.print_names)
+    prints = PrintService(documents, print_metrics)
+    presence = PrinterPresence(documents)
 
     def ordered(channels: Sequence[str]) -> None:
         announced(channels)
@@ -169,13 +171,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         settings.open_limits,
     )
     metrics.locked_writes.set_function(lambda: orders.waiting_for_lock + edits.waiting_for_lock)
-    ending = Ending(
-        writing,
-        edits.rules,
-        announced,
-        edit_metrics.ended.inc,
-        edit_metrics.not_ended.inc,
-    )
+    ending = Ending(documents, edit_metrics.ended.inc, edit_metrics.not_ended.inc)
     gate = Gate(
         sign_in,
         ApiLimits(
@@ -192,8 +188,8 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
         ),
         Parties(pool).check,
     )
-    registrations = Registrations(writing, edits.rules, settings.device_keys, announced)
-    device_commands = CommandLifecycle(writing, edits.rules, lambda: str(new_order_id()), announced)
+    registrations = Registrations(documents, settings.device_keys)
+    device_commands = CommandLifecycle(documents, lambda: str(new_order_id()))
     networks = Networks(settings.webhooks_networks)
     subscriptions = Subscriptions(
         writing,
@@ -205,7 +201,7 @@ async def run_core(settings: CoreSettings, listener: socket.socket) -> None:
     pushes = PushSubscriptions(
         writing, push_keys(settings.push_key, settings.push_contact), networks
     )
-    expiring = Expiring(writing, edits.rules, announced, CommandMetrics(metrics.registry))
+    expiring = Expiring(documents, CommandMetrics(metrics.registry))
     pages = Pages(own_files(), settings.stream_urls)
     api = CoreApi(
         orders,

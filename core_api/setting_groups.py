@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from core_api.orders.admission import OpenLimits
+from server_common.environment import FromEnvironment
 from server_common.kafka.settings import KafkaAccessSettings
 from server_common.limits import (
     OPEN_STORE_BYTES,
@@ -19,7 +20,6 @@ from server_common.limits import (
 )
 from server_common.settings.groups import (
     EventsTopicSettings,
-    FromEnvironment,
     PartitionSettings,
     SideTopicSettings,
 )

@@ -18,6 +18,7 @@ from core_api.broker_admin.metrics import AdminMetrics
 from core_api.broker_admin.registrations import PAGE, Registered
 from core_api.broker_admin.rights import ADMIN_USER, GATEWAY_USER
 from deploy.mqtt.server import MosquittoServer
+from deploy.processes.ports import LOOPBACK
 from server_common.devices.identity import DeviceKeys, Identity
 from server_common.devices.mqtt_topics import MessageKind, accepted_topic, commands_topic, up_topic
 from server_common.mqtt.broker import Broker, MqttError
@@ -75,10 +76,18 @@ class Register:
         self._rows[identity.store, identity.device] = row
 
 
+def broker_of(server: MosquittoServer, user: str, password: str, *, tls: bool = False) -> Broker:
+    """The broker, for who connects so; with `tls` by its port with TLS, whose certificate is
+    verified."""
+    if tls:
+        return Broker(LOOPBACK, server.tls_port, user, password, str(server.ca_file))
+    return Broker(LOOPBACK, server.port, user, password)
+
+
 def admin_of(server: MosquittoServer, register: Register) -> BrokerAdmin:
     """The admin of a broker, which keeps these devices."""
     return BrokerAdmin(
-        server.broker(ADMIN_USER, server.password_of_admin),
+        broker_of(server, ADMIN_USER, server.password_of_admin),
         register,
         DEVICE_KEYS,
         server.password_of_gateway,
@@ -103,12 +112,12 @@ async def administered(server: MosquittoServer, register: Register) -> AsyncIter
 
 def broker_for(server: MosquittoServer, identity: Identity) -> Broker:
     """The broker, for a device with its password."""
-    return server.broker(identity.user, DEVICE_KEYS.password(identity, "k1"))
+    return broker_of(server, identity.user, DEVICE_KEYS.password(identity, "k1"))
 
 
 def broker_for_gateway(server: MosquittoServer) -> Broker:
     """The broker, for the gateway."""
-    return server.broker(GATEWAY_USER, server.password_of_gateway)
+    return broker_of(server, GATEWAY_USER, server.password_of_gateway)
 
 
 class Device:

@@ -22,11 +22,11 @@ from core_api.devices.registrations import Registration, find_kept
 from core_api.devices.times import rfc3339
 from core_api.devices.work import DeviceTransaction
 from core_api.documents.refusals import CallRefusedError, RefusedEditError
-from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import TooManyDocumentsError
-from core_api.postgres.pool import Pool, transaction
+from core_api.postgres.pool import transaction
 from core_api.receipts.devices import Sighting, applied_for_certain
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import (
@@ -81,28 +81,22 @@ class DeviceMessages:
     """Applies messages.
 
     Args:
-        pool: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
+        documents: those that it changes.
         measurements: gathers what is measured.
         sighted: keeps what a device has applied of the store's orders.
-        committed: called after each commit with the channels that got an event.
         printed: takes what printers say of their jobs.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        rules: Rules,
+        documents: DocumentAccess,
         measurements: Measurements,
         sighted: Callable[[Sequence[Sighting]], Awaitable[None]],
-        committed: Callable[[Sequence[str]], None],
         printed: TakePrinted,
     ) -> None:
-        self._pool = pool
-        self._rules = rules
+        self._documents = documents
         self._measurements = measurements
         self._sighted = sighted
-        self._committed = committed
         self._printed = printed
 
     async def apply(self, message: Inbound, partition: int) -> Applied:
@@ -119,11 +113,11 @@ class DeviceMessages:
             return Applied("applied")
         sightings: list[Sighting] = []
         try:
-            async with transaction(self._pool) as connection:
+            async with transaction(self._documents.pool) as connection:
                 device = await admitted(connection, message)
                 work = DeviceTransaction(connection, device, partition)
                 found = await self._changes(work, message, payload)
-                channels = await change_documents(connection, found.changes, self._rules)
+                channels = await change_documents(connection, found.changes, self._documents.rules)
                 if isinstance(payload, Received):
                     sightings = await _sightings(work, payload)
         except RefusedEditError as error:
@@ -131,7 +125,7 @@ class DeviceMessages:
         except TooManyDocumentsError as error:
             raise DeviceMessageError(str(error), error.slug) from error
         printed = found.printed
-        self._committed(channels if printed is None else [*channels, *printed.channels])
+        self._documents.committed(channels if printed is None else [*channels, *printed.channels])
         if sightings:
             await self._sighted(sightings)
         return Applied(found.outcome, None if printed is None else printed.answer)
@@ -184,7 +178,7 @@ class DeviceMessages:
 
     def _rung(self, device: Registration, data: dict[str, Any]) -> list[SystemChange]:
         """Turn the press of a table's bell into the call `ring`, if the document is defined."""
-        definition = self._rules.definitions.of("party", BELL)
+        definition = self._documents.rules.definitions.of("party", BELL)
         ring = None if definition is None else definition.calls.get("ring")
         if ring is None:
             return []

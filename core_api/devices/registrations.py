@@ -5,7 +5,7 @@ A password does not expire: it is good until another one is given or the device 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -14,11 +14,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import NAME_FORM, Channel
 from core_api.devices.presence import offline_value
-from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
 from core_api.postgres.patience import despite_locks
-from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.pool import mapped_errors, transaction
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.devices.identity import DeviceKeys, Identity
 from server_common.limits import STORE_DEVICE_NAMES, STORE_DEVICES
@@ -132,23 +132,17 @@ class Registrations:
     """Registers, changes and removes devices.
 
     Args:
-        pool: the database.
-        rules: what holds for all edits.
+        documents: those that it changes.
         keys: passwords are derived with these; None: no device can be registered.
-        committed: called after each commit with the channels that got an event.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        rules: Rules,
+        documents: DocumentAccess,
         keys: DeviceKeys | None,
-        committed: Callable[[Sequence[str]], None],
     ) -> None:
-        self._pool = pool
-        self._rules = rules
+        self._documents = documents
         self._keys = keys
-        self._committed = committed
 
     async def put(
         self, store_id: str, device_id: str, wanted: RegisterDevice
@@ -177,7 +171,7 @@ class Registrations:
         self, keys: DeviceKeys, store_id: str, device_id: str, wanted: RegisterDevice
     ) -> tuple[Registration, str | None, bool]:
         channels: Sequence[str] = []
-        async with transaction(self._pool) as connection:
+        async with transaction(self._documents.pool) as connection:
             await connection.execute(_ALONE)
             before = await find(connection, store_id, device_id)
             is_new = before is None or before.removed_at is not None
@@ -189,7 +183,7 @@ class Registrations:
             begins = before is None or before.identity != found.identity
             if begins:
                 channels = await self._begin_anew(connection, found.identity.channel)
-        self._committed(channels)
+        self._documents.committed(channels)
         password = keys.password(found.identity, found.kid) if begins else None
         return found, password, is_new
 
@@ -204,7 +198,7 @@ class Registrations:
 
     async def _remove(self, store_id: str, device_id: str) -> None:
         channel = Channel("device", store_id, device_id)
-        async with transaction(self._pool) as connection:
+        async with transaction(self._documents.pool) as connection:
             await connection.execute(_ALONE)
             if not await connection.fetch(_REMOVE, store_id, device_id):
                 raise NotFoundError(f"no device {device_id} is registered in store {store_id}")
@@ -212,14 +206,14 @@ class Registrations:
                 await connection.execute(statement, store_id, device_id)
             keys = [key for (key,) in await connection.fetch(_KEYS, str(channel))]
             changes = [SystemChange(channel, key, lambda _value, _now: None) for key in keys]
-            defined = self._rules.definitions
+            defined = self._documents.rules.definitions
             channels = await change_documents(
                 connection,
                 [one for one in changes if defined.of(channel.kind, one.key) is not None],
-                self._rules,
+                self._documents.rules,
             )
             await connection.execute(_FORGET_MAC, store_id, device_id)
-        self._committed(channels)
+        self._documents.committed(channels)
 
     async def list(self, store_id: str) -> list[RegisteredDevice]:
         """The registered devices of a store.
@@ -228,7 +222,7 @@ class Registrations:
             UnavailableError: Postgres does not answer.
         """
         with mapped_errors():
-            rows = await self._pool.fetch(_LIST, store_id)
+            rows = await self._documents.pool.fetch(_LIST, store_id)
         return [_registration(row).shown for row in rows]
 
     async def get(self, store_id: str, device_id: str) -> RegisteredDevice:
@@ -239,7 +233,7 @@ class Registrations:
             UnavailableError: Postgres does not answer.
         """
         with mapped_errors():
-            found = await find(self._pool, store_id, device_id)
+            found = await find(self._documents.pool, store_id, device_id)
         if found is None or found.removed_at is not None:
             raise NotFoundError(f"no device {device_id} is registered in store {store_id}")
         return found.shown
@@ -255,7 +249,7 @@ class Registrations:
         if kid is None:
             return False
         with mapped_errors():
-            found = await find(self._pool, identity.store, identity.device)
+            found = await find(self._documents.pool, identity.store, identity.device)
         return (
             found is not None
             and found.removed_at is None
@@ -267,7 +261,7 @@ class Registrations:
         for statement in _FORGET:
             await connection.fetch(statement, channel.root, channel.part)
         gone = SystemChange(channel, "status", offline_value)
-        channels = await change_documents(connection, [gone], self._rules)
+        channels = await change_documents(connection, [gone], self._documents.rules)
         await connection.fetch(_FORGET_MAC, channel.root, channel.part)
         return channels
 

@@ -7,7 +7,7 @@ from it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from client_sdk.contract.channel import Channel
@@ -17,13 +17,13 @@ from core_api.devices.registrations import find_kept
 from core_api.devices.work import DeviceTransaction
 from core_api.errors import ConflictError, LockedError, UnavailableError
 from core_api.postgres.patience import keep_looking
-from core_api.postgres.pool import Pool, transaction
+from core_api.postgres.pool import transaction
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from core_api.devices.metrics import DeviceMetrics
-    from core_api.edits.plan import Rules
 
 _log = get_logger()
 
@@ -44,28 +44,22 @@ class Watching:
     """Writes measurements, and finds silent devices.
 
     Args:
-        pool: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
+        documents: those that it changes.
         measurements: what was gathered.
         listened: gives the partitions that were read to their end for that many seconds.
-        committed: called after each commit with the channels that got an event.
         metrics: where the counts go.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        rules: Rules,
+        documents: DocumentAccess,
         measurements: Measurements,
         listened: Callable[[float], Collection[int]],
-        committed: Callable[[Sequence[str]], None],
         metrics: DeviceMetrics,
     ) -> None:
-        self._pool = pool
-        self._rules = rules
+        self._documents = documents
         self._measurements = measurements
         self._listened = listened
-        self._committed = committed
         self._metrics = metrics
 
     async def keep_flushing(self) -> None:
@@ -120,13 +114,13 @@ class Watching:
         """Whether there was a silent device: now it is offline, or it or its store is skipped."""
         channel: Channel | None = None
         try:
-            async with transaction(self._pool) as connection:
+            async with transaction(self._documents.pool) as connection:
                 row = await connection.fetchrow(_SILENT, SILENT_S, partitions, failed, held)
                 if row is None:
                     return False
                 channel = Channel("device", *row)
                 change = SystemChange(channel, "status", offline_value)
-                channels = await change_documents(connection, [change], self._rules)
+                channels = await change_documents(connection, [change], self._documents.rules)
         except Exception as error:
             is_held = isinstance(error, LockedError)
             if channel is None or (isinstance(error, _WAIT) and not is_held):
@@ -139,13 +133,13 @@ class Watching:
                 failed.append(name)
                 _log.exception("device_not_set_offline", device=name)
             return True
-        self._committed(channels)
+        self._documents.committed(channels)
         self._metrics.silent.inc()
         _log.info("device_silent", device=f"{channel.root}/{channel.part}")
         return True
 
     async def _write(self, of: Of, names: Mapping[str, Measured]) -> None:
-        async with transaction(self._pool) as connection:
+        async with transaction(self._documents.pool) as connection:
             device = await find_kept(connection, *of)
             known = () if device is None else (None, device.identity.generation)
             ours = {name: one for name, one in names.items() if one.generation in known}
@@ -159,5 +153,5 @@ class Watching:
                 "telemetry",
                 lambda current, now: telemetry_value(current, ours, now),
             )
-            channels = await change_documents(connection, [change], self._rules)
-        self._committed(channels)
+            channels = await change_documents(connection, [change], self._documents.rules)
+        self._documents.committed(channels)

@@ -8,7 +8,7 @@ key has kept the first answer.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from core_api.errors import CoreError
 from core_api.ingest.by_key import apply_by_key
@@ -23,95 +23,19 @@ from core_api.ingest.inbound_commands import (
     unread_letter,
 )
 from core_api.ingest.patience import Patience
-from core_api.orders.lifecycle import ANY_VERSION, Seen
 from core_api.postgres.errors import IS_REFUSED
 from core_api.postgres.pool import any_error_mapped
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from core_api.access.callers import Caller
+    from core_api.ingest.dead_letters import KafkaDeadLetters
     from core_api.ingest.metrics import IngestMetrics
-    from core_api.orders.answers import Written
-    from core_api.orders.idempotency import Idempotency
-    from core_api.orders.lifecycle import ChangeOrder, PlaceOrder, Transition
+    from core_api.orders.service import OrderService
 
 _log = get_logger()
 
 KEYS_AT_ONCE: Final = 16
 """How many keys' commands of one partition are applied at the same time."""
-
-
-class WritePath(Protocol):
-    """The write path (`core_api/orders/service.py`)."""
-
-    async def place(
-        self, caller: Caller, command: PlaceOrder, idempotency: Idempotency | None = None
-    ) -> Written:
-        """Place an order.
-
-        Args:
-            caller: the producer.
-            command: the order.
-            idempotency: the key that identifies a repeat; None: there is none.
-
-        Raises:
-            CoreError: as `OrderService.place` raises.
-        """
-
-    async def transition(
-        self,
-        caller: Caller,
-        order_id: str,
-        command: Transition,
-        seen: Seen = ANY_VERSION,
-        idempotency: Idempotency | None = None,
-    ) -> Written:
-        """Take an order one step further.
-
-        Args:
-            caller: the producer.
-            order_id: which order.
-            command: the step.
-            seen: at which version the producer saw the order.
-            idempotency: the key that identifies a repeat; None: there is none.
-
-        Raises:
-            CoreError: as `OrderService.transition` raises.
-        """
-
-    async def change(
-        self,
-        caller: Caller,
-        order_id: str,
-        command: ChangeOrder,
-        seen: Seen = ANY_VERSION,
-        idempotency: Idempotency | None = None,
-    ) -> Written:
-        """Replace items, note, or both.
-
-        Args:
-            caller: the producer.
-            order_id: which order.
-            command: what replaces them.
-            seen: at which version the producer saw the order.
-            idempotency: the key that identifies a repeat; None: there is none.
-
-        Raises:
-            CoreError: as `OrderService.change` raises.
-        """
-
-
-class DeadLetters(Protocol):
-    """The destination of commands that cannot be applied."""
-
-    async def send(
-        self, record: InboundRecord, headers: Sequence[tuple[str, bytes | None]]
-    ) -> None:
-        """Store the record as it was, with these headers.
-
-        Raises:
-            UnavailableError: it is not known to be stored.
-        """
 
 
 class Applier:
@@ -126,8 +50,8 @@ class Applier:
 
     def __init__(
         self,
-        commands: WritePath,
-        dead_letters: DeadLetters,
+        commands: OrderService,
+        dead_letters: KafkaDeadLetters,
         sleep: Callable[[float], Awaitable[None]],
         metrics: IngestMetrics,
     ) -> None:

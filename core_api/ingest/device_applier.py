@@ -11,7 +11,7 @@ after those of its device, and answers do not wait for the end of a batch.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,7 +27,6 @@ from core_api.postgres.errors import IS_REFUSED
 from core_api.postgres.pool import any_error_mapped
 from server_common.devices.messages import (
     REASONS,
-    DeadLetter,
     Inbound,
     Outbound,
     PrintAnswer,
@@ -39,8 +38,9 @@ from server_common.errors import DeviceMessageError
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from core_api.devices.applying import Applied
+    from core_api.devices.applying import Applied, DeviceMessages
     from core_api.devices.metrics import DeviceMetrics
+    from core_api.ingest.device_answers import KafkaAnswers
 
 _log = get_logger()
 
@@ -61,26 +61,6 @@ class _Numbers(Struct, frozen=True):
 _numbers: Final = msgspec.json.Decoder(_Numbers)
 
 
-class Messages(Protocol):
-    """The write path (`core_api/devices/applying.py`)."""
-
-    async def apply(self, message: Inbound, partition: int) -> Applied:
-        """Apply a message that was read from this partition."""
-
-
-class Answers(Protocol):
-    """Where Core's answers and dead letters go."""
-
-    async def answer(self, answers: Sequence[Outbound]) -> None:
-        """Acknowledge messages to devices; raises `UnavailableError` if that may have failed."""
-
-    async def ring(self, rings: Sequence[Ring]) -> None:
-        """Send messages to Star printers; raises as `answer`."""
-
-    async def bury(self, letter: DeadLetter, key: bytes | None) -> None:
-        """Keep a dead letter; raises `UnavailableError` if it is not known to be kept."""
-
-
 Hear = Callable[[StarSaid], Awaitable[Sequence[Ring]]]
 """Handles a Star printer's message (`core_api/printing/star/door.py`); gives the replies."""
 
@@ -89,7 +69,7 @@ class DeviceApplier:
     """Applies batches of one partition.
 
     Args:
-        messages: the write path.
+        messages: applies each.
         hear: handles the messages of Star printers.
         answers: where answers and dead letters go.
         sleep: waits for some seconds before another try.
@@ -98,9 +78,9 @@ class DeviceApplier:
 
     def __init__(
         self,
-        messages: Messages,
+        messages: DeviceMessages,
         hear: Hear,
-        answers: Answers,
+        answers: KafkaAnswers,
         sleep: Callable[[float], Awaitable[None]],
         metrics: DeviceMetrics,
     ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from core_api.devices.applying import DeviceMessages
@@ -35,9 +35,8 @@ from server_common.supervision import Work
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from core_api.edits.plan import Rules
-    from core_api.postgres.pool import Pool
     from core_api.settings import IngestSettings
+    from core_api.system_edits.document_access import DocumentAccess
 
 GROUP: Final = "core-devices"
 
@@ -47,9 +46,7 @@ class DeviceIngest:
 
     Args:
         settings: ingest's settings.
-        writing: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
-        committed: called after each commit with the channels that got an event.
+        documents: those that messages change.
         check: raises `UnavailableError` while the database cannot take messages.
         registry: where the numbers go.
         group: the consumer group.
@@ -59,9 +56,7 @@ class DeviceIngest:
         self,
         settings: IngestSettings,
         *,
-        writing: Pool,
-        rules: Rules,
-        committed: Callable[[Sequence[str]], None],
+        documents: DocumentAccess,
         check: Callable[[], Awaitable[None]],
         registry: CollectorRegistry,
         group: str = GROUP,
@@ -80,17 +75,15 @@ class DeviceIngest:
             now_ms,
         )
         messages = DeviceMessages(
-            writing,
-            rules,
+            documents,
             measurements,
-            lambda batch: store_sightings(writing, batch),
-            committed,
-            PrintResults(rules).take,
+            lambda batch: store_sightings(documents.pool, batch),
+            PrintResults(documents.rules).take,
         )
-        prints = PrintService(writing, rules, committed, PrintMetrics(registry))
+        prints = PrintService(documents, PrintMetrics(registry))
         door = StarDoor(
-            StarJobs(prints, PrinterPresence(writing, rules, committed)),
-            StarPrinters(writing),
+            StarJobs(prints, PrinterPresence(documents)),
+            StarPrinters(documents.pool),
             time.monotonic,
             now_ms,
         )
@@ -104,8 +97,8 @@ class DeviceIngest:
             metrics=metrics,
             max_under_way=DEVICE_MESSAGES_WAITING,
         )
-        self._ringing = Ringing(writing, self._answers.ring, now_ms)
-        self._watching = Watching(writing, rules, measurements, self.listened, committed, metrics)
+        self._ringing = Ringing(documents.pool, self._answers.ring, now_ms)
+        self._watching = Watching(documents, measurements, self.listened, metrics)
 
     @property
     def tasks(self) -> Mapping[str, Work]:

@@ -7,13 +7,13 @@ import contextlib
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry
 
 from core_api.access.callers import Caller
 from core_api.http.probes import refusal_by
-from core_api.ingest.applier import Applier, WritePath
+from core_api.ingest.applier import Applier
 from core_api.ingest.consumer import GROUP, Ingest
 from core_api.ingest.dead_letter_topic import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
@@ -24,41 +24,18 @@ from server_common.ops.process import observed
 from server_common.supervision import Work, until_left
 
 if TYPE_CHECKING:
+    from core_api.ingest.devices import DeviceIngest
+    from core_api.orders.service import OrderService
     from core_api.settings import IngestSettings
 
 _DRAIN_S: Final = 5.0
 
 
-class Devices(Protocol):
-    """The part that reads the messages of devices (`devices.py`)."""
-
-    @property
-    def tasks(self) -> Mapping[str, Work]:
-        """What runs in the background beside `run`, by name."""
-
-    @property
-    def healthy(self) -> bool:
-        """Whether the loop runs, or waits out a known fault."""
-
-    @property
-    def trouble(self) -> str | None:
-        """Why messages cannot be applied now; None if they can."""
-
-    async def run(self) -> None:
-        """Apply messages until `stop` is called."""
-
-    def stop(self) -> None:
-        """Finish the batch in progress and return from `run`."""
-
-    async def close(self) -> None:
-        """Close the connections to Kafka."""
-
-
 async def run_ingest(
     settings: IngestSettings,
     *,
-    commands: WritePath,
-    devices: Callable[[CollectorRegistry], Devices],
+    commands: OrderService,
+    devices: Callable[[CollectorRegistry], DeviceIngest],
     beside: Callable[[CollectorRegistry], Mapping[str, Work]],
     check: Callable[[], Awaitable[None]],
     verify: Callable[[str], Caller],

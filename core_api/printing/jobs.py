@@ -23,7 +23,7 @@ from base64 import b32encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -51,6 +51,19 @@ EVER: Final = datetime.min.replace(tzinfo=UTC)
 """Earlier than any event."""
 _MARK_BYTES: Final = 5
 """40 bits keep two events of one order and version apart; the id of a command has 56 letters."""
+
+
+class StepReport(NamedTuple):
+    """What somebody reports of a job."""
+
+    step: Step
+    """What happened."""
+    agent: str
+    """Who reports it: an agent, or a person's name. To take a job it must hold the printer."""
+    attempt: int = 0
+    """Which attempt it is about; ignored for `again` and `drop`."""
+    detail: str = ""
+    """A text for people."""
 
 
 class StepRefusedError(YabamError):
@@ -145,23 +158,12 @@ def job_of(name: str, value: Mapping[str, Any]) -> Job:
     return msgspec.convert({**value, "id": name}, Job)
 
 
-def after(
-    job: Job,
-    step: Step,
-    agent: str,
-    attempt: int,
-    detail: str,
-    now: datetime,
-    began_at: datetime = EVER,
-) -> Job:
+def after(job: Job, report: StepReport, now: datetime, began_at: datetime = EVER) -> Job:
     """The job after the step; unchanged, if the step was taken before.
 
     Args:
         job: as it is.
-        step: what happened.
-        agent: who reports the step: an agent, or a person's name.
-        attempt: which attempt it is about; ignored for `again` and `drop`.
-        detail: a text for people.
+        report: the step.
         now: by the database's clock.
         began_at: when the log's epoch began. A job of an earlier event may have been printed after
             the backup from which the database was restored.
@@ -169,6 +171,7 @@ def after(
     Raises:
         StepRefusedError: the step does not follow.
     """
+    step, agent, attempt, detail = report
     detail = detail[:MAX_DETAIL]
     if step == "take":
         return _taken(job, agent, now, began_at)

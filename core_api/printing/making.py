@@ -9,7 +9,7 @@ event makes its jobs once, however many processes do this, and wherever they are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -19,10 +19,9 @@ from client_sdk.contract.channel import Channel
 from core_api.documents.kept_versions import Head
 from core_api.documents.new_version import next_version
 from core_api.documents.refusals import RefusedEditError
-from core_api.edits.plan import Rules
 from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
-from core_api.postgres.pool import Pool, transaction
+from core_api.postgres.pool import transaction
 from core_api.printing.definitions import PRINT_DEFINITION
 from core_api.printing.jobs import PREFIX, Job, JobNames, ends_at
 from core_api.printing.metrics import PrintMetrics
@@ -38,6 +37,7 @@ from core_api.printing.statements import (
     printing_stores,
 )
 from core_api.system_edits.changes import SystemEdit
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.writing import write_system_edits
 from server_common.limits import PRINT_JOB_BYTES, PRINT_JOBS
 from server_common.logs import get_logger
@@ -63,24 +63,18 @@ class JobMaker:
     """Makes print jobs; any number of processes may do so side by side.
 
     Args:
-        pool: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
-        committed: called after each commit with the channels that got an event.
+        documents: those that it changes.
         metrics: what is counted.
         names: how new jobs are named.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        rules: Rules,
-        committed: Callable[[Sequence[str]], None],
+        documents: DocumentAccess,
         metrics: PrintMetrics,
         names: JobNames = "dated",
     ) -> None:
-        self._pool = pool
-        self._rules = rules
-        self._committed = committed
+        self._documents = documents
         self._metrics = metrics
         self._names: JobNames = names
         self._stores: frozenset[str] = frozenset()
@@ -99,7 +93,8 @@ class JobMaker:
         while True:
             try:
                 await self.round()
-                self._metrics.waiting.set(await printers_waiting(self._pool, WAITING_TOO_LONG_S))
+                waiting = await printers_waiting(self._documents.pool, WAITING_TOO_LONG_S)
+                self._metrics.waiting.set(waiting)
             except UnavailableError as error:
                 _log.warning("making_print_jobs_failed", reason=str(error))
             try:
@@ -116,15 +111,13 @@ class JobMaker:
         Raises:
             UnavailableError: Postgres does not answer; the jobs made so far remain.
         """
-        at = await enter_printers(self._pool, self._since - _OVERLAP)
-        self._since = at
-        self._stores = await printing_stores(self._pool)
+        pool = self._documents.pool
+        self._since = await enter_printers(pool, self._since - _OVERLAP)
+        self._stores = await printing_stores(pool)
         if not self._stores:
             return 0
         total, stuck = 0, set[tuple[str, str]]()
-        while behind := await printers_behind(
-            self._pool, PRINT_JOBS, PRINT_JOB_BYTES, _PRINTERS, stuck
-        ):
+        while behind := await printers_behind(pool, PRINT_JOBS, PRINT_JOB_BYTES, _PRINTERS, stuck):
             for store_id, device_id in behind:
                 made = await self._make_some(store_id, device_id)
                 if made is None:
@@ -137,7 +130,7 @@ class JobMaker:
         """Make jobs of the next events of one printer; None: nothing is due, or it failed."""
         channel = Channel("device", store_id, device_id)
         try:
-            async with transaction(self._pool, isolation="read_committed") as connection:
+            async with transaction(self._documents.pool, isolation="read_committed") as connection:
                 planned = await self._plan(connection, store_id, device_id)
                 if planned is None:
                     return None
@@ -180,7 +173,7 @@ class JobMaker:
         now: datetime = (await connection.fetch("SELECT now()"))[0][0]
         edits = [edit for job in planned.jobs if (edit := self._edit(channel, job, now))]
         await ensure_rows(connection, [(str(channel), edit.key) for edit in edits], [])
-        return await write_system_edits(connection, edits, now, self._rules)
+        return await write_system_edits(connection, edits, now, self._documents.rules)
 
     def _edit(self, channel: Channel, job: Job, now: datetime) -> SystemEdit | None:
         try:
@@ -199,5 +192,5 @@ class JobMaker:
             _log.error("print_job_not_made", printer=str(channel), seq=seq, reason="unreadable")
         if made:
             self._metrics.made.inc(made)
-            self._committed([str(channel)])
+            self._documents.committed([str(channel)])
             _log.info("print_jobs_made", printer=str(channel), jobs=made)

@@ -6,7 +6,7 @@ holder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,13 +16,13 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.values import Value
 from core_api.documents.devices import STATUS
 from core_api.documents.new_version import Version, next_version
-from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.edits.writing import ensure_rows
 from core_api.postgres.patience import keep_looking
-from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.pool import mapped_errors, transaction
 from core_api.printing.statements import lock_document, read_value, take_silent
 from core_api.system_edits.changes import SystemEdit
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.locked_rows import LockedRow
 from core_api.system_edits.writing import write_system_edits
 from server_common.logs import get_logger
@@ -37,17 +37,11 @@ class PrinterPresence:
     """Writes the status of printers.
 
     Args:
-        pool: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
-        committed: called after each commit with the channels that got an event.
+        documents: those that it changes.
     """
 
-    def __init__(
-        self, pool: Pool, rules: Rules, committed: Callable[[Sequence[str]], None]
-    ) -> None:
-        self._pool = pool
-        self._rules = rules
-        self._committed = committed
+    def __init__(self, documents: DocumentAccess) -> None:
+        self._documents = documents
 
     async def heard(self, printer: Channel, connection: str, troubles: Sequence[str]) -> None:
         """Store that the printer is online, who reported it, and its faults.
@@ -62,7 +56,7 @@ class PrinterPresence:
         """
         said = {"online": True, "connection": connection, "troubles": list(troubles)}
         with mapped_errors():
-            known = await read_value(self._pool, str(printer), STATUS.key)
+            known = await read_value(self._documents.pool, str(printer), STATUS.key)
             if known is not None and _says(msgspec.json.decode(known), said):
                 return
         await self._write(printer, said)
@@ -83,7 +77,7 @@ class PrinterPresence:
         """
         count = 0
         while True:
-            async with transaction(self._pool, isolation="read_committed") as connection:
+            async with transaction(self._documents.pool, isolation="read_committed") as connection:
                 found, silent = await take_silent(connection, _AT_ONCE)
                 printers = [Channel("device", store, device) for store, device in silent]
                 changed = await self._set(connection, printers, {"online": False}, None)
@@ -92,16 +86,16 @@ class PrinterPresence:
             if not silent:
                 continue
             count += len(silent)
-            self._committed(changed)
+            self._documents.committed(changed)
             _log.warning("printers_silent", printers=[str(printer) for printer in printers])
 
     async def _write(
         self, printer: Channel, said: dict[str, Any], only_of: str | None = None
     ) -> None:
-        async with transaction(self._pool, isolation="read_committed") as connection:
+        async with transaction(self._documents.pool, isolation="read_committed") as connection:
             changed = await self._set(connection, [printer], said, only_of)
         if changed:
-            self._committed(changed)
+            self._documents.committed(changed)
 
     async def _set(
         self,
@@ -129,7 +123,7 @@ class PrinterPresence:
                 edits.append(SystemEdit(printer, STATUS.key, row.head(), made))
         if not edits:
             return []
-        await write_system_edits(connection, edits, now, self._rules)
+        await write_system_edits(connection, edits, now, self._documents.rules)
         return [str(edit.channel) for edit in edits]
 
 

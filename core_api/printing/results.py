@@ -12,7 +12,7 @@ from core_api.devices.applying import Printed
 from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ConflictError, NotFoundError
-from core_api.printing.jobs import PREFIX, Job, Step, job_of
+from core_api.printing.jobs import PREFIX, Job, Step, StepReport, job_of
 from core_api.printing.statements import (
     HELD_S,
     has_earlier_job,
@@ -91,10 +91,9 @@ class PrintResults:
             steps.insert(0, "take")
         for step in steps:
             attempt = job.attempts if result.attempt is None else result.attempt
+            report = StepReport(step, agent, attempt, result.detail)
             try:
-                before, job = await step_job(
-                    connection, self._rules, printer, result.id, step, agent, attempt, result.detail
-                )
+                before, job = await step_job(connection, self._rules, printer, result.id, report)
             except (ConflictError, NotFoundError) as error:
                 _log.info("print_result_skipped", printer=str(printer), reason=str(error))
                 break

@@ -9,7 +9,16 @@ from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import ConflictError, NotFoundError
 from core_api.printing.definitions import PRINT_DEFINITION
-from core_api.printing.jobs import EVER, PREFIX, Job, Step, StepRefusedError, after, ends_at, job_of
+from core_api.printing.jobs import (
+    EVER,
+    PREFIX,
+    Job,
+    StepRefusedError,
+    StepReport,
+    after,
+    ends_at,
+    job_of,
+)
 from core_api.printing.statements import count_waiting, epoch_began, lock_document
 from core_api.receipts.reached import note_printed
 from core_api.system_edits.changes import SystemEdit
@@ -21,10 +30,7 @@ async def step_job(
     rules: Rules,
     printer: Channel,
     job_id: str,
-    step: Step,
-    agent: str,
-    attempt: int,
-    detail: str,
+    report: StepReport,
 ) -> tuple[Job, Job]:
     """The job before and after the step, which is written; twice the same if it changed nothing.
 
@@ -33,10 +39,7 @@ async def step_job(
         rules: what holds for all edits.
         printer: its channel.
         job_id: the job.
-        step: what happened.
-        agent: who reports it.
-        attempt: which attempt it is about.
-        detail: a text for people.
+        report: the step.
 
     Raises:
         NotFoundError: there is no such job.
@@ -48,11 +51,11 @@ async def step_job(
     if row is None or head is None or head.value is None:
         raise NotFoundError(f"there is no print job {job_id} in {printer}")
     before = job_of(job_id, head.value)
-    began_at = await epoch_began(connection) if step == "take" else EVER
+    began_at = await epoch_began(connection) if report.step == "take" else EVER
     try:
-        job = after(before, step, agent, attempt, detail, row.now, began_at)
+        job = after(before, report, row.now, began_at)
     except StepRefusedError as error:
-        raise ConflictError(f"{step} does not follow: {error}") from error
+        raise ConflictError(f"{report.step} does not follow: {error}") from error
     if job is before:
         return before, job
     made = next_version(head, head.value, job.value, PRINT_DEFINITION, row.now)

@@ -20,6 +20,7 @@ from core_api.receipts.metrics import ReceiptMetrics
 from core_api.receipts.statements import list_devices, store_sightings
 from core_api.settings import IngestSettings
 from core_api.store_rules.sold_out_or_closed import is_obeyed
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.wiring import (
     MAX_DEVICES,
     definitions_of,
@@ -73,9 +74,7 @@ async def run_ingest_process(settings: IngestSettings, listener: socket.socket) 
             ),
             devices=lambda registry: DeviceIngest(
                 settings,
-                writing=writing,
-                rules=rules,
-                committed=committed,
+                documents=DocumentAccess(writing, rules, committed),
                 check=check,
                 registry=registry,
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -28,6 +28,7 @@ from client_sdk.contract.text import (
     number_of,
     shown,
 )
+from core_api.access.callers import Caller
 from core_api.errors import BadRequestError, InvalidError
 from core_api.sync.queries import PageQuery, SnapshotQuery
 from server_common.limits import GATHERED_ANSWER_BYTES
@@ -89,6 +90,15 @@ class SyncRequest(Struct, frozen=True):
         share = MAX_ORDERS if self.orders is None else max(1, self.orders // count)
         room = max(1, GATHERED_ANSWER_BYTES // count)
         return SnapshotQuery(str(channel), channel.root, channel.table_id, share, None, None, room)
+
+
+class AskedSync(NamedTuple):
+    """A request, and who asks."""
+
+    caller: Caller
+    request: SyncRequest
+    device: str | None
+    """The name of the device that asks; None: it has not said."""
 
 
 def parse_going_on(query: str) -> SyncRequest | None:

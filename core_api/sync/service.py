@@ -38,7 +38,7 @@ from core_api.sync.queries import Moment, Page, PageQuery
 from core_api.sync.quick.reads import QuickOutcome, QuickReads, is_for_quick_reads
 from core_api.sync.reading import read_pages
 from core_api.sync.replica import StandbyReplica
-from core_api.sync.request import SnapshotPage, SyncRequest
+from core_api.sync.request import AskedSync, SnapshotPage, SyncRequest
 from core_api.sync.snapshot_reading import SnapshotReader
 from core_api.sync.stream_grants import StreamGrants
 from server_common.limits import ANSWER_BYTES
@@ -135,17 +135,18 @@ class FetchSync:
         """
         for channel in request.after:
             check_follow(caller, channel)
-        moment, channels = await self._read_soon(caller, request)
+        asked = AskedSync(caller, request, device)
+        moment, channels = await self._read_soon(asked)
         if request.wait_s and not is_news(channels):
             known = {str(channel): seq or 0 for channel, seq in request.after.items()}
             await self._long_polls.wait(known, request.wait_s)
             # Also if nothing came: the ticket's lifetime counts from the read, so it would be over,
             # or nearly, after a wait. A standby may not have the event yet that ended the wait.
-            moment, channels = await self._read_soon(caller, request, of_primary=True)
-        body = self._encoded(caller, request, device, moment, channels)
+            moment, channels = await self._read_soon(asked, of_primary=True)
+        body = self._encoded(asked, moment, channels)
         if not is_json(body):
-            moment, channels = await self._without_malformed(caller, request, moment, channels)
-            body = self._encoded(caller, request, device, moment, channels)
+            moment, channels = await self._without_malformed(asked, moment, channels)
+            body = self._encoded(asked, moment, channels)
         return Answered(body, moment.epoch, channels)
 
     def ask(
@@ -171,27 +172,17 @@ class FetchSync:
         """
         if self._replica is not None or not is_for_quick_reads(request):
             return False
-        self._quick.ask(caller, request, device, tell)
+        self._quick.ask(AskedSync(caller, request, device), tell)
         return True
 
-    def _encoded(
-        self,
-        caller: Caller,
-        request: SyncRequest,
-        device: str | None,
-        moment: Moment,
-        channels: list[ChannelAnswer],
-    ) -> bytes:
-        is_whole = len(channels) == len(request.after)
-        grant = self._grants.grant(caller, device, moment, channels) if is_whole else None
+    def _encoded(self, asked: AskedSync, moment: Moment, channels: list[ChannelAnswer]) -> bytes:
+        grant = None
+        if len(channels) == len(asked.request.after):
+            grant = self._grants.grant(asked.caller, asked.device, moment, channels)
         return encode_answer(moment, channels, grant, self._pace.after_ms(self._bound.share))
 
     async def _without_malformed(
-        self,
-        caller: Caller,
-        request: SyncRequest,
-        moment: Moment,
-        channels: Sequence[ChannelAnswer],
+        self, asked: AskedSync, moment: Moment, channels: Sequence[ChannelAnswer]
     ) -> tuple[Moment, list[ChannelAnswer]]:
         """The answer without the parts that are not JSON."""
         deadline = asyncio.get_running_loop().time() + self._deadline_s
@@ -200,7 +191,7 @@ class FetchSync:
             resets: dict[Channel, ResetReason] = {parse_channel(n): "retention" for n in names}
             for reason in resets.values():
                 self._reset_given(reason)
-            return await self._reset(caller, request, resets, deadline)
+            return await self._reset(asked, resets, deadline)
 
         self._bound.enter()
         try:
@@ -208,7 +199,7 @@ class FetchSync:
                 self._pool,
                 moment,
                 channels,
-                lambda name: request.snapshot_query(parse_channel(name)),
+                lambda name: asked.request.snapshot_query(parse_channel(name)),
                 reset,
                 self._unreadable,
             )
@@ -218,40 +209,40 @@ class FetchSync:
             self._bound.leave()
 
     async def _read_soon(
-        self, caller: Caller, request: SyncRequest, *, of_primary: bool = False
+        self, asked: AskedSync, *, of_primary: bool = False
     ) -> tuple[Moment, list[ChannelAnswer]]:
+        request = asked.request
         deadline = asyncio.get_running_loop().time() + self._deadline_s
         self._bound.enter()
         # Recorded at both ends, so that failing requests count as load, too.
         self._pace.see(self._bound.share)
         try:
             if request.page is not None:
-                return await self._read_page(caller, request, request.page, deadline)
+                return await self._read_page(asked, request.page, deadline)
             if self._replica is not None and not of_primary:
                 found = await self._replica.pages(request)
                 if found is not None:
                     return found[0], self._pages_answered(request, found[1])
-            return await self._read(caller, request, deadline)
+            return await self._read(asked, deadline)
         except TimeoutError:
             raise UnavailableError(f"no answer within {self._deadline_s:g} s") from None
         finally:
             self._bound.leave()
             self._pace.see(self._bound.share)
 
-    async def _read(
-        self, caller: Caller, request: SyncRequest, deadline: float
-    ) -> tuple[Moment, list[ChannelAnswer]]:
+    async def _read(self, asked: AskedSync, deadline: float) -> tuple[Moment, list[ChannelAnswer]]:
+        request = asked.request
         while True:
-            asked, positions = request.queries(), request.after
+            queries, positions = request.queries(), request.after
             pages: Sequence[Page]
             try:
-                moment, pages = await self._pages.ask(asked, deadline)
+                moment, pages = await self._pages.ask(queries, deadline)
                 if self._replica is not None:
                     self._replica.saw_primary(moment.unix_s)
-                if any(map(is_short, asked, pages)):
-                    moment, pages = await self._large_pages(caller, request, deadline)
+                if any(map(is_short, queries, pages)):
+                    moment, pages = await self._large_pages(asked, deadline)
             except UnreadableRowError:
-                moment, positions, pages = await self._pages_around(caller, request, deadline)
+                moment, positions, pages = await self._pages_around(asked, deadline)
             pages = fitting_pages(pages, ANSWER_BYTES)
             resets: dict[Channel, ResetReason] = {}
             answers: list[ChannelAnswer] = []
@@ -269,7 +260,7 @@ class FetchSync:
             # earlier ticket makes the event server cover more, never less. Only a new epoch in
             # between would mix two logs; then all is read again.
             try:
-                later, snapshots = await self._reset(caller, request, resets, deadline)
+                later, snapshots = await self._reset(asked, resets, deadline)
             except UnreadableRowError:
                 if not answers:
                     raise
@@ -291,30 +282,29 @@ class FetchSync:
         ]
 
     async def _pages_around(
-        self, caller: Caller, request: SyncRequest, deadline: float
+        self, asked: AskedSync, deadline: float
     ) -> tuple[Moment, Mapping[Channel, int | None], Sequence[Page]]:
         """The pages of the readable channels, with their positions."""
-        async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
+        request = asked.request
+        async with asyncio.timeout_at(deadline), self._large.turn(asked.caller.subject):
             moment, found = await pages_apart(self._pool, request.queries(), self._unreadable)
         given = [(at, page) for at, page in zip(request.after.items(), found, strict=True) if page]
         return moment, dict(at for at, _ in given), [page for _, page in given]
 
     async def _large_pages(
-        self, caller: Caller, request: SyncRequest, deadline: float
+        self, asked: AskedSync, deadline: float
     ) -> tuple[Moment, Sequence[Page]]:
         """The pages, from a read of their own."""
-        async with asyncio.timeout_at(deadline), self._large.turn(caller.subject):
-            moment, pages = await read_pages(self._pool, request.queries(ANSWER_BYTES))
-            self._large.spent(caller.subject, sum(page.size for page in pages))
+        subject = asked.caller.subject
+        async with asyncio.timeout_at(deadline), self._large.turn(subject):
+            moment, pages = await read_pages(self._pool, asked.request.queries(ANSWER_BYTES))
+            self._large.spent(subject, sum(page.size for page in pages))
         return moment, pages
 
     async def _reset(
-        self,
-        caller: Caller,
-        request: SyncRequest,
-        resets: Mapping[Channel, ResetReason],
-        deadline: float,
+        self, asked: AskedSync, resets: Mapping[Channel, ResetReason], deadline: float
     ) -> tuple[Moment, list[ChannelAnswer]]:
+        caller, request, _ = asked
         queries = [request.snapshot_query(channel) for channel in resets]
         whole = request.orders is None
         moment, opened = await self._snapshots.read(caller.subject, queries, whole, deadline)
@@ -325,15 +315,17 @@ class FetchSync:
         ]
 
     async def _read_page(
-        self, caller: Caller, request: SyncRequest, page: SnapshotPage, deadline: float
+        self, asked: AskedSync, page: SnapshotPage, deadline: float
     ) -> tuple[Moment, list[ChannelAnswer]]:
-        first = request.snapshot_query(page.channel)
+        first = asked.request.snapshot_query(page.channel)
         query = first._replace(after=page.after, since=page.head)
-        moment, (opened,) = await self._snapshots.read(caller.subject, [query], False, deadline)
+        moment, (opened,) = await self._snapshots.read(
+            asked.caller.subject, [query], False, deadline
+        )
         if opened is None:
             raise nothing_readable()
         reason = void_reason(page, moment, opened)
         if reason is None:
             return moment, [next_page_of(page, opened)]
         self._reset_given(reason)
-        return await self._reset(caller, request, {page.channel: reason}, deadline)
+        return await self._reset(asked, {page.channel: reason}, deadline)

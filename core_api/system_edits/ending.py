@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from core_api.documents.new_version import ended
 from core_api.edits.lifetimes import still_ends
-from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import LockedError, UnavailableError, UnreadableRowError
-from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.pool import mapped_errors, transaction
 from core_api.system_edits.changes import SystemEdit
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.locked_rows import LockedRow, due_names, lock_due
 from core_api.system_edits.writing import write_system_edits
 from server_common.logs import get_logger
@@ -37,24 +37,18 @@ class Ending:
     """Deletes expired documents; any number of processes may do so side by side.
 
     Args:
-        pool: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
-        committed: called after each commit with the channels that got an event.
+        documents: those that it changes.
         ended: called with how many documents have ended.
         failed: called for each document that could not be ended.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        rules: Rules,
-        committed: Callable[[Sequence[str]], None],
+        documents: DocumentAccess,
         ended: Callable[[int], None] = lambda _count: None,
         failed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._pool = pool
-        self._rules = rules
-        self._committed = committed
+        self._documents = documents
         self._ended = ended
         self._failed = failed
 
@@ -106,18 +100,18 @@ class Ending:
         if seen:
             return [(row.channel, row.key) for row in seen]
         with mapped_errors():
-            return await due_names(self._pool, sorted(but), limit)
+            return await due_names(self._documents.pool, sorted(but), limit)
 
     async def _end_some(self, but: Collection[str], limit: int, seen: list[LockedRow]) -> int:
         """Delete some documents; locked ones are added to `seen`, even after an error."""
-        async with transaction(self._pool, isolation="read_committed") as connection:
+        async with transaction(self._documents.pool, isolation="read_committed") as connection:
             seen += await lock_due(connection, sorted(but), limit)
             if not seen:
                 return 0
             edits = await self._write(connection, seen)
         channels = sorted({str(edit.channel) for edit in edits})
         if channels:
-            self._committed(channels)
+            self._documents.committed(channels)
             self._ended(len(edits))
             _log.info("documents_ended", documents=len(edits), channels=len(channels))
         return len(edits)
@@ -128,7 +122,7 @@ class Ending:
         moved: list[tuple[str, str, datetime | None]] = []
         for row in due:
             channel, head = row.place(), row.head()
-            ends_at = still_ends(self._rules.definitions.of(channel.kind, row.key), now)
+            ends_at = still_ends(self._documents.rules.definitions.of(channel.kind, row.key), now)
             if head.value is None:
                 moved.append((row.channel, row.key, None))
             elif ends_at is None or ends_at > now:
@@ -138,7 +132,7 @@ class Ending:
         if moved:
             await connection.fetch(_MOVE, *(list(column) for column in zip(*moved, strict=True)))
         if edits:
-            await write_system_edits(connection, edits, now, self._rules)
+            await write_system_edits(connection, edits, now, self._documents.rules)
         return edits
 
     def _tell(self, channel: str, key: str, error: Exception) -> None:

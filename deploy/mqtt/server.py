@@ -20,7 +20,7 @@ from deploy.mqtt.certificates import ensure_certificates
 from deploy.mqtt.rights import first_state, lets_in
 from deploy.processes.ports import LOOPBACK, answers, check_free, free_port
 from deploy.processes.process import Process
-from server_common.mqtt.broker import MAX_PACKET_BYTES, Broker
+from server_common.mqtt.broker import MAX_PACKET_BYTES
 
 _ANSWERS_WITHIN_S: Final = 10.0
 _PLUGIN: Final = "mosquitto_dynamic_security.so"
@@ -73,18 +73,6 @@ class MosquittoServer:
     def password_of_gateway(self) -> str:
         """The password that the admin gives the gateway."""
         return self._passwords()[GATEWAY_USER]
-
-    def broker(self, user: str, password: str, *, tls: bool = False) -> Broker:
-        """The broker's address, with the credentials to use there.
-
-        Args:
-            user: who connects.
-            password: that user's.
-            tls: whether to use the port with TLS, and verify its certificate.
-        """
-        if tls:
-            return Broker(LOOPBACK, self.tls_port, user, password, str(self.ca_file))
-        return Broker(LOOPBACK, self.port, user, password)
 
     @property
     def settings(self) -> dict[str, str]:

@@ -12,12 +12,14 @@ import contextlib
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiokafka.errors import KafkaError
 
 from client_sdk.contract.errors import DeviceError
 from event_server.errors import OwnershipLostError
+from event_server.mqtt_gateway.group_reader import GroupSettings
 from event_server.mqtt_gateway.outlet import Outlet
 from event_server.mqtt_gateway.partitions import Partitions
 from event_server.mqtt_gateway.record_publisher import RecordPublisher
@@ -30,7 +32,6 @@ from server_common.backoff import Backoff
 from server_common.devices.messages import Status, payload_of
 from server_common.devices.mqtt_topics import parse_up_topic
 from server_common.errors import DeviceMessageError
-from server_common.kafka.connection import Kafka
 from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, MqttError
 from server_common.mqtt.connection import BrokerConnection, Incoming
@@ -56,10 +57,7 @@ _LOST: Final = (MqttError, KafkaError, OwnershipLostError, OSError, TimeoutError
 class DownSettings:
     """Where to read and to publish."""
 
-    kafka: Kafka
-    events: str
-    outbound: str
-    group: str
+    reading: GroupSettings
     broker: Broker
     client_id: str
 
@@ -83,12 +81,9 @@ class Down:
         metrics: GatewayMetrics,
         clock: Callable[[], float],
     ) -> None:
-        self._settings = settings
-        self._core = core
-        self._presence = presence
         self._metrics = metrics
         self._clock = clock
-        self._heads = Heads()
+        self._begin = partial(DownSession, settings, core, presence, Heads(), metrics, clock)
         self._session: DownSession | None = None
         self._failing: str | None = "the gateway has not begun"
 
@@ -112,14 +107,7 @@ class Down:
         while True:
             began = self._clock()
             self._metrics.sessions.labels("down").inc()
-            self._session = DownSession(
-                self._settings,
-                self._core,
-                self._presence,
-                self._heads,
-                self._metrics,
-                self._clock,
-            )
+            self._session = self._begin()
             try:
                 await self._session.run()
             except _LOST as error:
@@ -149,16 +137,14 @@ class DownSession:
         self._heads = heads
         self._metrics = metrics
         self._clock = clock
-        self._partitions = Partitions(
-            settings.kafka, settings.events, settings.outbound, settings.group, metrics, clock
-        )
+        self._partitions = Partitions(settings.reading, metrics, clock)
         self._connection = BrokerConnection(
             settings.broker, f"{settings.client_id}-down", self._heard, unanswered=_UNANSWERED
         )
         self._outlet = Outlet(self._connection, self._partitions.membership, clock, metrics)
         self._refresher = Refresher(core, self._outlet, presence, self._partitions.owns, metrics)
         self._publisher = RecordPublisher(
-            settings.outbound,
+            settings.reading.outbound,
             self._outlet,
             self._refresher,
             heads,

@@ -69,37 +69,44 @@ class Begin:
     """Whether unpublished records are gone from the log."""
 
 
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """What the gateways read together."""
+
+    kafka: Kafka
+    events: str
+    """The topic of the log."""
+    outbound: str
+    """The topic of Core's answers to devices."""
+    group: str
+    """The consumer group."""
+
+
 class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """One membership in the group.
 
     Args:
-        kafka: the cluster.
-        events: the topic of the log.
-        outbound: the topic of Core's answers to devices.
-        group: the consumer group.
+        settings: what is read.
         revoked: called before partitions may go to another gateway.
         assigned: called with the partitions that are ours from now on.
     """
 
     def __init__(
         self,
-        kafka: Kafka,
-        events: str,
-        outbound: str,
-        group: str,
+        settings: GroupSettings,
         revoked: Callable[[], Awaitable[None]],
         assigned: Callable[[frozenset[TopicPartition]], None],
     ) -> None:
-        self._events = events
-        self._outbound = outbound
+        self._events = settings.events
+        self._outbound = settings.outbound
         self._revoked = revoked
         self._assigned = assigned
         self._paused = False
         self._committing = asyncio.Lock()
         self._is_shared_out = False
         self._consumer = AIOKafkaConsumer(
-            **client_arguments(kafka),
-            group_id=group,
+            **client_arguments(settings.kafka),
+            group_id=settings.group,
             enable_auto_commit=False,
             auto_offset_reset="latest",
             fetch_max_wait_ms=_FETCH_WAIT_MS,

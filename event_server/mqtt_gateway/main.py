@@ -17,6 +17,7 @@ from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
 from event_server.mqtt_gateway.core import CoreDocuments
 from event_server.mqtt_gateway.down import Down, DownSettings
+from event_server.mqtt_gateway.group_reader import GroupSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.rules.incoming import (
     FILTERS,
@@ -57,10 +58,12 @@ async def run_gateway(
     core = CoreDocuments(settings.core_url, settings.core_token, settings.core_ca_file)
     down = Down(
         DownSettings(
-            settings.cluster,
-            settings.events_topic,
-            settings.devices_outbound_topic,
-            settings.mqtt_group,
+            GroupSettings(
+                settings.cluster,
+                settings.events_topic,
+                settings.devices_outbound_topic,
+                settings.mqtt_group,
+            ),
             broker,
             name,
         ),

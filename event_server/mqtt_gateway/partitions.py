@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aiokafka import TopicPartition
 
 from event_server.errors import OwnershipLostError
-from event_server.mqtt_gateway.group_reader import GroupReader
+from event_server.mqtt_gateway.group_reader import GroupReader, GroupSettings
 from event_server.mqtt_gateway.rules.membership import SESSION_TIMEOUT_S, Membership
 from event_server.mqtt_gateway.rules.progress import HeldRecord, Progress
-from server_common.kafka.connection import Kafka
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.kafka_records.events import partition_of
 from server_common.logs import get_logger
@@ -49,26 +48,17 @@ class Partitions:
     """One membership in the group of gateways.
 
     Args:
-        kafka: the cluster.
-        events: the topic of the log.
-        outbound: the topic of Core's answers to devices.
-        group: the consumer group.
+        settings: what the group reads.
         metrics: where the numbers go.
         clock: seconds that only go forward.
     """
 
     def __init__(
-        self,
-        kafka: Kafka,
-        events: str,
-        outbound: str,
-        group: str,
-        metrics: GatewayMetrics,
-        clock: Callable[[], float],
+        self, settings: GroupSettings, metrics: GatewayMetrics, clock: Callable[[], float]
     ) -> None:
         self.membership = Membership()
         self.progress: Progress[TopicPartition] = Progress(MAX_HELD, MAX_HELD_BYTES)
-        self._events = events
+        self._events = settings.events
         self._metrics = metrics
         self._clock = clock
         self._next: dict[TopicPartition, int] = {}
@@ -78,7 +68,7 @@ class Partitions:
         self._joined = False
         self._shares = 0
         self._worked_at = float("-inf")
-        self._reader = GroupReader(kafka, events, outbound, group, self._revoked, self._assigned)
+        self._reader = GroupReader(settings, self._revoked, self._assigned)
 
     @property
     def is_reading(self) -> bool:

@@ -6,8 +6,8 @@ import re
 from typing import Final, Literal, Self
 
 from pydantic import field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server_common.environment import FromEnvironment
 from server_common.errors import SettingsError
 from server_common.kafka.client_credentials import ClientCredentials
 from server_common.kafka.connection import (
@@ -23,16 +23,8 @@ _SAFE_URL: Final = re.compile(
 )
 
 
-class KafkaAccessSettings(BaseSettings):
+class KafkaAccessSettings(FromEnvironment):
     """A process's account at Kafka, and its transport."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_",
-        extra="ignore",
-        frozen=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
     kafka: str
     """Kafka: host:port[,host:port]."""

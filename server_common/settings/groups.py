@@ -6,8 +6,8 @@ from random import choice
 from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server_common.environment import FromEnvironment
 from server_common.mqtt.broker import parse_address
 from server_common.stream_placement import StreamNodes
 
@@ -20,18 +20,6 @@ def _mqtt_address(text: str) -> str:
 
 
 MqttAddress: TypeAlias = Annotated[str, AfterValidator(_mqtt_address)]
-
-
-class FromEnvironment(BaseSettings):
-    """What is read from the variables that begin with YABAM_."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_",
-        extra="ignore",
-        frozen=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
 
 class PartitionSettings(FromEnvironment):

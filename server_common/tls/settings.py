@@ -10,21 +10,13 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server_common.environment import FromEnvironment
 from server_common.tls.validity import Validity
 
 
-class ServerTlsSettings(BaseSettings):
+class ServerTlsSettings(FromEnvironment):
     """The certificate of a process's own port."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="YABAM_",
-        extra="ignore",
-        frozen=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-    )
 
     tls_cert: str = ""
     """File of this process's certificate chain (PEM); with it its port speaks TLS and nothing

@@ -23,7 +23,7 @@ from deploy.local.stack import Stack
 from deploy.mqtt.server import MosquittoServer
 from tests.asyncapi import STAR, Judge
 from tests.end_to_end.conftest import Installation
-from tests.mqtt_parts import Device, device, until, until_it_connects_with
+from tests.mqtt_parts import Device, broker_of, device, until, until_it_connects_with
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
@@ -227,9 +227,9 @@ async def test_every_message_of_the_running_system_is_as_the_document_says(
 ) -> None:
     stack = stack_with_devices
     made = (await owner.put("/v1/stores/1/devices/terminal-1", json={"table": "5"})).json()
-    broker = mosquitto.broker(made["user"], made["password"])
+    broker = broker_of(mosquitto, made["user"], made["password"])
     await until_it_connects_with(broker)
-    gateway = mosquitto.broker(GATEWAY_USER, mosquitto.password_of_gateway)
+    gateway = broker_of(mosquitto, GATEWAY_USER, mosquitto.password_of_gateway)
     own = "yabam/v1/1/devices/terminal-1"
     async with (
         device(gateway, "yabam/v1/#", client_id="listener") as listener,

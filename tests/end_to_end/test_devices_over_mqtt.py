@@ -21,7 +21,7 @@ from server_common.devices.identity import parse_user
 from server_common.mqtt.broker import MqttError
 from tests.end_to_end.conftest import Installation
 from tests.integration.core_service import new_store
-from tests.mqtt_parts import Device, device, until, until_it_connects_with
+from tests.mqtt_parts import Device, broker_of, device, until, until_it_connects_with
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
 
@@ -87,7 +87,7 @@ async def test_a_device_is_registered_commanded_answered_and_removed(
     store: str, owner: httpx.AsyncClient, mosquitto: MosquittoServer
 ) -> None:
     made = await registered(owner, store, "lamp")
-    broker = mosquitto.broker(made["user"], made["password"], tls=True)
+    broker = broker_of(mosquitto, made["user"], made["password"], tls=True)
     await until_it_connects_with(broker)
     hears = topic(store, "lamp", "commands"), topic(store, "lamp", "accepted")
     async with device(broker, *hears) as lamp:
@@ -121,7 +121,7 @@ async def test_a_device_that_was_away_gets_its_command_and_the_public_documents(
     store: str, owner: httpx.AsyncClient, mosquitto: MosquittoServer
 ) -> None:
     made = await registered(owner, store, "lamp")
-    broker = mosquitto.broker(made["user"], made["password"])
+    broker = broker_of(mosquitto, made["user"], made["password"])
     await until_it_connects_with(broker)
     edit = {
         "n": 1,
@@ -150,7 +150,7 @@ async def test_the_guides_program_prints_each_order_once(
     tmp_path: Path,
 ) -> None:
     made = await registered(owner, store, "terminal-1")
-    await until_it_connects_with(mosquitto.broker(made["user"], made["password"]))
+    await until_it_connects_with(broker_of(mosquitto, made["user"], made["password"]))
     section = GUIDE.read_text().partition("## Orders over MQTT\n")[2]
     source = re.search(r"```python\n(.*?)```", section, re.DOTALL)
     assert source is not None

@@ -18,7 +18,7 @@ from deploy.processes.process import Process
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.test_restore import dump, in_place, yabam
 from tests.integration.core_service import an_order, new_store
-from tests.mqtt_parts import until_it_connects_with
+from tests.mqtt_parts import broker_of, until_it_connects_with
 from tests.printer_kitchen import DEVICE, Child, Kitchen, prints_all_though_killed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("kafka-devices")]
@@ -60,7 +60,7 @@ async def kitchen(
             ),
         )
         await made.route(http)
-    await until_it_connects_with(mosquitto.broker(user, password))
+    await until_it_connects_with(broker_of(mosquitto, user, password))
     await made.sink.start()
     await made.agent.start()
     yield made

@@ -26,7 +26,7 @@ from server_common.mqtt.broker import MqttError
 from tests.asyncapi import STAR, Judge
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.test_asyncapi import records
-from tests.mqtt_parts import Device, device, until
+from tests.mqtt_parts import Device, broker_of, device, until
 from tests.star_mqtt_printer import FullMqttPrinter
 from tests.star_printer import StarPrinter
 
@@ -233,7 +233,7 @@ async def test_all_that_is_said_is_as_the_asyncapi_document_has_it(
     stack_with_devices: Installation, mosquitto: MosquittoServer, kafka: KafkaServer
 ) -> None:
     judge = Judge(document())
-    gateway = mosquitto.broker(GATEWAY_USER, mosquitto.password_of_gateway)
+    gateway = broker_of(mosquitto, GATEWAY_USER, mosquitto.password_of_gateway)
     async with (
         device(gateway, "star/cloudprnt/to-server/#", client_id="listener") as listener,
         a_kitchen(stack_with_devices, mosquitto, "text", ("text/plain",)) as kitchen,

@@ -13,7 +13,7 @@ from deploy.mqtt.server import MosquittoServer
 from deploy.processes.process import Process
 from tests.end_to_end.conftest import Installation
 from tests.end_to_end.test_star_jobs_over_mqtt import DEVICE, STORE, Kitchen, a_kitchen
-from tests.mqtt_parts import device, until
+from tests.mqtt_parts import broker_of, device, until
 from tests.star_printer import MAC
 from tests.wiping import wipe_mosquitto
 
@@ -124,7 +124,7 @@ async def test_no_ticket_is_lost_and_none_comes_twice_unmarked(
 async def test_a_job_that_comes_twice_is_printed_once(
     stack_with_devices: Installation, mosquitto: MosquittoServer
 ) -> None:
-    gateway = mosquitto.broker(GATEWAY_USER, mosquitto.password_of_gateway)
+    gateway = broker_of(mosquitto, GATEWAY_USER, mosquitto.password_of_gateway)
     async with (
         a_kitchen(stack_with_devices, mosquitto, "text", TEXT) as kitchen,
         device(gateway, client_id="doubled") as twin,

@@ -31,6 +31,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
     },
     "server_common": {
         "errors": "what both servers raise alike",
+        "environment": "settings, as variables of the environment",
         "backoff": "how long to wait between attempts that fail",
         "logs": "structured logs",
         "tls": "the certificate of a process's own port",
@@ -58,7 +59,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "overload": "how much is taken in at once",
         "metrics": "Core's numbers",
         "access": "who calls",
-        "postgres": "connections, errors, tables, migrations, statements that requests share",
+        "postgres": "connections, errors, migrations, statements that requests share",
         "kafka": "topics, messages, a publisher that is fenced",
         "revocations": "what is revoked: kept, looked at, told to event servers",
         "http": "the server, its connections, probes, traces",

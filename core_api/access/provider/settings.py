@@ -10,7 +10,7 @@ from client_sdk.contract.state.pointer import parse_pointer
 from core_api.access.provider.address import Provider, is_safe_url
 from core_api.access.provider.claims import ClaimRules, ProviderRole
 from core_api.access.provider.tokens import ProviderRules
-from server_common.settings.groups import FromEnvironment
+from server_common.environment import FromEnvironment
 
 
 class ProviderSettings(FromEnvironment):

@@ -17,7 +17,7 @@ from core_api.api.answers import json_answer
 from core_api.api.gate import Gate
 from core_api.api.request_parts import JsonBody
 from core_api.errors import BadRequestError, ForbiddenError
-from core_api.printing.jobs import MAX_DETAIL, JobState, Step
+from core_api.printing.jobs import MAX_DETAIL, JobState, Step, StepReport
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import HELD_S
@@ -115,27 +115,16 @@ class PrintApi:
             raise BadRequestError(f"{shown(job_id)} is no print job")
         body = await STEP.read(request)
         _check(caller, printer, body.step)
-        job = await self._gate.serve(
-            caller,
-            lambda: self._prints.step(
-                printer.root,
-                printer.part or "",
-                job_id,
-                body.step,
-                body.agent,
-                body.attempt,
-                body.detail,
-            ),
-        )
+        report = StepReport(body.step, body.agent, body.attempt, body.detail)
+        job = await self._gate.serve(caller, lambda: self._prints.step(printer, job_id, report))
         return json_answer(PrintState(job.state, job.attempts, job.repeat, job.waits, job.detail))
 
     async def _hold(self, printer: Channel, body: HoldPrinter) -> None:
-        store, device = printer.root, printer.part or ""
         if body.leaving:
-            await self._prints.let_go(store, device, body.agent)
+            await self._prints.let_go(printer, body.agent)
             await self._presence.gone(printer, body.agent)
             return
-        await self._prints.hold(store, device, body.agent)
+        await self._prints.hold(printer, body.agent)
         await self._presence.heard(printer, body.agent, body.troubles)
 
 

@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from core_api.devices.commands.lifecycle import ExpiringError, expire_one
 from core_api.errors import ConflictError, UnavailableError
 from core_api.postgres.patience import despite_locks, keep_looking
+from core_api.system_edits.document_access import DocumentAccess
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
     from core_api.devices.metrics import CommandMetrics
-    from core_api.edits.plan import Rules
-    from core_api.postgres.pool import Pool
 
 _log = get_logger()
 
@@ -26,22 +24,16 @@ class Expiring:
     """Lets commands expire; any number of processes may do so side by side.
 
     Args:
-        pool: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
-        committed: called after each commit with the channels that got an event.
+        documents: those that it changes.
         metrics: where the counts go.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        rules: Rules,
-        committed: Callable[[Sequence[str]], None],
+        documents: DocumentAccess,
         metrics: CommandMetrics,
     ) -> None:
-        self._pool = pool
-        self._rules = rules
-        self._committed = committed
+        self._documents = documents
         self._metrics = metrics
 
     async def run(self) -> None:
@@ -60,7 +52,7 @@ class Expiring:
         total, failed = 0, list[str]()
         while True:
             try:
-                done = await despite_locks(lambda: expire_one(self._pool, self._rules, failed))
+                done = await despite_locks(lambda: expire_one(self._documents, failed))
             except ExpiringError as error:
                 failed.append(error.name)
                 self._metrics.stuck.inc()
@@ -69,6 +61,6 @@ class Expiring:
             if done is None:
                 return total
             total += 1
-            self._committed(done.channels)
+            self._documents.committed(done.channels)
             self._metrics.expired.inc()
             _log.warning("command_expired", command=done.name)

@@ -21,7 +21,6 @@ from client_sdk.contract.state.values import Value, check_value
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from core_api.devices.registrations import find_kept
 from core_api.devices.times import rfc3339
-from core_api.edits.plan import Rules
 from core_api.edits.reading import Connection
 from core_api.errors import (
     ConflictError,
@@ -31,8 +30,9 @@ from core_api.errors import (
     UnavailableError,
 )
 from core_api.postgres.patience import despite_locks
-from core_api.postgres.pool import Pool, mapped_errors, transaction
+from core_api.postgres.pool import mapped_errors, transaction
 from core_api.postgres.trim_around_damage import trim_by_age
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.in_transaction import SystemChange, change_documents
 from server_common.devices.identity import Identity
 from server_common.devices.messages import Result
@@ -123,23 +123,17 @@ class CommandLifecycle:
     """Commands that people send to devices.
 
     Args:
-        pool: the database, by connections that wait for a lock shortly only.
-        rules: what holds for all edits.
+        documents: those that it changes.
         new_id: makes an id.
-        committed: called after each commit with the channels that got an event.
     """
 
     def __init__(
         self,
-        pool: Pool,
-        rules: Rules,
+        documents: DocumentAccess,
         new_id: Callable[[], str],
-        committed: Callable[[Sequence[str]], None],
     ) -> None:
-        self._pool = pool
-        self._rules = rules
+        self._documents = documents
         self._new_id = new_id
-        self._committed = committed
 
     async def ask(
         self, store_id: str, device_id: str, wanted: NewCommand, by: str
@@ -171,13 +165,13 @@ class CommandLifecycle:
             UnavailableError: Postgres does not answer.
         """
         with mapped_errors():
-            rows = await self._pool.fetch(_LIST, store_id, device_id, LISTED)
+            rows = await self._documents.pool.fetch(_LIST, store_id, device_id, LISTED)
         return DeviceCommands([_command(row) for row in rows])
 
     async def _ask(
         self, store_id: str, device_id: str, id_: str, wanted: NewCommand, by: str
     ) -> tuple[DeviceCommand, bool]:
-        async with transaction(self._pool) as connection:
+        async with transaction(self._documents.pool) as connection:
             if await find_kept(connection, store_id, device_id) is None:
                 raise NotFoundError(f"no device {device_id} is registered in store {store_id}")
             for row in await connection.fetch(_READ, store_id, device_id, id_):
@@ -196,8 +190,8 @@ class CommandLifecycle:
             channel = Channel("device", store_id, device_id)
             ends_at = made.expires_at + timedelta(seconds=KEPT_S)
             change = document_of(channel, made, ends_at)
-            channels = await change_documents(connection, [change], self._rules)
-        self._committed(channels)
+            channels = await change_documents(connection, [change], self._documents.rules)
+        self._documents.committed(channels)
         return made, True
 
 
@@ -267,19 +261,18 @@ class ExpiringError(YabamError):
         self.name = name
 
 
-async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | None:
+async def expire_one(documents: DocumentAccess, but: Sequence[str]) -> Expired | None:
     """Let one overdue command expire; None: there is none.
 
     Args:
-        pool: the database.
-        rules: what holds for all edits.
+        documents: those that it changes.
         but: the names of commands to skip.
 
     Raises:
         ExpiringError: it was this command that could not expire.
         UnavailableError: Postgres does not answer.
     """
-    async with transaction(pool) as connection:
+    async with transaction(documents.pool) as connection:
         row = await connection.fetchrow(_EXPIRE, but)
         if row is None:
             return None
@@ -289,7 +282,7 @@ async def expire_one(pool: Pool, rules: Rules, but: Sequence[str]) -> Expired | 
         ends_at = row["now"] + timedelta(seconds=KEPT_S)
         change = document_of(channel, command, ends_at)
         try:
-            return Expired(name, await change_documents(connection, [change], rules))
+            return Expired(name, await change_documents(connection, [change], documents.rules))
         except (ConflictError, UnavailableError):
             raise
         except Exception as error:

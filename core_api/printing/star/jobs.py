@@ -11,7 +11,7 @@ from typing import Final
 from client_sdk.contract.channel import Channel
 from core_api.errors import ConflictError, NotFoundError
 from core_api.printing.cloudprnt import AGENT, Poll, decide, is_taken, parse_token, token_of
-from core_api.printing.jobs import Job, Step
+from core_api.printing.jobs import Job, Step, StepReport
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 
@@ -40,9 +40,8 @@ class StarJobs:
         Returns:
             The job that it is offered; None: there is nothing to print now.
         """
-        store, device = printer.root, printer.part or ""
         try:
-            await self._prints.hold(store, device, AGENT, HELD_S)
+            await self._prints.hold(printer, AGENT, HELD_S)
         except ConflictError:
             return None
         await self._presence.heard(printer, AGENT, poll.troubles)
@@ -81,7 +80,7 @@ class StarJobs:
         """As `take`, for a printer that gets jobs without asking: None also if it was given to the
         printer before, perhaps by another process, which has sent it."""
         try:
-            return await self._prints.take_first(printer.root, printer.part or "", job.id, AGENT)
+            return await self._prints.take_first(printer, job.id, AGENT)
         except (ConflictError, NotFoundError):
             return None
 
@@ -105,7 +104,7 @@ class StarJobs:
 
     async def gone(self, printer: Channel) -> None:
         """Store that the printer is offline."""
-        await self._prints.let_go(printer.root, printer.part or "", AGENT)
+        await self._prints.let_go(printer, AGENT)
         await self._presence.gone(printer, AGENT)
 
     async def step(
@@ -124,14 +123,7 @@ class StarJobs:
             UnavailableError: the database does not answer.
         """
         try:
-            return await self._prints.step(
-                printer.root,
-                printer.part or "",
-                job_id,
-                step,
-                AGENT,
-                attempt,
-                detail,
-            )
+            report = StepReport(step, AGENT, attempt, detail)
+            return await self._prints.step(printer, job_id, report)
         except (ConflictError, NotFoundError):
             return None

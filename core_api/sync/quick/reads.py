@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final, NamedTuple, TypeAlias
 
-from core_api.access.callers import Caller
 from core_api.access.reach import check_follow
 from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.overload import Bound, PollingPace
@@ -23,7 +22,7 @@ from core_api.sync.damaged_rows import is_json
 from core_api.sync.events_or_reset import ChannelAnswer, is_short, reset_reason
 from core_api.sync.queries import Moment, Page, PageQuery
 from core_api.sync.quick.unchanged import beginning_of, encode_unchanged, is_unchanged
-from core_api.sync.request import SyncRequest
+from core_api.sync.request import AskedSync, SyncRequest
 from core_api.sync.stream_grants import StreamGrants
 from server_common.logs import get_logger
 
@@ -44,7 +43,7 @@ class QuickAnswer(NamedTuple):
 QuickOutcome: TypeAlias = QuickAnswer | Exception | None
 """The answer; or the error; or None: `FetchSync.answer` must be called."""
 
-Encode: TypeAlias = Callable[[Caller, SyncRequest, str | None, Moment, list[ChannelAnswer]], bytes]
+Encode: TypeAlias = Callable[[AskedSync, Moment, list[ChannelAnswer]], bytes]
 
 
 def is_for_quick_reads(request: SyncRequest) -> bool:
@@ -56,8 +55,7 @@ class _Asking:
     """One request that waits."""
 
     __slots__ = (
-        "_reads", "caller", "deadline", "device", "is_done", "moment", "pages", "queries",
-        "request", "tell", "trouble",
+        "_reads", "asked", "deadline", "is_done", "moment", "pages", "queries", "tell", "trouble",
     )  # fmt: skip
 
     moment: Moment
@@ -65,18 +63,11 @@ class _Asking:
     deadline: float
 
     def __init__(
-        self,
-        reads: QuickReads,
-        caller: Caller,
-        request: SyncRequest,
-        device: str | None,
-        tell: Callable[[QuickOutcome], None],
+        self, reads: QuickReads, asked: AskedSync, tell: Callable[[QuickOutcome], None]
     ) -> None:
         self._reads = reads
-        self.caller = caller
-        self.request = request
-        self.queries = request.queries()
-        self.device = device
+        self.asked = asked
+        self.queries = asked.request.queries()
         self.tell = tell
         self.trouble: Exception | None = None
         self.is_done = False
@@ -130,30 +121,18 @@ class QuickReads:
         self._waiting: deque[_Asking] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def ask(
-        self,
-        caller: Caller,
-        request: SyncRequest,
-        device: str | None,
-        tell: Callable[[QuickOutcome], None],
-    ) -> None:
-        """Begin to answer a request.
-
-        Args:
-            caller: who asks.
-            request: the request.
-            device: the name of the device that asks; None: not given.
-            tell: called later, exactly once, with the outcome.
+    def ask(self, asked: AskedSync, tell: Callable[[QuickOutcome], None]) -> None:
+        """Begin to answer a request; `tell` is called later, exactly once, with the outcome.
 
         Raises:
             ForbiddenError: the caller may not follow one of the channels.
             OverloadedError: too many requests wait already.
         """
-        for channel in request.after:
-            check_follow(caller, channel)
+        for channel in asked.request.after:
+            check_follow(asked.caller, channel)
         self._bound.enter()
         self._pace.see(self._bound.share)
-        asking = _Asking(self, caller, request, device, tell)
+        asking = _Asking(self, asked, tell)
         loop = asyncio.get_running_loop()
         asking.deadline = loop.time() + self._deadline_s
         self._waiting.append(asking)
@@ -211,14 +190,12 @@ class QuickReads:
     def _outcome_of(self, asking: _Asking, beginning: bytes, after_ms: int) -> QuickOutcome:
         if asking.trouble is not None:
             return self._of_trouble(asking.trouble)
-        request, moment, pages = asking.request, asking.moment, asking.pages
+        (caller, request, device), moment, pages = asking.asked, asking.moment, asking.pages
         if len(pages) == 1:
             [page], [query] = pages, asking.queries
             if is_unchanged(query.after, request.epoch, moment, page):
                 name, head = query.channel, page.head
-                stream = self._grants.grant_at(
-                    asking.caller, asking.device, moment, {name: head}, request.after
-                )
+                stream = self._grants.grant_at(caller, device, moment, {name: head}, request.after)
                 body = encode_unchanged(beginning, name, page, stream, after_ms)
                 return QuickAnswer(body, moment.epoch, {name: head})
         if any(map(is_short, asking.queries, pages)) or any(
@@ -227,7 +204,7 @@ class QuickReads:
         ):
             return None
         channels = self._answered(request, pages)
-        body = self._encode(asking.caller, request, asking.device, moment, channels)
+        body = self._encode(asking.asked, moment, channels)
         if not is_json(body):
             return None
         heads = {answer.wire.channel: answer.wire.head for answer in channels}

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from core_api.ingest.devices import DeviceIngest
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic, outbound_topic
 from core_api.settings import IngestSettings
+from core_api.system_edits.document_access import DocumentAccess
 from server_common.devices.messages import DeadLetter, Outbound, decode_outbound, encode
 from tests.integration.core_api.device_shop import RULES, said
 from tests.integration.core_api.relaying import PARTITIONS, settings_of
@@ -46,9 +47,7 @@ def ingest_of(
             devices_dlq_topic=dead,
             partitions=PARTITIONS,
         ),
-        writing=writing or pool,
-        rules=RULES,
-        committed=lambda _channels: None,
+        documents=DocumentAccess(writing or pool, RULES, lambda _channels: None),
         check=_there,
         registry=CollectorRegistry(),
         group=group,

@@ -19,6 +19,7 @@ from core_api.edits.plan import Rules
 from core_api.printing.results import PrintResults
 from core_api.receipts.statements import store_sightings
 from core_api.store_rules.sold_out_or_closed import is_obeyed
+from core_api.system_edits.document_access import DocumentAccess
 from server_common.devices.identity import DeviceKeys
 from server_common.devices.messages import Inbound
 from server_common.devices.mqtt_topics import MessageKind
@@ -59,16 +60,13 @@ class Shop:
         self.now = 1000.0
         self._ids = itertools.count(1)
         self.measurements = Measurements(lambda: self.now)
-        self.registrations = Registrations(pool, RULES, KEYS, self.told.extend)
-        self.commands = CommandLifecycle(
-            pool, RULES, lambda: f"made-{next(self._ids)}", self.told.extend
-        )
+        self.documents = DocumentAccess(pool, RULES, self.told.extend)
+        self.registrations = Registrations(self.documents, KEYS)
+        self.commands = CommandLifecycle(self.documents, lambda: f"made-{next(self._ids)}")
         self.messages = DeviceMessages(
-            pool,
-            RULES,
+            self.documents,
             self.measurements,
             lambda batch: store_sightings(pool, batch),
-            self.told.extend,
             PrintResults(RULES).take,
         )
 

@@ -25,6 +25,7 @@ from core_api.errors import (
 from core_api.kafka.messages import PublishResult
 from core_api.kafka.publisher import KafkaPublisher, Sent
 from core_api.kafka.topics import BrokerError, alerts_topic
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.ending import Ending
 from server_common.devices.identity import Identity
 from server_common.limits import DEVICE_OPEN_COMMANDS, STORE_DEVICE_NAMES, STORE_DEVICES
@@ -43,7 +44,7 @@ async def shop(pool: Pool) -> Shop:
 
 def expiring_of(shop: Shop) -> Expiring:
     metrics = CommandMetrics(CollectorRegistry())
-    return Expiring(shop.pool, RULES, shop.told.extend, metrics)
+    return Expiring(shop.documents, metrics)
 
 
 async def password(shop: Shop, **wanted: Any) -> str | None:
@@ -143,7 +144,7 @@ async def test_names_of_removed_devices_do_not_grow_without_end(shop: Shop) -> N
 
 
 async def test_without_keys_no_device_can_be_registered(pool: Pool) -> None:
-    registrations = Registrations(pool, RULES, None, lambda _channels: None)
+    registrations = Registrations(DocumentAccess(pool, RULES, lambda _channels: None), None)
     with pytest.raises(ForbiddenError, match="YABAM_DEVICES_KEYS"):
         await registrations.put(STORE, BELL, RegisterDevice())
     assert not await registrations.is_current(Identity(STORE, BELL, 1), "x")
@@ -206,10 +207,10 @@ async def test_a_command_that_cannot_expire_stops_no_other(
         await shop.ask(id=name)
     await shop.pass_time(61)
 
-    async def expire(pool: Pool, rules: Any, but: Any) -> Any:
+    async def expire(documents: DocumentAccess, but: Any) -> Any:
         if f"{STORE}/{BELL}/bad" not in but:
             raise ExpiringError(f"{STORE}/{BELL}/bad")
-        return await expire_one(pool, rules, but)
+        return await expire_one(documents, but)
 
     monkeypatch.setattr(expiring, "expire_one", expire)
     assert await expiring_of(shop).round() == 1
@@ -220,7 +221,7 @@ async def test_a_command_that_cannot_expire_stops_no_other(
 async def test_the_document_of_a_command_ends_and_its_id_stays_known(shop: Shop) -> None:
     asked = await shop.ask(id="c-1")
     await shop.hear("result", {"boot": 1, "n": 1, "id": "c-1", "outcome": "done"})
-    ending = Ending(shop.pool, RULES, shop.told.extend)
+    ending = Ending(shop.documents)
     assert await ending.round() == 0
     await shop.pool.execute("UPDATE documents SET ends_at = now() WHERE key = 'command.c-1'")
     assert await ending.round() == 1

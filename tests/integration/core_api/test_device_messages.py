@@ -20,7 +20,7 @@ from server_common.devices.messages import Inbound
 from server_common.devices.mqtt_topics import MessageKind
 from server_common.errors import DeviceMessageError
 from server_common.limits import CHANNEL_DOCUMENTS
-from tests.integration.core_api.device_shop import BELL, PNG, RULES, STORE, Shop
+from tests.integration.core_api.device_shop import BELL, PNG, STORE, Shop
 from tests.integration.core_api.relaying import commands, place
 
 if TYPE_CHECKING:
@@ -47,9 +47,7 @@ async def reason_of(work: Any) -> str:
 
 def watching(shop: Shop, listened: Collection[int] = (0,)) -> Watching:
     metrics = DeviceMetrics(CollectorRegistry())
-    return Watching(
-        shop.pool, RULES, shop.measurements, lambda _seconds: listened, shop.told.extend, metrics
-    )
+    return Watching(shop.documents, shop.measurements, lambda _seconds: listened, metrics)
 
 
 async def test_an_event_is_a_document_whose_history_has_all_of_them(shop: Shop) -> None:
@@ -193,7 +191,7 @@ async def test_measurements_wait_while_somebody_holds_the_device(
     hasty = await open_pool(
         database_url, size=1, command_timeout_s=10, name="test", lock_wait_s=0.05
     )
-    shop.pool = hasty
+    shop.documents = shop.documents._replace(pool=hasty)
     async with pool.acquire() as other, other.transaction():
         await other.execute("SELECT FROM device_registrations FOR UPDATE")
         await watching(shop).flush()
@@ -222,7 +220,7 @@ async def test_a_held_store_holds_up_no_silent_device_and_no_measurement_of_anot
     hasty = await open_pool(
         database_url, size=1, command_timeout_s=10, name="test", lock_wait_s=0.05
     )
-    shop.pool = hasty
+    shop.documents = shop.documents._replace(pool=hasty)
     async with pool.acquire() as other, other.transaction():
         await other.execute(
             "SELECT FROM channel_heads WHERE channel LIKE $1 FOR UPDATE", f"device:{STORE}/%"

@@ -15,6 +15,7 @@ from core_api.edits.history_reading import Position, read_document, read_entries
 from core_api.edits.service import EditService
 from core_api.postgres.pool import Pool
 from core_api.retention.log_trim import trim_empty
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.ending import Ending
 from core_api.system_edits.session_renewals import hear_of
 
@@ -54,9 +55,7 @@ class Seen:
         self.ended = 0
         self.failures = 0
         self.ending = Ending(
-            pool,
-            service(pool, definitions).rules,
-            self.channels.extend,
+            DocumentAccess(pool, service(pool, definitions).rules, self.channels.extend),
             self._count,
             self._fail,
         )

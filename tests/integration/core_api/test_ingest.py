@@ -17,10 +17,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from core_api.access.callers import Caller
 from core_api.errors import UnauthorizedError, UnavailableError
-from core_api.ingest.applier import WritePath
 from core_api.ingest.consumer import Ingest
 from core_api.ingest.main import run_ingest
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic
+from core_api.orders.service import OrderService
 from core_api.settings import IngestSettings
 from server_common.sockets import bind
 from server_common.supervision import Work
@@ -80,11 +80,13 @@ class Inbound:
     @contextlib.asynccontextmanager
     async def ingested(
         self,
-        on: WritePath,
+        on: OrderService | Faulty,
         port: list[int] | None = None,
         check: Callable[[], Awaitable[None]] = _there,
         beside: Mapping[str, Work] | None = None,
     ) -> AsyncIterator[asyncio.Task[None]]:
+        commands: Any = on
+        no_devices: Any = NoDevices()
         stop = asyncio.Event()
         listener = bind("127.0.0.1", 0, "none")
         if port is not None:
@@ -98,8 +100,8 @@ class Inbound:
                     inbound_dlq_topic=self.dead,
                     partitions=PARTITIONS,
                 ),
-                commands=on,
-                devices=lambda _registry: NoDevices(),
+                commands=commands,
+                devices=lambda _registry: no_devices,
                 beside=lambda _registry: beside or {},
                 check=check,
                 verify=_verify,
@@ -406,7 +408,7 @@ async def test_numbers_are_for_ops_only(pool: Pool, inbound: Inbound) -> None:
 class Faulty:
     """The write path, which fails for as long as it is told to."""
 
-    def __init__(self, inner: WritePath, error: Exception | None) -> None:
+    def __init__(self, inner: OrderService, error: Exception | None) -> None:
         self._inner = inner
         self.error = error
         self._tries = asyncio.Semaphore(0)

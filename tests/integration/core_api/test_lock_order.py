@@ -86,8 +86,7 @@ async def test_a_step_of_a_job_waits_for_the_maker_before_it_locks_the_job(
 async def test_who_removes_a_printer_waits_for_its_step_before_its_address_is_locked(
     store: Store, patient: Pool
 ) -> None:
-    rules = store.edits.rules
-    registrations = Registrations(patient, rules, KEYS, store.committed.extend)
+    registrations = Registrations(store.documents._replace(pool=patient), KEYS)
     registered, _, _ = await registrations.put(store.id, "kitchen-1", RegisterDevice())
     await StarPrinters(patient).keep(registered.identity, f"mac-{store.id}")
     await store.presence.heard(store.printer, "a", [])
@@ -127,7 +126,7 @@ async def test_silent_printers_are_locked_before_any_of_them_is_written(
 ) -> None:
     first, second = store.printer, Channel("device", store.id, "kitchen-2")
     for printer in (first, second):
-        await store.prints.hold(store.id, printer.part or "", "a", 0.0)
+        await store.prints.hold(printer, "a", 0.0)
         await store.presence.heard(printer, "a", [])
     async with patient.acquire() as other, other.transaction():
         await other.fetch("SELECT 1 FROM documents WHERE channel = $1 FOR UPDATE", str(second))

@@ -10,17 +10,12 @@ from typing import TypeAlias
 
 import asyncpg
 import pytest
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateColumn
 
 from core_api.access.callers import Caller
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
 from core_api.postgres import migrate
 from core_api.postgres.pool import Pool, open_pool
-from core_api.postgres.tables.event_log import channel_heads
-from core_api.postgres.tables.orders import orders
-from core_api.postgres.tables.relay import outbox
 from core_api.wiring import new_order_id, utc_now
 from deploy.local.postgres import EmbeddedPostgres
 from tests.parts import copied_database, migrated_database
@@ -44,6 +39,15 @@ _IN_THE_WAY = """
 SELECT mode, granted, query FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE relation = 'orders'::regclass AND pg_locks.pid <> pg_backend_pid()
   AND mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+"""
+_COLUMNS_OF_TODAY = """
+SELECT format('ALTER TABLE %s ADD COLUMN IF NOT EXISTS %I %s', attrelid::regclass, attname,
+              concat_ws(' ', format_type(atttypid, atttypmod),
+                        'DEFAULT ' || pg_get_expr(adbin, adrelid),
+                        CASE WHEN attnotnull THEN 'NOT NULL' END))
+FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+WHERE attrelid IN ('channel_heads'::regclass, 'orders'::regclass, 'outbox'::regclass)
+      AND attnum > 0 AND NOT attisdropped
 """
 _INDEXES = """
 SELECT indexrelid::regclass::text, indisvalid, pg_get_indexdef(indexrelid) FROM pg_index
@@ -121,13 +125,12 @@ class Filled:
         name = f"{revision} of today"
         if name not in self._made:
             url = self._made[name] = await self._copy_of(await self._at(revision))
+            today = await asyncpg.connect(await migrated_database(self._server))
+            additions = await today.fetch(_COLUMNS_OF_TODAY)
+            await today.close()
             connection = await asyncpg.connect(url)
-            for table in (channel_heads, orders, outbox):
-                for column in table.columns:
-                    defined = CreateColumn(column).compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
-                    await connection.execute(
-                        f"ALTER TABLE {table.name} ADD COLUMN IF NOT EXISTS {defined}"
-                    )
+            for (addition,) in additions:
+                await connection.execute(addition)
             await connection.close()
         return self._made[name]
 

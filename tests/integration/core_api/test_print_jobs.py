@@ -24,7 +24,7 @@ from core_api.orders.lifecycle import ChangeOrder, NewItem, PlaceOrder, Transiti
 from core_api.orders.service import OrderService
 from core_api.postgres.pool import LOCK_WAIT_S, Pool, open_pool
 from core_api.printing.definitions import PRINTING_DEFINITIONS
-from core_api.printing.jobs import Job
+from core_api.printing.jobs import Job, StepReport
 from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
@@ -32,6 +32,7 @@ from core_api.printing.service import PrintService
 from core_api.printing.statements import trim_jobs
 from core_api.receipts.reached import Reached
 from core_api.store_rules.sold_out_or_closed import is_obeyed
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.ending import Ending
 from core_api.wiring import new_order_id, utc_now
 from server_common.limits import PRINT_JOBS
@@ -52,14 +53,15 @@ class Store:
         self.edits = EditService(pool, DEFINITIONS, 4, lambda _: None, is_obeyed)
         self.orders = OrderService(pool, 4, utc_now, new_order_id, lambda _: None)
         self.metrics = PrintMetrics(CollectorRegistry())
+        self.documents = DocumentAccess(pool, self.edits.rules, self.committed.extend)
         self.maker = self.another_maker()
-        self.prints = PrintService(pool, self.edits.rules, self.committed.extend, self.metrics)
-        self.presence = PrinterPresence(pool, self.edits.rules, self.committed.extend)
+        self.prints = PrintService(self.documents, self.metrics)
+        self.presence = PrinterPresence(self.documents)
         self.printer = Channel("device", self.id, "kitchen-1")
         self._n = 0
 
     def another_maker(self) -> JobMaker:
-        return JobMaker(self.pool, self.edits.rules, self.committed.extend, self.metrics)
+        return JobMaker(self.documents, self.metrics)
 
     async def route(self, value: dict[str, Any] | None) -> None:
         self._n += 1
@@ -81,10 +83,10 @@ class Store:
         return [one.job for one in jobs]
 
     async def held(self, agent: str = "a") -> None:
-        await self.prints.hold(self.id, "kitchen-1", agent)
+        await self.prints.hold(self.printer, agent)
 
     async def do(self, job: Job, step: Any, agent: str = "a", attempt: int = 1) -> Job:
-        return await self.prints.step(self.id, "kitchen-1", job.id, step, agent, attempt)
+        return await self.prints.step(self.printer, job.id, StepReport(step, agent, attempt))
 
     async def a_job(self) -> Job:
         """The job of a new order."""
@@ -118,7 +120,7 @@ async def test_a_maker_of_plain_names_names_a_job_as_the_previous_release_finds_
 ) -> None:
     await store.route(KITCHEN)
     order = await store.place()
-    maker = JobMaker(store.pool, store.edits.rules, store.committed.extend, store.metrics, "plain")
+    maker = JobMaker(store.documents, store.metrics, "plain")
     assert await maker.round() == 1
     # One of another release beside it makes the same job no second time.
     assert await store.maker.round() == 0
@@ -247,7 +249,7 @@ async def test_while_a_printers_channel_is_full_its_orders_wait_in_the_log(store
         "UPDATE documents SET ends_at = now() - interval '1 s' WHERE key = ANY($1)",
         [f"print.{job.id}" for job in jobs],
     )
-    await Ending(store.pool, store.edits.rules, lambda _: None).round()
+    await Ending(store.documents).round()
     await store.maker.round()
     assert len(await store.jobs()) == 5
 
@@ -282,13 +284,13 @@ async def test_one_agent_holds_a_printer_until_it_lets_go(store: Store) -> None:
     await store.held("a")
     with pytest.raises(ConflictError):
         await store.held("b")
-    await store.prints.let_go(store.id, "kitchen-1", "a")
+    await store.prints.let_go(store.printer, "a")
     await store.held("b")
 
 
 async def test_a_silent_agents_printer_is_another_agents(store: Store) -> None:
     job = await store.a_job()
-    await store.prints.hold(store.id, "kitchen-1", "a", held_s=0.0)
+    await store.prints.hold(store.printer, "a", held_s=0.0)
     await store.held("b")
     with pytest.raises(ConflictError):
         await store.do(job, "take", "a")
@@ -305,7 +307,7 @@ async def test_of_two_who_take_a_job_at_once_it_is_one_attempt(store: Store) -> 
 async def test_a_job_that_there_is_not_is_not_found(store: Store) -> None:
     await store.held()
     with pytest.raises(NotFoundError):
-        await store.prints.step(store.id, "kitchen-1", "none", "take", "a")
+        await store.prints.step(store.printer, "none", StepReport("take", "a"))
 
 
 async def test_a_printed_job_goes_and_leaves_nothing(store: Store) -> None:
@@ -314,7 +316,7 @@ async def test_a_printed_job_goes_and_leaves_nothing(store: Store) -> None:
     await store.do(job, "take")
     assert (await store.do(job, "done")).state == "done"
     await store.pool.execute("UPDATE documents SET ends_at = now() WHERE ends_at IS NOT NULL")
-    await Ending(store.pool, store.edits.rules, lambda _: None).round()
+    await Ending(store.documents).round()
     assert await store.jobs() == []
     assert await trim_jobs(store.pool, 0.0, 10) == 1
 
@@ -373,7 +375,7 @@ async def test_what_is_said_again_writes_nothing(store: Store) -> None:
 
 
 async def test_a_printer_that_nobody_holds_any_more_is_offline(store: Store) -> None:
-    await store.prints.hold(store.id, "kitchen-1", "a", held_s=0.0)
+    await store.prints.hold(store.printer, "a", held_s=0.0)
     await store.presence.heard(store.printer, "a", [])
     assert await store.presence.round() == 1
     assert (await status(store))["online"] is False

@@ -33,13 +33,11 @@ class Kitchen:
     def __init__(self, store: Store) -> None:
         self.store = store
         rules = store.edits.rules
-        self._registrations = Registrations(store.pool, rules, KEYS, store.committed.extend)
+        self._registrations = Registrations(store.documents, KEYS)
         self._messages = DeviceMessages(
-            store.pool,
-            rules,
+            store.documents,
             Measurements(lambda: 0.0),
             lambda batch: store_sightings(store.pool, batch),
-            store.committed.extend,
             PrintResults(rules).take,
         )
         self._n = itertools.count(1)

@@ -40,9 +40,7 @@ class Kitchen:
         self.store = store
         self.mac = ":".join(uuid4().hex[n : n + 2] for n in range(0, 12, 2))
         self.stars = StarPrinters(store.pool)
-        self.registrations = Registrations(
-            store.pool, store.edits.rules, KEYS, store.committed.extend
-        )
+        self.registrations = Registrations(store.documents, KEYS)
         self.clock = 1000.0
         self.door = self.another_door()
 

@@ -26,9 +26,7 @@ class Kitchen:
         self.store = store
         self.mac = ":".join(uuid4().hex[n : n + 2] for n in range(0, 12, 2))
         self.stars = StarPrinters(store.pool)
-        self.registrations = Registrations(
-            store.pool, store.edits.rules, KEYS, store.committed.extend
-        )
+        self.registrations = Registrations(store.documents, KEYS)
         self._rung: list[Ring] = []
         self._ringing = Ringing(store.pool, self._ring, lambda: NOW_MS)
 

@@ -16,7 +16,15 @@ from deploy.mqtt.server import MosquittoServer
 from server_common.devices.identity import Identity
 from server_common.mqtt.broker import MqttError
 from server_common.mqtt.connection import Will
-from tests.mqtt_parts import Register, admin_of, broker_for, device, until, until_it_connects
+from tests.mqtt_parts import (
+    Register,
+    admin_of,
+    broker_for,
+    broker_of,
+    device,
+    until,
+    until_it_connects,
+)
 from tests.wiping import wipe_mosquitto
 
 _NAMES = ("lamp", "bell", "star-1", "terminal-1", "pager", "till")
@@ -171,7 +179,7 @@ class Disorder:
     async def _by_hand(self, *commands: dict[str, Any]) -> None:
         # While an admin compares, a role that it is about to delete could be given to somebody.
         await self._until_level()
-        control = BrokerControl(self._server.broker(ADMIN_USER, self._server.password_of_admin))
+        control = BrokerControl(broker_of(self._server, ADMIN_USER, self._server.password_of_admin))
         try:
             await control.open()
             for command in commands:

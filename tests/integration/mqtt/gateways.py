@@ -22,6 +22,7 @@ from deploy.mqtt.server import MosquittoServer
 from event_server.errors import CoreLostError
 from event_server.mqtt_gateway.core import DocumentsSnapshot
 from event_server.mqtt_gateway.down import Down, DownSettings
+from event_server.mqtt_gateway.group_reader import GroupSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.rules.incoming import FILTERS, TELEMETRY_FILTER, shared
 from event_server.mqtt_gateway.rules.presence import Presence
@@ -88,7 +89,9 @@ class Topics:
         self.bootstrap = bootstrap
         self.events, self.outbound = f"events-{name}", f"outbound-{name}"
         self.inbound, self.dead_letters = f"inbound-{name}", f"dead-{name}"
-        self.group = f"group-{name}"
+        self.read_by_gateways = GroupSettings(
+            bootstrap, self.events, self.outbound, f"group-{name}"
+        )
         self._producer = producer
 
     async def make(self) -> None:
@@ -181,9 +184,7 @@ class Gateway:
         self.metrics = GatewayMetrics(CollectorRegistry())
         self.presence = Presence()
         self.down = Down(
-            DownSettings(
-                topics.bootstrap, topics.events, topics.outbound, topics.group, broker, name
-            ),
+            DownSettings(topics.read_by_gateways, broker, name),
             core,
             self.presence,
             self.metrics,

@@ -19,6 +19,7 @@ from tests.mqtt_parts import (
     administered,
     broker_for,
     broker_for_gateway,
+    broker_of,
     device,
     until,
     until_it_connects,
@@ -133,7 +134,7 @@ async def test_who_knows_a_star_printers_address_neither_hears_nor_calls_it(
             assert not await may_subscribe(other, own)
             assert not await may_publish(other, call)
         with pytest.raises(MqttError):
-            await BrokerConnection(mosquitto.broker(mac, mac), mac).open()
+            await BrokerConnection(broker_of(mosquitto, mac, mac), mac).open()
         async with device(broker_for_gateway(mosquitto), client_id="g") as gateway:
             assert await may_publish(gateway, call)
 

@@ -21,6 +21,7 @@ from tests.mqtt_parts import (
     administered,
     broker_for,
     broker_for_gateway,
+    broker_of,
     device,
     until_it_connects,
 )
@@ -32,7 +33,7 @@ LONG = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 @asynccontextmanager
 async def by_hand(server: MosquittoServer) -> AsyncIterator[BrokerControl]:
     """Somebody with the admin's password and a tool like mosquitto_ctrl."""
-    control = BrokerControl(server.broker(ADMIN_USER, server.password_of_admin))
+    control = BrokerControl(broker_of(server, ADMIN_USER, server.password_of_admin))
     await control.open()
     try:
         yield control
@@ -128,7 +129,7 @@ async def test_a_broker_lives_on_without_a_role_that_people_gave_to_others(
     if restarted:
         mosquitto.kill()
         await asyncio.to_thread(mosquitto.start)
-    waiter = mosquitto.broker("waiter", "w")
+    waiter = broker_of(mosquitto, "waiter", "w")
     mark = f"yabam/v1/{STORE}/marks"
     for lamp in lamps:
         register.remove(lamp)

@@ -13,7 +13,7 @@ from server_common.devices.identity import Identity
 from server_common.devices.mqtt_topics import commands_topic, up_topic
 from server_common.mqtt.broker import Broker, MqttError, MqttRefusedError
 from server_common.mqtt.connection import BrokerConnection, Incoming
-from tests.mqtt_parts import DEVICE_KEYS, broker_for, broker_for_gateway, device, until
+from tests.mqtt_parts import DEVICE_KEYS, broker_for, broker_for_gateway, broker_of, device, until
 
 
 async def test_what_is_published_is_acknowledged_and_heard(
@@ -33,7 +33,7 @@ async def test_over_tls_it_is_the_same(lamp: Identity, broker: MosquittoServer) 
     topic = up_topic(lamp.store, lamp.device, "event")
     async with (
         device(broker_for_gateway(broker), topic, client_id="g") as gateway,
-        device(broker.broker(lamp.user, password, tls=True)) as one,
+        device(broker_of(broker, lamp.user, password, tls=True)) as one,
     ):
         await one.say(topic, n=1)
         await until(lambda: gateway.on(topic) == [{"n": 1}])
@@ -50,12 +50,12 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(
 
 async def test_a_wrong_password_is_refused(lamp: Identity, broker: MosquittoServer) -> None:
     with pytest.raises(MqttRefusedError):
-        await BrokerConnection(broker.broker(lamp.user, "wrong"), lamp.user).open()
+        await BrokerConnection(broker_of(broker, lamp.user, "wrong"), lamp.user).open()
 
 
 async def test_nobody_connects_without_a_password(broker: MosquittoServer) -> None:
     with pytest.raises(MqttRefusedError):
-        await BrokerConnection(broker.broker("", ""), "anybody").open()
+        await BrokerConnection(broker_of(broker, "", ""), "anybody").open()
 
 
 async def test_a_publication_that_is_not_permitted_says_so(

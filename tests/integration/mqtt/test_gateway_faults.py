@@ -73,7 +73,7 @@ class Fleet:
             "YABAM_DEVICES_OUTBOUND_TOPIC": topics.outbound,
             "YABAM_DEVICES_INBOUND_TOPIC": topics.inbound,
             "YABAM_DEVICES_DLQ_TOPIC": topics.dead_letters,
-            "YABAM_MQTT_GROUP": topics.group,
+            "YABAM_MQTT_GROUP": topics.read_by_gateways.group,
             "YABAM_TOKEN_KEYS": json.dumps({"k": "k" * 32}),
             "YABAM_CORE_TOKEN": "none",
             "YABAM_CORE_URL": "http://127.0.0.1:1",

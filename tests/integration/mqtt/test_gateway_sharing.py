@@ -34,10 +34,7 @@ class Member:
         self.was_asked = asyncio.Event()
         self.may_give_up = asyncio.Event()
         self.may_give_up.set()
-        self.reader = GroupReader(
-            topics.bootstrap, topics.events, topics.outbound, topics.group,
-            self._revoked, self._assigned,
-        )  # fmt: skip
+        self.reader = GroupReader(topics.read_by_gateways, self._revoked, self._assigned)
 
     async def __aenter__(self) -> Member:
         await self.reader.open()

@@ -28,6 +28,7 @@ from core_api.push.messages import PushKeys
 from core_api.push.registrations import PushSubscriptions
 from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.sync.stream_grants import StreamGrants
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.registrations import Subscriptions
 from core_api.webhooks.signing import WebhookKeys
@@ -68,10 +69,11 @@ def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None) -> DevicesApi:
     """The handlers of devices over a database that is given; a store's keys are its own."""
     log: Any = None
     rules = Rules(Definitions([*DEFINITIONS, *DEVICE_DEFINITIONS]), 4, is_obeyed)
+    documents = DocumentAccess(pool, rules, lambda _channels: None)
     keys = DeviceKeys({"k": b"d" * 32}, "k")
     return DevicesApi(
-        Registrations(pool, rules, keys, lambda _channels: None),
-        CommandLifecycle(pool, rules, lambda: "made", lambda _channels: None),
+        Registrations(documents, keys),
+        CommandLifecycle(documents, lambda: "made"),
         log,
         pool,
         tokens,

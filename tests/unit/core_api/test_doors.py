@@ -51,6 +51,7 @@ from core_api.sync import reading as reads
 from core_api.sync.large_answers import LargeAnswers
 from core_api.sync.long_poll import LongPolls
 from core_api.sync.service import FetchSync
+from core_api.system_edits.document_access import DocumentAccess
 from core_api.wiring import MAX_DEVICES, new_order_id, utc_now
 from server_common.access.access_tokens import AUDIENCE
 from tests.unit.core_api.samples import (
@@ -151,9 +152,10 @@ def core(database: Database) -> ASGIApp:
     reached = Reached(pool, MAX_DEVICES)
     api = CoreApi(commands, fetch, devices, reached, gate, metrics, unused, ops)
     rules = Rules(Definitions([*DEFINITIONS, *DEVICE_DEFINITIONS]), 4, is_obeyed)
+    documents = DocumentAccess(pool, rules, lambda _channels: None)
     prints = PrintApi(
-        PrintService(pool, rules, lambda _channels: None, PrintMetrics(CollectorRegistry())),
-        PrinterPresence(pool, rules, lambda _channels: None),
+        PrintService(documents, PrintMetrics(CollectorRegistry())),
+        PrinterPresence(documents),
         gate,
     )
     sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600, lambda: 1000.0)

@@ -14,6 +14,7 @@ from core_api.printing.jobs import (
     Job,
     Step,
     StepRefusedError,
+    StepReport,
     after,
     ends_at,
     job_of,
@@ -26,7 +27,7 @@ LATE = NOW + timedelta(hours=1)
 
 
 def do(one: Job, step: Step, agent: str = "a", attempt: int = 1, now: datetime = NOW) -> Job:
-    return after(one, step, agent, attempt, "", now)
+    return after(one, StepReport(step, agent, attempt), now)
 
 
 def test_its_name_follows_from_order_version_copy_and_the_time_of_the_event() -> None:
@@ -118,9 +119,9 @@ def test_what_is_under_way_when_its_time_ends_stays_so() -> None:
 
 def test_a_ticket_of_before_a_restore_is_a_repeat() -> None:
     made_at = datetime.fromisoformat(job().made_at)
-    after_it = after(job(), "take", "a", 0, "", NOW, made_at + timedelta(seconds=1))
+    after_it = after(job(), StepReport("take", "a"), NOW, made_at + timedelta(seconds=1))
     assert (after_it.attempts, after_it.repeat) == (1, True)
-    assert not after(job(), "take", "a", 0, "", NOW, made_at).repeat
+    assert not after(job(), StepReport("take", "a"), NOW, made_at).repeat
 
 
 def test_a_person_lets_it_print_after_all_and_it_is_no_repeat() -> None:

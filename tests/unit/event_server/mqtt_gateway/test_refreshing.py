@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from client_sdk.contract.channel import parse_channel
 from event_server.mqtt_gateway.core import DocumentsSnapshot
 from event_server.mqtt_gateway.down import DownSession, DownSettings
+from event_server.mqtt_gateway.group_reader import GroupSettings
 from event_server.mqtt_gateway.metrics import GatewayMetrics
 from event_server.mqtt_gateway.partitions import Begun
 from event_server.mqtt_gateway.rules.heads import Heads
@@ -176,7 +177,9 @@ class Gateway:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[tuple[Partitions, BrokerConnection]]:
         """A session that has published what it found, and forgot it."""
-        settings = DownSettings("k", "events", "outbound", "group", Broker("broker", 1883), "g")
+        settings = DownSettings(
+            GroupSettings("k", "events", "outbound", "group"), Broker("broker", 1883), "g"
+        )
         session = DownSession(
             settings, self.core, self._presence, self._heads, self._metrics, lambda: 0.0
         )
