@@ -83,7 +83,9 @@ _TO_FOLLOWER: Final = (
     Message("OrderEvent", "An order has changed", forms.SentOrderEvent, event="order.…"),
     Message("DocumentEvent", "A document has changed", DocumentEvent, event=CHANGED),
     Message("Hello", "The first message", stream.Hello, event=stream.HELLO),
-    Message("Heartbeat", "All events before a time were sent", stream.Heartbeat, event=stream.HEARTBEAT),
+    Message(
+        "Heartbeat", "All events before a time were sent", stream.Heartbeat, event=stream.HEARTBEAT
+    ),
     Message(
         "SyncRequired", "The client must sync", stream.SyncRequired, event=stream.SYNC_REQUIRED
     ),

@@ -33,7 +33,7 @@ def tickets(run: Run, *documents: dict[str, Any]) -> list[str]:
 
 def needs_care(run: Run, **more: Any) -> bool:
     one = {"id": "k", "state": "online", "troubles": [], "tickets": []} | more
-    return bool(run(f"module.needsCare({json.dumps(one)})"))
+    return bool(run(f"module.needsAttention({json.dumps(one)})"))
 
 
 def test_the_terminal_offers_what_core_takes(run: Run) -> None:
