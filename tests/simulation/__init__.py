@@ -1,1 +1,1 @@
-"""Runs the real rules of client and servers in virtual time, with random faults, without sockets."""
+"""Runs the real rules of client and servers in virtual time, with random faults and no sockets."""

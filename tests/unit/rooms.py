@@ -52,7 +52,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
     "core_api": {
         "errors": "errors that callers get",
         "ids": "ids that sort by time",
-        "logs": "secrets that must not be in the logs",
+        "logs": "personal data kept out of the logs",
         "heap_trim": "memory returned to the system",
         "problems": "errors as HTTP answers",
         "overload": "how many requests are accepted at once",
