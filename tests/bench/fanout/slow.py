@@ -1,7 +1,7 @@
 """Measures what good clients notice of slow ones: `python -m tests.bench.fanout.slow`.
 
 8,000 subscribers of one channel get five events a second for twenty seconds. In one case all of
-them read at once. In the other a tenth reads one byte a second and has a small buffer in the
+them read without delay. In the other a tenth reads one byte a second and has a small buffer in the
 kernel. p99 is that of the good ones, from just before the publisher gives the event to Kafka. Each
 round measures both cases in turn.
 """
