@@ -1,4 +1,4 @@
-"""The ops page over made-up figures: its words, what can be pressed, pictures, axe-core."""
+"""The ops page with made-up figures: its texts and buttons, pictures, checks with axe-core."""
 
 from __future__ import annotations
 

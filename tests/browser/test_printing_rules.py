@@ -1,4 +1,4 @@
-"""What the terminal makes of the documents of printing: its pure rules, run by Node."""
+"""The terminal's pure rules for the documents of printing, run by Node."""
 
 from __future__ import annotations
 
