@@ -22,7 +22,7 @@ from core_api.pages.files import FOLDERS, PREFIX, File, parse_address, read_file
 from core_api.pages.serving import Pages
 
 _NEVER_MS: Final = 10**9
-_PATIENCE: Final = "PATIENCE_MS = 4_000;"
+_PATIENCE: Final = "NETWORK_WAIT_MS = 4_000;"
 
 
 @cache
@@ -37,7 +37,9 @@ def files_of(title: str, patience_ms: int) -> Mapping[str, File]:
         folder = Path(name)
         for part in ("terminal", "table", "ops", "shared"):
             shutil.copytree(FOLDERS[""] / part, folder / part)
-        _change(folder / "terminal/offline/worker.js", _PATIENCE, f"PATIENCE_MS = {patience_ms};")
+        _change(
+            folder / "terminal/offline/worker.js", _PATIENCE, f"NETWORK_WAIT_MS = {patience_ms};"
+        )
         _change(folder / "terminal/texts.js", '"Store terminal"', f'"{title}"')
         named = '"short_name": "Yabam"', f'"short_name": "{title}"'
         _change(folder / "terminal/app.webmanifest", *named)
