@@ -290,7 +290,7 @@ class TestSecrets:
     def test_an_address_that_browsers_could_not_use_is_refused(
         self, tmp_path: Path, public: str
     ) -> None:
-        with pytest.raises(prepare.PrepareError, match="--public takes such as https"):
+        with pytest.raises(prepare.PrepareError, match="--public must be an address such as https"):
             prepare.prepare(tmp_path, public, unlike_any_other())
         assert list(tmp_path.iterdir()) == []
 
