@@ -105,16 +105,26 @@ class Subscribers:
         return Came(said["events"], p50, p99, said["closed"], said["slow_closed"])
 
     async def gather(self, events: int, within_s: float) -> Came:
-        """Wait until this many events were received in all, or the time is over. Returns what was
-        received. p50 and p99 are only those of the last part, so if they matter, wait first."""
+        """Wait until this many events were received in all. Returns what was received. p50 and p99
+        are only those of the last part, so if they matter, wait first.
+
+        Raises:
+            RuntimeError: fewer were received within that many seconds.
+        """
         came = await self.mark()
         total, worst = came.events, came
-        async with asyncio.timeout(within_s):
-            while total < events:
-                await asyncio.sleep(0.2)
-                more = await self.mark()
-                total += more.events
-                worst = more if more.events else worst
+        try:
+            async with asyncio.timeout(within_s):
+                while total < events:
+                    await asyncio.sleep(0.2)
+                    more = await self.mark()
+                    total += more.events
+                    worst = more if more.events else worst
+        except TimeoutError:
+            hung_up = f", {worst.closed:,} connections were closed" if worst.closed else ""
+            raise RuntimeError(
+                f"{total:,} of {events:,} events came within {within_s:g} s{hung_up}"
+            ) from None
         return Came(total, worst.p50_ms, worst.p99_ms, worst.closed, worst.slow_closed)
 
     async def close(self) -> None:
