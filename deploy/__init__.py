@@ -1,1 +1,1 @@
-"""Running the system: on one machine, with Kafka, and in production."""
+"""Running the system: on one machine for development, in containers, and under load."""

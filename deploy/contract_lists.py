@@ -1,4 +1,4 @@
-"""Writes the JavaScript SDK's `contract_lists.js` from the Python modules that hold each list.
+"""Writes the JavaScript SDK's `contract_lists.js` from the Python modules that define the lists.
 
 python -m deploy.contract_lists
 """
@@ -80,13 +80,13 @@ _TYPES: Final[tuple[tuple[str, str, Iterable[Any]], ...]] = (
     ("CommandKind", "state/orders/commands.py", get_args(CommandKind)),
     ("ChangeKind", "client/order_book.py", get_args(ChangeKind)),
 )
-"""What only the type checker needs: a word that JavaScript misspells fails `make types`."""
+"""Types for JavaScript's type checker: a misspelt value then fails `make types`."""
 _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
     (
         device,
         {
-            "MAX_SEEN_ORDERS": "The most orders that are said to be shown at once",
-            "RECEIPTS_EVERY_S": "What a device says of itself gathers for so many seconds",
+            "MAX_SEEN_ORDERS": "The most orders that one report says are shown",
+            "RECEIPTS_EVERY_S": "How long a device collects receipts for one report, in seconds",
         },
     ),
     (sync, {"MAX_ORDERS": "The most orders of one page of a snapshot"}),
@@ -98,15 +98,15 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
             "MAX_URL_CHARS": "The longest address of a stream",
             "MAX_NEXT_CHARS": "The longest `next` of a snapshot",
             "MAX_VALUE_BYTES": "The largest value of a document",
-            "MAX_VALUE_DEPTH": "How deep a document is nested",
+            "MAX_VALUE_DEPTH": "How deep a document may be nested",
             "MAX_EDIT_BYTES": "The largest edit",
             "MAX_METADATA_BYTES": "The largest metadata",
             "MAX_EDITS": "The most edits of one request",
             "MAX_EDITS_BODY_BYTES": "The longest request of edits",
             "MAX_EDITS_ANSWER_BYTES": "The longest answer to edits, and the longest document",
             "MAX_PAGES": "The most pages of one sync",
-            "MAX_ANEW": "How often its pages may start anew",
-            "MAX_EMPTY_PAGES": "How many of its pages in a row may be empty",
+            "MAX_ANEW": "How often the pages of a sync may start anew",
+            "MAX_EMPTY_PAGES": "How many pages of a sync in a row may be empty",
             "MAX_PAGED_SYNC_BYTES": "The most bytes of one sync over all its pages",
         },
     ),
@@ -115,15 +115,15 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
         {
             "MAX_COMMAND_BYTES": "The longest body of a command",
             "MAX_COMMANDS": "The most commands that wait",
-            "MAX_COMMAND_AGE_S": "How old a command may be when it is sent first, in seconds",
-            "MAX_SENT_AGE_S": "How long one that was sent is sent again, in seconds",
+            "MAX_COMMAND_AGE_S": "How old a command may be when it is first sent, in seconds",
+            "MAX_SENT_AGE_S": "How long a command that was sent is sent again, in seconds",
         },
     ),
     (backoff, {"MAX_RESTARTS": "How often in a row channels may begin anew"}),
     (
         actions,
         {
-            "LONG_POLL_GAP_S": "The most between a long poll with news and the next, in seconds",
+            "LONG_POLL_GAP_S": "The longest time between a long poll with news and the next (s)",
             "LONG_FAULT": "Failed syncs in a row, after which a good one resets the stream's "
             "back-off",
         },
@@ -140,7 +140,7 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
     (healing_backoff, {"MAX_HEALING_S": "The most seconds between healing snapshots"}),
     (
         sse_or_websocket,
-        {"AT_ONCE_AGAIN": "So many streams in a row end at once by a proxy's doing"},
+        {"AT_ONCE_AGAIN": "After so many streams that end at once, the next is a WebSocket"},
     ),
     (
         http_failures,
@@ -151,9 +151,9 @@ _LIMITS: Final[tuple[tuple[ModuleType, Mapping[str, str]], ...]] = (
     ),
     (order_book, {"MAX_CLOSED": "How many closed orders a channel remembers"}),
 )
-"""Those whose name is the same in both languages, by the module that has them."""
+"""The limits whose name is the same in both languages, by the module that defines them."""
 _KINDS_COMMENT: Final = (
-    "The kinds of channels: the ids in a name, and what its events are about: contract/channel.py."
+    "The kinds of channels: the ids in a name, and what the events are about: contract/channel.py."
 )
 _SETTINGS_COMMENT: Final = "The machine's numbers, times in seconds: client_sdk/settings.py."
 _NOT_IN_JAVASCRIPT: Final = frozenset({"max_pending"})
@@ -161,7 +161,7 @@ _NOT_IN_JAVASCRIPT: Final = frozenset({"max_pending"})
 
 
 def render() -> str:
-    """The whole module."""
+    """The text of the JavaScript module."""
     parts = [_HEAD]
     for name, comment, items in _LISTS:
         told = fill(
@@ -180,7 +180,7 @@ def render() -> str:
             for name, place, words in _TYPES
         )
     )
-    # Beside the others, as here a text is counted in letters.
+    # Under another name than in Python, as JavaScript counts UTF-16 units, not bytes.
     longest = ("MAX_EVENT_LENGTH", "The longest event or line: contract/sse.py.", MAX_EVENT_BYTES)
     parts += [
         f"/** {comment} */\nexport const {name} = {_number(value)};\n"

@@ -45,8 +45,8 @@ the reason.
 _LIMITS_HEAD: Final = """
 ## Limits
 
-Every size from the door to the screen. A limit with a variable is set by it; the others are fixed.
-They are checked against each other when a server starts, and a contradiction stops the start.
+All sizes, from the request to the screen. A limit with a variable is set by it; the others are
+fixed. They are checked against each other when a server starts; a contradiction stops the start.
 
 | limit | value | where | beyond it |
 | --- | --- | --- | --- |
@@ -55,7 +55,7 @@ _UNITS: Final = {"bytes": " B", "bytes/s": " B/s", "count": ""}
 
 
 def render() -> str:
-    """The whole page."""
+    """The text of the page."""
     parts = [_HEAD]
     for process, settings in PROCESSES.items():
         parts.append(f"\n## `{process}`\n\n| variable | default | meaning |\n| --- | --- | --- |\n")

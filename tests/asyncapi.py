@@ -1,4 +1,4 @@
-"""The AsyncAPI document as a judge of real messages."""
+"""Checks real messages against the AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ _SPECIFICATION = _ROOT / "tests/vendored/asyncapi/3.0.0.json"
 
 
 def specification() -> Any:
-    """What decides whether a document is one of AsyncAPI 3.0."""
+    """A validator, which checks whether a document is a valid AsyncAPI 3.0 document."""
     return jsonschema_rs.validator_for(json.loads(_SPECIFICATION.read_text()))
 
 
 def strict(schema: Any) -> Any:
-    """The schema, with fields that it does not name forbidden: readers ignore such fields, but what
-    is sent is to stand in the document."""
+    """The schema, but with all fields forbidden that it does not name.
+
+    Readers ignore such fields. But every field that our servers send must be in the document.
+    """
     if isinstance(schema, list):
         return [strict(one) for one in schema]
     if not isinstance(schema, dict):
@@ -41,11 +43,11 @@ STAR = {
     ("starResult", "PrintResult"),
     ("starWill", "ClientWill"),
 }
-"""What is sent where a Star printer takes its jobs over MQTT."""
+"""The (channel, message) pairs that are sent only if a Star printer gets its jobs over MQTT."""
 
 
 class Judge:
-    """Says which message of a channel a real one is.
+    """Finds out which message of the document a real message is.
 
     Args:
         document: the AsyncAPI document.
@@ -61,16 +63,16 @@ class Judge:
     def judge(
         self, channel: str, value: Any, *, among: set[str] | None = None, headers: Any = None
     ) -> str:
-        """The message's name.
+        """The name of the message in the document.
 
         Args:
-            channel: where it was caught.
-            value: its JSON.
-            among: only these messages come into question.
-            headers: of a Kafka record.
+            channel: the channel on which the message was received.
+            value: its content, as values of JSON.
+            among: compare it only with these messages; None: with all of the channel.
+            headers: its headers, if it is a Kafka record.
 
         Raises:
-            AssertionError: it is none of the channel's messages; the text says why.
+            AssertionError: the channel has no such message; the text says why.
         """
         errors = []
         for name, ref in self._document["channels"][channel]["messages"].items():
@@ -87,10 +89,10 @@ class Judge:
         raise AssertionError(f"{channel}: {value!r} is none of its messages: {errors}")
 
     def judge_mqtt(self, topic: str, payload: bytes) -> str:
-        """The name of a message of the broker; raises as `judge`.
+        """The name of a message over MQTT; raises as `judge`.
 
         Args:
-            topic: where it was caught.
+            topic: the topic on which the message was received.
             payload: a picture, or JSON.
         """
         for name, channel in self._document["channels"].items():

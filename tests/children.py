@@ -1,4 +1,4 @@
-"""Child processes of a test, none of which outlives its block, nor do its pipes."""
+"""Child processes of a test, which have ended, with closed pipes, at the end of their block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 @asynccontextmanager
 async def child(*command: str | Path, **options: Any) -> AsyncIterator[Process]:
-    """A process for the time of a block; `options` are those of `asyncio.subprocess`."""
+    """Run a process for the time of a block; `options` are those of `asyncio.subprocess`."""
     process = await asyncio.create_subprocess_exec(*command, **options)
     try:
         yield process
@@ -23,20 +23,23 @@ async def child(*command: str | Path, **options: Any) -> AsyncIterator[Process]:
 
 
 async def end(process: Process) -> None:
-    """Kill it if it still runs, and return once it is over and its pipes are closed.
+    """Kill the process if it still runs, and return once it has ended and its pipes are closed.
 
-    Nobody else may be reading from it.
+    No other task may be reading from its pipes.
     """
     if process.returncode is None:
-        # Not by `process.kill`: that asks how the child is, and so takes the exit status away from
-        # the event loop if it has ended this moment.
+        # Not by `process.kill`: if the child has just ended, that would read its exit status, and
+        # the event loop would not get it.
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
-    # A pipe that nobody reads to its end stays open until it is collected, in another test.
+    # A pipe that is not read to its end stays open until the garbage collector closes it, and that
+    # may be in another test.
     await process.communicate()
 
 
 def heed_ctrl_c() -> None:
-    """Take SIGINT as in a terminal; what a shell starts in the background ignores it. To be called
-    in the child before its program begins (`preexec_fn`)."""
+    """Let SIGINT end the process, as in a terminal: a shell's background processes ignore it.
+
+    Called in the child before its program begins (`preexec_fn`).
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Fixtures and hooks for all tests."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ LONGEST_FIRST: Final = (
     "shared-state",
     "module-shell",
 )
-"""The groups that take a minute or more, in the order in which workers take them up.
+"""The groups that take a minute or more, in the order in which workers begin them.
 
-A group runs in one worker. One that begins late is still running when all others have ended.
+A group runs in one worker. If a long group began late, all other workers would wait for it.
 """
 
 LONGEST_ID: Final = 200
-"""Characters of a parameter that stand in a test's name as they are."""
+"""A parameter that is longer, in characters, is shortened in the test's name."""
 
-# With rich installed, structlog's own default draws every local variable of every frame: the first
-# traceback takes seconds, in which the event loop of the test stands still.
+# If rich is installed, structlog by default formats every local variable of every frame. Then the
+# first traceback takes seconds, and blocks the test's event loop.
 structlog.configure(
     processors=[
         structlog.contextvars.merge_contextvars,
@@ -54,14 +54,14 @@ structlog.configure(
     ]
 )
 
-# Hypothesis times each example, and the making of it: on a busy machine that says nothing of ours.
+# Hypothesis fails examples that take long. On a busy machine that says nothing about our code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def certificates_are_read_once() -> Iterator[None]:
-    """A client of httpx reads all certificates of this machine, for 20 ms; tests make thousands."""
+    """Load this machine's CA certificates once: each client of httpx would, for 20 ms."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "httpx._transports.default.create_ssl_context", cache(httpx.create_ssl_context)
@@ -71,26 +71,26 @@ def certificates_are_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_servers_end() -> Iterator[None]:
-    """Those that the tests of this worker have started."""
+    """End the fork servers that the tests of this worker have started."""
     yield
     FORKED.close()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name a long value by its beginning: each report of a test takes its name along."""
+    """Shorten long values in tests' names, as each report contains the name."""
     if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
         return f"{val[:40]!a} and so on, {len(val)}"
     return None
 
 
 def pytest_collection(session: pytest.Session) -> None:
-    """Collect no garbage while tests are collected: what is loaded stays, and there is much."""
+    """Switch the garbage collector off while tests are collected: loaded modules stay in use."""
     gc.disable()
     load_share(session.config)
 
 
 def pytest_collection_finish() -> None:
-    """Look for the garbage of tests among what they made alone, not in all that was loaded."""
+    """Switch the garbage collector on, without the objects that the loaded modules have created."""
     gc.collect()
     gc.freeze()
     gc.enable()
@@ -98,7 +98,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let the long groups come first where workers share the tests."""
+    """Let the long groups begin first, if several workers run the tests."""
     if hasattr(config, "workerinput"):
         items.sort(key=_place)
 

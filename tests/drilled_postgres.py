@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL that can be copied, promoted and cut off, as only tests and drills do."""
+"""An embedded PostgreSQL that can also be copied, promoted and shut down at once, for tests."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _PRIMARY_WITHIN_S: Final = 60.0
 
 
 class DrilledPostgres(EmbeddedPostgres):
-    """One PostgreSQL server, with what is done to it in tests."""
+    """One PostgreSQL server, with the operations that only tests and drills need."""
 
     def copy_to(self, data: Path, *, follows: bool = False) -> None:
         """Make a base backup into a folder, from which another server can be started.
 
         Args:
-            data: a folder that is not there yet.
-            follows: the other one is a standby of this one, which streams from it; it says its
-                name, which is the folder's.
+            data: the folder, which must not exist.
+            follows: whether the other server becomes a standby, which streams from this one. Its
+                `application_name` is the name of the folder.
 
         Raises:
-            EmbeddedPostgresError: it did not succeed.
+            EmbeddedPostgresError: the backup failed.
         """
         data = data.absolute()
         data.mkdir(mode=0o700, parents=True)
@@ -43,20 +43,20 @@ class DrilledPostgres(EmbeddedPostgres):
             raise EmbeddedPostgresError(f"the base backup failed:\n{done.stderr.strip()}")
 
     def promote(self) -> None:
-        """Make a standby the primary, and return once it takes writes.
+        """Promote a standby, and return once it accepts writes.
 
         Raises:
-            EmbeddedPostgresError: it did not become one.
+            EmbeddedPostgresError: it was not promoted.
         """
         done = self._run("pg_ctl", "promote", "-D", str(self._data))
         if done.returncode != 0:
             raise EmbeddedPostgresError(f"it was not promoted:\n{done.stderr.strip()}")
 
     def until_primary(self) -> None:
-        """Return once it takes writes, after a recovery that ends by itself.
+        """Wait until a recovery has ended by itself and the server accepts writes.
 
         Raises:
-            EmbeddedPostgresError: it did not become the primary.
+            EmbeddedPostgresError: the recovery has not ended within a minute.
         """
         deadline = time.monotonic() + _PRIMARY_WITHIN_S
         while self._run(
@@ -70,6 +70,6 @@ class DrilledPostgres(EmbeddedPostgres):
             time.sleep(0.05)
 
     def stop_at_once(self) -> None:
-        """An immediate shutdown: no checkpoint, it recovers from its log at the next start."""
+        """Immediate shutdown, without a checkpoint: the next start recovers from the log."""
         self.process.signal(signal.SIGQUIT)
         self.process.wait(timeout_s=30.0)

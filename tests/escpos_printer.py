@@ -1,10 +1,11 @@
-"""A printer of ESC/POS: it takes bytes by TCP, answers as one does, and draws what it prints.
+"""An ESC/POS printer: it receives bytes by TCP, answers as a real one, and records what it prints.
 
-It knows the commands that a ticket is made of, and fails on any other. While its cover is open or
-its paper is at an end it processes nothing and answers `DLE EOT` only, as the real ones do.
+It knows the commands that our tickets consist of, and fails on any other. While its cover is open
+or its paper has run out, it processes nothing and answers only `DLE EOT`, as real printers do.
 
-`python -m tests.escpos_printer PORT FOLDER` runs it as a process that can be killed: each ticket is
-a file of the folder once it is cut, and what is in memory is lost with the process.
+`python -m tests.escpos_printer PORT FOLDER` runs it as a process that can be killed. It writes each
+ticket to a file in the folder when it cuts the paper. What is in its memory is lost if it is
+killed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-# So long that a kill often comes before a ticket is out, or before it is answered.
+# Long enough that a kill often happens before a ticket is printed, or before it is answered.
 _PRINTING_S = 0.2
 _FIXED = {b"\x1b@": 0, b"\x1c&": 0, b"\x1c.": 0}
 _ONE = (
@@ -27,20 +28,20 @@ _ONE = (
 
 
 class UnknownCommandError(Exception):
-    """The printer would print garbage here."""
+    """The printer does not know a command; a real one would print garbage."""
 
 
 @dataclass
 class Paper:
-    """What was printed up to a cut."""
+    """One ticket: what was printed from one cut to the next."""
 
     text: str = ""
-    """The letters, with a line feed for each line."""
+    """Its text, with a line feed after each line."""
     stripes: list[Image.Image] = field(default_factory=list)
 
     @property
     def picture(self) -> Image.Image:
-        """The pictures below each other."""
+        """The printed pictures, one below the other."""
         width = max(one.width for one in self.stripes)
         whole = Image.new("1", (width, sum(one.height for one in self.stripes)), 1)
         top = 0
@@ -55,9 +56,9 @@ class EscPosPrinter:
 
     Args:
         cut: called with each ticket.
-        knows_process_ids: whether it knows `GS ( H`; else it skips it.
-        answers: whether it says anything at all.
-        printing_s: how long before a ticket is out, and how long it is out before it says so.
+        knows_process_ids: whether it answers `GS ( H`; if not, it skips the command.
+        answers: whether it sends any answers.
+        printing_s: the seconds that it needs to print a ticket, and then to answer.
     """
 
     def __init__(
@@ -76,11 +77,11 @@ class EscPosPrinter:
         self.cover_is_open = False
         self.has_paper = True
         self.hang_up_after: int | None = None
-        """The connection breaks once so many bytes have come."""
+        """It closes the connection once it has received so many bytes; None: it does not."""
         self.taken = 0
-        """How many bytes have come."""
+        """How many bytes it has received."""
         self.changed = asyncio.Event()
-        """Set whenever something above was changed by a test, or bytes have come."""
+        """Set when bytes were received, and by tests that have changed something above."""
 
     @property
     def is_stopped(self) -> bool:
@@ -107,7 +108,7 @@ class EscPosPrinter:
                 data += self._answered(more, writer, stopped=self.is_stopped)
             while not self.is_stopped and (used := self._next(data, paper, writer)):
                 del data[:used]
-                # Taken out first: another connection may look meanwhile, and print it once more.
+                # Removed before it is printed: another connection would print it again.
                 while self._out:
                     ticket = self._out.pop(0)
                     await asyncio.sleep(self._printing_s)
@@ -115,7 +116,7 @@ class EscPosPrinter:
                     await asyncio.sleep(self._printing_s)
 
     def _answered(self, more: bytes, writer: asyncio.StreamWriter, *, stopped: bool) -> bytes:
-        """Answer `DLE EOT` at once while everything else waits; the rest."""
+        """While the printer is stopped, answer each `DLE EOT`. Returns the other bytes."""
         if not stopped:
             return more
         rest = bytearray()
@@ -144,7 +145,7 @@ class EscPosPrinter:
             writer.write(data)
 
     def _next(self, data: bytearray, paper: Paper, writer: asyncio.StreamWriter) -> int:
-        """Process one command or letter; how many bytes it took, 0: it is not whole yet."""
+        """Process one command or letter. Returns its bytes; 0: it is not complete yet."""
         if not data:
             return 0
         head = bytes(data[:2])

@@ -1,4 +1,4 @@
-"""Starts the processes of tests by forking them, for those that start many."""
+"""Starts processes by fork, for tests that start many."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from typing import Final
 from deploy.local.forking.starter import CLI, ForkServers
 
 FORKED: Final = ForkServers((CLI, "tests.integration.core_api.relay_process"), from_first=True)
-"""Those of this worker. For `Stack` and `Process`."""
+"""The fork servers of this worker, as the argument `starter` of `Stack` and `Process`."""

@@ -1,7 +1,7 @@
-"""Several nodes of Apache Kafka on this machine, each broker and controller: leaders may move.
+"""A cluster of Apache Kafka on this machine; each node is broker and controller.
 
-Topics are kept on three nodes, and a write counts once two of them have it, so any one node may
-die.
+Each topic has three replicas, and a write is acknowledged once two of them have it
+(`min.insync.replicas`). So any one node may fail.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _HEAP_MB: Final = 320
 
 
 class KafkaCluster:
-    """Nodes 1 to `size`, of which each can be stopped, killed and frozen by itself.
+    """Nodes 1 to `size`; each can be stopped, killed and frozen by itself.
 
     Args:
-        data: their folders lie in it.
+        data: the folder for all nodes' folders.
         libs: the jars, from `ensure_libs`.
-        size: how many; three or more.
+        size: the number of nodes: three or more.
     """
 
     def __init__(self, data: Path, libs: Path, size: int = 3) -> None:
@@ -46,28 +46,28 @@ class KafkaCluster:
         return ",".join(node.bootstrap for node in self.nodes)
 
     def node(self, number: int) -> KafkaServer:
-        """The node of this id."""
+        """The node with this id."""
         return self.nodes[number - 1]
 
     def start(self) -> None:
-        """Start those that do not run, and return once all answer.
+        """Start the nodes that do not run, and return once all answer.
 
         Raises:
-            ProcessError: one does not start.
+            ProcessError: a node does not start.
         """
-        # None serves before more than half of them can talk to each other.
+        # At the same time: no node is ready before more than half of them run.
         self._each([node.start for node in self.nodes if not node.process.running])
 
     def stop(self) -> None:
-        """SIGTERM to all."""
+        """Stop all nodes with SIGTERM."""
         self._each([node.stop for node in self.nodes])
 
     def kill(self) -> None:
-        """SIGKILL to all."""
+        """Kill all nodes with SIGKILL."""
         self._each([node.kill for node in self.nodes])
 
     def resume(self) -> None:
-        """SIGCONT to all."""
+        """Let all frozen nodes go on (SIGCONT)."""
         self._each([node.process.resume for node in self.nodes])
 
     def _each(self, work: list[Callable[[], None]]) -> None:
@@ -86,6 +86,6 @@ def _settings() -> dict[str, str]:
         "transaction.state.log.replication.factor": replicas,
         "transaction.state.log.min.isr": "2",
         "controlled.shutdown.enable": "true",
-        # One machine runs all of them: a node that is late is not yet a dead one.
+        # Longer than for one node: all run on one machine, and a slow node must not be removed.
         "broker.session.timeout.ms": "4000",
     }

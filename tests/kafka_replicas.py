@@ -1,4 +1,4 @@
-"""Where the partitions of topics are kept, and how they are moved: an administrator's view."""
+"""Which nodes have the replicas of partitions, and how to move them to other nodes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Place = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where one partition is kept; nodes by their numbers."""
+    """The nodes of one partition, by their ids."""
 
     leader: int
-    """Not positive: none leads."""
+    """0 or less: it has no leader."""
     replicas: frozenset[int]
     in_sync: frozenset[int]
 
 
 async def standings(bootstrap: str, topics: Sequence[str]) -> dict[Place, Standing]:
-    """Where each partition of the topics is kept, by whichever node answers; empty: none does."""
+    """The nodes of each partition of the topics; empty: no node answers."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
     try:
         await admin.start()
@@ -48,12 +48,12 @@ async def standings(bootstrap: str, topics: Sequence[str]) -> dict[Place, Standi
 
 
 async def move(bootstrap: str, nodes: Mapping[Place, Sequence[int]]) -> None:
-    """Let each partition be kept by these nodes from now on; the first is to lead some day.
+    """Move the replicas of each partition to these nodes; the first is its preferred leader.
 
-    A partition whose leader is not among them gets another leader once the new ones have its data.
+    If the current leader is not among them, another node becomes the leader once it has the data.
 
     Raises:
-        KafkaServerError: Kafka refuses; the text says why.
+        KafkaServerError: Kafka refuses this; the text says why.
     """
     topics: dict[str, list[Any]] = {}
     for (topic, partition), those in nodes.items():

@@ -1,4 +1,4 @@
-"""Ends background tasks of a process that runs in the test's own, from inside and by an error."""
+"""Lets background tasks of a server that runs in the test's process fail with an exception."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _RESTARTS = re.compile(r'yabam_\w+_task_restarts_total\{task="([^"]+)"\} ([0-9.]
 
 
 class Killer:
-    """Kills the tasks of one process, and sees what it says of that.
+    """Kills the tasks of one server, and checks what the server reports.
 
     Args:
-        client: asks the process; its headers have a token of role ops.
-        monkeypatch: of the test.
+        client: sends requests to the server; its headers have a token of the role ops.
+        monkeypatch: pytest's fixture of the test.
     """
 
     def __init__(self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,13 +29,13 @@ class Killer:
         self._monkeypatch = monkeypatch
 
     async def restarts(self) -> dict[str, float]:
-        """How often each task was started again."""
+        """How often each task was restarted, by the task's name."""
         shown = await self._client.get("/metrics")
         assert shown.status_code == 200, shown.text
         return {name: float(count) for name, count in _RESTARTS.findall(shown.text)}
 
     async def until_ready(self) -> None:
-        """Return once the process is ready."""
+        """Wait until the server is ready."""
         answer = None
         try:
             async with asyncio.timeout(60):
@@ -45,16 +45,16 @@ class Killer:
             pytest.fail(f"not ready: {answer and answer.text}")
 
     async def hold_each(self, tasks: Collection[str], essential: Collection[str]) -> None:
-        """Each task that is killed is started again, counted, and named by `/readyz` if it matters.
+        """Kill each task, and check that it is restarted, counted, and reported by `/readyz`.
 
         Args:
-            tasks: the names of all, of which there may be neither more nor fewer.
-            essential: of these the ones without which the process is not ready.
+            tasks: the names of all tasks; the server must have exactly these.
+            essential: the tasks without which the server is not ready: only these are reported.
         """
         self._healthy_after(0.01)
         await self.until_ready()
         counted = await self.restarts()
-        # That server says nothing while it is down: tests/unit/core_api/test_probes.py.
+        # Without its task this server cannot answer: tests/unit/core_api/test_probes.py tests it.
         assert set(counted) - {OPS_SERVER} == set(tasks)
         assert set(counted.values()) == {0.0}, "every series is there from the start"
         for name in sorted(tasks):
@@ -67,18 +67,18 @@ class Killer:
                 assert f"task {name} " not in (await self._client.get("/readyz")).text
             assert (await self._client.get("/healthz")).status_code == 200
             self._healthy_after(0.01)
-            # It runs: it can be killed once more.
+            # Only a task that runs again can be killed again.
             await self.kill(name)
             await self.until_ready()
 
     async def kill(self, name: str) -> None:
-        """Let what the task waits for fail by a bug, until it is started again for that."""
+        """Raise an exception where the task waits, until the task is restarted because of it."""
         (task,) = [one for one in asyncio.all_tasks() if one.get_name() == name]
         before = (await self.restarts())[name]
         try:
             async with asyncio.timeout(60):
-                # In the middle of a query a bug of the driver passes for a database that is away:
-                # the task goes on, as it should, and is killed again.
+                # During a query the task takes the exception for an unreachable database and goes
+                # on, as it should. Then it is tried again.
                 while (await self.restarts())[name] == before:
                     _raise_in(task)
                     await asyncio.sleep(0)
@@ -92,8 +92,8 @@ class Killer:
 def _raise_in(task: asyncio.Task[Any]) -> None:
     coroutine: Any = task.get_coro()
     if getattr(coroutine.cr_await, "__name__", "") == "sleep":
-        return  # it waits to be started again
-    # What the innermost await waits for; a bug there is raised inside the task's loop.
+        return  # the task has failed, and its supervisor waits before it restarts it
+    # The future that the innermost await waits for: its exception is raised inside the task.
     waits_for: Any = getattr(task, "_fut_waiter", None)
     while isinstance(waits_for, asyncio.Task):
         waits_for = getattr(waits_for, "_fut_waiter", None)

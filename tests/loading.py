@@ -1,9 +1,9 @@
-"""Test modules are compiled once, not once in each worker.
+"""Lets each test module be compiled by one worker only.
 
-All workers collect all tests. In a fresh clone each of them finds the same module without bytecode
-at the same moment, and each compiles it, with its assertions rewritten: that is more than half of
-what their start costs. So each loads a part of the modules that no other begins with, and finds the
-rest compiled when it comes to collect it.
+All workers collect all tests. In a fresh clone no module has bytecode yet, so all workers would
+compile the same module at the same time and rewrite its assertions: more than half of the cost of
+their start. So before the collection each worker imports its share of the modules. Then it finds
+most other modules compiled.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import pytest
 
 
 def load_share(config: pytest.Config) -> None:
-    """Import the modules that this worker begins with; in a run without workers, none.
+    """Import this worker's share of the test modules; in a run without workers, none.
 
-    A module that cannot be imported is left to the collection, which tells of it.
+    A module that cannot be imported is left out here; the collection reports it.
     """
     workers: dict[str, object] = getattr(config, "workerinput", {})
     if not workers:
@@ -27,13 +27,13 @@ def load_share(config: pytest.Config) -> None:
     number = int(str(workers["workerid"]).removeprefix("gw"))
     asked = [Path(argument.partition("::")[0]) for argument in config.args]
     for path in share(modules_in(asked), number, int(str(workers["workercount"]))):
-        # An import may end in anything, also in pytest's own exit from a module.
+        # An import may raise anything, also pytest's exceptions that skip or fail a module.
         with suppress(Exception, pytest.skip.Exception, pytest.fail.Exception):
             import_module(module_name(path))
 
 
 def share(of_all: Sequence[Path], number: int, workers: int) -> Sequence[Path]:
-    """What worker `number` of so many begins with."""
+    """The share of worker `number`, of so many workers."""
     return of_all[number::workers]
 
 
@@ -46,7 +46,7 @@ def modules_in(asked: Iterable[Path]) -> list[Path]:
 
 
 def module_name(path: Path) -> str:
-    """The name by which pytest imports it: from the first folder above that is no package."""
+    """The name by which pytest imports the module: below the first folder that is no package."""
     names = [path.stem]
     folder = path.parent
     while (folder / "__init__.py").exists():

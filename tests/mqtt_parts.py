@@ -1,4 +1,4 @@
-"""A real Mosquitto and what speaks to it: its admin, and devices."""
+"""Clients of a real Mosquitto: its admin, and devices."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STATUS_EVERY_S: Final = 30.0
 
 
 class Register:
-    """The registered devices, as Postgres would have them."""
+    """The registered devices, in memory instead of in Postgres."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], Registered] = {}
@@ -48,7 +48,7 @@ class Register:
         *,
         star_speaks: bool = False,
     ) -> Identity:
-        """Register a device, or its next generation."""
+        """Register a device, or register it again as its next generation."""
         identity = Identity(store, device, generation)
         self._keep(identity, table, star_mac, may_connect=True, star_speaks=star_speaks)
         return identity
@@ -58,7 +58,7 @@ class Register:
         self._keep(identity, None, None, may_connect=False)
 
     async def after(self, change: int) -> list[Registered]:
-        """As `Registrations` has it."""
+        """The same as the method of `Registrations`."""
         rows = sorted(self._rows.values(), key=lambda row: row.change)
         return [row for row in rows if row.change > change][:PAGE]
 
@@ -77,15 +77,15 @@ class Register:
 
 
 def broker_of(server: MosquittoServer, user: str, password: str, *, tls: bool = False) -> Broker:
-    """The broker, for who connects so; with `tls` by its port with TLS, whose certificate is
-    verified."""
+    """The broker's address with these credentials; with `tls` its port with TLS, whose certificate
+    is verified."""
     if tls:
         return Broker(LOOPBACK, server.tls_port, user, password, str(server.ca_file))
     return Broker(LOOPBACK, server.port, user, password)
 
 
 def admin_of(server: MosquittoServer, register: Register) -> BrokerAdmin:
-    """The admin of a broker, which keeps these devices."""
+    """The admin of a broker, with these registered devices."""
     return BrokerAdmin(
         broker_of(server, ADMIN_USER, server.password_of_admin),
         register,
@@ -99,7 +99,7 @@ def admin_of(server: MosquittoServer, register: Register) -> BrokerAdmin:
 
 @asynccontextmanager
 async def administered(server: MosquittoServer, register: Register) -> AsyncIterator[BrokerAdmin]:
-    """Its admin at work; what was registered before may connect."""
+    """Run the admin for the time of a block; devices that are registered already can connect."""
     admin = admin_of(server, register)
     task = asyncio.create_task(admin.run())
     try:
@@ -111,29 +111,29 @@ async def administered(server: MosquittoServer, register: Register) -> AsyncIter
 
 
 def broker_for(server: MosquittoServer, identity: Identity) -> Broker:
-    """The broker, for a device with its password."""
+    """The broker, with the credentials of a device."""
     return broker_of(server, identity.user, DEVICE_KEYS.password(identity, "k1"))
 
 
 def broker_for_gateway(server: MosquittoServer) -> Broker:
-    """The broker, for the gateway."""
+    """The broker, with the credentials of the gateway."""
     return broker_of(server, GATEWAY_USER, server.password_of_gateway)
 
 
 class Device:
-    """A device's end of a connection; what it hears is acknowledged at once."""
+    """A device's connection to the broker; it acknowledges each message at once."""
 
     def __init__(self, broker: Broker, client_id: str, will: Will | None = None) -> None:
         self.heard: list[Incoming] = []
         self.connection = BrokerConnection(broker, client_id, self._hear, will=will)
 
     def on(self, topic: str) -> list[Any]:
-        """What it has heard on a topic, as JSON; None: the topic was cleared."""
+        """The messages that it has received on a topic, as JSON; None: the topic was cleared."""
         found = [one.payload for one in self.heard if one.topic == topic]
         return [json.loads(payload) if payload else None for payload in found]
 
     async def say(self, topic: str, **fields: Any) -> None:
-        """Publish, and return once the broker has it."""
+        """Publish a message, and return once the broker has acknowledged it."""
         await self.connection.publish(topic, json.dumps(fields).encode())
 
     def _hear(self, message: Incoming) -> None:
@@ -145,7 +145,7 @@ class Device:
 async def device(
     broker: Broker, *topics: str, client_id: str | None = None, will: Will | None = None
 ) -> AsyncIterator[Device]:
-    """A device that is connected and follows these topics."""
+    """Connect a device, subscribed to these topics, for the time of a block."""
     one = Device(broker, client_id or broker.user, will)
     try:
         await one.connection.open()
@@ -157,14 +157,14 @@ async def device(
 
 
 class KeepingDevice:
-    """A device that keeps each message that counts until Core has named it, and says it again.
+    """A device that keeps each message, and publishes it again, until Core has accepted it.
 
-    It says the next once the last one was named, so that all are applied in order; and it does what
-    it is commanded, each command once.
+    It publishes the next message when the last one was accepted, so Core applies all in order. It
+    carries out each command once.
 
     Args:
-        broker: with its user name and password.
-        identity: which device it is.
+        broker: the broker, with the device's credentials.
+        identity: the device's identity.
     """
 
     def __init__(self, broker: Broker, identity: Identity) -> None:
@@ -172,18 +172,18 @@ class KeepingDevice:
         self._store, self._name = identity.store, identity.device
         self.said = 0
         self.waiting: dict[int, tuple[MessageKind, bytes]] = {}
-        """What Core has not named yet, by its number."""
+        """The messages that Core has not accepted yet, by their numbers."""
         self.done: set[str] = set()
-        """The commands that it has carried out."""
+        """The ids of the commands that it has carried out."""
 
     def say(self, kind: MessageKind, **fields: Any) -> None:
-        """Something happened that counts."""
+        """Add a message, which is published until Core accepts it."""
         self.said += 1
         message = {"boot": 1, "n": self.said, **fields}
         self.waiting[self.said] = (kind, json.dumps(message).encode())
 
     async def run(self) -> None:
-        """Be a device, until cancelled."""
+        """Connect, publish and receive until cancelled; reconnect when the connection is lost."""
         while True:
             with contextlib.suppress(MqttError, TimeoutError):
                 await self._session()
@@ -227,19 +227,19 @@ class KeepingDevice:
 
 
 async def until(true: Callable[[], object], within_s: float = 30.0) -> None:
-    """Return once it is true."""
+    """Wait until `true()` is true."""
     async with asyncio.timeout(within_s):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
 async def until_it_connects(server: MosquittoServer, identity: Identity) -> None:
-    """Return once the device may connect."""
+    """Wait until the broker lets the device connect."""
     await until_it_connects_with(broker_for(server, identity))
 
 
 async def until_it_connects_with(broker: Broker) -> None:
-    """The same of one who signs in so."""
+    """Wait until the broker lets a client with these credentials connect."""
     async with asyncio.timeout(30):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for each worker, and a Core over it, for the tests of all folders."""
+"""A real PostgreSQL for each worker, and a Core that uses it, for the tests of all folders."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_service import CoreService
 
 TEMPLATE: Final = "yabam_template"
-"""The database that copies are made of, once `ensure_template` has made it."""
+"""The database that others are copied from, once `ensure_template` has created it."""
 FETCH_WAIT: Final = {"YABAM_EVENTS_FETCH_WAIT_MS": "40"}
-"""For event servers over the embedded broker, which answers a waiting fetch only when its time is
-up. Each look costs: at 10 ms, server and broker together take a twentieth of a core for nothing."""
-# Tests fill tables with more orders than any table has, and receive webhooks on this machine.
+"""For event servers with the embedded broker, which lets each fetch wait for its whole time. Short
+waits cost CPU: with 10 ms, an idle server and the broker together use a twentieth of a core."""
+# Tests place more orders at a table than there are in reality, and receive webhooks on loopback.
 ROOMY = {
     **LOOPBACK,
     "YABAM_OPEN_TABLE_ORDERS": "8000",
@@ -37,7 +37,7 @@ ROOMY = {
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[DrilledPostgres]:
-    """A PostgreSQL whose data nobody needs afterwards."""
+    """A PostgreSQL for all tests of a worker; its data is deleted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="yabam-postgres-"))
     server = DrilledPostgres(folder / "data", durable=False)
     server.start()
@@ -50,7 +50,7 @@ def postgres_server() -> Iterator[DrilledPostgres]:
 def core_process(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CoreService]:
-    """A Core that all tests of a worker share."""
+    """A Core for all tests of a worker."""
     database = asyncio.run(migrated_database(postgres_server))
     service = CoreService.start(database, tmp_path_factory.mktemp("core"), ROOMY)
     yield service
@@ -58,15 +58,14 @@ def core_process(
 
 
 async def make_database(server: EmbeddedPostgres) -> str:
-    """Make an empty database; its URL."""
+    """Create an empty database. Returns its URL."""
     return await _create(server, "")
 
 
 async def migrated_database(server: EmbeddedPostgres) -> str:
-    """Make a database as `yabam db upgrade` leaves it; its URL.
+    """Create a database with the newest schema. Returns its URL.
 
-    It is a copy of one that was migrated: each migration is a process of its own, and takes longer
-    than the start of Core.
+    It is a copy of a migrated one: to migrate each database would take longer than Core's start.
     """
     await ensure_template(server)
     url = await _create(server, f"TEMPLATE {TEMPLATE}")
@@ -77,14 +76,15 @@ async def migrated_database(server: EmbeddedPostgres) -> str:
 
 
 async def copied_database(server: EmbeddedPostgres, url: str) -> str:
-    """Make a copy of a database of the server to which nobody is connected; its URL."""
+    """Copy a database of the server, to which nobody may be connected. Returns the copy's URL."""
     return await _create(server, f"TEMPLATE {url.rpartition('/')[2]} STRATEGY FILE_COPY")
 
 
 async def ensure_template(server: EmbeddedPostgres) -> None:
-    """Make the server's `TEMPLATE`, unless it is there: migrated, with an epoch that began nowhere.
+    """Create the server's `TEMPLATE`, a migrated database, unless it exists.
 
-    A copy is another database than the one that its epoch began in, and Core would begin a new one.
+    Its epoch does not say in which database it began. Otherwise Core would see that a copy is
+    another database, and begin a new epoch.
     """
     admin = await asyncpg.connect(server.url)
     made = await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", TEMPLATE)
@@ -107,5 +107,5 @@ async def _create(server: EmbeddedPostgres, options: str) -> str:
 
 
 def engine_url(database_url: str) -> str:
-    """The URL in the form that SQLAlchemy wants for asyncpg."""
+    """The URL in the form that SQLAlchemy needs for asyncpg."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)

@@ -1,4 +1,4 @@
-"""A real PgBouncer before a PostgreSQL, with the rules that `deploy/pgbouncer` has."""
+"""A real PgBouncer in front of a PostgreSQL, with the settings of `deploy/pgbouncer`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class PgBouncer:
     """One PgBouncer in transaction mode.
 
     Args:
-        folder: its file and its log; other users must be able to pass into it.
-        database_url: what stands behind it; everybody is let in.
-        connections: how many it has to Postgres.
+        folder: for its configuration and its log; other users must be able to enter it.
+        database_url: the database that it forwards to; it accepts every client.
+        connections: the size of its pool of connections to Postgres.
     """
 
     def __init__(self, folder: Path, database_url: str, connections: int) -> None:
@@ -44,11 +44,11 @@ class PgBouncer:
 
     @property
     def url(self) -> str:
-        """`postgresql://…` of the database, through it."""
+        """`postgresql://…` of the database through PgBouncer."""
         return f"postgresql://postgres@{LOOPBACK}:{self.port}/{self._name}"
 
     def start(self) -> None:
-        """Start it, and return once it takes connections."""
+        """Start it, and return once it accepts connections."""
         rules = configparser.ConfigParser(interpolation=None)
         rules.read(_RULES)
         entry = rules["databases"].pop("yabam")
@@ -69,5 +69,5 @@ class PgBouncer:
             assert self.process.running, self.process.log_tail()
 
     def stop(self) -> None:
-        """End it at once."""
+        """Kill it with SIGKILL."""
         self.process.kill()

@@ -1,4 +1,4 @@
-"""A store whose printer is a process, its agent another, and what is killed between them."""
+"""A store with a printer and its agent: two processes that are killed while orders are placed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KILLS = 6
 
 @dataclass
 class Child:
-    """A process that is started again after each kill."""
+    """A process that can be killed and started again."""
 
     arguments: list[str]
     log: Path
@@ -47,7 +47,7 @@ class Child:
 
 @dataclass
 class Kitchen:
-    """A store, its printer, and the agent between."""
+    """A store, its printer, and the agent that takes jobs from Core to the printer."""
 
     core_url: str
     owner: dict[str, str]
@@ -62,13 +62,13 @@ class Kitchen:
         return [path.read_text() for path in sorted((self.folder / "papers").glob("*.txt"))]
 
     def copies(self, reference: str) -> tuple[int, int]:
-        """How many tickets of the order came out unmarked, and how many marked as a repeat."""
+        """How many tickets of the order were printed unmarked, and how many marked REPEAT."""
         of_order = [text for text in self.papers if f"#{reference} " in text]
         marked = sum("REPEAT" in text for text in of_order)
         return len(of_order) - marked, marked
 
     async def route(self, http: httpx.AsyncClient, status: str = "placed", n: int = 1) -> None:
-        """Let the printer print what is placed, or what comes to another status; the n-th time."""
+        """Set at which status orders are printed; `n` counts these edits from 1."""
         routing = {"statuses": [status], "language": "en", "media": "text", "max_age_s": 3600}
         edit = {
             "n": n,
@@ -85,7 +85,7 @@ class Kitchen:
         assert answer.json()["outcomes"][0]["outcome"] == "applied", answer.text
 
     async def order(self, http: httpx.AsyncClient, reference: str) -> None:
-        """Place an order, whatever happens to Core."""
+        """Place an order; try again until Core accepts it."""
         headers = self.owner | {"idempotency-key": reference}
         body = an_order(self.store, reference=reference)
         while True:
@@ -98,11 +98,11 @@ class Kitchen:
             await asyncio.sleep(0.1)
 
     async def until(self, condition: Callable[[], object]) -> None:
-        while not condition():  # noqa: ASYNC110 - files of another process tell nothing
+        while not condition():  # noqa: ASYNC110 - another process's files send no event
             await asyncio.sleep(0.05)
 
     async def let_print_what_waits(self, http: httpx.AsyncClient) -> None:
-        """A person asks again for what was doubtful too often."""
+        """As a person does, ask again for each job that waits, as its printing was in doubt."""
         url = f"{self.core_url}/v1"
         while True:
             await asyncio.sleep(1)
@@ -124,13 +124,15 @@ class Kitchen:
 async def prints_all_though_killed(
     kitchen: Kitchen, kills: Sequence[Callable[[], object]], seed: int
 ) -> None:
-    """Place orders while agent, printer and others are killed: each ticket comes out, none twice
-    unmarked, and in the order of the orders.
+    """Place orders while agent, printer and other processes are killed, and check the tickets.
+
+    Each ticket must be printed, at most once without the mark REPEAT, and in the order in which the
+    orders were placed.
 
     Args:
-        kitchen: the printer's.
-        kills: each kills something else and starts it again.
-        seed: of chance.
+        kitchen: the store with its printer and agent.
+        kills: functions, each of which kills another process and starts it again.
+        seed: of the random choices.
     """
     references = [f"A-{number:03}" for number in range(ORDERS)]
     async with httpx.AsyncClient(timeout=10) as http:
@@ -153,8 +155,8 @@ async def prints_all_though_killed(
 async def _kill_at_random(
     kitchen: Kitchen, kills: Sequence[Callable[[], object]], chance: random.Random
 ) -> None:
-    """Kill each once, and the agent more often, while tickets come out: each time at another moment
-    of the one after the next."""
+    """Kill each process once, and the agent more often, at random times while tickets are
+    printed."""
     victims: list[str | int] = ["agent", "sink", *range(len(kills))]
     victims += ["agent"] * (KILLS - len(victims))
     chance.shuffle(victims)

@@ -1,7 +1,7 @@
-"""A push service and the browsers behind it: takes messages, checks who sends, decrypts them.
+"""A push service and its browsers: accepts messages, checks the sender, and decrypts them.
 
-It is written from the RFCs and shares nothing with what sends: 8030 (how a message is sent), 8188
-and 8291 (how it is encrypted), 8292 (who sends it).
+It is written from the RFCs and shares no code with the sender: 8030 (how a message is sent), 8188
+and 8291 (how it is encrypted), 8292 (how the sender identifies itself).
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Browser:
 
     @property
     def subscription(self) -> Subscribe:
-        """What its page gives to Core."""
+        """The subscription that a page sends to Core."""
         return Subscribe(self.endpoint, encoded(self._point), encoded(self._auth), "ko")
 
     def decrypt(self, body: bytes) -> bytes:
-        """The text of a message. Raises InvalidTag: it is not for this browser."""
+        """The decrypted text of a message. Raises InvalidTag: it is not for this browser."""
         salt, size, length = body[:16], int.from_bytes(body[16:20]), body[20]
         sender, record = body[21 : 21 + length], body[21 + length :]
         assert len(record) <= size
@@ -63,27 +63,27 @@ class Browser:
 
 @dataclass(frozen=True)
 class Pushed:
-    """One message that a push service has taken."""
+    """One message that the push service has accepted."""
 
     path: str
     headers: dict[str, str]
     size: int
     told: dict[str, Any]
-    """What its browser reads."""
+    """The decrypted content."""
 
 
 class PushService:
-    """Takes messages on a port of its own.
+    """Accepts messages on a port of its own.
 
     Args:
-        key: the public key that its browsers subscribed with.
+        key: the application server's public key, with which its browsers have subscribed.
     """
 
     def __init__(self, key: str) -> None:
         self.answer: Callable[[str], str | None] = lambda _: TAKEN
-        """The answer to a request for a path; None: it hangs."""
+        """Returns the answer to a request for a path; None: it never answers."""
         self.asked: list[str] = []
-        """The path of each request, in their order."""
+        """The paths of all requests, in order."""
         self.taken: list[Pushed] = []
         self._key = key
         self._browsers: dict[str, Browser] = {}
@@ -98,19 +98,19 @@ class PushService:
         await self._listener.stop()
 
     def browser(self) -> Browser:
-        """A browser that subscribes here."""
+        """A new browser, which subscribes here."""
         path = f"/push/{len(self._browsers)}"
         made = Browser(f"http://127.0.0.1:{self._listener.port}{path}")
         self._browsers[path] = made
         return made
 
     async def until(self, enough: Callable[[PushService], bool]) -> None:
-        """Return once `enough` holds of it. Raises TimeoutError: it did not in a minute."""
+        """Wait until `enough` is true. Raises TimeoutError after a minute."""
         async with asyncio.timeout(60), self._news:
             await self._news.wait_for(lambda: enough(self))
 
     def check_sender(self, authorization: str) -> None:
-        """Whether our browsers' own application server sends, and to this push service."""
+        """Check that the sender has the expected key, and sends to this push service."""
         scheme, _, rest = authorization.partition(" ")
         said = dict(part.strip().split("=", 1) for part in rest.split(","))
         assert (scheme, said["k"]) == ("vapid", self._key)
@@ -152,7 +152,7 @@ class PushService:
 
 
 def hkdf(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
-    """HKDF-SHA-256 with one block of output, as the RFC writes it out."""
+    """HKDF-SHA-256 with one block of output, step by step as in the RFC."""
 
     def hmac(key: bytes, text: bytes) -> bytes:
         made = HMAC(key, SHA256())
@@ -163,5 +163,5 @@ def hkdf(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
 
 
 def encoded(raw: bytes) -> str:
-    """Bytes in base64url, as browsers give them."""
+    """Bytes in base64url without padding, as browsers encode them."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Record batches as bytes, right or wrong in any place, and a way to have a broker keep them."""
+"""Builds Kafka's record batches as bytes, valid or not, and stores them in a broker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RawHeaders = Sequence[tuple[bytes, bytes | None]]
 
 
 def varint(value: int) -> bytes:
-    """Kafka's zigzag integer."""
+    """An integer in Kafka's zigzag encoding."""
     rest = (value << 1) ^ (value >> 63)
     out = bytearray()
     while rest > 0x7F:
@@ -39,7 +39,7 @@ def record(
     headers_told: int | None = None,
     time_delta: int = 0,
 ) -> bytes:
-    """A record with its length. `headers_told`: how many headers it says that it has."""
+    """A record with its length. `headers_told` replaces the true number of headers."""
     fields = b"\0" + varint(time_delta) + varint(delta) + _field(key) + _field(value)
     fields += varint(len(headers) if headers_told is None else headers_told)
     for name, content in headers:
@@ -64,13 +64,13 @@ def batch(
     """A batch of these records.
 
     Args:
-        records: as `record` makes them.
-        base: its first offset; a broker sets its own.
-        codec: how the records are packed.
-        attributes: further bits of the head.
-        time_ms: of all records; None: now.
-        body: instead of the records, as it stands behind the head.
-        checksum_off_by: how wrong the checksum is.
+        records: as `record` returns them.
+        base: its first offset; a broker replaces it.
+        codec: the compression of the records; 0: none.
+        attributes: more bits of the batch's attributes.
+        time_ms: the time of all records; None: now.
+        body: the bytes after the head, instead of the records.
+        checksum_off_by: added to the checksum; not 0: the checksum is wrong.
     """
     plain = b"".join(records)
     if body is None:
@@ -88,11 +88,11 @@ def batch(
 async def store(
     producer: AIOKafkaProducer, partition: TopicPartition, batches: Sequence[bytes]
 ) -> None:
-    """Have the broker keep these batches as they are, each in a request of its own.
+    """Store these batches unchanged in the broker, each by a request of its own.
 
     Raises:
-        KafkaError: it refuses them.
-        TimeoutError: it has not taken them for long.
+        KafkaError: the broker refuses them.
+        TimeoutError: the broker has not accepted them within 20 seconds.
     """
     await producer.partitions_for(partition.topic)
     async with asyncio.timeout(20):

@@ -1,4 +1,4 @@
-"""An Apache Kafka that speaks TLS, asks for accounts and obeys access rules; its certificates."""
+"""An Apache Kafka with TLS, accounts and access rules (ACLs), and its certificates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core_api.kafka.rights import Names, Right, rights_of
 from deploy.kafka.server import KafkaServer
 from deploy.local.stack import free_ports
 
-# It does not say which of its names are for others.
+# The module does not declare which of its names are public, so the type checker refuses them.
 _ADMIN: Final[Any] = confluent_kafka.admin
 SCRAM: Final = {
     "SCRAM-SHA-256": _ADMIN.ScramMechanism.SCRAM_SHA_256,
@@ -31,22 +31,22 @@ _LOGIN: Final = "org.apache.kafka.common.security"
 
 
 RULES: Final = {kind: rights_of(Names())[kind] for kind in ("relay", "events", "ingest")}
-"""What each account may, as `yabam kafka permit` gives it."""
+"""The rights of each account, as `yabam kafka permit` grants them."""
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files of an authority of our own and what it has signed."""
+    """The files of a certificate authority, and of the certificates that it has signed."""
 
     ca: Path
     broker: Path
-    """Key and certificate of the broker."""
+    """The broker's key and certificate, in one file."""
     client: Path
     client_key: Path
 
 
 def make_certificates(folder: Path, client: str, days: float = 1) -> Certificates:
-    """An authority, a broker's certificate for this machine, and a client's by this name."""
+    """Create an authority, a broker's certificate for loopback, and a client's for this name."""
     authority, its_name = ec.generate_private_key(ec.SECP256R1()), f"authority of {client}"
     root = _certificate(its_name, authority, its_name, authority, is_ca=True)
     made = {}
@@ -97,13 +97,13 @@ def _key(key: Any) -> bytes:
 
 
 class SecureKafka:
-    """A broker with three doors: one for accounts, one for certificates, and one for ourselves.
+    """A broker with three listeners: for accounts, for client certificates, and for the tests.
 
     Args:
-        folder: where it keeps its data.
+        folder: its data.
         libs: Kafka's jars.
-        certificates: of `make_certificates`.
-        passwords: of each account.
+        certificates: what `make_certificates` returned.
+        passwords: the password of each account.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class SecureKafka:
         self.certs = f"127.0.0.1:{ports.events}"
         self.passwords = passwords
         self.folder = certificates.ca.parent
-        """Where the certificates are."""
+        """The folder of the certificates."""
         self.server = KafkaServer(
             folder,
             libs,
@@ -126,10 +126,10 @@ class SecureKafka:
         )
 
     def start(self) -> None:
-        """Start it and make the accounts."""
+        """Start it and create the accounts."""
         self.server.start()
         self.admin = _ADMIN.AdminClient({"bootstrap.servers": self.server.bootstrap})
-        # Kafka takes each user once in a request.
+        # One request for each mechanism, as a request may name each user only once.
         for mechanism in SCRAM.values():
             info = _ADMIN.ScramCredentialInfo(mechanism, 4096)
             made = self.admin.alter_user_scram_credentials(
@@ -142,11 +142,11 @@ class SecureKafka:
                 done.result(30)
 
     def permit(self, user: str, rights: Iterable[Right]) -> None:
-        """Let a user do this, by the product's own code."""
+        """Grant a user these rights, by the code of `yabam kafka permit`."""
         asyncio.run(permit(self.server.bootstrap, user, rights))
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it with SIGKILL."""
         self.server.kill()
 
 
@@ -158,7 +158,7 @@ def _settings(certificates: Certificates, passwords: Mapping[str, str]) -> dict[
             "PLAINTEXT:PLAINTEXT,ACCOUNTS:SASL_SSL,CERTS:SSL,CONTROLLER:PLAINTEXT"
         ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        # The door without accounts is the test's own.
+        # Clients of the listener without accounts, which only tests use, may do everything.
         "super.users": "User:ANONYMOUS",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(certificates.broker),
@@ -170,7 +170,7 @@ def _settings(certificates: Certificates, passwords: Mapping[str, str]) -> dict[
         f"{at}.scram-sha-256.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
         f"{at}.scram-sha-512.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
         f"{at}.plain.sasl.jaas.config": f"{_LOGIN}.plain.PlainLoginModule required {users};",
-        # Kafka's own verifier for tests: it believes what a token says.
+        # Kafka's verifier for tests, which does not check a token's signature.
         f"{at}.oauthbearer.sasl.jaas.config": (
             f"{_LOGIN}.oauthbearer.OAuthBearerLoginModule required "
             'unsecuredLoginStringClaim_sub="broker";'

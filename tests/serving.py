@@ -1,4 +1,4 @@
-"""A server of bytes on a port of its own, which leaves no connection behind."""
+"""A TCP server on a port of its own, which leaves no connection open when it stops."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from contextlib import asynccontextmanager
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _TURNS_OF_AN_ACCEPT = 10
-"""Turns of the event loop in which an accepted connection comes to `_accepted` (it takes 4) and
-an aborted one lets go of its socket (it takes 1)."""
+"""Enough turns of the event loop until `_accepted` is called for an accepted connection (that
+takes 4), and until an aborted connection has closed its socket (that takes 1)."""
 
 
 class Listener:
-    """Serves each connection of a port; when it stops, every one is over and closed.
+    """Serves all connections to a port; when it has stopped, all are closed.
 
     Args:
-        serve: what is done with a connection. It need not close it.
-        port: where to listen; 0 takes a free one.
-        limit: how many bytes a reader holds.
+        serve: called with each connection; it need not close it.
+        port: the port; 0 chooses a free one.
+        limit: the size of a reader's buffer, in bytes.
         backlog: how many connections may wait to be accepted.
     """
 
@@ -34,7 +34,7 @@ class Listener:
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
-        """Listen, on the same port each time, if it does not."""
+        """Listen, unless it does so already; always on the same port."""
         if self._server is not None:
             return
         self._server = await asyncio.start_server(
@@ -43,18 +43,18 @@ class Listener:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
-        """Accept no more; those that are served go on."""
+        """Accept no more connections; the open ones go on."""
         server, self._server = self._server, None
         if server is None:
             return
-        # A server that is closed while it accepts drops the connection without closing it.
+        # If a server is closed while it accepts a connection, that connection is never closed.
         for listening in server.sockets:
             asyncio.get_running_loop().remove_reader(listening.fileno())
         await _turns()
         server.close()
 
     async def stop(self) -> None:
-        """Accept no more, end what is served, close what is open."""
+        """Accept no more connections, cancel what serves the open ones, and close them."""
         await self.refuse()
         tasks = tuple(self._open)
         for task in tasks:
@@ -73,7 +73,7 @@ class Listener:
 
         task = asyncio.create_task(to_its_end())
         self._open[task] = writer
-        # Not in the task: one that is cancelled before its first step runs no line of its own.
+        # Not in a `finally` of the task: if it is cancelled before its first step, none of it runs.
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -87,10 +87,10 @@ async def _turns() -> None:
 
 @asynccontextmanager
 async def serving(serve: Serve, *, port: int = 0, limit: int = 1 << 16) -> AsyncIterator[int]:
-    """A `Listener` for the time of a block.
+    """Run a `Listener` for the time of a block.
 
     Yields:
-        The port.
+        Its port.
     """
     listener = Listener(serve, port=port, limit=limit)
     await listener.start()

@@ -1,4 +1,4 @@
-"""A PostgreSQL that streams from a primary, and takes over from it."""
+"""A PostgreSQL standby, which streams from a primary and can take over from it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Standby:
     """The standby of a primary.
 
     Args:
-        primary: it runs already.
-        data: the standby's folder, which is not there yet; its name is the standby's.
-        port: where it listens; 0 picks a free one.
-        durable: fsync; only tests that throw the data away may turn it off.
+        primary: the primary, which must run.
+        data: the standby's folder, which must not exist; its name is the standby's name.
+        port: the standby's port; 0 chooses a free one.
+        durable: whether it uses fsync; only tests that throw the data away may turn it off.
         settings: more settings of PostgreSQL.
     """
 
@@ -45,18 +45,20 @@ class Standby:
         self._data = data
 
     def start(self) -> None:
-        """Copy the primary, and start the copy as its standby."""
+        """Make a base backup of the primary, and start it as the standby."""
         self.primary.copy_to(self._data, follows=True)
         self.server.start()
 
     def stop(self) -> None:
-        """Stop it as it is."""
+        """Stop the standby at once, if it runs."""
         if self.server.process.running:
             self.server.stop_at_once()
 
     async def follow(self, *, is_synchronous: bool) -> None:
-        """Return once it follows, and has all that there is; from then on each commit waits for it,
-        or for nobody."""
+        """Wait until the standby streams and has everything that the primary has written.
+
+        From then on each commit waits for the standby, if `is_synchronous`; otherwise none does.
+        """
         name = self._data.name if is_synchronous else ""
         admin = await asyncpg.connect(self.primary.url)
         try:
@@ -71,7 +73,7 @@ class Standby:
         await self._catch_up()
 
     async def fall_behind(self) -> None:
-        """Return once it takes nothing more from its primary; it has what there was until now."""
+        """Let the standby receive nothing more; it has everything that was written before."""
         await self._catch_up()
         admin = await asyncpg.connect(self.server.url)
         try:
@@ -92,7 +94,7 @@ class Standby:
             await standby.close()
 
     def take_over(self) -> None:
-        """SIGKILL of the primary, and nothing else: nobody tells any process where to go."""
+        """Kill the primary and promote the standby; no process is told the new address."""
         self.primary.kill()
         self.server.promote()
 
@@ -100,6 +102,6 @@ class Standby:
 async def _until_true(
     admin: asyncpg.Connection[asyncpg.Record], question: str, *arguments: str
 ) -> None:
-    """Ask again and again: Postgres tells nobody when its answer changes."""
+    """Ask until the answer is true, as Postgres does not notify when it changes."""
     while not await admin.fetchval(question, *arguments):  # noqa: ASYNC110
         await asyncio.sleep(_ASK_AGAIN_S)

@@ -1,7 +1,7 @@
-"""A Star printer in version MQTT of CloudPRNT, as *Full MQTT*: its jobs come over MQTT.
+"""A Star printer with CloudPRNT's version MQTT, *Full MQTT*: it gets its jobs over MQTT.
 
-Written from the vendor's text and sample alone, as docs/devices.md names them: MQTT 3.1.1, QoS 1, a
-last will, a status when it changes or is asked for, the ten newest tokens remembered.
+It is written only from the vendor's text and sample, which docs/devices.md names: MQTT 3.1.1, QoS
+1, a will, a status when it changes or is asked for, and the ten newest tokens remembered.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from tests.star_printer import MAC, StarPrinter
 
 TOKENS_REMEMBERED = 10
 DUPLICATE = "540 Duplicate job"
-"""That there is a code for it says the guide; which one was not to be read."""
+"""The guide says that there is a code for this. It does not say which, so this one is assumed."""
 
 
 class FullMqttPrinter:
     """The printer.
 
     Args:
-        printer: how it asks for its settings, what it prints, and how it is.
-        ca_file: who may have signed the broker's certificate.
-        names: what it says of its media types; None: it does not answer questions.
+        printer: asks for its settings over HTTP, and has its papers and its status.
+        ca_file: the certificate of the authority that signed the broker's.
+        names: its answer about its media types; None: it does not answer questions.
     """
 
     def __init__(
@@ -36,22 +36,22 @@ class FullMqttPrinter:
         self.printer = printer
         self.names = names
         self.refused = 0
-        """Jobs whose token it knew."""
+        """How many jobs it has refused, as it had their tokens already."""
         self.loses_results = 0
-        """So many results do not come out of it."""
+        """So many results are not published."""
         self.trouble_at_next_job: str | None = None
-        """How it is once it has its next job, of which nothing comes out."""
+        """Its status from the next job on, which it does not print; None: unchanged."""
         self.says_results = 1
-        """How often it says each result."""
+        """How often it publishes each result."""
         self.heard: list[Incoming] = []
-        """What it was told."""
+        """The messages that it has received."""
         self._ca_file = ca_file
         self._tokens: deque[str] = deque(maxlen=TOKENS_REMEMBERED)
         self._heard: asyncio.Queue[Incoming] = asyncio.Queue()
         self._connection: BrokerConnection | None = None
 
     async def run(self) -> None:
-        """Print what comes until cancelled, or until the connection is lost."""
+        """Print jobs until cancelled, or until the connection is lost."""
         answer = (await self.printer.setting()).raise_for_status()
         setting = answer.json()["settingForMQTT"]
         assert setting["useTriggerPOST"] is False
@@ -77,7 +77,7 @@ class FullMqttPrinter:
                         await self._obey(connection, hears.result())
                     hears.cancel()
             finally:
-                # Switched off, it says so.
+                # A printer that is switched off publishes this itself.
                 connection.publish(_up("client-will"), _will(is_cut=False), qos=0)
                 lost.cancel()
                 await asyncio.gather(lost, return_exceptions=True)
@@ -86,23 +86,23 @@ class FullMqttPrinter:
             await connection.close()
 
     async def becomes(self, code: str) -> None:
-        """Its status changes, and it says so."""
+        """Change its status, and publish it."""
         self.printer.code = code
         if self._connection is not None:
             await self._say_how_it_is(self._connection)
 
     def lose_connection(self) -> None:
-        """Vanish, so that the broker publishes the will."""
+        """Lose the connection, so that the broker publishes the will."""
         assert self._connection is not None
         self._connection._fail(ConnectionResetError("cut"))
 
     def switch_off_and_on(self) -> None:
-        """Without power for a moment: what it knew is gone."""
+        """Lose the connection and forget all tokens, as after a power failure."""
         self._tokens.clear()
         self.lose_connection()
 
     async def says_again(self, token: str) -> None:
-        """Say of this job that it was printed."""
+        """Publish the result of this job again."""
         assert self._connection is not None
         await self._tell_result(self._connection, token, self.printer.code)
 

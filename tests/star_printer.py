@@ -1,10 +1,9 @@
-"""A printer that speaks Star CloudPRNT, written from the vendor's guide alone: version HTTP, and
-version MQTT as *Trigger POST*.
+"""A printer with Star CloudPRNT: version HTTP, and version MQTT as *Trigger POST*.
 
-(Star CloudPRNT Protocol Guide 2.4.0: polling, job request, confirmation, status codes; server
-setting information, topics of MQTT, `request-post`.)
+It is written only from the vendor's guide (Star CloudPRNT Protocol Guide 2.4.0: polling, job
+request, confirmation, status codes; server setting information, topics of MQTT, `request-post`).
 
-`python -m tests.star_printer URL FOLDER` polls for ever, and puts each ticket into the folder.
+`python -m tests.star_printer URL FOLDER` polls forever, and writes each ticket into the folder.
 """
 
 from __future__ import annotations
@@ -29,26 +28,26 @@ MAC = "00:11:62:1d:9a:b7"
 class StarPrinter:
     """The printer.
 
-    `supports` are the media types that its Accept header would name, the best first.
+    `supports` are the media types that it can print, the best first.
     """
 
     url: str
-    """What its owner typed in: the whole CloudPRNT URL."""
+    """The CloudPRNT URL that was set in the printer."""
     http: httpx.AsyncClient
     supports: tuple[str, ...] = ("image/png", "text/plain")
     sends_token: bool = True
-    """Older firmware knows no tokens."""
+    """False: as older firmware, which does not know tokens."""
     basic: tuple[str, str] | None = None
     codepages: str = "utf-8"
     code: str = "200 OK"
     printing: bool = False
     papers: list[tuple[str, bytes]] = field(default_factory=list)
-    """What came out: media type and bytes."""
+    """The printed tickets: media type and bytes."""
     last_token: str | None = None
 
     @property
     def is_online(self) -> bool:
-        """All codes that begin with 2 mean that it can print."""
+        """Whether it can print: then its status code begins with 2."""
         return self.code.startswith("2")
 
     @property
@@ -56,7 +55,7 @@ class StarPrinter:
         return self.basic or httpx.USE_CLIENT_DEFAULT
 
     async def setting(self) -> httpx.Response:
-        """Ask which version of the protocol the server speaks; the last segment is replaced."""
+        """Ask for the server's settings; their URL has another last segment."""
         base, _, replaced = self.url.rpartition("/")
         return await self.http.get(
             f"{base}/cloudprnt-setting.json", params={"mac": MAC, "replaced_path": replaced},
@@ -64,7 +63,7 @@ class StarPrinter:
         )  # fmt: skip
 
     async def poll(self) -> dict[str, Any]:
-        """POST: tell how it is; what the server says."""
+        """POST: send its status. Returns the server's answer."""
         body = {
             "status": "23 6 0 0 0 0 0 0 0 ",
             "printerMAC": MAC,
@@ -79,7 +78,7 @@ class StarPrinter:
         return answer
 
     async def fetch(self, answer: dict[str, Any], media: str | None = None) -> httpx.Response:
-        """GET: take the job that the server has announced, in the media type it likes best."""
+        """GET: fetch the job that the server has announced, in `media` or in the best type."""
         chosen = media or next(one for one in self.supports if one in answer["mediaTypes"])
         params = {"type": chosen, "mac": MAC}
         self.last_token = answer.get("jobToken") if self.sends_token else None
@@ -91,7 +90,7 @@ class StarPrinter:
         )  # fmt: skip
 
     async def confirm(self, code: str = "200 OK", token: str | None = None) -> httpx.Response:
-        """DELETE: say what became of the job."""
+        """DELETE: report whether the job was printed."""
         params = {"mac": MAC, "code": code}
         told = token or self.last_token
         if told is not None and self.sends_token:
@@ -99,7 +98,7 @@ class StarPrinter:
         return await self.http.delete(self.url, params=params, auth=self._auth)
 
     async def cycle(self) -> bool:
-        """One interval: poll, print what there is, confirm it. Whether something was printed."""
+        """Poll once; print and confirm a job if there is one. Returns whether one was printed."""
         answer = await self.poll()
         if not answer["jobReady"] or not self.is_online:
             return False
@@ -113,12 +112,14 @@ class StarPrinter:
 
 
 class TriggeredPrinter:
-    """The printer as *Trigger POST*: it asks which broker there is, connects by MQTT 3.1.1 without
-    a will, follows its own topic, polls when it is called, and publishes nothing.
+    """The printer as *Trigger POST*: messages over MQTT only tell it when to poll.
+
+    It asks the server for the broker's address, connects by MQTT 3.1.1 without a will, subscribes
+    to its own topic, polls after each message, and publishes nothing.
 
     Args:
-        printer: how it polls.
-        ca_file: who may have signed the broker's certificate.
+        printer: polls over HTTP.
+        ca_file: the certificate of the authority that signed the broker's.
     """
 
     def __init__(self, printer: StarPrinter, ca_file: str) -> None:
@@ -128,7 +129,7 @@ class TriggeredPrinter:
         self._called = asyncio.Event()
 
     async def run(self) -> None:
-        """Print what it is called for until cancelled, or until the connection is lost."""
+        """Poll after each message until cancelled, or until the connection is lost."""
         setting = (await self.printer.setting()).json()
         assert "MQTT" in setting["serverSupportProtocol"], setting
         assert setting["settingForMQTT"]["useTriggerPOST"] is True
@@ -169,7 +170,7 @@ class TriggeredPrinter:
 
 
 async def run(url: str, put: Callable[[bytes], None], every_s: float = 5.0) -> None:
-    """Poll as a printer that is left alone does."""
+    """Poll at fixed intervals, and at once after a printed job."""
     async with httpx.AsyncClient(timeout=30) as http:
         printer = StarPrinter(url, http)
         while True:
@@ -180,7 +181,7 @@ async def run(url: str, put: Callable[[bytes], None], every_s: float = 5.0) -> N
 
 
 def put_into(folder: Path) -> Callable[[bytes], None]:
-    """What puts each ticket into a file of its own."""
+    """A function that writes each ticket to a new file in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def put(paper: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A receiver of webhooks: verifies each with the library of Standard Webhooks, and remembers it."""
+"""A receiver of webhooks: verifies each with the library of Standard Webhooks, and records it."""
 
 from __future__ import annotations
 
@@ -25,50 +25,50 @@ class Received:
 
     @property
     def channel(self) -> str:
-        """The channel that it tells of."""
+        """The channel that the webhook is about."""
         data = self.body["data"]
         return str(data.get("channel") or data["id"].partition("@")[0])
 
     @property
     def seq(self) -> int:
-        """The place in that channel."""
+        """The event's seq in that channel; of a gap, its last seq."""
         data = self.body["data"]
         return int(data["until"] if "until" in data else data["seq"])
 
 
 Answer = Callable[[Received], "str | None"]
-"""The head of the answer to a request; None: it hangs; empty: the connection is cut."""
+"""Returns the answer to a request; None: it never answers; empty: it closes the connection."""
 
 OK = "HTTP/1.1 204 No Content\r\n\r\n"
 
 
 def status(code: int, **headers: str) -> str:
-    """An answer of this status, with its length and more headers."""
+    """An empty answer with this status and these headers."""
     more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {code} Said\r\ncontent-length: 0\r\n{more}\r\n"
 
 
 class Receiver:
-    """Takes webhooks on a port of its own.
+    """Receives webhooks on a port of its own.
 
     Args:
-        answer: what is answered to each; it may be changed.
+        answer: returns the answer to each; it may be replaced later.
     """
 
     def __init__(self, answer: Answer = lambda _: OK) -> None:
         self.answer = answer
         self.secret: str | None = None
-        """With it, each request is verified."""
+        """The webhook's secret, with which each request is verified; None: none is."""
         self.requests: list[Received] = []
-        """All that came, in their order."""
+        """All requests, in order."""
         self.taken: list[Received] = []
-        """Those that were answered with 2xx."""
+        """The requests that were answered with 2xx."""
         self._listener = Listener(self._serve)
         self._news = asyncio.Condition()
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the receiver."""
         return f"http://127.0.0.1:{self._listener.port}/orders"
 
     async def __aenter__(self) -> Receiver:
@@ -79,20 +79,20 @@ class Receiver:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen, on the same port each time."""
+        """Listen; always on the same port."""
         await self._listener.start()
 
     async def stop(self) -> None:
-        """Refuse connections."""
+        """Close all connections, and accept no more."""
         await self._listener.stop()
 
     async def until(self, enough: Callable[[Receiver], bool], within_s: float = 60) -> None:
-        """Return once `enough` holds of it. Raises TimeoutError: it did not within that time."""
+        """Wait until `enough` is true. Raises TimeoutError after `within_s` seconds."""
         async with asyncio.timeout(within_s), self._news:
             await self._news.wait_for(lambda: enough(self))
 
     def seqs(self, channel: str) -> list[int]:
-        """What it took of a channel, in the order in which it came, each once."""
+        """The seqs that were answered with 2xx in a channel, in order, each once."""
         return list(dict.fromkeys(one.seq for one in self.taken if one.channel == channel))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

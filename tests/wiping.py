@@ -1,4 +1,4 @@
-"""Brokers that lose their data, as on a disk that is new."""
+"""Deletes the data of brokers, as if their disk was replaced."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from deploy.mqtt.server import MosquittoServer
 
 
 def wipe_kafka(server: KafkaServer) -> None:
-    """Delete all records; only while it is stopped."""
+    """Delete all records; the server must be stopped."""
     shutil.rmtree(server._data / "log", ignore_errors=True)
 
 
 def wipe_mosquitto(server: MosquittoServer) -> None:
-    """Delete all but the passwords and the certificate; only while it is stopped."""
+    """Delete all but the passwords and the certificate; the server must be stopped."""
     for name in ("dynamic-security.json", "mosquitto.db"):
         (server._data / name).unlink(missing_ok=True)

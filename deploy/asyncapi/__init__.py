@@ -1,1 +1,1 @@
-"""The AsyncAPI 3 document: all messages over streams, sockets, Kafka and MQTT."""
+"""The AsyncAPI 3 document: all messages over event streams, WebSockets, Kafka and MQTT."""

@@ -13,7 +13,7 @@ TARGET: Final = Path("docs/asyncapi.json")
 
 
 def render() -> str:
-    """The file's text."""
+    """The text of the file."""
     return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Every channel of the AsyncAPI document, with its messages. Declared, pure."""
+"""All channels of the AsyncAPI document, with their messages. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from server_common.kafka_records.receipts import ReceiptBatch
 from server_common.revocations.records import Revocation
 
 Direction = Literal["send", "receive"]
-"""From the servers' point of view: what they send, and what they receive."""
+"""`send`: our servers send the message; `receive`: they receive it."""
 
 JSON: Final = "application/json"
 LINES: Final = "application/x-ndjson"
@@ -57,18 +57,18 @@ class Message:
     name: str
     summary: str
     payload: Any = None
-    """Its type, or a schema; None: it has none."""
+    """The type or the schema of its payload; None: it has no payload."""
     headers: Any = None
-    """The type of its headers, on Kafka."""
+    """The type of its headers, if it is a record in Kafka."""
     event: str = ""
-    """On a stream and on a socket: the name of its event; `…` stands for an event of the log."""
+    """The name of its event on a stream or socket; `…` at the end stands for any event type."""
     direction: Direction = "send"
     content_type: str = JSON
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One address of one server."""
+    """An address of a server, with the messages that are sent there."""
 
     name: str
     server: str
@@ -76,36 +76,41 @@ class Channel:
     summary: str
     messages: Sequence[Message]
     binding: Mapping[str, Any] = field(default_factory=dict)
-    """Of the protocol, for the channel's operations."""
+    """What the protocol's binding says of the channel's operations."""
 
 
 _TO_FOLLOWER: Final = (
     Message("OrderEvent", "An order has changed", forms.SentOrderEvent, event="order.…"),
     Message("DocumentEvent", "A document has changed", DocumentEvent, event=CHANGED),
-    Message("Hello", "The beginning", stream.Hello, event=stream.HELLO),
-    Message("Heartbeat", "Proof of silence", stream.Heartbeat, event=stream.HEARTBEAT),
+    Message("Hello", "The first message", stream.Hello, event=stream.HELLO),
     Message(
-        "SyncRequired", "It cannot go on: sync", stream.SyncRequired, event=stream.SYNC_REQUIRED
+        "Heartbeat", "All events before a time were sent", stream.Heartbeat, event=stream.HEARTBEAT
     ),
-    Message("Bye", "The planned end", stream.Bye, event=stream.BYE),
+    Message(
+        "SyncRequired", "The client must sync", stream.SyncRequired, event=stream.SYNC_REQUIRED
+    ),
+    Message("Bye", "The stream ends as planned", stream.Bye, event=stream.BYE),
 )
 _SOCKET_SAYS: Final = (
     Message("Subscribed", "Channels are followed", wire.Subscribed, event=wire.SUBSCRIBED),
     Message(
-        "Unsubscribed", "Channels are followed no more", wire.Unsubscribed, event=wire.UNSUBSCRIBED
+        "Unsubscribed", "Channels no longer followed", wire.Unsubscribed, event=wire.UNSUBSCRIBED
     ),
     Message("Pong", "The answer to a ping", wire.Pong, event=wire.PONG),
-    Message("Refused", "It was not done", wire.Refused, event=wire.REFUSED),
+    Message("Refused", "A request was refused", wire.Refused, event=wire.REFUSED),
     Message("Told", "From another client of the channel", wire.Told, event=wire.MESSAGE),
 )
 _SOCKET_HEARS: Final = (
-    Message("Subscribe", "Follow more", wire.Subscribe, event=wire.SUBSCRIBE, direction="receive"),
     Message(
-        "Unsubscribe", "Follow less", wire.Unsubscribe, event=wire.UNSUBSCRIBE, direction="receive"
+        "Subscribe", "Follow channels", wire.Subscribe, event=wire.SUBSCRIBE, direction="receive"
     ),
-    Message("Ping", "Are you there?", wire.Ping, event=wire.PING, direction="receive"),
     Message(
-        "CursorReceived", "What was applied", wire.Received, event=wire.RECEIVED,
+        "Unsubscribe", "Stop following channels", wire.Unsubscribe, event=wire.UNSUBSCRIBE,
+        direction="receive",
+    ),
+    Message("Ping", "Ask for a pong", wire.Ping, event=wire.PING, direction="receive"),
+    Message(
+        "CursorReceived", "What the device has applied", wire.Received, event=wire.RECEIVED,
         direction="receive",
     ),
     Message(
@@ -136,64 +141,71 @@ def _topic(name: str, setting: str, summary: str, *found: Message) -> Channel:
 
 _KAFKA: Final = (
     _topic(
-        "orderEvents", "events_topic", "The log, a partition per shard",
+        "orderEvents", "events_topic", "The log of events, a partition for each shard",
         Message(
             "OrderRecord", "An order's event, a line of JSON for each of its channels",
             forms.SentOrderEvent,
             forms.EventHeaders, content_type=LINES,
         ),
         Message(
-            "DocumentRecord", "A document's event, likewise", DocumentEvent,
+            "DocumentRecord", "A document's event, a line of JSON for each of its channels",
+            DocumentEvent,
             forms.EventHeaders, content_type=LINES,
         ),
-        Message("Watermark", "All before it is published", None, forms.WatermarkHeaders),
+        Message(
+            "Watermark", "All events committed before this time are published", None,
+            forms.WatermarkHeaders,
+        ),
         Message("Omitted", "An event that cannot be published", None, forms.OmittedHeaders),
     ),
     _topic(
         "ordersInbound", "inbound_topic", "Commands of producers",
-        Message("OrderCommand", "A command", InboundCommand, direction="receive"),
+        Message("OrderCommand", "Places or changes an order", InboundCommand, direction="receive"),
     ),
     _topic(
         "ordersInboundDeadLetters", "inbound_dlq_topic", "Commands that can never be applied",
         Message(
-            "DeadCommand", "As it came, with its reason", BYTES, forms.DeadLetterHeaders,
+            "DeadCommand", "The unchanged command, with the reason", BYTES, forms.DeadLetterHeaders,
             content_type=PICTURE,
         ),
     ),
     Channel(
-        "storeAlerts", "kafka", "store-alerts", "Whom to phone, and why",
+        "storeAlerts", "kafka", "store-alerts", "Stores that should be phoned, and why",
         (
-            Message("StoreUnreached", "An order reaches nobody", OrderAlert, forms.AlertHeaders),
             Message(
-                "DeviceUnanswered", "A command nobody answers", UnansweredAlert, forms.AlertHeaders
+                "StoreUnreached", "No device has received an order", OrderAlert, forms.AlertHeaders
+            ),
+            Message(
+                "DeviceUnanswered", "No device has answered a command", UnansweredAlert,
+                forms.AlertHeaders,
             ),
         ),
     ),
     _topic(
-        "deviceReceipts", "receipts_topic", "What devices of owners have applied",
-        Message("Receipts", "The newest of each device of a store", ReceiptBatch),
+        "deviceReceipts", "receipts_topic", "What the owners' devices have applied",
+        Message("Receipts", "The newest receipt of each device of a store", ReceiptBatch),
     ),
     _topic(
-        "channelMessages", "messages_topic", "Short messages between sockets; nothing is kept",
-        Message("ChannelMessage", "To the others of a channel", ChannelMessage),
+        "channelMessages", "messages_topic", "Short messages between sockets; never stored",
+        Message("ChannelMessage", "To the other clients of a channel", ChannelMessage),
     ),
     Channel(
         "tokenRevocations", "kafka", _default("revocations_topic"), "Which tokens are revoked",
         (Message("Revocation", "A token, a session or a subject", Revocation),),
     ),
     _topic(
-        "devicesInbound", "devices_inbound_topic", "What devices said, as the gateway took it",
+        "devicesInbound", "devices_inbound_topic", "Messages of devices, from the MQTT gateway",
         Message("DeviceSaid", "One message of a device", Inbound),
         Message("StarSaid", "One message of a Star printer", StarSaid),
     ),
     _topic(
         "devicesOutbound", "devices_outbound_topic", "Core's answers to devices",
-        Message("DeviceAnswered", "What was done with a message", Outbound),
-        Message("StarTold", "What a Star printer is told", Ring),
+        Message("DeviceAnswered", "What Core did with a message", Outbound),
+        Message("StarTold", "A message for a Star printer", Ring),
     ),
     _topic(
-        "devicesDeadLetters", "devices_dlq_topic", "Messages of devices that nobody can use",
-        Message("DeviceDeadLetter", "As it came, with its reason", DeadLetter),
+        "devicesDeadLetters", "devices_dlq_topic", "Messages of devices that Core cannot use",
+        Message("DeviceDeadLetter", "The unchanged message, with the reason", DeadLetter),
     ),
 )  # fmt: skip
 
@@ -221,22 +233,23 @@ _DOWN: Final = (
         (Message("Marks", "The heads of its channels", forms.MarksMessage),), _AT_MOST_ONCE,
     ),
     Channel(
-        "commands", "mqtt", commands_topic(_STORE, _DEVICE), "What a device is to do",
+        "commands", "mqtt", commands_topic(_STORE, _DEVICE), "Commands to a device",
         (Message("Command", "A command, or a job to print", forms.CommandMessage),), _ONCE_OR_MORE,
     ),
     Channel(
-        "accepted", "mqtt", accepted_topic(_STORE, _DEVICE), "What Core has dealt with",
-        (Message("Accepted", "A receipt", forms.AcceptedMessage),), _ONCE_OR_MORE,
+        "accepted", "mqtt", accepted_topic(_STORE, _DEVICE), "Acknowledgements by Core",
+        (Message("Accepted", "Core has handled a result or an event", forms.AcceptedMessage),),
+        _ONCE_OR_MORE,
     ),
 )  # fmt: skip
 _UP: Final = (
     Channel(
-        "results", "mqtt", up_topic(_STORE, _DEVICE, "result"), "What became of commands",
-        (Message("Result", "The word on one", Result, direction="receive"),), _ONCE_OR_MORE,
+        "results", "mqtt", up_topic(_STORE, _DEVICE, "result"), "Results of commands",
+        (Message("Result", "The result of a command", Result, direction="receive"),), _ONCE_OR_MORE,
     ),
     Channel(
         "events", "mqtt", up_topic(_STORE, _DEVICE, "event"), "What happens at a device",
-        (Message("Event", "A bell was pressed", forms.DeviceEvent, direction="receive"),),
+        (Message("Event", "Such as a pressed bell", forms.DeviceEvent, direction="receive"),),
         _ONCE_OR_MORE,
     ),
     Channel(
@@ -244,19 +257,20 @@ _UP: Final = (
         (Message("Received", "A cursor", Received, direction="receive"),), _ONCE_OR_MORE,
     ),
     Channel(
-        "status", "mqtt", up_topic(_STORE, _DEVICE, "status"), "How a device is; also its will",
-        (Message("Status", "How it is", Status, direction="receive"),), _KEPT,
+        "status", "mqtt", up_topic(_STORE, _DEVICE, "status"), "A device's status; also its will",
+        (Message("Status", "Whether the device is connected", Status, direction="receive"),), _KEPT,
     ),
     Channel(
         "telemetry", "mqtt", up_topic(_STORE, _DEVICE, "telemetry", "{name}"), "Measurements",
-        (Message("Telemetry", "One of them", Telemetry, direction="receive"),), _AT_MOST_ONCE,
+        (Message("Telemetry", "A measurement", Telemetry, direction="receive"),), _AT_MOST_ONCE,
     ),
     Channel(
         "snapshot", "mqtt", up_topic(_STORE, _DEVICE, "snapshot"), "A device's newest picture",
         (
-            Message("Snapshot", "In base64", Snapshot, direction="receive"),
+            Message("Snapshot", "A picture in base64", Snapshot, direction="receive"),
             Message(
-                "Picture", "JPEG or PNG as it is", BYTES, direction="receive", content_type=PICTURE
+                "Picture", "The bytes of a JPEG or PNG", BYTES, direction="receive",
+                content_type=PICTURE,
             ),
         ),
         _ONCE_OR_MORE,
@@ -277,19 +291,19 @@ def _star_says(name: str, word: StarWord, summary: str, form: Any) -> Channel:
 
 
 _STAR: Final = (
-    _star_hears("starPost", "request-post", "A Star printer is to poll", star.RequestPost),
+    _star_hears("starPost", "request-post", "Asks a Star printer to poll", star.RequestPost),
     _star_hears(
-        "starStatus", "request-client-status", "A Star printer is to say how it is",
+        "starStatus", "request-client-status", "Asks a Star printer for its status",
         star.RequestClientStatus,
     ),
     _star_hears(
-        "starAction", "order-client-action", "A Star printer is asked about itself",
+        "starAction", "order-client-action", "Asks a Star printer about its properties",
         star.OrderClientAction,
     ),
     _star_hears("starJob", "print-job", "A ticket for a Star printer", star.PrintJob),
-    _star_says("starClientStatus", "client-status", "How a Star printer is", star.ClientStatus),
-    _star_says("starResult", "print-result", "What became of its ticket", star.PrintResult),
-    _star_says("starWill", "client-will", "A Star printer is gone", star.ClientWill),
+    _star_says("starClientStatus", "client-status", "A Star printer's status", star.ClientStatus),
+    _star_says("starResult", "print-result", "Whether a ticket was printed", star.PrintResult),
+    _star_says("starWill", "client-will", "A Star printer has disconnected", star.ClientWill),
 )  # fmt: skip
 
 CHANNELS: Final[Sequence[Channel]] = (*_STREAMS, *_KAFKA, *_DOWN, *_UP, *_STAR)

@@ -1,4 +1,4 @@
-"""The document, made from the channels and the types that encode and decode messages. Pure."""
+"""Makes the document from the channels and from the types that our code sends and reads. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SERVERS: Final[Json] = {
     "events": {
         "host": "events.example",
         "protocol": "https",
-        "description": "An event server. The ticket of a Fetch Sync lets a client in.",
+        "description": "An event server. A client needs a ticket, which it gets by Fetch Sync.",
     },
     "sockets": {
         "host": "events.example",
@@ -51,7 +51,7 @@ def document() -> Json:
             "title": "Yabam events",
             "version": "1",
             "description": (
-                "Everything that is sent and not asked for: server-sent events and WebSockets, "
+                "All messages that are not answers to requests: server-sent events, WebSockets, "
                 "the topics of Kafka, the topics of the MQTT broker. Readers ignore fields that "
                 "they do not know. Made by `make docs`; do not edit it by hand."
             ),
@@ -73,12 +73,12 @@ def document() -> Json:
 
 
 def _key(channel: Channel, message: Message) -> str:
-    """The name of a message in the document, which differs between a socket and a stream."""
+    """The name of a message in the document; on a socket it differs from that on a stream."""
     return f"Socket{message.name}" if channel.server == "sockets" else message.name
 
 
 def _schemas(channels: Iterable[Channel]) -> tuple[Mapping[Any, Json], Json]:
-    """The schema of each type, by the type, and the components that they refer to."""
+    """The schema of each type, by the type, and the components that these schemas refer to."""
     types: dict[Any, None] = {}
     for message in (message for channel in channels for message in channel.messages):
         for one in (message.payload, message.headers):
@@ -86,14 +86,14 @@ def _schemas(channels: Iterable[Channel]) -> tuple[Mapping[Any, Json], Json]:
                 types[one] = None
     found, components = msgspec.json.schema_components(list(types), ref_template=_SCHEMA)
     plain = {name: _plain(schema) for name, schema in sorted(components.items())}
-    # Its further fields are its data, not additions of a newer version.
+    # Its further fields are data of the device, not fields of a newer version.
     plain[DeviceEvent.__name__]["additionalProperties"] = True
     return dict(zip(types, map(_plain, found), strict=True)), plain
 
 
 def _plain(schema: Any) -> Any:
-    """The schema without OpenAPI's form of a discriminator, which AsyncAPI does not know: the tags
-    of the alternatives say the same."""
+    """The schema without `discriminator`, which in AsyncAPI has another form than in OpenAPI. The
+    tag of each alternative already tells them apart."""
     if isinstance(schema, list):
         return [_plain(one) for one in schema]
     if not isinstance(schema, dict):
@@ -154,7 +154,7 @@ def _message(channel: Channel, message: Message, refs: Mapping[Any, Json]) -> Js
 
 
 def _envelope(message: Message, data: Json) -> Json:
-    """A message of a socket: the name of the event, its data, and for one of the log its id."""
+    """The schema of a message on a socket: the event's name, its data, and its id in the log."""
     event: Json = {"const": message.event}
     if message.event.endswith("…"):
         event = {"type": "string", "pattern": f"^{re.escape(message.event[:-1])}"}

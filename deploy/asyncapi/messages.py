@@ -1,4 +1,4 @@
-"""The forms of messages that the code builds without a type of its own, and of Kafka's headers."""
+"""Types for messages that the code builds without a type, and for the headers of Kafka records."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Count = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 
 
 class ShortMessage(Struct, frozen=True):
-    """Something for the others of a channel, now; it is never stored."""
+    """A short message for the other clients of a channel; it is never stored."""
 
     channel: str
     name: Name
@@ -31,11 +31,11 @@ class SentOrderEvent(OrderEvent, frozen=True):
     """An order event as it is sent."""
 
     by: str | UnsetType = UNSET
-    """The subject that did it; in the channels of stores only."""
+    """The subject that changed the order; only in the channels of stores."""
 
 
 class EpochOrderEvent(SentOrderEvent, frozen=True, kw_only=True):
-    """The same with the epoch of its log."""
+    """An order event with the epoch of its log."""
 
     epoch: str
 
@@ -51,17 +51,17 @@ class StateMessage(Struct, frozen=True, tag_field="type", tag="state"):
 
 
 class MarksMessage(Struct, frozen=True, tag_field="type", tag="marks"):
-    """What has been published of a store."""
+    """How far a store's events are published."""
 
     epoch: str
     watermark: float
-    """Seconds since the Unix epoch: all that was committed before it was published."""
+    """Seconds since the Unix epoch: all events committed before this time are published."""
     heads: dict[str, _Count]
-    """The seqs of the last events of its channels."""
+    """The seq of the last event of each channel."""
 
 
 class CommandMessage(Struct, frozen=True, tag_field="type", tag="command"):
-    """Something that a device is to do."""
+    """A command to a device."""
 
     epoch: str
     id: str
@@ -72,7 +72,7 @@ class CommandMessage(Struct, frozen=True, tag_field="type", tag="command"):
 
 
 class AcceptedMessage(Struct, frozen=True, tag_field="type", tag="accepted", omit_defaults=True):
-    """Core has dealt with a result or an event: the device may forget it."""
+    """Core has handled a result or an event, so the device need not send it again."""
 
     epoch: str
     boot: int
@@ -84,7 +84,7 @@ class AcceptedMessage(Struct, frozen=True, tag_field="type", tag="accepted", omi
 
 
 class DeviceEvent(Struct, frozen=True):
-    """Something happened at a device; all other fields are its data."""
+    """An event at a device; all further fields are its data."""
 
     boot: _Count
     n: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
@@ -92,11 +92,11 @@ class DeviceEvent(Struct, frozen=True):
 
 
 class EventHeaders(Struct, frozen=True):
-    """The headers of an event: how it is routed and framed."""
+    """The headers of an event's record."""
 
     type: str
     ids: str
-    """Joined by commas, one for each line of the value."""
+    """The event ids, one for each line of the value, joined by commas."""
     occurred_at: str
     epoch: str
     sent: _Sent
@@ -112,7 +112,7 @@ class WatermarkHeaders(Struct, frozen=True):
 
 
 class OmittedHeaders(Struct, frozen=True):
-    """The headers of what stands in the place of an event that cannot be published."""
+    """The headers of the record that replaces an event that cannot be published."""
 
     type: Literal["omitted"]
     omitted: str
@@ -122,7 +122,7 @@ class OmittedHeaders(Struct, frozen=True):
 
 
 class DeadLetterHeaders(Struct, frozen=True):
-    """What is added to the headers of a command that was refused."""
+    """The headers that are added to a refused command."""
 
     reason: str
     detail: str

@@ -1,4 +1,4 @@
-"""The messages to and from Star printers over MQTT, in the vendor's format as far as known."""
+"""The messages to and from Star printers over MQTT, in the vendor's format as far as we know it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 
 class RequestPost(Struct, frozen=True, tag_field="title", tag="request-post"):
-    """The printer is to poll."""
+    """Asks the printer to poll."""
 
 
 class RequestClientStatus(Struct, frozen=True, tag_field="title", tag="request-client-status"):
-    """The printer is to say how it is."""
+    """Asks the printer for its status."""
 
 
 class Question(Struct, frozen=True):
-    """What the printer is asked about itself."""
+    """A question about the printer's properties."""
 
     request: Literal["Encodings"]
     options: Literal[""]
@@ -25,7 +25,7 @@ class Question(Struct, frozen=True):
 class OrderClientAction(
     Struct, frozen=True, tag_field="title", tag="order-client-action", rename="camel"
 ):
-    """The printer is asked about itself."""
+    """Asks the printer about its properties."""
 
     client_action: list[Question]
 
@@ -44,15 +44,15 @@ class PrinterControl(Struct, frozen=True):
 
 
 class PrintJob(Struct, frozen=True, tag_field="title", tag="print-job", rename="camel"):
-    """A ticket."""
+    """A ticket to print."""
 
     job_token: str
-    """The job's id, a point, and which attempt it is."""
+    """The job's id, a dot, and the number of the attempt."""
     job_type: Literal["raw"]
     media_types: list[str]
-    """One."""
+    """Exactly one media type."""
     print_data: str
-    """Text as it is, a picture in base64."""
+    """The text, or the picture in base64."""
     printer_control: PrinterControl
 
 
@@ -64,7 +64,7 @@ class Answer(Struct, frozen=True):
 
 
 class ClientStatus(Struct, frozen=True, tag_field="title", tag="client-status", rename="camel"):
-    """How the printer is."""
+    """The printer's status."""
 
     status_code: str
     printer_mac: str | UnsetType = field(default=UNSET, name="printerMAC")
@@ -73,7 +73,7 @@ class ClientStatus(Struct, frozen=True, tag_field="title", tag="client-status", 
 
 
 class PrintResult(Struct, frozen=True, tag_field="title", tag="print-result", rename="camel"):
-    """What became of a ticket."""
+    """Whether a ticket was printed."""
 
     status_code: str
     job_token: str | UnsetType = UNSET
@@ -82,7 +82,7 @@ class PrintResult(Struct, frozen=True, tag_field="title", tag="print-result", re
 
 
 class ClientWill(Struct, frozen=True, tag_field="title", tag="client-will", rename="camel"):
-    """The printer is not there any more."""
+    """The printer's will: it has disconnected."""
 
     printer_mac: str | UnsetType = field(default=UNSET, name="printerMAC")
     unintentional_disconnection: bool | UnsetType = UNSET

@@ -1,7 +1,7 @@
 """Extracts the image's packages from `requirements.lock`: `python -m deploy.docker.lock`.
 
-The lock of the whole project also holds the tools of its tests, which have no place in an image.
-The files made here have the same versions and hashes, so the image runs what the tests ran with.
+The project's lock also has the tools of the tests, which do not belong into an image. The files
+made here have the same versions and hashes, so the image runs the packages that were tested.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ BUILD: Final = Path("deploy/docker/build.lock")
 
 _HEAD: Final = "# Made by `python -m deploy.docker.lock` from requirements.lock; do not edit it.\n"
 _PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)==")
-# Packages of the servers that are not published as wheels: pure Python, built by setuptools, so #
-# nothing is compiled.
+# Packages of the servers that are not published as wheels. They are pure Python, built by
+# setuptools, so nothing is compiled.
 _WITHOUT_WHEEL: Final = frozenset({"http-ece"})
 _ITS_TOOLS: Final = ("setuptools",)
-# The image's environment, independent of this machine.
+# The environment of the image, for the markers of requirements: not that of this machine.
 _IMAGE: Final = {
     "implementation_name": "cpython",
     "os_name": "posix",
@@ -61,7 +61,7 @@ def _extra(project: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _pins(lock: str) -> dict[str, str]:
-    """The lines of each package, by its name."""
+    """The lines of each package in the lock, by the package's name."""
     found: dict[str, str] = {}
     name = ""
     for line in lock.splitlines(keepends=True):

@@ -4,13 +4,13 @@
 existing ones:
 
     deploy/.env                     keys and passwords, from the system's random source
-    deploy/secrets/ops-token        Prometheus's access token for Core, signed by Core's key
-    deploy/secrets/ops-nodes-token  its token for all others, signed by the key of their own ring
-    deploy/secrets/tls.crt,key      a self-signed certificate; put your own in its place
-    deploy/secrets/mqtt-rights.json the MQTT broker's first rights: for its admin only
-    deploy/secrets/mqtt/            an authority of our own, and the broker's certificate
-    deploy/secrets/postgres/,kafka/ the same for each, which compose.secure.yaml uses
-    deploy/secrets/http/            an authority, and a certificate of each process's own port, too
+    deploy/secrets/ops-token        Prometheus's access token for Core
+    deploy/secrets/ops-nodes-token  its access token for the other servers, signed with another key
+    deploy/secrets/tls.crt,key      a self-signed certificate; replace it by your own
+    deploy/secrets/mqtt-rights.json the MQTT broker's first rights: its admin's
+    deploy/secrets/mqtt/            a certificate authority, and the broker's certificate
+    deploy/secrets/postgres/,kafka/ an authority and a certificate each, for compose.secure.yaml
+    deploy/secrets/http/            an authority, and a certificate for each of our processes
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SERVICES: Final = {
     "ingest": ("ingest-pods",),
     "events": ("events-pods",),
 }
-"""The other host names of a process on Kubernetes."""
+"""The host names that processes also have on Kubernetes."""
 
 
 class PrepareError(YabamError):
@@ -54,7 +54,7 @@ class PrepareError(YabamError):
 
 
 def main() -> int:
-    """Create what is missing; returns 1, after one line of text, if that fails."""
+    """Create what is missing. Returns 0, or 1 after one line with the error."""
     parser = argparse.ArgumentParser(prog="python -m deploy.docker.prepare")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where compose.yaml is")
     parser.add_argument(
@@ -76,14 +76,14 @@ def prepare(folder: Path, public: str, secret: Callable[[], str]) -> list[Path]:
     Args:
         folder: where compose.yaml is.
         public: the address that clients use, such as https://orders.example.
-        secret: 32 random bytes as text that is safe in a URL.
+        secret: returns 32 new random bytes, as text that is safe in a URL.
 
     Raises:
         PrepareError: the address is malformed, or openssl is not installed.
     """
     address = urlsplit(public)
     if address.scheme != "https" or not address.hostname or address.path not in ("", "/"):
-        raise PrepareError(f"--public takes such as {PUBLIC}, not {public!r}")
+        raise PrepareError(f"--public must be an address such as {PUBLIC}, not {public!r}")
     environment, closed = folder / ".env", folder / "secrets"
     made = []
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -137,10 +137,11 @@ def _environment(host: str, port: int, secret: Callable[[], str]) -> str:
 
 
 def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, str]:
-    """The key rings that are missing; in a new installation, all."""
+    """The keys, passwords and tokens that are missing; in a new installation, all."""
     added: dict[str, str] = {}
     if "YABAM_NODE_TOKEN_KEYS" not in known:
-        # Core signs with this ring for event servers, relay and ingest only, which verify with it.
+        # A key ring of its own: event servers, relay and ingest verify tokens with it, so they must
+        # not be able to sign tokens for Core.
         ring = _ring(_NODES_KID, secret())
         added["YABAM_NODE_TOKEN_KEYS"] = added["YABAM_OPS_NODES_KEY"] = ring
         added["YABAM_NODE_TOKEN_KID"] = _NODES_KID
@@ -159,8 +160,8 @@ def _missing(known: Mapping[str, str], secret: Callable[[], str]) -> dict[str, s
 
 
 def _ring(kid: str, secret: str) -> str:
-    # Without spaces or quotes around: compose, `docker run --env-file` and
-    # `kubectl create secret --from-env-file` then read the same.
+    # Without spaces, and without quotes around it: compose, `docker run --env-file` and
+    # `kubectl create secret --from-env-file` then read the same value.
     return json.dumps({kid: secret}, separators=(",", ":"))
 
 
@@ -184,8 +185,11 @@ def _broker(closed: Path, admin_password: str) -> list[Path]:
 
 
 def _server_certificate(folder: Path, host: str) -> Path | None:
-    """Create an authority, and a server's certificate and key, also both in one file, which comes
-    last. Returns what was created; None: all files exist."""
+    """Create an authority, and a server's certificate and key, also both in one file.
+
+    That file is written last: if it exists, all do. Returns the file to report as created; None:
+    all files exist.
+    """
     certificate, key, both = (folder / f"server.{end}" for end in ("crt", "key", "pem"))
     if both.exists():
         return None
@@ -231,11 +235,11 @@ def _certify(certificate: Path, key: Path, host: str) -> None:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise PrepareError(
-            "openssl is needed to make a certificate: install it, or put your own into "
+            "openssl is needed to create a certificate: install it, or put your own into "
             f"{certificate} and {key}"
         ) from error
     except subprocess.CalledProcessError as error:
-        raise PrepareError(f"openssl made no certificate: {error.stderr.strip()}") from error
+        raise PrepareError(f"openssl created no certificate: {error.stderr.strip()}") from error
     key.chmod(0o644)
 
 

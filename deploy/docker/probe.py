@@ -1,8 +1,8 @@
 #!/opt/yabam/bin/python -I
 """Health check of this container's server: `yabam-probe healthz`, `yabam-probe readyz`.
 
-One image runs every command, so the probe looks up the command of the container's first process,
-and asks at that server's port. A command without a server is healthy while it runs.
+The same image runs every command. So the probe reads the command of the container's first process
+and asks at that server's port. A command without a server is healthy as long as it runs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ANSWERS_WITHIN_S: Final = 3.0
 
 
 def server_of(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bool] | None:
-    """The port of the server that `command` runs, and whether it uses TLS; None: no server."""
+    """The port of the server that `command` runs, and whether it uses TLS; None: it runs none."""
     kind = next((word for word in command if word in PORTS), None)
     if kind is None:
         return None
@@ -39,7 +39,7 @@ def server_of(command: Sequence[str], environment: Mapping[str, str]) -> tuple[i
 
 
 def answers(port: int, secure: bool, path: str) -> bool:
-    """Whether the server answers 200 in time.
+    """Whether the server answers 200 within three seconds.
 
     Args:
         port: the server's, on the loopback address.
@@ -48,7 +48,7 @@ def answers(port: int, secure: bool, path: str) -> bool:
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWERS_WITHIN_S)
     if secure:
-        # Its certificate names the host that clients use, not the loopback address used here.
+        # Its certificate is for the host name that clients use, not for the loopback address.
         trusting = ssl.create_default_context()
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         connection = http.client.HTTPSConnection(

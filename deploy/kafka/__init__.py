@@ -1,1 +1,1 @@
-"""A real single-node Apache Kafka without Docker, from Maven Central's jars."""
+"""A real Apache Kafka with one node, without Docker, from the jars of Maven Central."""

@@ -16,9 +16,9 @@ def main() -> int:
     """Run until Ctrl-C. Returns 0 after a clean stop, or 1 after one line with the error."""
     parser = argparse.ArgumentParser(prog="make kafka", description=__doc__)
     parser.add_argument("--port", type=int, default=9092)
-    parser.add_argument("--data", type=Path, default=Path("var/kafka"), help="what is kept")
-    parser.add_argument("--build", type=Path, default=Path("build/kafka"), help="the jars")
-    parser.add_argument("--prepare", action="store_true", help="only prepare for fast starts")
+    parser.add_argument("--data", type=Path, default=Path("var/kafka"), help="folder of its data")
+    parser.add_argument("--build", type=Path, default=Path("build/kafka"), help="folder of jars")
+    parser.add_argument("--prepare", action="store_true", help="only make later starts faster")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

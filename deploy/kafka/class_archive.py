@@ -1,7 +1,7 @@
-"""A JVM class data archive of Kafka's classes, which makes a start much faster.
+"""Creates a class data archive (CDS) of Kafka's classes, with which the JVM starts Kafka faster.
 
-The file is created once for these jars and this Java. If it does not fit, the JVM ignores it and
-reads the jars.
+The file is created once for these jars and this Java. If it does not match them, the JVM ignores
+it and reads the jars.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ def ensure_class_archive(libs: Path, say: Callable[[str], None]) -> None:
     archive = class_archive(libs)
     if archive.exists():
         return
-    say("Keeping Kafka's classes for faster starts (a few seconds, once) …")
+    say("Creating an archive of Kafka's classes for faster starts (a few seconds, once) …")
     with tempfile.TemporaryDirectory(prefix="yabam-kafka-") as folder:
         made = Path(folder) / "classes.jsa"
         server = KafkaServer(Path(folder) / "kafka", libs, keeps_classes=made)
         server.start()
         server.stop()
         if not made.exists():
-            say("This Java keeps none; Kafka starts all the same.")
+            say("This Java creates no archive; Kafka starts without it.")
             return
         partial = archive.with_suffix(f".partial-{Path(folder).name}")
         shutil.move(made, partial)

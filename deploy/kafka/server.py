@@ -1,9 +1,9 @@
-"""A node of Apache Kafka (KRaft, broker and controller in one) as a child process.
+"""A node of Apache Kafka (KRaft, broker and controller in one process) as a child process.
 
-The jars come from the `pom.xml` beside this file. The node listens on loopback only, keeps its data
-in a folder, and can be stopped, killed, frozen, wiped and started again on the same port: `make
-kafka` runs it for people, the tests run it to break it. One alone is a whole Kafka; `cluster.py`
-joins several.
+The jars are those of the `pom.xml` beside this file. The node listens on loopback only and keeps
+its data in a folder. It can be stopped, killed and started again on the same port: `make kafka`
+runs it for people, and tests run it to cause faults. One node alone is a complete Kafka;
+`tests/kafka_cluster.py` makes a cluster of several.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ _HERE: Final = Path(__file__).parent
 _ANSWERS_WITHIN_S: Final = 60.0
 _CLUSTER_ID: Final = "eWFiYW0tbG9jYWwta2Fma2E"
 _META: Final = "meta.properties"
-"""The file in Kafka's folder that names the node."""
-# One node serves one machine: a serial collector and the first compiler tier start fastest.
+"""The file in Kafka's folder that has the ids of the node and of the cluster."""
+# For a fast start, which matters more here than throughput: the serial garbage collector, and only
+# the first tier of the JIT compiler.
 _JVM: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Xss512k")
 _LOGGING: Final = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -42,7 +43,7 @@ def _new_directory_id() -> str:
     """A new unique id of a Kafka folder."""
     while True:
         made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        if not made.startswith("-"):  # its tools would take it for an option
+        if not made.startswith("-"):  # Kafka's tools would read it as an option
             return made
 
 
@@ -51,7 +52,7 @@ class KafkaServerError(YabamError):
 
 
 def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
-    """The folder with Kafka's jars, fetched by Maven unless those of this pom are already there.
+    """The folder with Kafka's jars; Maven fetches them if those of this pom.xml are missing.
 
     Raises:
         KafkaServerError: Java or Maven is missing, or Maven fails.
@@ -83,9 +84,9 @@ def ensure_libs(build: Path, say: Callable[[str], None]) -> Path:
 
 
 def class_archive(libs: Path) -> Path:
-    """The path of the class archive of these jars for this machine's Java.
+    """The path of the class archive for these jars and this machine's Java.
 
-    `class_archive.py` creates it; without a fitting archive the JVM reads the jars.
+    `class_archive.py` creates it; without it the JVM reads the jars.
     """
     java = Path(shutil.which("java") or "java").resolve()
     known = java.stat() if java.exists() else None
@@ -95,7 +96,7 @@ def class_archive(libs: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node's place in its cluster."""
+    """A node's id, and the controllers of its cluster."""
 
     number: int
     voters: Mapping[int, int]
@@ -108,13 +109,13 @@ class KafkaServer:
     Args:
         data: its folder; created and formatted if missing.
         libs: the jars, from `ensure_libs`.
-        port: where it listens on 127.0.0.1; 0 picks a free one and keeps it.
-        heap_mb: the JVM's heap.
+        port: its port on 127.0.0.1; 0 chooses a free one, which stays the same.
+        heap_mb: the size of the JVM's heap.
         settings: more `server.properties`, which override ours.
-        doors: more listeners, by name: the port that each listens on, and the port that it
-            advertises to clients, which may be a proxy's.
-        member: its place in a cluster; None: it is a single node.
-        keeps_classes: where it writes its class archive when it stops; None: nowhere.
+        doors: more listeners, by name: the port of each, and the port that it advertises to
+            clients, which may be a proxy's.
+        member: its id and the controllers of its cluster; None: it is a single node.
+        keeps_classes: the file for its class archive, which it writes when it stops; None: none.
     """
 
     def __init__(
@@ -167,13 +168,13 @@ class KafkaServer:
         """Start it and return once it answers.
 
         Raises:
-            KafkaServerError: its storage cannot be made.
-            PortTakenError: something else listens there.
+            KafkaServerError: its folder cannot be formatted.
+            PortTakenError: its port is taken.
             ProcessError: it does not start.
         """
         check_free(self._port, f'make kafka KAFKA_ARGS="--port {self._port + 100}"')
         self.prepare()
-        # A combined node opens its client port only when it is ready.
+        # A node that is broker and controller opens its port for clients only when it is ready.
         self.process.start_and_wait(_ANSWERS_WITHIN_S, lambda: answers(self._port))
 
     def prepare(self) -> None:
@@ -190,16 +191,17 @@ class KafkaServer:
             self._format()
 
     def stop(self) -> None:
-        """SIGTERM: flush and leave."""
+        """Stop it with SIGTERM: it writes its data to disk before it exits."""
         self.process.stop(timeout_s=30.0)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill it with SIGKILL."""
         self.process.kill()
 
     def _java(self) -> list[str]:
         heap = f"-Xmx{self._heap_mb}m"
-        # All jars by name, so that the JVM's shared class archive may be used.
+        # The jars by name and in order, not as a wildcard: the JVM uses a class archive only with
+        # the class path with which it was created.
         classpath = ":".join(str(jar) for jar in sorted(self._libs.glob("*.jar")))
         return ["java", heap, *_JVM, *self._classes(), *_LOGGING, "-cp", classpath]
 
@@ -227,7 +229,7 @@ class KafkaServer:
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in names),
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.log_folder),
-            # An automatically created topic would have the wrong number of partitions.
+            # A topic that is created automatically would have the wrong number of partitions.
             "auto.create.topics.enable": "false",
             "offsets.topic.num.partitions": "4",
             "offsets.topic.replication.factor": "1",
@@ -238,7 +240,7 @@ class KafkaServer:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            # A node that was killed and restarted can register only after its old session has
+            # Short, as a node that was killed can register again only when its old session has
             # expired.
             "broker.session.timeout.ms": "2000",
             "broker.heartbeat.interval.ms": "500",
@@ -250,15 +252,15 @@ class KafkaServer:
     def _format(self) -> None:
         """Format its folder as Kafka's own tool does.
 
-        The tool starts a JVM. Folders of different nodes differ only in what `_own` replaces, so
-        the first folder of these jars is kept, and later ones are copies of it.
+        The tool starts a JVM, which takes time. The folders of two nodes differ only in the ids
+        that `_own` replaces. So the first folder is kept, and later ones are copies of it.
         """
         kept = self._libs.with_name(f"formatted-{self._libs.name.rpartition('-')[2]}")
         if kept.exists():
             shutil.copytree(
                 kept, self.log_folder, ignore=shutil.ignore_patterns(_META), dirs_exist_ok=True
             )
-            # Last: this file marks the folder as complete.
+            # Written last: if this file exists, the folder is complete.
             (self.log_folder / _META).write_text(self._own((kept / _META).read_text()))
             return
         done = subprocess.run(
@@ -279,7 +281,7 @@ class KafkaServer:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _own(self, meta: str) -> str:
-        """The text of a folder's `meta.properties`, for this node's folder."""
+        """The text of a `meta.properties`, with this node's ids."""
         own = {"node.id": str(self.number), "directory.id": _new_directory_id()}
         lines = []
         for line in meta.splitlines():

@@ -1,10 +1,10 @@
-"""`make load-test`: many clients, real orders, faults, and a proof that nothing was lost.
+"""`make load-test`: many clients, real orders, faults, and a check that no event was lost.
 
 * `plan.py`: the options of a run, checked
-* `site.py`: the system under load: its own, or one at given addresses
-* `clients/`: the clients that order, follow and probe: the SDK's machine over HTTP with callbacks
-* `measured/`: each second's figures; what each client applied, compared with Core's log
+* `site.py`: the system under load: started by the test, or running already
+* `clients/`: the clients that place orders, follow channels and measure health requests
+* `measured/`: the figures of each second; the comparison of each client's events with Core's log
 * `run.py`: the test itself
 * `report/`: its result, for a terminal, as JSON and as one HTML file
-* `capacity.py`: what a fleet needs, computed from reports
+* `capacity.py`: how many servers a load needs, computed from reports
 """

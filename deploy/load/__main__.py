@@ -1,4 +1,4 @@
-"""`make load-test`: run one, show it, write the report; the exit status says whether it passed."""
+"""`make load-test`: run a load test, show its progress, and write its report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINE_EVERY_S = 5.0
 
 
 def main() -> int:
-    """Run it. Returns 0: nothing lost, all thresholds met; 1: otherwise; 2: it could not run."""
+    """Run a load test. Returns 0: it passed; 1: it failed; 2: it could not be run or finished."""
     # SIGTERM works like Ctrl-C, so that the started processes are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,8 +1,8 @@
-"""What a fleet needs, computed from load tests: `python -m deploy.load.capacity build/*.json`.
+"""How many servers a load needs, from load tests: `python -m deploy.load.capacity build/*.json`.
 
-For each second of a run it is known how much CPU each process used and what was done. From many
-seconds, non-negative least squares estimates the cost of each action; from the costs follows what a
-number of connections and orders needs.
+A report says for each second how much CPU each process used and how often each action happened.
+From many seconds, non-negative least squares estimates the CPU cost of each action. From these
+costs the need of a number of connections and orders is computed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ COSTS: Final[Mapping[str, tuple[str, ...]]] = {
     "relay": ("committed", "idle"),
     "kafka": ("committed", "idle"),
 }
-"""What each process spends CPU on; `live`: a client, for each second; `idle`: each second."""
+"""The actions that cost CPU in each process; `live`: a connected client, per second; `idle`: the
+process itself, per second."""
 STEPS_PER_ORDER: Final = 6
 TARGET: Final = 0.5
-"""The share of a core that a process may use, so that half of the processes may fail."""
+"""The share of a core that a process may use: then the others can carry the load if half fail."""
 LEAST_SECONDS: Final = 60
 CASES: Final = (
     (1_000, 67.5, 5.0),
@@ -61,7 +62,7 @@ class Costs:
 def fit(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> list[float]:
     """The factors x ≥ 0 for which `rows · x` is nearest to `wanted` (least squares).
 
-    Coordinate descent; the columns may be of very different size.
+    The method is coordinate descent, which works with columns of very different sizes.
     """
     width = len(rows[0])
     gram = [[sum(r[i] * r[j] for r in rows) for j in range(width)] for i in range(width)]
@@ -76,10 +77,10 @@ def fit(rows: Sequence[Sequence[float]], wanted: Sequence[float]) -> list[float]
 
 
 def costs_of(reports: Sequence[Mapping[str, Any]]) -> Costs:
-    """The cost of each action, estimated from the seconds of these runs.
+    """The cost of each action, estimated from the seconds of these reports.
 
     Raises:
-        CapacityError: there are too few seconds.
+        CapacityError: the reports have too few seconds.
     """
     seconds = [second for report in reports for second in report["seconds"]]
     cpu_us = {}
@@ -87,8 +88,8 @@ def costs_of(reports: Sequence[Mapping[str, Any]]) -> Costs:
         used = [second for second in seconds if process in second["cpu"]]
         if len(used) < LEAST_SECONDS:
             raise CapacityError(
-                f"{len(used)} seconds of {process} are too few to compute from: give reports of "
-                f"load tests against a system of their own, {LEAST_SECONDS} seconds at least"
+                f"the reports have {len(used)} seconds of {process}, and {LEAST_SECONDS} are "
+                "needed: give reports of load tests that started their own system"
             )
         rows = [[_amount(second, thing) for thing in things] for second in used]
         factors = fit(rows, [second["cpu"][process] * 1e4 for second in used])
@@ -102,7 +103,7 @@ def costs_of(reports: Sequence[Mapping[str, Any]]) -> Costs:
 
 
 def fit_line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
-    """The line through the points, as its height at 0 and its slope; neither is below 0."""
+    """The line nearest to the points, as its value at 0 and its slope; neither is below 0."""
     base, slope = fit([[1.0, x] for x in xs], ys)
     return base, slope
 
@@ -117,15 +118,16 @@ def _amount(second: Mapping[str, Any], thing: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The need of a load for each part, in cores, and in processes of one core at `TARGET`."""
+    """What a load needs."""
 
     cores: Mapping[str, float]
+    """The CPU that each part uses, in cores."""
     memory_mib: float
-    """Of all event servers together."""
+    """The memory of all event servers together."""
 
     @property
     def processes(self) -> dict[str, int]:
-        """The number of processes, at least two if the part must survive the loss of one."""
+        """The number of processes of each part, at `TARGET`; two at least, so that one may fail."""
         return {part: max(2, math.ceil(used / TARGET)) for part, used in self.cores.items()}
 
 
@@ -135,8 +137,8 @@ def need(costs: Costs, connections: int, lifetime_s: float, orders_per_s: float)
     Args:
         costs: the measured costs of actions.
         connections: how many clients are connected.
-        lifetime_s: the mean life of a stream, in seconds; each new one is a sync, too.
-        orders_per_s: new orders each second, of `STEPS_PER_ORDER` commands each.
+        lifetime_s: the mean life of a stream, in seconds; each new stream also costs a sync.
+        orders_per_s: new orders per second, of `STEPS_PER_ORDER` commands each.
     """
     commands = orders_per_s * STEPS_PER_ORDER
     per_second = {
@@ -156,7 +158,7 @@ def need(costs: Costs, connections: int, lifetime_s: float, orders_per_s: float)
 
 
 def as_markdown(costs: Costs) -> str:
-    """Both tables: the costs of actions, and the needs of loads."""
+    """Two tables: what each action costs, and what each load of `CASES` needs."""
     names = {
         "opened": "a stream opened",
         "synced": "a sync, connection included",
@@ -196,23 +198,23 @@ def as_markdown(costs: Costs) -> str:
 
 
 def put_between(text: str, part: str) -> str:
-    """The text with the part between its marks.
+    """The text, with what stands between its two markers replaced by `part`.
 
     Raises:
-        CapacityError: it has no marks.
+        CapacityError: the text lacks a marker.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise CapacityError(f"the document lacks the marks {BEGIN} and {END}")
+        raise CapacityError(f"the document lacks the markers {BEGIN} and {END}")
     return f"{before}{BEGIN}\n{part}\n{END}{after}"
 
 
 def main() -> int:
-    """Print the tables; with --write put them into the document."""
+    """Print the tables, and write them into the document of --write. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.load.capacity", description=__doc__)
     parser.add_argument("reports", nargs="+", type=Path, help="load-test.json of several runs")
-    parser.add_argument("--write", type=Path, help="a document with the marks")
+    parser.add_argument("--write", type=Path, help="a document with the markers")
     options = parser.parse_args()
     try:
         costs = costs_of([json.loads(path.read_text()) for path in options.reports])

@@ -1,4 +1,4 @@
-"""The plan of a load test: its numbers, read from the command line and checked. Pure."""
+"""The plan of a load test: its options, read from the command line and checked. Pure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ FaultName = Literal[
 ]
 FAULT_NAMES: Final[tuple[FaultName, ...]] = get_args(FaultName)
 OWNERS_PER_STORE: Final = 2
-"""Terminals that follow the store's channel; every further client of a store sits at a table."""
+"""The first clients of a store are terminals, which follow its channel; each further one is a
+guest's, and follows the channel of a table."""
 CALM_S: Final = 10.0
-"""The shortest time for recovery between two faults, in seconds."""
+"""The time that the system has at least to recover from each fault."""
 
 
 class LoadTestError(YabamError):
@@ -54,16 +55,16 @@ class LoadPlan:
     keys: Path | None
     out: Path
     compiled_clients: bool
-    """Whether a compiled program plays the clients, not the SDK's own machine."""
+    """Whether the clients run in a C program, not in Python with the SDK's machine."""
 
     @property
     def fault_times(self) -> list[float]:
-        """The start of each fault, in seconds after the end of the ramp: evenly spread."""
+        """When each fault begins, in seconds after the ramp: evenly spread."""
         each = self.duration_s / (len(self.faults) + 1)
         return [each * (number + 1) for number in range(len(self.faults))]
 
     def tables_of(self, store: int) -> list[str | None]:
-        """The tables of the store that have clients; None stands for a takeaway order."""
+        """The store's tables that have clients; a store without any has only takeaway (None)."""
         at_store = (self.clients - store + self.stores - 1) // self.stores
         tables: list[str | None] = [str(n + 1) for n in range(at_store - OWNERS_PER_STORE)]
         return tables or [None]
@@ -100,7 +101,7 @@ def read_plan(arguments: Sequence[str]) -> LoadPlan:
     """Read the command line.
 
     Raises:
-        LoadTestError: the numbers do not fit together; the text says which and why.
+        LoadTestError: options contradict each other; the text says which and why.
     """
     options = _parser().parse_args(arguments)
     plan = LoadPlan(
@@ -128,28 +129,28 @@ def read_plan(arguments: Sequence[str]) -> LoadPlan:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make load-test",
-        description="Load the whole system with real clients and orders; prove nothing was lost.",
+        description="Load the whole system with many clients and orders; check that none is lost.",
     )
     add = parser.add_argument
     add("--clients", type=int, default=1000, help="connections (1000)")
     add("--stores", type=int, help="stores; each has 2 terminals, the rest are tables (clients/10)")
     add("--orders", type=float, default=10.0, help="orders per second; each makes 6 events (10)")
-    add("--ramp", type=float, default=10.0, help="seconds over which the clients come (10)")
+    add("--ramp", type=float, default=10.0, help="seconds over which the clients start (10)")
     add("--duration", type=float, default=60.0, help="seconds under full load (60)")
-    add("--lifetime", default="45-90", help="seconds that a stream lives, own system only (45-90)")
+    add("--lifetime", default="45-90", help="seconds that a stream lasts; not with --core (45-90)")
     add("--faults", default="", help=f"comma-separated, in order: {', '.join(FAULT_NAMES)}")
     add("--fault-seconds", type=float, default=5.0, help="how long each fault lasts (5)")
     add("--max-p99-ms", type=float, help="fail if 1 delivery in 100 took longer")
     add("--max-command-p99-ms", type=float, help="fail if 1 command in 100 took longer")
-    add("--seed", type=int, default=1, help="of the choice of stores, tables and delays (1)")
-    add("--kafka", help="host:port of a Kafka that runs already, for the own system")
-    add("--database", help="postgresql://… that runs already, for the own system")
+    add("--seed", type=int, default=1, help="seed of all random choices: tables, delays (1)")
+    add("--kafka", help="host:port of a Kafka that runs already")
+    add("--database", help="postgresql://… of a database that runs already")
     add("--core", help="http://127.0.0.1:8000: a system that runs already, on this machine")
     add("--keys", type=Path, help="its token key, e.g. var/local/keys.json of `make run`")
     add(
         "--compiled-clients",
         action="store_true",
-        help="let a C program play the clients: cheaper, so that more fit beside the servers",
+        help="run the clients in a C program: it uses less CPU, so more clients fit",
     )
     add("--out", type=Path, default=Path("build"), help="folder of the report (build)")
     return parser
@@ -178,7 +179,7 @@ def _check(plan: LoadPlan) -> None:
     if not 1 <= plan.stores <= plan.clients:
         raise LoadTestError(f"--stores {plan.stores} must be between 1 and --clients")
     if not 1 <= least <= most:
-        raise LoadTestError("--lifetime must be seconds from 1 on, the smaller first")
+        raise LoadTestError("--lifetime must be seconds from 1 on, the smaller number first")
     if plan.faults:
         each = plan.duration_s / (len(plan.faults) + 1)
         if each < plan.fault_s + CALM_S:
@@ -190,7 +191,7 @@ def _check(plan: LoadPlan) -> None:
     if plan.core is not None:
         _check_given(plan, plan.core)
     elif plan.keys is not None:
-        raise LoadTestError("--keys goes with --core only")
+        raise LoadTestError("--keys is for --core only")
 
 
 def _check_given(plan: LoadPlan, core: str) -> None:
@@ -198,17 +199,17 @@ def _check_given(plan: LoadPlan, core: str) -> None:
     if not core.startswith("http://") or not _is_loopback(host):
         raise LoadTestError(
             f"--core {core} is not http:// on this machine's loopback (127.0.0.1): a load test "
-            "of other machines would measure the network between"
+            "of another machine would also measure the network between them"
         )
     if plan.keys is None:
-        raise LoadTestError("--core needs --keys, so that the clients can be given tokens")
+        raise LoadTestError("--core needs --keys, with which the clients' tokens are signed")
     if plan.kafka or plan.database:
-        raise LoadTestError("--kafka and --database are for a system of the test's own")
+        raise LoadTestError("--kafka and --database cannot be used with --core")
     killing = [name for name in plan.faults if name != "cut-all"]
     if killing:
         raise LoadTestError(
-            f"{', '.join(killing)}: only a system that the test started itself is broken; "
-            "with --core there is cut-all"
+            f"{', '.join(killing)}: the test causes these faults only in a system that it started "
+            "itself; with --core there is cut-all only"
         )
 
 

@@ -1,4 +1,4 @@
-"""The load test itself: starts clients, places orders, causes faults, and compares the results."""
+"""The load test itself: starts clients, places orders, causes faults, and checks the results."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ class LoadResult:
     cpu_s: dict[str, float] = field(default_factory=dict)
     """CPU seconds of each process over the run."""
     client_processes: int = 1
-    """How many processes played the clients."""
+    """How many processes ran the clients."""
     way: list[Part] = field(default_factory=list)
-    """Where the time of a step went in calm; empty: the log in Kafka is not known."""
+    """How the time of a step outside of faults is divided; empty: Kafka could not be asked."""
     live_share: float = 0.0
-    """Of all client seconds after the ramp, the part that was live."""
+    """The share of the time after the ramp in which clients were live, over all clients."""
 
 
 class LoadTest:
-    """One run against a site.
+    """One load test of a site.
 
     Args:
-        plan: how many clients and orders, for how long, and what is broken meanwhile.
+        plan: how many clients and orders, for how long, and with which faults.
         site: the system under load.
         say: called with a line of progress every second.
     """
@@ -92,7 +92,7 @@ class LoadTest:
         self._live_s = self._all_s = 0.0
 
     async def run(self) -> LoadResult:
-        """Run the load test.
+        """Run the load test. Returns its result.
 
         Raises:
             LoadTestError: it could not be finished.
@@ -132,7 +132,7 @@ class LoadTest:
     def _now(self) -> float:
         return time.monotonic() - self._began
 
-    # ── who takes part ───────────────────────────────────────────────────────
+    # ── clients and orders ───────────────────────────────────────────────────
 
     def _writer(self) -> Writer:
         plan = self._plan
@@ -181,7 +181,7 @@ class LoadTest:
             await asyncio.sleep(0.05)
         self._came = plan.clients
 
-    # ── what is watched ──────────────────────────────────────────────────────
+    # ── measuring ────────────────────────────────────────────────────────────
 
     def _modes(self) -> Counter[str]:
         return self._clients.modes
@@ -198,7 +198,7 @@ class LoadTest:
             self._say(_progress(second))
 
     async def _take_second(self) -> Second:
-        # Not on the event loop, which it would block: orders would be sent late.
+        # In a thread: it would block the event loop, and orders would be sent late.
         async with self._sampling:
             cpu, memory = await asyncio.to_thread(self._usage.sample)
         modes = self._modes()
@@ -210,7 +210,7 @@ class LoadTest:
         urls = [url for url in (self._site.core_url, self._site.events_url) if url is not None]
         await asyncio.gather(*(probe(address_of(url), self._outcome.tally) for url in urls))
 
-    # ── what is broken ───────────────────────────────────────────────────────
+    # ── faults ───────────────────────────────────────────────────────────────
 
     async def _break(self) -> None:
         began = self._now
@@ -236,8 +236,8 @@ class LoadTest:
             await asyncio.sleep(0.05)
             live = self._modes()["live"]
             least = min(least, live)
-            # A planned reconnect is not a fault, and a client stays live during it: all must be
-            # live.
+            # All clients must be live: a planned reconnect does not change that. If none was seen
+            # offline, wait two seconds, as clients may notice the fault late.
             if live == self._came and (least < live or self._now > ended + 2):
                 again = self._now
         self._outcome.faults.append(Fault(name, start, ended, again, least))
@@ -246,7 +246,7 @@ class LoadTest:
         for channel, why in self._clients.gave_up:
             raise LoadTestError(f"a client gave up: {why} ({channel})")
 
-    # ── what came of it ──────────────────────────────────────────────────────
+    # ── results ──────────────────────────────────────────────────────────────
 
     async def _judge(self, writer: Writer) -> None:
         plan = self._plan
@@ -263,7 +263,7 @@ class LoadTest:
         self._outcome.verdict = verdict
 
     async def _divide(self) -> None:
-        """How the time of a step is divided, from Kafka's records."""
+        """Divide the time of a step into parts, with the times in Kafka's records."""
         if self._site.log is None:
             return
         troubled = [
@@ -297,7 +297,7 @@ def _progress(second: Second) -> str:
 
 
 def _allow_files() -> int:
-    """Raise this process's limit of open files, which child processes inherit. Returns it."""
+    """Raise the limit of open files as far as allowed; child processes inherit it. Returns it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

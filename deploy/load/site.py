@@ -1,4 +1,4 @@
-"""The system under load: the test's own, in which it may cause faults, or a running one."""
+"""The system under load: one that the test starts and may break, or one that runs already."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class Site(ABC):
 
     core_url: str
     events_url: str | None
-    """For health probes; None: not known."""
+    """The event server's address; None: not known, and its health is not measured."""
     keys: Keys
     log: tuple[str, str] | None = None
-    """The address of Kafka and the topic of events; None: not known."""
+    """Kafka's address and the topic of events; None: not known."""
 
     @abstractmethod
     def pids(self) -> Mapping[str, int]:
-        """Its processes, by name, as they are now."""
+        """The ids of its current processes, by name."""
 
     @abstractmethod
     def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Functions that begin and end a fault; both may block."""
+        """Two functions, which begin and end a fault; both may block."""
 
 
 class OwnSite(Site):
-    """Postgres, Apache Kafka, Core, relay, ingest and event server, started for this test."""
+    """A system that was started for this test; its Postgres and Kafka may have run before."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class OwnSite(Site):
         self.keys = load_keys(stack.folder / "keys.json")
 
     def pids(self) -> Mapping[str, int]:
-        """The ids of our processes, and of the Postgres and Kafka that we started."""
+        """The ids of all processes that were started for this test, by name."""
         found = {process.name: process.pid for process in self._stack.processes}
         if self._postgres is not None:
             found["postgres"] = self._postgres.process.pid
@@ -88,14 +88,14 @@ class OwnSite(Site):
             case "stop-kafka":
                 kafka = self._kafka
                 if kafka is None:
-                    raise LoadTestError("stop-kafka: the Kafka of --kafka is not ours to stop")
+                    raise LoadTestError("stop-kafka: the Kafka of --kafka is not stopped")
                 return kafka.stop, kafka.start
             case "freeze-postgres":
                 if self._postgres is None:
-                    raise LoadTestError("freeze-postgres: that of --database is not ours")
+                    raise LoadTestError("freeze-postgres: the one of --database is not frozen")
                 return _freezing(self._postgres.process.pid)
             case "cut-all":
-                raise AssertionError("the clients do that themselves")
+                raise AssertionError("cut-all is carried out by the clients")
 
 
 class GivenSite(Site):
@@ -111,7 +111,7 @@ class GivenSite(Site):
         self.keys = _read_keys(keys)
 
     def pids(self) -> Mapping[str, int]:
-        """The ids of our processes on this machine, found by their command lines."""
+        """The ids of Yabam's processes on this machine, found by their command lines."""
         found = {}
         for process in psutil.process_iter(["pid", "cmdline"]):
             words = process.info["cmdline"] or []
@@ -121,13 +121,13 @@ class GivenSite(Site):
         return found
 
     def breaks(self, fault: FaultName) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Raises always: no faults in a system that the test did not start."""
+        """Never called: the plan allows no such fault in a system that the test did not start."""
         raise AssertionError(f"a plan with --core has no {fault}")
 
 
 @contextlib.contextmanager
 def own_site(plan: LoadPlan, say: Callable[[str], None]) -> Iterator[Site]:
-    """Start a system, and stop it at the end; its logs stay in `out/load-test`.
+    """Start a system, and stop it at the end; its logs are kept in the folder `plan.out`/load-test.
 
     Raises:
         YabamError: a part of it does not start.
@@ -165,8 +165,8 @@ def own_site(plan: LoadPlan, say: Callable[[str], None]) -> Iterator[Site]:
 
 
 def _streams(plan: LoadPlan) -> int:
-    """The most streams at once: after a cut, a client may open a new stream before the server
-    notices the end of the old one."""
+    """The most streams at once. There can be more than clients: after a cut, a client may open a
+    new stream before the server notices the end of the old one."""
     return plan.clients + plan.clients // 10
 
 
@@ -181,7 +181,7 @@ def _settings(plan: LoadPlan) -> dict[str, str]:
         "YABAM_EVENTS_LIFETIME_MIN_S": f"{least:g}",
         "YABAM_EVENTS_LIFETIME_MAX_S": f"{most:g}",
         "YABAM_EVENTS_MAX_STREAMS": str(max(20_000, _streams(plan))),
-        # Runs may share a given Kafka, but not its topics.
+        # Several load tests may use the same Kafka, but each needs its own topic.
         "YABAM_EVENTS_TOPIC": f"load-{secrets.token_hex(4)}",
     }
 

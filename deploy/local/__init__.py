@@ -1,1 +1,1 @@
-"""The whole system on one machine, installed with pip only."""
+"""The whole system on one machine, from packages that pip installs."""

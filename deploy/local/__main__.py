@@ -1,4 +1,4 @@
-"""`make run`: start everything on this machine, print what to try, show orders as they arrive."""
+"""`make run`: start everything on this machine, print what to try, and show orders."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _WATCH_EVERY_S: Final = 0.5
 def main() -> int:
     """Run until Ctrl-C. Returns 0 after a clean stop, or 1 after one line with the error."""
     options = Options(sys.argv[1:], os.environ)
-    # SIGTERM works like Ctrl-C, so that a supervisor can stop it cleanly, too.
+    # SIGTERM works like Ctrl-C, so that a supervisor can also stop it cleanly.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with contextlib.ExitStack() as cleanup:
@@ -59,13 +59,13 @@ def _run(options: Options, cleanup: contextlib.ExitStack) -> None:
     started = time.monotonic()
     servers = ForkServers()
     cleanup.callback(servers.close)
-    servers.load()  # in parallel with the start of the servers that they connect to
+    servers.load()  # they load modules while the database and the brokers start
     postgres = None if options.database else EmbeddedPostgres(options.data / "postgres")
     broker = None if options.kafka else EmbeddedBroker(options.data)
     _start_at_once(
         {"PostgreSQL": postgres, "Kafka broker": broker, "Mosquitto": mosquitto}, cleanup
     )
-    # The embedded broker answers a waiting fetch only when its time is up.
+    # The embedded broker lets a fetch wait for its whole time, even if a record arrives before.
     settings = {} if broker is None else {"YABAM_EVENTS_FETCH_WAIT_MS": "10"}
     database = options.database or (postgres.url if postgres else "")
     kafka = options.kafka or (broker.bootstrap if broker else "")
@@ -98,7 +98,7 @@ class _Server(Protocol):
 
 
 def _start_at_once(servers: Mapping[str, _Server | None], cleanup: contextlib.ExitStack) -> None:
-    """Start the servers that our processes connect to, in parallel, as most of it is waiting."""
+    """Start the servers that our processes connect to; in parallel, as most of it is waiting."""
     ours = {name: server for name, server in servers.items() if server is not None}
     if not ours:
         return
@@ -115,14 +115,14 @@ def _mosquitto(options: Options) -> MosquittoServer | None:
 
 
 def _door(options: Options, mosquitto: MosquittoServer | None, stack: Stack) -> str:
-    """Add gateway and admin for devices, if there is a broker. Returns a text about it."""
+    """Add MQTT gateway and broker admin, if there is a broker. Returns a text to print."""
     ports = options.gateway_port, options.admin_port
     if options.mqtt:
         return add_named_door(stack, options.mqtt, os.environ, *ports)
     if mosquitto is None:
         return (
-            "There is no Mosquitto here, so nothing speaks MQTT; on Debian: apt-get install "
-            "mosquitto. Or name a broker: make run MQTT=host:port"
+            "Mosquitto is not installed, so devices cannot connect by MQTT. On Debian: apt-get "
+            "install mosquitto. Or name a broker: make run MQTT=host:port"
         )
     add_door(stack, mosquitto.settings, *ports)
     return (
@@ -140,7 +140,7 @@ def _step(what: str) -> Iterator[None]:
 
 
 def _quietly(stop: object) -> None:
-    """Stop a part; a second Ctrl-C while stopping must not leave the others running."""
+    """Call `stop` without interruption: a second Ctrl-C must not leave other parts running."""
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         if callable(stop):
@@ -164,25 +164,25 @@ def _what_to_try(stack: Stack, star: str) -> str:
     ticket = f"""$(curl -s '{sync}' -H "Authorization: Bearer $YABAM_TOKEN" """
     ticket += """| sed -E 's/.*"ticket":"([^"]*)".*/\\1/')"""
     return f"""\
-Open these two in a browser, side by side. The links sign you in.
+Open these two pages in a browser, side by side. The links sign you in.
 
-The terminal of store 1's owner, where orders come in and are handled:
+The terminal of store 1's owner, where orders arrive and are handled:
 
   {stack.core_url}/terminal#token={owner}
 
-Table 5 of that store, where a guest orders and sees how far it has come:
+Table 5 of that store, where a guest orders and sees the order's status:
 
   {stack.core_url}/table#token={guest}
 
-What ops look at:
+The page for operations:
 
   {stack.core_url}/ops#token={ops}
 
-For programs, in another terminal, in this folder. First take the owner's token:
+Commands for another terminal, in this folder. First set the owner's token:
 
   export YABAM_TOKEN={owner}
 
-Follow the store, whatever happens to the connection:
+Follow the store; the command reconnects whenever the connection is lost:
 
   .venv/bin/yabam tail --store 1 --core {stack.core_url}
 
@@ -190,24 +190,24 @@ Place an order:
 
   .venv/bin/yabam order place --store 1 --table 5 --item "Bibimbap:2:9500" --core {stack.core_url}
 
-Watch the cart that the phones of table 5 share, in two terminals, and change it from a third:
+Watch the cart that the phones of table 5 share, in two terminals; change it from a third:
 
   .venv/bin/yabam state watch party:1/5 cart --core {stack.core_url}
   .venv/bin/yabam state merge party:1/5 cart '{line}' --core {stack.core_url}
 
-Print the tickets of the store's kitchen in a terminal of their own:
+Print the kitchen's tickets in another terminal:
 
   .venv/bin/yabam printer --store {STORE} --device {PRINTER} --to stdout --core {stack.core_url}
 
-The same tickets as pictures, as a Star printer gets them; a real one takes the same URL:
+The same tickets as pictures, as a Star printer gets them; a real printer uses the same URL:
 
   .venv/bin/python -m tests.star_printer {star} {stack.folder}/tickets
 
-Send what happens in the store to a program that serves http://127.0.0.1:9000/orders:
+Send the store's events to a program that answers at http://127.0.0.1:9000/orders:
 
   .venv/bin/yabam webhook add http://127.0.0.1:9000/orders --store 1 --core {stack.core_url}
 
-The programs of docs/state.md need these as well:
+The programs of docs/state.md also need these variables:
 
   export YABAM_CORE_URL={stack.core_url}
   export YABAM_TABLE_TOKEN={guest}
@@ -242,7 +242,7 @@ async def _watch(stack: Stack, mosquitto: MosquittoServer | None, options: Optio
 
 
 async def _keep_running(mosquitto: MosquittoServer) -> None:
-    """Start it again whenever it has ended, as compose and Kubernetes do."""
+    """Start Mosquitto again whenever it has ended, as Docker Compose and Kubernetes do."""
     while True:
         if (status := mosquitto.process.exit_status) is not None:
             log = mosquitto.process.log

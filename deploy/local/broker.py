@@ -1,10 +1,10 @@
-"""A broker with Kafka's protocol, from a wheel: librdkafka has one for its own tests.
+"""librdkafka's mock broker, which speaks Kafka's protocol and comes with a Python package.
 
-It runs in a separate process (`python -m deploy.local.broker ADDRESS_FILE`), picks its port, and
-writes `host:port` to the file. Our servers use it with the same code as Apache Kafka. The
-differences: topics are created on first use, with four partitions; its log is in memory, about 5 MB
-per partition, and is lost with the process; it cannot look records up by time. The design allows
-all of this: Postgres is the source of truth.
+It runs in its own process (`python -m deploy.local.broker ADDRESS_FILE`), chooses a port, and
+writes `host:port` to the file. Our servers use it with the same code as Apache Kafka. It differs in
+this: a topic is created with four partitions when it is first used; the log is in memory, about
+5 MB for each partition, and is lost when the process ends; records cannot be found by their time.
+No order is lost by that, as Postgres is the source of truth.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from deploy.processes.process import Process
 _READY_WITHIN_S: Final = 20.0
 _RD_KAFKA_PRODUCER: Final = 0
 _OTHERS_JOIN_WITHIN_MS: Final = 20
-"""How long the first member of a group waits for more members; later ones can still join. 0 would
-mean forever."""
+"""How long the first member of a consumer group waits for others, which can also join later. With
+0 it would wait forever."""
 
 
 class EmbeddedBrokerError(YabamError):
@@ -33,10 +33,10 @@ class EmbeddedBrokerError(YabamError):
 
 
 class EmbeddedBroker:
-    """The broker as a child process; a restart gives it another port and an empty log.
+    """The broker as a child process. After a restart it has another port and no records.
 
     Args:
-        folder: the folder of its address file and log; None: a temporary folder.
+        folder: the folder for its address and its log file; None: a temporary folder.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -52,7 +52,7 @@ class EmbeddedBroker:
 
     @property
     def bootstrap(self) -> str:
-        """`host:port` for clients, once it is started."""
+        """`host:port` for clients; the broker must have been started."""
         return self._address.read_text()
 
     def start(self) -> None:
@@ -66,11 +66,11 @@ class EmbeddedBroker:
         self.process.start_and_wait(_READY_WITHIN_S, self._address.exists)
 
     def stop(self) -> None:
-        """Stop it; its log is lost."""
+        """Stop it; its records are lost."""
         self.process.stop()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill it with SIGKILL; its records are lost."""
         self.process.kill()
 
 
@@ -88,10 +88,10 @@ def serve(address: Path) -> None:
 
 
 def _run_broker() -> str:
-    """Run a broker in its own threads until this process ends. Returns its `host:port`.
+    """Start a broker, which runs in its own threads until this process ends. Returns `host:port`.
 
-    It is started through the C library (rdkafka_mock.h): the Python client could start one, too,
-    but with it the consumers of a group wait three seconds for the first member.
+    It is started through the C library (rdkafka_mock.h). The Python client could also start one,
+    but it cannot change the three seconds that the first member of a consumer group waits.
     """
     library = ctypes.CDLL(cimpl.__file__)
     for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
@@ -107,7 +107,7 @@ def _run_broker() -> str:
         raise EmbeddedBrokerError(said.value.decode())
     cluster = library.rd_kafka_mock_cluster_new(ctypes.c_void_p(client), 1)
     if cluster is None:
-        raise EmbeddedBrokerError("librdkafka has started no broker")
+        raise EmbeddedBrokerError("librdkafka did not start a broker")
     library.rd_kafka_mock_group_initial_rebalance_delay_ms(
         ctypes.c_void_p(cluster), ctypes.c_int32(_OTHERS_JOIN_WITHIN_MS)
     )

@@ -1,4 +1,4 @@
-"""The MQTT gateway and the broker's admin, in addition to a stack."""
+"""Adds the MQTT gateway and the broker's admin to a stack."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from server_common.mqtt.connection import BrokerConnection
 _TOKEN_LIFETIME_S: Final = 30 * 86_400
 _ADMIN_SETTING: Final = "YABAM_MQTT_ADMIN_PASSWORD"
 _WHAT_TO_DO: Final = """\
-YABAM_MQTT_USER and YABAM_MQTT_PASSWORD are the credentials, YABAM_MQTT_CA_FILE the authority of its
-certificate (without it, TLS is not used). For the broker of `make mqtt` paste the lines that it
-prints, and name its port with TLS: make run MQTT=127.0.0.1:8883
+YABAM_MQTT_USER and YABAM_MQTT_PASSWORD are the credentials. YABAM_MQTT_CA_FILE is the certificate
+of the authority that signed the broker's (without it, TLS is not used). For the broker of
+`make mqtt`, paste the lines that it prints, and name its TLS port: make run MQTT=127.0.0.1:8883
 """
 
 
@@ -36,37 +36,37 @@ class DoorError(YabamError):
 def add_door(
     stack: Stack, broker: Mapping[str, str], gateway_port: int, admin_port: int
 ) -> tuple[Process, Process]:
-    """Add gateway and admin to a stack.
+    """Add a gateway and the admin to a stack; they are not started.
 
     Args:
-        stack: theirs; its devices have keys.
-        broker: the settings of a broker, as `MosquittoServer.settings` gives them.
-        gateway_port: where the gateway's health and metrics are.
-        admin_port: where the admin's are.
+        stack: its keys must have one for devices.
+        broker: the settings for a broker, such as `MosquittoServer.settings`.
+        gateway_port: the port of the gateway's health and metrics.
+        admin_port: the port of the admin's health and metrics.
     """
     return add_admin(stack, broker, admin_port), add_gateway(stack, broker, gateway_port)
 
 
 def add_admin(stack: Stack, broker: Mapping[str, str], port: int) -> Process:
-    """Add the admin alone to a stack; it is not started.
+    """Add the broker's admin to a stack; it is not started.
 
     Args:
-        stack: its own; the stack's devices have keys.
-        broker: the settings of a broker, as `MosquittoServer.settings` gives them.
-        port: where its health and metrics are.
+        stack: its keys must have one for devices.
+        broker: the settings for a broker, such as `MosquittoServer.settings`.
+        port: the port of its health and metrics.
     """
     settings = {**broker, "YABAM_MQTT_ADMIN_PORT": str(port)}
     return stack.add_command("mqtt-admin", ["mqtt-admin"], port, settings)
 
 
 def add_gateway(stack: Stack, broker: Mapping[str, str], port: int, name: str = "mqtt") -> Process:
-    """Add a gateway alone to a stack; it is not started.
+    """Add a gateway to a stack; it is not started.
 
     Args:
-        stack: its own; the stack's devices have keys.
-        broker: the settings of a broker, as `MosquittoServer.settings` gives them.
-        port: where its health and metrics are.
-        name: the process's; several gateways of one stack need different ones.
+        stack: its keys must have one for devices.
+        broker: the settings for a broker, such as `MosquittoServer.settings`.
+        port: the port of its health and metrics.
+        name: the name of the process; several gateways of one stack need different names.
     """
     settings = {
         **broker,
@@ -84,17 +84,17 @@ def add_named_door(
     gateway_port: int,
     admin_port: int,
 ) -> str:
-    """Add the gateway for an existing broker, and the admin if there is a password for it.
+    """Add a gateway for a broker that runs already, and the admin if its password is known.
 
     Args:
-        stack: theirs; its devices have keys.
+        stack: its keys must have one for devices.
         address: the broker's `host:port`.
-        environment: has the other settings of gateway and admin, which inherit it.
-        gateway_port: where the gateway's health and metrics are.
-        admin_port: where the admin's are.
+        environment: the other settings of gateway and admin, which inherit these variables.
+        gateway_port: the port of the gateway's health and metrics.
+        admin_port: the port of the admin's health and metrics.
 
     Returns:
-        A text about it for the user.
+        A text to print.
 
     Raises:
         DoorError: the address is malformed, or the broker does not answer or refuses us.
@@ -107,8 +107,8 @@ def add_named_door(
         return f"Devices connect to the MQTT broker at {address}."
     add_gateway(stack, settings, gateway_port)
     return (
-        f"Devices connect to the MQTT broker at {address}. Who may do what there is yours to set: "
-        f"{_ADMIN_SETTING} is not set (docs/mqtt.md)."
+        f"Devices connect to the MQTT broker at {address}. You must set the rights of devices "
+        f"there yourself, as {_ADMIN_SETTING} is not set (docs/mqtt.md)."
     )
 
 
@@ -116,9 +116,9 @@ def installed_mosquitto(folder: Path, port: int, tls_port: int) -> MosquittoServ
     """The Mosquitto of this machine, not started; None: it is not installed.
 
     Args:
-        folder: for its data; created when it starts.
-        port: where it listens without TLS on 127.0.0.1; 0 picks a free one.
-        tls_port: where it listens with TLS; 0 picks a free one.
+        folder: the folder for its data; created when it starts.
+        port: its port without TLS, on 127.0.0.1; 0 chooses a free one.
+        tls_port: its port with TLS; 0 chooses a free one.
     """
     if shutil.which("mosquitto", path=PROGRAMS) is None:
         return None
@@ -132,11 +132,14 @@ def _ops_token(stack: Stack) -> str:
 
 
 def _broker_of(address: str, environment: Mapping[str, str], has_admin: bool) -> Broker:
-    """The broker, for whoever has to get in first: the admin makes the gateway's user."""
+    """The broker, with the credentials of the process that must connect first.
+
+    That is the admin, if there is one: it creates the gateway's user.
+    """
     try:
         host, port = parse_address(address)
     except ValueError as error:
-        raise DoorError(f"MQTT={address} names no broker: {error}") from error
+        raise DoorError(f"MQTT={address} is not the address of a broker: {error}") from error
     return Broker(
         host,
         port,

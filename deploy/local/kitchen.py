@@ -1,4 +1,4 @@
-"""The demonstration's kitchen: store 1 prints on a terminal and a Star printer, and has a phone."""
+"""Sets up the kitchen of store 1 for `make run`: two printers, and a person to phone."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ _SAID: Final[dict[str, dict[str, Any]]] = {
     "printing": _ROUTING,
     "contact": {"name": "Kim Minji", "phone": "+82 2-555-0100"},
 }
-"""What the store's owner says to its team."""
+"""The documents of the store's team that are set, by their keys."""
 
 
 async def set_up_kitchen(core_url: str, token: str) -> str:
-    """Say what prints where and whom to phone, unless that was said before; register the printer.
+    """Set which printer prints which orders, and whom to phone; register the Star printer.
+
+    A document that exists already is not changed.
 
     Args:
-        core_url: where Core is.
-        token: of the store's owner.
+        core_url: Core's address.
+        token: the access token of the store's owner.
 
     Returns:
-        The URL that a Star printer is told. It has another password each time.
+        The URL to set in a Star printer. It has a new password each time.
     """
     headers = {"authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=core_url, headers=headers, timeout=30) as http:

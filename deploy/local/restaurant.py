@@ -1,4 +1,4 @@
-"""A small restaurant that keeps ordering, so that there is something to look at."""
+"""Places orders and handles them, so that `make run` has something to show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _NOTES: Final = ("", "", "", "덜 맵게 해 주세요", "no onions, please", "�
 _GUESTS: Final = ("Kim Minji", "Lee Junho", "Park Sora", "Choi Daniel")
 _BETWEEN_ORDERS_S: Final = (1.0, 3.0)
 _BETWEEN_STEPS_S: Final = (2.0, 6.0)
-# Store 1 is whoever has opened its terminal: fewer orders, and time enough to handle them oneself.
+# Store 1 is for the user, who has its terminal open: it gets fewer orders, and they wait longer, so
+# that the user can handle them.
 _OPENED: Final = STORES[0]
 _WEIGHTS: Final = (1, 4, 4)
 _PATIENCE_S: Final = (60.0, 120.0)
@@ -36,11 +37,11 @@ _STEPS: Final = ("accepted", "preparing", "ready", "served", "paid")
 
 
 class Restaurant:
-    """Guests who order at random, and a kitchen that keeps up.
+    """Guests who order at random, and a kitchen that handles their orders.
 
     Args:
-        core_url: where Core is.
-        token: of an owner of all `STORES`.
+        core_url: Core's address.
+        token: the access token of an owner of all `STORES`.
     """
 
     def __init__(self, core_url: str, token: str) -> None:
@@ -48,7 +49,7 @@ class Restaurant:
         self._chance = random.Random()
 
     async def run(self) -> None:
-        """Order until cancelled."""
+        """Place and handle orders until cancelled."""
         async with self._producer, asyncio.TaskGroup() as kitchen:
             while True:
                 kitchen.create_task(self._live())
@@ -56,7 +57,7 @@ class Restaurant:
 
     async def _live(self) -> None:
         chance = self._chance
-        # Somebody else may step the same order, or Core may be away for a while: never mind.
+        # The user may change the same order, or Core may be down for a while: give this order up.
         with contextlib.suppress(RefusedError, UnreachableError):
             (store,) = chance.choices(STORES, _WEIGHTS)
             order = await self._producer.place(
@@ -74,7 +75,7 @@ class Restaurant:
 
 
 async def show_orders(core_url: str, token: str) -> None:
-    """Print what happens in all stores, as the SDK receives it, until cancelled."""
+    """Print the events of all stores, as the SDK receives them, until cancelled."""
     channels = [f"store:{store}" for store in STORES]
     async with OrderClient(core_url, token, channels) as client:
         async for change in client.events():

@@ -1,4 +1,4 @@
-"""Whether a database has the newest schema, asked without loading Alembic."""
+"""Checks whether a database has the newest schema, without loading Alembic, which takes time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from core_api.postgres.pool import NEEDED_REVISION, Primary
 
 
 async def is_migrated(database_url: str) -> bool:
-    """Whether the database is at the newest migration of this release.
+    """Whether the database has the newest migration of this release.
 
-    False also where that cannot be asked: `yabam db upgrade` says why.
+    False also if the database cannot be asked: `yabam db upgrade`, which then runs, says why.
     """
     try:
         connection = await Primary(database_url).connect()

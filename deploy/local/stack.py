@@ -1,7 +1,7 @@
-"""The whole system as processes of this machine: how each is started and what it is told.
+"""Our processes on one machine: how each is started, and with which settings.
 
-`python -m deploy.local` shows it to a person; the tests start the same thing on free ports, and
-kill parts of it.
+`python -m deploy.local` starts them for a person. Tests start the same processes on free ports, and
+kill some of them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from deploy.processes.process import Process, ProcessError, Starter, execute
 StackProcess = Literal["core", "relay", "ingest", "events"]
 
 _CORE: Final = {"PYTHONMALLOC": "malloc"}
-"""How Core is run wherever it runs; `core_api/heap_trim.py` says why."""
+"""Core's environment in every installation; `core_api/heap_trim.py` says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the processes listen; `free_ports` for tests."""
+    """The ports of the processes; tests use `free_ports`."""
 
     core: int = 8000
     events: int = 8001
@@ -40,16 +40,16 @@ class Keys:
     token: str
     ticket: str
     devices: str = ""
-    """Devices' passwords are derived with it; empty: no device can be registered."""
+    """Devices' passwords are derived from it; empty: no device can be registered."""
     webhooks: str = ""
-    """Webhooks' secrets are derived with it; empty: no webhook can be registered."""
+    """Webhooks' secrets are derived from it; empty: no webhook can be registered."""
     push: str = ""
-    """Push services know the installation by it; empty: no phone is told of orders."""
+    """Identifies the installation to push services; empty: no phone gets Web Push."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """What the processes are connected to."""
+    """What the processes connect to, and where they listen."""
 
     database: str
     kafka: str
@@ -58,7 +58,7 @@ class Addresses:
 
 
 def free_ports() -> Ports:
-    """Ports that nobody uses right now."""
+    """Ports that are free now, and reserved for this process."""
     return Ports(free_port(), free_port(), free_port(), free_port())
 
 
@@ -66,7 +66,7 @@ _KEYS: Final = tuple(one.name for one in fields(Keys))
 
 
 def load_keys(path: Path) -> Keys:
-    """The keys in the file; each is made on its first run, so that tokens outlive a restart."""
+    """The keys in the file; missing keys are created and stored, so that tokens stay valid."""
     stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     missing = set(_KEYS) - stored.keys()
     if missing:
@@ -81,13 +81,13 @@ class Stack:
     """Core, relay, ingest and event server.
 
     Args:
-        addresses: what they are connected to.
+        addresses: what they connect to, and where they listen.
         keys: their secrets.
-        folder: their logs go to `folder/log`.
+        folder: their logs are written to `folder/log`.
         extra: more settings (`YABAM_…`) for all of them.
-        own: settings of one process, by its name (`core`, `relay-2`); they win over all others.
-        starter: makes their processes.
-        event_workers: on how many processes the event server runs.
+        own: settings of one process, by its name (`core`, `relay-2`); they override all others.
+        starter: starts their processes.
+        event_workers: the number of the event server's worker processes.
     """
 
     def __init__(
@@ -114,29 +114,29 @@ class Stack:
 
     @property
     def processes(self) -> Sequence[Process]:
-        """All of them, in the order of the flow."""
+        """All processes, in the order in which an event passes through them, then added ones."""
         return (self.core, self.relay, self.ingest, self.events, *self._more)
 
     @property
     def core_url(self) -> str:
-        """Where Core answers."""
+        """Core's address."""
         return f"http://{self.addresses.host}:{self.addresses.ports.core}"
 
     @property
     def events_url(self) -> str:
-        """Where the event server answers."""
+        """The event server's address."""
         return f"http://{self.addresses.host}:{self.addresses.ports.events}"
 
     def migrate(self) -> None:
-        """Bring the database to the newest schema.
+        """Migrate the database to the newest schema.
 
         Raises:
-            ProcessError: it could not be done.
+            ProcessError: the migration failed.
         """
         self.run("migrate", ["db", "upgrade"])
 
     def run(self, name: str, arguments: list[str]) -> None:
-        """Run a `yabam` command to its end; its log goes by `name`.
+        """Run a `yabam` command to its end; its log file is called after `name`.
 
         Raises:
             ProcessError: it failed.
@@ -144,7 +144,7 @@ class Stack:
         run_once(self._process(name, arguments, None))
 
     def add(self, kind: StackProcess, port: int) -> Process:
-        """One more process of a kind, which listens on `port`; from now on one of `processes`."""
+        """Add another process of a kind, with this port, to `processes`; it is not started."""
         names = [process.name.partition("-")[0] for process in self.processes]
         name = f"{kind}-{names.count(kind) + 1}"
         listens = {f"YABAM_{kind.upper()}_PORT": str(port)}
@@ -155,23 +155,23 @@ class Stack:
     def add_command(
         self, name: str, arguments: list[str], port: int, settings: Mapping[str, str]
     ) -> Process:
-        """A process that not every installation has, not started; from now on one of `processes`.
+        """Add a process that not every installation has to `processes`; it is not started.
 
         Args:
-            name: its name in messages and of its log.
+            name: its name in messages, and the name of its log file.
             arguments: the `yabam` command that it runs.
-            port: where its health and metrics are.
-            settings: more settings (`YABAM_…`), for it alone.
+            port: the port of its health and metrics.
+            settings: more settings (`YABAM_…`), for this process alone.
         """
         process = self._process(name, arguments, port, settings)
         self._more.append(process)
         return process
 
     def start(self, timeout_s: float = 60.0) -> None:
-        """Start all and return once all are ready.
+        """Start all processes and return once all are ready.
 
         Raises:
-            ProcessError: one of them died or was not ready in time.
+            ProcessError: one of them ended, or was not ready in time.
         """
         for process in self.processes:
             process.start()
@@ -182,21 +182,21 @@ class Stack:
                 raise ProcessError(f"{error}\n{self._how_others_are(process)}") from None
 
     def _how_others_are(self, late: Process) -> str:
-        """What the rest says: a process often waits for another."""
+        """The state and log of all other processes: often one waits for another."""
         return "\n".join(
-            f"{one.name} {'runs' if one.running else f'ended ({one.exit_status})'}, and says:\n"
+            f"{one.name} {'runs' if one.running else f'ended ({one.exit_status})'}, its log:\n"
             f"{one.log_tail()}"
             for one in self.processes
             if one is not late
         )
 
     def stop(self) -> None:
-        """Stop all, the event server first, so that its clients are told to come back."""
+        """Stop all in reverse order: the event server, which sends `bye`, stops before Core."""
         for process in reversed(self.processes):
             process.stop()
 
     def kill(self) -> None:
-        """SIGKILL to all: for who needs nothing of them any more."""
+        """Kill all processes with SIGKILL, when nothing of them is needed any more."""
         for process in self.processes:
             process.kill()
 

@@ -14,9 +14,9 @@ from deploy.mqtt.server import MosquittoError, MosquittoServer
 def main() -> int:
     """Run until Ctrl-C. Returns 0 after a clean stop, or 1 after one line with the error."""
     parser = argparse.ArgumentParser(prog="make mqtt", description=__doc__)
-    parser.add_argument("--port", type=int, default=1883, help="without TLS")
-    parser.add_argument("--tls-port", type=int, default=8883, help="with TLS")
-    parser.add_argument("--data", type=Path, default=Path("var/mqtt"), help="what is kept")
+    parser.add_argument("--port", type=int, default=1883, help="its port without TLS")
+    parser.add_argument("--tls-port", type=int, default=8883, help="its port with TLS")
+    parser.add_argument("--data", type=Path, default=Path("var/mqtt"), help="folder of its data")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -34,8 +34,8 @@ def _run(server: MosquittoServer) -> None:
         server.start()
         settings = "".join(f"  export {name}={value}\n" for name, value in server.settings.items())
         print(
-            f"Mosquitto answers on port {server.port}, with TLS on {server.tls_port}. What the\n"
-            f"gateway and its admin need in their terminals:\n\n{settings}\n"
+            f"Mosquitto answers on port {server.port}, with TLS on {server.tls_port}. Set these\n"
+            f"variables for the gateway and for the admin:\n\n{settings}\n"
             "Ctrl-C stops it.",
             flush=True,
         )

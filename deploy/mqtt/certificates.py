@@ -1,4 +1,4 @@
-"""A certificate authority of our own, and certificates that it signs, created by openssl."""
+"""Creates a certificate authority, and certificates that it signs, with openssl."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def ensure_certificates(folder: Path, names: tuple[str, ...] = ("localhost", "12
     """Create `ca.crt`, `server.crt` and `server.key` in the folder unless they exist.
 
     Args:
-        folder: made if it is missing.
+        folder: created if missing.
         names: the host names and addresses that the certificate is for.
 
     Returns:
-        The file with the authority's certificate, with which clients verify the broker.
+        The file with the authority's certificate, with which clients verify the server's.
 
     Raises:
-        CertificateError: they cannot be made.
+        CertificateError: they cannot be created.
     """
     authority = folder / "ca.crt"
     if not (folder / "server.crt").exists():
@@ -40,7 +40,7 @@ def make_authority(folder: Path) -> None:
     """Create `ca.crt` and `ca.key` in the folder, which is created if missing.
 
     Raises:
-        CertificateError: they cannot be made.
+        CertificateError: they cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / "ca.crt.new"
@@ -62,7 +62,7 @@ def sign(folder: Path, name: str, names: tuple[str, ...]) -> None:
         names: the host names and addresses that the certificate is for.
 
     Raises:
-        CertificateError: they cannot be made.
+        CertificateError: they cannot be created.
     """
     kinds = [f"{'IP' if one[0].isdigit() else 'DNS'}:{one}" for one in names]
     extensions = folder / f"{name}.ext"

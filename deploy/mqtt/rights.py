@@ -1,8 +1,9 @@
-"""The first state of Mosquitto's dynamic security: one user, who may only manage the others.
+"""The first file of Mosquitto's dynamic-security plugin: one user, who may only manage the others.
 
-Mosquitto rewrites the file with each change; `yabam mqtt-admin` manages its content over MQTT. The
-file is made at the first start, and again when the admin would not get in: Mosquitto before 2.0.16
-empties it and then writes it, and starts without any user when it was killed in between.
+Mosquitto rewrites the file with each change, and `yabam mqtt-admin` makes the changes over MQTT.
+The file is created at the first start, and again if the admin could not sign in with it. That can
+happen: Mosquitto before 2.0.16 first empties the file and then writes it, so if it is killed in
+between, it starts without any user.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _CONTROL: Final = "$CONTROL/dynamic-security/#"
 
 
 def first_state(password: str) -> str:
-    """The file's text, with this password of the admin."""
+    """The text of the file, with the admin's password."""
     salt = secrets.token_bytes(12)
     derived = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
     state: dict[str, Any] = {
@@ -55,11 +56,12 @@ def first_state(password: str) -> str:
 
 
 def lets_in(state: bytes, password: str) -> bool:
-    """Whether the admin gets in.
+    """Whether the admin can sign in with the users in this file.
 
     Args:
-        state: the file's content, which may be damaged.
-        password: the admin's. One that is stored as by Mosquitto 2.1 is taken for right.
+        state: the content of the file, which may be damaged.
+        password: the admin's password. It is not checked if the file stores it in the form of
+            Mosquitto 2.1.
     """
     try:
         users = {one["username"]: one for one in json.loads(state)["clients"]}

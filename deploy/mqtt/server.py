@@ -1,8 +1,8 @@
-"""Eclipse Mosquitto as a child process: started, stopped, killed, frozen, wiped, on the same ports.
+"""Eclipse Mosquitto as a child process, which can be stopped, killed and started on the same ports.
 
-`make mqtt` runs it for people, the tests run it to break it. It listens on loopback only, once with
-TLS and once without, requires a password, and stores users and rights with its dynamic-security
-plugin.
+`make mqtt` runs it for people, and tests run it to cause faults. It listens on loopback only, on
+one port with TLS and on one without. It requires a password, and its dynamic-security plugin stores
+users and rights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from server_common.mqtt.broker import MAX_PACKET_BYTES
 _ANSWERS_WITHIN_S: Final = 10.0
 _PLUGIN: Final = "mosquitto_dynamic_security.so"
 PROGRAMS: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-"""The folders to look for Mosquitto in."""
+"""The folders in which Mosquitto is searched."""
 
 
 class MosquittoError(YabamError):
@@ -37,8 +37,8 @@ class MosquittoServer:
 
     Args:
         data: its folder; created if missing.
-        port: where it listens without TLS on 127.0.0.1; 0 picks a free one and keeps it.
-        tls_port: where it listens with TLS; 0 picks a free one and keeps it.
+        port: its port without TLS, on 127.0.0.1; 0 chooses a free one, which stays the same.
+        tls_port: its port with TLS; 0 chooses a free one, which stays the same.
 
     Raises:
         MosquittoError: mosquitto is not installed.
@@ -61,7 +61,7 @@ class MosquittoServer:
 
     @property
     def ca_file(self) -> Path:
-        """The authority's certificate, to verify its own."""
+        """The authority's certificate, with which clients verify the broker's."""
         return self._data / "tls" / "ca.crt"
 
     @property
@@ -90,8 +90,8 @@ class MosquittoServer:
 
         Raises:
             ProcessError: it does not start.
-            PortTakenError: something else listens there.
-            CertificateError: its certificate cannot be made.
+            PortTakenError: one of its ports is taken.
+            CertificateError: its certificate cannot be created.
         """
         for port in (self.port, self.tls_port):
             check_free(port, f'make mqtt MQTT_ARGS="--port {port + 100}"')
@@ -108,11 +108,11 @@ class MosquittoServer:
         )
 
     def stop(self) -> None:
-        """SIGTERM."""
+        """Stop it with SIGTERM."""
         self.process.stop()
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill it with SIGKILL."""
         self.process.kill()
 
     def _passwords(self) -> dict[str, str]:
@@ -127,7 +127,8 @@ class MosquittoServer:
     def _configuration(self, rights: Path) -> str:
         tls = self._data / "tls"
         lines = [
-            # As root it would switch to another user, who may not read its folder.
+            # Without this, root's Mosquitto would switch to another user, who may not be able to
+            # read the folder.
             *(["user root"] if os.geteuid() == 0 else []),
             "per_listener_settings false",
             "allow_anonymous false",
@@ -154,7 +155,7 @@ class MosquittoServer:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that only we may read, whole or not at all."""
+    """Write a file that only its owner may read; a crash leaves either all of it or nothing."""
     part = path.with_name(f"{path.name}.part")
     part.touch(mode=0o600)
     part.write_text(text)
@@ -162,10 +163,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def plugin() -> Path:
-    """The dynamic-security plugin.
+    """The path of the dynamic-security plugin.
 
     Raises:
-        MosquittoError: it is not where Mosquitto's packages put it.
+        MosquittoError: it is in none of the folders that Mosquitto's packages use.
     """
     places = [Path("/usr/lib"), Path("/usr/local/lib"), *Path("/usr/lib").glob("*-linux-*")]
     found = next((place / _PLUGIN for place in places if (place / _PLUGIN).exists()), None)

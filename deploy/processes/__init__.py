@@ -1,1 +1,1 @@
-"""A child process, and the ports that it listens on."""
+"""Child processes, and free ports for them."""

@@ -1,4 +1,4 @@
-"""Ports on loopback: free ones, and a clear word about taken ones."""
+"""Ports on loopback: finds and reserves free ones, and reports taken ones."""
 
 from __future__ import annotations
 
@@ -16,51 +16,54 @@ from client_sdk.contract.errors import YabamError
 
 LOOPBACK: Final = "127.0.0.1"
 _FIRST_PORTS: Final = range(15_000, 32_000, 100)
-"""Where the range of ports begins that a process may have for itself."""
+"""The first ports of the ranges that a process can reserve for itself."""
 
 
 class PortTakenError(YabamError):
-    """Something else listens where we should; the text says where and what to do."""
+    """A port is taken, or none is free; the text says which and what to do."""
 
 
 def free_port() -> int:
-    """A port that nobody uses, and that no other process of this user is given meanwhile.
+    """A free port, which no other process of this user gets while this one runs.
 
-    It is below the ports that the system hands to outgoing connections, one of which might else
-    take it before its owner listens.
+    It is below the ports that the system uses for outgoing connections: one of those could take it
+    before the caller listens.
 
     Raises:
-        PortTakenError: there is none.
+        PortTakenError: no port is free.
     """
     return free_ports(1).start
 
 
 def free_ports(count: int) -> range:
-    """As many of them in a row, for what listens on a port and on those that follow it.
+    """`count` free ports in a row, for a server that also uses the ports after its first.
 
     Args:
         count: at most 100.
 
     Raises:
-        PortTakenError: there are none.
+        PortTakenError: no such ports are free.
     """
     return next(_reserved(os.getpid(), count))
 
 
 @functools.cache
 def _reserved(_process: int, count: int) -> Iterator[range]:
-    """The ports of a process, for each length of a row apart; a process that was forked has others
-    than its parent."""
+    """The reserved ports of a process, in rows of `count`.
+
+    The process's id is an argument so that a forked process, which inherits the cache, reserves
+    ports of its own.
+    """
     folder = Path(tempfile.gettempdir()) / f"yabam-ports-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return _in_turn(*_reserve(folder), count)
 
 
 def _reserve(folder: Path) -> tuple[IO[bytes], range]:
-    """Lock the file of a range of ports, for as long as the file is open.
+    """Reserve a range of ports: lock its file. Returns the open file, and the ports.
 
-    A port that is only looked at and found free may be found free by two: the one who listens last
-    fails, or takes the other's server for its own.
+    The reservation lasts as long as the file is open. Without it, two processes could find the same
+    port free: the second could not listen there, or would take the other's server for its own.
     """
     for first in random.sample(_FIRST_PORTS, len(_FIRST_PORTS)):
         lock = (folder / str(first)).open("wb")
@@ -72,14 +75,14 @@ def _reserve(folder: Path) -> tuple[IO[bytes], range]:
             return lock, range(first, first + _FIRST_PORTS.step)
     raise PortTakenError(
         f"Other processes have reserved all ports from {_FIRST_PORTS.start} to"
-        f" {_FIRST_PORTS.stop - 1}. Stop what is left over of test runs (fuser {folder}/*)"
+        f" {_FIRST_PORTS.stop - 1}. Stop processes that test runs left behind (fuser {folder}/*)"
     )
 
 
 def _in_turn(lock: IO[bytes], ports: range, count: int) -> Iterator[range]:
-    """Rows of those that nobody uses; each comes again when all others had their turn."""
+    """Rows of free ports; a row is used again only after all other rows."""
     rows = [ports[n : n + count] for n in range(0, len(ports) - count + 1, count)]
-    # In one order, or the last of a turn might come again as the first of the next.
+    # Shuffled only once: otherwise the last row of a turn might be the first of the next.
     random.shuffle(rows)
     with lock:
         while True:
@@ -91,7 +94,7 @@ def _in_turn(lock: IO[bytes], ports: range, count: int) -> Iterator[range]:
             if not given:
                 raise PortTakenError(
                     f"All ports from {ports.start} to {ports.stop - 1} on {LOOPBACK} are taken:"
-                    " see by whom (ss -ltnp), and stop what is left over"
+                    " find out by what (ss -ltnp), and stop it"
                 )
 
 
@@ -105,10 +108,10 @@ def _can_be_bound(port: int) -> bool:
 
 
 def check_free(port: int, choose_another: str) -> None:
-    """Whether the port can be had; `choose_another` is the command that takes a different one.
+    """Check that a port is free; `choose_another` is the command that uses another one.
 
     Raises:
-        PortTakenError: it is taken.
+        PortTakenError: the port is taken.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -122,7 +125,7 @@ def check_free(port: int, choose_another: str) -> None:
 
 
 def answers(port: int) -> bool:
-    """Whether something accepts connections there."""
+    """Whether something accepts connections on this port."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((LOOPBACK, port)) == 0

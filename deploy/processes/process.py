@@ -1,4 +1,4 @@
-"""One child process: started, watched, stopped, and for tests killed or frozen."""
+"""One child process: starts it, watches it, stops it, and kills or freezes it for tests."""
 
 from __future__ import annotations
 
@@ -21,29 +21,30 @@ from client_sdk.contract.errors import YabamError
 
 _PR_SET_PDEATHSIG: Final = 1
 _LOG_TAIL_LINES: Final = 15
-# The kernel takes the thread that made a child for its parent. This one lives as long as we do.
+# The kernel sends a child its death signal when the thread that started it ends. This thread lives
+# as long as the process.
 _SPAWNER: Final = ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
 
 class ProcessError(YabamError):
-    """A child did not do what it should; the text has the end of its log."""
+    """A child process failed; the text mostly has the end of its log."""
 
 
 def die_with_parent(number: signal.Signals) -> None:
-    """Run in a child before exec: the kernel sends it `number` when its parent dies (Linux)."""
+    """Called in a child: the kernel sends it the signal when its parent dies (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def as_user(name: str | None) -> dict[str, Any]:
-    """The arguments that make `subprocess` run as this user and in its group only."""
+    """The arguments for `subprocess` to run as this user, and in this user's group only."""
     if name is None:
         return {}
     return {"user": name, "group": pwd.getpwnam(name).pw_gid, "extra_groups": []}
 
 
 class Child(Protocol):
-    """A child of ours, as `subprocess.Popen` is one."""
+    """A child process, with those methods of `subprocess.Popen` that are used here."""
 
     returncode: int | None
 
@@ -55,7 +56,7 @@ class Child(Protocol):
         """Its exit status; None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status, once it has ended; `subprocess.TimeoutExpired` after `timeout`."""
+        """Wait for its end. Returns its exit status; raises TimeoutExpired after `timeout` s."""
 
     def send_signal(self, number: int, /) -> None:
         """Send a signal, unless it has ended."""
@@ -65,7 +66,7 @@ Starter = Callable[
     [Sequence[str], Mapping[str, str], Path, signal.Signals, "str | None"],
     Child,
 ]
-"""Makes a child of a command; the arguments are those of `execute`."""
+"""Starts a child process; the arguments are those of `execute`."""
 
 
 def execute(
@@ -75,17 +76,17 @@ def execute(
     stop_signal: signal.Signals,
     user: str | None,
 ) -> subprocess.Popen[bytes]:
-    """Start a program as a child of ours.
+    """Start a program as a child process.
 
     Args:
-        command: its argv.
-        environment: added to ours.
-        log: its stdout and stderr are appended here; the folder is created if missing.
-        stop_signal: sent to it by the kernel when we die ourselves.
-        user: whom it runs as; None: as we do.
+        command: the program and its arguments.
+        environment: variables that are added to those of this process.
+        log: the file for its output, which is appended; the folder is created if missing.
+        stop_signal: sent to it by the kernel when this process dies.
+        user: the user to run it as; None: the same as this process's.
 
     Raises:
-        OSError: the log cannot be opened, or the program not started.
+        OSError: the log cannot be opened, or the program cannot be started.
         KeyError: there is no such user.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -98,23 +99,23 @@ def execute(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=partial(die_with_parent, stop_signal),
-            # The group too: a folder that lets others pass may still keep out root's group.
+            # The group, too: a folder may let all others pass, but not the members of root's group.
             **as_user(user),
         )
 
 
 class Process:
-    """A child that logs to a file.
+    """A child process that logs to a file, and can be started several times.
 
     Args:
-        name: what to call it in messages.
-        command: its argv.
-        environment: added to ours.
-        log: its stdout and stderr are appended here.
-        health_url: answers 200 at `/readyz` once it is ready; None: ready when it runs.
-        stop_signal: asks it to stop; also sent by the kernel when we die ourselves.
-        user: whom it runs as; None: as we do.
-        starter: makes the child.
+        name: its name in messages.
+        command: the program and its arguments.
+        environment: variables that are added to those of this process.
+        log: the file for its output, which is appended.
+        health_url: answers 200 at `/readyz` once it is ready; None: it is ready when it runs.
+        stop_signal: asks it to stop; the kernel also sends it when this process dies.
+        user: the user to run it as; None: the same as this process's.
+        starter: starts the child process.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Process:
 
     @property
     def health_url(self) -> str | None:
-        """Where it answers `/readyz`; None: nowhere."""
+        """The address that answers `/readyz`; None: there is none."""
         return self._health_url
 
     @property
@@ -156,7 +157,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether it has been started and has not ended."""
         return self._child is not None and self._child.poll() is None
 
     @property
@@ -165,9 +166,10 @@ class Process:
         return self._child.poll() if self._child is not None else None
 
     def start(self, extra: Mapping[str, str] | None = None) -> None:
-        """Start it; a second start follows a stop or a kill. `extra` is environment for this once.
+        """Start it; before a second start it must have ended.
 
-        A preloaded library, such as one that turns the clock, can be given so.
+        `extra` are variables for this start only, such as a preloaded library that changes the
+        clock.
         """
         environment = {**self._environment, **(extra or {})}
         self._child = _SPAWNER.submit(
@@ -175,10 +177,10 @@ class Process:
         ).result()
 
     def start_and_wait(self, timeout_s: float, answers: Callable[[], bool]) -> None:
-        """Start it and return once it answers; one that does not in time is killed.
+        """Start it and return once `answers()` is true; if that takes too long, it is killed.
 
         Raises:
-            ProcessError: it ended instead, or does not answer within `timeout_s`.
+            ProcessError: it ended, or did not answer within `timeout_s` seconds.
         """
         self.start()
         try:
@@ -188,16 +190,16 @@ class Process:
             raise
 
     def wait_ready(self, timeout_s: float, answers: Callable[[], bool] | None = None) -> None:
-        """Return once it says that it is ready, or `answers`.
+        """Return once it is ready: once `answers()` is true, or without that `is_ready()`.
 
         Raises:
-            ProcessError: it died, or was not ready within `timeout_s`.
+            ProcessError: it ended, or was not ready within `timeout_s` seconds.
         """
         answers = answers or self.is_ready
         deadline = time.monotonic() + timeout_s
         while True:
             ready = answers()
-            # What answers in the place of one that has ended is somebody else.
+            # If it has ended, another process has answered on its port.
             if self.exit_status is not None:
                 raise ProcessError(f"{self.name} ended at its start:\n{self.log_tail()}")
             if ready:
@@ -209,10 +211,10 @@ class Process:
             time.sleep(0.05)
 
     def is_ready(self) -> bool:
-        """Whether it says so right now."""
+        """Whether `/readyz` answers 200 now; without a health address, whether it runs."""
         if self._health_url is None:
             return self.exit_status is None
-        # Asked many times a second: a client of httpx first reads all certificates of the world.
+        # This is called many times a second, and httpx loads all CA certificates for each client.
         connection = HTTPConnection(urlsplit(self._health_url).netloc, timeout=2.0)
         try:
             connection.request("GET", "/readyz")
@@ -223,7 +225,7 @@ class Process:
             connection.close()
 
     def stop(self, timeout_s: float = 15.0) -> int | None:
-        """The stop signal, and SIGKILL after `timeout_s`; the exit status."""
+        """Send the stop signal, and SIGKILL after `timeout_s` seconds. Returns the exit status."""
         if self._child is None:
             return None
         self.signal(signal.SIGCONT)
@@ -231,7 +233,7 @@ class Process:
         return self.wait(timeout_s)
 
     def wait(self, timeout_s: float) -> int | None:
-        """Wait for its end, and SIGKILL it after `timeout_s`; the exit status."""
+        """Wait for its end, and kill it after `timeout_s` seconds. Returns the exit status."""
         if self._child is None:
             return None
         try:
@@ -241,30 +243,30 @@ class Process:
             return self._child.returncode
 
     def kill(self) -> None:
-        """SIGKILL: no goodbye, no clean-up."""
+        """Kill it with SIGKILL and wait for its end."""
         self.signal(signal.SIGKILL)
         if self._child is not None:
             self._child.wait()
 
     def finish(self) -> None:
-        """Wait for its own end.
+        """Wait until it ends by itself.
 
         Raises:
-            ProcessError: it ended with another status than 0.
+            ProcessError: its exit status is not 0.
         """
         if self._child is not None and self._child.wait() != 0:
             raise ProcessError(f"{self.name} failed:\n{self.log_tail()}")
 
     def suspend(self) -> None:
-        """SIGSTOP: it lives, and does nothing."""
+        """Freeze it with SIGSTOP."""
         self.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Let it go on after `suspend` (SIGCONT)."""
         self.signal(signal.SIGCONT)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it runs."""
+        """Send it a signal, if it runs."""
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number)
 

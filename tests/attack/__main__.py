@@ -1,6 +1,6 @@
 """`python -m tests.attack`: every attack in full size; a table, and `build/attack.json`.
 
-What others paid for a stall is judged and never fails the run: times are a machine's.
+The cost of a stall to others is judged but never fails the run: times depend on the machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HEAD = (
 
 
 def main() -> int:
-    """Attack; 1 if the system did not stand it."""
+    """Run the attacks. Returns 1 if the system failed under one."""
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="ATTACK", help=f"of {', '.join(SCENARIOS)}")
     parser.add_argument("--small", action="store_true", help="in the size of the test suite")

@@ -1,4 +1,4 @@
-"""Attacks by numbers: channels, subscribers, cursors."""
+"""Attacks by large numbers of channels, subscribers and cursors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TICKETS = TicketKeys({"local": KEYS.ticket.encode()}, "local")
 
 
 async def metric(site: Site, name: str) -> float:
-    """A number of the event server's."""
+    """The value of a metric of the event server."""
     async with httpx.AsyncClient(timeout=20) as http:
         text = await http.get(f"{site.stack.events_url}/metrics", headers=bearer(token("ops")))
     found = re.search(rf"^yabam_events_{name} (\S+)$", text.text, re.M)
@@ -40,7 +40,7 @@ async def epoch_of(site: Site) -> str:
 
 
 def ticket(epoch: str, channels: Iterable[str]) -> str:
-    """A ticket of a sync that found nothing, a moment ago."""
+    """A ticket as a sync that found nothing has just given it."""
     now = time.time()
     return _TICKETS.sign(Ticket(epoch, dict.fromkeys(channels, 0), now, now + 120, "attacker"))
 
@@ -58,14 +58,14 @@ def records(
 
 
 async def many_channels(site: Site, full: bool) -> Figures:
-    """Events in very many channels, then streams that follow very many, then none of it."""
+    """Events in very many channels, then streams that follow very many, then no streams."""
     count = 100_000 if full else 5_000
     figures: Figures = {"channels": count}
     stores = [f"{new_store()}-{number}" for number in range(count)]
     epoch, events = await epoch_of(site), site.stack.events
     published = await metric(site, "events_total")
-    # What the rings may hold by their setting, and as much again for what is not counted in it
-    # (the ring of each channel, names, what follows a channel).
+    # What the setting allows the rings to hold, plus what the setting does not count (the ring
+    # objects of the channels, names, the followers of a channel).
     bound = 64 + int(SETTINGS["YABAM_EVENTS_RING_BYTES"]) / MIB + count * 3072 / MIB
     async with site.watched(figures, {events: bound}):
         async with AIOKafkaProducer(bootstrap_servers=site.stack.addresses.kafka) as producer:
@@ -105,7 +105,7 @@ async def _until_all(wires: list[Wire], text: bytes) -> None:
 
 
 async def many_subscribers(site: Site, full: bool) -> Figures:
-    """One channel that very many follow, all by one ticket; each gets every event."""
+    """Very many streams follow one channel, all with one ticket. Each gets every event."""
     count, orders = (10_000 if full else 1_000), 5
     figures: Figures = {"subscribers": count, "events": orders}
     store, port = new_store(), Port(site.stack.addresses.ports.events)
@@ -132,7 +132,7 @@ async def many_subscribers(site: Site, full: bool) -> Figures:
 
 
 async def wide_cursors(site: Site, full: bool) -> Figures:
-    """Syncs of 500 channels each, by the query and by the body; one more is refused."""
+    """Syncs of 500 channels each, in the query and in the body. 501 channels are refused."""
     requests = 400 if full else 60
     figures: Figures = {"requests": requests, "channels_each": 500}
     channels = [f"store:{new_store()}{'x' * 40}" for _ in range(501)]
@@ -145,7 +145,7 @@ async def wide_cursors(site: Site, full: bool) -> Figures:
 
         async def ask(number: int) -> None:
             headers = bearer(token("owner", "*"))
-            most = 500 + number % 5 // 4  # each fifth asks for one too many
+            most = 500 + number % 5 // 4  # every fifth asks for one too many
             if number % 2:
                 body = {"channels": dict.fromkeys(channels[:most], 0)}
                 answer = await http.post("/v1/sync", json=body, headers=headers)
@@ -165,7 +165,7 @@ async def wide_cursors(site: Site, full: bool) -> Figures:
 
 
 async def ticket_replay(site: Site, full: bool) -> Figures:
-    """One ticket, shown again and again while it lives, and afterwards."""
+    """One ticket is used again and again while it is valid, and afterwards."""
     times = 1_000 if full else 100
     figures: Figures = {"times": times}
     store, port = new_store(), Port(site.stack.addresses.ports.events)

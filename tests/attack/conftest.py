@@ -18,9 +18,9 @@ from tests.security.installation import installed
 def site(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """One system, attacked by one test after the other: what harms it harms the next, too.
+    """One system for all attacks, one after the other. Damage by one shows in the next, too.
 
-    It ends with them: it spends an eighth of a core while nobody uses it.
+    It is stopped after the last attack, because it uses an eighth of a core when idle.
     """
     database = asyncio.run(migrated_database(postgres_server))
     folder = tmp_path_factory.mktemp("attacked")

@@ -18,20 +18,20 @@ STREAM = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def servers(site: Site) -> list[tuple[Process, Port]]:
-    """The two that clients can reach."""
+    """The two servers that clients can reach."""
     ports = site.stack.addresses.ports
     return [(site.stack.core, Port(ports.core)), (site.stack.events, Port(ports.events))]
 
 
 async def half_open(site: Site, full: bool) -> Figures:
-    """Connections that send half a request line, or nothing at all, and stay.
+    """Connections that send half a request line, or nothing at all, and stay open.
 
-    A half-open TCP handshake needs raw sockets and meets the kernel alone (SYN cookies); what a
-    server can be made to hold is a connection without a request.
+    A half-open TCP handshake needs raw sockets and only reaches the kernel (SYN cookies). A server
+    can only be made to hold connections without a request.
     """
     figures: Figures = {"connections": 10_000 if full else 1_000}
     count = int(figures["connections"])
-    # Core's connections are uvicorn's, which are larger.
+    # Core's connections are those of uvicorn, which are larger.
     bounds = {site.stack.core: 32 + count * 0.03, site.stack.events: 32 + count * 0.01}
     for process, port in servers(site):
         async with site.watched(figures, {process: bounds[process]}):
@@ -87,7 +87,7 @@ async def huge_heads(site: Site, full: bool) -> Figures:
         (line + b"Content-Length: 9999999999\r\n\r\n", b"a" * 65_536),
     ]
     for process, port in servers(site):
-        # What one connection may hold: its head (128 KiB), twice while it is put together.
+        # One connection may hold its head (128 KiB), which exists twice while it is joined.
         async with (
             site.watched(figures, {process: 48 + count * 0.4}),
             port.many(count) as wires,
@@ -111,7 +111,7 @@ async def _pour(wire: Wire, begin: bytes, more: bytes) -> None:
 
 
 async def pipelined(site: Site, full: bool) -> Figures:
-    """As many requests as fit, one behind the other, whose answers nobody reads."""
+    """As many pipelined requests as fit. Nobody reads the answers."""
     figures: Figures = {"connections": 20 if full else 4, "seconds": 5 if full else 1}
     count, seconds = int(figures["connections"]), float(figures["seconds"])
     requests = [
@@ -164,12 +164,12 @@ SHAPES: dict[str, bytes] = {
     "a negative chunk": b"Transfer-Encoding: chunked\r\n\r\n-1\r\n" + SMUGGLED,
 }  # fmt: skip
 UNDERSTOOD = {"a folded line"}
-"""Read alike by all: one request and then another, of which nothing is hidden."""
+"""All servers read it in the same way: one request and then another, nothing hidden."""
 
 
 async def smuggling(site: Site, _full: bool) -> Figures:
-    """Requests that two readers may cut in different places: each is refused, and what follows it
-    is never taken for a request of its own, except where there is but one way to read it."""
+    """Requests that two servers may end in different places. Each is refused, and the bytes after
+    it are never read as another request, unless there is only one way to read them."""
     figures: Figures = {"shapes": len(SHAPES)}
     for process, port in servers(site):
         heads = [b"POST /v1/orders HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\n", STREAM[:-4]]
@@ -185,8 +185,8 @@ async def smuggling(site: Site, _full: bool) -> Figures:
 
 
 async def out_of_files(site: Site, full: bool) -> Figures:
-    """More connections than the process may have files: who is in is served, and so is everybody
-    once there is room again."""
+    """More connections than the process may open files. Clients that are connected are served, and
+    all others once there is room again."""
     figures: Figures = {"connections": 2_000 if full else 200}
     count = int(figures["connections"])
     health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -1,4 +1,4 @@
-"""The two requests that once stopped everybody, on real Kafka, by the tokens that sent them."""
+"""The two requests that once stopped all work, on real Kafka, with the same kind of token."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _TURNS = 5
 _STOPS_WITHIN_S = 60.0
 _FRESH_S = 5.0
 _ROOM_ITEMS = 2
-"""So many items more than the most that were taken do not fit, whatever Core adds to an order."""
+"""This many items more than the largest accepted order are too many, whatever Core adds."""
 
 
 async def one_order(site: Site, full: bool) -> Figures:
-    """A guest's largest order that passes in a batch, one for each shard of the relay."""
+    """A guest sends the largest order that a batch accepts, one for each shard of the relay."""
     figures: Figures = {}
     async with (
         site.watched(figures, {site.stack.core: 256}) as bystander,
@@ -58,7 +58,7 @@ async def one_order(site: Site, full: bool) -> Figures:
 
 
 async def _taken(http: httpx.AsyncClient, store: str, items: int) -> bool:
-    """Whether it was taken; it is refused for its size, or not at all."""
+    """Whether the order was accepted. It may be refused only for its size."""
     guest = bearer(token("table", table=f"{store}/1"))
     body = {"items": [{"order": order_of(store, items, "largest")}]}
     answer = await http.post("/v1/orders/batch", json=body, headers=guest)
@@ -73,12 +73,12 @@ async def _taken(http: httpx.AsyncClient, store: str, items: int) -> bool:
 
 
 def _bytes_of(store: str, items: int) -> int:
-    """How long its body is, which is somewhat less than the order that is made of it."""
+    """The length of the order's body, which is a little less than that of the stored order."""
     return len(msgspec.json.encode(order_of(store, items, "largest")))
 
 
 async def one_epoch(site: Site, full: bool) -> Figures:
-    """An owner's device that says who it is, with epochs that no database can store."""
+    """An owner's device reports itself with epochs that no database can store."""
     times = 20 if full else 2
     figures: Figures = {"times": times}
     async with (
@@ -117,7 +117,7 @@ async def _applied(http: httpx.AsyncClient, store: str, owner: dict[str, str]) -
 
 
 async def _go_on(bystander: Bystander) -> None:
-    """Return once others have worked on for some turns; their own errors end the attack."""
+    """Wait until the bystander has worked some more turns, or has ended with an error."""
     target = len(bystander.opened_s) + _TURNS
     async with asyncio.timeout(_STOPS_WITHIN_S):
         while len(bystander.opened_s) < target and not bystander.ended:  # noqa: ASYNC110

@@ -1,4 +1,4 @@
-"""Attacks by what is inside a request: tokens of others, bodies, text for the log."""
+"""Attacks by the content of requests: others' tokens, bodies, text for the log."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _AT_ONCE = 20
 
 
 async def another_store(site: Site, full: bool) -> Figures:
-    """A token of one store, shown for another on every route, again and again."""
+    """A token of one store is sent for another store, on every route, again and again."""
     rounds = 50 if full else 4
     store = new_store()
     figures: Figures = {"rounds": rounds}
@@ -47,7 +47,7 @@ async def another_store(site: Site, full: bool) -> Figures:
 
 
 async def bodies(site: Site, full: bool) -> Figures:
-    """Bodies that are deep, huge, endless, or small only as long as nobody inflates them."""
+    """Bodies that are deep, huge, endless, or small until they are decompressed."""
     times = 40 if full else 6
     figures: Figures = {"times": times}
     who = token("owner", "*").encode()
@@ -89,8 +89,8 @@ async def bodies(site: Site, full: bool) -> Figures:
 
 
 async def log_injection(site: Site, full: bool) -> Figures:
-    """Line ends, escapes and JSON wherever text is taken: the log stays one object per line, and
-    no request that is refused leaves a line of its own."""
+    """Line ends, escapes and JSON wherever text is accepted. The log stays one object per line,
+    and no refused request can write a line of its own."""
     times = 300 if full else 20
     figures: Figures = {"times": times}
     stack = site.stack
@@ -98,7 +98,7 @@ async def log_injection(site: Site, full: bool) -> Figures:
     values = [HOSTILE.encode(), visible, b"\x1b[31m\x0b\x0c", b'"},{"event":"forged"']
     names = [b"Idempotency-Key", b"Yabam-Device", b"Last-Event-ID", b"Authorization", b"Cookie",
              b"Host", b"User-Agent", b"X-Forwarded-For", b"Upgrade"]  # fmt: skip
-    # Not of the relay, which tells of orders of earlier attacks that no device has.
+    # Not those of the relay, which logs orders of earlier attacks that no device has.
     asked_of = (stack.core, stack.events)
     before = len(log_lines(*asked_of))
     events = Counter(event["event"] for event in log_events(*asked_of))

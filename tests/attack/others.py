@@ -1,4 +1,4 @@
-"""What others pay: owners of other stores, who order, sync and watch, with and without a stall."""
+"""What a stall costs others: owners of other stores order, sync and watch, with and without it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _WORKERS: Final = 8
 
 @dataclass
 class Others:
-    """Owners of other stores, each of whom does one thing after the other.
+    """Owners of other stores. Each does one thing after the other.
 
     Args:
-        url: where Core answers.
-        pushes: whether they wait for each order to be pushed, too.
-        stores: theirs; new ones if none is given.
-        kafka: where their commands go, each store's to its own partition; None: over HTTP.
+        url: Core's URL.
+        pushes: whether they also wait for each order to be pushed.
+        stores: their stores. Empty: new stores.
+        kafka: for their commands, those of each store in its own partition. None: over HTTP.
     """
 
     url: str
@@ -47,7 +47,7 @@ class Others:
     seconds: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
 
     async def work(self, turns: int) -> None:
-        """So many turns of each; a request that is refused fails the attack."""
+        """Each owner works this many turns. A refused request fails the attack."""
         stores = self.stores or [new_store() for _ in range(_WORKERS)]
         async with httpx.AsyncClient(base_url=self.url, timeout=30) as http:
             await asyncio.gather(*(self._work(http, store, turns) for store in stores))
@@ -59,7 +59,7 @@ class Others:
         async with _watching(http, first["stream"] if self.pushes else None) as pushed:
             for seq in range(head + 1, head + 1 + turns):
                 began = time.perf_counter()
-                order = an_order(store) | {"table_id": str(seq)}  # a table has room for few
+                order = an_order(store) | {"table_id": str(seq)}  # a table takes few open orders
                 if self.kafka is not None:
                     await send_command(self.kafka, order)
                     await self._sync(http, store, seq - 1, wait_s=_APPLIED_WITHIN_S)
@@ -77,7 +77,7 @@ class Others:
                 self._took("syncs", began)
 
     async def _sync(self, http: httpx.AsyncClient, store: str, seq: int, wait_s: float = 0) -> None:
-        """Ask for what is new behind this seq; with `wait_s`, until there is something."""
+        """Ask for what is new after this seq; with `wait_s`, wait until there is something."""
         asked = f"/v1/sync?lastEventId=store:{store}@{seq}&wait={wait_s:.0f}"
         synced = await http.get(asked, headers=bearer(token("owner", store)), timeout=60)
         assert synced.status_code == 200, f"others are refused: {synced.text}"
@@ -89,7 +89,7 @@ class Others:
 
 
 async def send_command(kafka: AIOKafkaProducer, order: dict[str, Any]) -> None:
-    """Send a command that places the order, by its store's partition."""
+    """Send a command that places the order, to the partition of its store."""
     value = {
         "command": "place", "idempotency_key": uuid.uuid4().hex, "subject": "till", "body": order
     }  # fmt: skip
@@ -106,7 +106,7 @@ async def send_command(kafka: AIOKafkaProducer, order: dict[str, Any]) -> None:
 async def _watching(
     http: httpx.AsyncClient, grant: dict[str, str] | None
 ) -> AsyncIterator[Callable[[str], asyncio.Task[None]]]:
-    """A stream that is open. What it gives waits for one event, by its id."""
+    """Open a stream. Yields a function that waits for the event with an id."""
     seen: set[str] = set()
     news = asyncio.Condition()
 
@@ -144,8 +144,8 @@ async def measured(
     rounds: int,
     turns: int,
 ) -> Figures:
-    """What others pay in rounds, each first without the stall and then with it."""
-    await make().work(2)  # what a first request makes is not counted
+    """Measure the cost to others in rounds, each first without the stall and then with it."""
+    await make().work(2)  # what only a first request needs is not counted
     found: list[tuple[Others, Others]] = []
     for _ in range(rounds):
         usual, stalled = make(), make()
@@ -163,8 +163,8 @@ async def measured(
 
 
 def compared(kind: str, pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Figures:
-    """The medians, over the rounds, of p50 and p99 without a stall and with it, and of by how much
-    they grew in a round, with the least and the largest of these."""
+    """Medians over the rounds: p50 and p99 without a stall and with it, and their growth in a
+    round. The smallest and the largest growth are given, too."""
     told: Figures = {}
     for percent in (50, 99):
         usual = [percentile_ms(one, percent) for one, _ in pairs]
@@ -181,6 +181,6 @@ def compared(kind: str, pairs: Sequence[tuple[Sequence[float], Sequence[float]]]
 
 
 def percentile_ms(seconds: Sequence[float], percent: int) -> float:
-    """So many of a hundred are at most this long, in milliseconds."""
+    """The percentile of the durations, in milliseconds."""
     ordered = sorted(seconds)
     return 1000 * ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]

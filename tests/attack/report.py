@@ -1,4 +1,4 @@
-"""What others paid for each stall: judged on the terminal, and published.
+"""What each stall cost others: judged on the terminal, and published.
 
 `python -m tests.attack.report` puts the table of the last `make attack` into `docs/reliability.md`.
 """
@@ -19,7 +19,7 @@ from tests.chaos.report import put_between
 REPORT: Final = Path("build/attack.json")
 DOCUMENT: Final = Path("docs/reliability.md")
 MARK: Final = "attack"
-"""Of the marks in the document."""
+"""The name of the marks in the document."""
 _WHAT: Final = {
     "commands": "a command, answered",
     "applied": "a command by Kafka, until a sync shows it",
@@ -30,7 +30,7 @@ Outcome = Mapping[str, Any]
 
 
 class Stall(NamedTuple):
-    """What others paid for one kind of work beside one stall; times in milliseconds."""
+    """What one stall cost others for one kind of work; times in milliseconds."""
 
     attack: str
     kind: str
@@ -40,9 +40,9 @@ class Stall(NamedTuple):
     ratio: float
     """By how much p99 grew: the median of the rounds' own ratios."""
     spread: tuple[float, float]
-    """The least and the largest ratio of a round."""
+    """The smallest and the largest ratio of a round."""
     judged: bool
-    """Whether the run was large enough to judge it."""
+    """Whether the run was large enough to be judged."""
 
     @property
     def verdict(self) -> str:
@@ -53,7 +53,7 @@ class Stall(NamedTuple):
 
 
 def stalls_of(outcomes: Sequence[Outcome]) -> list[Stall]:
-    """All that others paid, in the order of the run; a run in small size is not judged."""
+    """All costs to others, in the order of the run. A run in small size is not judged."""
     return [
         Stall(
             outcome["attack"],
@@ -71,7 +71,7 @@ def stalls_of(outcomes: Sequence[Outcome]) -> list[Stall]:
 
 
 def told(outcomes: Sequence[Outcome]) -> str:
-    """The table for the terminal, and what was missed; "" where no stall was made."""
+    """The table for the terminal, and the missed targets; "" for a run without stalls."""
     stalls = stalls_of(outcomes)
     if not stalls:
         return ""
@@ -97,13 +97,13 @@ def _summary(stalls: Sequence[Stall]) -> str:
 
 
 def markdown(run: Mapping[str, Any]) -> str:
-    """The table for the document, with how it was run.
+    """The table for the document, and how the run was made.
 
     Args:
-        run: what `make attack` has written.
+        run: the report that `make attack` wrote.
 
     Raises:
-        ValueError: the run was in small size, or made no stall.
+        ValueError: the run was in small size, or had no stall.
     """
     stalls = stalls_of(run["attacks"])
     if not stalls or not all(one.judged for one in stalls):
@@ -130,7 +130,7 @@ def markdown(run: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    """Put the last run's table into the document; 1 if there is none that may be published."""
+    """Put the last run's table into the document. Returns 1 if no run may be published."""
     parser = argparse.ArgumentParser(prog="python -m tests.attack.report", description=__doc__)
     parser.add_argument("--report", type=Path, default=REPORT)
     parser.add_argument("--document", type=Path, default=DOCUMENT)

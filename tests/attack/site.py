@@ -1,4 +1,4 @@
-"""What is attacked: the whole system as real processes, and who works with it meanwhile."""
+"""The attacked system as real processes, and a bystander that works with it during an attack."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.integration.core_service import an_order, bearer, new_store, token
 MIB: Final = 1 << 20
 KAFKA_BUILD: Final = Path("build/kafka")
 REQUEST_TIMEOUT_S: Final = 2.0
-"""How long the attacked servers wait for a request: short, so that the end of it is seen."""
+"""How long the attacked servers wait for a request: short, so that a test sees the end of it."""
 SETTINGS: Final = {
     "YABAM_REQUEST_TIMEOUT_S": str(REQUEST_TIMEOUT_S),
     "YABAM_EVENTS_REQUEST_TIMEOUT_S": str(REQUEST_TIMEOUT_S),
@@ -36,7 +36,7 @@ Figures = dict[str, float | int | str]
 
 
 def allow_open_files() -> int:
-    """Raise our own limit of open files as far as we may; the limit."""
+    """Raise this process's limit of open files as far as allowed. Returns the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -44,27 +44,27 @@ def allow_open_files() -> int:
 
 @dataclass
 class Memory:
-    """A process's resident memory in MiB, while something is done to it."""
+    """A process's resident memory in MiB during an attack."""
 
     process: Process
     before: float = 0.0
     peak: float = 0.0
 
     def look(self) -> float:
-        """What it is now."""
+        """Measure it now."""
         now = psutil.Process(self.process.pid).memory_info().rss / MIB
         self.peak = max(self.peak, now)
         return now
 
     @property
     def growth(self) -> float:
-        """How much more it was at most."""
+        """By how much it grew at most."""
         return self.peak - self.before
 
 
 @dataclass
 class Bystander:
-    """An owner and a producer of another store, who go on working: each order must be pushed."""
+    """An owner and a producer of another store, who keep working. Each order must be pushed."""
 
     site: Site
     store: str = field(default_factory=new_store)
@@ -76,11 +76,11 @@ class Bystander:
 
     @property
     def ended(self) -> bool:
-        """Whether something has kept it from its work."""
+        """Whether its work has ended, which only an error causes during an attack."""
         return self.task is not None and self.task.done()
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Turn after turn until `stop`; a request that fails ends it with the error."""
+        """Work turn after turn until `stop`. Raises the error of a request that fails."""
         site, owner = self.site, bearer(token("owner", self.store))
         async with (
             httpx.AsyncClient(timeout=_PATIENCE_S) as http,
@@ -104,7 +104,7 @@ class Bystander:
         self, http: httpx.AsyncClient, owner: dict[str, str], events: AsyncIterator[Change]
     ) -> None:
         began = time.perf_counter()
-        # A table has room for few open orders, and an attack may last.
+        # A table takes few open orders, and an attack may last long.
         order = an_order(self.store) | {"table_id": str(len(self.pushed_s))}
         placed = await http.post(f"{self.site.stack.core_url}/v1/orders", json=order, headers=owner)
         assert placed.status_code == 201, placed.text
@@ -131,13 +131,13 @@ class Bystander:
 
 @dataclass
 class Site:
-    """The system."""
+    """The attacked system."""
 
     stack: Stack
 
     @classmethod
     def over(cls, stack: Stack) -> Self:
-        """A system that runs, and warm: what a first request makes is not counted later."""
+        """The site of a system that runs and is warm, so first requests are not counted."""
         allow_open_files()
         return cls(stack)
 
@@ -145,11 +145,11 @@ class Site:
     async def watched(
         self, figures: Figures, growth_mib: dict[Process, float]
     ) -> AsyncIterator[Bystander]:
-        """Attack it within the block; afterwards it is held against what is promised.
+        """Attack the system within the block, then check that it kept its promises.
 
         Args:
-            figures: where the numbers go.
-            growth_mib: how much more memory each of these processes may take, at any moment.
+            figures: gets the measured numbers.
+            growth_mib: by how much the memory of each of these processes may grow at most.
         """
         memories = [Memory(process) for process in growth_mib]
         stop = asyncio.Event()
@@ -166,7 +166,7 @@ class Site:
         finally:
             stop.set()
             try:
-                await working  # raises what kept the bystander from its work
+                await working  # raises the error that stopped the bystander
             finally:
                 watching.cancel()
                 for memory, bound in zip(memories, growth_mib.values(), strict=True):

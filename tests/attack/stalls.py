@@ -1,8 +1,7 @@
-"""A stall stays where it is: what others pay while one store, one subject or one shard is slow.
+"""What it costs others when one store, one subject or one shard is slow.
 
-Times are judged in the report of a run in full size (`report.py`) and fail nothing: a test that is
-right on one machine only would be no test. What a scenario asserts is that others are not refused,
-push goes on, no process ends.
+The report of a run in full size (`report.py`) judges the times, which fail no test: they depend on
+the machine. A scenario asserts that others are not refused, push continues and no process ends.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tests.chaos.worst import order_of, stores_of_every_shard
 from tests.integration.core_service import an_order, bearer, new_store, token
 
 TARGET: Final = 2.0
-"""By how much p99 of the others may grow at most, on a machine with a core for each process."""
+"""The largest allowed growth of the others' p99, on a machine with a core for each process."""
 _BATCHES: Final = 40
 _GREEDY: Final = 4
 _PARTITIONS: Final = 4
@@ -52,7 +51,7 @@ async def _beside(*work: Work) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _transaction(site: Site) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-    """A session of somebody else, in a transaction that is undone at the end."""
+    """Another database session, in a transaction that is rolled back at the end."""
     database = await asyncpg.connect(site.stack.addresses.database)
     held = database.transaction()
     await held.start()
@@ -64,7 +63,7 @@ async def _transaction(site: Site) -> AsyncIterator[asyncpg.Connection[asyncpg.R
 
 
 async def locked_row(site: Site, full: bool) -> Figures:
-    """Somebody else holds the counter row of one store, to which orders come all the time."""
+    """Another session locks the counter row of one store, which gets orders all the time."""
     figures: Figures = {}
     store = new_store()
     owner = bearer(token("owner", store))
@@ -93,7 +92,7 @@ async def locked_row(site: Site, full: bool) -> Figures:
 
 
 async def locked_command(site: Site, full: bool) -> Figures:
-    """Somebody else holds the counter row of one store, to which commands come by Kafka."""
+    """Another session locks the counter row of one store, which gets commands from Kafka."""
     figures: Figures = {}
     held, *_ = stores_of_every_shard(new_store(), _PARTITIONS)
     kafka = AIOKafkaProducer(bootstrap_servers=site.stack.addresses.kafka)
@@ -127,7 +126,7 @@ async def locked_command(site: Site, full: bool) -> Figures:
 
 
 async def huge_syncs(site: Site, full: bool) -> Figures:
-    """One subject takes the largest snapshot that it can have, again and again."""
+    """One subject asks for the largest possible snapshot again and again."""
     figures: Figures = {}
     store = new_store()
     owner = bearer(token("owner", store))
@@ -151,7 +150,7 @@ async def huge_syncs(site: Site, full: bool) -> Figures:
 
 
 async def slow_shard(site: Site, full: bool) -> Figures:
-    """Somebody else holds rows of one shard's outbox, to which orders come all the time."""
+    """Another session locks rows of one shard's outbox, which gets orders all the time."""
     figures: Figures = {}
     slow, *_ = stores_of_every_shard(new_store(), _PARTITIONS)
     owner = bearer(token("owner", slow))
@@ -177,7 +176,7 @@ async def slow_shard(site: Site, full: bool) -> Figures:
 
 
 async def _hold_rows_of(database: asyncpg.Connection[asyncpg.Record], store: str) -> int:
-    """Hold some rows that the relay has read and not yet deleted; how many."""
+    """Lock some rows that the relay has read and not yet deleted. Returns how many."""
     take = "SELECT id FROM outbox WHERE store_id = $1 LIMIT 5 FOR UPDATE SKIP LOCKED"
     async with asyncio.timeout(_HELD_WITHIN_S):
         while not (held := await database.fetch(take, store)):
@@ -186,10 +185,10 @@ async def _hold_rows_of(database: asyncpg.Connection[asyncpg.Record], store: str
 
 
 async def flooded_shard(site: Site, full: bool) -> Figures:
-    """One store's largest orders, as many as it may place, flood the shard that carries it.
+    """One store places as many of the largest orders as it may, which floods its shard.
 
-    Whoever places them comes back when Core's 429 says so: what they cost who never does is the
-    proxy's to bound, which has no bodies to read.
+    After a 429 the client waits as Core says. Clients that do not wait are for the proxy to limit,
+    which need not read their bodies.
     """
     figures: Figures = {}
     flooded = 0
@@ -216,7 +215,7 @@ async def flooded_shard(site: Site, full: bool) -> Figures:
 
 
 def _watchers(site: Site) -> Others:
-    """Owners of stores in each shard but the first, which is the slow one's."""
+    """Owners of stores in each shard except the first, which is the slow one."""
     stores = stores_of_every_shard(new_store(), _PARTITIONS)[1:]
     stores += stores_of_every_shard(new_store(), _PARTITIONS)[1:]
     return Others(site.stack.core_url, pushes=True, stores=stores)
@@ -228,7 +227,7 @@ def _large_orders(store: str) -> dict[str, list[Any]]:
 
 
 async def _fill(http: httpx.AsyncClient, store: str, batches: int) -> int:
-    """Orders of 20 large lines, until there are enough or no more are taken; how many were."""
+    """Place batches of large orders until all are placed or one is refused. Returns how many."""
     owner, taken = bearer(token("owner", store)), 0
     for _ in range(batches):
         answer = await http.post("/v1/orders/batch", json=_large_orders(store), headers=owner)

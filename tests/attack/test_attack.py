@@ -1,6 +1,6 @@
-"""The system under attack, in the small: it stays up for others, and its memory is bounded.
+"""Attacks in small size: the system stays up for others, and its memory is bounded.
 
-`python -m tests.attack` runs the same in full size and prints the figures.
+`python -m tests.attack` runs the same attacks in full size and prints the figures.
 """
 
 from __future__ import annotations

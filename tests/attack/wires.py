@@ -1,4 +1,4 @@
-"""Raw connections: what no library of good will sends."""
+"""Raw connections, for bytes that no well-behaved library sends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _AT_ONCE = 500
 
 
 class Wire(asyncio.Protocol):
-    """One connection: what came back, and when it ended."""
+    """One connection: the bytes received, and when it ended."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport
@@ -31,7 +31,7 @@ class Wire(asyncio.Protocol):
             self.ended.set_result(None)
 
     def write(self, data: bytes) -> None:
-        """Send this, as long as the connection stands."""
+        """Send this if the connection is still open."""
         if not self.transport.is_closing():
             self.transport.write(data)
 
@@ -63,7 +63,7 @@ class Port:
         return wires
 
     async def ask(self, data: bytes, timeout_s: float = 10.0) -> Wire:
-        """Send this on a connection of its own, until the server ends it or for so long."""
+        """Send this on its own connection; wait until the server ends it, or for the timeout."""
         wire = await self.open()
         wire.write(data)
         await asyncio.wait([wire.ended], timeout=timeout_s)
@@ -72,7 +72,7 @@ class Port:
 
     @asynccontextmanager
     async def many(self, count: int) -> AsyncIterator[list[Wire]]:
-        """Many connections, which end with the block."""
+        """Open many connections, which end with the block."""
         wires = await self.open_many(count)
         try:
             yield wires
@@ -82,6 +82,6 @@ class Port:
 
 
 async def ended(wires: list[Wire], within_s: float) -> int:
-    """How many of them the server has ended by then."""
+    """How many of them the server ends within this time."""
     done, _ = await asyncio.wait([wire.ended for wire in wires], timeout=within_s)
     return len(done)

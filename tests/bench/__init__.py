@@ -1,1 +1,1 @@
-"""Benchmarks: they report figures, and assert none."""
+"""Benchmarks. They report figures and assert none."""

@@ -1,4 +1,4 @@
-"""How long a buffered start's merge takes and how much its buffer holds: `make bench-sdk`."""
+"""Measures the merge time and the buffer size of a buffered start: `make bench-sdk`."""
 
 from __future__ import annotations
 

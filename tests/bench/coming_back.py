@@ -1,10 +1,10 @@
-"""How soon clients are live again after their event server was gone, by their own waits alone.
+"""How soon clients are live again after their event server was down, only by their own waits.
 
     python -m tests.bench.coming_back [--clients 1500] [--gone 2 5 7 10 20 40]
 
-In virtual time: the SDK's machine, servers that answer at once, and a cut of all connections 50 s
-before the server goes, as in `make load-test FAULTS=cut-all,kill-events`. It gives the same figures
-on every computer.
+It simulates, in virtual time, the SDK's machine, servers that answer at once, and a cut of all
+connections 50 s before the server stops, as in `make load-test FAULTS=cut-all,kill-events`. Its
+figures are the same on every computer.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _SYNC_S, _REFUSAL_S, _HELLO_S, _HEARTBEAT_S = 0.02, 0.002, 0.01, 5.0
 
 @dataclass(slots=True)
 class Client:
-    """One client and its world."""
+    """One client and its servers."""
 
     machine: Machine
     back: float
-    """When the server is back."""
+    """When the server runs again."""
     now: float = 0.0
     stream: int = 0
     syncs: int = 0
-    """Since the server went."""
+    """Syncs since the server stopped."""
     streams: int = 0
     _due: list[tuple[float, int, Input | None]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -104,7 +104,7 @@ class Client:
 
 
 def main() -> None:
-    """Print a row for each time that the server is gone."""
+    """Print a row for each length of the server's outage."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.coming_back", description=__doc__)
     parser.add_argument("--clients", type=int, default=1500)
     parser.add_argument("--gone", type=float, nargs="+", default=[2, 5, 7, 10, 20, 40])

@@ -1,11 +1,11 @@
-"""What compression of `order-events` saves on the disk, and what it costs whom.
+"""How much disk space compression of `order-events` saves, and its cost for each process.
 
     python -m tests.bench.compression [--records 20000]
 
 The relay's own producer writes records like those of real orders to a real Apache Kafka, in batches
-of one record (a quiet shop), of twenty and of five hundred (a relay that catches up); an event
-server's own reader takes them in. The codec is the producer's, or the topic's, where Kafka packs
-anew what comes unpacked. CPU time is told of each process, so it says the same on a busy machine.
+of one record (a quiet shop), of twenty and of five hundred (a relay that catches up). An event
+server's own reader reads them. Either the producer compresses, or the topic has a codec and Kafka
+compresses. CPU time is measured for each process, so other work on the machine hardly changes it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _BATCHES: Final = (1, 20, 500)
 
 
 class Way(NamedTuple):
-    """Who packs, and how."""
+    """Who compresses, and with which codec."""
 
     name: str
     by_relay: str | None = None
@@ -79,7 +79,7 @@ _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Found:
-    """What one way has cost, per record."""
+    """The cost of one way, per record."""
 
     way: str
     batch: int
@@ -88,11 +88,11 @@ class Found:
     kafka_us: float
     events_us: float
     stored_ms: float
-    """Half of the batches were stored within this time."""
+    """The median time until a batch was stored."""
 
 
 def order_records(count: int) -> Iterator[tuple[bytes, list[tuple[str, bytes]]]]:
-    """Records of orders as Core writes them: each for the store and for its table."""
+    """Records of orders as Core writes them, each for the store and for its table."""
     rng = random.Random(7)
     for n in range(count):
         store, seq = n % 100, n // 100 + 1
@@ -128,7 +128,7 @@ def order_records(count: int) -> Iterator[tuple[bytes, list[tuple[str, bytes]]]]
 
 @contextmanager
 def _packing(codec: str | None) -> Iterator[None]:
-    """The relay's producer packs what it sends."""
+    """Make the relay's producer compress what it sends."""
     made = partial(AIOKafkaProducer, compression_type=codec)
     with patch.object(batch_producer, "AIOKafkaProducer", made):
         yield
@@ -137,7 +137,7 @@ def _packing(codec: str | None) -> Iterator[None]:
 async def _publish(
     kafka: str, topic: str, messages: Sequence[Message], batch: int
 ) -> tuple[float, list[float]]:
-    """Send them in batches; this process's CPU seconds, and how long each batch took."""
+    """Send them in batches. Returns this process's CPU seconds and the time of each batch."""
     producer = BatchProducer(kafka, topic, 30.0)
     await producer.open()
     took: list[float] = []
@@ -160,7 +160,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def measure(server: KafkaServer, way: Way, batch: int, count: int) -> Found:
-    """One way, from the relay's producer to an event server's rings."""
+    """Measure one way, from the relay's producer to an event server's rings."""
     name = f"{way.name.replace(' ', '-')}-{batch}-{uuid.uuid4().hex[:6]}"
     wanted = events_topic(name, 1)
     more = {} if way.by_topic is None else {"compression.type": way.by_topic}
@@ -205,12 +205,12 @@ def main() -> None:
         server = KafkaServer(Path(folder) / "kafka", ensure_libs(Path("build/kafka"), print))
         server.start()
         try:
-            # The JVM is slow until it has compiled what it does.
+            # The JVM is slow until it has compiled its code.
             measure(server, _WAYS[-1], 20, count)
             print(_HEAD)
             print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
             for batch in _BATCHES:
-                # One at a time takes a round trip each.
+                # Fewer, because each batch of one record takes a round trip.
                 some = count if batch > 1 else count // 10
                 for way in _WAYS:
                     one = measure(server, way, batch, some)

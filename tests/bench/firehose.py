@@ -1,9 +1,8 @@
-"""How many records of channels that nobody follows an event server takes in, per core and second.
+"""How many records of channels without followers an event server takes in, per core and second.
 
-`python -m tests.bench.firehose` measures two things in CPU time, the median of several rounds:
-the real intake, hub and rings by themselves, and behind the real `KafkaSource` with its consumer,
-which reads from a real Apache Kafka what was written there before. It writes
-`build/bench-firehose.json`.
+`python -m tests.bench.firehose` measures two cases in CPU time, the median of several rounds: the
+real intake, hub and rings alone, and the same with the real `KafkaSource` and its consumer, which
+reads earlier records from a real Apache Kafka. It writes `build/bench-firehose.json`.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ TARGET: Final = 100_000
 EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
 LINE_BYTES: Final = 700
 PER_SECOND: Final = 20_000
-"""Records that carry the same second of the database's clock."""
+"""How many records have the same second of the database's clock."""
 _BATCH_BYTES: Final = 256 * 1024
 _RING_BYTES: Final = 128 << 20
 
@@ -61,7 +60,7 @@ def records(count: int, stores: int) -> list[tuple[bytes, Headers]]:
 
 
 def intake_alone(taken: list[tuple[bytes, Headers]]) -> float:
-    """Take them all in from memory; CPU seconds."""
+    """Take in all records from memory. Returns the CPU seconds."""
     hub = _hub()
     intake = RecordReader(hub, {0: ReadRange(0, 0.0)}, lambda kind, reason: None)
     began = time.process_time()
@@ -75,8 +74,8 @@ def _hub() -> Hub:
 
 
 async def fill(kafka: str, topic: str, taken: list[tuple[bytes, Headers]], now: float) -> None:
-    """Write them to a topic of one partition, as records of the last seconds before `now`, and
-    a watermark behind them."""
+    """Write them to a topic with one partition, as records of the last seconds before `now`, and
+    then a watermark."""
     await ensure_topics(kafka, [events_topic(topic, 1)], 10)
     producer = AIOKafkaProducer(bootstrap_servers=kafka, max_batch_size=_BATCH_BYTES)
     await producer.start()
@@ -101,10 +100,10 @@ async def fill(kafka: str, topic: str, taken: list[tuple[bytes, Headers]], now: 
 
 
 async def through_kafka(kafka: str, topic: str, count: int) -> float:
-    """Read the topic as an event server does when it starts; CPU seconds.
+    """Read the topic as an event server does at its start. Returns the CPU seconds.
 
     Raises:
-        RuntimeError: other records came than were written.
+        RuntimeError: the records read are not those written.
     """
     hub = _hub()
     where = Where(kafka, topic, 1, frozenset([0]), 120.0, 100)
@@ -135,7 +134,7 @@ def _row(through: str, stores: int, count: int, spent: list[float], target: int 
 
 
 def measure(options: argparse.Namespace, kafka: str) -> list[dict[str, Any]]:
-    """All of it."""
+    """Make all measurements."""
     rows = []
     for stores in (100, 10_000):
         taken = records(options.records, stores)
@@ -152,7 +151,7 @@ def measure(options: argparse.Namespace, kafka: str) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print the figures and write them."""
+    """Print the figures and save them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.firehose", description=__doc__)
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)

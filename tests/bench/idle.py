@@ -1,7 +1,7 @@
-"""What an installation spends while nobody uses it: `python -m tests.bench.idle`.
+"""Measures the CPU of an idle installation: `python -m tests.bench.idle`.
 
-One Core, relay, ingest and event server over a real PostgreSQL and Apache Kafka, with no client.
-Prints the CPU of each as a share of one core, in `docs/performance.md`'s form.
+One Core, relay, ingest and event server with a real PostgreSQL and Apache Kafka and no client.
+Prints the CPU of each as a share of one core, in the form of `docs/performance.md`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from tests.bench.installation import KAFKA, Spent, installation
 
 SETTLES_S: Final = 10.0
 TARGET_PERCENT: Final = 2.0
-"""Of a core, for all but Kafka."""
+"""The share of a core that all processes except Kafka may use together."""
 
 
 def shares(spent: Spent, seconds: float) -> dict[str, float]:
-    """The percentage of a core that each spends over so many seconds."""
+    """The percentage of a core that each process uses over this many seconds."""
     before = {name: read() for name, read in spent.items()}
     began = time.monotonic()
     time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""One process of each kind over a real PostgreSQL and Apache Kafka, and what each has spent."""
+"""One process of each kind with a real PostgreSQL and Apache Kafka, and the CPU of each."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ BUILD: Final = Path("build/kafka")
 KAFKA: Final = "Kafka"
 
 Spent = Mapping[str, Callable[[], float]]
-"""By the name of a process, its CPU so far in seconds."""
+"""Functions that give the CPU seconds so far, by the name of the process."""
 
 
 @contextmanager
 def installation(settings: dict[str, str] | None = None) -> Iterator[tuple[Stack, Spent]]:
-    """Core, relay, ingest and event server, ready; all is gone at the end.
+    """Run Core, relay, ingest and event server, all ready. Stops and deletes all at the end.
 
     Args:
-        settings: of all of them, beside the defaults.
+        settings: settings for all of them, besides the defaults.
     """
     with tempfile.TemporaryDirectory(prefix="yabam-bench-") as name:
         folder = Path(name)

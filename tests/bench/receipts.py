@@ -1,10 +1,10 @@
-"""What a receipt costs, by the way it takes, beside a Fetch Sync that brings nothing.
+"""The cost of a receipt on each of its ways, compared with a Fetch Sync without news.
 
-`python -m tests.bench.receipts` measures CPU, of one receipt:
+`python -m tests.bench.receipts` measures the CPU of one receipt:
 
 * over HTTP: the CPU of a Core process and of a real PostgreSQL, `POST /v1/receipts`;
-* over a WebSocket: that of an event server's part in this process, from message to record;
-* from Kafka: that of Core's part in this process, from record to database, and PostgreSQL's.
+* over a WebSocket: the CPU of an event server's part in this process, from message to record;
+* from Kafka: the CPU of Core's part in this process, from record to database, and of PostgreSQL.
 
 It prints a table for `docs/performance.md`, with how busy the machine was.
 """
@@ -44,15 +44,15 @@ EPOCH: Final = "01M7Y0RVFX7GQRHXE522T5TA8A"
 STORES: Final = 200
 AT_ONCE: Final = 16
 SETTLES_S: Final = 1.5
-"""Core stores what it has heard once a second."""
+"""How long to wait until Core has stored all: it stores receipts once a second."""
 
 
 class Http:
-    """Requests to a Core process, and what they cost.
+    """Sends requests to a Core process and measures their cost.
 
     Args:
-        core: it.
-        postgres: its database's server.
+        core: the process.
+        postgres: the server of its database.
     """
 
     def __init__(self, core: CoreService, postgres: EmbeddedPostgres) -> None:
@@ -61,7 +61,7 @@ class Http:
     async def cost(
         self, count: int, request: Callable[[httpx.AsyncClient, int], Any]
     ) -> tuple[float, float]:
-        """µs of CPU of Core and of PostgreSQL for each of so many requests."""
+        """µs of CPU of Core and of PostgreSQL for each of this many requests."""
         core, postgres = self._core.stack.core.pid, self._postgres.process.pid
         await asyncio.sleep(SETTLES_S)
         before = cpu_seconds([core]), tree_cpu(postgres)
@@ -80,7 +80,7 @@ class Http:
         return tuple((one - rest) / count * 1e6 for one, rest in zip(spent, idle, strict=True))  # type: ignore[return-value]
 
     async def _idle(self, seconds: float) -> tuple[float, float]:
-        """What both spend in so many seconds while nobody asks."""
+        """The CPU of both in this many seconds without requests."""
         core, postgres = self._core.stack.core.pid, self._postgres.process.pid
         before = cpu_seconds([core]), tree_cpu(postgres)
         await asyncio.sleep(SETTLES_S)
@@ -89,7 +89,7 @@ class Http:
 
 
 def of_a_socket(count: int) -> float:
-    """µs of CPU of an event server's part: read, noted, gathered by store, made into records."""
+    """µs of CPU of an event server's part: read, store, group by store, make records."""
     channels = {f"store:{store}" for store in range(STORES)}
     hub: Any = SimpleNamespace(epoch=EPOCH, channels_of=lambda _: channels)
     frames = Frames(as_text)
@@ -143,7 +143,7 @@ async def from_kafka(database: str, postgres: EmbeddedPostgres, count: int) -> t
 
 
 async def measure(folder: Path, rounds: int, count: int) -> dict[str, list[tuple[float, ...]]]:
-    """Each way's figures, a round after the other."""
+    """Measure each way, round after round."""
     postgres = EmbeddedPostgres(folder / "postgres")
     postgres.start()
     core = CoreService.start(await migrated_database(postgres), folder / "core")

@@ -1,10 +1,10 @@
-"""What a standby that answers syncs takes off the primary: its CPU for the same polls.
+"""How much CPU a standby that answers syncs saves the primary, for the same polls.
 
     python -m tests.bench.replica [--polls 4000]
 
-A primary, a standby that streams from it, a relay and one Core. Clients that are up to date poll; a
-few orders are placed meanwhile. It is done twice: without `YABAM_REPLICA_DATABASE_URL`, and with
-it. CPU time is told of all processes of each PostgreSQL, so it says the same on a busy machine.
+Runs a primary, a standby that streams from it, a relay and one Core. Clients that are up to date
+poll while a few orders are placed. It runs twice: without `YABAM_REPLICA_DATABASE_URL`, and with
+it. The CPU time is that of all processes of each PostgreSQL, so other work hardly changes it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ async def _witnessed(url: str) -> None:
 
 
 async def _poll(core_url: str, polls: int) -> float:
-    """Poll and order; the share of polls that the standby answered."""
+    """Poll and place orders. Returns the share of polls that the standby answered."""
     async with httpx.AsyncClient(base_url=core_url, timeout=30) as http:
 
         async def client(store: str) -> None:
@@ -113,7 +113,7 @@ async def _poll(core_url: str, polls: int) -> float:
 
 
 def _cpu_s(server: EmbeddedPostgres) -> float:
-    """The CPU time of a server's processes, those that have ended included."""
+    """The CPU time of a server's processes, ended ones included."""
     return sum(_of_process(pid) for pid in [server.process.pid, *_children(server.process.pid)])
 
 

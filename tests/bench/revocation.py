@@ -1,9 +1,9 @@
-"""How long a revoked token still counts: on the other Core, and on its open stream.
+"""How long a revoked token is still valid: on the other Core, and on its open stream.
 
     python -m tests.bench.revocation [--rounds 40]
 
-Two Cores, a relay and an event server on a PostgreSQL and an Apache Kafka. Each round makes a
-token, opens a stream with it, revokes it at one Core, and asks the other Core until it refuses.
+Runs two Cores, a relay and an event server with a PostgreSQL and an Apache Kafka. Each round makes
+a token, opens a stream with it, revokes it at one Core, and asks the other Core until it refuses.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ async def _measure(first: str, second: str, rounds: int) -> None:
 
 
 async def _round(http: httpx.AsyncClient, first: str, second: str) -> tuple[float, float]:
-    """How long the other Core still answered, and how long the stream went on."""
+    """How long the other Core still answered, and how long the stream continued."""
     store = new_store()
     who = token("owner", store)
     path, headers = f"/v1/sync?channel=store:{store}", bearer(who)

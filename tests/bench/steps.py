@@ -1,9 +1,9 @@
-"""What a step of an order costs in CPU, in all processes together: `python -m tests.bench.steps`.
+"""The CPU of an order's step in all processes together: `python -m tests.bench.steps`.
 
-Orders are placed at a fixed rate and taken through their life on a whole installation; each step is
-pushed to two terminals and a table. What the same installation and its followers spend while nobody
-orders is taken off. Prints a table in `docs/performance.md`'s form; if a follower lacks a step at
-the end, the run has failed.
+Orders are placed at a fixed rate and taken through all steps on a whole installation. Each step is
+pushed to two terminals and a table. The CPU that the same installation and its followers use
+without orders is subtracted. Prints a table in the form of `docs/performance.md`. The run fails if
+a follower lacks a step at the end.
 """
 
 from __future__ import annotations
@@ -34,36 +34,36 @@ from tests.integration.core_service import KEYS
 
 STORES: Final = 50
 FOLLOWERS: Final = 3
-"""Of each store: two terminals and a table, where all its orders are."""
+"""Followers of each store: two terminals and the table of all its orders."""
 STEPS_OF_AN_ORDER: Final = 1 + len(STEPS)
 SETTLES_S: Final = 10.0
 LIFE_S: Final = BETWEEN_STEPS_S[1] * len(STEPS)
-"""The longest life of an order: by then as many steps are taken as orders are placed times six."""
+"""The longest life of an order. From then on, six steps are taken for each placed order."""
 TARGETS_MS: Final = {10: 1.0, 500: 0.4}
-"""Of all processes together, by steps a second."""
+"""The targets for all processes together, by steps per second."""
 WITHIN_S: Final = 30.0
 PREFIX: Final = "bench-"
 SETTINGS: Final = {
-    # No stream ends meanwhile: a sync is not a step.
+    # No stream may end during the measurement, because a sync is not a step.
     "YABAM_EVENTS_LIFETIME_MIN_S": "3000",
     "YABAM_EVENTS_LIFETIME_MAX_S": "3600",
 }
 
 
 class BenchError(Exception):
-    """What was measured does not count; the text says why."""
+    """The measurement is not valid; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a step cost each process, in microseconds of CPU, and how many there were a second."""
+    """The cost of a step in each process, in microseconds of CPU, and the steps per second."""
 
     rate: float
     by_process: dict[str, float]
 
     @property
     def total_ms(self) -> float:
-        """All of them."""
+        """The cost of all processes together."""
         return sum(self.by_process.values()) / 1000
 
 
@@ -84,18 +84,18 @@ async def cost_at(
     seconds: float,
     run: str,
 ) -> tuple[Cost, int]:
-    """Place orders, measure in the middle, and let all of them end.
+    """Place orders, measure in the middle, and take all orders to their end.
 
     Args:
-        steps_per_s: how many steps are due a second.
+        steps_per_s: how many steps to take per second.
         stack: the installation.
-        spent: what its processes have spent.
-        idle: what they spend without orders, by `spending`.
+        spent: the CPU of its processes so far.
+        idle: the CPU per second without orders, from `spending`.
         seconds: how long to measure.
-        run: begins each order's reference.
+        run: the start of each order's reference.
 
     Returns:
-        The cost, and how many steps there were in all.
+        The cost, and how many steps were taken in all.
     """
     tokens = token_keys({"local": KEYS.token}, "local")
     names = [f"{PREFIX}{number}" for number in range(STORES)]

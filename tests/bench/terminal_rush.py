@@ -1,8 +1,8 @@
 """A rush at one terminal: `python -m tests.bench.terminal_rush [orders seconds]`, 100 in 180.
 
-A scripted owner works as fast as the page lets anybody, with a second tap after every press, while
-orders come in. It prints how long that took, what of it was the page's own work, and fails if a
-step was taken that nobody meant.
+A scripted owner works as fast as the page allows, with a second tap after every press, while orders
+arrive. It prints how long that took and how much of it was the page's own work. It fails if a step
+was taken by mistake.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tests.browser.test_terminal_taps import work_through
 _SCREEN: Final = (1920, 1080)
 _SEED: Final = 7
 _MAX_S: Final = 700
-"""So many seconds it may take, on a busy machine too."""
+"""How many seconds it may take, also on a busy machine."""
 
 
 async def rush(store: Store, count: int, within_s: float) -> tuple[list[dict[str, Any]], float]:
-    """Place so many orders, spread over so many seconds; and when the last one was there."""
+    """Place the orders, spread over this time. Returns them and when the last one was placed."""
     start = time.monotonic()
     placed, last_s = [], 0.0
     for number in range(count):
@@ -37,14 +37,14 @@ async def rush(store: Store, count: int, within_s: float) -> tuple[list[dict[str
 
 
 async def cpu_of(tools: CDPSession) -> float:
-    """The seconds of CPU that the page's own thread has taken, painting included."""
+    """The CPU seconds that the page's own thread has used, painting included."""
     metrics = (await tools.send("Performance.getMetrics"))["metrics"]
     found = {one["name"]: one["value"] for one in metrics}
     return float(found["TaskDuration"])
 
 
 async def main(site: Site, count: int, within_s: float) -> int:
-    """Work it through, and say what came of it. Returns the exit status."""
+    """Work through the rush, and print the result. Returns the exit status."""
     store = Store(site)
     async with chromium() as browser, device(browser, _SCREEN, touch=True) as owner:
         terminal = await opened(owner, store.terminal_url)

@@ -1,7 +1,7 @@
 """How long the terminal takes to open on a slow line: `python -m tests.bench.terminal_weight`.
 
-Chromium's own emulation: 400 kbit/s, 400 ms until an answer begins. Cold: nothing is kept of the
-pages. Warm: the page was open before in the same browser, with its worker or without one.
+It uses Chromium's own emulation: 400 kbit/s, 400 ms until an answer begins. Cold: the browser has
+no files of the pages. Warm: the page was open before in the same browser, with or without a worker.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _ASKED: Final = """() => performance.getEntries()
 
 
 async def slow(context: BrowserContext, page: Page) -> None:
-    """From now on the page's line is slow."""
+    """Make the page's connection slow from now on."""
     session = await context.new_cdp_session(page)
     await session.send("Network.enable")
     await session.send("Network.emulateNetworkConditions", SLOW_3G)
 
 
 async def measure(context: BrowserContext, url: str, order: dict[str, Any]) -> dict[str, float]:
-    """Milliseconds until something can be seen and until the board has its order; what it took."""
+    """Milliseconds until something is visible and until the board has its order; files loaded."""
     page = await context.new_page()
     await slow(context, page)
     await page.goto(url, wait_until="commit")
@@ -60,7 +60,7 @@ async def measure(context: BrowserContext, url: str, order: dict[str, Any]) -> d
 async def one_round(
     browser: Browser, store: Store, workers: Literal["allow", "block"]
 ) -> dict[str, dict[str, float]]:
-    """A cold start, and a warm one in the same browser."""
+    """Measure a cold start, and a warm one in the same browser."""
     order = await store.place()
     context = await browser.new_context(service_workers=workers)
     try:

@@ -1,4 +1,4 @@
-"""What a benchmark of edits found: what is said of it, and how it gets onto the page."""
+"""The results of a benchmark of edits: the report, and how it gets into the document."""
 
 from __future__ import annotations
 

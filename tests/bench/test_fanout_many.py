@@ -1,4 +1,4 @@
-"""How followers are shared out among processes and nodes."""
+"""How followers are divided among processes and nodes."""
 
 from __future__ import annotations
 

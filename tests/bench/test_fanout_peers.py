@@ -1,4 +1,4 @@
-"""What builds the servers that the push is compared with, and what they are asked."""
+"""The program that builds the other servers for the push benchmark, and the requests to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODULE = Recipe("two", "two", "v1", repository="https://example.invalid/two", mo
 
 @pytest.fixture
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is searched first for programs."""
+    """A folder that comes first in the search for programs."""
     folder = tmp_path / "tools"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")

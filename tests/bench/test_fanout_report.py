@@ -1,4 +1,4 @@
-"""What a run of the push benchmark writes and says."""
+"""The files and the report of a run of the push benchmark."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUIET = Quiet(0.5, 1.25, 0.4, 0.01, 0.05)
 
 
 def results() -> Results:
-    """Three rounds at two numbers of connections, one of them of the scale only."""
+    """Three rounds at two numbers of connections, one of which only measures the scale."""
     found = Results(
         {"date": "2026-11-21", "cores": 2, "machine": "any", "kernel": "6"}, "make", [8]
     )

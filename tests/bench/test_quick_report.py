@@ -1,4 +1,4 @@
-"""What a quick run of the benchmarks says of a change."""
+"""How the report of a quick run of the benchmarks shows a change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of what a step costs."""
+"""The table of a step's cost."""
 
 from __future__ import annotations
 

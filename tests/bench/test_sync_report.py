@@ -1,4 +1,4 @@
-"""What a benchmark of Fetch Sync found: its file, its medians, and how it gets onto the page."""
+"""A benchmark of Fetch Sync: its file, its medians, and how they get into the document."""
 
 from __future__ import annotations
 

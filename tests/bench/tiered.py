@@ -1,11 +1,11 @@
-"""How an event server starts from a tiered topic, whose older segments Kafka keeps elsewhere.
+"""How an event server starts from a tiered topic, whose older segments are in remote storage.
 
     python -m tests.bench.tiered [--records 40000]
 
-A real Apache Kafka with the remote storage of its own tests (`LocalTieredStorage`, a folder) holds
-the same records twice: in a topic of its own disk, and in one that keeps a second of them there,
-less than the window that an event server reads at its start. Each is read by an event server's own
-reader until it is warm; it must have been given every record.
+A real Apache Kafka with the remote storage of its own tests (`LocalTieredStorage`, a folder) has
+the same records twice: in a topic on its own disk, and in one that keeps only one second of them
+there, less than the window that an event server reads at its start. An event server's own reader
+reads each until it is warm, and must get every record.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ def _measured(server: KafkaServer, name: str, configs: dict[str, str], count: in
 
 
 def _until_moved(server: KafkaServer, name: str) -> None:
-    """Return once most of the topic stands in the remote storage alone.
+    """Wait until most of the topic is only in the remote storage.
 
     Raises:
-        YabamError: it is not moved.
+        YabamError: it was not moved in time.
     """
     deadline = time.monotonic() + _MOVED_WITHIN_S
     while len(list(_segments(server, name))) > 1:
@@ -100,7 +100,7 @@ def _first_on_disk(server: KafkaServer, name: str) -> int:
 
 
 async def _begins(kafka: str, name: str) -> int:
-    """The topic's first offset, wherever its record stands."""
+    """The topic's first offset, wherever its record is stored."""
     part = TopicPartition(name, 0)
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
     await consumer.start()
@@ -127,7 +127,7 @@ def _settings(remote: Path) -> dict[str, str]:
 
 
 def _libs(folder: Path, libs: Path) -> Path:
-    """Kafka's jars with the remote storage of its tests among them."""
+    """Kafka's jars and the remote storage of its tests."""
     folder.mkdir()
     for jar in libs.glob("*.jar"):
         (folder / jar.name).symlink_to(jar.resolve())

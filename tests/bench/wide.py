@@ -1,11 +1,10 @@
-"""What an event of a channel of no store costs, by the number of shards, beside one of a store.
+"""Compares the cost of an event without a store, by the number of shards, with one of a store.
 
-`python -m tests.bench.wide` makes the same edits of a document of a store and of the notice to all,
-one after the other, on a real PostgreSQL; then a relay that is at work already publishes them to a
-real Apache Kafka, and an event server that reads every partition takes them in. Each figure is of
-one event: outbox rows, CPU of the process that makes the edits, of the relay and of the event
-server, and Kafka records. It writes `build/bench-wide.json` and prints a table for
-`docs/performance.md`.
+`python -m tests.bench.wide` makes the same edits to a document of a store and to the notice to all,
+one after the other, with a real PostgreSQL. Then a running relay publishes them to a real Apache
+Kafka, and an event server that reads every partition takes them in. Each figure is for one event:
+outbox rows, Kafka records, and the CPU of the process that makes the edits, of the relay and of the
+event server. It writes `build/bench-wide.json` and prints a table for `docs/performance.md`.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ REACHES: Final[tuple[Reach, ...]] = ("store", "global")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one event has cost."""
+    """The cost of one event."""
 
     reach: Reach
     shards: int
@@ -71,7 +70,7 @@ class Cost:
 
 
 async def edit(pool: Pool, reach: Reach, shards: int, count: int) -> float:
-    """Make the edits, one after the other; CPU seconds of this process."""
+    """Make the edits, one after the other. Returns the CPU seconds of this process."""
     service = EditService(
         pool, Definitions(DEFINITIONS), shards, lambda _: None, lambda _channel, _key: False
     )
@@ -94,14 +93,14 @@ async def edit(pool: Pool, reach: Reach, shards: int, count: int) -> float:
 
 
 async def until_true(pool: Pool, question: str) -> None:
-    """Wait for the database to say yes."""
+    """Wait until the database's answer is true."""
     async with asyncio.timeout(_WITHIN_S):
         while not await pool.fetchval(question):  # noqa: ASYNC110  (it tells nobody)
             await asyncio.sleep(0.05)
 
 
 async def ends(kafka: str, topic: str, shards: int) -> int:
-    """How many records all partitions have had."""
+    """How many records were written to all partitions."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
     await consumer.start()
     try:
@@ -112,8 +111,8 @@ async def ends(kafka: str, topic: str, shards: int) -> int:
 
 
 async def publish(pool: Pool, url: str, kafka: str, topic: str, shards: int) -> float:
-    """Publish what is in the outbox by a relay that is at work; its CPU seconds, of which those
-    are taken off that it spends in the same time with nothing to do."""
+    """Publish the outbox with a running relay. Returns its CPU seconds, without those that it uses
+    in the same time when idle."""
     await pool.execute("CREATE TABLE held AS SELECT * FROM outbox")
     await pool.execute("DELETE FROM outbox")
     async with started(pool, url, kafka, topic, partitions=shards):
@@ -132,10 +131,10 @@ async def publish(pool: Pool, url: str, kafka: str, topic: str, shards: int) -> 
 
 
 async def take_in(kafka: str, topic: str, shards: int, events: int) -> float:
-    """Read all partitions as an event server does when it starts; CPU seconds.
+    """Read all partitions as an event server does at its start. Returns the CPU seconds.
 
     Raises:
-        RuntimeError: other events came than were written.
+        RuntimeError: the events read are not those written.
     """
     hub = Hub(Rings(256, 256 << 20), Frames(as_chunk), DatabaseClock(), range(shards))
     where = Where(kafka, topic, shards, frozenset(range(shards)), 3600.0, 100)
@@ -153,7 +152,7 @@ async def take_in(kafka: str, topic: str, shards: int, events: int) -> float:
 
 
 async def measure(url: str, kafka: str, reach: Reach, shards: int, count: int) -> Cost:
-    """One database and one topic, from the edits to the rings."""
+    """Measure with one database and one topic, from the edits to the rings."""
     await upgrade(url)
     pool = await open_pool(url, size=4, command_timeout_s=60, name="bench", lock_wait_s=LOCK_WAIT_S)
     topic = f"wide-{reach}-{shards}-{time.time_ns()}"
@@ -175,7 +174,7 @@ async def measure(url: str, kafka: str, reach: Reach, shards: int, count: int) -
 
 
 def lines(costs: Sequence[Cost]) -> Iterator[str]:
-    """The table, in Markdown."""
+    """The table as Markdown."""
     yield (
         "| an event of | shards | outbox rows | Kafka records | Core, µs of CPU | relay, µs | "
         "event server, µs |"
@@ -190,7 +189,7 @@ def lines(costs: Sequence[Cost]) -> Iterator[str]:
 
 
 def median(costs: Sequence[Cost]) -> Cost:
-    """The middle of several rounds, figure by figure."""
+    """The median of several rounds, figure by figure."""
     first = asdict(costs[0])
     numbers = {
         name: statistics.median(asdict(cost)[name] for cost in costs)
@@ -201,7 +200,7 @@ def median(costs: Sequence[Cost]) -> Cost:
 
 
 def main() -> None:
-    """Print the figures and write them."""
+    """Print the figures and save them."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.wide", description=__doc__)
     parser.add_argument("--events", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
@@ -237,7 +236,7 @@ def main() -> None:
 
 
 async def _database(server: str, name: str) -> str:
-    """A new database; its URL."""
+    """Make a new database. Returns its URL."""
     pool = await open_pool(server, size=1, command_timeout_s=60, name="bench")
     try:
         await pool.execute(f"CREATE DATABASE {name}")

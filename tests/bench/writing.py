@@ -1,10 +1,10 @@
-"""What the statement that writes orders costs PostgreSQL, by how many share it.
+"""The cost in PostgreSQL of the statement that writes orders, by how many orders share it.
 
-One client writes orders and steps of them, in batches of each size, and counts the CPU of its own
-backend. Commits do not wait for the disk, so that a slow one is no part of it.
+One client writes orders and their steps, in batches of each size, and counts the CPU of its own
+backend. Commits do not wait for the disk, so a slow disk has no effect.
 
-`--beside CHECKOUT` measures the code of another checkout in turn with this one's, each on a
-database of its own in the same PostgreSQL. It may be as old as that of 2026-11-22.
+`--beside CHECKOUT` measures the code of another checkout in turn with this one, each with its own
+database in the same PostgreSQL. It works with checkouts since 2026-11-22.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _TABLES: Final = 20
 _SUBJECTS: Final = 100
 _SHARDS: Final = 12
 _BATCHES: Final = {1: 100, 10: 20, 40: 10, 100: 5}
-"""Of how many commands, and how many of them in a round."""
+"""The sizes of batches in commands, with the number of such batches in a round."""
 _ROOMY: Final = OpenLimits(10**6, 30 << 20, 10**6, 30 << 20, 10**6, 30 << 20)
 _NEXT: Final[dict[str, Target]] = {
     "placed": "accepted",
@@ -52,7 +52,7 @@ WriteEach: TypeAlias = Callable[[Sequence[OrderWrite]], Awaitable[tuple[None, li
 
 
 class Load:
-    """Makes commands: the same ones each time."""
+    """Makes commands, the same ones each time."""
 
     def __init__(self) -> None:
         self._chance = random.Random(5)
@@ -63,12 +63,12 @@ class Load:
         return [self._order() for _ in range(count)]
 
     def steps(self, count: int) -> list[OrderWrite]:
-        """The next steps of orders that were written; fewer if there are not so many."""
+        """The next steps of written orders; fewer if not enough orders are left."""
         taken, self._steppable = self._steppable[:count], self._steppable[count:]
         return [self._step(rows) for rows in taken]
 
     def written(self, writes: Sequence[OrderWrite]) -> None:
-        """These stand in the database."""
+        """Note that these are in the database."""
         self._steppable += [w.rows for w in writes if w.rows.change.after.status in _NEXT]
 
     def _order(self) -> OrderWrite:
@@ -101,12 +101,12 @@ def _writer(pool: Pool) -> WriteEach:
 
 
 def _cpu_us(pid: int) -> float:
-    """Of a process, to the nanosecond: what `psutil` tells is counted in hundredths of a second."""
+    """The CPU of a process in nanosecond steps; `psutil` only counts hundredths of a second."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1000
 
 
 async def measure(url: str) -> None:
-    """For each line of the input, a kind and a size, write a line: microseconds of a command."""
+    """For each line of the input (a kind and a size), write a line: microseconds per command."""
     await upgrade(url)
     pool = await open_pool(url, size=1, command_timeout_s=30, name="bench", lock_wait_s=0.1)
     await pool.execute("SET synchronous_commit = off")
@@ -126,7 +126,7 @@ async def measure(url: str) -> None:
             before = _cpu_us(backend)
             _, outcomes = await each(writes)
             used += _cpu_us(backend) - before
-            # An earlier checkout says no more than the outcome.
+            # An earlier checkout only returns the outcome.
             names = {getattr(getattr(one, "outcome", one), "name", "") for one in outcomes}
             if names != {"WRITTEN"}:
                 raise AssertionError(outcomes)
@@ -135,7 +135,7 @@ async def measure(url: str) -> None:
 
 
 def _child(postgres: EmbeddedPostgres, name: str, checkout: Path) -> subprocess.Popen[str]:
-    # This very file, but the other checkout's code.
+    # This file with the code of the other checkout.
     child = subprocess.Popen(
         [sys.executable, __file__, "--measure", f"{postgres.url.rpartition('/')[0]}/{name}"],
         stdin=subprocess.PIPE,
@@ -166,7 +166,7 @@ async def _make(url: str, names: Sequence[str]) -> None:
 
 
 def run(checkouts: dict[str, Path], rounds: int) -> None:
-    """Measure each, in turn, and print the medians."""
+    """Measure all checkouts in turn, and print the medians."""
     points = [(kind, size) for kind in ("orders", "steps") for size in _BATCHES]
     found: dict[tuple[str, int, str], list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="yabam-bench-") as folder:
@@ -177,7 +177,7 @@ def run(checkouts: dict[str, Path], rounds: int) -> None:
             asyncio.run(_make(postgres.url, list(checkouts)))
             for name, checkout in checkouts.items():
                 children[name] = _child(postgres, name, checkout)
-            for round_ in range(rounds + 1):  # the first is to warm up
+            for round_ in range(rounds + 1):  # the first one warms up
                 for kind, size in points:
                     for name in sorted(children, reverse=round_ % 2 == 1):
                         cost = _ask(children[name], kind, size)
@@ -196,7 +196,7 @@ def run(checkouts: dict[str, Path], rounds: int) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.writing", description=__doc__)
     parser.add_argument("--beside", type=Path, help="another checkout")
     parser.add_argument("--rounds", type=int, default=5)

@@ -1,4 +1,4 @@
-"""What axe-core finds wrong in a page."""
+"""Checks a page with axe-core."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SCHEMES: Final[dict[str, tuple[Scheme, Scheme]]] = {
     "ko-KR": ("light", "dark"),
     "en-US": ("dark", "light"),
 }
-"""For each language the order in which a page's colours are looked at: what goes by itself after a
-while is there in both."""
+"""For each language, the order in which a page's colours are checked. The orders differ, so that
+what disappears by itself after a while is checked in both colours."""
 
 
 async def violations_in(page: Page, schemes: Iterable[Scheme]) -> dict[Scheme, list[str]]:
-    """What is found in the page as it stands now, in these colours one after the other."""
+    """The violations in the page as it is now, in these colours one after the other."""
     found = {}
     for scheme in schemes:
-        # Colours that are on their way to others are neither.
+        # Without motion: colours in a transition are neither light nor dark.
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         found[scheme] = await violations(page)
     return found
@@ -37,7 +37,7 @@ async def violations_in(page: Page, schemes: Iterable[Scheme]) -> dict[Scheme, l
 async def shots(
     page: Page, name: str, schemes: Iterable[Scheme], *, full_page: bool = False
 ) -> None:
-    """Keep a screenshot in each of these colours."""
+    """Save a screenshot in each of these colours."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     for scheme in schemes:
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
@@ -46,7 +46,7 @@ async def shots(
 
 async def violations(page: Page) -> list[str]:
     """Each rule with the elements that break it."""
-    # Half a megabyte: sent once to each document that is looked at, not with each question.
+    # axe-core is half a megabyte, so it is sent once to each document, not for each check.
     if await page.evaluate("globalThis.axe === undefined"):
         await page.evaluate(f"(() => {{ {_AXE} }})()")
     found: dict[str, Any] = await page.evaluate("axe.run({ resultTypes: ['violations'] })")

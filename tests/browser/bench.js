@@ -1,4 +1,4 @@
-// What the tests of the module's shell put around it: a Core and an event server that are scripts.
+// A scripted Core and event server, for the tests of the module's adapters.
 
 import { Client } from "/static/yabam/client.js";
 import { checkEvent, checkSync } from "/static/yabam/contract/contract.js";
@@ -8,13 +8,13 @@ import { Transport } from "/static/yabam/transport.js";
 
 const never = new AbortController().signal;
 
-/** Calls Fetch Sync once: the input that it leads to. */
+/** Calls Fetch Sync once. Returns the input of the machine that it leads to. */
 export async function syncOnce(token, command, about = "till-1; mode=live; pending=0") {
   const asked = { generation: 3, after: { "store:12": null }, epoch: null, wait: 0, ...command };
   return new Transport(location.origin, token, () => about).sync(asked, never);
 }
 
-/** Opens a stream and gives its inputs to the end, or to the bye, where a client closes it. */
+/** Opens a stream. Gives its inputs until its end, or until the bye, after which a client closes it. */
 export async function streamOnce(command = {}) {
   const url = `${location.origin}/v1/stream`;
   const asked = { generation: 4, url, ticket: "t", cursor: { "store:12": 5 }, ...command };
@@ -29,7 +29,7 @@ export async function streamOnce(command = {}) {
   return inputs;
 }
 
-/** Sends a command: Core's answer, or what was thrown. */
+/** Sends a command. Returns Core's answer, or the error thrown. */
 export async function commandOnce(path, body, options) {
   try {
     return await new Transport(location.origin, "k").command(path, body, options);
@@ -38,14 +38,14 @@ export async function commandOnce(path, body, options) {
   }
 }
 
-/** A transport that does what its script says, and notes what it was asked. */
+/** A transport that follows its script, and records the calls. */
 export class ScriptedTransport {
   asked = [];
   opened = [];
   #answers;
   #put = null;
 
-  /** @param answers what each sync is answered; a null leaves it waiting, the last one stays */
+  /** @param answers the answers to syncs, in order; null: no answer; the last one is repeated */
   constructor(answers) {
     this.#answers = [...answers];
   }
@@ -65,18 +65,18 @@ export class ScriptedTransport {
   async stream({ generation, cursor }, signal, put) {
     this.opened.push(cursor);
     this.#put = (input) => put({ generation, ...input });
-    await null; // as over a network, nothing is heard at once
+    await null; // as over a network, no answer comes at once
     this.#put({ type: "StreamHello", epoch: "E1", watermark: 1 });
     return new Promise(() => {});
   }
 
-  /** An event comes by the stream. */
+  /** Sends an event on the stream. */
   push(event) {
     this.#put({ type: "StreamEvent", event: checkEvent(event) });
   }
 }
 
-/** A client over a scripted transport; `seen` holds all that it told, `anew` which channels began anew. */
+/** A client with a scripted transport. `seen` has all its callbacks, `anew` the channels that started anew. */
 export function startClient({ answers, channels = ["store:12"], saved = null, changed = () => {}, settings = {} }) {
   const transport = new ScriptedTransport(answers);
   const seen = [];
@@ -99,7 +99,7 @@ export function startClient({ answers, channels = ["store:12"], saved = null, ch
   return bench;
 }
 
-/** This tab of several; `seen` holds what it would show. */
+/** This tab of several. `seen` has what it would show. */
 export function startTab(name, answers) {
   const tab = { seen: [], transports: [], shared: null };
   const lead = (saved) => {
@@ -109,9 +109,9 @@ export function startTab(name, answers) {
       channels: ["store:12"],
       transport,
       saved,
-      // The scripted stream has no heartbeats; nobody asks again but by a test's doing.
+      // The scripted stream has no heartbeats. Only the test causes another sync.
       settings: { watermarkTimeout: 3600 },
-      // A page may add to the status what it knows.
+      // A page may add its own fields to the status.
       changed: ({ changes, status }) => tab.shared.tell({ changes, status: { ...status, lead: 7 } }),
       clock: () => performance.now() / 1000,
       uniform: (_low, high) => high,
@@ -126,7 +126,7 @@ export function startTab(name, answers) {
   return tab;
 }
 
-/** Shows these orders, again and again, and returns once Core has taken it. */
+/** Reports these orders as shown, repeatedly, until Core has accepted the report. */
 export async function shown(orders) {
   const transport = new Transport(location.origin, "k", () => "till-1; mode=live; pending=0");
   await new Promise((resolve) => {

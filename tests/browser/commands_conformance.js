@@ -1,4 +1,4 @@
-// The browser's queue of commands to orders asked: the twin of tests/conformance/commands_subject.py.
+// Runs cases on the browser's queue of order commands, as tests/conformance/commands_subject.py does.
 
 import { checkOrder, isOpen } from "/static/yabam/contract/contract.js";
 import { slugOf } from "/static/yabam/transport/http_failures.js";
@@ -9,7 +9,7 @@ import { checkCommand } from "/static/yabam/state/orders/commands.js";
 import { newest, shownAs, shownOrder, shownOrders } from "/static/yabam/state/orders/view.js";
 
 const TIME = "2026-11-21T12:00:00Z";
-/** What a case leaves out of an order, as ORDER in tests/conformance/cases.py. */
+/** The fields that a case leaves out of an order, the same as ORDER in tests/conformance/cases.py. */
 const ORDER = {
   id: "a",
   store_id: "12",
@@ -28,7 +28,7 @@ const ORDER = {
 const FOLLOWED = ["store:12", "table:12/5"];
 const orderOf = (told) => checkOrder({ ...ORDER, ...told });
 
-/** What the queue answers to a whole schedule. */
+/** The queue's answers to a whole schedule. */
 export function answerCommands({ steps }) {
   const subject = new CommandsSubject();
   return steps.map((step) => subject.step(step));

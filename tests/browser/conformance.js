@@ -1,6 +1,6 @@
-// The browser's module asked: what it answers to a case, in the form of the case's `expect`.
+// Runs cases on the browser's module. Gives its answers in the form of the cases' `expect`.
 //
-// The twin of tests/conformance/subject.py and machine_subject.py.
+// It does the same as tests/conformance/subject.py and machine_subject.py.
 
 import { OrderBook } from "/static/yabam/client/order_book.js";
 import * as contract from "/static/yabam/contract/contract.js";
@@ -17,7 +17,7 @@ import { STATE_SUBJECTS } from "/tests/state_conformance.js";
 
 const REFUSED = { refused: true };
 
-/** What the module answers to a case of the file `of`. */
+/** The module's answer to a case of the file `of`. */
 export function answer(of, given) {
   try {
     return SUBJECTS[of](given);

@@ -1,7 +1,7 @@
 """One installation and one Chromium for the tests of the pages, and a store for each test.
 
-The modules that use them stand in two groups, those of the terminal and those of all other pages:
-together they would take one worker longer than all else takes.
+The modules that use them form two groups, one for the terminal and one for all other pages. As one
+group they would keep one worker busy longer than all other tests take.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ expect.set_options(timeout=SOON_MS)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the terminal's tests be a group of their own (pytest-xdist joins the names of both)."""
+    """Put the terminal's tests into their own group (pytest-xdist joins the names of both)."""
     for item in items:
         of_the_terminal = item.path.parent == _HERE and item.path.name.startswith("test_terminal")
         if of_the_terminal and item.get_closest_marker("xdist_group") == PAGES_GROUP.mark:
@@ -40,14 +40,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def site() -> Iterator[Site]:
-    """Everything, running; who kills a part of it asks for `mortal_site`."""
+    """The running system. Tests that kill parts of it use `mortal_site`."""
     with running_site() as site:
         yield site
 
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def mortal_site(site: Site) -> AsyncIterator[Site]:
-    """The same, for tests that kill parts of it: all of it runs again afterwards."""
+    """The same for tests that kill parts of it. Afterwards all parts run again."""
     yield site
     await site.mend()
 
@@ -62,6 +62,6 @@ async def store(site: Site) -> AsyncIterator[Store]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium; a test has devices of its own in it."""
+    """Debian's Chromium. Each test opens its own devices in it."""
     async with chromium(*CHROMIUM_OPTIONS) as started:
         yield started

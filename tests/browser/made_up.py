@@ -1,4 +1,4 @@
-"""Answers that a test makes up, in place of Core and of an event server."""
+"""Made-up answers in place of Core and the event server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BYE: Final = ("bye", {"reason": "timeout", "reconnect_after_ms": 0})
 
 
 class Answers:
-    """What is answered, one after the other, and what was asked."""
+    """The answers, given one after the other, and the requests received."""
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         self._answers = list(answers)

@@ -1,4 +1,4 @@
-"""A page of a real browser in which the client module can be called, served over loopback."""
+"""Calls the client module in a page of a real browser, served over loopback."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _BLANK: Final = b'<!doctype html><meta charset="utf-8"><title>conformance</title
 
 @asynccontextmanager
 async def chromium(*options: str) -> AsyncIterator[Browser]:
-    """A Chromium, without a window.
+    """A Chromium without a window.
 
     Args:
-        options: further ones of its command line.
+        options: further options of its command line.
 
     Raises:
-        AssertionError: there is none on this machine.
+        AssertionError: no Chromium is installed on this machine.
     """
-    # Without what only a window needs, a Chromium costs less than half to start and to work with.
+    # The headless shell has no parts for windows. Starting and using it costs less than half.
     path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     assert path, "the browser tests need a Chromium: apt-get install chromium-headless-shell"
     async with async_playwright() as playwright:
@@ -43,9 +43,9 @@ async def chromium(*options: str) -> AsyncIterator[Browser]:
 
 
 async def until(page: Page, condition: str, argument: object = None) -> None:
-    """Return once a function of the page that gives a promise gives a true one.
+    """Wait until an async function of the page returns a true value.
 
-    Playwright's own `wait_for_function` takes every promise for true.
+    Playwright's own `wait_for_function` takes every promise as true.
     """
     await page.evaluate(
         f"""async (argument) => {{
@@ -58,7 +58,7 @@ async def until(page: Page, condition: str, argument: object = None) -> None:
 
 @contextmanager
 def served(folders: Mapping[str, Path]) -> Iterator[str]:
-    """The files of each folder under its prefix, and an empty page at /; where they are."""
+    """Serve the files of each folder under its prefix, and an empty page at /. Yields the URL."""
 
     class Files(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -74,7 +74,7 @@ def served(folders: Mapping[str, Path]) -> Iterator[str]:
             self.wfile.write(body or b"")
 
         def log_message(self, *_args: object) -> None:
-            """A test's log is its own."""
+            """Keep requests out of the test's log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -99,17 +99,17 @@ def _file(folders: Mapping[str, Path], path: str) -> tuple[bytes | None, str]:
 
 
 class ModulePage:
-    """The module, ready to be asked.
+    """The module in a page, ready for calls.
 
     Args:
-        page: one that `served` gave.
+        page: a page from `served`.
     """
 
     def __init__(self, page: Page) -> None:
         self.page = page
 
     async def answers(self, of: str, cases: list[Any]) -> list[Any]:
-        """What the module answers to these cases of the file `of`."""
+        """The module's answers to these cases of the file `of`."""
         told = await self.page.evaluate(
             """async ([of, cases]) => {
                 const { answer } = await import("/tests/conformance.js");
@@ -123,7 +123,7 @@ class ModulePage:
 
 @asynccontextmanager
 async def module_page(module: Path = MODULE) -> AsyncIterator[ModulePage]:
-    """The module of the folder, in a browser of its own."""
+    """The module of the folder, in its own browser."""
     with served({"/static/yabam/": module, "/tests/": TESTS}) as url:
         async with chromium() as browser:
             page = await browser.new_page()

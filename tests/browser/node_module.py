@@ -1,4 +1,4 @@
-"""Node with one module of the pages: what its pure functions give."""
+"""Node with one module of the pages, for tests of its pure functions."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class NodeModule:
     """A module that Node has loaded.
 
     Args:
-        process: as `node_module` starts it.
+        process: the Node that `node_module` starts.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def evaluate(self, expression: str) -> Any:
-        """What an expression of one line gives, in which the module is `module`."""
+        """The value of a one-line expression, in which the module is `module`."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(expression + "\n")
@@ -44,11 +44,11 @@ class NodeModule:
 
 @contextmanager
 def node_module(name: str, folder: Path) -> Iterator[NodeModule]:
-    """One Node for all questions: to start it takes longer than all that is asked.
+    """One Node for all expressions, because its start takes longer than all of them.
 
     Args:
         name: the module below `static`.
-        folder: an empty one; the files lie there as Core serves them, the SDK at `yabam`.
+        folder: an empty folder. It gets the files as Core serves them, the SDK at `yabam`.
     """
     static = folder / "static"
     shutil.copytree(STATIC, static)

@@ -1,4 +1,4 @@
-"""The ops page over figures that a test makes up, by the rules that Core has for real ones."""
+"""The ops page with figures that a test makes up, judged by Core's real rules."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PUSHES: Final = "yabam_events_push_seconds_bucket"
 def process(
     name: str, kind: ProcessKind, down: str = "", unready: str = "", **values: float
 ) -> ProcessReading:
-    """A process's reading; `down` and `unready` say why it is so."""
+    """The reading of a process. `down` and `unready` say why it is down or not ready."""
     series: dict[str, Series] = {metric: {(): value} for metric, value in values.items()}
     state: Any = "down" if down else "not-ready" if unready else "ready"
     busy = [BusyChannel("store:12", 4, 31), BusyChannel("brand:9", 260, 2)] if values else []
@@ -55,7 +55,7 @@ def figures_of(
     at_ms: int = NOW_MS,
     minutes: int = 22,
 ) -> Figures:
-    """The figures that Core makes of these readings; what is wrong has been so for `minutes`."""
+    """The figures that Core makes of these readings. Faults have lasted `minutes`."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     overview = Overview(
         at, outbox, {"live": 181, "polling": 6, "offline": 2}, late or [], acknowledged or {}
@@ -90,7 +90,7 @@ def well() -> Figures:
 
 
 def with_faults() -> Figures:
-    """As much is wrong as may be at once, and somebody sees to some of it."""
+    """As many faults as possible at once. A person has acknowledged some of them."""
     kim = Acknowledged("kim@yabam", NOW_MS - 300_000)
     stores = [
         LateStore("unreceived", "12", 3, 900.0, "0199a1b2-0000-7000-8000-000000000001",
@@ -130,7 +130,7 @@ def _others(down: str = "") -> list[ProcessReading]:
 
 
 def a_day(now_ms: int = NOW_MS) -> list[Point]:
-    """A point a minute of the day before, with an hour in which nobody kept one."""
+    """A point for each minute of the last day, except for one hour without any."""
     points = []
     for minute in range(1440, 0, -1):
         if not 300 <= minute < 360:
@@ -143,27 +143,27 @@ def a_day(now_ms: int = NOW_MS) -> list[Point]:
 
 @dataclass
 class OpsDesk:
-    """What a test shows on the page, and what the page has said to it."""
+    """What a test shows on the page, and what the page has sent."""
 
     figures: Figures = field(default_factory=well)
     day: list[Point] = field(default_factory=list)
     grafana: str = ""
     acknowledged: list[str] = field(default_factory=list)
     refuses: str = ""
-    """The detail of the problem that an acknowledgement is answered with; empty: none is."""
+    """The detail of the problem that answers acknowledgements. Empty: they are accepted."""
     is_away: bool = False
-    """Whether streams end without a word, and none begins."""
+    """Whether streams end without a last event, and no new one starts."""
     url: str = ""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(self, figures: Figures) -> None:
-        """The next figures of all pages."""
+        """Send these figures to all pages."""
         self.figures = figures
         self._news.set()
         self._news = asyncio.Event()
 
     def go_away(self) -> None:
-        """End all streams; there is none from now on."""
+        """End all streams, and refuse new ones."""
         self.is_away = True
         self.show(self.figures)
 
@@ -199,7 +199,7 @@ def _event(name: str, value: object) -> ServerSentEvent:
 
 @asynccontextmanager
 async def ops_desk() -> AsyncIterator[OpsDesk]:
-    """The pages with a desk of their own behind them."""
+    """Serve the pages with a new desk."""
     desk = OpsDesk()
     routes = [
         *Pages(own_files(), []).routes(),

@@ -1,6 +1,6 @@
-"""The pictures in docs/images: `make pictures`, after a change of a page. Look at each of them.
+"""The pictures in docs/images. Run `make pictures` after a page changes, and look at each of them.
 
-Each page at four widths, with one order and with a hundred, or with nothing wrong and with faults.
+Each page is shown at four widths: with one order and with a hundred, or without and with faults.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from tests.integration.core_service import token
 FOLDER: Final = Path("docs/images")
 MAX_BYTES: Final = 300_000
 MAX_PIXELS: Final = 1920
-"""In width: what a wall shows is half as large in its picture."""
+"""The largest width: the picture of a wall display is half its size."""
 _COLOURS: Final = (256, 64, 32)
 _IN_A_RUSH: Final = 31
 _CALM: Final = "reduce"
 
 
 class PictureError(Exception):
-    """A picture is larger than it may be; the text says which."""
+    """A picture is larger than allowed; the text says which."""
 
 
 async def take(page: Page, name: str) -> None:
-    """Keep what the page shows, in as many colours as there is room for.
+    """Save a picture of the page, with as many colours as fit into `MAX_BYTES`.
 
     Raises:
         PictureError: it is larger than `MAX_BYTES`.
@@ -47,7 +47,7 @@ async def take(page: Page, name: str) -> None:
         taken = taken.reduce(taken.width // MAX_PIXELS)
     path = FOLDER / f"{name}.png"
     for colours in _COLOURS:
-        # By an octree: the median cut leaves out what is small, such as a green lamp.
+        # With an octree, because the median cut drops small things such as a green lamp.
         few = taken.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         few.save(path, optimize=True)
         if (size := path.stat().st_size) <= MAX_BYTES:
@@ -57,7 +57,7 @@ async def take(page: Page, name: str) -> None:
 
 
 async def at_each_width(page: Page, name: str, state: str) -> None:
-    """Take the page at each width."""
+    """Take a picture of the page at each width."""
     for width, (across, high) in SCREENS.items():
         await page.set_viewport_size({"width": across, "height": high})
         await page.evaluate("new Promise(requestAnimationFrame)")
@@ -66,7 +66,7 @@ async def at_each_width(page: Page, name: str, state: str) -> None:
 
 @asynccontextmanager
 async def showing(browser: Browser, url: str) -> AsyncIterator[Page]:
-    """A page whose lamp says live, and where nothing moves."""
+    """A page whose lamp says live, without animations."""
     async with device(browser, touch=True) as visitor:
         page = await opened(visitor, url)
         await page.emulate_media(reduced_motion=_CALM)
@@ -74,7 +74,7 @@ async def showing(browser: Browser, url: str) -> AsyncIterator[Page]:
 
 
 async def terminal(site: Site, browser: Browser) -> None:
-    """The board, its panel, its sheets."""
+    """The board, its panel and its sheets."""
     for count in (1, _IN_A_RUSH, 100):
         store = Store(site)
         await fill(store, count)
@@ -98,7 +98,7 @@ async def terminal(site: Site, browser: Browser) -> None:
 
 
 async def sign_in(site: Site, browser: Browser) -> None:
-    """Where an owner signs in, or a new tablet is let in."""
+    """The page where an owner signs in or a new tablet is paired."""
     async with device(browser) as visitor:
         page = await visitor.new_page()
         await page.goto(f"{site.stack.core_url}/terminal")
@@ -120,7 +120,7 @@ async def table(site: Site, browser: Browser) -> None:
 
 
 async def ops(site: Site, browser: Browser) -> None:
-    """What ops look at, and the runbook."""
+    """The ops page and the runbook."""
     async with ops_desk() as desk, device(browser) as visitor:
         desk.grafana, desk.day = "https://grafana.example/d/yabam", a_day()
         for state, figures in (("well", well), ("faults", with_faults)):
@@ -145,7 +145,7 @@ PAGES: Final[dict[str, Callable[[Site, Browser], Awaitable[None]]]] = {
 
 
 async def main(site: Site, names: list[str]) -> None:
-    """Take the pictures of these pages; of all, where none is named."""
+    """Take the pictures of these pages. No names: of all pages."""
     async with chromium() as browser:
         for name in names or PAGES:
             await PAGES[name](site, browser)

@@ -1,4 +1,4 @@
-"""Cores of pages alone, of several releases, which can be late or gone."""
+"""Cores that only serve pages, of several releases. They can be slow or down."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ from core_api.pages.files import FOLDERS, PREFIX, File, parse_address, read_file
 from core_api.pages.serving import Pages
 
 _NEVER_MS: Final = 10**9
-_PATIENCE: Final = "PATIENCE_MS = 4_000;"
+_PATIENCE: Final = "NETWORK_WAIT_MS = 4_000;"
 
 
 @cache
 def files_of(title: str, patience_ms: int) -> Mapping[str, File]:
-    """The files of a release whose script and other files say this title, made once for all tests.
+    """The files of a release with this title in its script and other files, made once.
 
     Args:
-        title: the terminal's.
-        patience_ms: so long the worker waits for a page that it has a copy of.
+        title: the title of the terminal.
+        patience_ms: how long the worker waits for a page of which it has a copy.
     """
     with tempfile.TemporaryDirectory(prefix="yabam-release-") as name:
         folder = Path(name)
         for part in ("terminal", "table", "ops", "shared"):
             shutil.copytree(FOLDERS[""] / part, folder / part)
-        _change(folder / "terminal/offline/worker.js", _PATIENCE, f"PATIENCE_MS = {patience_ms};")
+        _change(
+            folder / "terminal/offline/worker.js", _PATIENCE, f"NETWORK_WAIT_MS = {patience_ms};"
+        )
         _change(folder / "terminal/texts.js", '"Store terminal"', f'"{title}"')
         named = '"short_name": "Yabam"', f'"short_name": "{title}"'
         _change(folder / "terminal/app.webmanifest", *named)
@@ -53,10 +55,10 @@ def _change(path: Path, old: str, new: str) -> None:
 
 
 class Releases:
-    """What answers at one address while Cores of several releases come and go.
+    """Answers at one address while Cores of several releases start and stop.
 
     Args:
-        patience_ms: so long the worker waits for a page that it has a copy of.
+        patience_ms: how long the worker waits for a page of which it has a copy.
     """
 
     def __init__(self, patience_ms: int = _NEVER_MS) -> None:
@@ -68,17 +70,17 @@ class Releases:
         self._held: dict[str, asyncio.Event] = {}
 
     def release(self, title: str) -> None:
-        """From now on Core is of another release, whose script and other files say so."""
+        """From now on Core is of the release with this title."""
         files = self._files[title] = files_of(title, self._patience_ms)
         self._apps[title] = Starlette(routes=Pages(files, []).routes())
         self._now, self._instead = title, None
 
     def fail(self) -> None:
-        """From now on answer as a proxy does that finds no Core."""
+        """From now on answer as a proxy that finds no Core."""
         self.answer(Response("Bad Gateway", 502))
 
     def answer(self, instead: ASGIApp) -> None:
-        """From now on a proxy answers all by this, in Core's place."""
+        """From now on this application answers all requests, as a proxy in Core's place."""
         self._instead = instead
 
     def page(self, title: str) -> str:
@@ -86,12 +88,12 @@ class Releases:
         return self._files[title]["terminal/index.html"].body.decode()
 
     def address(self, title: str, path: str) -> str:
-        """Where the page of this release has the file."""
+        """The path of the file in the page of this release."""
         return f"{PREFIX}={self._files[title][path].digest}/{path}"
 
     @contextmanager
     def holding(self, path: str) -> Iterator[None]:
-        """Until its end, leave requests of this path without an answer."""
+        """Leave requests for this path without an answer until the block ends."""
         self._held[path] = asyncio.Event()
         try:
             yield
@@ -99,7 +101,7 @@ class Releases:
             self._held.pop(path).set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request: as the release that `?release=` names, or whose file it asks for."""
+        """Serve a request as the release that `?release=` names or whose file it asks for."""
         if scope["path"] in self._held:
             await self._held[scope["path"]].wait()
         answer = self._instead or self._apps[self._asked(scope)]
@@ -117,17 +119,17 @@ class Releases:
 
 
 class Quiet(uvicorn.Server):
-    """A server that leaves the signals to the tests."""
+    """A server that leaves signals to the tests."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture no signals."""
         yield
 
 
 @asynccontextmanager
 async def running(app: ASGIApp) -> AsyncIterator[str]:
-    """The application on a port of its own: its address."""
+    """Serve the application on its own port. Yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Quiet(uvicorn.Config(app, log_config=None, lifespan="off"))
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,4 +1,4 @@
-"""The whole system for the tests of the pages, and what its people do through the API."""
+"""The whole system for the tests of the pages, and what people do with it through the API."""
 
 from __future__ import annotations
 
@@ -26,37 +26,36 @@ from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
 from tests.parts import FETCH_WAIT, migrated_database
 
-# So that a test of a fault and its end takes seconds: the same settings that an installation has,
-# set for a short memory.
+# These settings, which every installation has, let a test of a fault and its end take seconds.
 _BRISK: Final = FETCH_WAIT | {"YABAM_POLL_AFTER_MS": "500"}
 _TOKEN_LIFETIME_S: Final = 3600
 SOON_MS: Final = 20_000
-"""How long a page may take for anything, on a machine that is busy with other tests."""
+"""How long a page may take for any action, on a machine that is busy with other tests."""
 BACK_MS: Final = 45_000
-"""How long until a page whose servers were gone is live again: its longest back-off is 30 s."""
+"""How long until a page is live again after its servers were down: its back-off is up to 30 s."""
 SIZES: Final = {"1024x768": (1024, 768), "phone": (390, 844)}
 SHOTS: Final = Path("build/screenshots")
 _OF_ITS_OWN: Final = (
-    # A server is gone, or refuses; the page handles it.
+    # A server is down or refuses; the page handles it.
     "Failed to load resource",
-    # Over plain HTTP, where this policy is not offered.
+    # Over plain HTTP, where browsers do not support this policy.
     "The Cross-Origin-Opener-Policy header has been ignored",
-    # Each device of a test is such a window; pages say that this browser cannot be told.
+    # Each device of a test is such a window. Pages say that this browser gets no notifications.
     "Chrome currently does not support the Push API in incognito mode",
 )
-"""How that begins which a browser says of its own."""
+"""How the messages begin that the browser itself logs."""
 _AT_ONCE: Final = 8
 _stores = count(1)
 PAGES_GROUP: Final = pytest.mark.xdist_group("browser-pages")
 PAGES: Final = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.slow, PAGES_GROUP]
 """Marks the modules that share one installation and one Chromium."""
 PLAIN_NAME: Final = "yabam.test"
-"""A name of this machine that the browser does not take for this machine."""
+"""A name of this machine that the browser does not treat as local."""
 CHROMIUM_OPTIONS: Final = (f"--host-resolver-rules=MAP {PLAIN_NAME} 127.0.0.1",)
 
 
 class Site:
-    """An installation of its own, started as processes."""
+    """A separate installation, started as processes."""
 
     def __init__(self, database: str, kafka: str, folder: Path) -> None:
         self.keys = load_keys(folder / "keys.json")
@@ -80,20 +79,20 @@ class Site:
         lifetime_s: int = _TOKEN_LIFETIME_S,
         age_s: int = 0,
     ) -> str:
-        """A token of the role for these stores or this table, made so long ago."""
+        """A token of the role for these stores or this table, issued `age_s` ago."""
         ring = {"local": self.keys.token.encode()}
         keys = TokenKeys(ring, "local", lambda: time.time() - age_s)
         return keys.sign(Caller(f"{role}-1", role, frozenset(stores), table), lifetime_s)
 
     async def mend(self) -> None:
-        """Start anew what a test has killed, and return once all are ready."""
+        """Restart the processes that a test killed, and wait until all are ready."""
         for process in self.stack.processes:
             if process.exit_status is not None:
                 process.start()
         await until_ready(*self.stack.processes)
 
     async def streams_are(self, count: int) -> None:
-        """Return once the event server holds so many streams."""
+        """Wait until the event server has this many open streams."""
         ops = {"authorization": f"Bearer {self.token('ops')}"}
         async with httpx.AsyncClient(headers=ops) as client, asyncio.timeout(SOON_MS / 1000):
             wanted = f"\nyabam_events_streams_open_count {count}.0\n"
@@ -104,8 +103,8 @@ class Site:
 
 @contextmanager
 def running_site() -> Iterator[Site]:
-    """An installation with everything that it needs, until the end."""
-    # A folder that PostgreSQL's own user may be let into, which pytest's are not.
+    """Run an installation with everything that it needs until the block ends."""
+    # Not a folder of pytest, because PostgreSQL's own user must be able to enter it.
     folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
     postgres = DrilledPostgres(folder / "postgres", durable=False)
     broker = EmbeddedBroker(folder)
@@ -147,7 +146,7 @@ class Store:
         return f"{self.site.stack.core_url}/terminal#token={self.owner}"
 
     def table_url(self, table_id: str, age_s: int = 0) -> str:
-        """A table's page, with its token in the fragment, made so long ago."""
+        """A table's page, with its token, issued `age_s` ago, in the fragment."""
         table = Channel("table", self.id, table_id)
         token = self.site.token("table", table=table, age_s=age_s)
         return f"{self.site.stack.core_url}/table#token={token}"
@@ -183,14 +182,14 @@ class Store:
         answer.raise_for_status()
 
     async def get(self, path: str) -> dict[str, Any]:
-        """What Core answers its owner."""
+        """Core's answer to the owner."""
         answer = await self._client.get(path)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
     async def document(self, channel: str, key: str) -> dict[str, Any]:
-        """The document as Core has it; version 0: there is none."""
+        """The document as Core has it; version 0: it does not exist."""
         where = {"channel": channel, "key": key}
         answer = await self._client.get("/v1/documents", params=where)
         if answer.status_code == 404:
@@ -199,7 +198,7 @@ class Store:
         return dict(answer.json())
 
     async def write(self, channel: str, key: str, do: dict[str, Any]) -> None:
-        """Change a document, on what it is now."""
+        """Change a document, based on its current version."""
         base = (await self.document(channel, key))["version"]
         edit = {"n": 1, "channel": channel, "key": key, "base": base, "do": do}
         body = {"client": uuid.uuid4().hex, "edits": [edit]}
@@ -209,7 +208,7 @@ class Store:
         assert outcome["outcome"] in ("applied", "settled"), outcome
 
     async def says(self, key: str, value: dict[str, Any]) -> None:
-        """What the store says to all its tables."""
+        """Set a public document of the store, which all its tables see."""
         await self.write(f"public:{self.id}", key, {"set": value})
 
     async def read(self, order_id: str) -> dict[str, Any]:
@@ -233,7 +232,7 @@ class Store:
 
 
 async def several_at_once(work: Callable[[int], Awaitable[object]], numbers: Iterable[int]) -> None:
-    """Do the work for each of these numbers, for a few of them at the same time."""
+    """Do the work for each of these numbers, a few at a time."""
     left = iter(numbers)
 
     async def one_after_the_other() -> None:
@@ -252,14 +251,14 @@ async def device(
     touch: bool = False,
     workers: Literal["allow", "block"] = "block",
 ) -> AsyncIterator[BrowserContext]:
-    """A device of its own: pages on which no error is raised and nothing breaks their policy.
+    """A separate device. The test fails if a page raises an error or breaks its policy.
 
     Args:
-        browser: the one that it is in.
-        size: of its screen, in pixels.
+        browser: the browser to open it in.
+        size: the size of its screen in pixels.
         locale: its language.
-        touch: whether it is touched.
-        workers: whether pages may have service workers, which cost time and answer in their place.
+        touch: whether it has a touch screen.
+        workers: whether pages may have service workers, which cost time and answer requests.
     """
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]},
@@ -281,7 +280,7 @@ async def device(
     try:
         yield context
         for page in context.pages:
-            # Who still waits for an answer, to pass it on changed, would find the page gone.
+            # A route that still waits for an answer to change it would fail without its page.
             await page.unroute_all(behavior="wait")
     finally:
         await context.close()
@@ -289,7 +288,7 @@ async def device(
 
 
 async def opened(context: BrowserContext, url: str, lamp: str = "live") -> Page:
-    """A page, once its lamp says so."""
+    """Open a page and wait until its lamp shows this mode."""
     page = await context.new_page()
     await page.goto(url)
     await lit(page, lamp)
@@ -297,7 +296,7 @@ async def opened(context: BrowserContext, url: str, lamp: str = "live") -> Page:
 
 
 async def has_kept(page: Page, store: Store, seq: int) -> None:
-    """Return once the browser has kept the page's state up to this event of the store's."""
+    """Wait until the browser has saved the page's state up to this event of the store."""
     await page.wait_for_function(
         """([channel, seq]) => Object.values(localStorage).some((text) => {
             try {
@@ -311,34 +310,34 @@ async def has_kept(page: Page, store: Store, seq: int) -> None:
 
 
 async def lit(page: Page, mode: str) -> None:
-    """Return once the page's lamp says so."""
+    """Wait until the page's lamp shows this mode."""
     within = BACK_MS if mode == "live" else SOON_MS
     await expect(page.locator("#lamp")).to_have_attribute("data-mode", mode, timeout=within)
 
 
 def card(page: Page, order: dict[str, Any]) -> Locator:
-    """The card of an order on a terminal. By the whole id: the short ends of two can be equal."""
+    """The card of an order on a terminal, found by the whole id, since short ids can be equal."""
     return page.locator(f".card[data-press='{order['id']}']")
 
 
 async def still(page: Page) -> None:
-    """Return once the board stands still, so that a press counts."""
+    """Wait until the board accepts presses."""
     await page.locator("#board:not([data-held])").wait_for(state="attached")
 
 
 async def press(page: Page, order: dict[str, Any], to: str) -> None:
-    """Press the button of the order's card that leads there, as one who looks before."""
+    """Press the button for this step on the order's card, once the board accepts presses."""
     await still(page)
     await card(page, order).locator(f'[data-to="{to}"]').click()
 
 
 async def shot(page: Page, name: str) -> None:
-    """Keep a screenshot."""
+    """Save a screenshot."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     await page.screenshot(path=SHOTS / f"{name}.png")
 
 
 async def until_ready(*processes: Any, timeout_s: float = 60) -> None:
-    """Return once the processes say that they are ready."""
+    """Wait until the processes report that they are ready."""
     for process in processes:
         await asyncio.to_thread(process.wait_ready, timeout_s)

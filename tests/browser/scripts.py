@@ -1,4 +1,4 @@
-"""Scripts by chance, of all kinds of signs and of what may stand between two of them."""
+"""Random scripts from all kinds of tokens, with all that may stand between two of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BETWEEN: Final = (
 
 
 def script(random: Random) -> str:
-    """A script; most can be read, some cannot."""
+    """A random script. Most are valid, some are not."""
     return "".join(f"{token}{_between(random)}" for token in _many(random, 2))
 
 

@@ -1,4 +1,4 @@
-// The browser's shared state asked: the twin of tests/conformance/state_subject.py.
+// Runs cases on the browser's shared state, as tests/conformance/state_subject.py does.
 
 import { formatContentDigest } from "/static/yabam/contract/contract.js";
 import { slugOf } from "/static/yabam/transport/http_failures.js";
@@ -19,7 +19,7 @@ const ABSENT = { absent: true };
 const orAbsent = (value) => (value === undefined ? ABSENT : value);
 const orMissing = (value) => (same(value, ABSENT) ? undefined : value);
 
-/** What the SDK answers to a case of the files of the shared state. */
+/** The SDK's answer to a case of the files of the shared state. */
 export const STATE_SUBJECTS = {
   pointers({ pointer, value }) {
     const path = parsePointer(pointer);

@@ -1,4 +1,4 @@
-"""A small Core of documents behind the addresses that a page asks, and tabs that follow it."""
+"""A small Core for documents that answers a page's requests, and tabs that follow it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SETTINGS: Final = {"backoffFirst": 0.02, "backoffMost": 0.1}
 
 
 class WebCore:
-    """Core, asked by pages. There is no stream, so that they poll."""
+    """A Core for pages. It has no stream, so pages poll."""
 
     def __init__(self) -> None:
         self.model = CoreModel(large=400)
@@ -30,13 +30,13 @@ class WebCore:
         self.offline = False
         self.lose_answers = False
         self.hold_syncs = False
-        """Commands are answered, and nothing comes of the log."""
+        """Commands are answered, but syncs fail."""
         self.tokens: set[str] = set()
-        """Those with which edits came."""
+        """The tokens that edits were sent with."""
         self.wrong_digests = 0
 
     async def attach(self, context: BrowserContext) -> None:
-        """Answer what the pages of this browser ask."""
+        """Answer the requests of the pages in this browser."""
         await context.route("**/v1/**", self._answer)
 
     def values(self, key: str) -> list[Value | None]:
@@ -141,14 +141,14 @@ def _json(value: Any) -> Json:
 
 
 class StateTab:
-    """One tab that follows CHANNEL: `client`, `cart` and `until` are at hand in its scripts."""
+    """One tab that follows CHANNEL. Its scripts can use `client`, `cart` and `until`."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
 
     @classmethod
     async def open(cls, context: BrowserContext, url: str, options: str = "{}") -> StateTab:
-        """A new tab; `options` is JavaScript of further options of the client."""
+        """Open a new tab. `options` is JavaScript with further options of the client."""
         tab = cls(await context.new_page())
         await tab.page.goto(url)
         await tab.begin(options)
@@ -175,10 +175,10 @@ class StateTab:
         )
 
     async def reload(self, options: str = "{}") -> None:
-        """Die, and begin again."""
+        """Reload the page and start a new client."""
         await self.page.reload()
         await self.begin(options)
 
     async def run(self, script: str) -> Json:
-        """What the body of an async function returns."""
+        """Run the body of an async function in the page. Returns its result."""
         return await self.page.evaluate(f"async () => {{ {script} }}")

@@ -1,4 +1,4 @@
-"""The module's client: the machine, one sync, one stream, one timer and the book, over a script."""
+"""The module's client with a scripted transport: machine, one sync, stream, timer, and book."""
 
 from __future__ import annotations
 

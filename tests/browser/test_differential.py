@@ -1,4 +1,4 @@
-"""The browser's module and the Python SDK say the same to random cases, in a real Chromium.
+"""The browser's module and the Python SDK give equal answers to random cases, in a real Chromium.
 
 `YABAM_SEED` begins the name of each case, to look further than the cases of every day.
 """

@@ -1,4 +1,4 @@
-"""The pages find two names of a dish equal exactly where Core does, in every script."""
+"""The pages treat two names of a dish as equal exactly when Core does, in every script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example of each binding, built as its reader builds it, over the real system."""
+"""The example of each binding, built as a reader would, with the real system."""
 
 from __future__ import annotations
 

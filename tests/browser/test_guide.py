@@ -1,4 +1,4 @@
-"""The guide of the browser's client: its page over real servers, and the sizes that it tells."""
+"""The guide of the browser's client: its page with real servers, and the sizes that it states."""
 
 from __future__ import annotations
 

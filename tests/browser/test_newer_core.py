@@ -1,4 +1,4 @@
-"""Pages before a newer Core: an unknown status is shown as it is sent, and none stays blank."""
+"""Pages with a newer Core: they show an unknown status as sent, and none is blank."""
 
 from __future__ import annotations
 

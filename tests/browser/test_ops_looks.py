@@ -1,4 +1,4 @@
-"""The ops page over made-up figures: its words, what can be pressed, pictures, axe-core."""
+"""The ops page with made-up figures: its texts and buttons, pictures, checks with axe-core."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class TestSeeingToIt:
         desk.figures = figures_of(*well_processes(), late=[unreceived("12"), STORE])
         async with looking(desk, browser) as page:
             await page.locator("#late tbody tr").get_by_role("button", name="Acknowledge").click()
-            await expect(page.locator("#alerts")).to_contain_text("all seen to")
+            await expect(page.locator("#alerts")).to_contain_text("all acknowledged")
             assert desk.acknowledged == ["unreceived:12", "unaccepted:12"]
 
     async def test_what_has_the_focus_keeps_it_while_figures_come(

@@ -1,4 +1,4 @@
-"""The ops page in a real browser, over everything that it looks at."""
+"""The ops page in a real browser, with the whole system that it watches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedules find what is wrong with the browser's shared state: each bug here is planted."""
+"""The schedules find bugs in the browser's shared state: each bug planted here."""
 
 from __future__ import annotations
 

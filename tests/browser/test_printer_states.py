@@ -1,4 +1,4 @@
-"""What the terminal makes of the documents of printing: its pure rules, run by Node."""
+"""The terminal's pure rules for the documents of printing, run by Node."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tickets(run: Run, *documents: dict[str, Any]) -> list[str]:
 
 def needs_care(run: Run, **more: Any) -> bool:
     one = {"id": "k", "state": "online", "troubles": [], "tickets": []} | more
-    return bool(run(f"module.needsCare({json.dumps(one)})"))
+    return bool(run(f"module.needsAttention({json.dumps(one)})"))
 
 
 def test_the_terminal_offers_what_core_takes(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""The bindings draw what has changed, and nothing else; and take over what a server has drawn."""
+"""The bindings draw only what has changed, and hydrate what a server has rendered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A parser finds in the script that a page gets what its modules say: only blanks are left out."""
+"""A parser reads the same in a page's script as in its modules: only blanks were removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A token ends while the page is open: it warns, waits with what is pressed, and goes on."""
+"""A token ends while the page is open: the page warns, holds presses back, and continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the guest's page looks: pictures of it as it is used, and what axe-core finds wrong in it."""
+"""The looks of the guest's page: pictures of it in use, and checks with axe-core."""
 
 from __future__ import annotations
 

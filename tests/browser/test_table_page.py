@@ -1,4 +1,4 @@
-"""The guest's page in a real browser, over the whole system."""
+"""The guest's page in a real browser, with the whole system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guests of one table, over the whole system: one cart for all phones, an end of a visit."""
+"""The guests of one table with the whole system: one cart for all phones, the end of a visit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store says reaches its guests at once: sold out, closed, how long, why not, ready."""
+"""Guests see the store's changes at once: sold out, closed, waiting time, reasons, ready."""
 
 from __future__ import annotations
 

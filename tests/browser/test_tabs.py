@@ -1,4 +1,4 @@
-"""Several tabs of one browser share one client, and none is lost when the leading one goes."""
+"""Several tabs of one browser share one client, and nothing is lost when the leading tab closes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The owner's terminal in a real browser, over the whole system."""
+"""The owner's terminal in a real browser, with the whole system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of orders that are being made shouts, and the alarm does not give up."""
+"""Changes to orders in preparation are loud, and the alarm does not stop by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kitchen has beside its orders: sold out, waiting time, pause, totals, search."""
+"""The kitchen's functions besides orders: sold out, waiting time, pause, totals, search."""
 
 from __future__ import annotations
 

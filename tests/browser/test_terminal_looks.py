@@ -1,4 +1,4 @@
-"""The terminal for who sees, hears, moves otherwise: axe-core, keyboard, zoom, motion, colours."""
+"""The terminal's accessibility: axe-core, keyboard, zoom, motion, colours."""
 
 from __future__ import annotations
 

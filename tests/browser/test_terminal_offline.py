@@ -1,4 +1,4 @@
-"""The terminal where there is no network: it opens from its copy, and a new release still comes."""
+"""The terminal without a network: it opens from its copy, and a new release still arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Printers on the terminal: what prints what, what troubles them, and what waits for a person."""
+"""Printers on the terminal: what each prints, their faults, and jobs that wait for a person."""
 
 from __future__ import annotations
 

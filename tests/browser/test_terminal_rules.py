@@ -621,9 +621,9 @@ async def test_a_repeated_answer_does_not_tell_how_the_order_stands(
         const outbox = {{ deliver: async () => answer }};
         const nothing = () => {{}};
         const noted = ({{ id }}) => answered.push(id);
-        const told = {{ changed: nothing, answered: noted, refused: nothing }};
+        const callbacks = {{ changed: nothing, answered: noted, refused: nothing }};
         const storage = {{ load: () => [], save: nothing }};
-        const actions = new Actions({{ outbox, told, storage }});
+        const actions = new Actions({{ outbox, callbacks, storage }});
         actions.add(order("placed", []), "accepted");
         while (actions.pending) await new Promise((resolve) => setTimeout(resolve));
         return answered;
@@ -647,8 +647,8 @@ async def test_what_was_pressed_more_than_a_day_ago_is_told_and_not_sent(page: P
             load: () => [press("old", 0), press("new", 2), { ...press("before"), at: undefined }],
             save: (actions) => kept.splice(0, kept.length, ...actions.map(({ key }) => key)),
         };
-        const told = { changed: nothing, answered: nothing, refused: noted };
-        new Actions({ outbox, told, storage, now: () => day + 1 }).start();
+        const callbacks = { changed: nothing, answered: nothing, refused: noted };
+        new Actions({ outbox, callbacks, storage, now: () => day + 1 }).start();
         return { sent, refused, kept };
         """,
     )

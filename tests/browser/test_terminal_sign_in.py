@@ -1,4 +1,4 @@
-"""The terminal's sign-in: renewed before it ends; a new tablet is let in by a code."""
+"""The terminal's sign-in: it is renewed before it ends, and a code signs in a new tablet."""
 
 from __future__ import annotations
 

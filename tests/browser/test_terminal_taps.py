@@ -1,4 +1,4 @@
-"""The terminal under hasty fingers: a second tap does nothing, every step can be taken back."""
+"""Hasty taps on the terminal: a second tap does nothing, every step can be undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store's people have beside orders: stations, late orders, the shift, the history."""
+"""The staff's functions besides orders: stations, late orders, the shift, the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the terminal costs a slow line; `python -m tests.bench.terminal_weight` tells the time."""
+"""How much the terminal loads; `python -m tests.bench.terminal_weight` measures the time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Syncs and commands of the module in a real Chromium, against answers that the test makes up."""
+"""Syncs and commands of the module in a real Chromium, with made-up answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The terminal tells which orders it has shown, and both pages say on which devices an order is."""
+"""The terminal reports the orders that it has shown; both pages name the devices of an order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make chaos`: the real system on real servers, broken in every way, with nothing lost."""
+"""`make chaos`: causes faults of all kinds in a real installation; checks that nothing is lost."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _FIRST_LEVEL_WITHIN_S: Final = 240.0
 
 
 def main() -> int:
-    """0 if nothing was lost, doubled or misordered and all recovered; 1 otherwise."""
+    """Run the scenarios. Returns 0 if all have passed, 1 otherwise."""
     options = _options()
-    # However it is ended: what was started is stopped, and what was mounted is let go of.
+    # SIGTERM works like Ctrl-C, so that processes are stopped and disks unmounted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # What the writers' Kafka client has to say of each failed attempt is the fault, not news.
+    # During a fault the writers' Kafka client logs each failed attempt, which says nothing new.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     chosen = [s for s in ALL if s.name in options.scenario or not options.scenario]
     folder = Path(tempfile.mkdtemp(prefix="yabam-chaos-"))
@@ -130,7 +130,7 @@ def _run(
     outcomes: list[Outcome],
     save: Callable[[], None],
 ) -> bool:
-    """Run scenarios on one installation; whether it could be started."""
+    """Run scenarios on one installation. Returns whether it could be started."""
     before = list(outcomes)
 
     def add(new: Sequence[Outcome]) -> None:
@@ -170,7 +170,7 @@ async def rehearse(
     save: Callable[[Sequence[Outcome]], None] = lambda outcomes: None,
     others: Others | None = None,
 ) -> list[Outcome]:
-    """Start everything, run the scenarios, stop everything; `save` is told after each."""
+    """Start everything, run the scenarios, stop everything; `save` is called after each one."""
     table = Table()
     async with contextlib.AsyncExitStack() as cleanup:
         cleanup.push_async_callback(site.stop)

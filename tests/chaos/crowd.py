@@ -1,4 +1,4 @@
-"""The clients under test, and what their handlers were given."""
+"""The clients under test, and what their handlers have received."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _LOOK_EVERY_S: Final = 0.1
 
 
 class Watcher:
-    """One client on one channel; its handler writes down what it is given.
+    """One client of one channel; its handler records what it receives.
 
     Args:
-        core_url: where Core is.
-        token: whom it is.
-        channel: what it follows.
-        settings: of the client.
+        core_url: Core's address.
+        token: its access token.
+        channel: the channel that it follows.
+        settings: the client's settings.
     """
 
     def __init__(self, core_url: str, token: str, channel: str, settings: Settings) -> None:
         self.channel = channel
         self.base = 0
-        """The facts begin after this seq."""
+        """The recorded events begin after this seq."""
         self.facts: list[Fact] = []
         self.orders: dict[str, Standing] = {}
         self.resets: list[str] = []
         self.slowest_s = 0.0
-        """The longest that an event took from Core to the handler."""
+        """The longest time that an event took from Core to the handler."""
         self.synced = asyncio.Event()
         self._place = core_url, token
         self.client = OrderClient(core_url, token, [channel], settings=settings)
@@ -43,7 +43,7 @@ class Watcher:
 
     @property
     def at(self) -> int:
-        """The newest seq that the handler was given."""
+        """The newest seq that the handler has received."""
         return self.facts[-1].seq if self.facts else self.base
 
     def start(self) -> None:
@@ -51,7 +51,7 @@ class Watcher:
         self._task = asyncio.create_task(self._follow(), name=self.channel)
 
     async def stop(self) -> None:
-        """Stop; what the client raised is raised."""
+        """Stop; an exception of the client is raised here."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -59,17 +59,17 @@ class Watcher:
 
     @property
     def failure(self) -> BaseException | None:
-        """What ended the client; None while it runs."""
+        """The exception that ended the client; None: it runs."""
         if self._task is None or not self._task.done() or self._task.cancelled():
             return None
         return self._task.exception()
 
     async def to_come(self) -> set[Fact]:
-        """What Core would give it now."""
+        """The events that Core would send it now."""
         return await to_come(*self._place, self.channel, self.at)
 
     def turn_page(self) -> None:
-        """Begin new facts where these end."""
+        """Begin a new record, where the last one ends."""
         self.base, self.facts, self.resets, self.slowest_s = self.at, [], [], 0.0
 
     async def _follow(self) -> None:
@@ -91,8 +91,8 @@ class Watcher:
 
     def _restart(self, reset: Reset) -> None:
         if reset.reason in ("first_sync", "epoch"):
-            # A log of its own begins. Any other reset leaves the base where it is, so that events
-            # it skips are found missing.
+            # A new log begins. Any other reset does not change the base, so that the events that it
+            # skips count as missing.
             self.base, self.facts = reset.head, []
         if reset.reason != "first_sync":
             self.resets.append(reset.reason)
@@ -101,16 +101,16 @@ class Watcher:
 
 
 class Crowd:
-    """All clients, watched."""
+    """All clients under test."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self.watchers = list(watchers)
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        """Client-seconds in each mode since the page was turned."""
+        """The seconds in each mode, over all clients, in this scenario."""
         self._sampling: asyncio.Task[None] | None = None
 
     async def start(self, at_once: int = 40) -> None:
-        """Start all, some at a time, and return once each has its first state."""
+        """Start all clients, `at_once` at a time, and return once each has its first sync."""
         for first in range(0, len(self.watchers), at_once):
             some = self.watchers[first : first + at_once]
             for watcher in some:
@@ -119,34 +119,35 @@ class Crowd:
         self._sampling = asyncio.create_task(self._sample())
 
     async def stop(self) -> None:
-        """Stop all."""
+        """Stop all clients."""
         if self._sampling is not None:
             self._sampling.cancel()
         await asyncio.gather(*(w.stop() for w in self.watchers), return_exceptions=True)
 
     def turn_page(self) -> None:
-        """Begin a new page for the next scenario."""
+        """Begin a new record for the next scenario."""
         self.seconds.clear()
         for watcher in self.watchers:
             watcher.turn_page()
 
     def modes(self) -> Counter[str]:
-        """How many clients are in which mode now."""
+        """How many clients are in each mode now."""
         return Counter("failed" if w.failure else w.client.status.mode for w in self.watchers)
 
     @property
     def slowest_s(self) -> float:
-        """The longest that any event took on this page."""
+        """The longest time that an event took in this scenario."""
         return max(watcher.slowest_s for watcher in self.watchers)
 
     def behind(self, heads: Mapping[str, int]) -> int:
-        """How many clients have not got all up to these heads."""
+        """How many clients lack events up to these heads."""
         return sum(w.at < heads.get(w.channel, 0) for w in self.watchers)
 
     async def level(self, ledger: Ledger, *, live: bool, within_s: float) -> bool:
-        """Wait until all have what the log holds now, and are live if so asked; whether they did.
+        """Wait until all clients have all events of the log. Returns whether they have in time.
 
-        With `live`, "now" moves along while not all are live.
+        These are the events that the log has now; with `live`, those that it has when all clients
+        are live.
         """
         deadline = time.monotonic() + within_s
         heads: dict[str, int] | None = None
@@ -161,7 +162,7 @@ class Crowd:
         return False
 
     async def rest(self, ledger: Ledger, within_s: float) -> None:
-        """Wait until all have what the log holds, or none of them has got anything for so long."""
+        """Wait until all clients have all events, or none has received any for so many seconds."""
         before = -1
         while before != (got := sum(len(watcher.facts) for watcher in self.watchers)):
             before = got
@@ -169,8 +170,11 @@ class Crowd:
                 return
 
     async def judge(self, ledger: Ledger, *, new_epoch: bool) -> Verdict:
-        """What all clients got on this page against the database, which must be at rest. Of those
-        that are behind, a last sync decides what is late and what is lost."""
+        """Compare what all clients received in this scenario with the database.
+
+        Nothing may be written meanwhile. If a client is behind, a last sync decides which of the
+        missing events are late and which are lost.
+        """
         verdict = Verdict()
         heads = await ledger.heads()
         expected = await ledger.log({w.channel: w.base for w in self.watchers})

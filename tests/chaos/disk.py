@@ -1,4 +1,4 @@
-"""A small disk of its own for one server, which can be filled to the last byte: a file, mounted."""
+"""A small disk for one server, which can be filled to the last byte: a mounted file."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import Path
 from typing import Final
 
 SIZE_MB: Final = 4096
-"""What the disk claims to have; the file behind it takes only what is written."""
+"""The size of the disk. Its file uses only as much as is written to it."""
 _STEPS: Final = (64 << 20, 1 << 20, 4096)
 
 
 class Disk:
-    """A folder that is a disk, if we may mount one (root, on Linux), and else just a folder.
+    """A folder that is a separate disk if we may mount one (root, on Linux); else a plain folder.
 
     Args:
-        folder: where it is mounted.
+        folder: the folder at which it is mounted.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.problem: str | None = "it was not asked for"
-        """Why it is no disk of its own; None: it is one."""
+        """Why it is not a separate disk; None: it is one."""
         self._image = folder.with_name(folder.name + ".img")
         self._ballast = folder / "ballast"
 
     def mount(self) -> None:
-        """Make it and mount it; `problem` says why if that cannot be done."""
+        """Create and mount the disk; if that fails, `problem` says why."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._image.open("wb") as image:
             image.truncate(SIZE_MB << 20)
@@ -46,7 +46,7 @@ class Disk:
         self.problem = None
 
     def fill(self) -> int:
-        """Leave no room for anybody; how many bytes that took."""
+        """Fill the disk. Returns how many bytes were written."""
         with self._ballast.open("ab") as file:
             for step in _STEPS:
                 try:
@@ -57,11 +57,11 @@ class Disk:
             return os.fstat(file.fileno()).st_size
 
     def free(self) -> None:
-        """Give the room back."""
+        """Delete what filled the disk."""
         self._ballast.unlink(missing_ok=True)
 
     def unmount(self) -> None:
-        """Let go of it."""
+        """Unmount and delete the disk."""
         if self.problem is None:
             subprocess.run(["umount", "-l", str(self.folder)], check=False, capture_output=True)
             self._image.unlink(missing_ok=True)

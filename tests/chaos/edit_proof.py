@@ -1,7 +1,7 @@
-"""The proof that each edit is in the history once, and what the database has of documents.
+"""The proof that each edit is in the history once; reads the documents in the database.
 
-Core's tables are read by SQL; each edit carries a mark in its metadata, by which the history names
-it.
+Core's tables are read by SQL. Each edit has a mark in its metadata, by which it is found in the
+history.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.chaos.proof import Ledger, Verdict
 
 @dataclass
 class Told:
-    """One edit as its maker was told of it."""
+    """One edit, with the answer that its client has received."""
 
     mark: str
     order: int
@@ -39,15 +39,15 @@ class Entry:
 def judge_edits(
     name: str, told: Sequence[Told], history: Sequence[Entry], *, forgiving: bool = False
 ) -> Verdict:
-    """One editor's edits against the history: each once, and each document's in their order.
+    """Compare one editor's edits with the history: each once, and those of a document in order.
 
-    No edit here is one that Core refuses: whatever was accepted must be there.
+    Editors make no edits that Core refuses, so all accepted ones must be in the history.
 
     Args:
-        name: the editor's.
-        told: its edits, with what was said of each.
-        history: of all documents, by version.
-        forgiving: what was acknowledged may be gone, as after a restore.
+        name: the editor's name, for the notes.
+        told: its edits, with their answers.
+        history: the entries of all documents, ordered by version.
+        forgiving: whether acknowledged edits may be missing, as after a restore.
     """
     by_mark: dict[str, list[Entry]] = {}
     for entry in history:
@@ -75,13 +75,13 @@ def _wrong(told: Told, found: Sequence[Entry]) -> str | None:
         return "doubled"
     if not found:
         return "lost"
-    # One that was answered after its maker was opened anew was told to nobody.
+    # The answer is unknown if it arrived while the client was being restarted.
     is_taken = told.outcome in ("applied", "settled")
     return "lost" if is_taken and not found[0].took_effect else None
 
 
 async def stored_documents(ledger: Ledger) -> dict[tuple[str, str], bytes]:
-    """The value of each document in the form of RFC 8785."""
+    """The value of each document, in the canonical form of RFC 8785."""
     rows = await ledger.fetch("SELECT channel, key, value FROM documents WHERE value IS NOT NULL")
     return {
         (str(channel), str(key)): canonical(msgspec.json.decode(str(value)))
@@ -90,7 +90,7 @@ async def stored_documents(ledger: Ledger) -> dict[tuple[str, str], bytes]:
 
 
 async def read_history(ledger: Ledger) -> list[Entry]:
-    """All entries that carry a mark, by version."""
+    """All entries with a mark, ordered by version."""
     rows = await ledger.fetch(
         "SELECT entry, channel, key, version, took_effect FROM document_history"
         " ORDER BY channel, key, version"

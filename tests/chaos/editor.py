@@ -1,4 +1,4 @@
-"""A client that edits documents and steps orders; each edit and each order carries its mark."""
+"""A client that edits documents and changes orders; each edit and each order has a mark."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from tests.chaos.network import OwnNetwork
 from tests.chaos.proof import Standing
 
 STEPS: Final = ("placed", "accepted", "preparing", "ready", "served", "paid")
-"""The life of an editor's order: its version says how far it is."""
+"""The statuses of an editor's order, one for each version."""
 _LINES: Final = 20
-"""So many entries of its own an editor leaves in a document."""
+"""The most entries of its own that an editor leaves in a document."""
 _ORDERS: Final = 6
-"""So many orders of its own an editor leaves open."""
+"""The most orders of its own that an editor leaves open."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """Who an editor is, what it follows and what it edits."""
+    """An editor's identity, the channels that it follows, and the documents that it edits."""
 
     name: str
     token: str
     channels: tuple[str, ...]
     edits: tuple[tuple[str, str], ...]
-    """The documents that it may write, each a channel and a key."""
+    """The documents that it may write: channel and key of each."""
     orders: str | None = None
-    """The store whose orders it places and steps, besides; None: it does not."""
+    """The store in which it also places and changes orders; None: it has no orders."""
 
 
 class Editor:
-    """One client that edits; its queue is on the disk.
+    """One client that edits; its queue is on disk.
 
     Args:
-        core_url: where Core is.
-        role: who it is.
-        folder: where its queue is kept.
-        settings: of the client.
-        chance: what it edits, and when.
+        core_url: Core's address.
+        role: its identity.
+        folder: the folder of its queue.
+        settings: the client's settings.
+        chance: chooses what it edits, and when.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class Editor:
         self.network = OwnNetwork()
         self.told: dict[str, Told] = {}
         self.orders: dict[str, int] = {}
-        """The newest version that each of its orders must have, by its reference."""
+        """The newest version that each of its orders must have, by the order's reference."""
         self.refused: list[str] = []
-        """Its commands that were refused, though nobody else steps these orders."""
+        """Its commands that were refused, although only it changes these orders."""
         self.done = 0
         """How many of its commands were answered."""
         self.client: YabamClient
@@ -73,7 +73,7 @@ class Editor:
         self._waiting: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Go on from what is kept."""
+        """Open the client with the stored queue."""
         client = YabamClient(
             self._core_url,
             self.role.token,
@@ -84,13 +84,13 @@ class Editor:
             resolvers={"menu": lambda _key, _base, _current, own: own},
         )
         await client.__aenter__()
-        # Not before: until then who edits finds the one that is closed.
+        # Not before it is open: until then, `edit` meets the closed one.
         self.client = client
         if self.role.orders is not None:
             self._spawn(self._follow(client), self._following)
 
     async def close(self) -> None:
-        """End, whatever waits."""
+        """Close the client, even if edits wait."""
         await self.client.close()
         tasks = *self._following, *self._waiting
         for task in tasks:
@@ -98,7 +98,7 @@ class Editor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def restart(self) -> None:
-        """End and begin anew; what was not answered waits in the store."""
+        """Close the client and open it again; unanswered edits wait in the stored queue."""
         await self.close()
         await self.open()
 
@@ -121,7 +121,7 @@ class Editor:
                 items = self._entries(self._items, mark, {"name": mark})
                 handle = await document.merge({"items": items}, metadata=metadata)
             case "waiting-time":
-                # No two editors ever set the same, so that each edit changes something.
+                # No two editors ever set the same value, so that each edit changes the document.
                 minutes = (2 * self._count + (self.role.name == "terminal-1")) % 600
                 handle = await document.set({"value": minutes}, metadata=metadata)
             case "menu":
@@ -137,7 +137,7 @@ class Editor:
         stored: Mapping[tuple[str, str], bytes],
         orders: Mapping[str, Mapping[str, Standing]],
     ) -> str | None:
-        """What it shows otherwise than the database has it, or what still waits."""
+        """How it differs from the database, or what still waits; None: neither."""
         state, commands = self.client.state, self.client.commands
         if state.waiting:
             return f"{self.role.name}: {state.waiting} edits wait: {state.sending_error}"
@@ -162,12 +162,12 @@ class Editor:
 
     @staticmethod
     def _entries(own: list[str], mark: str, entry: Value) -> dict[str, Value | None]:
-        """One more entry, and the oldest of ours taken out if there are many."""
+        """A merge that adds an entry, and removes the editor's oldest one if it has many."""
         own.append(mark)
         return {mark: entry} | ({own.pop(0): None} if len(own) > _LINES else {})
 
     async def _command(self, store: str, mark: str) -> None:
-        """Place an order, or take one a step further; both are kept when this returns."""
+        """Place an order, or give one its next status. The command is stored when this returns."""
         own = [
             one
             for one in self.client.commands.orders
@@ -199,11 +199,11 @@ class Editor:
 
     @property
     def unanswered(self) -> list[asyncio.Task[None]]:
-        """What ends when an edit or a command that waits now is answered."""
+        """A task for each waiting edit and command, which ends when it is answered."""
         return list(self._waiting)
 
     async def _follow(self, client: YabamClient) -> None:
-        """Take the orders as they come, or they are not shown."""
+        """Read the events: without that the client does not show the orders."""
         with contextlib.suppress(YabamError):
             async for _ in client.events():
                 pass
@@ -214,6 +214,6 @@ class Editor:
         task.add_done_callback(running.discard)
 
     async def _hear(self, handle: EditHandle, told: Told) -> None:
-        # If it is closed meanwhile, the edit waits in the store.
+        # If the client is closed meanwhile, the edit waits in the stored queue.
         with contextlib.suppress(YabamError):
             told.outcome = (await handle.settled()).outcome

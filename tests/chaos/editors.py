@@ -1,4 +1,4 @@
-"""All clients that edit documents and step orders, and the judgement of what they did."""
+"""All clients that edit documents and change orders, and the check of what they did."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.chaos.proof import Ledger, Verdict, judge_writes
 _LOOK_EVERY_S: Final = 0.2
 _ANSWERED_WITHIN_S: Final = 90.0
 _TILLS: Final = "tills"
-"""The store of the orders that only editors place and step."""
+"""The store whose orders only editors place and change."""
 
 
 class Editors:
-    """All clients that edit, watched.
+    """All clients that edit.
 
     Args:
-        editors: they.
-        chance: how they are paced.
-        edits_per_s: of all together.
+        editors: the clients.
+        chance: chooses the editor of each edit, and the pauses.
+        edits_per_s: the rate of all together.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Editors:
     ) -> None:
         self.all = list(editors)
         self.acknowledged = 0
-        """How many edits were answered on this page."""
+        """How many edits were answered in this scenario."""
         self._chance = chance
         self._between_s = 1 / edits_per_s
         self._running = asyncio.Event()
@@ -45,14 +45,14 @@ class Editors:
         await asyncio.gather(*(editor.open() for editor in self.all))
 
     async def stop(self) -> None:
-        """End all."""
+        """Close all clients."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await asyncio.gather(*(editor.close() for editor in self.all), return_exceptions=True)
 
     def start(self) -> None:
-        """Edit until paused."""
+        """Make edits until paused."""
         self.acknowledged = 0
         self._running.set()
         if self._task is None:
@@ -63,19 +63,19 @@ class Editors:
         self._running.clear()
 
     async def answered(self) -> None:
-        """Return once all edits and commands that wait now are answered, or time is up."""
+        """Wait until all edits and commands that wait now are answered, or time is over."""
         waiting = [task for editor in self.all for task in editor.unanswered]
         if waiting:
             await asyncio.wait(waiting, timeout=_ANSWERED_WITHIN_S)
 
     def forget(self) -> None:
-        """Ask for none of what was acknowledged so far: a backup does not hold it."""
+        """Forget what was acknowledged so far, as it is not in a backup or a standby."""
         for editor in self.all:
             editor.told = {k: one for k, one in editor.told.items() if one.outcome is None}
             editor.orders.clear()
 
     async def level(self, ledger: Ledger, *, within_s: float) -> str | None:
-        """Wait until all show what the database has; what is still different."""
+        """Wait until all show what the database has. Returns a difference that remains."""
         deadline = time.monotonic() + within_s
         while True:
             stored, orders = await stored_documents(ledger), await ledger.open_orders()
@@ -86,7 +86,7 @@ class Editors:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def judge(self, ledger: Ledger, *, within_s: float, forgiving: bool) -> Verdict:
-        """Each acknowledged edit against the history; then they are forgotten."""
+        """Compare all edits with the history, and then forget them."""
         verdict = Verdict()
         different = await self.level(ledger, within_s=within_s)
         for note in (different, *self._trouble):
@@ -124,18 +124,18 @@ class Editors:
             try:
                 await editor.edit()
             except YabamError as error:
-                # While it is opened anew it takes no edit; anything else is told.
+                # While a client is being restarted, it accepts no edits: only other errors count.
                 if "closed" not in str(error):
                     self._trouble.append(f"{editor.role.name}: {error!r}")
             await asyncio.sleep(self._chance.uniform(0.5, 1.5) * self._between_s)
 
 
 def roles(token_of: Callable[..., str], guest: Callable[[str, str], str]) -> list[Role]:
-    """Two terminals, three tables' phones, the brand and ops.
+    """The roles of all editors: terminals, guests' phones, a brand and ops.
 
     Args:
-        token_of: makes a token by subject, role, stores and brand.
-        guest: makes a token of a table.
+        token_of: makes a token, from subject, role, stores and brand.
+        guest: makes a guest's token, from store and table.
     """
     public, brand = "public:1", "brand:b1"
     parties = tuple(f"party:1/{table}" for table in (1, 2))

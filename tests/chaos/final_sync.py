@@ -1,4 +1,4 @@
-"""What a client that is behind could still be given: asked of Core by plain Fetch Sync."""
+"""Asks Core by Fetch Sync which events a client that is behind could still receive."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _WITHIN_S: Final = 30.0
 
 
 async def to_come(core_url: str, token: str, channel: str, after: int) -> set[Fact]:
-    """The events of a channel behind a place, as Core gives them to who asks now.
+    """The events of a channel after a seq, as Core returns them now.
 
-    None where Core does not answer, or lets the client begin anew: then nothing shows that what it
-    lacks would have come.
+    Empty if Core does not answer, or resets the channel: then nothing shows that the client would
+    have received what it lacks.
 
     Args:
-        core_url: where Core is.
-        token: whom it is.
-        channel: what it follows.
-        after: the newest seq that it was given.
+        core_url: Core's address.
+        token: the client's access token.
+        channel: the channel that it follows.
+        after: the newest seq that it has received.
     """
     found: set[Fact] = set()
     headers = {"authorization": f"Bearer {token}"}

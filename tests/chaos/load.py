@@ -1,4 +1,4 @@
-"""Writers: orders over HTTP and through Kafka; what is acknowledged is remembered."""
+"""Places orders over HTTP and through Kafka, and records what was acknowledged."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _LEAVE_WITHIN_S: Final = 2.0
 
 
 class Load:
-    """Places orders and takes them through their life.
+    """Places orders and takes them through their statuses.
 
     Args:
-        core_url: where Core is.
-        token: of an owner of all stores.
-        places: the (store, table) pairs that order.
-        writes_per_s: over HTTP.
-        chance: the seed's.
-        kafka: where commands go, and the topic; None: all orders go over HTTP.
+        core_url: Core's address.
+        token: the access token of an owner of all stores.
+        places: the (store, table) pairs for which orders are placed.
+        writes_per_s: the rate of writes over HTTP.
+        chance: the random numbers of the run.
+        kafka: Kafka's address and the topic of commands; None: all orders are placed over HTTP.
     """
 
     def __init__(
@@ -65,18 +65,18 @@ class Load:
         self._sent = asyncio.Event()
         self._sent.set()
         self.by_http: dict[str, int] = {}
-        """The newest version of each order that Core acknowledged, by its reference."""
+        """The newest version of each order that Core acknowledged, by the order's reference."""
         self.by_kafka: dict[str, int] = {}
-        """The same of each command that Kafka acknowledged."""
+        """The same for commands that Kafka acknowledged."""
         self.forgiving = False
-        """Whether an order may be gone, as after a restore."""
+        """Whether orders may be missing, as after a restore."""
         self.refused: list[str] = []
-        """Steps that Core refused for good, though each follows from the one before."""
+        """Steps that Core refused, although each is the next status."""
         self.patience_s = _REST_WITHIN_S
         """How long writers may need to finish, and commands to be applied."""
 
     def start(self, *, by_kafka: bool = True) -> None:
-        """Write until paused."""
+        """Place and change orders until paused."""
         self._running.set()
         self._commanding = by_kafka
         if self._placing is None:
@@ -85,7 +85,7 @@ class Load:
                 self._sending = asyncio.create_task(self._send_on())
 
     async def pause(self) -> bool:
-        """Begin no more orders, and wait until those under way are done; whether they were."""
+        """Place no more orders, and wait until all are closed. Returns whether they are."""
         self._running.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.patience_s):
@@ -94,7 +94,7 @@ class Load:
         return not self._lives and self._sent.is_set()
 
     async def stop(self) -> None:
-        """End at once."""
+        """Stop at once."""
         tasks = [*self._lives, *(t for t in (self._placing, self._sending) if t is not None)]
         for task in tasks:
             task.cancel()
@@ -103,8 +103,10 @@ class Load:
         await self._drop_sender()
 
     async def ingested(self, ledger: Ledger) -> None:
-        """Return once every command that Kafka acknowledged has been applied, or none was for as
-        long as writers have patience."""
+        """Wait until all commands that Kafka acknowledged are applied.
+
+        The wait ends also if no command was applied for `patience_s` seconds.
+        """
         applied, deadline = -1, 0.0
         while applied < len(self.by_kafka):
             found = len(await ledger.by_reference(list(self.by_kafka)))
@@ -115,8 +117,7 @@ class Load:
             await asyncio.sleep(0.2)
 
     async def judge(self, ledger: Ledger) -> Verdict:
-        """Every acknowledged write against the database, and what was refused; then they are
-        forgotten."""
+        """Compare all acknowledged writes with the database, count refusals, and forget both."""
         verdict = Verdict()
         for acknowledged, what in ((self.by_http, "over HTTP"), (self.by_kafka, "through Kafka")):
             stored = await ledger.by_reference(list(acknowledged))
@@ -129,15 +130,15 @@ class Load:
         return verdict
 
     async def answered(self) -> None:
-        """Return once all that is under way now over HTTP is answered, or time is up.
+        """Wait until all requests that are under way are answered, or time is over.
 
-        A server that is gone may have answered what is still on its way here.
+        The answer of a server that has died may still be on its way.
         """
         if self._writes:
             await asyncio.wait(tuple(self._writes), timeout=self.patience_s)
 
     def forget(self) -> None:
-        """Ask for none of what was acknowledged so far: a backup does not hold it."""
+        """Forget what was acknowledged so far, as it is not in a backup or a standby."""
         self.by_http.clear()
         self.by_kafka.clear()
 

@@ -1,4 +1,4 @@
-"""A network of one client's own, which can be taken away from it."""
+"""The network of one client, which can be switched off."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import httpx
 
 
 class OwnNetwork:
-    """Between one client and all servers."""
+    """The network between one client and all servers."""
 
     def __init__(self) -> None:
         self._gone = asyncio.Event()
 
     def take_away(self) -> None:
-        """No request goes out, and what is open breaks."""
+        """Switch the network off: requests fail, and open connections break."""
         self._gone.set()
 
     def give_back(self) -> None:
-        """Everything passes."""
+        """Switch the network on again."""
         self._gone = asyncio.Event()
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """What a client reaches its servers by."""
+        """The transport for the client's HTTP requests."""
         return _Transport(self)
 
     async def unless_gone(self, work: asyncio.Future[bytes | None]) -> bytes | None:
-        """What the work gives.
+        """The result of `work`.
 
         Raises:
-            httpx.ReadError: the network went away meanwhile.
+            httpx.ReadError: the network was switched off meanwhile.
         """
         gone = asyncio.ensure_future(self._gone.wait())
         either: set[asyncio.Future[Any]] = {work, gone}
@@ -46,7 +46,7 @@ class OwnNetwork:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nothing passes."""
+        """Whether the network is off."""
         return self._gone.is_set()
 
 

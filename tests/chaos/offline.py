@@ -1,6 +1,6 @@
-"""Terminals and phones that edit through random disconnections: `python -m tests.chaos.offline`.
+"""Terminals and phones that edit while their networks fail: `python -m tests.chaos.offline`.
 
-At the end all show the database's bytes, and each accepted edit is in the history once.
+At the end all must show what the database has, and each accepted edit must be in the history once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WITH: Final = ("terminal", "phone")
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of it."""
+    """The result of a run."""
 
     verdict: Verdict
     acknowledged: int
@@ -42,7 +42,7 @@ class Seen:
 async def wander(
     site: Site, *, seed: int, seconds: float, settings: Settings | None = None
 ) -> Seen:
-    """Start everything, let networks come and go for so long, stop everything."""
+    """Start everything, switch networks off and on for so many seconds, stop everything."""
     chance = random.Random(seed)
     async with contextlib.AsyncExitStack() as cleanup:
         cleanup.push_async_callback(site.stop)
@@ -83,7 +83,7 @@ async def wander(
 
 
 def main() -> int:
-    """0 if all were equal in the end and nothing was lost, doubled or out of order; 1 otherwise."""
+    """Run it. Returns 0 if nothing was lost, doubled or out of order, 1 otherwise."""
     parser = argparse.ArgumentParser(prog="make chaos-edits", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0, help="how long (default an hour)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))

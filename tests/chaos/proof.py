@@ -1,7 +1,7 @@
-"""The proof of loss: what the handlers were given against what the database holds.
+"""The proof that nothing is lost: compares what handlers received with the database.
 
-It uses nothing of the code under test: the log and the orders are read by SQL, the digest is
-computed here, and each client's handler writes down what it was given and nothing else.
+It uses no code under test: the log and the orders are read by SQL, the digest is computed here, and
+each client's handler only records what it receives.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OVER: Final = frozenset({"rejected", "paid", "cancelled"})
 
 
 class Fact(NamedTuple):
-    """One event: the `seq`-th of its channel took this order to this version."""
+    """One event: the event `seq` of its channel took this order to this version."""
 
     seq: int
     order_id: str
@@ -25,7 +25,7 @@ class Fact(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """One order as it stands."""
+    """The current version and status of an order."""
 
     version: int
     status: str
@@ -33,16 +33,16 @@ class Standing(NamedTuple):
 
 @dataclass(slots=True)
 class Verdict:
-    """What is wrong; all zero if nothing is."""
+    """What is wrong; all counts are 0 if nothing is."""
 
     lost: int = 0
-    """Events that the log holds and a client did not get as they are, acknowledged orders that the
-    database does not hold, and channels whose orders differ at a client."""
+    """Events of the log that a client did not receive, or not as they are; acknowledged orders that
+    the database does not have; and channels whose orders differ at a client."""
     doubled: int = 0
     out_of_order: int = 0
     late: int = 0
-    """What had not arrived when nothing came any more, though what carries it still holds it: a
-    failure of the run, and no loss."""
+    """Events that had not arrived when nothing arrived any more, but that Core or Kafka still has.
+    Then the run has failed, but nothing is lost."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -51,7 +51,7 @@ class Verdict:
         return not (self.lost or self.doubled or self.out_of_order or self.late)
 
     def add(self, other: Verdict) -> None:
-        """Count the other's findings with these."""
+        """Add the counts and notes of another verdict."""
         self.lost += other.lost
         self.doubled += other.doubled
         self.out_of_order += other.out_of_order
@@ -62,13 +62,14 @@ class Verdict:
 def judge(
     name: str, expected: Sequence[Fact], got: Sequence[Fact], to_come: Collection[Fact] = ()
 ) -> Verdict:
-    """What one client got of one channel against the channel's log.
+    """Compare what one client received of one channel with the channel's log.
 
     Args:
-        name: the client's, for the notes.
+        name: the client's name, for the notes.
         expected: the log.
-        got: what it was given, in that order.
-        to_come: what it can still be given; late is what of it lies behind all that it got.
+        got: what the client received, in that order.
+        to_come: what it can still receive. If a missing event is among these, and after all events
+            that it has received, it is late; otherwise it is lost.
     """
     verdict = Verdict()
     verdict.doubled = len(got) - len({fact.seq for fact in got})
@@ -91,7 +92,7 @@ def judge(
 
 
 def digest(orders: Mapping[str, Standing]) -> int:
-    """The digest of the open orders among these."""
+    """The digest of those of these orders that are open."""
     whole = 0
     for order_id, order in orders.items():
         if order.status not in OVER:
@@ -103,7 +104,7 @@ def digest(orders: Mapping[str, Standing]) -> int:
 def judge_orders(
     name: str, expected: Mapping[str, Standing], shown: Mapping[str, Standing]
 ) -> Verdict:
-    """The open orders that one client has of a channel against those of the database."""
+    """Compare a client's open orders of a channel with those of the database."""
     if digest(expected) == digest(shown):
         return Verdict()
     different = sorted(
@@ -115,12 +116,12 @@ def judge_orders(
 def judge_writes(
     acknowledged: Mapping[str, int], stored: Mapping[str, Sequence[int]], what: str
 ) -> Verdict:
-    """The writes that were acknowledged, by reference, against what the database holds of each.
+    """Compare the acknowledged writes with the database, by the orders' references.
 
     Args:
-        acknowledged: the newest version of each order that its writer was told.
-        stored: the version of each order that carries the reference.
-        what: how the orders came, for the notes.
+        acknowledged: the newest acknowledged version of each order.
+        stored: the versions of all orders with each reference.
+        what: how the orders were placed, for the notes.
     """
     lost = [name for name, version in acknowledged.items() if max(stored.get(name, [0])) < version]
     doubled = [name for name in acknowledged if len(stored.get(name, [])) > 1]
@@ -137,7 +138,7 @@ def _some(facts: Iterable[Fact]) -> str:
 
 
 class Ledger:
-    """Core's tables, read past Core and past every proxy."""
+    """Reads Core's tables directly, without Core and without a proxy."""
 
     def __init__(self, database: str) -> None:
         self._database = database
@@ -148,7 +149,7 @@ class Ledger:
         return {row[0]: row[1] for row in rows}
 
     async def log(self, after: Mapping[str, int]) -> dict[str, list[Fact]]:
-        """The log of each of these channels after a seq."""
+        """The events of each channel after the given seq."""
         rows = await self._fetch(
             "SELECT l.channel, l.seq, l.order_id::text, l.order_version FROM channel_log l"
             " JOIN unnest($1::text[], $2::bigint[]) AS a(channel, seq)"
@@ -176,7 +177,7 @@ class Ledger:
         return channels
 
     async def by_reference(self, references: Sequence[str]) -> dict[str, list[int]]:
-        """The versions of the orders that carry each reference."""
+        """The versions of the orders with each reference."""
         rows = await self._fetch(
             "SELECT reference, version FROM orders WHERE reference = ANY($1::text[])",
             list(references),
@@ -187,11 +188,11 @@ class Ledger:
         return versions
 
     async def run(self, statement: str, *arguments: object) -> None:
-        """Run a statement, as an administrator would."""
+        """Run a statement that changes data."""
         await self._fetch(statement, *arguments)
 
     async def fetch(self, statement: str, *arguments: object) -> list[tuple[object, ...]]:
-        """The rows of a question."""
+        """The rows of a query."""
         return [tuple(row) for row in await self._fetch(statement, *arguments)]
 
     async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:

@@ -1,7 +1,7 @@
-"""The live table, the report, and `chaos.json`.
+"""The table on the terminal, the report, and `chaos.json`.
 
-`python -m tests.chaos.report` puts the report of the last run of all into `docs/reliability.md`,
-with what was run again after it (`reruns.py`).
+`python -m tests.chaos.report` writes the report of the last run of all scenarios into
+`docs/reliability.md`, with the scenarios that were run again afterwards (`reruns.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.chaos import reruns
 from tests.chaos.runner import Field, Outcome
 
 REPORTS: Final = ("chaos", "unprotected")
-"""Their names in `build`, and of the marks in the document."""
+"""The names of the reports in `build`, and of the markers in the document."""
 _MAX_NOTES: Final = 6
 _HEAD: Final = (
     f"{'scenario':<22}{'result':<9}{'recovery':>9}{'slowest':>9}{'written':>9}{'edits':>7}{'lost':>6}"
@@ -26,17 +26,17 @@ _HEAD: Final = (
 
 
 class Table:
-    """The table on the terminal: a line per scenario, the last one alive."""
+    """The table on the terminal: a line for each scenario; the running one is updated."""
 
     def __init__(self) -> None:
         self._alive = sys.stdout.isatty()
 
     def begin(self, text: str) -> None:
-        """Say what is to come."""
+        """Print a text and the head of the table."""
         print(f"{text}\n\n{_HEAD}\n{'─' * len(_HEAD)}", flush=True)
 
     def show(self, name: str, phase: str, elapsed_s: float, ground: Field) -> None:
-        """The scenario that runs now; only on a terminal."""
+        """Show the running scenario; only on a terminal."""
         if not self._alive:
             return
         modes = ground.crowd.modes()
@@ -46,7 +46,7 @@ class Table:
         print(f"\r\033[K{line}", end="", flush=True)
 
     def add(self, outcome: Outcome) -> None:
-        """The scenario is over."""
+        """Print the line of a scenario that has ended."""
         start = "\r\033[K" if self._alive else ""
         print(f"{start}{_line(outcome)}", flush=True)
         for note in (outcome.trouble, *outcome.verdict.notes[:5]):
@@ -70,7 +70,7 @@ def _seconds(value: float | None) -> str:
 
 
 def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """What machines read: one entry per scenario that was run."""
+    """Write the results as JSON: one entry for each scenario that was run."""
     path.parent.mkdir(parents=True, exist_ok=True)
     entries = [
         {
@@ -93,7 +93,7 @@ def write_json(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def write_notes(path: Path, outcomes: Sequence[Outcome]) -> None:
-    """What was wrong, in words, by scenario; empty if nothing was."""
+    """Write what was wrong in each scenario as JSON; empty if nothing was."""
     wrong = {
         o.scenario.name: {"trouble": o.trouble, "notes": o.verdict.notes[:_MAX_NOTES]}
         for o in outcomes
@@ -103,7 +103,7 @@ def write_notes(path: Path, outcomes: Sequence[Outcome]) -> None:
 
 
 def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, scale: float) -> str:
-    """What was run and what came of it, in sentences; what took how long is to follow."""
+    """The first paragraph of the report: what was run, and with which results."""
     run = [o for o in outcomes if not o.skipped]
     failed = [o.scenario.name for o in run if not o.passed]
     skipped = [f"{o.scenario.name} ({o.trouble})" for o in outcomes if o.skipped]
@@ -129,7 +129,7 @@ def summary(outcomes: Sequence[Outcome], seed: int, clients: int, rate: float, s
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """The table of the report, for people."""
+    """The table of the report, in Markdown."""
     head = (
         "| scenario | result | injected | seen | recovery | slowest event | written | edits | lost "
         "| doubled | out of order | live | polling | other |"
@@ -140,7 +140,7 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
 
 
 def cells(outcome: Outcome) -> list[str]:
-    """The row of a scenario, its name first."""
+    """The cells of a scenario's row; the first one is its name."""
     verdict = outcome.verdict
     seen = outcome.trouble or outcome.seen
     if verdict.late:
@@ -159,10 +159,10 @@ def cells(outcome: Outcome) -> list[str]:
 
 
 def put_between(text: str, name: str, content: str) -> str:
-    """The text, with what stands between the marks of this name replaced.
+    """The text, with what stands between the markers of this name replaced by `content`.
 
     Raises:
-        ValueError: the text has not exactly one such pair of marks.
+        ValueError: the text does not have exactly one such pair of markers.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
@@ -172,7 +172,7 @@ def put_between(text: str, name: str, content: str) -> str:
 
 
 def main() -> int:
-    """Put the reports that there are in `build` into the document; 1 if there is none."""
+    """Write the reports in `build` into the document. Returns 0, or 1 if there is no report."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.report", description=__doc__)
     parser.add_argument("--build", type=Path, default=Path("build"))
     parser.add_argument("--document", type=Path, default=Path("docs/reliability.md"))

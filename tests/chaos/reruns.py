@@ -1,8 +1,7 @@
-"""Scenarios that were run again after a run of all: rows of their own below the run's rows.
+"""Scenarios that were run again after a run of all: they get rows of their own in the report.
 
-Nothing that a run said is taken out: a scenario that failed in it stays failed, whatever it did
-later. `chaos-again.json` keeps every such run, also those that failed; a new run of all begins it
-anew.
+No row of the run of all is removed: a scenario that failed in it stays failed, whatever happened
+later. `chaos-again.json` has every later run, also the failed ones; a new run of all empties it.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ FILE: Final = "chaos-again.json"
 
 
 class Load(Struct, frozen=True):
-    """What a run was made with."""
+    """The load and the code of a run."""
 
     clients: int
     rate: float
     scale: float
     code: str
-    """The commit; "": not known."""
+    """The commit; "": unknown."""
 
 
 class Rerun(Struct, frozen=True):
@@ -38,28 +37,28 @@ class Rerun(Struct, frozen=True):
     seed: int
     passed: bool
     beside: int
-    """How many other scenarios were in the same run."""
+    """How many other scenarios were run in the same run."""
     load: Load
     cells: list[str]
-    """The rest of its row."""
+    """The cells of its row after the name."""
 
 
 class Reruns(Struct, frozen=True):
-    """What `chaos-again.json` holds."""
+    """The content of `chaos-again.json`."""
 
     first: Load
-    """Of the run of all."""
+    """The load of the run of all."""
     again: list[Rerun] = []
 
 
 def begun_anew(build: Path, load: Load) -> None:
-    """A run of all begins: what was run again after the one before is forgotten."""
+    """Empty the file, as a run of all begins."""
     build.mkdir(parents=True, exist_ok=True)
     _write(build, Reruns(load))
 
 
 def read(build: Path) -> Reruns | None:
-    """What there is; None: there was no run of all."""
+    """Read the file; None: there was no run of all."""
     path = build / FILE
     return msgspec.json.decode(path.read_bytes(), type=Reruns) if path.exists() else None
 
@@ -71,14 +70,14 @@ def added(
     chosen: int,
     cells: Callable[[Outcome], list[str]],
 ) -> Reruns:
-    """The same with these outcomes; what could not be run is left out.
+    """`before` with these outcomes added; scenarios that could not be run are left out.
 
     Args:
-        before: what there was.
-        outcomes: of one run.
-        load: what it was made with.
-        chosen: how many scenarios that run is of.
-        cells: the row of a scenario, its name first.
+        before: the reruns so far.
+        outcomes: the outcomes of one run.
+        load: the load and the code of that run.
+        chosen: how many scenarios that run had.
+        cells: returns the cells of a scenario's row, its name first.
     """
     new = [
         Rerun(o.scenario.name, o.seed, o.passed, chosen - 1, load, cells(o)[1:])
@@ -89,16 +88,17 @@ def added(
 
 
 def save(build: Path, reruns: Reruns) -> None:
-    """Keep them."""
+    """Write the file."""
     _write(build, reruns)
 
 
 def with_reruns(report: str, reruns: Reruns) -> str:
-    """The report of a run of all, with a row below each scenario's for each time that it was run
-    again, and a sentence about all of them.
+    """The report of a run of all, with rows for the reruns, and a sentence about them.
+
+    The rows of a scenario's reruns are below its own row.
 
     Raises:
-        ValueError: the run had no such scenario.
+        ValueError: the report has no such scenario.
     """
     lines = report.splitlines()
     for one in reversed(reruns.again):
@@ -139,7 +139,7 @@ def _verdict(one: Rerun) -> str:
 
 
 def commit() -> str:
-    """The commit that stands here, with a mark if files were changed since; "": not known."""
+    """The current commit, with `-dirty` if files were changed since; "": unknown."""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty"],

@@ -1,4 +1,4 @@
-"""Runs scenarios one after the other on one installation, and judges each by the proof."""
+"""Runs scenarios one after the other on one installation, and checks each result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_TEXT: Final = 200
 
 
 class NotInjectedError(Exception):
-    """The fault did not come about, so nothing is shown; the text says why."""
+    """The fault did not happen as intended, so the scenario shows nothing; the text says why."""
 
 
 class NotPossibleError(Exception):
@@ -34,24 +34,24 @@ class NotPossibleError(Exception):
 
 
 class Others(Protocol):
-    """Clients and writers beside the crowd, with a proof of their own."""
+    """More clients and writers beside the crowd, with a check of their own."""
 
     async def start(self) -> None:
-        """Follow and write."""
+        """Begin to follow and to write."""
 
     async def stop(self) -> None:
-        """End at once."""
+        """Stop at once."""
 
     async def rest(self, within_s: float) -> bool:
-        """Begin nothing more, and wait until what is under way is done; whether it was."""
+        """Begin nothing new, and wait until everything under way is done. Returns whether it is."""
 
     async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
-        """What they were given and what was acknowledged to them against the database."""
+        """Compare what they received, and what was acknowledged to them, with the database."""
 
 
 @dataclass(slots=True)
 class Field:
-    """What a scenario works on."""
+    """The installation, the clients and the writers of a scenario."""
 
     site: Site
     crowd: Crowd
@@ -59,27 +59,27 @@ class Field:
     editors: Editors
     chance: random.Random
     scale: float
-    """How long faults last: 1 as written, less in the short form."""
+    """Multiplies the duration of faults; below 1 in the short form."""
     patience_s: float = RECOVERS_WITHIN_S
-    """How long after the fault clients may need to be live and level again."""
+    """How long after the fault clients may need until they are live and have all events."""
     kitchen: Kitchen | None = None
-    """Printer and devices, where the scenario has them."""
+    """The printer and devices, if the scenario has them."""
     others: Others | None = None
-    """Who is to be seen through each scenario beside the crowd."""
+    """More clients and writers, which are checked in each scenario, too."""
 
     async def last(self, seconds: float) -> None:
-        """Let the fault last."""
+        """Wait while the fault lasts."""
         await asyncio.sleep(seconds * self.scale)
 
     async def until(
         self, condition: Callable[[], Awaitable[bool]], what: str, within_s: float = 60.0
     ) -> float:
-        """Return once the condition holds; how long it took.
+        """Wait until the condition is true. Returns how long that took.
 
-        A run with less patience than `within_s` waits no longer than that.
+        It waits at most `within_s` or `patience_s` seconds, whichever is less.
 
         Raises:
-            NotInjectedError: it did not come to hold; `what` says what it is.
+            NotInjectedError: it did not become true; `what` describes it.
         """
         start = time.monotonic()
         within_s = min(within_s, self.patience_s)
@@ -90,10 +90,10 @@ class Field:
         return time.monotonic() - start
 
     async def all_in(self, *modes: str, within_s: float = 60.0) -> float:
-        """Return once every client is in one of these modes; how long it took.
+        """Wait until every client is in one of these modes. Returns how long that took.
 
         Raises:
-            NotInjectedError: they do not all get there.
+            NotInjectedError: not all clients reached one of them.
         """
 
         async def there() -> bool:
@@ -107,7 +107,7 @@ class Field:
 
 
 Inject = Callable[[Field], Awaitable[str]]
-"""Brings a fault about and ends it; says in a few words what was seen of it."""
+"""Causes a fault and ends it. Returns a short text about what was seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,62 +116,63 @@ class Scenario:
 
     name: str
     injected: str
-    """What is done, for the report."""
+    """What the scenario does, for the report."""
     inject: Inject
     needs_kafka: bool = False
     """Whether it needs Apache Kafka, not the embedded broker."""
     needs_disk: bool = False
-    """Whether PostgreSQL must have a disk of its own."""
+    """Whether PostgreSQL must have a separate disk."""
     needs_cluster: bool = False
     """Whether it needs three nodes of Apache Kafka."""
     needs_devices: bool = False
-    """Whether it needs a broker, gateways and a kitchen."""
+    """Whether it needs an MQTT broker, gateways and a kitchen."""
     needs_webhooks: bool = False
     """Whether it needs senders of webhooks."""
     fails_over: bool = False
     """Whether PostgreSQL must have a second host."""
     new_epoch: bool = False
-    """Whether clients are to start anew."""
+    """Whether it begins a new epoch, so that clients must start anew."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What has become of a scenario."""
+    """The result of a scenario."""
 
     scenario: Scenario
     seed: int
     seen: str = ""
     written: int = 0
     edits: int = 0
-    """How many edits of documents, and commands of those who edit, were answered."""
+    """How many edits, and commands of the editors, were answered."""
     verdict: Verdict = field(default_factory=Verdict)
     recovery_s: float | None = None
-    """From the end of the fault until every client was live and had all; None: not in time."""
+    """The time from the end of the fault until every client was live and had all events; None: that
+    took too long."""
     slowest_s: float = 0.0
     live_s: float = 0.0
     polling_s: float = 0.0
     offline_s: float = 0.0
     trouble: str = ""
-    """Why it shows nothing, or is not as it should be."""
+    """Why the scenario shows nothing, or what else was wrong."""
     skipped: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether it was run, and nothing was lost, doubled, misordered or left behind."""
+        """Whether it was run, nothing was wrong, and all clients recovered in time."""
         return self.verdict.clean and self.recovery_s is not None and not self.trouble
 
 
 Show = Callable[[str, str, float, Field], None]
-"""Is told once a second: scenario, phase, seconds since its begin."""
+"""Called once a second with the scenario, its phase, and the seconds since its beginning."""
 
 
 class Runner:
     """Runs scenarios.
 
     Args:
-        ground: what they work on.
-        seed: for the report.
-        show: shows progress.
+        ground: the installation, the clients and the writers.
+        seed: of all random choices.
+        show: called to show progress.
     """
 
     def __init__(self, ground: Field, seed: int, show: Show) -> None:
@@ -181,9 +182,9 @@ class Runner:
         self._phase = ""
 
     async def run(self, scenario: Scenario) -> Outcome:
-        """Inject the fault under load, wait for recovery, come to rest, and prove.
+        """Cause the fault under load, wait for recovery, pause the load, and check the result.
 
-        An error in a scenario is the outcome's trouble; the next one can be run.
+        An error in a scenario is reported as the outcome's `trouble`; the next one can be run.
         """
         outcome = Outcome(scenario, self._seed)
         began = scheduled()
@@ -202,7 +203,7 @@ class Runner:
     async def _run(self, scenario: Scenario, outcome: Outcome) -> None:
         site, crowd, load = self._ground.site, self._ground.crowd, self._ground.load
         crowd.turn_page()
-        # Each scenario draws its own victims and times, whatever was run before it.
+        # Each scenario has its own random numbers, whatever was run before it.
         self._ground.chance = random.Random(f"{self._seed}/{scenario.name}")
         load.forgiving = scenario.new_epoch
         load.patience_s = min(load.patience_s, self._ground.patience_s)
@@ -224,7 +225,7 @@ class Runner:
         await self._prove(scenario, outcome)
 
     async def _inject(self, scenario: Scenario, outcome: Outcome) -> None:
-        """Inject the fault, and take it away again whatever has become of it."""
+        """Cause the fault, and end it in any case."""
         site = self._ground.site
         try:
             async with asyncio.timeout(_FAULT_WITHIN_S):
@@ -234,7 +235,7 @@ class Runner:
         except NotPossibleError as error:
             outcome.trouble, outcome.skipped = str(error), True
         except Exception as error:
-            # The other scenarios are to be run, whatever this one stumbled over.
+            # The other scenarios must still be run, whatever the error is.
             outcome.trouble = f"the scenario failed: {_brief(error)}"
         kitchen = self._ground.kitchen
         words = await site.heal() + ([] if kitchen is None else await kitchen.heal())
@@ -285,5 +286,5 @@ class Runner:
 
 
 def _brief(error: Exception) -> str:
-    """What kind of error it is, and the first line of its text."""
+    """The type of an error, and the first line of its text."""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:_MAX_TEXT]

@@ -1,15 +1,15 @@
-"""One whole installation on this machine, with a fault proxy wherever a network lies between parts.
+"""One complete installation on this machine, with a fault proxy on each connection between parts.
 
     clients ──▶ front of Core ──▶ core, core-2 ──▶ database's proxy ──▶ PostgreSQL
        └──────▶ front of events ─▶ events, events-2 ─▶ Kafka's proxy for them ──▶ Apache Kafka
                                    relay, relay-2, ingest ─▶ their proxy of Kafka ──▲
     relay-2 ──▶ a database's proxy of its own
 
-Both fronts balance the load, as an installation's do. PostgreSQL has a disk of its own where one
-can be had. Where devices are wanted, an MQTT broker and two gateways stand beside all that
-(`kitchen/door.py`), and two senders where webhooks are. With three nodes of Kafka there is no
-proxy before them: they break by themselves. Nor is there one before a PostgreSQL that fails over:
-each process has a URL with two hosts, and the scenario starts a standby at the second.
+Both fronts balance the load, as in a real installation. PostgreSQL has a separate disk if one can
+be mounted. For devices there are an MQTT broker and two gateways (`kitchen/door.py`), for webhooks
+two senders. Three nodes of Kafka have no proxy: their faults are those of the nodes. A PostgreSQL
+that fails over has none either: each process has a URL with two hosts, and the scenario starts a
+standby at the second one.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from tests.parts import FETCH_WAIT
 
 DATABASE: Final = "yabam"
 _STARTED_WITHIN_S: Final = 240.0
-"""No scenario is about the first start, and a dozen processes start at once."""
+"""Long, as a dozen processes start at once, and no scenario is about the first start."""
 _READY_WITHIN_S: Final = 60.0
 _KEYS: Final = Keys(
     *(f"chaos-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices", "webhooks"))
@@ -61,15 +61,15 @@ class Site:
     """The installation.
 
     Args:
-        folder: data and logs; other users must be able to pass into it.
-        libs: Apache Kafka's jars; None: the embedded broker, which no proxy can stand before.
+        folder: for data and logs; other users must be able to enter it.
+        libs: Apache Kafka's jars; None: the embedded broker, which can have no proxy.
         settings: more settings (`YABAM_…`) for all processes.
-        nodes: of Apache Kafka.
-        own_disk: whether PostgreSQL gets a small disk of its own, if we may make one.
+        nodes: the number of Kafka's nodes.
+        own_disk: whether PostgreSQL gets a small separate disk, if we may mount one.
         devices: whether there are an MQTT broker and gateways.
         webhooks: whether there are senders of webhooks, which may send to this machine.
         fails_over: whether PostgreSQL has a second host, for a standby.
-        starter: makes the processes.
+        starter: starts the processes.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Site:
         self.database = self.postgres.url.rpartition("/")[0] + f"/{DATABASE}"
         self._fails_over = fails_over
         self.other_host = free_port()
-        """Where no PostgreSQL is now, and a standby may be."""
+        """The port of the second host: free, or a standby's."""
         if fails_over:
             hosts = f"{LOOPBACK}:{self.postgres.port},{LOOPBACK}:{self.other_host}"
             self.database = f"postgresql://postgres@{hosts}/{DATABASE}?target_session_attrs=primary"
@@ -146,12 +146,12 @@ class Site:
 
     @property
     def core_url(self) -> str:
-        """Where clients find Core."""
+        """Core's address for clients, through its proxy."""
         return f"http://{LOOPBACK}:{self.core_front.port}"
 
     @property
     def bootstrap(self) -> str:
-        """Kafka, past every proxy."""
+        """Kafka's address, without a proxy."""
         return self._kafka.bootstrap
 
     @property
@@ -161,12 +161,12 @@ class Site:
         return server
 
     def token(self, subject: str, role: Role, *stores: str, brand: str | None = None) -> str:
-        """A token for these stores, of this brand; `*` stands for all stores."""
+        """An access token for these stores (`*`: all), or for this brand."""
         keys = token_keys({"local": _KEYS.token}, "local")
         return keys.sign(Caller(subject, role, frozenset(stores), brand=brand), 86_400)
 
     def guest_token(self, store: str, table: str) -> str:
-        """A token for one table."""
+        """A guest's access token for one table."""
         keys = token_keys({"local": _KEYS.token}, "local")
         channel = parse_channel(f"table:{store}/{table}")
         return keys.sign(Caller(f"guest-{store}-{table}", "table", frozenset(), channel), 86_400)
@@ -205,21 +205,24 @@ class Site:
         await aside(self.disk.unmount)
 
     def failed_over(self, standby: DrilledPostgres) -> None:
-        """From now on this is the primary; the other host is free."""
+        """Record that this standby is the primary now, and that the other host is free."""
         self.other_host, self.postgres = self.postgres.port, standby
 
     def process(self, name: str) -> Process:
-        """The process of this name, such as `relay-2`."""
+        """The process with this name, such as `relay-2`."""
         return next(p for p in self.stack.processes if p.name == name)
 
     async def ready(self, *processes: Process) -> None:
-        """Return once these say that they are ready."""
+        """Wait until these processes are ready."""
         waits = [partial(process.wait_ready, _READY_WITHIN_S) for process in processes]
         await asyncio.gather(*(aside(wait) for wait in waits))
 
     async def heal(self) -> list[str]:
-        """Take every fault away and start what has ended; what ended by itself, with its last
-        words, and what does not come back."""
+        """End all faults, and start the processes that have ended.
+
+        Returns which ones had ended by themselves, with their last log lines, and which ones do not
+        start again.
+        """
         words = []
         for proxy in self.proxies:
             proxy.clear()
@@ -248,7 +251,7 @@ class Site:
         return words
 
     async def metric(self, process: Process, name: str, label: str = "") -> float:
-        """The sum of a metric of a process, over all labels or those with `label` in them."""
+        """The sum of a process's metric over all labels, or over those that contain `label`."""
         headers = {"authorization": f"Bearer {self.token('ops', 'ops')}"}
         async with httpx.AsyncClient(timeout=10) as http:
             answer = await http.get(f"{process.health_url}/metrics", headers=headers)
@@ -313,7 +316,7 @@ def _last_words(process: Process) -> str:
 
 
 async def aside(work: Callable[[], T]) -> T:
-    """Do blocking work without holding up the clients."""
+    """Do blocking work in a thread, as the clients run on this event loop."""
     return await asyncio.to_thread(work)
 
 
@@ -323,7 +326,7 @@ def _allow_open_files() -> None:
 
 
 def log_lines(process: Process, event: str) -> list[dict[str, object]]:
-    """What a process has logged of one event name."""
+    """The log lines of a process with this event name."""
     if not process.log.exists():
         return []
     lines = process.log.read_text(errors="replace").splitlines()

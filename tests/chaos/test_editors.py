@@ -1,4 +1,4 @@
-"""The judge of edits finds what is planted, and a client's own network goes and comes back."""
+"""The judge of edits finds planted faults, and a client's own network fails and returns."""
 
 from __future__ import annotations
 

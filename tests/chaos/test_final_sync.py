@@ -1,4 +1,4 @@
-"""The last sync of the chaos runs: it finds what a client that is behind could still be given."""
+"""The last sync of the chaos runs finds what a client that is behind could still get."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof of the kitchen: what counts as lost, doubled and out of order between log and paper."""
+"""The proof of the kitchen: which tickets count as lost, doubled or out of order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the kitchen's judge reads in Core's tables: which tickets can still come out."""
+"""The kitchen's judge finds in Core's tables which tickets can still be printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of the chaos runs finds what is planted: it can say no."""
+"""The judge of the chaos runs finds planted faults, so it can fail a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reports: what machines read, and what is put into the document."""
+"""The reports: the file for programs, and the text for the document."""
 
 from __future__ import annotations
 

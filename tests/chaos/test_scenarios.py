@@ -1,4 +1,4 @@
-"""The rules inside scenarios: what counts as an alarm in time, and that no shard is left out."""
+"""The rules inside scenarios: which alarms are in time, and that no shard is left out."""
 
 from __future__ import annotations
 

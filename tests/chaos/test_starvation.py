@@ -1,4 +1,4 @@
-"""A run that failed says whether the machine had time for it."""
+"""A failed run says whether the machine had enough CPU time for it."""
 
 from __future__ import annotations
 

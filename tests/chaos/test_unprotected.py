@@ -1,4 +1,4 @@
-"""The tool that takes protections out fits the code as it is, and leaves no scenario out."""
+"""The tool that removes protections fits the current code, and covers every scenario."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of `make chaos-webhooks` sees what it is there to see."""
+"""The judge of `make chaos-webhooks` finds the faults that it must find."""
 
 from __future__ import annotations
 

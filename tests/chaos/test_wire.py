@@ -1,4 +1,4 @@
-"""The fault proxy does to a connection what it says."""
+"""The fault proxy makes the faults in a connection that it promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores that are poisoned, one for each shard, with clients of their own."""
+"""Stores for bad data, one for each shard, with clients of their own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ATTEMPTS: Final = 5
 
 @dataclass(slots=True)
 class Ward:
-    """The poisoned stores, one for each shard, and the clients that follow them."""
+    """The stores for bad data, one for each shard, and the clients that follow them."""
 
     site: Site
     http: httpx.AsyncClient
@@ -46,7 +46,7 @@ class Ward:
     async def answered(
         self, path: str, body: dict[str, Any], headers: dict[str, str]
     ) -> httpx.Response:
-        """The answer to a command; one that Core puts off (503, Retry-After) is sent again."""
+        """Core's answer to a command, which is sent again after 503 with Retry-After."""
         for _ in range(_ATTEMPTS):
             answer = await self.http.post(path, json=body, headers=headers)
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
@@ -55,7 +55,7 @@ class Ward:
         return answer
 
     async def place(self, store: str) -> str:
-        """Place an ordinary order; its id."""
+        """Place an ordinary order. Returns its id."""
         body = order_of(store, 1, "row")
         answer = await self.answered("/v1/orders", body, self.owner(store))
         if answer.status_code != 201:
@@ -65,30 +65,30 @@ class Ward:
         return str(answer.json()["id"])
 
     async def synced(self, store: str) -> dict[str, Any]:
-        """A sync's answer: its epoch, and a ticket of a stream."""
+        """The answer to a sync of the store's channel by its owner."""
         return await self.synced_as(self.owner(store), f"store:{store}")
 
     async def synced_as(self, headers: dict[str, str], channel: str) -> dict[str, Any]:
-        """The same, with these headers."""
+        """The answer to a sync of this channel with these headers."""
         answer = await self.http.get("/v1/sync", params={"channel": channel}, headers=headers)
         if answer.status_code != 200:
             raise NotInjectedError(f"a sync is answered: {answer.status_code}")
         return dict(answer.json())
 
     async def applied(self, store: str) -> dict[str, str]:
-        """The cursor of each device of the store, as Core lists it; nothing while it does not."""
+        """The cursor of each device of the store, as Core lists it; empty if Core fails."""
         answer = await self.http.get(f"/v1/stores/{store}/devices", headers=self.owner(store))
         if answer.status_code != 200:
             return {}
         return {one["device"]: one["cursor"] for one in answer.json()["devices"]}
 
     async def behind(self) -> list[str]:
-        """The channels whose clients lack something that the log holds."""
+        """The channels whose clients lack events of the log."""
         heads = await self.site.ledger.heads()
         return [w.channel for w in self.watchers if w.at < heads.get(w.channel, 0)]
 
     async def verdict(self) -> Verdict:
-        """What the clients were given against the log."""
+        """Compare what the clients have received with the log."""
         found = Verdict()
         expected = await self.site.ledger.log({w.channel: w.base for w in self.watchers})
         for watcher in self.watchers:
@@ -121,7 +121,7 @@ async def guarded(site: Site) -> AsyncIterator[Ward]:
 
 @asynccontextmanager
 async def producer(site: Site) -> AsyncIterator[AIOKafkaProducer]:
-    """A producer of somebody's, which sends what Kafka just takes."""
+    """A Kafka producer that can send the largest records that Kafka accepts."""
     kafka = AIOKafkaProducer(bootstrap_servers=site.bootstrap, max_request_size=1 << 21)
     await kafka.start()
     try:

@@ -1,9 +1,9 @@
-"""`make chaos-webhooks`: what becomes of webhooks while senders are killed and receivers fail.
+"""`make chaos-webhooks`: checks webhooks while senders are killed and receivers fail.
 
 Core, Postgres and two senders run as processes. Orders are placed all the time. One receiver works,
-one fails in every way by turns, and one hangs. A sender is killed every few seconds and started
-again. At the end the receivers work, and each order must have arrived at each of them: once or
-more, in order per store, with the same id each time.
+one fails in all ways in turn, and one hangs. Every few seconds a sender is killed and started
+again. At the end all receivers work. Then each of them must have received all orders: each once or
+more, in order within a store, and with the same id each time.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _MOODS: Final = ("works", "500", "503", "hangs", "cuts", "refuses")
 
 
 class Watched(Receiver):
-    """A receiver that fails as it is told, and notes when it took each message first.
+    """A receiver that can fail, and records when it first accepted each message.
 
     Args:
-        name: for the report.
-        mood: how it behaves, of `_MOODS`.
+        name: its name in the report.
+        mood: its behaviour, one of `_MOODS`.
     """
 
     def __init__(self, name: str, mood: str = "works") -> None:
@@ -53,7 +53,7 @@ class Watched(Receiver):
         self.mood = mood
         self.first_at: dict[str, float] = {}
         self.kept: list[Received] = []
-        """What it took, also where its answer was lost."""
+        """The requests that it accepted, also those whose answer was lost."""
         self._rng = random.Random(name)
 
     def _in_its_mood(self, received: Received) -> str | None:
@@ -68,7 +68,7 @@ class Watched(Receiver):
         return "" if self.mood == "cuts" and self._rng.random() < 0.5 else OK
 
     async def change(self, mood: str) -> None:
-        """Behave in this way from now on."""
+        """Change its behaviour."""
         self.mood = mood
         if mood == "refuses":
             await self.stop()
@@ -76,7 +76,7 @@ class Watched(Receiver):
             await self.start()
 
     async def until_all(self, count: int) -> None:
-        """Wait until it has so many messages, or for a while."""
+        """Wait until it has so many messages, or time is over."""
         try:
             await self.until(lambda _: len(self.first_at) >= count, _LAST_S)
         except TimeoutError:
@@ -85,16 +85,16 @@ class Watched(Receiver):
 
 @dataclass(frozen=True)
 class Findings:
-    """What one receiver got."""
+    """What was found about one receiver."""
 
     name: str
     placed: int
     lost: int
     out_of_order: int
     doubles: int
-    """Requests for what it had taken already."""
+    """Requests with events that it had accepted before."""
     other_ids: int
-    """Events that came with two ids."""
+    """Events that arrived with two different ids."""
     p50_s: float
     p99_s: float
     latest_s: float
@@ -108,7 +108,7 @@ class Findings:
 def judge(
     name: str, heads: dict[str, int], taken: Sequence[Received], at: dict[str, float]
 ) -> Findings:
-    """What a receiver got of stores with these heads, in the order in which it came."""
+    """Compare what a receiver accepted, in that order, with the heads of the stores."""
     firsts: dict[str, list[int]] = {}
     ids: dict[tuple[str, int], set[str]] = {}
     seen = Counter(one.id for one in taken)
@@ -137,7 +137,7 @@ def judge(
 
 
 async def place(core: CoreService, stores: Sequence[str], until: float) -> dict[str, int]:
-    """Place orders until this time; how many in each store's channel."""
+    """Place orders until this time. Returns the number of events of each store."""
     heads: Counter[str] = Counter()
     rng = random.Random(1)
     while time.monotonic() < until:
@@ -151,7 +151,7 @@ async def place(core: CoreService, stores: Sequence[str], until: float) -> dict[
 
 
 async def kill_senders(senders: Sequence[Process], until: float) -> int:
-    """Kill a sender again and again; how often."""
+    """Kill and restart senders until this time. Returns how many were killed."""
     kills = 0
     while time.monotonic() < until:
         await asyncio.sleep(_KILL_EVERY_S)
@@ -163,7 +163,7 @@ async def kill_senders(senders: Sequence[Process], until: float) -> int:
 
 
 async def fail(receiver: Watched, until: float) -> None:
-    """Let a receiver fail in every way by turns, and then work."""
+    """Let a receiver fail in random ways until this time, and then work."""
     rng = random.Random(2)
     while time.monotonic() < until:
         await receiver.change(rng.choice(_MOODS))
@@ -172,7 +172,7 @@ async def fail(receiver: Watched, until: float) -> None:
 
 
 async def run(database: str, folder: Path, seconds: float) -> tuple[list[Findings], int]:
-    """One run. Returns what each receiver got, and how often a sender was killed."""
+    """Run it. Returns what was found about each receiver, and how many senders were killed."""
     core = CoreService.start(database, folder, ROOMY | LOOPBACK)
     senders = [add_sender(core.stack, free_port(), f"webhooks-{n}") for n in (1, 2)]
     stores = [new_store() for _ in range(_STORES)]
@@ -222,7 +222,7 @@ async def _main(seconds: float) -> int:
 
 
 def main() -> int:
-    """Run it; 1 where anything was lost, came out of order or under two ids."""
+    """Run it. Returns 1 if an event was lost, out of order, or had two ids; otherwise 0."""
     parser = argparse.ArgumentParser(prog="make chaos-webhooks", description=__doc__)
     parser.add_argument("--seconds", type=float, default=120.0, help="how long orders are placed")
     return asyncio.run(_main(parser.parse_args().seconds))

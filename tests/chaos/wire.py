@@ -1,7 +1,7 @@
-"""A TCP proxy before one or several servers, where connections are cut, delayed, held and trapped.
+"""A TCP proxy in front of servers, which can cut, delay, stall and intercept connections.
 
-With more than one server behind it, it is also the installation's load balancer: a new connection
-goes in turn to a server that says it is ready.
+In front of several servers it is also the load balancer: each new connection goes to the next
+server that is ready.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _HEALTH_TIMEOUT_S: Final = 2.0
 _TICK_S: Final = 0.05
 
 Trap = Callable[[bytes], Awaitable[bool]]
-"""Sees each chunk on its way to the server; False: the chunk is swallowed and its link cut."""
+"""Called with each chunk to the server; False: the chunk is dropped and its connection cut."""
 
 
 class Link:
-    """One connection and its twin behind the proxy."""
+    """A client's connection, and the proxy's connection to the server for it."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self.client = client
@@ -38,7 +38,7 @@ class Link:
         self.tearing = False
 
     def reset(self) -> None:
-        """RST to both ends, whatever was under way."""
+        """Reset both connections (RST); bytes under way are lost."""
         for writer in (self.client, self.server):
             with contextlib.suppress(OSError):
                 writer.get_extra_info("socket").setsockopt(
@@ -48,12 +48,12 @@ class Link:
 
 
 class FaultProxy:
-    """Forwards connections, well or badly.
+    """Forwards connections, with or without faults.
 
     Args:
-        port: where it listens.
-        backends: the ports behind it.
-        balancing: whether to ask the backends at `/readyz` and leave out those that are not ready.
+        port: its port.
+        backends: the ports of the servers.
+        balancing: whether to ask the servers at `/readyz`, and to use only those that are ready.
     """
 
     def __init__(self, port: int, backends: Sequence[int], *, balancing: bool = False) -> None:
@@ -72,14 +72,14 @@ class FaultProxy:
         self._listener = Listener(self._serve, port=port, backlog=1024)
 
     async def start(self) -> None:
-        """Listen, if it does not."""
+        """Listen, unless it does so already."""
         await self._listener.start()
         if self._balancing and not self._tasks:
             for backend in self._backends:
                 self._spawn(self._look_after(backend))
 
     async def stop(self) -> None:
-        """Stop listening, cut everything."""
+        """Stop listening, and close all connections."""
         self._flowing.set()
         await self.refuse()
         await self._listener.stop()
@@ -88,29 +88,29 @@ class FaultProxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def refuse(self) -> None:
-        """Reset every connection and refuse new ones, until `start`."""
+        """Reset all connections, and refuse new ones until `start`."""
         await self._listener.refuse()
         self.cut()
 
     def cut(self) -> int:
-        """Reset every connection; how many there were."""
+        """Reset all connections. Returns how many there were."""
         links = list(self._links)
         for link in links:
             link.reset()
         return len(links)
 
     def tear(self) -> int:
-        """Reset each connection in the middle of the next piece that it carries to its client."""
+        """Reset each connection in the middle of the next chunk to its client."""
         for link in self._links:
             link.tearing = True
         return len(self._links)
 
     def stall(self) -> None:
-        """From now on nothing passes, on old and on new connections, and nobody is told."""
+        """Pass nothing on from now on, neither on open nor on new connections, which stay open."""
         self._flowing.clear()
 
     def clear(self) -> None:
-        """Forward well again."""
+        """End all faults."""
         self.latency_s, self.bytes_per_s, self.trap = 0.0, None, None
         for link in self._links:
             link.tearing = False
@@ -210,7 +210,7 @@ class FaultProxy:
                 raise ConnectionResetError("trapped")
             if not up and link.tearing:
                 writer.write(data[: len(data) // 2])
-                await asyncio.sleep(_TICK_S)  # the half must be on its way before the reset
+                await asyncio.sleep(_TICK_S)  # the first half must be sent before the reset
                 link.reset()
                 raise ConnectionResetError("torn")
             await self._write(writer, data)

@@ -1,4 +1,4 @@
-"""The worst that the contract allows, and what it forbids, to be put through every door."""
+"""The worst requests that the contract allows, and some that it forbids."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from server_common.kafka_records.events import partition_of
 MAX_ITEMS: Final = 200
 TABLE: Final = "1"
 HOSTILE_EPOCHS: Final = ("x" * 65, "\u0661", "\U0001f372", "\ud800", "\0", "x\0")
-"""One too long, foreign letters, half of a surrogate pair, and two that no database can store: they
-are the last, so that they are what a batch holds of a device."""
+"""One that is too long, foreign letters, half of a surrogate pair, and two that no database can
+store. These are the last, as a batch keeps only the last report of a device."""
 EPOCH_REFUSALS: Final = {
     (400, "urn:yabam:problem:bad-request"),
     (400, "urn:yabam:problem:bad-json"),
     (422, "urn:yabam:problem:invalid"),
 }
-"""What each of them is answered with: by its grammar, as JSON, or as a field of a body."""
+"""The possible answers to these: refused by form, as invalid JSON, or as a field of a body."""
 
 
 class Asking(NamedTuple):
@@ -33,7 +33,7 @@ class Asking(NamedTuple):
 
 
 def stores_of_every_shard(prefix: str, shards: int) -> list[str]:
-    """Names of stores, one for each shard, in the shards' order."""
+    """Names of stores, one for each shard, in the order of the shards."""
     found: dict[int, str] = {}
     number = 0
     while len(found) < shards:
@@ -43,7 +43,7 @@ def stores_of_every_shard(prefix: str, shards: int) -> list[str]:
 
 
 def order_of(store: str, items: int, reference: str) -> dict[str, Any]:
-    """An order whose texts are as long as they may be, in letters of four bytes."""
+    """An order whose texts are as long as allowed, in letters of four bytes."""
     item = {"name": "🍲" * 200, "quantity": 1, "unit_price": 1, "note": "🌶" * 500}
     return {
         "store_id": store, "table_id": TABLE, "currency": "KRW",
@@ -52,12 +52,12 @@ def order_of(store: str, items: int, reference: str) -> dict[str, Any]:
 
 
 def reporting(device: str) -> dict[str, str]:
-    """The header by which a device says who it is."""
+    """The header with which a device reports its name."""
     return {HEADER: format_device(DeviceReport(device, "live", 0))}
 
 
 def with_hostile_epochs(channel: str) -> Iterator[Asking]:
-    """Each way in which a device says what it has applied, with each epoch that is none."""
+    """All requests by which a device reports what it has applied, with each invalid epoch."""
     for epoch in HOSTILE_EPOCHS:
         text = quote(epoch, errors="surrogatepass")
         yield Asking("GET", f"/v1/sync?lastEventId={channel}@0&epoch={text}", None)

@@ -1,8 +1,7 @@
-"""What every client must answer, as data: the Python SDK and the browser's module are held to it.
+"""Conformance cases as data, with which the Python SDK and the browser's SDK must both agree.
 
-Each `*.json` names what it is `of` and lists cases; each case has a name, what goes in, and what
-must come out (`expect`). `cases.py` says how the short forms in them are filled in, `subject.py`
-asks the Python SDK, `tests/browser/conformance.js` the module in a real browser. A case with `only`
-says what one of the two alone does. A client in a third language needs these files and a subject
-of its own.
+Each `*.json` names the part that it is `of`, and lists cases. A case has a name, an input, and the
+expected output (`expect`). `cases.py` expands the short forms in them. `subject.py` runs them with
+the Python SDK, `tests/browser/conformance.js` with the browser's SDK in a real browser. A case with
+`only` is for one of the two. A client in a third language needs these files and its own subject.
 """

@@ -1,4 +1,4 @@
-"""The case files as they are read: short forms filled in, and differences told so that they help.
+"""Reads the case files, expands their short forms, and shows differences.
 
 Short forms, so that a case shows what it is about:
     order     {"id": "a", …}                  the rest as in ORDER
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 Json = Any
-"""What `json` reads and writes; the subjects know the shapes."""
+"""Any value that `json` reads and writes."""
 
 FOLDER: Final = Path(__file__).parent
 TIME: Final = "2026-11-21T12:00:00Z"
@@ -40,14 +40,14 @@ STREAM: Final = {"url": "https://events.example/v1/stream", "ticket": "t", "expi
 
 
 def files() -> list[str]:
-    """What there are cases of."""
+    """The names of all case files."""
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
 def cases(of: str) -> Sequence[Json]:
-    """The cases of one file, filled in; whatever is told in pieces also byte by byte.
+    """The cases of one file, without short forms; cases with pieces of bytes also byte by byte.
 
-    They are made once and shared: nobody may change one.
+    They are made once and shared, so they must not be changed.
     """
     return _filled(of)
 
@@ -88,17 +88,17 @@ def filled(of: str, case: Json) -> Json:
 
 
 def as_told(value: Json) -> Json:
-    """The value as it looks after a journey as JSON: tuples are lists."""
+    """The value after encoding and decoding as JSON: tuples become lists."""
     return json.loads(json.dumps(value))
 
 
 def order(short: Json) -> Json:
-    """An order."""
+    """An order, from its short form."""
     return ORDER | short
 
 
 def event(short: Json) -> Json:
-    """An event of a channel."""
+    """An event of a channel, from its short form."""
     data = order(short.get("order", {"id": f"order-{short['seq']}"}))
     return {
         "id": short.get("id", f"{short.get('channel', 'store:12')}@{short['seq']}"),
@@ -112,9 +112,9 @@ def event(short: Json) -> Json:
 
 
 def answer(short: Json) -> Json:
-    """One channel's part of an answer of Fetch Sync."""
+    """One channel's part of an answer of Fetch Sync, from its short form."""
     channel = short.get("channel", "store:12")
-    # What has a key is an event of a document, and stands there in full.
+    # An event with a key is of a document, and has no short form.
     events = [
         one if "key" in one else event({"channel": channel} | one)
         for one in short.get("events", [])
@@ -130,7 +130,7 @@ def answer(short: Json) -> Json:
 
 
 def response(short: Json) -> Json:
-    """An answer of Fetch Sync."""
+    """An answer of Fetch Sync, from its short form."""
     channels = [answer(one) for one in short.get("channels", [])]
     known = {
         "epoch": "E1",
@@ -144,7 +144,7 @@ def response(short: Json) -> Json:
 
 
 def difference(expected: Json, actual: Json) -> str:
-    """Where the two differ, line by line; empty: nowhere."""
+    """A diff of the two values; empty: they are equal."""
     if expected == actual:
         return ""
     one, other = (
@@ -155,7 +155,7 @@ def difference(expected: Json, actual: Json) -> str:
 
 
 def _plain(value: Json) -> Json:
-    """The value with 7.0 as 7: JavaScript knows one kind of number."""
+    """The value with 7.0 as 7, as JavaScript has only one kind of number."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -177,7 +177,7 @@ def _hex(piece: Json) -> str:
 
 
 def _changed(whole: Json, case: Json) -> Json:
-    """The response with what the case puts `to` the place `at`, or without the place `without`."""
+    """The response with the case's value `to` at the path `at`, or without the path `without`."""
     whole = json.loads(json.dumps(whole))
     *path, last = case.get("at") or case.get("without") or [None]
     if last is None:
@@ -193,7 +193,7 @@ def _changed(whole: Json, case: Json) -> Json:
 
 
 def _pages(short: Json) -> Iterator[Json]:
-    """The pages; of one with `times` so many, numbered where its text says `{n}`."""
+    """The pages. One with `times` is repeated, with `{n}` in its text replaced by the number."""
     for one in short:
         text = json.dumps({key: value for key, value in one.items() if key != "times"})
         for n in range(one.get("times", 1)):

@@ -1,12 +1,18 @@
-"""The Python queue of commands to orders asked: what is shown, kept and sent after each input.
+"""Runs cases of commands to orders with the Python queue: what it shows, stores and sends.
 
-A case's steps are: `book` (Core's open orders, as the log has brought them), `contained`, `follow`
-and `reset` (what that says of answers: the log's name; a channel begins anew with what `book` has,
-`same_log` is false after a restore, and `log` names the log from then on), `make` (a command to an
-order as it is shown, or to one as it was `seen` after an earlier step), `kept` (a command that
-another release has kept), `begin` (now: what is kept before the first goes out), `send`, the
-answers `applied` and `refused` (`epoch` is the log that they name), `failed`, and `restart`, which
-begins anew from what was kept.
+The steps of a case are:
+    book       Core's open orders, as the log has them
+    contained  the log contains this version of an order
+    follow     the name of the log
+    reset      a channel begins anew with the orders of `book`; `same_log` is false after a restore,
+               and `log` names the log from then on
+    make       a command to an order as it is shown, or as it was `seen` after an earlier step
+    kept       a command that another release has stored
+    begin      the time; what is stored before the first command is sent
+    send       the next request
+    applied, refused  Core's answers; `epoch` is the log that they name
+    failed     there was no answer
+    restart    begin anew with what was stored
 """
 
 from __future__ import annotations
@@ -38,7 +44,7 @@ FOLLOWED = ("store:12", "table:12/5")
 
 
 class CommandsSubject:
-    """One Python queue with its store, fed and asked in JSON."""
+    """One Python queue with its store; inputs and results are JSON."""
 
     def __init__(self) -> None:
         self._store = MemoryState()
@@ -49,7 +55,7 @@ class CommandsSubject:
         self.queue = self._opened()
 
     def step(self, step: Json) -> Json:
-        """Feed one input; what came of it."""
+        """Handle one step. Returns its result."""
         (kind,) = step.keys() - {"made_at", "seen", "keep", "repeated", "same_log", "log", "epoch"}
         self._outcomes: list[Json] = []
         try:
@@ -186,6 +192,6 @@ def _shown(shown: ShownOrder) -> Json:
 
 
 def answer_commands(case: Json) -> Json:
-    """What the queue answers to a whole schedule."""
+    """The results of all steps of a case."""
     subject = CommandsSubject()
     return [subject.step(step) for step in case["steps"]]

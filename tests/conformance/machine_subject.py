@@ -1,4 +1,4 @@
-"""The Python machine asked: inputs in, what it said and how it stood after each out."""
+"""Runs cases with the Python machine: its commands and its state after each input."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ FailureTeller = Callable[[Failure], Json]
 
 
 class MachineSubject:
-    """One Python machine, fed and asked in JSON.
+    """One Python machine; inputs and results are JSON.
 
-    A browser's client stores its book together with the cursor and takes a change at once, so the
-    machine here begins with its book filled, and never under pressure.
+    A browser's client stores its order book together with the cursor, and handles each change at
+    once. So this machine starts with a filled book, and never waits for its consumer.
     """
 
     def __init__(self, case: Json, change_of: Teller, failure_of: FailureTeller) -> None:
@@ -66,7 +66,7 @@ class MachineSubject:
         self._mode: Mode = "starting"
 
     def step(self, told: Json, now: float) -> Json:
-        """Feed one input; what came of it."""
+        """Handle one input. Returns its result."""
         machine = self.machine
         said = [self._command(command) for command in machine.handle(input_of(told), now)]
         self._mode = mode_of(machine, self._mode)
@@ -80,7 +80,7 @@ class MachineSubject:
         }
 
     def end(self) -> Json:
-        """How it stands."""
+        """The state at the end of the case."""
         machine = self.machine
         failure, watermark = machine.last_failure, machine.watermark
         return {
@@ -116,18 +116,18 @@ class MachineSubject:
 
 
 def answer_machine(case: Json, change_of: Teller, failure_of: FailureTeller) -> Json:
-    """What the machine answers to a whole schedule."""
+    """The results of all steps of a case, and the state at the end."""
     subject = MachineSubject(case, change_of, failure_of)
     steps = [subject.step(step["input"], step["now"]) for step in case["steps"]]
     return {"steps": steps, "end": subject.end()}
 
 
 def cells(case: Json, steps: Iterable[Json]) -> Iterator[tuple[str, str, bool]]:
-    """The cells of the transition table that the case comes through, and whether each did a thing.
+    """The cells of the transition table that the case uses, and whether each had an effect.
 
     Args:
-        case: a schedule.
-        steps: what came of each of its inputs.
+        case: the case.
+        steps: the result of each of its inputs.
     """
     state, deadline = "idle", None
     for step, after in zip(case["steps"], steps, strict=True):
@@ -137,7 +137,7 @@ def cells(case: Json, steps: Iterable[Json]) -> Iterator[tuple[str, str, bool]]:
 
 
 def input_of(told: Json) -> Input:
-    """The machine's input that a case tells."""
+    """The machine's input for an input of a case."""
     generation = told.get("generation", 0)
     match told["type"]:
         case "SyncDone":

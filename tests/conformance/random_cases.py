@@ -1,7 +1,7 @@
-"""Random cases by seed: what nobody thought of is told to both clients, and both must say the same.
+"""Random cases by seed: both clients must give the same results.
 
-A schedule is played with the Python machine: what is told is mostly what a server, a network and a
-page would say in that moment, and now and then nonsense.
+A case is made while the Python machine runs. Most inputs are such as servers, network and page
+would send in that state; some are nonsense.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _PAUSES: Final = (0.0, 0.01, 0.3, 0.9, 1.0, 5.0, 14.0, 31.0, 70.0, -3.0)
 
 
 def machine_play(seed: str) -> tuple[Json, Json]:
-    """A schedule for the machine, and what the Python machine said to it while it was made."""
+    """A random case for the machine, and the Python machine's results."""
     return _Play(seed).played()
 
 
 class _Play:
-    """A machine, and a world around it that makes things up."""
+    """A machine, with random inputs."""
 
     def __init__(self, seed: str) -> None:
         self._random = random = Random(seed)
@@ -116,7 +116,7 @@ class _Play:
         stale = self._random.random() < 0.06
         return self._generations[which] - (1 if stale else 0)
 
-    # ── what a page says ─────────────────────────────────────────────────────
+    # ── inputs of a page ─────────────────────────────────────────────────────
 
     def _start(self) -> Json:
         return {"type": "Start"}
@@ -133,7 +133,7 @@ class _Play:
     def _diverged(self) -> Json:
         return {"type": "Diverged", "channel": self._random.choice(_CHANNELS)}
 
-    # ── what Core says ───────────────────────────────────────────────────────
+    # ── answers of Core ──────────────────────────────────────────────────────
 
     def _fail(self) -> Json:
         return {"type": "SyncFailed", "generation": self._of("sync"), "failure": self._failure()}
@@ -201,7 +201,7 @@ class _Play:
         ]
         return random.choice(spoiled)
 
-    # ── what a stream says ───────────────────────────────────────────────────
+    # ── messages of a stream ─────────────────────────────────────────────────
 
     def _hello(self) -> Json:
         epoch = self._epoch if self._random.random() > 0.03 else "E9"
@@ -298,7 +298,7 @@ _NEW: Final[tuple[Json, ...]] = (1, -1, "a", True, None, [], {"b": [1, {}], "a":
 
 
 def book_case(seed: str) -> Json:
-    """Events and snapshots for the book."""
+    """Events and snapshots for the order book."""
     random = Random(seed)
     channels = ["store:12", "table:12/5"]
     statuses = ("placed", "accepted", "ready", "served", "paid", "cancelled", "on its way")

@@ -1,7 +1,7 @@
-"""Random schedules of commands to orders by seed: steps, answers, losses, others' steps, restarts.
+"""Random cases of commands to orders by seed: commands, answers, losses, restarts.
 
-A schedule is played with the Python queue and a small Core of orders: what is told is mostly what
-Core and a network would say in that moment, and now and then too late, twice or nonsense.
+A case is made while the Python queue runs with a small model of Core. Most inputs are such as Core
+and network would send in that state; some come too late or twice, or are nonsense.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NOTES: Final = ("", "hot", "김밥\u2028", "no \x1f nuts")
 
 
 def command_play(seed: str) -> tuple[Json, Json]:
-    """A schedule for the queue of commands, and what the Python queue said to it meanwhile."""
+    """A random case for the queue of commands, and the Python queue's results."""
     return _Play(seed).played()
 
 
@@ -43,7 +43,7 @@ class _Play:
         self._log = "A"
 
     def played(self) -> tuple[Json, Json]:
-        """The whole schedule, and what was said to each of its steps."""
+        """The whole case, and the results of its steps."""
         self._tell({"follow": self._log})
         for _ in range(2):
             self._core.placed(STORE)
@@ -131,7 +131,7 @@ class _Play:
             return
 
     def _sync(self) -> None:
-        """The log brings what Core has, or a part of it."""
+        """Let the log bring all changes of Core, or some of them."""
         orders = [order for order in self._core.orders.values() if order.is_open]
         self._tell({"book": [_json(order) for order in orders]})
         for order in self._core.orders.values():

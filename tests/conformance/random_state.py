@@ -1,7 +1,7 @@
-"""Random schedules of the shared state by seed: edits, events, answers, losses and restarts.
+"""Random cases of the shared state by seed: edits, events, answers, losses and restarts.
 
-A schedule is played with the Python replica and a small Core: what is told is mostly what Core and
-a network would say in that moment, and now and then too late, twice or nonsense.
+A case is made while the Python replica runs with a small model of Core. Most inputs are such as
+Core and network would send in that state; some come too late or twice, or are nonsense.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ _LARGE: Final = 90
 
 
 def state_play(seed: str) -> tuple[Json, Json]:
-    """A schedule for the replica, and what the Python replica said to it while it was made."""
+    """A random case for the replica, and the Python replica's results."""
     return _Play(seed).played()
 
 
 def patch_case(seed: str) -> Json:
-    """A value and a patch."""
+    """A random value and a random JSON patch."""
     random = Random(seed)
     return {"name": seed, "value": random_document(random), "patch": random_patch(random)}
 
 
 def merge_patch_case(seed: str) -> Json:
-    """A value and a merge patch."""
+    """A random value and a random merge patch."""
     random = Random(seed)
     return {"name": seed, "target": random_document(random), "patch": random_document(random)}
 
 
 def diff_case(seed: str) -> Json:
-    """Two values."""
+    """Two random values."""
     random = Random(seed)
     return {"name": seed, "before": random_document(random), "after": random_document(random)}
 
 
 def random_value(random: Random, depth: int = 3) -> Json:
-    """Any value that a document may hold in a member."""
+    """A random value of a member of a document."""
     kind = random.randrange(8 if depth > 0 else 6)
     if kind < 2:
         return random.choice((0, 1, -1, 7, -(2**50)))
@@ -64,19 +64,19 @@ def random_value(random: Random, depth: int = 3) -> Json:
 
 
 def random_document(random: Random, depth: int = 3) -> Json:
-    """Any value of a document."""
+    """A random value of a document."""
     names = random.sample(_NAMES, random.randrange(4))
     return {name: random_value(random, depth) for name in names}
 
 
 def random_pointer(random: Random) -> str:
-    """A pointer that mostly leads somewhere."""
+    """A random JSON Pointer; mostly there is a value at it."""
     parts = [*(name.replace("~", "~0").replace("/", "~1") for name in _NAMES), "-", "1", "2"]
     return "".join(f"/{random.choice(parts)}" for _ in range(random.randrange(4)))
 
 
 def random_patch(random: Random) -> Json:
-    """A patch that now and then applies."""
+    """A random JSON patch; some can be applied."""
     return [_operation(random) for _ in range(random.randint(1, 3))]
 
 
@@ -91,7 +91,7 @@ def _operation(random: Random) -> Json:
 
 
 def random_do(random: Random) -> Json:
-    """Any operation, mostly one that can be done."""
+    """A random operation; most can be applied."""
     match random.choice(("set", "merge", "merge", "add", "add", "patch", "delete", "call")):
         case "set":
             return {"set": random_document(random)}
@@ -108,7 +108,7 @@ def random_do(random: Random) -> Json:
 
 
 class _Play:
-    """A replica, a Core, and a network that does what it likes."""
+    """A replica, a model of Core, and a network with random faults."""
 
     def __init__(self, seed: str) -> None:
         self._random = Random(seed)
@@ -127,7 +127,7 @@ class _Play:
         self._epoch = ""
 
     def played(self) -> tuple[Json, Json]:
-        """The schedule, and what was said to each of its steps."""
+        """The whole case, and the results of its steps."""
         acts = [
             *[self._edit] * 6, *[self._send] * 5, *[self._hear] * 5, *[self._event] * 8,
             *[self._load] * 4, *[self._write] * 3, self._lose, self._reset, self._restart,
@@ -159,7 +159,7 @@ class _Play:
         self._tell({"edit": self._wishes(3), "made_at": self._time(), "atomic": atomic})
 
     def _between(self) -> None:
-        """Something comes while an edit is being kept."""
+        """Let something arrive while an edit is being stored."""
         prepared = self._tell({"prepare": self._wishes(2), "made_at": self._time()})
         if prepared["result"] == "refused":
             return
@@ -198,7 +198,7 @@ class _Play:
         self._tell(self._random.choice(({"taken": number}, refused, {"mismatched": number})))
 
     def _stray(self) -> None:
-        """An event out of its turn."""
+        """Send an event out of order."""
         head = self._core.head(CHANNEL)
         if head and self._seq is not None and self._epoch == self._core.epoch:
             event = _json(

@@ -1,7 +1,7 @@
-"""Adds answers to the schedules of machine.json that have none yet: those of the Python machine.
+"""Adds the Python machine's results to the cases of machine.json that have none.
 
-To be run after a schedule was written into the file (`python -m tests.conformance.record`), and its
-answers to be read before they are believed: from then on both machines are held to them.
+Run it after you have written a case into the file (`python -m tests.conformance.record`), and check
+the results: from then on, both machines must give them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _line(value: Json) -> str:
 
 
 def main() -> None:
-    """Add what is missing."""
+    """Add the missing results."""
     path = cases.FOLDER / "machine.json"
     file = json.loads(path.read_text())
     for case in file["cases"]:

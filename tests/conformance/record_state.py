@@ -1,8 +1,8 @@
-"""Writes Python's answers to the schedules of state.json and commands.json, all of them anew.
+"""Writes Python's results of all cases of state.json and commands.json.
 
-To be run when a schedule was written into a file, or when Python's part was changed on purpose
-(`python -m tests.conformance.record_state`), and what has changed in the files to be read before
-it is believed: from then on both languages are held to it.
+Run it after you have written a case into a file, or have changed Python's behaviour on purpose
+(`python -m tests.conformance.record_state`). Check the changed results: from then on, both
+languages must give them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _line(value: Json) -> str:
 
 
 def main() -> None:
-    """Write the files."""
+    """Write both files."""
     for name, answer in (("state", answer_state), ("commands", answer_commands)):
         path = cases.FOLDER / f"{name}.json"
         file = json.loads(path.read_text())

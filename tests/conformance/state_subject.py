@@ -1,9 +1,9 @@
-"""The Python replica asked: what is shown, kept and sent after each input of a schedule.
+"""Runs cases of the shared state with the Python replica: what it shows, stores and sends.
 
 A case follows `channels` and shows `documents`. Its steps are the inputs of a replica: `edit`,
 `prepare` and `accept`, `send`, the answers (`answer`, `failed`, `gap`, `mismatched`, `taken`,
-`unacceptable`, each of the n-th request), `told`, `take`, `fetched`, `missing`, `agrees`, `decide`,
-and `restart`, which begins anew from what was kept, and follows the channels that it names.
+`unacceptable`, each to the n-th request), `told`, `take`, `fetched`, `missing`, `agrees`, `decide`,
+and `restart`, which begins anew with what was stored, and follows the channels that it names.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def _ring(current: Value | None, arguments: Any) -> Value:
 
 
 CALLS: Final[dict[str, dict[str, CallFunction]]] = {"bell": {"ring": _ring}}
-"""What both clients know of the operator's functions."""
+"""The operator's functions that both clients have."""
 
 
 class StateSubject:
-    """One Python replica with its store, fed and asked in JSON."""
+    """One Python replica with its store; inputs and results are JSON."""
 
     def __init__(self, case: Json) -> None:
         self._case = case
@@ -57,7 +57,7 @@ class StateSubject:
         self.replica = self._opened()
 
     def step(self, step: Json) -> Json:
-        """Feed one input; what came of it."""
+        """Handle one step. Returns its result."""
         (kind,) = step.keys() - {"epoch", "made_at", "atomic", "decides"}
         try:
             result = self._inputs()[kind](step[kind], step)
@@ -181,7 +181,7 @@ class StateSubject:
 
 
 def change_of(told: Json) -> Any:
-    """A change of a channel as a case tells it: an event, or a reset with documents."""
+    """A channel's change in a case: an event, or a reset with documents."""
     if told.get("type") != "reset":
         return decode_document_event(json.dumps(told))
     documents = tuple(decode_document(json.dumps(one)) for one in told["documents"])
@@ -189,7 +189,7 @@ def change_of(told: Json) -> Any:
 
 
 def answer_state(case: Json) -> Json:
-    """What the replica answers to a whole schedule."""
+    """The results of all steps of a case."""
     subject = StateSubject(case)
     return [subject.step(step) for step in case["steps"]]
 
@@ -215,7 +215,7 @@ def _waiting(waiting: OpenConflict) -> Json:
 
 
 def _absent(value: Json) -> Json:
-    """What the wire leaves out is told by a word: null is something else."""
+    """A value that is absent on the wire is "absent" in a case, as null is a value."""
     return "absent" if value is msgspec.UNSET else value
 
 

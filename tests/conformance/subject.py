@@ -1,4 +1,4 @@
-"""The Python SDK asked: what it answers to a case, in the form of the case's `expect`."""
+"""Runs cases with the Python SDK; the results have the form of a case's `expect`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from tests.conformance.state_subject import answer_state
 
 REFUSED: Final = {"refused": True}
 ABSENT: Final = {"absent": True}
-"""How a case tells that there is nothing; null is something."""
+"""Stands for an absent value in a case, as null is a value."""
 _REST: Final = (
     '"id":"store:12@1","seq":1,"type":"order.placed","occurred_at":"2026-11-21T12:00:00Z",'
     '"order_id":"a","order_version":1'
@@ -52,7 +52,7 @@ _REST: Final = (
 
 
 def answer(of: str, case: Json) -> Json:
-    """What the SDK answers to a case of the file `of`."""
+    """The SDK's result of a case of the file `of`."""
     try:
         return cases.as_told(_SUBJECTS[of](case))
     except (ContractError, msgspec.DecodeError, ValueError):
@@ -60,7 +60,7 @@ def answer(of: str, case: Json) -> Json:
 
 
 def change_of(change: Change) -> Json:
-    """A change as a case tells it."""
+    """A change, in the form of a case."""
     if isinstance(change, Reset):
         return {
             "reset": change.reason,
@@ -72,7 +72,7 @@ def change_of(change: Change) -> Json:
 
 
 def failure_of(failure: Failure) -> Json:
-    """A failure as a case tells it."""
+    """A failure, in the form of a case."""
     return {"kind": failure.kind, "detail": failure.detail, "retry_after": failure.retry_after}
 
 
@@ -240,7 +240,7 @@ def _book(case: Json) -> Json:
 
 
 def _orders(orders: Json) -> list[Order]:
-    """The orders of a snapshot, read as from the wire."""
+    """The orders of a snapshot, decoded as from an answer of Core."""
     one = cases.answer({"reset": "first_sync", "snapshot": {"head": 1, "orders": orders}})
     answer = decode_sync(json.dumps(cases.response({"channels": [one]})).encode())
     snapshot = answer.channels[0].snapshot

@@ -1,4 +1,4 @@
-"""The compose files, read: what a service is given, with the file for `secure` over the first."""
+"""Reads the compose files: what a service gets, with the file for `secure` over the first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LISTS: Final = ("secrets", "networks")
 
 
 def composed(*files: str) -> dict[str, Any]:
-    """The files laid over each other, as `docker compose -f … -f …` lays them."""
+    """The files merged as `docker compose -f … -f …` merges them."""
     whole: dict[str, Any] = {"services": {}, "secrets": {}}
     for file in files:
         parsed = yaml.safe_load((DEPLOY / file).read_text())
@@ -28,7 +28,7 @@ def composed(*files: str) -> dict[str, Any]:
                 if key in _MAPPINGS:
                     known[key] = known.get(key, {}) | value
                 elif key == "volumes":
-                    # What is mounted at a place takes the place of what was.
+                    # A mount replaces an earlier one at the same path.
                     mounts = {one.split(":")[1]: one for one in [*known.get(key, []), *value]}
                     known[key] = list(mounts.values())
                 elif key in _LISTS:
@@ -39,7 +39,7 @@ def composed(*files: str) -> dict[str, Any]:
 
 
 def environment_of(service: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, str]:
-    """What the processes of a service find in their environment."""
+    """The environment of a service's processes."""
     image = dict(re.findall(r"(YABAM_\w+)=(\S+)", DOCKERFILE))
     own = {
         name: VARIABLE.sub(lambda match: secrets[match[1]], value)
@@ -49,7 +49,7 @@ def environment_of(service: Mapping[str, Any], secrets: Mapping[str, str]) -> di
 
 
 def secrets_of(service: Mapping[str, Any]) -> dict[str, str]:
-    """The secrets that a service is given, by the names that they have in its container."""
+    """The secrets of a service, by their names in its container."""
     given = service.get("secrets", [])
     long = [one if isinstance(one, dict) else {"source": one, "target": one} for one in given]
     return {one["target"]: one["source"] for one in long}
@@ -58,7 +58,7 @@ def secrets_of(service: Mapping[str, Any]) -> dict[str, str]:
 def secret_files(
     whole: Mapping[str, Any], folder: Path, service: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Where each secret of a service stands in the folder that `prepare` filled, by its place in
+    """The file of each secret of a service in the folder that `prepare` filled, by its path in
     the container."""
     return {
         f"/run/secrets/{name}": str(folder / whole["secrets"][source]["file"])
@@ -67,13 +67,13 @@ def secret_files(
 
 
 def replaced(text: str, there: Mapping[str, str]) -> str:
-    """The text, with what this machine has in the place of what containers have."""
+    """The text with this machine's paths in place of those in containers."""
     for name, here in there.items():
         text = text.replace(name, here)
     return text
 
 
 def unlike_any_other() -> Callable[[], str]:
-    """Secrets, each another one."""
+    """Makes secrets, each different."""
     made = iter(f"{number:02}" + "x" * 41 for number in range(100))
     return lambda: next(made)

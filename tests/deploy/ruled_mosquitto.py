@@ -1,4 +1,4 @@
-"""A real Mosquitto by the very rules that compose and Kubernetes give it."""
+"""A real Mosquitto with the rules that it gets from compose and Kubernetes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def ruled_mosquitto(folder: Path, port: int, certificate: Path, key: Path, right
     """The broker, not started yet.
 
     Args:
-        folder: for what it keeps.
-        port: where it listens, with TLS.
+        folder: for its data.
+        port: the port where it listens, with TLS.
         certificate: the file of its certificate.
         key: the file of the certificate's key.
-        rights: its first rights.
+        rights: the rights that it starts with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dynamic-security.json").write_text(rights)

@@ -1,4 +1,4 @@
-"""Both brokers, reached by the same client: what is sent is read back, as it was sent."""
+"""Both brokers with the same client: what is sent can be read again, unchanged."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_apache_kafka_keeps_its_records_through_a_kill(tmp_path: Path) -> 
 
 
 def contents(node: KafkaServer) -> dict[str, Any]:
-    """The files of a node's folder: the settings of the one that says whose it is, and bytes."""
+    """The files of a node's folder: the settings in META, and the bytes of all others."""
     found: dict[str, Any] = {path.name: path.read_bytes() for path in node.log_folder.iterdir()}
     lines = [line.partition("=") for line in found[META].decode().splitlines()]
     return found | {META: {name: value for name, is_setting, value in lines if is_setting}}
@@ -97,7 +97,7 @@ def contents(node: KafkaServer) -> dict[str, Any]:
 
 @pytest.fixture
 def other_libs(tmp_path: Path) -> Path:
-    """The same jars, for which no classes are kept yet."""
+    """The same jars at another path, for which no class archive exists yet."""
     libs = tmp_path / "libs"
     libs.symlink_to(ensure_libs(BUILD, print).absolute())
     return libs

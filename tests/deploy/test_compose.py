@@ -1,4 +1,4 @@
-"""The compose file and the image, held against the settings and the rules of a hardened service."""
+"""The compose file and the image fit the settings and the rules of a hardened service."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def services(compose: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What `prepare` makes for compose to read."""
+    """The variables that `prepare` makes for compose."""
     folder = tmp_path_factory.mktemp("deploy")
     prepare.prepare(folder, "https://orders.example", unlike_any_other())
     return prepare.read(folder / ".env")
@@ -290,7 +290,7 @@ class TestSecrets:
     def test_an_address_that_browsers_could_not_use_is_refused(
         self, tmp_path: Path, public: str
     ) -> None:
-        with pytest.raises(prepare.PrepareError, match="--public takes such as https"):
+        with pytest.raises(prepare.PrepareError, match="--public must be an address such as https"):
             prepare.prepare(tmp_path, public, unlike_any_other())
         assert list(tmp_path.iterdir()) == []
 
@@ -300,7 +300,7 @@ class TestSecrets:
 
 
 def variable(name: str) -> str:
-    """A process's name as its settings have it."""
+    """A process's name as in the names of its settings."""
     return name.upper().replace("-", "_")
 
 

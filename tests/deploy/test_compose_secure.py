@@ -1,4 +1,4 @@
-"""The compose file for `secure`, over the first one: TLS with accounts, and nothing beside it.
+"""The compose file for `secure`, over the first one: only TLS, with accounts.
 
 `tests/end_to_end/test_secure_profile.py` runs real servers with these settings.
 """
@@ -153,7 +153,7 @@ def test_every_process_shows_a_certificate_of_its_own(
     certificate = x509.load_pem_x509_certificate(Path(shown[0]).read_bytes())
     extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     names = set(extension.value.get_values_for_type(x509.DNSName))
-    # On Kubernetes the same certificate is asked for by the names of services, too.
+    # On Kubernetes, clients reach the same certificate by the names of services, too.
     assert {name, "localhost"} <= names
     assert not names & (set(whole["services"]) - {name})
 
@@ -166,7 +166,7 @@ def test_whoever_asks_a_process_of_ours_asks_by_tls(whole: dict[str, Any]) -> No
     mounts = services["nginx"]["volumes"]
     over = "./nginx/secure/servers.conf:/etc/yabam/place/servers.conf:ro"
     assert over in mounts
-    # Docker puts a file into a mounted folder only where there is one of its name.
+    # Docker mounts a file inside a mounted folder only over a file of the same name.
     assert (DEPLOY / "nginx/compose/servers.conf").exists()
     rules = (DEPLOY / "nginx/secure/servers.conf").read_text()
     assert "default https;" in rules

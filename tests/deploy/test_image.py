@@ -1,4 +1,4 @@
-"""The image: what it installs, whom it runs as, and the probe that it asks its server with."""
+"""The image: what it installs, the user that it runs as, and the probe of its server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TestTheImage:
         (package,) = [word for word in packages.replace("\\", "").split() if word[0] != "-"]
         assert package == "fonts-nanum"
         assert packages in last, "in the image that runs, not in the one that builds"
-        # Where that package puts its fonts, the renderer looks.
+        # The renderer looks where that package puts its fonts.
         assert Path("/usr/share/fonts/truetype/nanum/NanumGothic.ttf") in {
             font.path for font in KNOWN
         }
@@ -48,7 +48,7 @@ class TestTheImage:
             assert (
                 "--require-hashes --only-binary :all:" in line
                 or "--no-index" in line
-                # Its tools are those that stand in the environment: none is looked for.
+                # It builds with the tools already installed and does not look for others.
                 or "--require-hashes --no-deps --no-build-isolation" in line
             )
 

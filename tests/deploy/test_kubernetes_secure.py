@@ -1,4 +1,4 @@
-"""deploy/kubernetes/secure: on Kubernetes what compose.secure.yaml sets, TLS and accounts alike."""
+"""deploy/kubernetes/secure sets the same as compose.secure.yaml, for TLS and for accounts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ACCOUNT = re.compile(r"YABAM_KAFKA_(USER|PASSWORD)")
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `prepare` makes, which the secrets are made of."""
+    """The files that `prepare` makes, from which the secrets are made."""
     made = tmp_path_factory.mktemp("deploy")
     prepare.prepare(made, "https://orders.example", unlike_any_other())
     return made / "secrets"
@@ -61,7 +61,7 @@ def container(name: str) -> Resource:
 
 
 def environment(name: str) -> dict[str, str]:
-    """As the pod of a process finds it; of what a secret holds, where it stands there."""
+    """The environment in a process's pod; for values from a secret, their place in it."""
     own = {
         one["name"]: one.get("value") or str(one["valueFrom"]["secretKeyRef"])
         for one in container(name).get("env", [])
@@ -70,7 +70,7 @@ def environment(name: str) -> dict[str, str]:
 
 
 def here(name: str, prepared: Path) -> dict[str, str]:
-    """The same, with this machine's files in the place of what is mounted."""
+    """The same, with this machine's files in place of the mounted ones."""
     files = {
         f"{CERTIFICATE}/tls": str(prepared / f"http/{name}"),
         **{f"{AUTHORITIES}/{one}": str(prepared / f"{one}/ca") for one in ("http", "kafka")},
@@ -119,7 +119,7 @@ class TestEachProcess:
     def test_has_a_certificate_of_its_own(self, name: str) -> None:
         mounts = {one["name"]: one["mountPath"] for one in container(name)["volumeMounts"]}
         assert mounts == {"certificate": CERTIFICATE, "authorities": AUTHORITIES}
-        # A folder: what is mounted as a single file never follows a renewed secret.
+        # A folder, because a file mounted alone does not change when its secret is renewed.
         assert "subPath" not in str(container(name)["volumeMounts"])
         assert pod(name)["volumes"] == [
             {"name": "certificate", "secret": {"secretName": f"yabam-tls-{name}"}},

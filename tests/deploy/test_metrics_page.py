@@ -1,4 +1,4 @@
-"""docs/metrics.md lists what the processes export: the same names, kinds and labels."""
+"""docs/metrics.md lists all metrics of the processes with the same names, kinds and labels."""
 
 from __future__ import annotations
 

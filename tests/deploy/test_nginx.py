@@ -1,4 +1,4 @@
-"""nginx's rules, against servers of the test's own that do exactly what a rule is about."""
+"""nginx's rules, with the test's own servers that behave as each rule requires."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class Server:
-    """An HTTP server that remembers each request's head and answers as it is told to."""
+    """An HTTP server that records each request's head and gives the test's answer."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -71,13 +71,13 @@ def says(answer: bytes) -> Answer:
 
 
 async def falls_silent(writer: asyncio.StreamWriter) -> None:
-    """It has taken the request, and dies before it answers."""
+    """Accept the request, and close the connection without an answer."""
     writer.close()
 
 
 @pytest.fixture
 async def behind(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Nginx]]]:
-    """Starts nginx before these servers; those with port numbers only are not there."""
+    """Starts nginx in front of these servers. A port number stands for a server that is down."""
     started: list[Server] = []
     proxies: list[Nginx] = []
 
@@ -120,7 +120,7 @@ class TestStreams:
             for number in range(5):
                 event = f"data: {number}\n\n".encode()
                 writer.write(b"%x\r\n%s\r\n" % (len(event), event))
-                # Were it held back anywhere, nothing would ever come out of this queue.
+                # If nginx held it back, nothing would ever come out of this queue.
                 assert await received.get() == number
             writer.write(b"0\r\n\r\n")
 
@@ -254,7 +254,7 @@ class TestLogs:
                 await client.get(f"{path}?ticket={TICKET}", headers=headers)
         await status_of(nginx, f"/v1/stream?ticket={TICKET}{'x' * 4 * MAX_TICKET_CHARS}")
         async with asyncio.timeout(30):
-            # nginx writes a line after its answer.
+            # nginx logs a request after its answer.
             while len(logged := nginx.requests()) < 5:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert [entry["status"] for entry in logged] == [502, 502, 200, 502, 414]
@@ -317,7 +317,7 @@ def seconds(text: str, name: str) -> int:
 
 
 def nginx_workers() -> int:
-    """How many connections as many workers would open, each knowing only its own."""
+    """How many connections nginx's workers open if each knows only its own."""
     return os.cpu_count() or 1
 
 
@@ -336,6 +336,6 @@ async def agreed(nginx: Nginx, offered: list[str]) -> str | None:
     _, writer = await asyncio.open_connection(LOOPBACK, nginx.port, ssl=trust)
     found = writer.get_extra_info("ssl_object")
     assert isinstance(found, ssl.SSLObject)
-    # A close over TLS waits for nginx's word, and the test's loop may end before it comes.
+    # A close over TLS waits for nginx's answer, and the test's loop may end before it comes.
     writer.transport.abort()
     return found.selected_alpn_protocol()

@@ -1,4 +1,4 @@
-"""What a front-end developer installs: the package that npm packs, in a project of its own."""
+"""The package that npm packs, installed in a project as a front-end developer installs it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PACKAGE: Final = ROOT / "client_sdk" / "javascript"
 NODE_MODULES: Final = ROOT / "node_modules"
 NPM: Final = Path(__file__).parent / "npm"
 PEERS: Final = ("react", "react-dom", "scheduler", "vue", "@vue", "@types", "csstype")
-"""What the bindings are bindings for, with their types."""
+"""The frameworks that the bindings are for, with their types."""
 
 pytestmark = pytest.mark.xdist_group("npm-package")
 
 
 def run(folder: Path, *command: str | Path) -> str:
-    """What the command prints; it must succeed."""
+    """Run a command. Returns its output; it must succeed."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -44,7 +44,7 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A developer's project that has installed it, without a network."""
+    """A developer's project with the package installed, without a network."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
     run(folder, "npm", "install", "--offline", "--ignore-scripts", tarball)
@@ -53,7 +53,7 @@ def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def project_with_peers(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another one, which has React and Vue, too."""
+    """A copy of the project that has React and Vue, too."""
     folder = tmp_path_factory.mktemp("with-peers") / "project"
     shutil.copytree(project, folder)
     for name in PEERS:

@@ -1,4 +1,4 @@
-"""What a user installs: the wheel and the source archive, in clean environments."""
+"""The wheel and the source archive, installed in clean environments as a user installs them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OF_EXTRAS = {
     "client_sdk.printer.mqtt_source": "aiomqtt",
     "client_sdk.printer_media.picture": "PIL",
 }
-"""What of the SDK cannot be imported without an extra, and which package it looks for."""
+"""Modules of the SDK that need an extra, and the package that each looks for."""
 PACKAGES = {
     "client_sdk", "core_api", "event_server", "server_common",
 }  # fmt: skip
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.xdist_group("package")
 
 
 def run(*command: str | Path) -> str:
-    """What the command prints; it must succeed, and it sees nothing of this checkout."""
+    """Run a command without this checkout's environment. Returns its output; it must succeed."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL", "YABAM"))}
     done = subprocess.run(
         [str(part) for part in command],
@@ -72,7 +72,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def built(tree: Path, folder: Path) -> tuple[Path, Path]:
-    """The wheel and the source archive of a tree."""
+    """Build the wheel and the source archive of a tree."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", folder],
         cwd=tree, check=True, capture_output=True,
@@ -83,7 +83,7 @@ def built(tree: Path, folder: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def unpacked(archives: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is in the source archive, as a tree of its own."""
+    """The content of the source archive, unpacked."""
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(archives[1]) as archive:
         archive.extractall(folder, filter="data")
@@ -103,10 +103,9 @@ def installed(
     archives: tuple[Path, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, Path]:
-    """The extra that was asked for, and the folder of the clean environment's programs.
+    """The requested extra, and the folder of the clean environment's programs.
 
-    A source archive is built in an environment of its own: with what pyproject.toml asks for, and
-    nothing of ours.
+    A source archive is built in its own environment, with only what pyproject.toml requires.
     """
     kind, extra = request.param
     folder = tmp_path_factory.mktemp("clean")
@@ -122,7 +121,7 @@ def installed(
 
 
 def requirements(wheel: Path) -> set[str]:
-    """What an installation without extras asks for, as the wheel says it."""
+    """The requirements of an installation without extras, from the wheel's metadata."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [one for one in archive.namelist() if one.endswith(".dist-info/METADATA")]
         metadata = Parser().parsestr(archive.read(name).decode())

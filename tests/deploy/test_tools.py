@@ -1,4 +1,4 @@
-"""A program that is absent fails the test that needs it."""
+"""A missing program fails the test that needs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that tests use beside Python. Where one is absent its tests fail: nothing is skipped."""
+"""Programs that tests use besides Python. If one is missing its tests fail and are not skipped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 
 def installed(program: str, package: str) -> str:
-    """Where a program is; a machine without it fails the test and is told what to install.
+    """The path of a program. If it is missing the test fails and says what to install.
 
     Args:
         program: its name.
-        package: the Debian package that has it.
+        package: the Debian package that contains it.
     """
     found = shutil.which(program)
     if found is None:

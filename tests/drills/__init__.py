@@ -1,1 +1,1 @@
-"""Rehearsals of what an operator does after a loss, on real processes."""
+"""Drills: what an operator does after a loss or at an upgrade, with real processes."""

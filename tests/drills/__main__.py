@@ -1,4 +1,4 @@
-"""`make restore-drill`: lose the database, restore it to a point in time, ask the clients."""
+"""`make restore-drill`: lose the database, restore it to a point in time, and check the clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.drills.restore import Drill
 
 
 def main() -> int:
-    """0 if all was as it should be; 1 otherwise."""
+    """Run the drill. Returns 0 if nothing was wrong; 1 otherwise."""
     parser = argparse.ArgumentParser(prog="make restore-drill", description=__doc__)
     parser.add_argument("--orders", type=int, default=200, help="how many in each of three parts")
     parser.add_argument("--embedded", action="store_true", help="with the embedded broker")

@@ -3,10 +3,10 @@
 1. Postgres archives its log. Orders are placed; a base backup is made while they are.
 2. More orders, the point in time, and more orders still, which clients see.
 3. Postgres' folder is lost. Core, relay and ingest are stopped; event servers and clients go on.
-4. A new folder is made of the base backup and the archive, up to the point in time.
-5. `yabam db restore-check`, as docs/restore.md says, and everything is started.
-6. What was placed until the point in time is there, what came later is not, and each client is told
-   so by a reset, and then holds what the database has.
+4. A new folder is made from the base backup and the archive, up to the point in time.
+5. `yabam db restore-check` is run, as docs/restore.md says, and everything is started.
+6. The orders until the point in time are there, later ones are not. Each client gets a reset, and
+   then has the orders of the database.
 """
 
 from __future__ import annotations
@@ -40,34 +40,34 @@ _KEYS: Final = Keys(*(f"drill-{what}-key-{'t' * 32}" for what in ("token", "tick
 _CHANNELS: Final = ("store:1", "table:1/1", "table:1/2")
 _ITEMS: Final = [Item("Bibimbap", 1, 9_500)]
 _TABLES: Final = 10
-"""Enough that no table has more open orders than it may."""
+"""Enough tables that none has more open orders than allowed."""
 _AGREE_WITHIN_S: Final = 90.0
 
 
 @dataclass
 class Report:
-    """What the drill found."""
+    """The results of the drill."""
 
     point: datetime | None = None
-    """Until when the database was to be restored."""
+    """The point in time to which the database was restored."""
     kept: int = 0
-    """Orders that were placed until then."""
+    """The number of orders that were placed until then."""
     lost: int = 0
-    """Orders that were placed later, and that clients had seen."""
+    """The number of orders that were placed later, and that clients had received."""
     signs: list[str] = field(default_factory=list)
-    """What `yabam db restore-check` said."""
+    """What `yabam db restore-check` has printed."""
     told: dict[str, list[str]] = field(default_factory=dict)
-    """Why each channel's client began anew, in order."""
+    """The reasons of all resets of each channel's client, in order."""
     backup_s: float = 0.0
     restore_s: float = 0.0
-    """From the loss until Postgres took writes again."""
+    """The time from the loss until Postgres accepted writes again."""
     agree_s: float = 0.0
-    """From the start of Core until all clients held what the database has."""
+    """The time from Core's start until all clients had the orders of the database."""
     wrong: list[str] = field(default_factory=list)
-    """What is not as it should be."""
+    """What was wrong."""
 
     def lines(self) -> Sequence[str]:
-        """For people."""
+        """The results as text."""
         told = {reason for reasons in self.told.values() for reason in reasons[1:]}
         return [
             f"base backup: {self.backup_s:.1f} s",
@@ -81,13 +81,13 @@ class Report:
 
 
 class Drill:
-    """One rehearsal.
+    """One drill.
 
     Args:
-        folder: data, archive and logs; other users must be able to pass into it.
-        kafka: started by who calls.
-        orders: how many are placed in each of the three parts.
-        starter: makes the processes.
+        folder: for data, archive and logs; other users must be able to enter it.
+        kafka: Kafka, which must run.
+        orders: how many orders are placed in each of the three parts.
+        starter: starts the processes.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Drill:
         self.report = Report()
 
     async def run(self) -> Report:
-        """Rehearse it; what was found."""
+        """Run the drill. Returns its results."""
         self._archive.mkdir()
         self._archive.chmod(0o777)
         await asyncio.to_thread(self._postgres.start)
@@ -180,7 +180,7 @@ class Drill:
                 await follower.stop()
 
     async def _place(self, producer: OrderProducer) -> set[str]:
-        """Place orders and accept them; their ids."""
+        """Place orders and accept them. Returns their ids."""
         placed = set()
         for n in range(self._orders):
             table = str(n % _TABLES + 1)
@@ -190,7 +190,7 @@ class Drill:
         return placed
 
     async def _agreed(self, followers: Sequence[Follower], resets: int) -> None:
-        """Return once each has had so many resets and holds the database's open orders."""
+        """Wait until each client has had so many resets and has the database's open orders."""
         async with asyncio.timeout(_AGREE_WITHIN_S):
             for follower in followers:
                 expected = await orders_of(self._postgres.url, follower.channel)
@@ -199,7 +199,7 @@ class Drill:
                     await asyncio.sleep(0.02)
 
     async def _archived(self) -> None:
-        """Return once all that was committed is in the archive."""
+        """Wait until all commits are in the archive."""
         name = await self._fetch("SELECT pg_walfile_name(pg_switch_wal())")
         async with asyncio.timeout(_AGREE_WITHIN_S):
             while not (self._archive / str(name)).exists():  # noqa: ASYNC110
@@ -228,7 +228,7 @@ class Drill:
         self._postgres.until_primary()
 
     def _check(self) -> list[str]:
-        """`yabam db restore-check`, as an operator runs it; its signs."""
+        """Run `yabam db restore-check`, as an operator does. Returns what it has found."""
         done = subprocess.run(
             [sys.executable, "-m", "client_sdk.cli", "db", "restore-check"],
             env=os.environ | self._stack.environment,

@@ -1,4 +1,4 @@
-"""The whole system on real parts: PostgreSQL, Apache Kafka, and every process of ours."""
+"""The whole system with a real PostgreSQL, a real Apache Kafka, and all our processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BUILD = Path("build/kafka")
 
 @pytest.fixture(scope="package")
 def parts_folder() -> Iterator[Path]:
-    """A folder that other users may be let into, which pytest's own are not."""
+    """A folder that other users can enter, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -36,7 +36,7 @@ def parts_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="package")
 def kafka(parts_folder: Path) -> Iterator[KafkaServer]:
-    """A real Apache Kafka; a machine without Java and Maven fails here, and is told so."""
+    """A real Apache Kafka. Without Java and Maven this fails, and says why."""
     server = KafkaServer(parts_folder / "kafka", ensure_libs(BUILD, print))
     server.start()
     yield server
@@ -52,7 +52,7 @@ def postgres(parts_folder: Path) -> Iterator[DrilledPostgres]:
 
 
 class Installation(Stack):
-    """A stack with a database and topics of its own."""
+    """A stack with its own database and topics."""
 
     def __init__(self, database: str, kafka: str, folder: Path, extra: dict[str, str]) -> None:
         self.keys = load_keys(folder / "keys.json")
@@ -69,7 +69,7 @@ class Installation(Stack):
             "YABAM_DEVICES_DLQ_TOPIC": f"devices.dead-letter-{name}",
         }
         self.stream_port = free_port()
-        """Where clients look for the event server when a test puts a proxy there."""
+        """The event server's port for clients, if a test puts a proxy in front of it."""
         extra = {name: value.format(proxy=self.stream_port) for name, value in extra.items()}
         super().__init__(
             Addresses(database, kafka, ports=free_ports()),
@@ -80,14 +80,14 @@ class Installation(Stack):
         )
 
     def token(self, role: Role, *stores: str) -> str:
-        """A token of the role for these stores."""
+        """An access token with this role for these stores."""
         keys = token_keys({"local": self.keys.token}, "local")
         return keys.sign(Caller(f"{role}-{'-'.join(stores)}", role, frozenset(stores)), 3600)
 
 
 @pytest.fixture
 def extra_settings() -> dict[str, str]:
-    """Settings that a test module overrides for its stack."""
+    """More settings for the stack; a test module can override this."""
     return {}
 
 
@@ -98,7 +98,7 @@ def stack(
     tmp_path: Path,
     extra_settings: dict[str, str],
 ) -> Iterator[Installation]:
-    """Everything, running."""
+    """The running system."""
     database = create_database(postgres)
     installation = Installation(database, kafka.bootstrap, tmp_path, extra_settings)
     try:
@@ -110,7 +110,7 @@ def stack(
 
 @pytest.fixture(scope="module")
 def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoServer]:
-    """A broker of the module's own."""
+    """A Mosquitto for the module."""
     server = MosquittoServer(tmp_path_factory.mktemp("mosquitto") / "mqtt")
     server.start()
     yield server
@@ -119,7 +119,7 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoSer
 
 @pytest.fixture(scope="module")
 def star_mode() -> str:
-    """How Star printers take their jobs."""
+    """How Star printers get their jobs; a test module can override this."""
     return "trigger"
 
 
@@ -131,7 +131,7 @@ def stack_with_devices(
     tmp_path_factory: pytest.TempPathFactory,
     star_mode: str,
 ) -> Iterator[Installation]:
-    """Everything, with gateway and admin, for a module; each test has a store of its own."""
+    """The running system with gateway and admin, for a module; each test uses its own store."""
     folder = tmp_path_factory.mktemp("devices")
     settings = {
         "YABAM_MQTT_GROUP": f"gateway-{uuid.uuid4().hex[:12]}",
@@ -148,5 +148,5 @@ def stack_with_devices(
 
 
 def create_database(postgres: EmbeddedPostgres) -> str:
-    """A fresh, migrated database; its URL."""
+    """Create a migrated database. Returns its URL."""
     return asyncio.run(migrated_database(postgres))

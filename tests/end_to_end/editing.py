@@ -1,4 +1,4 @@
-"""Documents that change all the time, in every kind of channel that a store's people may see."""
+"""Changes documents all the time, in every kind of channel that a store's people may see."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from deploy.local.stack import Keys
 
 
 def sign(keys: Keys, caller: Caller) -> str:
-    """A token of an installation."""
+    """An access token, signed with an installation's key."""
     return token_keys({"local": keys.token}, "local").sign(caller, 3600)
 
 
 def guest(store: str, table: str, brand: str | None = None) -> Caller:
-    """Who sits at a table."""
+    """A guest at a table."""
     return Caller(
         f"guest-{store}-{table}", "table", table=parse_channel(f"table:{store}/{table}"),
         brand=brand,
@@ -32,7 +32,7 @@ def guest(store: str, table: str, brand: str | None = None) -> Caller:
 
 
 class Editor:
-    """One client that sets documents; each of its edits is made on the newest version."""
+    """One client that sets documents; each of its edits is based on the newest version."""
 
     def __init__(self, core_url: str, token: str) -> None:
         self._core_url = core_url
@@ -42,7 +42,7 @@ class Editor:
         self.versions: Counter[tuple[str, str]] = Counter()
 
     async def set(self, http: httpx.AsyncClient, channel: str, key: str, value: Any) -> None:
-        """Set one document, which nobody else does."""
+        """Set one document, which no other client may change."""
         base = self.versions[channel, key]
         edit = {
             "n": self._n + 1, "channel": channel, "key": key, "base": base, "do": {"set": value},
@@ -65,7 +65,7 @@ class Editor:
 
 
 class Editors:
-    """All who edit in one store, its tables' parties, its brand and for everybody."""
+    """The clients that edit documents of one store, its parties, its brand, and of all stores."""
 
     def __init__(self, core_url: str, keys: Keys, store: str, tables: Sequence[str]) -> None:
         brand = f"of-{store}"[:64]
@@ -78,16 +78,16 @@ class Editors:
 
     @property
     def brand(self) -> str:
-        """The brand whose menu changes."""
+        """The brand whose menu is changed."""
         return self._brand
 
     @property
     def edits(self) -> int:
-        """How many edits have been made."""
+        """How many edits all clients have made."""
         return self._owner.edits + self._keeper.edits + self._ops.edits
 
     async def round(self, http: httpx.AsyncClient, n: int) -> None:
-        """One change in each channel; the notice is for who is alone in the installation."""
+        """Change a document in each channel, except the notice, which every store sees."""
         store, name = self._store, f"n{n}"
         await self._owner.set(http, f"public:{store}", "waiting-time", {"value": n % 600})
         await self._owner.set(http, f"team:{store}", "shift", {"people": {"a": {"name": name}}})
@@ -98,7 +98,7 @@ class Editors:
         await self._keeper.set(http, f"brand:{self._brand}", "menu", menu)
 
     async def notice(self, http: httpx.AsyncClient, n: int) -> None:
-        """One change of the notice to everybody."""
+        """Change the notice to all stores."""
         await self._ops.set(http, "global", "notice", {"text": f"n{n}", "level": "info"})
 
 
@@ -106,7 +106,7 @@ class Editors:
 async def changing(
     core_url: str, keys: Keys, store: str, tables: Sequence[str]
 ) -> AsyncIterator[Editors]:
-    """Documents of the store, its tables and its brand change for as long as the block lasts."""
+    """Change documents of the store, its tables and its brand for the time of a block."""
     editors = Editors(core_url, keys, store, tables)
 
     async def edit() -> None:

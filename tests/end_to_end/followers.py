@@ -1,4 +1,4 @@
-"""Clients that write down everything they are handed, and the proof over what they wrote."""
+"""Clients that record everything they receive, and the check of their records."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from client_sdk import OrderClient, OrderEvent, Reset, Settings
 from client_sdk.contract.order import Order
 
 IMPATIENT = Settings(backoff_first=0.05, backoff_most=0.5, connect_timeout=3.0)
-"""A client that comes back quickly, so that a test sees many comebacks in its time."""
+"""Settings with which a client reconnects quickly, so that a test sees many reconnects."""
 
 
 class Follower:
-    """One client on one channel; `seqs` and `orders` are what its consumer made of it."""
+    """One client of one channel; `seqs` and `orders` are what its consumer has received."""
 
     def __init__(self, core_url: str, token: str, channel: str) -> None:
         self.channel = channel
@@ -30,15 +30,15 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Follow, until stopped."""
+        """Follow until stopped."""
         self._task = asyncio.create_task(self._follow(), name=f"follow {self.channel}")
 
     async def synced(self) -> None:
-        """Return once the consumer has been given its first state."""
+        """Wait until the consumer has received its first state."""
         await self.first_state.wait()
 
     async def stop(self) -> None:
-        """Stop, and raise what the client raised."""
+        """Stop; an exception of the client is raised here."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -46,18 +46,18 @@ class Follower:
                 raise error
 
     async def reached(self, head: int) -> None:
-        """Return once the consumer has the event `head`."""
+        """Wait until the consumer has the event `head`."""
         while self.head < head:
             self.check_running()
             await asyncio.sleep(0.02)
 
     @property
     def head(self) -> int:
-        """The newest event that the consumer has; 0: none."""
+        """The seq of the newest event that the consumer has; 0: it has none."""
         return self.seqs[-1] if self.seqs else 0
 
     def check_running(self) -> None:
-        """Raise what ended the client."""
+        """Raise the exception that ended the client, if there is one."""
         if self._task is not None and self._task.done():
             self._task.result()
 
@@ -74,7 +74,7 @@ class Follower:
 
 
 async def until_not_ready(url: str) -> None:
-    """Return once the server at this address is away, or says that it cannot serve."""
+    """Wait until the server at this address does not answer, or is not ready."""
     async with asyncio.timeout(60), httpx.AsyncClient(timeout=5) as http:
         with contextlib.suppress(httpx.TransportError):
             while (await http.get(f"{url}/readyz")).status_code == 200:  # noqa: ASYNC110
@@ -82,11 +82,11 @@ async def until_not_ready(url: str) -> None:
 
 
 async def until_unpublished(database: str) -> None:
-    """Return once something is committed that no relay has published."""
+    """Wait until the outbox has rows that no relay publishes."""
     connection = await asyncpg.connect(database)
     try:
         async with asyncio.timeout(60):
-            # More than a relay that runs would ever leave behind.
+            # More rows than a running relay would ever leave.
             while not await connection.fetchval("SELECT count(*) > 20 FROM outbox"):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     finally:
@@ -94,7 +94,7 @@ async def until_unpublished(database: str) -> None:
 
 
 async def heads(database: str) -> dict[str, int]:
-    """The head of every channel, as the database has it."""
+    """The head of every channel in the database."""
     connection = await asyncpg.connect(database)
     try:
         rows = await connection.fetch("SELECT channel, head FROM channel_heads")
@@ -104,7 +104,7 @@ async def heads(database: str) -> dict[str, int]:
 
 
 async def orders_of(database: str, channel: str) -> dict[str, Order]:
-    """Every order of a channel as the database has it, in the channel's view."""
+    """All orders of a channel in the database, as that channel shows them."""
     kind, _, name = channel.partition(":")
     store, _, table = name.partition("/")
     connection = await asyncpg.connect(database)
@@ -123,11 +123,15 @@ async def orders_of(database: str, channel: str) -> dict[str, Order]:
 
 
 async def prove(database: str, followers: Sequence[Follower], within_s: float) -> int:
-    """Every follower has every event of its channel, once and in order, and the same orders as the
-    database; the number of events that is.
+    """Check that all followers have all events, once and in order, and the database's orders.
 
     Args:
-        within_s: how long those who lack something may go without getting any of it.
+        database: the URL of the database.
+        followers: the clients.
+        within_s: how long to wait while no client receives anything new.
+
+    Returns:
+        The number of checked events.
     """
     newest = await heads(database)
     total = 0

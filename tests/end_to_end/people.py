@@ -1,6 +1,6 @@
-"""People of one restaurant, each with a client of their own and a network that comes and goes.
+"""People of one restaurant, each with a client whose network can be switched off.
 
-Some have the Python client, some the browser's: they do the same, and must end with the same.
+Some have the Python client, some the browser's: both must end with the same state.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _TEA: Final = {"name": "Tea", "quantity": 1, "unit_price": 2000}
 _IMPATIENT: Final = Settings(backoff_first=0.05, backoff_most=1.0, connect_timeout=3.0)
 
 Level = list[Any]
-"""The cart, and each open order: its reference, status and version."""
+"""The cart, and for each open order its reference, status and version."""
 
 
 class Person(ABC):
-    """One client of a table or of the owner."""
+    """One client, of a guest or of the owner."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -41,23 +41,23 @@ class Person(ABC):
 
     @abstractmethod
     async def accept(self) -> None:
-        """Accept the first order that is placed, if one is shown."""
+        """Accept the first order with the status `placed`, if one is shown."""
 
     @abstractmethod
     async def cut(self, *, gone: bool) -> None:
-        """Take the network away, or give it back."""
+        """Switch the network off (`gone`) or on."""
 
     @abstractmethod
     async def waiting(self) -> int:
-        """How much Core has not answered."""
+        """How many edits and commands Core has not answered."""
 
     @abstractmethod
     async def level(self) -> Level:
-        """What is shown."""
+        """The cart and the orders that are shown."""
 
 
 class Scripted(Person):
-    """One with the Python client."""
+    """A person with the Python client."""
 
     def __init__(self, name: str, client: YabamClient, network: OwnNetwork) -> None:
         super().__init__(name)
@@ -66,7 +66,7 @@ class Scripted(Person):
 
     @classmethod
     def of(cls, name: str, core_url: str, token: str, channel: str, folder: Path) -> Scripted:
-        """One whose queue is in the folder."""
+        """A person whose client stores its queue in the folder."""
         network = OwnNetwork()
         client = YabamClient(
             core_url,
@@ -79,7 +79,7 @@ class Scripted(Person):
         return cls(name, client, network)
 
     async def live(self) -> None:
-        """Take every change, until this is cancelled."""
+        """Read all changes until cancelled."""
         async with self._client:
             async for _ in self._client.events():
                 pass
@@ -95,14 +95,14 @@ class Scripted(Person):
         )
 
     async def accept(self) -> None:
-        """Accept the first order that is placed."""
+        """Accept the first order with the status `placed`."""
         for shown in self._client.commands.orders:
             if shown.order.status == "placed":
                 await self._client.commands.transition(shown, "accepted")
                 return
 
     async def cut(self, *, gone: bool) -> None:
-        """Take the network away, or give it back."""
+        """Switch the network off (`gone`) or on."""
         self.is_cut = gone
         if gone:
             self._network.take_away()
@@ -110,18 +110,18 @@ class Scripted(Person):
             self._network.give_back()
 
     async def waiting(self) -> int:
-        """How much Core has not answered."""
+        """How many edits and commands Core has not answered."""
         return self._client.state.waiting + self._client.commands.waiting
 
     async def level(self) -> Level:
-        """What is shown."""
+        """The cart and the orders that are shown."""
         orders = [one.order for one in self._client.commands.orders]
         shown = sorted([one.reference or "", one.status, one.version] for one in orders)
         return [self._client.state(PARTY)["cart"].value, shown]
 
 
 class Browsing(Person):
-    """One with a page of a browser."""
+    """A person with a page in a browser."""
 
     def __init__(self, name: str, context: BrowserContext, page: Page) -> None:
         super().__init__(name)
@@ -132,7 +132,7 @@ class Browsing(Person):
     async def of(
         cls, name: str, context: BrowserContext, core_url: str, token: str, channel: str
     ) -> Browsing:
-        """One whose page is of Core's own origin."""
+        """A person whose page has Core's origin."""
         blank = f"{core_url}/blank"
         await context.route(
             blank, lambda route: route.fulfill(content_type="text/html", body="<!doctype html>")
@@ -170,7 +170,7 @@ class Browsing(Person):
         )
 
     async def accept(self) -> None:
-        """Accept the first order that is placed."""
+        """Accept the first order with the status `placed`."""
         await self._page.evaluate(
             """async () => {
                 const shown = client.commands.orders.find(({ order }) => order.status === "placed");
@@ -179,19 +179,19 @@ class Browsing(Person):
         )
 
     async def cut(self, *, gone: bool) -> None:
-        """Take the network away, or give it back."""
+        """Switch the network off (`gone`) or on."""
         self.is_cut = gone
         await self._context.set_offline(gone)
 
     async def waiting(self) -> int:
-        """How much Core has not answered."""
+        """How many edits and commands Core has not answered."""
         found: int = await self._page.evaluate(
             "client.state.waiting + client.commands.waiting + (client.state.clientId ? 0 : 1)"
         )
         return found
 
     async def level(self) -> Level:
-        """What is shown."""
+        """The cart and the orders that are shown."""
         cart, orders = await self._page.evaluate(
             """[cart.value, client.commands.orders.map(({ order }) =>
                 [order.reference ?? "", order.status, order.version])]"""
@@ -200,7 +200,7 @@ class Browsing(Person):
 
 
 async def do(person: Person, what: str, name: str) -> None:
-    """Let a person do something; what does not fit what they see now is no fault."""
+    """Let a person do something; it may be impossible with what they see now."""
     try:
         if what == "add":
             await person.add(name)

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback, where connections are cut."""
+"""A TCP proxy on loopback, which can cut its connections."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.serving import Listener
 
 
 class Proxy:
-    """Forwards connections to a port, until it is told to cut them.
+    """Forwards connections to a port.
 
     Args:
-        target: the port behind it.
-        port: where it listens; 0 takes a free one.
+        target: the port to which it forwards.
+        port: its own port; 0 chooses a free one.
     """
 
     def __init__(self, target: int, *, port: int = 0) -> None:
@@ -26,21 +26,21 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Its port."""
         return self._listener.port
 
     async def start(self) -> None:
-        """Listen."""
+        """Begin to listen."""
         await self._listener.start()
 
     async def stop(self) -> None:
-        """Cut everything and stop listening."""
+        """Cut all connections and stop listening."""
         await self._listener.refuse()
         self.cut()
         await self._listener.stop()
 
     def cut(self) -> None:
-        """Reset every connection, in the middle of whatever it carries."""
+        """Reset all connections."""
         self.cuts += len(self._writers) // 2
         for writer in self._writers:
             reset = struct.pack("ii", 1, 0)

@@ -1,8 +1,8 @@
-"""What `deploy/compose.yaml` and `compose.secure.yaml` set, on real servers of this machine.
+"""The installation of `deploy/compose.yaml` and `compose.secure.yaml`, with real servers.
 
-A Postgres, an Apache Kafka and a Mosquitto with TLS and accounts, nginx by its own rules, and each
-of our processes with the very environment that compose gives it. Only ports, folders and the names
-of hosts are those of this machine.
+It has a Postgres, an Apache Kafka and a Mosquitto with TLS and accounts, nginx with its rules, and
+all our processes with the environment that compose gives them. Only ports, folders and host names
+are different.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class SecureSite:
     """The installation."""
 
     folder: Path
-    """With what `prepare` made."""
+    """The folder with the files that `prepare` has created."""
     values: dict[str, str]
     postgres: DrilledPostgres
     kafka_port: int
@@ -66,7 +66,7 @@ class SecureSite:
     processes: dict[str, Process]
 
     def url(self, name: str) -> str:
-        """Where a process of ours answers."""
+        """The address of one of our processes."""
         return f"https://localhost:{self.ports[name]}"
 
     def authority(self, name: str) -> Path:
@@ -74,14 +74,14 @@ class SecureSite:
         return self.folder / "secrets" / name / "ca.crt"
 
     def renew(self, name: str) -> None:
-        """Put another certificate of the same authority where this process has its own."""
+        """Replace the certificate of this process by another one of the same authority."""
         sign(self.folder / "secrets/http", name, (name, "localhost", "127.0.0.1"))
 
     async def shown_by(self, name: str) -> bytes:
-        """The certificate that the process shows to who connects now.
+        """The certificate that the process presents to a new connection.
 
         Raises:
-            ssl.SSLError: it is not of the authority, or not of this name.
+            ssl.SSLError: it is not signed by the authority, or has another name.
         """
         trust = ssl.create_default_context(cafile=self.authority("http"))
         _reader, writer = await asyncio.open_connection(
@@ -94,7 +94,7 @@ class SecureSite:
 
     @property
     def database(self) -> str:
-        """As the processes are given it."""
+        """The URL of the database, as the processes get it."""
         password = self.values["POSTGRES_PASSWORD"]
         return (
             f"postgresql://yabam:{password}@localhost:{self.postgres.port}/yabam"
@@ -102,17 +102,17 @@ class SecureSite:
         )
 
     def token(self, role: Any, *stores: str) -> str:
-        """An access token that Core takes."""
+        """An access token that Core accepts."""
         keys = token_keys(json.loads(self.values["YABAM_TOKEN_KEYS"]), "k1")
         return keys.sign(Caller(f"{role}-{'-'.join(stores)}", role, frozenset(stores)), 3600)
 
 
 @contextmanager
 def started(folder: Path) -> Iterator[SecureSite]:
-    """All of it, running.
+    """The running installation.
 
     Args:
-        folder: one that Postgres' own user may pass through.
+        folder: a folder that Postgres' user can pass through.
     """
     whole = composed("compose.yaml", "compose.secure.yaml")
     prepare.prepare(folder, "https://localhost", unlike_any_other())
@@ -184,7 +184,7 @@ def started(folder: Path) -> Iterator[SecureSite]:
 
 
 def _wait_until_ready(process: Process, port: int) -> None:
-    """As compose waits: the container's own probe asks."""
+    """Wait as compose does, with the container's health check."""
     deadline = time.monotonic() + _READY_WITHIN_S
     while not probe.answers(port, secure=True, path="readyz"):
         assert process.exit_status is None, process.log_tail()
@@ -193,7 +193,7 @@ def _wait_until_ready(process: Process, port: int) -> None:
 
 
 def programs_with_tls() -> Path:
-    """Debian's PostgreSQL, as that of the wheel was built without TLS."""
+    """The programs of Debian's PostgreSQL, as those of the Python package have no TLS."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     assert found, "PostgreSQL with TLS is missing: make tools, or apt-get install postgresql"
     return found[-1]
@@ -202,7 +202,7 @@ def programs_with_tls() -> Path:
 async def _database(
     folder: Path, service: dict[str, Any], files: dict[str, str], values: dict[str, str]
 ) -> DrilledPostgres:
-    """A server that was made as the image makes it, and then started as compose starts it."""
+    """A server that is set up as by the image, and then started as by compose."""
     data = folder / "postgres" / "data"
     first = DrilledPostgres(data, durable=False, programs=programs_with_tls())
     await asyncio.to_thread(first.start)
@@ -241,7 +241,7 @@ async def _database(
 def _kafka(
     folder: Path, service: dict[str, Any], files: dict[str, str], values: dict[str, str]
 ) -> tuple[KafkaServer, int]:
-    """A node with the settings that the image makes of the service's environment."""
+    """A node with the settings that the image takes from the service's environment."""
     environment = {
         name.removeprefix("KAFKA_").lower().replace("_", "."): replaced(value, files)
         for name, value in environment_of(service, values).items()

@@ -1,4 +1,4 @@
-"""What is really sent, by every part of the running system, is as the AsyncAPI document says."""
+"""The messages of every part of the running system are as the AsyncAPI document says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proxy that holds back what server-sent events bring: a WebSocket comes through.
+"""A proxy that holds back server-sent events: the client uses a WebSocket, which passes.
 
 The SDK, the event server, Kafka, ingest and Core as they are in production. The same shows that
 what a socket has received is known at Core within seconds, long before the next sync.

@@ -1,4 +1,4 @@
-"""A bell and a lamp through the whole system, whose reader is killed on the way."""
+"""A bell and a lamp with the whole system, while the reader of their messages is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guide's own programs, as a reader would copy them, while every server is killed."""
+"""The guide's own programs, copied as a reader would, while every server is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make load-test`, as ops run it: the proof holds, faults are survived, thresholds decide."""
+"""`make load-test` as ops run it: nothing is lost, also with faults, and thresholds decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make run`: with all of its ports moved, and with what it prints to try."""
+"""`make run` with all of its ports moved, and the examples that it prints."""
 
 from __future__ import annotations
 

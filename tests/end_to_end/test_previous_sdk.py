@@ -1,4 +1,4 @@
-"""The SDKs of 2fccc5f, from before the layout in rooms, against the servers of today."""
+"""The SDKs of commit 2fccc5f, before the layout in rooms, with today's servers."""
 
 from __future__ import annotations
 

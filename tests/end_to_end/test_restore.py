@@ -1,4 +1,4 @@
-"""A dump is restored under live clients: they find out, start anew, and agree with the database."""
+"""A dump is restored under live clients: they notice, start again, and match the database."""
 
 from __future__ import annotations
 

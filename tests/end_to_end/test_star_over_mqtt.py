@@ -1,4 +1,4 @@
-"""A Star printer that is called over MQTT (*Trigger POST*), through the whole system."""
+"""A Star printer that is asked to poll over MQTT (*Trigger POST*), with the whole system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs of docs/state.md, as a reader would start them, against the whole system."""
+"""The programs of docs/state.md, started as a reader would, with the whole system."""
 
 from __future__ import annotations
 

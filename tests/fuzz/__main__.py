@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: look for longer, and keep what finds a fault in the corpus."""
+"""`python -m tests.fuzz`: fuzz for longer, and keep inputs that find a fault in the corpus."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ROLES: Final[tuple[Role | None, ...]] = ("owner", "table", "producer", "ops", N
 
 
 def main() -> int:
-    """Fuzz; 1 if a fault was found."""
+    """Fuzz. Returns 1 if a fault was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="for each target (default 60)")
     known = [*TARGETS, "api"]
@@ -55,7 +55,7 @@ def _look(target: Target, seconds: float, seed: int) -> int:
         tried += _round(target, seed + number, failing)
         number += 1
         if failing:
-            # The last one that failed is the one that was shrunk the furthest.
+            # The last input that failed is the smallest.
             path = keep(target, failing[-1])
             print(f"{target.name:<15} a fault, seed {seed + number - 1}: {path}", flush=True)
             return 1
@@ -126,7 +126,7 @@ def _round(target: Target, seed: int, failing: list[bytes]) -> int:
 
 
 def keep(target: Target, data: bytes) -> str:
-    """Put an input into the corpus; its name there."""
+    """Put an input into the corpus. Returns its name there."""
     name = f"found-{hashlib.sha256(data).hexdigest()[:12]}"
     target.keep(name, data)
     return name

@@ -1,4 +1,4 @@
-"""Core by its own OpenAPI document: requests that fit it and requests that do not, as each role."""
+"""Fuzz Core by its own OpenAPI document: valid and invalid requests, as each role."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def token_of(role: Role | None) -> str | None:
     if role is None:
         return None
     if role == "table":
-        return token("table", table="0/0")  # which is among the first that are tried
+        return token("table", table="0/0")  # among the first that are tried
     return token(role, *(() if role == "ops" else ("*",)))
 
 
 def one_session() -> requests.Session:
-    """Connections for many requests; nothing is looked up in the environment for each of them."""
+    """A session for many requests that does not read the environment for each of them."""
     session = requests.Session()
     session.trust_env = False
     return session
 
 
 def fuzz_api(core_url: str, role: Role | None, examples: int, seed: int) -> Counter[int]:
-    """Put every operation to the test, with so many requests each; the statuses that came."""
+    """Test every operation with this many requests each. Returns the statuses received."""
     document = schemathesis.openapi.from_url(f"{core_url}/openapi.json")
     document.config.update(base_url=core_url)
     checks = [CHECKS.get_one(name) for name in _CHECKS]
@@ -49,7 +49,7 @@ def fuzz_api(core_url: str, role: Role | None, examples: int, seed: int) -> Coun
     with one_session() as session:
         for result in operations:
             operation = result.ok()
-            # A stream lasts for a minute or more, whatever was asked.
+            # A stream lasts a minute or more, whatever the request.
             if "text/event-stream" not in str(operation.definition.raw["responses"]):
                 _put(operation, session, headers, checks, examples, seed, statuses)
     return statuses

@@ -1,4 +1,4 @@
-"""A target over what a Kafka broker answers: record batches."""
+"""A target for answers of a Kafka broker: record batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HIGHWATER: Final = 1_000
 
 
 def batches(data: bytes) -> None:
-    """Whatever a broker answers, each offset is told at most once, in order, and nothing stops."""
+    """Whatever a broker answers, each offset is given at most once, in order, without an error."""
     found = read_batches(TopicPartition("topic", 0), data, 0, _HIGHWATER)
     assert 0 <= found.next_offset <= _HIGHWATER
     before = -1

@@ -1,4 +1,4 @@
-"""A Core for the fuzzing of its API: what that does to it may not trouble others."""
+"""A Core only for the fuzzing of its API, which must not disturb other tests."""
 
 from __future__ import annotations
 

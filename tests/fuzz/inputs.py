@@ -1,4 +1,4 @@
-"""Where inputs come from: the corpus, changed a little or much, and plain bytes."""
+"""Makes inputs: from the corpus with a few or many changes, and from random bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 20_000
 
 
 def inputs(target: Target) -> st.SearchStrategy[bytes]:
-    """Bytes for a target; a failing one shrinks to fewer changes of an earlier seed."""
+    """Bytes for a target. A failing input shrinks to fewer changes of an earlier seed."""
     seeds = [b"", *target.seeds().values()]
     return st.one_of(_changed(target, seeds), st.binary(max_size=300))
 
@@ -42,12 +42,12 @@ def _changed(draw: Callable[[st.SearchStrategy[object]], object], target: Target
             case 2:  # a word
                 word = target.words[pick(st.integers(0, len(target.words) - 1))]
                 data = data[:at] + word + data[at:]
-            case 3:  # something is gone
+            case 3:  # something is removed
                 data = data[:at] + data[place(data) :] if at else data[place(data) :]
-            case 4:  # something comes twice
+            case 4:  # something is repeated
                 end = min(place(data), at + 1000)
                 data = data[:end] + data[min(at, end) :]
-            case _:  # the end of another
+            case _:  # the end of another seed
                 other = seeds[pick(st.integers(0, len(seeds) - 1))]
                 data = data[:at] + other[place(other) :]
     return data[:_LONGEST]

@@ -1,4 +1,4 @@
-"""Targets over JSON: what clients send to Core, what a server sends to a client, commands."""
+"""Targets for JSON: what clients send to Core, what a server sends to a client, commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLACE = msgspec.json.Decoder(PlaceOrder)
 
 
 def sync_body(data: bytes) -> None:
-    """The body of `POST /v1/sync`, and of an order, is refused or asks for what may be asked."""
+    """The body of `POST /v1/sync`, and of an order, is refused or asks within the limits."""
     with suppress(BadRequestError, InvalidError):
         hold(request_of(decoded(_BODY, data)))
     try:
@@ -33,7 +33,7 @@ def sync_body(data: bytes) -> None:
 
 
 def command(data: bytes) -> None:
-    """A command from Kafka is refused for a reason, or is one."""
+    """A command from Kafka is refused with a reason, or is valid."""
     try:
         found = decode_command(data)
     except (BadRequestError, InvalidError):
@@ -43,7 +43,7 @@ def command(data: bytes) -> None:
 
 
 def sync_answer(data: bytes) -> None:
-    """What a client makes of an answer: the answer, or one of the errors that it knows."""
+    """A client decodes an answer, or raises one of the errors that it knows."""
     try:
         answer = decode_sync(data)
     except (msgspec.DecodeError, ValueError):
@@ -52,7 +52,7 @@ def sync_answer(data: bytes) -> None:
 
 
 def signal(data: bytes) -> None:
-    """What a client makes of an event of a stream: an input, nothing, or an error that it knows."""
+    """A client decodes an event of a stream to an input or nothing, or raises a known error."""
     kind, _, text = data.partition(b"\x00")
     event = SseEvent(kind.decode("utf-8", "replace"), text.decode("utf-8", "replace"), "")
     try:

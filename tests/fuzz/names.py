@@ -1,4 +1,4 @@
-"""Targets over text: channels, event ids, cursors, tickets, and what a sync asks for."""
+"""Targets for text: channels, event ids, cursors, tickets, and what a sync asks for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TICKETS: Final = {
 
 
 def names(data: bytes) -> None:
-    """What is read is written as it was read, and nothing but our own errors comes out."""
+    """What is parsed is written again as it was, and only our own errors are raised."""
     for text in (data.decode("latin-1"), data.decode("utf-8", "replace")):
         with suppress(ChannelError):
             channel = parse_channel(text)
@@ -46,7 +46,7 @@ def names(data: bytes) -> None:
 
 
 def ticket(data: bytes) -> None:
-    """No text is a ticket but those that were signed."""
+    """No text is a valid ticket except those that were signed."""
     text = data.decode("latin-1")
     if text in TICKETS:
         assert KEYS.verify(text, NOW).subject.startswith("owner-")
@@ -59,7 +59,7 @@ def ticket(data: bytes) -> None:
 
 
 def sync_query(data: bytes) -> None:
-    """The query of `GET /v1/sync` is refused, or asks for what may be asked."""
+    """The query of `GET /v1/sync` is refused, or asks within the limits."""
     try:
         request = parse_sync(parse_query(data.decode("latin-1"), "replace"))
     except BadRequestError:
@@ -68,7 +68,7 @@ def sync_query(data: bytes) -> None:
 
 
 def hold(request: SyncRequest) -> None:
-    """Hold a request against its bounds."""
+    """Check a request against its limits."""
     assert 1 <= len(request.after) <= MAX_CHANNELS
     assert all(seq is None or 0 <= seq <= MAX_SEQ for seq in request.after.values())
     assert 1 <= request.limit <= MAX_LIMIT

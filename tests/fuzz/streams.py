@@ -1,4 +1,4 @@
-"""Targets over the push path: the writer and the parser of frames, and records of Kafka."""
+"""Targets for the push path: the writer and the parser of frames, and records of Kafka."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.unit.event_server.parts import EPOCH, FakeSubscriber, make_hub, water
 
 _LIMIT: Final = 256
 FIELD, NEXT = b"\x1e", b"\x1f"
-"""How the input of `record` is cut: the value and each header, and a header's name and value."""
+"""How the input of `record` is split: value and headers, and a header's name and value."""
 
 
 def frame(data: bytes) -> None:
-    """Whatever the writer writes, the parser reads as one event with the same parts."""
+    """Whatever the writer writes, the parser reads one event with the same parts."""
     parts = data.split(b"\x00", 2)
     kind, event_id, line = [*parts, b"", b""][:3]
     try:
@@ -44,12 +44,12 @@ def frame(data: bytes) -> None:
 
 
 def parser(data: bytes) -> None:
-    """However a stream is split, the same events come; and no more is kept than may be."""
+    """However a stream is split, the same events come, and no more is kept than allowed."""
     whole, whole_failed = _parsed(data, max(1, len(data)))
     for size in (1, 2, 3, 13):
         events, failed = _parsed(data, size)
         assert failed == whole_failed
-        # Of what came before a line that is too long, a larger piece may lose what it holds.
+        # A larger piece may lose the events in it that come before a line that is too long.
         assert events[: len(whole)] == whole if failed else events == whole
 
 
@@ -66,7 +66,7 @@ def _parsed(data: bytes, size: int) -> tuple[list[SseEvent], bool]:
 
 
 def record(data: bytes) -> None:
-    """Any record is read, or left out: neither the intake nor a stream is harmed by it."""
+    """Any record is read or left out. It harms neither the intake nor a stream."""
     value, *fields = data.split(FIELD)
     headers = [
         (name.decode("latin-1"), text) for name, _, text in (f.partition(NEXT) for f in fields)
@@ -82,7 +82,7 @@ def record(data: bytes) -> None:
 
 
 def _took(value: bytes | None, headers: Headers, followed: bool) -> None:
-    """Hold what streams get against the record, which came twice, whoever followed it then."""
+    """Compare what streams get with the record, which comes twice, for early and late streams."""
     hub = make_hub()
     intake = RecordReader(hub, {0: ReadRange(0, 0.0)}, lambda _kind, _reason: None)
     intake.take(0, 0, 1.0, None, watermark_record(10.0), 0.0)

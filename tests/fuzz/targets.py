@@ -1,7 +1,7 @@
-"""What is fuzzed: each target takes bytes, and raises if what they are put to does not hold.
+"""What is fuzzed: each target takes bytes, and raises if they find a fault.
 
-Every target takes bytes, so that an input of any of them is a line of a file, and a failing one can
-be kept.
+Every target takes bytes, so an input of any of them is a line of a file, and a failing input can be
+kept.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Check = Callable[[bytes], None]
 
 @dataclass(frozen=True)
 class Target:
-    """One target."""
+    """One fuzzed function with its inputs."""
 
     name: str
     check: Check
-    """Raises if the bytes find a fault; refuses what it must with our own errors only."""
+    """Raises if the bytes find a fault. Refuses invalid bytes only with our own errors."""
     words: tuple[bytes, ...]
-    """What a mutation may put in, beside single bytes."""
+    """What a mutation may insert, besides single bytes."""
 
     @property
     def file(self) -> Path:
@@ -35,12 +35,12 @@ class Target:
         return CORPUS / f"{self.name}.txt"
 
     def seeds(self) -> dict[str, bytes]:
-        """The corpus by the inputs' names."""
+        """The corpus by the names of its inputs."""
         lines = (line.partition(" = ") for line in self.file.read_text("ascii").splitlines())
         return {name: ast.literal_eval(text) for name, _, text in lines}
 
     def keep(self, name: str, data: bytes) -> None:
-        """Put an input into the corpus; the suite runs it from now on."""
+        """Add an input to the corpus. The suite runs it from now on."""
         with self.file.open("a", encoding="ascii") as file:
             file.write(f"{name} = {data!r}\n")
 

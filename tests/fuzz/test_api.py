@@ -1,4 +1,4 @@
-"""Core answers what its OpenAPI document says, as each role, to requests that fit it and do not."""
+"""Core answers valid and invalid requests of each role as its OpenAPI document says."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def test_each_operation_answers_as_the_document_says(
 ) -> None:
     statuses = fuzz_api(core_process.stack.core_url, role, examples=8, seed=1)
     assert max(statuses) < 500 or statuses[503]
-    # Requests that are refused alone would try nothing of what comes after the check of the token.
+    # If all requests were refused, nothing after the check of the token would be tested.
     assert statuses[200] > 0

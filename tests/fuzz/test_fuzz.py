@@ -1,4 +1,4 @@
-"""Every kept input, and a short run of new ones; `python -m tests.fuzz` runs for longer."""
+"""Run every kept input and a few new ones; `python -m tests.fuzz` runs for longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets over sockets: any bytes, sent to the real servers, get valid answers or an end."""
+"""Targets for sockets: the real servers give any bytes valid answers, or close the connection."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from server_common.sockets import bind
 from tests.integration.event_server.conftest import Running, running
 
 _QUIET_S = 0.05
-"""A server that has said nothing for so long has said all."""
+"""After so long without a byte, the server's answer counts as complete."""
 _TIMEOUT_S = 0.5
 _ALIVE = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 def events_socket(data: bytes) -> None:
-    """The event server's edge."""
+    """Send the bytes to the event server."""
     _ask(_events(), data)
 
 
 def core_socket(data: bytes) -> None:
-    """Core's connections, before an application that reads bodies as Core's does."""
+    """Send the bytes to Core's HTTP server with an application that reads bodies as Core does."""
     _ask(_core(), data)
 
 
@@ -45,7 +45,7 @@ def _ask(port: int, data: bytes) -> None:
     with capture_logs() as logs:
         received = _exchange(port, data, _QUIET_S)
         alive = _exchange(port, _ALIVE, 10.0)
-    # An answer to HEAD names the length of a body that does not come.
+    # An answer to HEAD states the length of a body that is not sent.
     if b"HEAD" not in data:
         _check_answers(received)
     assert received == b"" or received.startswith(b"HTTP/1.1 "), received
@@ -68,7 +68,7 @@ def _exchange(port: int, data: bytes, quiet_s: float) -> bytes:
 
 
 class _Answers:
-    """What a strict parser of responses makes of what came."""
+    """The answers as a strict parser of responses reads them."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
@@ -134,7 +134,7 @@ def _core() -> int:
 
 
 def _in_the_background(serve: Callable[[], AbstractAsyncContextManager[int]]) -> int:
-    """Serve in a thread of its own until the process ends; the port."""
+    """Serve in a thread until the process ends. Returns the port."""
     ready: list[int] = []
     started, stop, loop = threading.Event(), asyncio.Event(), asyncio.new_event_loop()
 

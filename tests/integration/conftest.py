@@ -18,7 +18,7 @@ _HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a folder that need an Apache Kafka share one, which only one worker has."""
+    """Group the tests of a folder that need an Apache Kafka, so that one worker starts it."""
     for item in items:
         folder = item.path.parent
         if folder.parent == _HERE and item.get_closest_marker("kafka") is not None:
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 async def core(core_process: CoreService) -> AsyncIterator[CoreService]:
-    """The shared Core, with a client of this test's own."""
+    """The shared Core, with a new client for this test."""
     service = CoreService.over(core_process.database, core_process.stack)
     async with service.client:
         yield service

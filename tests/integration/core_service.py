@@ -1,4 +1,4 @@
-"""A Core in a process of its own over a real PostgreSQL, and the tokens to speak to it."""
+"""A Core in its own process with a real PostgreSQL, and the tokens for requests to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ITEM = {"name": "김밥", "quantity": 2, "unit_price": 3500}
 
 @dataclass
 class CoreService:
-    """One Core; each test takes a store of its own, so that tests do not see each other."""
+    """One Core. Each test uses its own store, so tests do not see each other."""
 
     database: str
     stack: Stack
@@ -44,17 +44,17 @@ class CoreService:
 
     @classmethod
     def over(cls, database: str, stack: Stack) -> CoreService:
-        """A Core that runs already, with a client for the loop that is running now."""
+        """A Core that already runs, with a client for the current event loop."""
         client = httpx.AsyncClient(base_url=stack.core_url, timeout=30)
         return cls(database, stack, client)
 
     def stop(self) -> None:
-        """End it, at once: nobody waits for what it still does."""
+        """Kill it. No test needs the work that it has left."""
         self.stack.core.kill()
 
     @property
     def tickets(self) -> TicketKeys:
-        """The ring that verifies its tickets."""
+        """The keys that verify its tickets."""
         return TicketKeys({"local": KEYS.ticket.encode()}, "local")
 
 
@@ -76,7 +76,7 @@ def token(
 
 
 def bearer(text: str, **more: str) -> dict[str, str]:
-    """Headers with the token; underscores of other names become dashes."""
+    """Headers with the token. Underscores in other names become dashes."""
     headers = {"authorization": f"Bearer {text}"} if text else {}
     return headers | {name.replace("_", "-"): value for name, value in more.items()}
 

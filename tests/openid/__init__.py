@@ -1,1 +1,1 @@
-"""A real OpenID provider, node-oidc-provider, as a process; tests start it."""
+"""A real OpenID provider, node-oidc-provider, as a process for tests."""

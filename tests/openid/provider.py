@@ -1,4 +1,4 @@
-"""Starts the provider, and asks it for tokens as a program of an operator does."""
+"""Starts the provider, and requests tokens as an operator's program does."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _HERE: Final = Path(__file__).parent
 
 
 class OpenIdProvider:
-    """One provider, which keeps its address over restarts.
+    """One provider, which has the same address after a restart.
 
     Args:
-        claims: the claims of the tokens of each of its clients, by the client's id.
+        claims: the claims of each client's tokens, by the client's id.
     """
 
     def __init__(self, claims: dict[str, dict[str, Any]]) -> None:
@@ -32,7 +32,7 @@ class OpenIdProvider:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, generation: str) -> None:
-        """Start it with keys that no other generation has."""
+        """Start it; each generation has its own keys."""
         settings = {
             "issuer": self.issuer,
             "port": self.port,
@@ -52,7 +52,7 @@ class OpenIdProvider:
         raise AssertionError("the provider has not started: `make node-packages` installs it")
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

@@ -1,4 +1,4 @@
-"""A real Core over a real PostgreSQL, and the whole system, as the integration tests have them."""
+"""A real Core with a real PostgreSQL, and the whole system, as in the integration tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["client", "core", "db"]
 
 @pytest.fixture
 def database(postgres_server: EmbeddedPostgres) -> str:
-    """A database without orders; its URL."""
+    """The URL of a database without orders."""
     return asyncio.run(migrated_database(postgres_server))
 
 
@@ -27,7 +27,7 @@ def database(postgres_server: EmbeddedPostgres) -> str:
 def system(
     postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """Every process of ours, shared by the tests that need them all."""
+    """All our processes, shared by the tests that need all of them."""
     database = asyncio.run(migrated_database(postgres_server))
     with installed(database, tmp_path_factory.mktemp("system")) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The whole system as real processes on this machine's embedded parts, and its logs."""
+"""The whole system as real processes with the embedded parts, and its logs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def installed(
     extra: dict[str, str] | None = None,
     broker: KafkaServer | None = None,
 ) -> Iterator[Stack]:
-    """Every process of ours, ready, over a migrated database and a broker that is not started."""
+    """Start all our processes with a migrated database and a broker, which is started, too."""
     settings = {} if broker else FETCH_WAIT
     log = broker or EmbeddedBroker(folder)
     log.start()
@@ -46,17 +46,17 @@ def installed(
 
 
 def log_lines(*processes: Process) -> list[str]:
-    """All that these processes have written."""
+    """All lines of these processes' logs."""
     lines: list[str] = []
     for process in processes:
         if process.log.exists():
-            # Only what ends a line in a terminal or a log collector, and no more than that.
+            # Split only where a terminal or a log collector would end a line.
             lines += process.log.read_bytes().decode().split("\n")[:-1]
     return lines
 
 
 def log_events(*processes: Process) -> list[dict[str, Any]]:
-    """Each line of their logs as the object that it must be."""
+    """All lines of these processes' logs, each of which must be a JSON object."""
     events = []
     for line in log_lines(*processes):
         event = json.loads(line)

@@ -1,4 +1,4 @@
-"""Every route of Core, each with a request that a rightful caller would be answered."""
+"""All routes of Core, each with a request that succeeds for a permitted caller."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ class Call:
     """One request."""
 
     route: str
-    """As the OpenAPI document names it."""
+    """Its path in the OpenAPI document."""
     method: str
     path: str
     json: Any = None
     headers: dict[str, str] = field(default_factory=dict)
 
     async def send(self, client: AsyncClient, who: str) -> Response:
-        """Its answer to the holder of this token."""
+        """Send the request with this token. Returns the answer."""
         headers = bearer(who) | self.headers
         return await client.request(self.method, self.path, json=self.json, headers=headers)
 
 
 def calls(store: str, order_id: str, *, streams: bool = True) -> list[Call]:
-    """A request to each route that concerns this store, and this order at its table 5; `streams`:
-    also to one that lasts for a minute where it is permitted."""
+    """A request to each route that concerns this store, or this order at its table 5.
+
+    `streams`: whether to include the route that answers for a minute to permitted callers.
+    """
     order = f"/v1/orders/{order_id}"
     return [
         Call("/v1/sync", "GET", f"/v1/sync?channel=store:{store}"),
@@ -103,7 +105,7 @@ def device_calls(store: str) -> list[Call]:
 
 
 def push_calls(store: str) -> list[Call]:
-    """A request to each route that concerns a browser that is told of this store's orders."""
+    """A request to each route that concerns Web Push about this store's orders."""
     route, path = "/v1/stores/{id}/pushes/{device}", f"/v1/stores/{store}/pushes/phone"
     guests, theirs = "/v1/stores/{id}/guest-pushes", f"/v1/stores/{store}/guest-pushes"
     return [
@@ -116,13 +118,13 @@ def push_calls(store: str) -> list[Call]:
 
 
 def guest_push_calls() -> list[Call]:
-    """A request to each route of a guest's phone: which table's, the token alone says."""
+    """A request to each route of Web Push for guests; the table is that of the token."""
     route, path = "/v1/guest-pushes/{device}", "/v1/guest-pushes/phone"
     return [Call(route, "PUT", path, a_subscription()), Call(route, "DELETE", path)]
 
 
 def a_subscription() -> dict[str, Any]:
-    """The body by which a browser subscribes to a store's orders."""
+    """The body with which a browser subscribes to a store's orders."""
     wanted: dict[str, Any] = msgspec.to_builtins(Browser("https://push.example/p").subscription)
     return wanted
 
@@ -145,7 +147,7 @@ def a_webhook(store: str) -> dict[str, Any]:
 
 
 def a_step() -> dict[str, Any]:
-    """The body of a step of a print job that nobody holds the printer for."""
+    """The body of a step of a print job, by an agent that does not hold the printer."""
     return {"step": "take", "agent": "a"}
 
 
@@ -154,30 +156,30 @@ FOR_EVERY_TOKEN = (
     Call("/v1/edits", "GET", "/v1/edits?client=c"),
     Call("/v1/documents", "GET", "/v1/documents?channel=global&key=notice"),
 )
-"""What has nothing of any store."""
+"""The routes that contain nothing of any store."""
 
 
 LOGIN = Call(
     "/v1/devices/token", "POST", "/v1/devices/token", {"user": "12~bell-1~1", "password": "guessed"}
 )
-"""It takes a password, which opens it like a token."""
+"""It needs a password instead of a token."""
 
 PAIR = Call("/v1/tokens/pairings", "POST", "/v1/tokens/pairings", {"store": "12", "code": "000000"})
-"""It takes a code, which opens it like a token."""
+"""It needs a code instead of a token."""
 
 RENEW = Call("/v1/tokens/renewals", "POST", "/v1/tokens/renewals")
-"""It has nothing of any store, and is for owners alone."""
+"""It contains nothing of any store, and is for owners only."""
 
 
 PUSH_KEY = Call("/v1/push", "GET", "/v1/push")
-"""It shows what is public, and is for owners and guests alone."""
+"""It answers what is public, and is for owners and guests only."""
 
 WEBHOOKS = Call("/v1/webhooks", "GET", "/v1/webhooks")
-"""It shows those of the caller's own stores."""
+"""It answers the webhooks of the caller's own stores."""
 
 
 def an_edit(store: str) -> dict[str, Any]:
-    """The body of an edit of what the store's staff shares."""
+    """The body of an edit of a document of the store's team."""
     edit = {"n": 1, "channel": f"team:{store}", "key": "shift", "do": {"set": {"people": {}}}}
     return {"client": f"c-{new_store()}", "edits": [edit]}
 
@@ -188,20 +190,20 @@ def a_batch(store: str) -> dict[str, Any]:
 
 
 def refused(response: Response) -> bool:
-    """Whether the caller was denied, and told nothing else."""
+    """Whether the caller was refused, and got no data."""
     if response.status_code == 200 and "results" in response.json():
         (result,) = response.json()["results"]
         return result["status"] in (403, 404) and result["order"] is None
     if response.status_code == 200 and "outcomes" in response.json():
         return all(one["outcome"] == "refused" for one in response.json()["outcomes"])
     if response.status_code == 409 and response.request.url.path == "/v1/edits":
-        # A client's name belongs to who used it first: who comes second is told no more.
+        # A client id belongs to the subject that used it first; another one is told only that.
         return bool(response.json()["type"].endswith(":client-taken"))
     return response.status_code in (403, 404)
 
 
 async def placed(core: CoreService, store: str, table: str | None = TABLE, **more: Any) -> str:
-    """An order of this store; its id."""
+    """Place an order in this store. Returns its id."""
     response = await core.client.post(
         "/v1/orders", json=an_order(store, table, **more), headers=bearer(token("owner", store))
     )
@@ -210,7 +212,7 @@ async def placed(core: CoreService, store: str, table: str | None = TABLE, **mor
 
 
 async def seen(core: CoreService, store: str) -> tuple[int, dict[str, tuple[str, int, str]]]:
-    """What the store holds, as ops see it: its head, its open orders."""
+    """The store's head, and its open orders, as the role ops sees them."""
     response = await core.client.get(
         f"/v1/sync?channel=store:{store}", headers=bearer(token("ops"))
     )

@@ -1,1 +1,1 @@
-"""The real machine, hub and sync rules in virtual time, against seeded faults; no sockets."""
+"""Runs the real rules of client and servers in virtual time, with random faults and no sockets."""

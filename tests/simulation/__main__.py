@@ -1,8 +1,8 @@
-"""Runs very many schedules: `python -m tests.simulation --schedules 100000 --seed 1`.
+"""Runs many schedules: `python -m tests.simulation --schedules 100000 --seed 1`.
 
-Most are of orders, and a twentieth as many of documents, and of clients over MQTT. Each is decided
-by its kind and its seed alone; a failing one is printed with both, and replays by
-`python -m tests.simulation --kind orders --schedules 1 --seed N`.
+Most schedules are of orders; for twenty of these there is one of documents and one of a client over
+MQTT. A schedule depends only on its kind and its seed. A failing one is printed with both, and
+`python -m tests.simulation --kind orders --schedules 1 --seed N` runs it again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.simulation.setting import ViolationError
 from tests.simulation.world import World
 
 BLOCK = 50
-"""So many schedules are one piece of work."""
+"""How many schedules a process runs before it reports."""
 BAR = 30
 KINDS: Mapping[str, type[World] | type[DocumentWorld] | type[MqttWorld]] = {
     "orders": World,
@@ -29,11 +29,11 @@ KINDS: Mapping[str, type[World] | type[DocumentWorld] | type[MqttWorld]] = {
     "mqtt": MqttWorld,
 }
 OTHERS_EVERY = 20
-"""One schedule of another kind for so many of orders: it costs more."""
+"""For so many schedules of orders there is one of each other kind, which takes longer."""
 
 
 def run_block(block: tuple[str, range]) -> tuple[Counter[str], list[str]]:
-    """Run these seeds of a kind; what was injected, and what went wrong."""
+    """Run these seeds of a kind. Returns the counts of injected faults, and the violations."""
     injected: Counter[str] = Counter()
     violations: list[str] = []
     kind, seeds = block
@@ -48,11 +48,11 @@ def run_block(block: tuple[str, range]) -> tuple[Counter[str], list[str]]:
 
 
 def main() -> int:
-    """Run the schedules with a progress bar; 1 if an invariant was broken."""
+    """Run the schedules with a progress bar. Returns 0, or 1 if an invariant was violated."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--schedules", type=int, default=100_000, help="how many (default 100000)")
-    parser.add_argument("--kind", choices=KINDS, help="only of this kind")
-    parser.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
+    parser.add_argument("--schedules", type=int, default=100_000, help="how many (100000)")
+    parser.add_argument("--kind", choices=KINDS, help="run schedules of this kind only")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (1)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     shares = {options.kind: options.schedules} if options.kind else _shares(options.schedules)
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def _shares(schedules: int) -> dict[str, int]:
-    """How many of each kind are run for so many of orders."""
+    """How many schedules of each kind are run, for so many of orders."""
     others = max(1, schedules // OTHERS_EVERY)
     return {kind: schedules if kind == "orders" else others for kind in KINDS}
 

@@ -1,7 +1,7 @@
-"""A client of orders in virtual time: its consumer, and its crashes.
+"""A client of orders in virtual time, with a consumer, and with crashes.
 
-Machine, hand-over, order book and parser are the SDK's own. The consumer keeps its effects for
-ever, as a database does; what it has saved decides where a crashed client goes on.
+Machine, deliveries, order book and parser are the SDK's own. The consumer's effects survive a
+crash, as in a database. A new client goes on from the cursor that the crashed one had saved.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CHANNELS: Final = (f"store:{STORE}", f"table:{STORE}/{TABLES[0]}")
 
 @dataclass(frozen=True)
 class Parts:
-    """What a schedule is made of; planted bugs replace one of them."""
+    """The parts of a schedule; a planted bug replaces one of them."""
 
     machine: type[Machine] = Machine
     server: type[ModelServer] = ModelServer
@@ -46,16 +46,16 @@ class SimClient(Shell):
     """One process of a client.
 
     Args:
-        world: where it lives.
-        before: the process whose effects and cursor it inherits.
+        world: its schedule.
+        before: the process whose effects and cursor it takes over; None: it is the first.
     """
 
     def __init__(self, world: World, before: SimClient | None) -> None:
         self.world = world
         self.effects: dict[str, int] = before.effects if before else {}
-        """What the handler has done: the last seq per channel."""
+        """What the handler has done: the last handled seq of each channel."""
         self.orders: dict[str, dict[str, int]] = before.orders if before else {}
-        """The handler's own picture: the version of each open order, per channel."""
+        """What the handler knows: the version of each open order, by channel."""
         self.saved: Checkpoint | None = before.saved if before else None
         saved = self.saved
         self.book = OrderBook()
@@ -73,27 +73,27 @@ class SimClient(Shell):
 
     @property
     def proven_until(self) -> float | None:
-        """What the stream's watermark has proven, by the database's clock."""
+        """The stream's watermark: all events before it must have arrived; None: no proof."""
         if not self.shows_live or self._garbled or self.machine.watermark is None:
             return None
         return self.machine.watermark.timestamp()
 
     def step(self) -> None:
-        """Read the wire, let the consumer work, keep the machine's time, look at the invariants."""
+        """Read the stream, let the consumer work, fire the machine's timers, check invariants."""
         self.read_wire()
         self._consume()
         self.keep_time()
 
-    # ── what the world does to it ────────────────────────────────────────────
+    # ── faults ───────────────────────────────────────────────────────────────
 
     def slow_down(self) -> None:
-        """The consumer takes a rest."""
+        """Let the consumer handle nothing for a while."""
         self._slow_until = self.world.now + self.world.chance.uniform(1, 15)
 
     # ── the consumer ─────────────────────────────────────────────────────────
 
     def put(self, command: Command) -> None:
-        """Hand over what is for the consumer."""
+        """Take a command of the machine, if it is for the consumer."""
         if isinstance(command, Deliver | Fill | CheckDigest):
             self.deliveries.put(command)
 
@@ -107,7 +107,7 @@ class SimClient(Shell):
             self._handle(delivery)
 
     def _handle(self, delivery: Deliver) -> None:
-        """Hand one change over; the process may die between any two of its steps."""
+        """Handle one change; the process may crash between any two steps."""
         parts, checkpoint = self.world.parts, self.deliveries.checkpoint
         if self._dies():
             return
@@ -119,7 +119,7 @@ class SimClient(Shell):
                 return
             self._effect(delivery.change)
         else:
-            # Effect and cursor are one transaction: a crash leaves both or neither.
+            # Effect and cursor are one transaction: after a crash both are there, or neither.
             self._effect(delivery.change)
             self.saved = checkpoint
         if self._dies():
@@ -153,7 +153,7 @@ class SimClient(Shell):
             orders[change.data.id] = change.data.version
 
     def difference(self) -> str | None:
-        """What keeps it from having handled everything, with the same orders as Core."""
+        """How its state differs from Core's; None: it has handled all events."""
         core = self.world.core
         if self.machine.epoch != core.epoch:
             return "it is in another epoch than Core"

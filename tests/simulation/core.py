@@ -1,4 +1,4 @@
-"""A model of Core: the real rules of orders, log and Fetch Sync over logs in memory."""
+"""A model of Core: the real rules of orders, of the log and of Fetch Sync, with logs in memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TICKET_TTL_S = 30.0
 
 @dataclass
 class ChannelLog:
-    """One channel: its events' bodies by seq, what is trimmed, its digest and orders."""
+    """One channel: the bodies of its events in order, the last deleted seq, digests, orders."""
 
     bodies: list[str] = field(default_factory=list)
     floor: int = 0
@@ -43,14 +43,14 @@ class ChannelLog:
     orders: dict[str, Order] = field(default_factory=dict)
     content: int = 0
     views: dict[str, str] = field(default_factory=dict)
-    """Of the open orders, as they are stored."""
+    """The stored views of the open orders, by the order's id."""
 
     @property
     def head(self) -> int:
         return len(self.bodies)
 
     def copy(self) -> ChannelLog:
-        """The same, which changes by itself; what is in it never changes."""
+        """An independent copy; the values in it are immutable."""
         return replace(
             self, bodies=list(self.bodies), orders=dict(self.orders), views=dict(self.views)
         )
@@ -58,17 +58,17 @@ class ChannelLog:
 
 @dataclass
 class Truth:
-    """All that a backup holds."""
+    """All data of Core, which a backup contains."""
 
     epoch: int = 1
     channels: dict[str, ChannelLog] = field(default_factory=dict)
     waiting: dict[str, Order] = field(default_factory=dict)
-    """The orders that something may follow."""
+    """The orders whose status can still change."""
     views: dict[str, Views] = field(default_factory=dict)
     outbox: list[Committed] = field(default_factory=list)
 
     def copy(self) -> Truth:
-        """The same, which changes by itself."""
+        """An independent copy."""
         return replace(
             self,
             channels={name: log.copy() for name, log in self.channels.items()},
@@ -79,7 +79,7 @@ class Truth:
 
 
 class ModelCore:
-    """Commits at random, answers syncs by the real rules; times are the database's."""
+    """Commits random changes, and answers syncs by the real rules; times are the database's."""
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
@@ -87,15 +87,15 @@ class ModelCore:
         self.epochs = 1
         self.commits = 0
         self.times: dict[tuple[int, str, int], float] = {}
-        """When each (epoch, channel, seq) was committed."""
+        """The time when each (epoch, channel, seq) was committed."""
 
     @property
     def epoch(self) -> str:
-        """The epoch's name; sorts by time."""
+        """The epoch's name; later epochs sort after earlier ones."""
         return f"0E{self.truth.epoch:05d}"
 
     def commit(self, now: float) -> None:
-        """Place an order, or take one a step further."""
+        """Place an order, or give one its next status."""
         waiting = list(self.truth.waiting.values())
         moment = datetime.fromtimestamp(now, UTC)
         if waiting and self._chance.random() < 0.6:
@@ -126,7 +126,7 @@ class ModelCore:
     def answer(
         self, after: dict[str, int | None], epoch: str | None, limit: int, now: float
     ) -> SyncResponse:
-        """Fetch Sync, by the real rules."""
+        """The answer of Fetch Sync, by the real rules."""
         request = SyncRequest(
             {parse_channel(name): seq for name, seq in after.items()}, epoch, limit, 0.0
         )
@@ -142,16 +142,16 @@ class ModelCore:
         return decode_sync(rules.encode_answer(moment, answers, grant, 3000))
 
     def trim(self) -> None:
-        """Forget the older half of a channel's log."""
+        """Delete the older half of each channel's log."""
         for log in self.truth.channels.values():
             log.floor = max(log.floor, log.head // 2)
 
     def backup(self) -> Truth:
-        """What a restore would bring back."""
+        """A copy of all data."""
         return self.truth.copy()
 
     def restore(self, truth: Truth) -> None:
-        """Go back to a backup, in a new epoch; what the relay had not published is gone."""
+        """Restore a backup, in a new epoch; events that were not published are gone."""
         self.epochs += 1
         self.truth = truth.copy()
         self.truth.epoch = self.epochs
@@ -165,7 +165,10 @@ def log_order(
     epoch: str,
     now: float,
 ) -> tuple[list[tuple[str, int]], Committed]:
-    """Write a change into the logs of its channels; channel and seq of each entry, the record."""
+    """Write a change into the logs of its channels.
+
+    Returns the channel and seq of each entry, and the record for the outbox.
+    """
     order = change.after
     rows = log_write_of(change, views.get(order.id))
     views[order.id] = Views(rows.owner_view, rows.table_view)
@@ -196,7 +199,7 @@ def orders_answer(
     request: SyncRequest,
     moment: Moment,
 ) -> rules.ChannelAnswer:
-    """A channel of orders in an answer of Fetch Sync, by the real rules."""
+    """The answer of Fetch Sync for one channel of orders, by the real rules."""
     newest = min(log.head, query.after + query.limit)
     found = range(query.after + 1, newest + 1) if query.after >= log.floor else ()
     rows = tuple((n, log.bodies[n - 1]) for n in found)

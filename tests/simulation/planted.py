@@ -1,4 +1,4 @@
-"""Planted bugs: parts with one protection taken out, each of which the simulation must find."""
+"""Planted bugs: each removes one protection, and the simulation must find it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _ActionsWithoutSync(Actions):
 
 
 class ConnectsWithoutSync(Machine):
-    """Goes back to the stream with the ticket that it still has."""
+    """Reconnects without a sync, with the ticket that it still has."""
 
     def __init__(
         self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
@@ -74,7 +74,7 @@ class _LoosePositions(Positions):
 
 
 class AcceptsNextButOne(Machine):
-    """Takes n+2 on top of n."""
+    """Accepts the event n+2 after n."""
 
     def __init__(
         self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
@@ -98,7 +98,7 @@ class _IntakeByOrder(SyncState):
 
 
 class DeduplicatesByOrder(Machine):
-    """Takes a second event of the same order for the first one again."""
+    """Treats a second event of the same order as a duplicate of the first."""
 
     def __init__(
         self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
@@ -108,7 +108,7 @@ class DeduplicatesByOrder(Machine):
 
 
 class IgnoresWatermark(Machine):
-    """Believes a stream for as long as the connection stands."""
+    """Trusts a stream as long as its connection is open, even if the watermark stands still."""
 
     def handle(self, signal: Input, now: float) -> list[Command]:
         commands = super().handle(signal, now)
@@ -126,7 +126,7 @@ class _ActionsThatStopPolling(Actions):
 
 
 class StopsPollingFirst(Machine):
-    """Stops polling as soon as a stream is tried, like others do."""
+    """Stops polling as soon as it tries a stream, before the stream has proven itself."""
 
     def __init__(
         self, positions: Starts, epoch: str | None, settings: Settings, uniform: Uniform
@@ -143,7 +143,7 @@ class _HubWithoutRingCheck(Hub):
 
 
 class ForgetsTheRingCheck(ModelServer):
-    """Lets everybody attach, whatever its rings hold."""
+    """Accepts every client, even if its rings lack events that the client needs."""
 
     hub_class = _HubWithoutRingCheck
 

@@ -1,4 +1,4 @@
-"""Relay, Kafka and event server of the simulation; the event server's rules are the real ones."""
+"""Models of relay, Kafka and event server; the event server uses its real rules."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Record:
 
 @dataclass
 class ModelKafka:
-    """A topic with one partition, which may lose all it has."""
+    """A topic with one partition, which can lose all its records."""
 
     records: list[Record] = field(default_factory=list)
     begin: int = 0
@@ -47,39 +47,39 @@ class ModelKafka:
         return self.begin + len(self.records)
 
     def wipe(self) -> None:
-        """Start with an empty log, at the same offsets as before: the hard case is for others."""
+        """Delete all records; new records get the offsets that follow."""
         self.begin = self.end
         self.records = []
 
 
 @dataclass(frozen=True)
 class Committed:
-    """One event in the outbox."""
+    """One row of the outbox."""
 
     record: tuple[bytes, list[tuple[str, bytes]]]
     at: float
 
 
 class Truth(Protocol):
-    """What a relay reads and deletes of what Core keeps."""
+    """The part of Core's data that a relay reads and deletes."""
 
     outbox: list[Committed]
 
 
 class Outbox(Protocol):
-    """Core, as a relay meets it."""
+    """The parts of the model of Core that a relay uses."""
 
     @property
     def truth(self) -> Truth:
-        """All that it keeps."""
+        """All data of Core."""
 
     @property
     def epoch(self) -> str:
-        """The log's name."""
+        """The epoch of the log."""
 
 
 class ModelRelay:
-    """Publishes the outbox in order, then a watermark; may repeat itself, stall and die."""
+    """Publishes the outbox in order, then a watermark; it can repeat events, stall and crash."""
 
     def __init__(self, core: Outbox, kafka: ModelKafka, chance: Random) -> None:
         self._core = core
@@ -87,10 +87,10 @@ class ModelRelay:
         self._chance = chance
         self.stalled_until = 0.0
         self.forgets = 0.0
-        """How often it dies between publishing and deleting."""
+        """The probability that it crashes after it has published and before it has deleted."""
 
     def run(self, now: float) -> None:
-        """One read of the outbox."""
+        """Run one cycle: read the outbox, publish, delete."""
         if now < self.stalled_until:
             return
         outbox = self._core.truth.outbox
@@ -106,7 +106,7 @@ class ModelRelay:
 
 
 class ModelServer:
-    """An event server; a restart gives it new rings from the topic's last two minutes."""
+    """An event server; a new one fills its rings from the last two minutes of the topic."""
 
     hub_class: type[Hub] = Hub
 
@@ -134,7 +134,7 @@ class ModelServer:
         self._intake = RecordReader(self.hub, {0: reach}, lambda _kind, _reason: None)
 
     def run(self, now: float) -> None:
-        """Read what is new, then do what is due."""
+        """Read new records, then send heartbeats and end streams that are due."""
         if now >= self.stuck_until:
             if self._offset < self._kafka.begin:
                 self.hub.forget("gap")
@@ -149,7 +149,7 @@ class ModelServer:
 
 
 class Wire:
-    """A subscriber whose frames are kept until the network carries them."""
+    """A subscriber that keeps its frames until the client reads them."""
 
     def __init__(self) -> None:
         self.backlog = 0

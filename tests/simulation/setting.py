@@ -1,4 +1,4 @@
-"""What every schedule runs in: virtual time, relay, Kafka and event server, and their faults."""
+"""The parts of every schedule: virtual time, relay, Kafka, event server, and their faults."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from tests.simulation.servers import ModelKafka, ModelRelay, ModelServer, Outbox
 from tests.simulation.shell import Shell
 
 DB_OFFSET: Final = 1_700_000_000.0
-"""What the database's clock is ahead of virtual time."""
+"""How many seconds the database's clock is ahead of virtual time."""
 STEP_S: Final = 0.25
 
 
 class ViolationError(AssertionError):
-    """An invariant does not hold; the text says which, and the seed that shows it again."""
+    """An invariant was violated; the text says which, and with which seed."""
 
 
 class AnyCore(Outbox, Protocol):
-    """A model of Core, whatever it keeps."""
+    """A model of Core, of orders or of documents."""
 
     def answer(
         self, after: dict[str, int | None], epoch: str | None, limit: int, now: float
     ) -> SyncResponse:
-        """Fetch Sync."""
+        """The answer of Fetch Sync."""
 
 
 C = TypeVar("C", bound=AnyCore)
 
 
 class Setting(ABC, Generic[C]):
-    """Time, chance and servers of one schedule.
+    """Time, random numbers and servers of one schedule.
 
     Args:
-        seed: decides everything.
+        seed: of all random choices.
         core_of: makes the model of Core.
-        server: what event servers are made of.
+        server: the class of the event servers.
     """
 
     kind = "orders"
-    """What its schedules are called, so that a failure can be shown again."""
+    """The kind of its schedules, which the text of a violation names."""
 
     def __init__(
         self, seed: int, core_of: Callable[[Random], C], server: type[ModelServer]
@@ -63,43 +63,43 @@ class Setting(ABC, Generic[C]):
         self.server: ModelServer | None = self._new_server()
         self.core_down_until = 0.0
         self.buffers = False
-        """Whether a proxy holds back what server-sent events bring until their stream ends. It may
-        stay so for ever: a WebSocket comes through."""
+        """Whether a proxy buffers server-sent events until their stream ends. That may last until
+        the end of the schedule, as WebSockets still work."""
         self.blocks_sockets = False
-        """Whether no WebSocket can be had. That ends with the faults."""
+        """Whether WebSockets are blocked. That ends with the faults."""
         self._server_down_until = 0.0
 
     @property
     def db_now(self) -> float:
-        """The database's clock."""
+        """The time by the database's clock."""
         return DB_OFFSET + self.now
 
     def at(self, delay: float, action: Callable[[], None]) -> None:
-        """Do something after a while."""
+        """Call `action` after `delay` seconds of virtual time."""
         self._order += 1
         heapq.heappush(self._actions, (self.now + delay, self._order, action))
 
     def fail(self, what: str) -> None:
-        """An invariant does not hold."""
+        """Raise a ViolationError: an invariant was violated."""
         raise ViolationError(f"{self.kind}, seed {self.seed}, at {self.now:.2f} s: {what}")
 
     def inject(self, name: str) -> None:
-        """Let one fault happen, now."""
+        """Cause the fault with this name now."""
         self.injected[name] += 1
         self.kinds[name]()
 
     def pass_time(self, seconds: float) -> None:
-        """Let everything go on for a while."""
+        """Run everything for so many seconds."""
         self.run_until(self.now + seconds)
 
     def run_until(self, end: float) -> None:
-        """Let everything go on until then."""
+        """Run everything until this time."""
         while self._actions and self._actions[0][0] <= end:
             self.now, _, action = heapq.heappop(self._actions)
             action()
 
     def run_servers(self) -> None:
-        """A quarter of a second of relay and event server."""
+        """Run relay and event server for one step."""
         self.relay.run(self.db_now)
         if self.server is None and self.now >= self._server_down_until:
             self.server = self._new_server()
@@ -109,17 +109,17 @@ class Setting(ABC, Generic[C]):
     @property
     @abstractmethod
     def shells(self) -> Iterable[Shell]:
-        """The clients that run."""
+        """All running clients."""
 
     @abstractmethod
     def write_something(self) -> None:
-        """Let something be committed."""
+        """Commit an event."""
 
     # ── faults ───────────────────────────────────────────────────────────────
 
     @property
     def kinds(self) -> dict[str, Callable[[], None]]:
-        """Every fault there is, by name."""
+        """All faults, by name."""
         return {
             "core down": self._core_down,
             "server killed": lambda: self._kill_server(20.0),
@@ -133,15 +133,15 @@ class Setting(ABC, Generic[C]):
         }
 
     def lose(self, frames: list[bytes]) -> None:
-        """One of these frames never arrives."""
+        """Remove one of these frames."""
         del frames[self.chance.randrange(len(frames))]
 
     def double(self, frames: list[bytes]) -> None:
-        """One of these frames comes twice."""
+        """Add one of these frames again."""
         frames.append(self.chance.choice(frames))
 
     def inject_any(self, rare: Iterable[str]) -> None:
-        """Let a fault happen, a rare one less often."""
+        """Cause a random fault; those in `rare` are less likely."""
         names = list(self.kinds)
         weights = [1 if name in rare else 4 for name in names]
         self.inject(*self.chance.choices(names, weights))
@@ -152,7 +152,7 @@ class Setting(ABC, Generic[C]):
     def _kill_server(self, longest: float) -> None:
         self.server = None
         self._server_down_until = self.now + self.chance.uniform(0.5, longest)
-        # A client that is still on its way meets the next server, with the ticket that it has.
+        # A client that is still connecting reaches the next server with its ticket.
         for shell in self.shells:
             if shell.connected:
                 shell.cut()

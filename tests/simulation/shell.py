@@ -1,6 +1,6 @@
-"""The shell around a client's machine in virtual time: its syncs, its stream, its wire.
+"""Runs a client's machine in virtual time: its syncs, its streams, its network.
 
-Machine and parser are the SDK's own. Subclasses handle what the machine puts out.
+Machine and parser are the SDK's own. Subclasses handle the machine's commands for the consumer.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 SETTINGS: Final = Settings(max_pending=8)
 PAGES: Final = (2, 10, 500)
 LONGEST_REST_S: Final = 5.0
-"""Core says to poll every 3 s, and jitter adds a fifth."""
+"""Core tells clients to poll every 3 s, and jitter adds up to a fifth."""
 MAX_TICKS: Final = 100
-"""So many ticks at one moment are an endless loop."""
+"""More ticks at the same time are taken for an endless loop."""
 
 
 class Shell(ABC):
     """One process of a client.
 
     Args:
-        setting: where it lives.
-        machine: what decides; it is started by `begin`.
+        setting: its schedule.
+        machine: the machine; the subclass feeds it `Start`.
     """
 
     def __init__(self, setting: AnySetting, machine: Machine) -> None:
@@ -65,27 +65,27 @@ class Shell(ABC):
         self._garbled = False
         self._parser = SseParser()
         self._rested_since = setting.now
-        """Since when no sync is under way."""
+        """The time since when no sync is under way."""
         self._synced = False
-        """Whether a sync was answered since the last stream was asked for."""
+        """Whether a sync was answered since the last stream was requested."""
 
     @property
     def offline(self) -> bool:
-        """Whether it has no network."""
+        """Whether it has no network now."""
         return False
 
     @property
     def connected(self) -> bool:
-        """Whether a server knows it."""
+        """Whether it is connected to an event server."""
         return self._wire is not None
 
     @property
     def shows_live(self) -> bool:
-        """Whether its lamp is green."""
+        """Whether it shows that it is live."""
         return self.machine.state is State.LIVE
 
     def keep_time(self) -> None:
-        """Keep the machine's time; look whether there is a way out."""
+        """Fire the machine's timers, and check that it cannot wait forever."""
         ticks = 0
         while self.machine.deadline <= self.setting.now and not self.dead:
             self.feed(Tick())
@@ -94,21 +94,21 @@ class Shell(ABC):
                 self.setting.fail(f"it never rests in {self.machine.state.value}")
         self._check_way_out()
 
-    # ── what the world does to it ────────────────────────────────────────────
+    # ── faults ───────────────────────────────────────────────────────────────
 
     def cut(self) -> None:
-        """The connection breaks, and both ends are told."""
+        """Break the connection; client and server notice it."""
         stream = self._stream
         self._hang_up()
         if stream is not None:
             self.feed(StreamEnded(stream.generation, Failure("unreachable", "cut")))
 
     def go_silent(self) -> None:
-        """Nothing arrives any more, and nobody is told."""
+        """Deliver nothing more; neither client nor server notices it."""
         self._silent = True
 
     def garble(self, how: Callable[[list[bytes]], None]) -> None:
-        """The next frames that come are tampered with; no watermark proves anything then."""
+        """Change the next frames by `how`; from then on the watermark proves nothing."""
         self._garble = how
 
     # ── the machine's commands ───────────────────────────────────────────────
@@ -137,10 +137,10 @@ class Shell(ABC):
 
     @abstractmethod
     def put(self, command: Command) -> None:
-        """Take what the machine puts out for the consumer."""
+        """Take a command of the machine for the consumer."""
 
     def _ask(self, command: StartSync) -> None:
-        """The request reaches Core."""
+        """Called when the request reaches Core."""
         setting = self.setting
         if self._sync is not command or self.dead:
             return
@@ -157,7 +157,7 @@ class Shell(ABC):
             return SyncFailed(command.generation, Failure("unreachable", "down"))
         if setting.faults and setting.chance.random() < 0.05:
             failures = [Failure("busy", "503", 2.0), Failure("malformed", "a proxy's page")]
-            # A new token is good here: one that Core refuses ends the client, as it should.
+            # A new token is never refused here: if it were, the client would rightly end.
             failures += [] if command.new_token else [Failure("unauthorized", "expired")]
             return SyncFailed(command.generation, setting.chance.choice(failures))
         limit = setting.chance.choice(PAGES)
@@ -184,7 +184,7 @@ class Shell(ABC):
         self.setting.at(delay, lambda: self._connect(command))
 
     def _connect(self, command: OpenStream) -> None:
-        """The request reaches the event server."""
+        """Called when the request reaches the event server."""
         setting, server = self.setting, self.setting.server
         if self._stream is not command or self.dead:
             return
@@ -249,5 +249,5 @@ class Shell(ABC):
 
     @property
     def condition(self) -> str:
-        """How it stands, for a failure's text."""
+        """Its state, for the text of a violation."""
         return f"{self.machine.state.value}; its last error: {self.machine.last_failure}"

@@ -1,4 +1,4 @@
-"""The machine, searched breadth first to the end: in every state that it can reach, all is well.
+"""A complete breadth-first search of the machine: every state that it can reach is correct.
 
 Inputs are all that the world could say at that point, answers to older generations included. Two
 machines that differ only in numbers that decide nothing (generations, counters, the time itself)

@@ -1,4 +1,4 @@
-"""One schedule of orders: a client, a model of everything else, and faults by seed."""
+"""One schedule of orders: a client, models of the servers, and random faults."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["ViolationError", "World"]
 
 FAULTY_S: Final = 90.0
 QUIET_S: Final = 150.0
-"""Without faults the client must be live and complete within this."""
+"""After the faults, the client must be live and have all events within this time."""
 STAYS_S: Final = 25.0
-"""It must still be complete so much later, on its next stream."""
+"""So much later, on its next stream, it must still have all events."""
 BLIND_S: Final = 45.0
-"""A client that is LIVE may not miss an event for longer: watermarks, time-outs and slack."""
+"""The longest time for which a LIVE client may lack an event: watermark, time-outs, reserve."""
 PACES: Final = (0.0, 0.02, 0.1, 0.5)
-"""How likely something is committed in a step: bursts and silence alternate."""
+"""The probability that something is committed in a step; it changes now and then."""
 RARE: Final = ("restore", "kafka wiped", "retention")
 
 
 class World(Setting[ModelCore]):
-    """Runs one schedule to its end, and checks the invariants at every step.
+    """Runs one schedule, and checks the invariants at each step.
 
     Args:
-        seed: decides everything.
-        parts: what it is made of, perhaps with a planted bug.
+        seed: of all random choices.
+        parts: its parts, perhaps with a planted bug.
     """
 
     def __init__(self, seed: int, parts: Parts | None = None) -> None:
@@ -41,19 +41,19 @@ class World(Setting[ModelCore]):
         self.client = SimClient(self, None)
 
     def begin(self) -> World:
-        """Start the clock; nothing fails but by `inject` and by what the network does anyway."""
+        """Start without random faults of servers: tests cause faults by `inject`."""
         self._by_itself = False
         self._step()
         return self
 
     def run(self) -> World:
-        """Faults for a while, then quiet, then the proof."""
+        """Run with faults for a while, then without; then check the end state."""
         self._step()
         self.run_until(FAULTY_S)
         return self.settle()
 
     def settle(self) -> World:
-        """No more faults: the client must become complete, and stay so."""
+        """End all faults: the client must get all events, and then stay complete."""
         self.faults = False
         self.relay.forgets = 0.0
         self._converge(self.now + QUIET_S)
@@ -69,11 +69,11 @@ class World(Setting[ModelCore]):
         return (self.client,)
 
     def write_something(self) -> None:
-        """An order is placed or goes a step further."""
+        """Commit an event of an order."""
         self.core.commit(self.db_now)
 
     def crash_client(self) -> None:
-        """The client's process dies; another one goes on from what it had saved."""
+        """Kill the client; a new one goes on from what it had saved."""
         self.client.dead = True
         self.client = SimClient(self, self.client)
 
@@ -86,7 +86,7 @@ class World(Setting[ModelCore]):
         self.fail(difference or f"not live again but {self.client.condition}")
 
     def _step(self) -> None:
-        """A quarter of a second of everything that goes on by itself."""
+        """Run everything for a quarter of a second, and schedule the next step."""
         self.at(STEP_S, self._step)
         chance = self.chance
         if self.faults:
@@ -105,7 +105,7 @@ class World(Setting[ModelCore]):
 
     @property
     def kinds(self) -> dict[str, Callable[[], None]]:
-        """Every fault there is, by name."""
+        """All faults, by name."""
         return {
             "client crash": self.crash_client,
             "connection cut": self.client.cut,
@@ -126,10 +126,11 @@ class World(Setting[ModelCore]):
     def _restore(self) -> None:
         self.core.restore(self._backup)
 
-    # ── invariants that need to see both sides ───────────────────────────────
+    # ── invariants of client and Core ────────────────────────────────────────
 
     def _check_knowledge(self) -> None:
-        """What a watermark has proven is there, and whoever shows "live" is not blind for long."""
+        """Check that events before the watermark have arrived, and that a live client lacks no
+        event for long."""
         client, core = self.client, self.core
         if not client.shows_live or client.machine.epoch != core.epoch:
             return

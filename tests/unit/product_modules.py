@@ -14,7 +14,7 @@ PACKAGES: Final = ("client_sdk", "core_api", "deploy", "event_server", "server_c
 
 @cache
 def parsed() -> Mapping[Path, ast.Module]:
-    """All modules, once they are looked at: each worker of the tests imports this one."""
+    """All modules, parsed at the first call, since each worker of the tests imports this."""
     return {
         path.relative_to(ROOT): ast.parse(path.read_text())
         for package in PACKAGES

@@ -1,9 +1,8 @@
-"""Which errors a public function raises, read from its code, and whether its docstring says so.
+"""Which errors a public function raises, found in its code, and whether its docstring names them.
 
-Read are its own `raise`, and the functions inside it and the private ones of its module or class
-that it calls. An error that it catches is none; one that it catches and lets on is. Not read is
-what it passes on of other public functions, what it gives to a task, and what it raises out of a
-variable.
+This reads its own `raise` statements, those of functions inside it, and those of private functions
+of its module or class that it calls. An error that it catches does not count, unless it raises it
+again. It does not read errors of other public functions, of tasks, or raised from a variable.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from typing import Final
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 CONSTRUCTORS: Final = ("__init__", "__new__", "__post_init__")
 NEVER: Final = frozenset({"AssertionError"})
-"""Says that the code itself is wrong: no caller can do anything about it."""
+"""Errors that mean a mistake in the code itself, so no caller can handle them."""
 TOO_MUCH: Final = frozenset({"BaseException", "Exception", "object"})
-"""To name one of these says nothing."""
+"""Errors that are too general: a docstring that names one says nothing."""
 _BLOCKS: Final = ("body", "handlers", "orelse", "finalbody", "cases")
 _RAISES: Final = re.compile(r"\braises\b", re.IGNORECASE)
 _AS: Final = re.compile(r"raises\s+as\s+`([\w.]+)`", re.IGNORECASE)
@@ -31,9 +30,9 @@ _SAME: Final = re.compile(r"the same as `([\w.]+)`,? and\s+raises as it does", r
 
 @dataclass(frozen=True)
 class PublicFunction:
-    """A function that others call, with its class ("": none) and what its docstring says.
+    """A function that others call, with its class ("": none) and its docstring's text.
 
-    A constructor's docstring is its class's, too.
+    For a constructor, the docstring of its class counts, too.
     """
 
     within: str
@@ -74,7 +73,7 @@ class _Module:
             self.tuples[target.id] = [_last(one) for one in node.value.elts]
 
     def caught(self, handlers: Iterable[ast.ExceptHandler]) -> frozenset[str]:
-        """What none of the handlers lets on."""
+        """The errors that the handlers catch and do not raise again."""
         return frozenset(
             error
             for handler in handlers
@@ -96,7 +95,7 @@ class _Module:
 
 
 class RaisedErrors:
-    """Reads modules; tells whose docstring does not say what they raise."""
+    """Reads modules, and finds docstrings that do not name the errors raised."""
 
     def __init__(self, trees: Mapping[Path, ast.Module]) -> None:
         self._bases: dict[str, set[str]] = {}
@@ -125,7 +124,7 @@ class RaisedErrors:
                         yield path, function.name, error
 
     def _above(self, error: str) -> set[str]:
-        """The error, and all that it is one of."""
+        """The error and all its base classes."""
         above, todo = set[str](), [error]
         while todo:
             name = todo.pop()
@@ -142,7 +141,7 @@ class RaisedErrors:
         return above
 
     def _says(self, text: str, error: str, seen: frozenset[str] = frozenset()) -> bool:
-        """Whether the error, or one above it, stands behind "raises", or where that points to."""
+        """Whether the text, or one that it refers to, names the error or a base after "raises"."""
         raises = _RAISES.search(text)
         if raises is None:
             return False
@@ -159,7 +158,7 @@ class RaisedErrors:
 
 @dataclass
 class _Reading:
-    """The reading of one function; `through` are those by whose calls it was reached."""
+    """Reads one function. `through` has the functions whose calls led to it."""
 
     module: _Module
     within: str
@@ -195,7 +194,7 @@ class _Reading:
         return (error for error in errors if not self.above(error) & caught)
 
     def _by(self, called: ast.expr) -> Iterator[str]:
-        """What a call raises, if it is one of a function inside this one or of a private one."""
+        """The errors of a call, if it calls a function inside this one or a private one."""
         within, function = self._called(called) or ("", None)
         if function is not None and function not in (self.function, *self.through):
             through = (*self.through, self.function)
@@ -212,7 +211,7 @@ class _Reading:
 
 @cache
 def _inside(function: Function) -> Mapping[str, Function]:
-    """The functions that are defined in one."""
+    """The functions that are defined inside a function."""
     todo, found = [function.body], dict[str, Function]()
     while todo:
         for node in todo.pop():
@@ -254,7 +253,7 @@ def _suppressed(node: ast.With | ast.AsyncWith) -> frozenset[str]:
 
 
 def _errors_of(module: _Module, within: str, raised: ast.expr) -> Iterator[str]:
-    """A class, one of two, or what a function of this module returns; a variable says nothing."""
+    """The errors of a `raise`: a class, one of two, or a function's result; not a variable's."""
     if isinstance(raised, ast.IfExp):
         yield from _errors_of(module, within, raised.body)
         yield from _errors_of(module, within, raised.orelse)

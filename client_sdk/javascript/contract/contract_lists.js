@@ -40,7 +40,7 @@ export const JOB_STATES = Object.freeze([
   "queued", "sent", "done", "failed", "doubtful",
 ]);
 
-/** The kinds of channels: the ids in a name, and what its events are about: contract/channel.py. */
+/** The kinds of channels: the ids in a name, and what the events are about: contract/channel.py. */
 export const KINDS = Object.freeze({
   store: Object.freeze({ ids: ["store"], carries: "orders" }),
   table: Object.freeze({ ids: ["store", "table"], carries: "orders" }),
@@ -63,10 +63,10 @@ export const KINDS = Object.freeze({
 /** @typedef {"place" | "transition" | "change"} CommandKind state/orders/commands.py */
 /** @typedef {"added" | "updated" | "removed"} ChangeKind client/order_book.py */
 
-/** The most orders that are said to be shown at once: contract/device.py. */
+/** The most orders that one report says are shown: contract/device.py. */
 export const MAX_SEEN_ORDERS = 100;
 
-/** What a device says of itself gathers for so many seconds: contract/device.py. */
+/** How long a device collects receipts for one report, in seconds: contract/device.py. */
 export const RECEIPTS_EVERY_S = 1;
 
 /** The most orders of one page of a snapshot: contract/sync.py. */
@@ -87,7 +87,7 @@ export const MAX_NEXT_CHARS = 1_024;
 /** The largest value of a document: contract/limits.py. */
 export const MAX_VALUE_BYTES = 262_144;
 
-/** How deep a document is nested: contract/limits.py. */
+/** How deep a document may be nested: contract/limits.py. */
 export const MAX_VALUE_DEPTH = 32;
 
 /** The largest edit: contract/limits.py. */
@@ -108,10 +108,10 @@ export const MAX_EDITS_ANSWER_BYTES = 33_554_432;
 /** The most pages of one sync: contract/limits.py. */
 export const MAX_PAGES = 10_000;
 
-/** How often its pages may start anew: contract/limits.py. */
+/** How often the pages of a sync may start anew: contract/limits.py. */
 export const MAX_ANEW = 3;
 
-/** How many of its pages in a row may be empty: contract/limits.py. */
+/** How many pages of a sync in a row may be empty: contract/limits.py. */
 export const MAX_EMPTY_PAGES = 20;
 
 /** The most bytes of one sync over all its pages: contract/limits.py. */
@@ -123,16 +123,16 @@ export const MAX_COMMAND_BYTES = 65_536;
 /** The most commands that wait: state/orders/commands.py. */
 export const MAX_COMMANDS = 1_000;
 
-/** How old a command may be when it is sent first, in seconds: state/orders/commands.py. */
+/** How old a command may be when it is first sent, in seconds: state/orders/commands.py. */
 export const MAX_COMMAND_AGE_S = 86_400;
 
-/** How long one that was sent is sent again, in seconds: state/orders/commands.py. */
+/** How long a command that was sent is sent again, in seconds: state/orders/commands.py. */
 export const MAX_SENT_AGE_S = 518_400;
 
 /** How often in a row channels may begin anew: machine/backoff.py. */
 export const MAX_RESTARTS = 5;
 
-/** The most between a long poll with news and the next, in seconds: machine/actions.py. */
+/** The longest time between a long poll with news and the next (s): machine/actions.py. */
 export const LONG_POLL_GAP_S = 0.2;
 
 /** Failed syncs in a row, after which a good one resets the stream's back-off: machine/actions.py. */
@@ -153,7 +153,7 @@ export const DRIFT = 0.0001;
 /** The most seconds between healing snapshots: machine/healing_backoff.py. */
 export const MAX_HEALING_S = 3600;
 
-/** So many streams in a row end at once by a proxy's doing: machine/sse_or_websocket.py. */
+/** After so many streams that end at once, the next is a WebSocket: machine/sse_or_websocket.py. */
 export const AT_ONCE_AGAIN = 2;
 
 /** The longest Retry-After in seconds: transport/http_failures.py. */

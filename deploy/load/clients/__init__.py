@@ -1,1 +1,1 @@
-"""The clients of the load test: they write orders, follow them, and measure the time of answers."""
+"""The load test's clients, which place orders, follow channels, and measure health requests."""

@@ -1,4 +1,4 @@
-"""Converts answers of Core and of event servers to inputs of the machine."""
+"""Converts the answers of Core and of event servers to inputs of the SDK's machine."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ _MALFORMED: Final = (msgspec.DecodeError, ValueError, FrameError)
 
 
 class StreamAnswer:
-    """Converts the answer to a stream's request to inputs; the machine ignores late ones.
+    """Converts the answer to a stream's request to inputs.
 
-    The server's goodbye is passed on once the answer is complete, as in the SDK: then the
-    connection can be used for the next stream.
+    A `bye` or `sync-required` is passed on once the answer is complete, as in the SDK: then the
+    connection can be used for the next stream. The machine ignores inputs of an older stream.
 
     Args:
-        heard: called with each input, a StreamEnded last unless the server said goodbye.
+        heard: called with each input. The last one is a StreamEnded, unless the server has sent
+            `bye` or `sync-required`.
         generation: the generation of the stream.
     """
 
@@ -46,14 +47,14 @@ class StreamAnswer:
         self._refused: tuple[int, dict[str, str], bytearray] | None = None
 
     def began(self, status: int, headers: dict[str, str]) -> None:
-        """Check that the answer is an event stream."""
+        """The head has arrived: check that the answer is an event stream."""
         if status != 200:
             self._refused = status, headers, bytearray()
         elif headers.get("content-type", "").startswith("text/event-stream"):
             self._parser = SseParser()
 
     def brought(self, data: bytes) -> None:
-        """Decode the events in the data."""
+        """Data has arrived: decode its events."""
         if self._refused is not None:
             self._refused[2].extend(data)
         if self._parser is None:
@@ -70,7 +71,7 @@ class StreamAnswer:
             self._end(Failure("malformed", f"the stream is malformed: {error}"))
 
     def ended(self, trouble: str | None) -> None:
-        """Report the end of the stream."""
+        """The answer is complete or broken: report the end of the stream."""
         if self._last is not None:
             self._heard(self._last)
         elif self._refused is not None and trouble is None:
@@ -90,7 +91,7 @@ def sync_input(
 
     Args:
         generation: the generation of the sync.
-        status: the status of the answer; 0: there is none.
+        status: the status of the answer; 0: there is no answer.
         headers: the headers, with names in lower case.
         body: the body of the answer.
         trouble: why there is no answer; None: there is one.

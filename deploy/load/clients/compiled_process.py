@@ -1,8 +1,8 @@
-"""Clients that are played by a compiled program, for more of them than Python can play beside the
-servers on the same cores: `compiled/main.c` says what it is told and what it says.
+"""Runs clients in a C program. It needs less CPU than Python, so more clients fit on a machine.
 
-They follow the SDK machine's rules, written again in C. So the machine itself is not under test
-here, but the servers are; whatever a client took is judged by the same proof.
+`compiled/main.c` describes its commands and its output. The program has its own copy of the rules
+of the SDK's machine. So it tests the servers, not the machine; what its clients applied is checked
+like that of all clients.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COUNTS: Final = ("synced", "opened", "hello", "delivered", "failed", "refused")
 
 
 def compiled(build: Path) -> Path:
-    """The program, made from its sources in this folder.
+    """Compile the program into the folder `build`. Returns its path.
 
     Raises:
         LoadTestError: there is no C compiler, or it fails.
@@ -43,7 +43,7 @@ def compiled(build: Path) -> Path:
     if compiler is None:
         raise LoadTestError(
             "--compiled-clients needs a C compiler (on Debian: apt-get install gcc); "
-            "without the option the clients are played in Python"
+            "without the option the clients run in Python"
         )
     build.mkdir(parents=True, exist_ok=True)
     program = build / _PROGRAM
@@ -60,25 +60,25 @@ def compiled(build: Path) -> Path:
 
 
 class Heard:
-    """What a program says, taken together. Pure.
+    """Reads the output of a program. Pure.
 
     Args:
-        channels: of its clients, by their numbers.
+        channels: the channel of each client, by the client's number.
     """
 
     def __init__(self, channels: list[str]) -> None:
         self.tracks = [Track(channel) for channel in channels]
         self.has_cut = False
-        """Whether it has said that all connections are cut."""
+        """Whether it has reported that all connections are cut."""
         self._rest = b""
         self._modes: dict[str, int] = {}
         self._notes = Notes()
 
     def take(self, data: bytes) -> Report:
-        """Take what it wrote. Returns what is new in all whole lines, and the modes as they are.
+        """Read more output. Returns what its complete lines add, with the current modes.
 
         Raises:
-            ValueError: a line is none of its lines.
+            ValueError: the program does not write such a line.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
@@ -108,11 +108,11 @@ class Heard:
             case "w":
                 self.has_cut = True
             case _:
-                raise ValueError(f"the clients said {line[:80]!r}")
+                raise ValueError(f"the compiled clients wrote an unknown line: {line[:80]!r}")
 
 
 class CompiledProcess:
-    """A process of such clients; `start` makes one."""
+    """A process that runs the program; `start` creates one."""
 
     def __init__(
         self,
@@ -137,13 +137,13 @@ class CompiledProcess:
         hear: Callable[[Report], None],
         lose: Callable[[int], None],
     ) -> Self:
-        """Start the program and let its clients come.
+        """Start the program, which starts its clients when they are due.
 
         Args:
-            program: by `compiled`.
-            begin: who the clients are.
-            hear: is given each report.
-            lose: is given the exit status, should it end by itself.
+            program: the path that `compiled` returned.
+            begin: the description of the clients.
+            hear: called with each report.
+            lose: called with the exit status if the process ends before `end` is called.
         """
         host, port = begin.core
         known = await asyncio.to_thread(lambda: list(people(begin)))
@@ -164,17 +164,17 @@ class CompiledProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process's id."""
         return self._process.pid
 
     async def cut(self) -> None:
-        """Cut all connections of all its clients; they have noticed then."""
+        """Cut all connections of all its clients, and wait until the clients have noticed it."""
         self._was_cut.clear()
         await self._tell("x\n")
         await self._was_cut.wait()
 
     async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
-        """What each client applied, once all are at their heads or have had time enough."""
+        """What each client applied, as soon as all are at their channels' heads or time is over."""
         tracks = self._heard.tracks
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -183,7 +183,7 @@ class CompiledProcess:
         return tracks
 
     async def end(self) -> None:
-        """End it: it does with its input."""
+        """Close its standard input, so that it exits, and wait for that."""
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         if self._process.stdin is not None:
@@ -192,7 +192,7 @@ class CompiledProcess:
 
     async def _tell(self, lines: str) -> None:
         told = self._process.stdin
-        with contextlib.suppress(ConnectionError):  # it is gone: who reads from it says so
+        with contextlib.suppress(ConnectionError):  # the process has ended: _read reports that
             if told is not None:
                 told.write(lines.encode())
                 await told.drain()

@@ -1,8 +1,7 @@
-"""The clients of one process; `python -m deploy.load.clients.crowd` gets its commands from the
-socket that is its standard input.
+"""Runs the clients of one process: `python -m deploy.load.clients.crowd`.
 
-A process may open a limited number of files, and uses one core. So a load test runs its clients in
-as many processes as necessary.
+Its standard input is a socket, from which it gets commands. A process may open only so many files
+and uses one core, so a load test runs its clients in as many processes as it needs.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ from deploy.load.clients.people import people
 
 _REPORT_EVERY_S: Final = 0.05
 _TURNS_TO_NOTICE: Final = 3
-"""Of the event loop, until each client has been told of its connections' end."""
+"""Turns of the event loop until each client has got the callback about its lost connection."""
 _FREEZE_EVERY: Final = 500
-"""After so many more clients the existing ones are excluded from garbage collection, as they stay
-to the end. A collection that visits all of them would stop this process for tens of milliseconds,
-which would be measured as delay of events."""
+"""After so many new clients all existing objects are excluded from garbage collection: the clients
+stay to the end. A collection that visits all of them would stop this process for tens of
+milliseconds, which would be measured as a delay of events."""
 
 
 class Crowd:
@@ -49,7 +48,7 @@ class Crowd:
 
     Args:
         begin: the description of the clients.
-        notes: collects what they do.
+        notes: the clients record here what they do.
     """
 
     def __init__(self, begin: Begin, notes: Notes) -> None:
@@ -61,7 +60,7 @@ class Crowd:
         self._followers: list[Follower] = []
 
     async def come(self) -> None:
-        """All come, evenly over the ramp."""
+        """Start all clients, evenly over the ramp."""
         for due, person in people(self._begin):
             if due > time.monotonic():
                 await asyncio.sleep(due - time.monotonic())
@@ -80,7 +79,7 @@ class Crowd:
             follower.cut()
 
     async def settle(self, settle: Settle) -> ClientsSettled:
-        """Return once every client is at its channel's head, or the time is over."""
+        """Wait until every client is at its channel's head, or the time is over."""
         deadline = time.monotonic() + settle.within_s
         tracks = [follower.track for follower in self._followers]
         for track in tracks:
@@ -114,7 +113,7 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                     group.create_task(_report(notes, writer)),
                 ]
             elif crowd is None:
-                raise ValueError(f"{told!r} came before the clients were told to begin")
+                raise ValueError(f"{told!r} arrived before Begin")
             elif isinstance(told, CutAll):
                 crowd.cut()
                 for _ in range(_TURNS_TO_NOTICE):
@@ -148,7 +147,7 @@ async def _settle(crowd: Crowd, settle: Settle, writer: asyncio.StreamWriter) ->
 
 
 async def main() -> None:
-    """Serve the socket that is our standard input."""
+    """Execute the commands from the socket that is our standard input."""
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as told:
         reader, writer = await asyncio.open_connection(sock=told)
         await serve(reader, writer)

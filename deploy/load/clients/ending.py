@@ -1,4 +1,4 @@
-"""The end of a process of clients that was told to leave."""
+"""Waits for the end of a process that runs clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WITHIN_S: Final = 20.0
 
 
 async def wait_or_kill(process: Process) -> None:
-    """Wait until it has ended; SIGKILL if that takes longer than 20 s."""
+    """Wait until the process has ended; kill it if that takes longer than 20 s."""
     try:
         async with asyncio.timeout(_WITHIN_S):
             await process.wait()

@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection of a client, by callbacks: no task and no coroutine per answer.
+"""One HTTP/1.1 connection of a client (RFC 9112), one request at a time.
 
-Ten thousand clients in one process are only possible if received data runs nothing but the code
-that reads it. HTTP/1.1 as in RFC 9112; one request at a time.
+It uses callbacks: with a task or a coroutine for each answer, ten thousand clients would not fit
+into one process.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ _MAX_HEADERS: Final = 100
 _MAX_BODY_BYTES: Final = 64 << 20
 """A longer answer is cut off."""
 _IP_BIND_ADDRESS_NO_PORT: Final = 24
-"""Of Linux (ip(7)); Python names it from 3.12 on."""
+"""Linux's number of this option (ip(7)); Python has a name for it from 3.12 on."""
 
 
 class Answer(Protocol):
     """Callbacks for the answer to a request."""
 
     def began(self, status: int, headers: dict[str, str]) -> None:
-        """The head is there."""
+        """The head has arrived."""
 
     def brought(self, data: bytes) -> None:
-        """A part of the body."""
+        """A part of the body has arrived."""
 
     def ended(self, trouble: str | None) -> None:
-        """The answer is complete, or (`trouble`) broken; the last callback."""
+        """The last callback: the answer is complete, or broken; `trouble` says why."""
 
 
 class OutgoingConnection(asyncio.Protocol):
@@ -57,7 +57,7 @@ class OutgoingConnection(asyncio.Protocol):
         return self._keeps and self._answer is None
 
     def ask(self, request: bytes, answer: Answer) -> None:
-        """Send a request; only after the previous answer is complete."""
+        """Send a request; allowed once the previous answer is complete."""
         assert self._transport is not None  # noqa: S101
         self._answer = answer
         self._headers = {}
@@ -65,7 +65,7 @@ class OutgoingConnection(asyncio.Protocol):
         self._transport.write(request)
 
     def abort(self) -> None:
-        """Close it at once, without further callbacks."""
+        """Close it at once; a waiting `Answer` gets no more callbacks."""
         self._answer = None
         self._keeps = False
         if self._transport is not None:
@@ -80,12 +80,12 @@ class OutgoingConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
-        # uvloop's transports are of no class of asyncio's.
+        # uvloop's transports are not instances of asyncio.Transport.
         self._transport = cast("asyncio.Transport", transport)
         self._keeps = True
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the answer."""
+        """Bytes of the answer have arrived."""
         if self._parser is None:
             return
         try:
@@ -103,22 +103,22 @@ class OutgoingConnection(asyncio.Protocol):
     # ── httptools ────────────────────────────────────────────────────────────
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
+        """A header was parsed."""
         if len(self._headers) < _MAX_HEADERS:
             self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is complete."""
         if self._answer is not None and self._parser is not None:
             self._answer.began(self._parser.get_status_code(), self._headers)
 
     def on_body(self, data: bytes) -> None:
-        """A part of the body."""
+        """A part of the body was parsed."""
         if self._answer is not None:
             self._answer.brought(data)
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """The answer is complete."""
         if self._parser is not None and not self._parser.should_keep_alive():
             self._keeps = False
             if self._transport is not None:
@@ -132,10 +132,10 @@ class OutgoingConnection(asyncio.Protocol):
 
 
 async def connect(address: tuple[str, int], source: str | None) -> OutgoingConnection:
-    """A new connection, from this address of ours; None: from any.
+    """Open a connection, from the local address `source`; None: from any.
 
     Raises:
-        OSError: there is none to be had.
+        OSError: it cannot be opened.
     """
     loop = asyncio.get_running_loop()
     if source is None:
@@ -144,7 +144,8 @@ async def connect(address: tuple[str, int], source: str | None) -> OutgoingConne
     begun = socket.socket()
     try:
         begun.setblocking(False)
-        # A port that is chosen before the kernel knows where to must be free of all that has been.
+        # Otherwise bind chooses the port, and takes only one that no connection uses. This way
+        # connect chooses it, and may take one that is in use towards another server.
         begun.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         begun.bind((source, 0))
         with contextlib.suppress(BlockingIOError):
@@ -159,7 +160,7 @@ async def connect(address: tuple[str, int], source: str | None) -> OutgoingConne
 
 
 def _is_connected(begun: socket.socket) -> bool:
-    """On one machine the kernel has mostly connected it by now; then no loop has to wait for it."""
+    """On one machine the kernel has mostly connected it already; then there is no need to wait."""
     try:
         begun.getpeername()
     except OSError:
@@ -168,14 +169,14 @@ def _is_connected(begun: socket.socket) -> bool:
 
 
 Done = Callable[[int, dict[str, str], bytes, str | None], None]
-"""Takes status, headers and body of an answer, and what was wrong; None: it is whole."""
+"""Takes the status, the headers and the body of an answer, and what was wrong; None: nothing."""
 
 
 class Whole:
-    """An answer that is collected and handed over at once.
+    """Collects an answer and passes it on once it is complete.
 
     Args:
-        done: gets it; the status is 0 where there is none.
+        done: called with the answer; the status is 0 if no answer has begun.
     """
 
     __slots__ = ("_body", "_done", "_headers", "_status")
@@ -187,26 +188,26 @@ class Whole:
         self._body = bytearray()
 
     def began(self, status: int, headers: dict[str, str]) -> None:
-        """The head is there."""
+        """Keep the status and the headers."""
         self._status, self._headers = status, headers
 
     def brought(self, data: bytes) -> None:
-        """A part of the body."""
+        """Keep a part of the body."""
         if len(self._body) < _MAX_BODY_BYTES:
             self._body += data
 
     def ended(self, trouble: str | None) -> None:
-        """Hand it over."""
+        """Pass the answer on."""
         self._done(self._status, self._headers, bytes(self._body), trouble)
 
 
 async def fetch(
     connection: OutgoingConnection, request: bytes
 ) -> tuple[int, dict[str, str], bytes]:
-    """Ask, and wait for the whole answer.
+    """Send a request and wait for the complete answer.
 
     Raises:
-        ConnectionError: it broke off.
+        ConnectionError: the connection was lost before that, or the answer is not HTTP.
     """
     future: asyncio.Future[tuple[int, dict[str, str], bytes]] = (
         asyncio.get_running_loop().create_future()

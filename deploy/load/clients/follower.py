@@ -1,7 +1,7 @@
-"""A client of the load test: the SDK's own machine over light connections.
+"""A client of the load test: the SDK's own machine, over connections that need little memory.
 
-The machine decides all it does (sync, connect, back off, poll, reconnect). There is no order book,
-since the proof compares events, and no handler, since no program reads them.
+The machine decides what the client does: sync, connect, back off, poll, reconnect. The client has
+no order book and calls no handlers, as only the events are compared with Core's log.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _FED: Final[dict[Mode, DeviceMode]] = {"live": "live", "polling": "polling", "of
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all clients of a process share; `source` is the local address they connect from."""
+    """What all clients of a process share; `source` is the local address that they connect from."""
 
     core: tuple[str, int]
     source: str | None
@@ -137,7 +137,7 @@ class Follower:
                 if cause is not None:
                     self._world.notes.gave_up(self._person.channel, str(cause))
             case _:
-                pass  # no book is kept, so there is nothing to fill and no digest to check
+                pass  # the others concern the order book, which this client does not have
         return 0
 
     def _apply(self, change: Change) -> None:
@@ -152,8 +152,10 @@ class Follower:
     # ── time ─────────────────────────────────────────────────────────────────
 
     def _set_timer(self) -> None:
-        """Set the timer. An early one is set again when it fires, as deadlines are mostly
-        postponed.
+        """Set the timer to the machine's deadline.
+
+        As deadlines are mostly postponed, a timer that is too early stays, and is set again when
+        it fires.
         """
         deadline = self._machine.deadline
         if self._timer is not None:
@@ -228,7 +230,7 @@ class Follower:
         )
 
     def heard(self, signal: Input) -> None:
-        """An input of the stream."""
+        """Count an input of the stream, and pass it to the machine."""
         if isinstance(signal, StreamHello):
             self._world.notes.count("hello")
         elif isinstance(signal, StreamEnded):
@@ -241,7 +243,7 @@ class Follower:
     async def _connection(
         self, name: str, address: tuple[str, int]
     ) -> OutgoingConnection | Failure:
-        """The open connection if it is usable, or a new one."""
+        """The open connection if it can be used for this address, otherwise a new one."""
         known = self._connections.get(name)
         if known is not None:
             if known.is_free and known.address == address:

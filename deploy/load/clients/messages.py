@@ -1,4 +1,4 @@
-"""The messages to and from a process of clients: length, then MessagePack."""
+"""The messages to and from a process of clients: their length in bytes, then MessagePack."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     """Signs the clients' tokens."""
     seed: int
     prefix: str
-    """The prefix of the stores' ids."""
+    """The prefix of all stores' ids."""
     clients: int
-    """The number of clients of the whole load test."""
+    """The number of clients in the whole load test."""
     stores: int
     first: int
     """This process runs this client, and each `step`-th after it."""
     step: int
     began: float
-    """When the ramp begins, by the monotonic clock that all processes of a machine share."""
+    """When the ramp begins, by the monotonic clock, which all processes of a machine share."""
     ramp_s: float
 
 
@@ -40,7 +40,7 @@ class CutAll(msgspec.Struct, frozen=True, tag=True):
 
 
 class Settle(msgspec.Struct, frozen=True, tag=True):
-    """Answer with `ClientsSettled` once each client is at its channel's head, or after a time."""
+    """Answer with `ClientsSettled` once each client is at its channel's head or time is over."""
 
     heads: dict[str, int]
     within_s: float
@@ -59,11 +59,11 @@ class Report(msgspec.Struct, frozen=True, tag=True):
     seen: list[tuple[str, int, float]]
     """An order's reference and version, and the monotonic time when a client received it."""
     gave_up: list[tuple[str, str]]
-    """The channels of clients that gave up since the last one, and why."""
+    """The channels of clients that gave up since the last report, and why."""
 
 
 class WasCut(msgspec.Struct, frozen=True, tag=True):
-    """Each client has noticed; the report before this one shows it."""
+    """All clients have noticed the cut; the report before this message shows it."""
 
 
 class ClientsSettled(msgspec.Struct, frozen=True, tag=True):
@@ -80,7 +80,7 @@ TELLS: Final = msgspec.msgpack.Decoder(Tells)
 
 
 def framed(message: Instruction | Tells) -> bytes:
-    """A message as bytes for the pipe."""
+    """A message as bytes for the socket."""
     body = _ENCODER.encode(message)
     return _HEAD.pack(len(body)) + body
 
@@ -89,7 +89,7 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes:
     """The next message as bytes, to be decoded by `TOLD` or `TELLS`.
 
     Raises:
-        asyncio.IncompleteReadError, ConnectionError: the pipe is closed.
+        asyncio.IncompleteReadError, ConnectionError: the socket is closed.
     """
     (length,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
     return await reader.readexactly(length)

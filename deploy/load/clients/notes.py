@@ -9,7 +9,7 @@ from deploy.load.clients.messages import Report
 
 
 class Notes:
-    """Filled by the clients, taken by the report."""
+    """The clients add to it; each report takes it and begins anew."""
 
     def __init__(self) -> None:
         self._modes: Counter[str] = Counter()
@@ -22,7 +22,7 @@ class Notes:
         self._gave_up: list[tuple[str, str]] = []
 
     def count(self, what: str, times: int = 1) -> None:
-        """Count this many occurrences."""
+        """Add so many occurrences of `what`."""
         if times:
             self._counts[what] += times
 
@@ -31,27 +31,28 @@ class Notes:
         self._syncs.append(seconds)
 
     def saw(self, reference: str, version: int, at: float) -> None:
-        """Note that a client has received an order's event.
+        """Record that a client has received an order's event.
 
         Args:
-            reference: the order's, by which the run finds when it was sent; "": it has none.
+            reference: the order's reference, by which the load test finds when the command was
+                due; "": the order has none.
             version: the order's version in the event.
             at: monotonic seconds, by the clock that all processes of the machine share.
         """
         self._seen.append((reference, version, at))
 
     def turned(self, before: Mode | None, now: Mode) -> None:
-        """A client has changed its mode; `before` None: it has just started."""
+        """Record a client's change of mode; `before` None: the client has just started."""
         if before is not None:
             self._modes[before] -= 1
         self._modes[now] += 1
 
     def gave_up(self, channel: str, why: str) -> None:
-        """A client of this channel has failed for good."""
+        """Record that a client of this channel has given up."""
         self._gave_up.append((channel, why))
 
     def take(self) -> Report:
-        """Return all since the last call, and the current modes."""
+        """Everything since the last call, and the current modes."""
         report = Report(
             dict(self._modes), dict(self._counts), self._syncs, self._seen, self._gave_up
         )

@@ -1,4 +1,4 @@
-"""Who the clients of a load test are. Pure."""
+"""The identities of a load test's clients. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _TOKEN_LIFETIME_S: Final = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who a client is."""
+    """The identity of a client."""
 
     channel: str
     token: str
     device: str | None
-    """Terminals have a name, tables have none."""
+    """The device's name, if the client is a terminal; None: it is a guest's."""
 
 
 def people(begin: Begin) -> Iterator[tuple[float, Person]]:
-    """The clients of one process, each with the time when it comes, evenly over the ramp."""
+    """The clients of one process, each with its time to start: evenly over the ramp."""
     keys = token_keys({"local": begin.token_key}, "local")
     for number in range(begin.first, begin.clients, begin.step):
         store, table = place_of(number, begin.stores, begin.prefix)

@@ -1,4 +1,4 @@
-"""Small requests of other users, which must stay fast during a reconnect storm."""
+"""Sends health requests, which must stay fast while many clients reconnect at once."""
 
 from __future__ import annotations
 

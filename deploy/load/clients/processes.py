@@ -1,4 +1,4 @@
-"""The processes that run the clients: started and controlled by the load test."""
+"""Starts and controls the processes that run the clients."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from deploy.load.plan import LoadTestError, channel_of
 _MAX_CLIENTS: Final = 10_000
 _SPARE_FILES: Final = 1_000
 _FILES_PER_CLIENT: Final = 2
-"""The files that a client needs: a sync and a stream."""
+"""The open files that a client needs: a connection for syncs, and one for streams."""
 
 
 def processes_for(clients: int, files: int) -> int:
@@ -63,7 +63,7 @@ def processes_for(clients: int, files: int) -> int:
 
 
 def workers_for(streams: int, files: int) -> int:
-    """How many workers of the event server so many streams need; `files` as in `processes_for`."""
+    """How many workers the event server needs for these streams; `files` as in `processes_for`."""
     if files == resource.RLIM_INFINITY or streams + _SPARE_FILES <= files:
         return 1
     return -(-streams // max(1, files - _SPARE_FILES))
@@ -73,9 +73,9 @@ class ClientProcesses:
     """All clients of a load test.
 
     Args:
-        tally: is told what they report.
-        times: says when each step was due; filled with when clients had it.
-        program: plays them, by `compiled_process.compiled`; None: they are played in Python.
+        tally: gets the counts and durations that they report.
+        times: has the time when each step was due; gets the times when clients received it.
+        program: the compiled program that runs the clients; None: they run in Python.
     """
 
     def __init__(self, tally: Tally, times: Times, program: Path | None = None) -> None:
@@ -84,12 +84,15 @@ class ClientProcesses:
         self._program = program
         self._processes: list[_ClientProcess | CompiledProcess] = []
         self.gave_up: list[tuple[str, str]] = []
-        """The channels of clients that have failed for good, and why."""
+        """The channels of clients that have given up, and why."""
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Gets a LoadTestError as soon as a process ends, with all its clients."""
+        """Gets a LoadTestError as soon as a process ends by itself."""
 
     async def begin(self, begin: Begin, count: int) -> None:
-        """Start so many processes and let the clients come; the rest of `begin` is for all."""
+        """Start `count` processes with the clients that `begin` describes.
+
+        The clients are divided among the processes: `first`, `step` and `source` are set here.
+        """
         for number in range(count):
             mine = msgspec.structs.replace(
                 begin, first=number, step=count, source=_source(begin.core[0], number)
@@ -110,18 +113,18 @@ class ClientProcesses:
         return found
 
     async def cut(self) -> None:
-        """Reset all connections of all clients; they have noticed then."""
+        """Reset all connections of all clients, and wait until the clients have noticed it."""
         await asyncio.gather(*(process.cut() for process in self._processes))
 
     async def settled(self, heads: Mapping[str, int], within_s: float) -> list[Track]:
-        """What each client applied, once all are at their heads or the time is over."""
+        """What each client applied, as soon as all are at their channels' heads or time is over."""
         parts = await asyncio.gather(
             *(process.settled(heads, within_s) for process in self._processes)
         )
         return [track for part in parts for track in part]
 
     async def close(self) -> None:
-        """End them all."""
+        """End all processes."""
         await asyncio.gather(*(process.end() for process in self._processes))
         self.lost.cancel()
 
@@ -133,7 +136,7 @@ class ClientProcesses:
     def _lose(self, status: int) -> None:
         if not self.lost.done():
             self.lost.set_exception(
-                LoadTestError(f"a process of clients ended ({status}); it said why above")
+                LoadTestError(f"a process of clients ended ({status}): see its output above")
             )
 
     def _hear(self, report: Report) -> None:
@@ -149,7 +152,7 @@ class ClientProcesses:
 
 
 def _source(host: str, number: int) -> str | None:
-    """A loopback address for each process: one address has ports for 28,000 connections only."""
+    """A loopback address for each process, as one address has ports for 28,000 connections only."""
     if host != "localhost" and not isinstance(ipaddress.ip_address(host), ipaddress.IPv4Address):
         return None
     return str(ipaddress.IPv4Address("127.0.1.1") + number)

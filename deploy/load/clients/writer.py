@@ -1,8 +1,9 @@
-"""Places orders through Core's API, at a fixed rate independent of the system's speed.
+"""Places orders through Core's API at a fixed rate, which a slow system does not slow down.
 
-Orders come when they are due, not when the last one was answered, and what they take is counted
-from when they were due: a system that stands still must not slow down what measures it. Each is
-taken through its whole life, sent again under the same Idempotency-Key until Core answers.
+An order is sent when it is due, not when the previous one is answered, and its duration counts from
+when it was due. Otherwise a system that stands still would also stop the measurement. Each order
+goes through all statuses. A command is sent again, with the same Idempotency-Key, until Core
+answers it.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Door:
 
     core: tuple[str, int]
     tokens: dict[str, str]
-    """The token of each store's owner."""
+    """The access token of each store's owner."""
     places: Sequence[tuple[str, str | None]]
-    """The stores and tables that order."""
+    """The stores and tables for which orders are placed."""
 
 
 class Writer:
@@ -48,10 +49,10 @@ class Writer:
     Args:
         door: the addresses and tokens.
         orders_per_s: the rate of orders.
-        times: filled with when each step was due, sent and answered.
-        tally: counts every command.
-        chance: picks places and delays.
-        run: the prefix of every reference, so that no two runs share one.
+        times: gets the times when each step was due, sent and answered.
+        tally: gets the count of commands and their durations.
+        chance: chooses places and delays.
+        run: the prefix of every reference, so that no two runs use the same one.
         clock: returns monotonic seconds.
     """
 
@@ -66,7 +67,7 @@ class Writer:
         clock: Callable[[], float],
     ) -> None:
         self.written: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        """What Core acknowledged: the orders and versions of each store's channel."""
+        """What Core has acknowledged: orders and versions, by the store's channel."""
         self._door = door
         self._every_s = 1 / orders_per_s
         self._times = times
@@ -79,11 +80,11 @@ class Writer:
 
     @property
     def under_way(self) -> int:
-        """The number of orders that are not closed yet."""
+        """The number of orders that are not paid yet."""
         return len(self._lives)
 
     async def place_for(self, seconds: float) -> None:
-        """Place orders for so long, each when it is due."""
+        """Place orders for so many seconds, each when it is due."""
         began = self._clock()
         number = 0
         while (due := began + number * self._every_s) < began + seconds:
@@ -95,17 +96,17 @@ class Writer:
             number += 1
 
     async def finish(self) -> None:
-        """Return once every order is closed.
+        """Wait until every order is paid.
 
         Raises:
-            LoadTestError: Core refused an order, or never answered.
+            LoadTestError: Core refused a command, or did not answer it in time.
         """
         await asyncio.gather(*self._lives)
         for connection in self._free:
             connection.abort()
 
     def stop(self) -> None:
-        """Cancel the open orders."""
+        """Send no more commands of open orders."""
         for life in self._lives:
             life.cancel()
 
@@ -128,7 +129,7 @@ class Writer:
     async def _command(
         self, path: str, body: dict[str, object], store: str, what: tuple[str, int], due: float
     ) -> dict[str, str]:
-        """Send a command until Core has answered. Returns the order."""
+        """Send a command again and again until Core has stored it. Returns the order."""
         self._times.due[what] = due
         self._times.sent[what] = self._clock()
         request = self._request(path, body, store, f"{what[0]}-{what[1]}")

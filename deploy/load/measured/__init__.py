@@ -1,1 +1,1 @@
-"""What a load test measures, and whether each client applied what Core has stored."""
+"""What a load test measures, and the check that each client applied what Core has stored."""

@@ -1,4 +1,4 @@
-"""The times at which each step was written and read, from Kafka's records after the run."""
+"""When each step was written by Postgres and read by the relay, from Kafka's records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _WAIT_MS: Final = 1_000
 
 
 async def stored_steps(bootstrap: str, topic: str) -> dict[OrderStep, StoredTimes]:
-    """The topic's records of order steps with a reference.
+    """The times of all order steps in the topic whose order has a reference.
+
+    Args:
+        bootstrap: Kafka's `host:port`.
+        topic: the topic of events.
 
     Raises:
         LoadTestError: Kafka cannot be read.
@@ -43,7 +47,7 @@ async def stored_steps(bootstrap: str, topic: str) -> dict[OrderStep, StoredTime
         finally:
             await consumer.stop()
     except (KafkaError, OSError) as error:
-        raise LoadTestError(f"what stands in Kafka cannot be read: {error!r}") from error
+        raise LoadTestError(f"Kafka's records cannot be read: {error!r}") from error
     return found
 
 

@@ -1,4 +1,4 @@
-"""Core's log, read through Fetch Sync with a token of role ops."""
+"""Reads Core's log through Fetch Sync, with a token of the role ops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHANNELS_AT_ONCE: Final = 200
 
 
 class Ledger:
-    """Reads heads and logs.
+    """Reads the heads and the logs of channels.
 
     Args:
         core_url: Core's address.
@@ -53,10 +53,10 @@ class Ledger:
         return heads
 
     async def logs(self, heads: Mapping[str, int]) -> dict[str, Log]:
-        """Every event of each channel up to its head.
+        """All events of each channel up to its head.
 
         Raises:
-            LoadTestError: Core does not answer, or has deleted a part of it.
+            LoadTestError: Core does not answer, or has deleted a part of the log.
         """
         facts: dict[str, list[Fact]] = {channel: [] for channel in heads}
         behind = {channel: 0 for channel, head in heads.items() if head > 0}

@@ -1,8 +1,8 @@
-"""The proof: what each client applied, against Core's log and against what Core acknowledged. Pure.
+"""The proof: compares what clients applied, Core's log, and what Core acknowledged. Pure.
 
-A client's events are counted as they are applied: each seq must be one above the last. The hashes
-of their contents are added up, and so are the log's; equal sums from the same start to the same end
-mean the same events.
+Each event that a client applies must have a seq one above the last. The hashes of all applied
+events are added up, and so are those of the log. If the sums from the same start to the same end
+are equal, the client has applied the events of the log.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_NOTES: Final = 20
 
 
 class Fact(NamedTuple):
-    """One event: the `seq`-th of its channel took this order to this version."""
+    """One event: the event `seq` of its channel took this order to this version."""
 
     seq: int
     order_id: str
@@ -38,20 +38,20 @@ class Track(msgspec.Struct):
 
     channel: str
     start: int | None = None
-    """The head of its first snapshot: it must have all events after it."""
+    """The head of its newest snapshot: it must apply all events after that."""
     seq: int = 0
     total: int = 0
     lost: int = 0
-    """Events that a snapshot skipped."""
+    """How many events later snapshots skipped."""
     missing: set[int] = msgspec.field(default_factory=set)
-    """Seqs below its own that it has not received, or not yet."""
+    """The seqs below its own that it has not received so far."""
     doubled: int = 0
     out_of_order: int = 0
     resets: list[str] = msgspec.field(default_factory=list)
     """The reasons of its resets after its first snapshot."""
 
     def begin(self, head: int, reason: str) -> None:
-        """Note a snapshot; the client never received the events that a later one skips."""
+        """Record a snapshot; the events that a later one skips are lost to the client."""
         if self.start is not None:
             self.resets.append(reason)
             self.lost += max(0, head - self.seq)
@@ -59,7 +59,7 @@ class Track(msgspec.Struct):
         self.total = 0
 
     def apply(self, fact: Fact) -> None:
-        """Note an applied event."""
+        """Record an applied event."""
         if fact.seq == self.seq + 1:
             self.seq = fact.seq
         elif fact.seq > self.seq:
@@ -76,17 +76,18 @@ class Track(msgspec.Struct):
 
 @dataclass(slots=True)
 class ProofVerdict:
-    """The result of the proof; all zero if nothing is wrong."""
+    """The result of the proof. All counts but `checked` are 0 if nothing is wrong."""
 
     checked: int = 0
-    """The number of applied events that were found unchanged in the log."""
+    """The number of applied events that agree with the log."""
     lost: int = 0
     doubled: int = 0
     out_of_order: int = 0
     unlogged: int = 0
-    """The number of acknowledged orders' versions that the log does not contain."""
+    """The number of versions of orders that Core acknowledged and the log does not contain."""
     resets: int = 0
-    """The number of snapshots after the first; what a client applied before one is not compared."""
+    """The number of snapshots after a client's first one. Of a client that had one, nothing is
+    compared with the log."""
     never_synced: int = 0
     gave_up: int = 0
     notes: list[str] = field(default_factory=list)
@@ -98,19 +99,19 @@ class ProofVerdict:
         return wrong + self.resets + self.never_synced + self.gave_up == 0
 
     def note(self, text: str) -> None:
-        """Remember an example; there may be very many."""
+        """Keep a text about one thing that is wrong; only the first texts are kept."""
         if len(self.notes) < _MAX_NOTES:
             self.notes.append(text)
 
 
 class Log:
-    """A channel's events in Core's log, in order and without a gap.
+    """A channel's events in Core's log.
 
     Args:
-        facts: from some seq on to the head.
+        facts: all events from some seq on, in order.
 
     Raises:
-        ValueError: they are not contiguous.
+        ValueError: there is a gap between them.
     """
 
     def __init__(self, facts: Sequence[Fact]) -> None:
@@ -122,7 +123,7 @@ class Log:
         self.facts = facts
 
     def total(self, start: int, end: int) -> int | None:
-        """The sum of the events after `start` up to `end`; None: the log lacks some of them."""
+        """The sum of the hashes of the events after `start` up to `end`; None: some are missing."""
         low, high = start + 1 - self.first, end + 1 - self.first
         if not 0 <= low <= high < len(self._sums):
             return None
@@ -135,7 +136,7 @@ def judge(
     logs: Mapping[str, Log],
     acknowledged: Mapping[str, Sequence[tuple[str, int]]],
 ) -> ProofVerdict:
-    """Compare what the clients applied, the log, and what Core acknowledged.
+    """Compare what the clients applied with the log, and the log with what Core acknowledged.
 
     Args:
         tracks: what each client applied.
@@ -161,18 +162,18 @@ def _judge_track(track: Track, head: int, log: Log, verdict: ProofVerdict) -> No
     verdict.out_of_order += track.out_of_order
     if track.start is None:
         verdict.never_synced += 1
-        verdict.note(f"a client of {track.channel} never had a sync")
+        verdict.note(f"a client of {track.channel} never completed a sync")
         return
     lost = track.lost + len(track.missing) + max(0, head - track.seq)
     if lost or track.resets or track.doubled or track.out_of_order:
         verdict.note(
-            f"a client of {track.channel} stands at {track.seq} of {head}: {lost} lost, "
+            f"a client of {track.channel} is at seq {track.seq} of {head}: {lost} lost, "
             f"{track.doubled} doubled, {track.out_of_order} out of order"
             + (f", resets {track.resets}" if track.resets else "")
         )
     elif log.total(track.start, track.seq) != track.total:
         lost += 1
-        verdict.note(f"a client of {track.channel} applied other events than the log holds")
+        verdict.note(f"a client of {track.channel} applied events that differ from the log")
     else:
         verdict.checked += track.seq - track.start
     verdict.lost += lost

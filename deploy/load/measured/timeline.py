@@ -20,9 +20,9 @@ def percentiles(values: array[float]) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One second: counts of what happened in it, and the state at its end.
+    """One second: what happened in it, and the state at its end.
 
-    Latencies are (p50, p95, p99) in milliseconds, empty if there was none.
+    Latencies are (p50, p95, p99) in milliseconds; empty if none was measured.
     """
 
     at: float
@@ -37,19 +37,19 @@ class Second:
     cpu: Mapping[str, float]
     """The CPU of each process, in percent of one core."""
     memory: Mapping[str, float]
-    """The memory of each process, in MiB; shared memory is divided among the processes."""
+    """The memory of each process, in MiB; memory that processes share is divided among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimelineMark:
-    """Something that was done to the system."""
+    """The beginning of a fault, marked in the charts."""
 
     at: float
     name: str
 
 
 class Tally:
-    """Counts what happens until `take` is called, and everything over the whole run."""
+    """Collects counts and durations: those since the last `take`, and those of the whole run."""
 
     KINDS: Final = ("delivery", "command", "sync", "health")
 
@@ -58,7 +58,7 @@ class Tally:
         self._whole: dict[str, array[float]] = {kind: array("d") for kind in self.KINDS}
         self._counts: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
-        """Over the whole run."""
+        """The counts of the whole run."""
 
     def took(self, kind: str, seconds: float) -> None:
         """Record a duration of this kind."""
@@ -99,7 +99,7 @@ class Tally:
         )  # fmt: skip
 
     def whole(self, kind: str) -> tuple[float, ...]:
-        """The percentiles over the whole run, in milliseconds."""
+        """The percentiles of this kind over the whole run, in milliseconds."""
         return percentiles(self._whole[kind])
 
     def size(self, kind: str) -> int:
@@ -108,14 +108,14 @@ class Tally:
 
 
 class Timeline:
-    """The seconds and the marks of a run."""
+    """The seconds of a run, and the faults that are marked in the charts."""
 
     def __init__(self) -> None:
         self.seconds: list[Second] = []
         self.marks: list[TimelineMark] = []
 
     def worst(self, field: str, start: float, end: float) -> float | None:
-        """The greatest p99 of a latency within a time.
+        """The greatest p99 of a latency between two times.
 
         Args:
             field: the name of a latency of `Second`, such as `delivery_ms`.
@@ -123,7 +123,7 @@ class Timeline:
             end: the last one.
 
         Returns:
-            Milliseconds; None: there was no such latency in that time.
+            Milliseconds; None: no such latency was measured in that time.
         """
         found = [
             values[2]
@@ -133,5 +133,5 @@ class Timeline:
         return max(found, default=None)
 
     def as_rows(self) -> list[dict[str, Any]]:
-        """For JSON."""
+        """All seconds, as values for JSON."""
         return [asdict(second) for second in self.seconds]

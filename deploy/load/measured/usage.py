@@ -1,4 +1,4 @@
-"""CPU and memory of processes and their children, by name; a process may be restarted."""
+"""Measures CPU and memory of processes and their children; a process may be restarted."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import psutil
 GENERATOR: Final = "load test"
 """The process that places the orders and measures."""
 CLIENTS: Final = "clients"
-"""The processes that run the clients. If one of them, or the one above, is near 100 %, it causes a
-part of the measured latency."""
+"""The processes that run the clients. If one of them, or the process above, uses nearly 100 % of a
+core, it causes a part of the measured latency."""
 _LEAST_S: Final = 0.5
-"""The kernel counts CPU in hundredths of a second, so shares of a shorter time are too inexact."""
+"""The kernel counts CPU in hundredths of a second: over a shorter time a share is too inexact."""
 
 
 class Usage:
-    """Samples them.
+    """Measures CPU and memory, by name.
 
-    Who belongs to a name and how much memory they have is looked at for one name in each sample, in
-    turn: the kernel walks all pages of a process for that, milliseconds for a large one.
+    Each sample looks for new children and measures memory for one name only, in turn. To measure
+    memory the kernel visits all pages of a process, which takes milliseconds for a large one.
 
     Args:
-        pids: the processes to look at, by name, as they are now; their children are theirs.
-        clients: the processes that play the clients.
+        pids: returns the processes to measure now, by name; their children are included.
+        clients: returns the processes that run the clients.
     """
 
     def __init__(
@@ -43,8 +43,11 @@ class Usage:
         self._last: float | None = None
 
     def sample(self) -> tuple[dict[str, float], dict[str, float]]:
-        """CPU since the last sample in percent of one core, and MiB of memory, by name; of memory
-        what was seen last. It takes milliseconds: not to be called where something waits."""
+        """CPU since the last sample in percent of one core, and memory in MiB, by name.
+
+        Memory is what was measured last. This takes milliseconds, so it must not be called on the
+        event loop.
+        """
         now = time.monotonic()
         cpu: dict[str, float] = {}
         heads = {name: (pid,) for name, pid in self._pids().items()}
@@ -74,7 +77,7 @@ class Usage:
         return cpu, dict(self._memory)
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Of each name, over all samples."""
+        """The CPU seconds of each name, over all samples."""
         return dict(self._totals)
 
 

@@ -1,7 +1,7 @@
-"""How the time between a step's due time and its arrival at clients is divided. Pure.
+"""Divides the time from when a step is due until clients have it into parts. Pure.
 
-All by the clock of one machine. What Kafka holds says when Postgres began to write a step, and when
-the relay read it (to a millisecond); the rest is known to the load test.
+All times are by the clock of one machine. Kafka's record says when Postgres began to write the
+step, and to a millisecond when the relay read it. The load test measures the other times.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from deploy.load.measured.timeline import percentiles
 
 OrderStep = tuple[str, int]
-"""An order's reference, and its version."""
+"""An order's reference, and the version that the step gave it."""
 
 NAMES: Final = (
     "due, until it is sent",
@@ -40,7 +40,7 @@ class Times:
     sent: dict[OrderStep, float] = field(default_factory=dict)
     answered: dict[OrderStep, float] = field(default_factory=dict)
     seen: list[tuple[OrderStep, float]] = field(default_factory=list)
-    """By each client."""
+    """Each time a client received a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ def parts(
         times: the times of all steps.
         stored: the times from Kafka's records; steps without a record are left out.
         unix_at_0: the Unix time at which the monotonic clock showed 0.
-        troubled: from when to when something was broken, by the monotonic clock; steps that were
-            due then are left out.
+        troubled: the begin and the end of each fault, by the monotonic clock; steps that were due
+            between them are left out.
     """
     found = [array("d") for _ in NAMES]
     calm = {

@@ -1,4 +1,4 @@
-"""A line chart or a stack of areas as SVG text: axes, grid, marks and a legend. Pure."""
+"""Draws a line chart or a stacked area chart as SVG: axes, grid, marks and a legend. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 14, 22, 30
 _COLOURS: Final = 8
 _LEAST: Final = 1e-6
 _DECADES: Final = 8
-"""The most decades that a logarithmic scale shows; smaller values are drawn at its bottom."""
+"""The most powers of ten that a logarithmic scale shows; smaller values are drawn at its bottom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ChartSeries:
 class Chart:
     """The content of a chart.
 
-    `marks` are (time, name) of things that were done; `scale` log needs values above 0.
+    `marks` are vertical lines: (time, name). A logarithmic `scale` needs values above 0.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Chart:
 
 
 def draw(chart: Chart) -> str:
-    """The chart as an `svg` element; colours are classes of the page's style sheet."""
+    """The chart as an `svg` element; its colours are classes of the page's style sheet."""
     axes = _Axes(chart)
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(chart.title)}">',
@@ -57,7 +57,7 @@ def draw(chart: Chart) -> str:
 
 
 def legend(chart: Chart) -> str:
-    """The legend of the colours, with each series' greatest value."""
+    """The legend, with the greatest value of each series."""
     items = []
     for number, series in enumerate(chart.series):
         most = max((value for value in series.values if value is not None), default=0.0)
@@ -149,7 +149,7 @@ def _areas(chart: Chart, axes: _Axes) -> list[str]:
 
 
 def _step(top: float) -> float:
-    """A round step that makes four to eight parts."""
+    """A round step (1, 2 or 5 times a power of ten) that divides the axis into two to five."""
     raw = top / 5
     size = 10.0 ** math.floor(math.log10(raw))
     return float(next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw))

@@ -1,4 +1,4 @@
-"""The report as one HTML file without scripts and other files."""
+"""The report as one HTML file, without scripts, that needs no other files."""
 
 from __future__ import annotations
 

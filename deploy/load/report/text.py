@@ -19,7 +19,7 @@ _GENERATOR_BUSY = 85.0
 
 
 def machine() -> str:
-    """A description of this machine."""
+    """The cores, the memory and the kernel of this machine, as one text."""
     cores = psutil.cpu_count() or 0
     memory = psutil.virtual_memory().total / 2**30
     return f"{cores} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
@@ -43,7 +43,7 @@ def failures(outcome: LoadResult) -> list[str]:
     if verdict.gave_up:
         found.append(f"{verdict.gave_up:,} clients gave up")
     if verdict.never_synced:
-        found.append(f"{verdict.never_synced:,} clients never had a sync")
+        found.append(f"{verdict.never_synced:,} clients never completed a sync")
     found += [
         f"after {fault.name} not all clients were live again"
         for fault in outcome.faults
@@ -53,7 +53,7 @@ def failures(outcome: LoadResult) -> list[str]:
 
 
 def generator_share(outcome: LoadResult) -> float:
-    """The highest CPU of the load test's own busiest process, in percent of one core."""
+    """The most CPU that one process of the load test itself used, in percent of one core."""
     return max(
         (
             max(
@@ -67,7 +67,7 @@ def generator_share(outcome: LoadResult) -> float:
 
 
 def storm_figures(outcome: LoadResult, fault: Fault) -> dict[str, float | None]:
-    """The effect of a fault on other clients: the worst p99 of a second, in milliseconds."""
+    """The greatest p99 of any second from a fault's begin until recovery, in milliseconds."""
     end = (fault.live_again or fault.ended) + 1
     return {
         kind: outcome.timeline.worst(f"{kind}_ms", fault.began, end)
@@ -76,7 +76,7 @@ def storm_figures(outcome: LoadResult, fault: Fault) -> dict[str, float | None]:
 
 
 class Table(NamedTuple):
-    """Figures of the report; the first cell of the head says what they are."""
+    """A table of figures; the first cell of its head says what they are."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -162,7 +162,7 @@ def _aligned(row: Sequence[str], head: Sequence[str]) -> str:
 
 
 def as_json(outcome: LoadResult) -> dict[str, Any]:
-    """Everything, for machines."""
+    """The whole result, as values for JSON."""
     tally = outcome.tally
     plan = {key: str(v) if isinstance(v, Path) else v for key, v in asdict(outcome.plan).items()}
     return {
@@ -182,6 +182,6 @@ def as_json(outcome: LoadResult) -> dict[str, Any]:
 
 
 def write_json(outcome: LoadResult, path: Path) -> None:
-    """Write it to a file."""
+    """Write the result to a file as JSON; its folder is created if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(as_json(outcome), indent=1))

@@ -1,4 +1,4 @@
-"""Sets the command line that `ps` shows of a forked process, instead of the fork server's."""
+"""Lets `ps` show the command line of a forked process; without this it shows the fork server's."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Final
 
 _ARG_START: Final = 48 - 3
-"""Its place in /proc/self/stat after the name, which may contain spaces: proc(5) counts from 1, and
-the first after the name is the third."""
+"""The index of `arg_start` among the fields of /proc/self/stat that follow the name: it is field
+48, and the first after the name is field 3 (proc(5))."""
 _LOWEST_ADDRESS: Final = 4096
 
 
 def show_command(command: Sequence[str]) -> None:
-    """Let `ps` and /proc/self/cmdline show this command (Linux).
+    """Let `ps` and /proc/self/cmdline show this command (on Linux only).
 
-    It overwrites the process's own arguments, and is cut off at their end, as there is no more
-    space.
+    It overwrites the arguments in the process's memory. A longer command is cut off there.
     """
     if sys.platform != "linux":
         return
@@ -26,7 +25,7 @@ def show_command(command: Sequence[str]) -> None:
     start, end = map(int, stat[_ARG_START : _ARG_START + 2])
     room = end - start - 2
     if start < _LOWEST_ADDRESS or room < 1:
-        return  # this kernel does not report their address
+        return  # this kernel does not report where the arguments are
     shown = " ".join(command).encode()[:room]
-    # If the last byte is not NUL, the kernel takes the first NUL as the end.
+    # If the last byte of the arguments is not NUL, the kernel shows the text up to the first NUL.
     ctypes.memmove(start, shown.ljust(room + 1, b"\0") + b".", room + 2)

@@ -1,12 +1,16 @@
-"""The fork server: it loads modules, and then forks a command's process for each request.
+"""The fork server: loads modules once, and then forks a process for each request.
 
-Run as `python -m deploy.local.forking.server DESCRIPTOR NAME…`: names of modules, or of functions
-(`module:function`), which are called for what they remember. It has one thread and opens nothing,
-so what is forked from it is as a process that has just loaded the same modules. Three things of a
-new interpreter are missing: all children have one seed of hashes, a child has modules that other
-commands need, and what a variable tells Python or the C library before our code runs is as it was
-for the server. Randomness is each child's own: the system's is asked again, and `random` and
-OpenSSL notice a fork.
+It runs as `python -m deploy.local.forking.server DESCRIPTOR NAME…`. A NAME is a module to load, or
+a function (`module:function`) to call once, as it caches its result. The server has one thread and
+opens no files, so a forked process is like one that has just loaded the same modules. It differs
+from a new interpreter in three ways:
+
+* All processes have the same seed of hashes.
+* A process has also loaded modules that only other commands need.
+* Variables that Python or the C library read before our code runs have the server's values.
+
+Random numbers still differ: the system's source is asked again, and `random` and OpenSSL notice a
+fork.
 """
 
 from __future__ import annotations
@@ -29,14 +33,17 @@ from deploy.processes.process import die_with_parent
 
 LARGEST_REQUEST: Final = 128 << 10
 LOADED: Final = b"loaded"
-"""Sent before the first request is taken."""
+"""The server sends this when it has loaded all modules; requests follow after that."""
 _THREADS: Final = Path("/proc/self/task")
 
 
 def main() -> None:
-    """Fork until all clients have gone; in each child run its command."""
+    """Fork a process for each request, until the client closes the socket or ends.
+
+    In each forked process, run its command.
+    """
     asked = socket.socket(fileno=int(sys.argv[1]))
-    # Modules are not garbage, so exclude them from collection, here and in children.
+    # Loaded modules stay in use, so the garbage collector need not visit them, here and in forks.
     gc.disable()
     for name in sys.argv[2:]:
         found = pkgutil.resolve_name(name)
@@ -46,27 +53,32 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     if len(list(_THREADS.iterdir())) != 1:
-        sys.exit("a module has started a thread, which would be missing in what is forked")
+        sys.exit("a module has started a thread, which a forked process would not have")
     try:
         asked.send(LOADED)
     except BrokenPipeError:
-        return  # who asked has ended meanwhile
+        return  # the client has ended meanwhile
     command = _serve(asked)
     if command is not None:
         module, *sys.argv[1:] = command
-        sys.modules.pop(module, None)  # it is to be run, not to be there already
+        sys.modules.pop(module, None)  # otherwise runpy warns that it is loaded already
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _serve(asked: socket.socket) -> list[str] | None:
-    """None once nobody asks any more; in a child, its module and arguments."""
+    """Serve requests.
+
+    Returns in the server None, once the client has closed the socket; in a forked process its
+    module and arguments.
+    """
     while request := asked.recv(LARGEST_REQUEST):
         wanted = json.loads(request)
         may_go, reparented = os.pipe()
         between = os.fork()
         if between:
             os.close(may_go)
-            # Its child belongs to the one who asked from here on: that one is a subreaper now.
+            # Now the forked process is an orphan, and becomes a child of the client, which is a
+            # subreaper while it waits for the answer.
             os.waitpid(between, 0)
             os.close(reparented)
             continue
@@ -88,11 +100,14 @@ def _serve(asked: socket.socket) -> list[str] | None:
 
 
 def _become(wanted: dict[str, Any]) -> None:
-    """Make of a fork what `Process` makes of a child before and by exec."""
+    """Do in a forked process what `execute` does for a child process.
+
+    Set its session, its limits, its environment, its log, and its command line.
+    """
     os.setsid()
     die_with_parent(signal.Signals(wanted["stop_signal"]))
     if os.getppid() != wanted["parent"]:
-        os._exit(1)  # who asked has ended meanwhile
+        os._exit(1)  # the client has ended meanwhile
     for limit, values in enumerate(wanted["limits"]):
         resource.setrlimit(limit, values)
     os.environ.clear()

@@ -1,4 +1,4 @@
-"""Asks fork servers for processes, and holds what they give as `subprocess.Popen` does a child."""
+"""Starts processes by fork servers; `ForkedChild` controls one as `subprocess.Popen` would."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ServerKind = Literal["core", "other"]
 CLI: Final = "client_sdk.cli"
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _ONCE: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG", "TZ")
-"""How those variables begin that a process reads once, before our code runs."""
+"""The beginnings of the names of variables that a process reads only before our code runs."""
 _OF_CORE: Final = {"PYTHONMALLOC": "malloc"}
 _LOADED: Final[dict[ServerKind, Sequence[str]]] = {
     "core": ["core_api.processes.core", "core_api.pages.files:own_files"],
@@ -38,22 +38,23 @@ _LOADED: Final[dict[ServerKind, Sequence[str]]] = {
         "event_server.commands.gateway",
     ],
 }
-"""Modules; with a colon, a function that is called for what it remembers."""
+"""The modules to load; with a colon, a function to call, as it caches its result."""
 _LIMITS: Final = 16
-"""How many kinds of limits Linux has: they are numbered."""
+"""How many kinds of resource limits Linux has; their numbers begin at 0."""
 _ANSWERS_WITHIN_S: Final = 60.0
 
 
 class ForkServers:
-    """Starts commands of ours: a fork server for Core, and one for all others.
+    """Starts our commands by two fork servers: one for Core, and one for all others.
 
-    Started by exec is whatever a fork cannot do: another program, another user or folder, variables
-    that only a new interpreter reads, any system but Linux. So is the first process of each
-    server's kind, unless `load` was called: many start no second one.
+    A process is started by exec if it cannot be forked: another program, another user or folder,
+    other variables of those that only a new interpreter reads, a system other than Linux. The first
+    process of each server's kind is also started by exec, unless `load` was called: many programs
+    start no second one, for which a fork server would be worth its start.
 
     Args:
-        modules: what may be run, as by `python -m`.
-        from_first: whether the first process of a kind is forked, too: for those who start more.
+        modules: the modules that may be run, as by `python -m`.
+        from_first: whether the first process of a kind is forked, too, as more will follow.
     """
 
     def __init__(self, modules: Sequence[str] = (CLI,), *, from_first: bool = False) -> None:
@@ -66,7 +67,7 @@ class ForkServers:
         self._lock = threading.Lock()
 
     def load(self) -> None:
-        """Start the servers now; this does not wait until they have loaded anything."""
+        """Start the fork servers now, without waiting until they have loaded their modules."""
         with self._lock:
             if sys.platform == "linux":
                 self._serving("other", os.environ)
@@ -80,10 +81,10 @@ class ForkServers:
         stop_signal: signal.Signals,
         user: str | None,
     ) -> Child:
-        """A child, as `deploy.processes.process.execute` makes it.
+        """Start a process; the arguments are those of `deploy.processes.process.execute`.
 
         Raises:
-            ProcessError: the server does not answer, or its child cannot be what is asked.
+            ProcessError: the fork server does not answer, or could not fork such a process.
         """
         whole = {**os.environ, **environment}
         kind = self._kind(_read_once(whole))
@@ -98,13 +99,13 @@ class ForkServers:
                 server = None
                 if self._from_first or kind in self._servers or self._asked[kind] > 1:
                     server = self._serving(kind, whole)
-                # What cannot be loaded is better told by the process itself.
+                # If the modules cannot be loaded, the process itself reports that best.
                 if server is not None and server.loads():
                     return server.fork(command[2:], whole, log, stop_signal)
         return execute(command, environment, log, stop_signal, user)
 
     def _kind(self, once: Mapping[str, str]) -> ServerKind | None:
-        """The server whose variables are these."""
+        """The fork server that has these values of `_ONCE`; None: none has, so exec is needed."""
         if sys.platform != "linux":
             return None
         if once == self._once:
@@ -112,7 +113,7 @@ class ForkServers:
         return "core" if once == self._once | _OF_CORE else None
 
     def _serving(self, kind: ServerKind, environment: Mapping[str, str]) -> _Server:
-        """The server of this kind: a new one if there is none that runs."""
+        """The server of this kind; a new one if none runs."""
         server = self._servers.get(kind)
         if server is not None and not server.runs:
             server.close()
@@ -122,7 +123,7 @@ class ForkServers:
         return server
 
     def close(self) -> None:
-        """End the servers; what they forked lives on."""
+        """End the fork servers; the processes that they forked go on."""
         with self._lock:
             for server in self._servers.values():
                 server.close()
@@ -130,7 +131,7 @@ class ForkServers:
 
 
 class ForkedChild:
-    """A child that we did not fork ourselves: `subprocess.Popen` for it, as far as it is used."""
+    """A child process that a fork server has forked. It has the methods of `Popen` that we use."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -169,7 +170,8 @@ class ForkedChild:
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         with self._lock:
-            # One that has ended keeps its number until somebody asks for its status.
+            # A process that has ended keeps its id until its exit status is read, so no other
+            # process can get the signal.
             if self.returncode is None:
                 os.kill(self.pid, number)
 
@@ -219,8 +221,8 @@ class _Server:
         }
         request = json.dumps(wanted).encode()
         if len(request) > LARGEST_REQUEST:
-            raise ProcessError(f"{len(request)} bytes are too much to ask a fork server for")
-        # For this moment: what others leave behind is not ours to wait for.
+            raise ProcessError(f"{len(request)} bytes are too long a request to a fork server")
+        # Only for this moment: otherwise we would also get the orphans of other processes.
         _adopt_orphans(True)
         try:
             self._socket.send(request)
@@ -239,7 +241,7 @@ class _Server:
         except ConnectionError:
             return b""
         except TimeoutError as error:
-            # An answer that still came would be taken for that of the next request.
+            # A late answer would be taken for the answer to the next request.
             self.close()
             raise ProcessError(f"the fork server does not answer: {error!r}") from error
 

@@ -1,1 +1,1 @@
-"""Edits of documents under load, beside the plain way to do it: `make bench-edits`."""
+"""Compares edits of documents under load with a plain implementation: `make bench-edits`."""

@@ -1,6 +1,6 @@
 """Measure edits of documents; write `build/bench-edits.json`.
 
-With its defaults it ends within three minutes: where the machine is slow, it leaves out rounds.
+With its defaults it ends within three minutes: on a slow machine it makes fewer rounds.
 `python -m tests.bench.sync.publish` writes the figures into `docs/performance.md`.
 """
 
@@ -44,11 +44,11 @@ from tests.bench.sync.report import machine
 from tests.bench.sync.systems import measured, running
 
 _FANOUT_S: Final = 40.0
-"""About what the phones take, their start included."""
+"""About how long the measurement with phones takes, with its start."""
 
 
 def arguments() -> argparse.Namespace:
-    """What is to be measured, and for how long."""
+    """The arguments: what to measure, and for how long."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.edits", description=__doc__)
     parser.add_argument("--seconds", type=int, default=2, help="of each run (default 2)")
     parser.add_argument("--rounds", type=int, default=3, help="whose median counts (default 3)")
@@ -66,7 +66,7 @@ class Bench:
     """One benchmark on one PostgreSQL.
 
     Args:
-        postgres: it; empty and running.
+        postgres: an empty, running PostgreSQL.
         folder: for logs and request files.
         options: from the command line.
     """
@@ -81,10 +81,10 @@ class Bench:
         self._tokens = tokens()
         self._versions: dict[Point, dict[int, int]] = {}
         self.rounds = 0
-        """How many were measured."""
+        """How many rounds were measured."""
 
     def run(self) -> tuple[dict[Point, Sample], dict[SyncCase, Sample]]:
-        """Each system in each case, interleaved, so that a slow moment hits all alike."""
+        """Measure each system in each case, interleaved, so that a slow moment affects all."""
         options = self._options
         databases = {name: self._database(name) for name in options.systems}
         serving = {
@@ -114,7 +114,7 @@ class Bench:
         )
 
     def fanout(self) -> Fanout:
-        """Edits on their way to four phones each."""
+        """Measure edits that go to four phones each."""
         database = self._database("phones")
         folder = self._folder / "phones"
         work = measure_fanout(self._postgres, database, folder, 2.0 * self._options.seconds)
@@ -131,7 +131,7 @@ class Bench:
         return asyncio.run(make_database(self._postgres, name))
 
     def _while_there_is_time(self, rounds: int) -> Iterator[int]:
-        """Round 0, to warm up, and the others: one at least, and no more than the time allows."""
+        """Round 0 to warm up, then at least one more, and as many as the time allows."""
         longest = 0.0
         rest = 0.0 if self._options.no_phones else _FANOUT_S
         for round_ in range(rounds + 1):
@@ -167,17 +167,17 @@ class Bench:
 
         sample = measured(load, server.process, self._postgres, seconds)
         self._versions[point] = told[0].versions
-        # Without the start of its process, which would weigh more than what it sends.
+        # Without the start of its process, which would cost more than the sending.
         return replace(sample, generator_cpu=told[0].cpu_s / seconds)
 
 
 def say(line: str) -> None:
-    """To the person who watches, at once."""
+    """Print a line at once, for the person who watches."""
     print(line, flush=True)
 
 
 def run(options: argparse.Namespace) -> None:
-    """The whole benchmark."""
+    """Run the whole benchmark."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="yabam-bench-") as name:
         postgres = EmbeddedPostgres(Path(name) / "data", max_connections=200)
@@ -205,7 +205,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """The exit code."""
+    """Run the benchmark. Returns the exit code."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     try:
         run(arguments())

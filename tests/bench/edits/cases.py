@@ -1,4 +1,4 @@
-"""What is measured of edits: the cases, the targets, and the file with the figures."""
+"""The measured cases of edits, the targets, and the file with the figures."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ SyncCase = Literal["no document", "8 documents", "8 documents, first sync"]
 
 SYSTEMS: Final[tuple[System, ...]] = ("yabam", "sqlalchemy")
 OPERATIONS: Final[dict[Operation, str]] = {"ring": "call ring on bell", "line": "merge into cart"}
-"""Each with what it is called."""
+"""The operations with their names."""
 SYNC_CASES: Final[tuple[SyncCase, ...]] = ("no document", "8 documents", "8 documents, first sync")
 
 CLIENTS: Final = 64
 MANY_STORES: Final = 1000
 LINES: Final = {MANY_STORES: 4, 1: CLIENTS}
-"""How many lines a cart has, by the number of stores: four phones, or one for each client."""
+"""How many lines a cart has, by the number of stores: one for each of four phones or clients."""
 
 SPREAD: Final = 3000
 ONE_DOCUMENT: Final = 1000
 SYNC_WITHIN: Final = 0.10
-"""So much more may a sync cost that brings nothing, if there are documents."""
+"""How much more a sync without news may cost if there are documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One thing to measure: who settles which operation, over how many documents."""
+    """A case: the system, the operation, and the number of documents."""
 
     system: System
     operation: Operation
@@ -39,26 +39,26 @@ class Point:
 
 
 class Fanout(Struct, frozen=True):
-    """What edits cost that go to four phones each: CPU in µs per edit, without the idle cost."""
+    """The cost of edits that go to four phones each: CPU in µs per edit, without the idle cost."""
 
     edits_s: float
     tables: int
     phones: int
-    """At each table."""
+    """Phones at each table."""
     edits: int
     deliveries: int
-    """What arrived at the phones: all that was due."""
+    """How many events arrived at the phones, which is all that they should get."""
     cpu_us: dict[str, float]
-    """By process."""
+    """CPU by process."""
 
 
 class EditsRun(Struct, frozen=True):
-    """All that one run of the benchmark found: the content of `build/bench-edits.json`."""
+    """All results of one run of the benchmark: the content of `build/bench-edits.json`."""
 
     command: str
     machine: str
     rounds: int
-    """Whose medians these are; fewer than asked for where the time was up."""
+    """How many rounds the medians are from; fewer than requested if the time was up."""
     took_s: float
     results: list[tuple[Point, Sample]]
     syncs: dict[SyncCase, Sample]

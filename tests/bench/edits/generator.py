@@ -1,8 +1,8 @@
-"""Load of edits over HTTP: each connection is a client of its own, with its own numbers.
+"""Makes load of edits over HTTP. Each connection is one client with its own numbers.
 
-wrk cannot count per connection, so this stands in for it: bytes straight to and from the sockets, a
-tenth of what Core needs for an edit. It runs in a process of its own, so that its CPU is counted
-apart.
+It replaces wrk, which cannot count per connection. It moves bytes directly to and from the sockets
+and needs a tenth of what Core needs for an edit. It runs in its own process, so that its CPU is
+counted separately.
 
     python -m tests.bench.edits.generator        (an `Assignment` as JSON on stdin, a `Told` back)
 """
@@ -34,39 +34,39 @@ _SHOWN_BYTES: Final = 300
 
 
 class Assignment(Struct, frozen=True):
-    """What to send."""
+    """The edits to send."""
 
     url: str
     tokens: list[str]
-    """One for each connection."""
+    """A token for each connection."""
     run: str
-    """The clients of another run have other ids: their numbers begin at 1."""
+    """The clients of each run have new ids, because their numbers start at 1."""
     operation: Operation
     stores: int
-    """The edits go to so many documents, by chance."""
+    """How many documents the edits go to, chosen at random."""
     lines: int
-    """So many lines a cart has; each client always changes the same one."""
+    """How many lines a cart has. Each client always changes the same one."""
     seconds: float
     rate: float | None = None
-    """Edits per second of all together; None: each connection sends as soon as it is answered."""
+    """Edits per second of all connections together; None: each sends again once it is answered."""
     versions: dict[int, int] = {}
     """The newest version of each document that the clients know, by its store."""
     seed: int = 11
 
 
 class Told(Struct, frozen=True):
-    """What came of it."""
+    """The result of the load."""
 
     load: Load
     edits: int
     versions: dict[int, int]
     """The newest version of each document, by its store."""
     cpu_s: float
-    """What the generator itself used, without the start of its process."""
+    """The CPU of the generator itself, without the start of its process."""
 
 
 class _Tally:
-    """What all connections have seen."""
+    """Counts what all connections have received."""
 
     def __init__(self, versions: dict[int, int]) -> None:
         self.versions = versions
@@ -99,7 +99,7 @@ class _Client(asyncio.Protocol):
         self.done: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The server is there."""
+        """Start when the server is connected."""
         self._transport = transport
         rate = self._work.rate
         if rate is None:
@@ -108,7 +108,7 @@ class _Client(asyncio.Protocol):
             self._loop.call_later(self._number / rate, self._send)
 
     def data_received(self, data: bytes) -> None:
-        """An answer, or a part of one."""
+        """Take an answer or a part of one."""
         self._received += data
         head_end = self._received.find(b"\r\n\r\n")
         if head_end < 0:
@@ -122,7 +122,7 @@ class _Client(asyncio.Protocol):
         self._next()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """The server has gone, or we have."""
+        """Take the end of the connection, from either side."""
         if not self.done.done():
             self._tally.failed += 1
             self.done.set_result(None)
@@ -210,7 +210,7 @@ async def generate(work: Assignment) -> Told:
 
 
 def run_generator(work: Assignment) -> Told:
-    """Do the same in a process of its own.
+    """Do the same in its own process.
 
     Raises:
         BenchError: it failed.
@@ -227,7 +227,7 @@ def run_generator(work: Assignment) -> Told:
 
 
 def main() -> int:
-    """The exit code."""
+    """Generate the load of standard input. Returns the exit code."""
     try:
         found = uvloop.run(generate(msgspec.json.decode(sys.stdin.buffer.read(), type=Assignment)))
     except BenchError as error:

@@ -1,8 +1,8 @@
-"""What an edit costs that four phones are told of: from the request to their streams.
+"""Measures the cost of an edit that goes to four phones, from the request to their streams.
 
-Core, relay and event server run as they are deployed, over the embedded broker. Tables edit their
-carts at a fixed rate, and four streams follow each table. Counted are the CPU of each process, less
-what it uses when nothing happens, and what arrives at the phones.
+Core, relay and event server run as deployed, with the embedded broker. Tables edit their carts at a
+fixed rate, and four streams follow each table. It counts the CPU of each process, without what the
+process uses when idle, and the events that arrive at the phones.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HELLO: Final = b"event: hello\n"
 
 
 class _Phone(asyncio.Protocol):
-    """One stream; counts its events."""
+    """One stream, which counts its events."""
 
     def __init__(self, request: bytes, tally: _Streams) -> None:
         self._request = request
@@ -46,15 +46,15 @@ class _Phone(asyncio.Protocol):
         self._tail = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """The event server is there."""
+        """Send the request when the event server is connected."""
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Some of the stream."""
+        """Take a part of the stream."""
         seen = self._tail + data
         self._tally.events += seen.count(_EVENT)
         self._tally.hellos += _HELLO in data
-        # What is kept is too short to hold a mark, so none is counted twice.
+        # The kept bytes are too short to contain a mark, so none is counted twice.
         self._tail = seen[1 - len(_EVENT) :]
         self._tally.changed.set()
 
@@ -68,7 +68,7 @@ class _Streams:
         self.changed = asyncio.Event()
 
     async def open(self, core_url: str) -> None:
-        """Sync once for each table and open its streams, all of which answer."""
+        """Sync once for each table, open its streams, and wait until all have answered."""
         loop = asyncio.get_running_loop()
         (token,) = tokens(1)
         async with httpx.AsyncClient(headers={"authorization": f"Bearer {token}"}) as client:
@@ -90,10 +90,10 @@ class _Streams:
         await self.reach("hellos", TABLES * PHONES)
 
     async def reach(self, what: str, count: int) -> None:
-        """Return once so many have come.
+        """Wait until the count is reached.
 
         Raises:
-            BenchError: they do not come in time.
+            BenchError: it is not reached in time.
         """
         try:
             async with asyncio.timeout(_ALL_WITHIN_S):
@@ -107,10 +107,10 @@ class _Streams:
 async def measure_fanout(
     postgres: EmbeddedPostgres, database: str, folder: Path, seconds: float
 ) -> Fanout:
-    """Start the system, let its tables edit for so many seconds, and stop it.
+    """Start the system, let its tables edit for this many seconds, and stop it.
 
     Raises:
-        BenchError: not every phone was told of every edit.
+        BenchError: not every phone got every edit.
     """
     broker = EmbeddedBroker(folder / "broker")
     broker.start()
@@ -147,7 +147,7 @@ async def _count(
         core_url, tokens(EDITORS), "phones", "line", TABLES, PHONES, seconds, rate=RATE
     )
     told = await asyncio.to_thread(run_generator, work)
-    # An edit that changes nothing makes no version, and none is told of it.
+    # An edit that changes nothing makes no version and no event.
     await streams.reach("events", sum(told.versions.values()) * PHONES)
     took = time.monotonic() - began
     after = _cpu(servers, postgres)

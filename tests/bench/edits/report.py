@@ -1,4 +1,4 @@
-"""What a run says: the table, the ratios beside their targets, and what the load cost."""
+"""The report of a run: the table, the ratios with their targets, and the cost of the load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.bench.sync.cases import Sample
 
 
 def markdown(results: Mapping[Point, Sample]) -> Iterator[str]:
-    """One line per point; CPU per edit in µs."""
+    """One line per case; CPU per edit in µs."""
     yield (
         "| system | operation | documents | edits/s | p50 ms | p99 ms | CPU of the server, µs "
         "| CPU of Postgres, µs | CPU of the load, µs |"
@@ -36,10 +36,10 @@ def markdown(results: Mapping[Point, Sample]) -> Iterator[str]:
 
 
 def ratios(results: Mapping[Point, Sample]) -> Iterator[str]:
-    """Core beside its rival and its targets.
+    """Core compared with its rival and its targets.
 
-    "Per CPU" is edits per CPU second of the server and Postgres together: other work on the machine
-    takes from the rate of a run, and hardly from this.
+    "Per CPU" means edits per CPU second of the server and Postgres together. Other work on the
+    machine lowers the rate of a run, but hardly this figure.
     """
     for point, sample in results.items():
         if point.system != "yabam":
@@ -61,7 +61,7 @@ def ratios(results: Mapping[Point, Sample]) -> Iterator[str]:
 
 
 def syncs(found: Mapping[SyncCase, Sample]) -> Iterator[str]:
-    """What a sync costs with and without documents."""
+    """The cost of a sync with and without documents."""
     bare = found.get("no document")
     for case, sample in found.items():
         line = (
@@ -76,7 +76,7 @@ def syncs(found: Mapping[SyncCase, Sample]) -> Iterator[str]:
 
 
 def fanout(found: Fanout) -> Iterator[str]:
-    """What one edit costs on its way to the phones."""
+    """The cost of one edit on its way to the phones."""
     costs = ", ".join(f"{name} {cpu:.0f} µs" for name, cpu in found.cpu_us.items())
     yield (
         f"a cart edit to {found.phones} phones ({found.tables} tables, "
@@ -96,7 +96,7 @@ def page(run: EditsRun) -> Iterator[str]:
 
 
 def lines_of(run: EditsRun) -> Iterator[str]:
-    """All that is said beside the table."""
+    """The lines after the table."""
     yield from ratios(dict(run.results))
     yield from syncs(run.syncs)
     if run.fanout is not None:

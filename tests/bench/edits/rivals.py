@@ -1,13 +1,13 @@
-"""The same edits by plain SQLAlchemy, as a careful engineer would write it first.
+"""The same edits with plain SQLAlchemy, as a careful engineer would first write it.
 
-A Starlette application on uvicorn with an ORM session per request: it locks the document's row
-(`SELECT … FOR UPDATE`), applies the operation, and writes the new version, a history row, an outbox
-row and the client's number, which makes a repeat known, in one transaction. The token check, the
-reading of the body, the merge and the call are Core's own functions.
+A Starlette application on uvicorn with an ORM session per request. In one transaction it locks the
+document's row (`SELECT … FOR UPDATE`), applies the operation, and writes the new version, a history
+row, an outbox row and the client's number, by which it knows repeats. The token check, the reading
+of the body, the merge and the call are Core's own functions.
 
-It has no strategies (an edit takes effect on whatever stands there), no schema check, no limits, no
-channel log with gapless seqs, no digests, no snapshot of a channel, no kept answers for repeats, no
-batches, no metrics and no CORS, all of which Core has.
+Unlike Core it has no strategies (an edit changes whatever the document is), no schema check, no
+limits, no channel log with gapless seqs, no digests, no snapshot of a channel, no stored answers
+for repeats, no batches, no metrics and no CORS.
 
     python -m tests.bench.edits.rivals PORT        (settings as `yabam core`)
 """
@@ -50,7 +50,7 @@ class _Base(DeclarativeBase):
 
 
 class Document(_Base):
-    """A document as it stands."""
+    """A document in its current version."""
 
     __tablename__ = "plain_documents"
 
@@ -80,7 +80,7 @@ class Entry(_Base):
 
 
 class Message(_Base):
-    """What is still to be published."""
+    """A message that is still to be published."""
 
     __tablename__ = "plain_outbox"
 
@@ -90,7 +90,7 @@ class Message(_Base):
 
 
 class Client(_Base):
-    """How far a client's edits are settled."""
+    """The number of a client's last settled edit."""
 
     __tablename__ = "plain_clients"
 
@@ -102,7 +102,7 @@ class Rival:
     """The application.
 
     Args:
-        settings: Core's.
+        settings: the settings of Core.
     """
 
     def __init__(self, settings: CoreSettings) -> None:
@@ -119,13 +119,13 @@ class Rival:
         self._is_made = False
 
     def app(self) -> Starlette:
-        """As ASGI."""
+        """The ASGI application."""
         return Starlette(
             routes=[Route("/v1/edits", self.edit, methods=["POST"]), Route("/readyz", self.ready)]
         )
 
     async def ready(self, _request: Request) -> Response:
-        """GET /readyz; the tables are there when it answers."""
+        """GET /readyz; the tables exist when it answers."""
         async with self._making:
             if not self._is_made:
                 async with self._engine.begin() as connection:
@@ -151,7 +151,7 @@ class Rival:
         async with self._sessions.begin() as session:
             document = await session.scalar(_locked(edit))
             if document is None:
-                # Two who make it at once must not both do so: one finds the other's row.
+                # Of two that create it at once, only one may succeed; the other finds its row.
                 await session.execute(
                     insert(Document)
                     .values(channel=edit.channel, key=edit.key, version=0, updated_at=now)

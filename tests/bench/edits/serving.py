@@ -1,4 +1,4 @@
-"""The processes that are measured: Core, and what stands in for it."""
+"""The measured processes: Core and its rival."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.bench.sync.systems import KEYS, token_maker
 
 
 class Serving:
-    """One process that settles edits over one database.
+    """One process that settles edits with one database.
 
     Args:
         system: Core or its rival.
-        database: its URL.
+        database: the URL of the database.
         folder: for its log.
     """
 
@@ -39,12 +39,12 @@ class Serving:
         )
 
     def start(self) -> None:
-        """Start it and wait for it."""
+        """Start it and wait until it is ready."""
         self.process.start()
         self.process.wait_ready(30)
 
 
 def tokens(count: int = CLIENTS) -> list[str]:
-    """Tokens of as many people who may edit the documents of every table."""
+    """Tokens of this many people who may edit the documents of every table."""
     sign = token_maker()
     return [sign(Caller(f"till-{n}", "owner", frozenset({"*"}))) for n in range(count)]

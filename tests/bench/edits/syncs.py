@@ -1,4 +1,4 @@
-"""What a sync costs in a channel that has documents, beside one that has none."""
+"""Compares the cost of a sync in a channel with documents and in one without."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ DOCUMENTS: Final = 8
 CHANNELS: Final = 500
 _SEED: Final = 11
 _FULL: Final = 100_000
-"""The stores above it have all documents, which nobody edits meanwhile."""
+"""Stores above this number have all documents. Nobody edits them during the measurement."""
 _BARE: Final = 200_000
-"""The stores above it have no document any more: their channels have a log, as the others have."""
+"""Stores above this number had documents, now deleted; their channels have a log, too."""
 _BARE_EDITS: Final = 2
 
 
@@ -44,9 +44,9 @@ def _definitions() -> Definitions:
 
 
 async def fill(database: str) -> None:
-    """Give each of `CHANNELS` channels its documents, by Core's own write path.
+    """Give each of `CHANNELS` channels its documents through Core's own write path.
 
-    As many other channels get one that is deleted again.
+    As many other channels get one document, which is deleted again.
     """
     pool = await open_pool(database, size=2, command_timeout_s=30, name="fill")
     service = EditService(pool, _definitions(), 4, _tell_nobody, lambda _channel, _key: False)
@@ -94,7 +94,7 @@ def _requests(owners: Sequence[str], first: int, after: int | None) -> Iterator[
 
 
 def measure(core: Serving, postgres: EmbeddedPostgres, requests: Path, seconds: int) -> Sample:
-    """One run of one case."""
+    """Measure one run of one case."""
     work = partial(run_wrk, core.url, requests, CLIENTS, seconds, _SEED)
     return measured(work, core.process, postgres, seconds)
 

@@ -1,8 +1,8 @@
 """Compares what a push costs: `python -m tests.bench.fanout` (`make bench`).
 
-Each system serves the same subscribers (a C program) with events of the same size. CPU is that of
-the server's processes alone, kernel time included; the subscribers and the publisher do not count.
-Rounds go over all systems in turn, so that what else the machine does burdens all alike.
+Each system serves the same subscribers (a C program) with events of the same size. Only the CPU of
+the server's processes counts, kernel time included, not that of the subscribers and the publisher.
+Each round measures all systems in turn, so that other work on the machine slows all alike.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Bench:
     """One run.
 
     Args:
-        options: the command's.
-        kafka: where it is.
+        options: the options of the command.
+        kafka: the address of Kafka.
         folder: for files.
-        results: filled.
+        results: gets the samples.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Bench:
         self._sends = compiled("sends", build)
 
     async def compare(self, n: int, number: int) -> None:
-        """One round at `n` connections."""
+        """Measure one round with `n` connections."""
         for make in self._made(n):
             system = make()
             try:
@@ -77,7 +77,7 @@ class Bench:
                 self._add(Sample(system.name, n, number, **asdict(took)))
 
     async def scale(self, n: int) -> None:
-        """The cost of a delivery of this server and the limit's, at `n` connections."""
+        """Measure the cost of a delivery for this server and for the limit, at `n` connections."""
         await self._cost(self._yabam(n), n, 1)
         await self._cost(CSend(self._sends, n), n, 1)
 
@@ -112,7 +112,7 @@ class Bench:
 
 
 async def run(options: argparse.Namespace, kafka: str, folder: Path, results: Results) -> None:
-    """All of it."""
+    """Make all measurements."""
     if not Nchan.is_installed():
         print("nchan is not installed and left out: make bench-setup", flush=True)
     known = outcomes()

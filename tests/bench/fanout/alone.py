@@ -1,8 +1,8 @@
-"""An event server whose log is a clock: `python tests/bench/fanout/alone.py PORT`.
+"""An event server with a clock in place of Kafka: `python tests/bench/fanout/alone.py PORT`.
 
-All is as in `yabam events`, except that watermarks come from this process instead of Kafka: a
-connect asks nothing more of the log. It is run as a file, with PYTHONPATH, so that the server of
-another checkout can be measured by the same script.
+It is like `yabam events`, except that watermarks come from this process instead of Kafka: a connect
+needs nothing else from the log. It runs as a file, with PYTHONPATH, so that the same script can
+measure the server of another checkout.
 """
 
 from __future__ import annotations

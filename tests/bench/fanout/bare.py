@@ -1,10 +1,10 @@
-"""A bare `asyncio.Protocol` on uvloop: accepts, answers with a stream's head, sends to all.
+"""A bare `asyncio.Protocol` on uvloop: it accepts, answers with a stream's head, sends to all.
 
     python -m tests.bench.fanout.bare PORT [answers]
 
-No request is parsed, no ticket looked at, no timer kept: what a connect and a delivery cost below
-this, no server on asyncio can reach. Each line of its standard input goes to all as one event.
-With `answers` each request gets a whole, short answer instead of a stream.
+It parses no request, checks no ticket and has no timer, so no server on asyncio can make a connect
+or a delivery cheaper. Each line of its standard input goes to all as one event. With `answers`,
+each request gets a complete short answer instead of a stream.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A process of a run: spoken to through its pipes, and gone when the run is, however that ends."""
+"""A process of a run, used through its pipes. It ends with the run, however the run ends."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from deploy.processes.process import die_with_parent
 
 
 class Child:
-    """A process that ends with us.
+    """A process that ends with this one.
 
     Args:
-        on_our_death: what the kernel sends it when we die; a process with children of its own must
-            get one that lets it end them.
+        on_our_death: the signal that the kernel sends it when this process dies. A process with
+            children needs a signal that lets it end them.
     """
 
     def __init__(self, on_our_death: signal.Signals = signal.SIGKILL) -> None:
@@ -24,7 +24,7 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, *command: str, quiet: bool = True, **environment: str) -> None:
-        """Start it. `quiet`: what it writes on its standard error is not shown."""
+        """Start it. `quiet` hides its standard error."""
         self._process = await asyncio.create_subprocess_exec(
             *command,
             env=os.environ | environment,
@@ -40,7 +40,7 @@ class Child:
         return self._started().pid
 
     async def ask(self, line: str) -> bytes:
-        """Say a line on its standard input; the line that it answers with."""
+        """Write a line to its standard input. Returns the line that it answers with."""
         pipe = self._started().stdin
         assert pipe is not None
         pipe.write(line.encode() + b"\n")

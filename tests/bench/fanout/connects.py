@@ -1,10 +1,10 @@
-"""What a connect costs in a storm: `python -m tests.bench.fanout.connects`.
+"""Measures the cost of a connect in a storm: `python -m tests.bench.fanout.connects`.
 
-Each round serves a storm by every system in turn, each in a fresh process, and counts the CPU of
-the server alone. Ours is `yabam events` without Kafka (`alone.py`), which no connect asks, so that
-its fetches are not counted with the storm. `--old DIRECTORY` adds the event server of another
-checkout, so that old and new code are compared within one run. A ratio is the median of the rounds'
-own ratios.
+In each round, every system serves a storm in turn, each in a new process. Only the CPU of the
+server counts. Our server is `yabam events` without Kafka (`alone.py`): a connect does not use
+Kafka, and so its fetches do not count as part of the storm. `--old DIRECTORY` adds the event server
+of another checkout, to compare old and new code within one run. A ratio is the median of the
+rounds' own ratios.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ Costs = Mapping[str, Sequence[float]]
 
 
 class Alone:
-    """This event server, or another checkout's, with a clock in place of Kafka.
+    """This event server, or that of another checkout, with a clock in place of Kafka.
 
     Args:
-        code: the checkout.
+        code: the folder of the checkout.
     """
 
     name = "yabam"
@@ -65,7 +65,7 @@ class Alone:
         return [self._child.pid]
 
     def request(self, channel: int) -> bytes:
-        """Each with a ticket of its own, as every client has one."""
+        """A request with its own ticket, as every client has one."""
         now = time.time() + channel / 1e6
         ticket = Ticket(EPOCH, {"store:0": 0}, now, now + 300, f"bench-{channel}")
         return get(f"/v1/stream?ticket={KEYS.sign(ticket)}", self.port)
@@ -78,7 +78,7 @@ class Alone:
 
 
 async def storm(system: System, program: Path, folder: Path, n: int) -> float:
-    """The server's CPU in microseconds for one of `n` connects that come at once.
+    """The server's CPU in microseconds for each of `n` connects at once.
 
     Raises:
         RuntimeError: a subscriber was refused.
@@ -86,7 +86,7 @@ async def storm(system: System, program: Path, folder: Path, n: int) -> float:
     subscribers = Subscribers(program, folder)
     try:
         await system.start()
-        await asyncio.sleep(_SETTLE_S)  # what a start leaves to do is not a connect's
+        await asyncio.sleep(_SETTLE_S)  # work that remains from the start is not counted
         requests = [system.request(number) for number in range(n)]
         cpu = cpu_seconds(system.pids())
         await subscribers.connect(system.port, requests)
@@ -97,13 +97,13 @@ async def storm(system: System, program: Path, folder: Path, n: int) -> float:
 
 
 def ratio(costs: Costs, one: str, other: str) -> str:
-    """The median of each round's ratio of one system to another, with the least and greatest."""
+    """The median of the rounds' ratios of two systems, with the smallest and the largest."""
     each = [a / b for a, b in zip(costs[one], costs[other], strict=True)]
     return f"{statistics.median(each):.2f} × ({min(each):.2f} to {max(each):.2f})"
 
 
 def table(n: int, costs: Costs) -> list[str]:
-    """The lines of one size of storm."""
+    """The table's lines for one size of storm."""
     lines = [f"{n:,} connects at once:"]
     for name, each in costs.items():
         all_of_them = " ".join(f"{cost:.1f}" for cost in each)
@@ -117,14 +117,14 @@ def table(n: int, costs: Costs) -> list[str]:
 
 
 async def run(options: argparse.Namespace, folder: Path) -> dict[int, Costs]:
-    """All storms."""
+    """Make all storms."""
     program = compiled("subscribers", Path("build/bench"))
     found: dict[int, Costs] = {}
     for n in options.connections:
         made = _made(options, folder)
         costs: dict[str, list[float]] = {name: [] for name in made}
         for number in range(options.rounds):
-            # Every other round the other way about, so that nobody always comes behind the same.
+            # Every second round is in reverse order, so no system always follows the same one.
             for name in list(made)[:: 1 if number % 2 == 0 else -1]:
                 costs[name].append(await storm(made[name](), program, folder, n))
                 print(f"  {n:>6,}, round {number + 1}: {name} {costs[name][-1]:.1f}", flush=True)

@@ -1,9 +1,9 @@
-"""An aiokafka consumer that does nothing else, in a process of its own, on uvloop as the server.
+"""An aiokafka consumer that only reads, in its own process, on uvloop like the server.
 
     python -m tests.bench.fanout.consumer BOOTSTRAP TOPIC FETCH_WAIT_MS
 
-It says `ready`, and answers each line of its standard input with what came since the last one, as
-JSON: how many events, and how long they were under way from the publisher to this process.
+It prints `ready`, and answers each line of its standard input with JSON: the number of events since
+the last line, and how long they took from the publisher to this process.
 """
 
 from __future__ import annotations

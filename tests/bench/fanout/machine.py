@@ -1,4 +1,4 @@
-"""The machine of a run: what it is, what runs on it, and how quiet it was."""
+"""The machine of a run: its hardware, its programs' versions, and how quiet it was."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES: Final = (
 
 
 def header() -> dict[str, Any]:
-    """What a reader must know of the machine and the versions; null: it is not installed."""
+    """Facts about the machine and the versions; null: it is not installed."""
     return {
         "machine": _cpu(),
         "cores": os.cpu_count(),
@@ -71,9 +71,9 @@ def _said_by(*command: str) -> str:
 
 
 def allow_files(limit: int) -> None:
-    """Raise the limit of open files as far as the run needs it: the children take it over.
+    """Raise the limit of open files to what the run needs. Children inherit it.
 
-    Ends the program with what to do if it cannot be had.
+    If that is not allowed, ends the program and says what to do.
     """
     needed = limit + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -94,17 +94,17 @@ class Quiet:
     load_after: float
     idle: float
     stolen: float
-    """By the host, for other machines."""
+    """Taken by the host for other machines."""
     others: float
     """Used by other processes than the run's own."""
 
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> Quiet:
-        """As it stands in a file."""
+        """Read it as stored in a file."""
         return cls(**said)
 
     def write(self) -> dict[str, float]:
-        """As it goes into a file."""
+        """The values to store in a file."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ class Quiet:
 
 
 class QuietMeter:
-    """Measures from when it is made."""
+    """Measures from its creation."""
 
     def __init__(self) -> None:
         self._load = os.getloadavg()[0]
@@ -124,7 +124,7 @@ class QuietMeter:
         self._ours = _our_cpu()
 
     def read(self) -> Quiet:
-        """How quiet it was until now; processes of ours that still run count as others."""
+        """How quiet it was so far. Our own processes that still run count as others."""
         user, nice, system, idle, wait, irq, softirq, steal = (
             after - before for after, before in zip(_times(), self._times, strict=True)
         )

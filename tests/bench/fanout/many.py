@@ -1,12 +1,12 @@
 """Fan-out over several nodes, and to 50,000 followers: `python -m tests.bench.fanout.many`.
 
-* nodes: one channel in each third of the partitions, each third carried by an event server alone;
+* nodes: one channel in each third of the partitions, each third served by its own event server;
 * crowd: one channel with 50,000 followers;
 * channels: 50,000 channels with one follower each.
 
-A process may open some thousand files only, so the followers are several processes, each with an
-address of its own in 127.0.0.0/8, and the event server has several workers. On a machine of two
-cores all of them share these; CPU per delivery tells what it costs, and the rate what came through.
+A process may only open some thousand files, so the followers are several processes, each with its
+own address in 127.0.0.0/8, and the event server has several workers. On a machine with two cores
+all share them: the CPU per delivery is the cost, and the rate is what this machine can do.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Seen:
 
 @contextlib.asynccontextmanager
 async def crowd_of(count: int, program: Path, folder: Path) -> AsyncIterator[list[Subscribers]]:
-    """So many processes of followers, each with an address of its own."""
+    """Run this many processes of followers, each with its own address."""
     crowd = [Subscribers(program, folder, f"127.0.0.{2 + n}") for n in range(count)]
     try:
         yield crowd
@@ -64,12 +64,12 @@ async def measure(
     """Connect the followers, and publish one event to each channel of each wave.
 
     Args:
-        system: not started; it is stopped at the end.
+        system: must not be started. It is stopped at the end.
         crowd: processes of followers, each with its node and the channel of each follower.
         waves: the channels that get an event, in order.
 
     Raises:
-        RuntimeError: an event was lost, or a follower refused or hung up on.
+        RuntimeError: an event was lost, or a follower was refused or disconnected.
     """
     published = Counter(itertools.chain.from_iterable(waves))
     due = [sum(published[channel] for channel in channels) for _, _, channels in crowd]
@@ -114,7 +114,7 @@ def one_of_each_node(system: Yabam) -> list[int]:
 
 
 def parted(channels: Sequence[int], into: int) -> list[Sequence[int]]:
-    """In so many parts, whose sizes differ by one at most."""
+    """Split the channels into parts, whose sizes differ by at most one."""
     size, more = divmod(len(channels), into)
     ends = list(itertools.accumulate(size + (n < more) for n in range(into)))
     return [channels[start:end] for start, end in zip([0, *ends], ends, strict=False)]
@@ -124,8 +124,8 @@ class Bench:
     """One run.
 
     Args:
-        options: the command's.
-        kafka: where it is.
+        options: the options of the command.
+        kafka: the address of Kafka.
         folder: for files.
     """
 
@@ -136,7 +136,7 @@ class Bench:
         self._program = compiled("subscribers", Path("build/bench"))
 
     async def nodes(self, count: int) -> Seen:
-        """A channel for each node, the followers in equal parts."""
+        """Measure one channel for each node, with equal parts of the followers."""
         each = self._options.connections // count
         system = Yabam(self._kafka, each, nodes=count)
         channels = one_of_each_node(system)
@@ -145,11 +145,11 @@ class Bench:
             return await measure(system, taken, [channels] * self._options.events)
 
     async def crowd(self) -> Seen:
-        """One channel with all followers."""
+        """Measure one channel with all followers."""
         return await self._many([0] * self._options.followers, [[0]] * 10)
 
     async def channels(self) -> Seen:
-        """As many channels as followers."""
+        """Measure as many channels as followers."""
         each = list(range(1, self._options.followers + 1))
         return await self._many(each, [each] * 4)
 
@@ -163,7 +163,7 @@ class Bench:
 
 
 async def run(options: argparse.Namespace, kafka: str, folder: Path) -> list[dict[str, Any]]:
-    """All of it: the medians of interleaved rounds."""
+    """Make all measurements. Returns the medians of interleaved rounds."""
     bench = Bench(options, kafka, folder)
     made = {
         "1 node": lambda: bench.nodes(1),
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=every, default=every)
     options = parser.parse_args()
     allow_files(options.followers // min(options.workers, options.processes))
-    # Workers do not get the same number of streams, by chance.
+    # By chance, workers do not get the same number of streams.
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     said = {"workers": options.workers, "rounds": options.rounds}

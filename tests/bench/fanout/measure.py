@@ -1,4 +1,4 @@
-"""What is measured of a process, and the subscribers that it serves."""
+"""Measures a process, and runs the subscribers that it serves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _HERE = Path(__file__).parent
 
 
 def compiled(name: str, build: Path) -> Path:
-    """The C program of that name, compiled on the spot.
+    """Compile the C program of that name.
 
     Raises:
-        RuntimeError: there is no compiler, or it fails.
+        RuntimeError: there is no compiler, or it failed.
     """
     build.mkdir(parents=True, exist_ok=True)
     program = build / name
@@ -32,7 +32,7 @@ def compiled(name: str, build: Path) -> Path:
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """User and system time of these processes so far, by the scheduler's own nanoseconds."""
+    """User and system time of these processes so far, as the scheduler counts nanoseconds."""
     total = 0
     for pid in pids:
         for thread in Path(f"/proc/{pid}/task").iterdir():
@@ -51,30 +51,30 @@ def private_kib(pids: Sequence[int]) -> int:
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that this one has started from its first thread."""
+    """The processes that this one started from its first thread."""
     return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @dataclass(frozen=True)
 class Came:
-    """What the subscribers got since they were last asked."""
+    """What the subscribers received since the last mark."""
 
     events: int
     p50_ms: float
     p99_ms: float
     closed: int
     slow_closed: int
-    """Of the slow ones, how many the server has hung up on."""
+    """How many slow subscribers the server has disconnected."""
 
 
 class Subscribers:
     """Connections of the C program.
 
     Args:
-        program: where it is.
+        program: the path of the program.
         folder: for its file.
-        source: the address that they come from.
-        slow_every: each one of so many reads a byte a second; 0: none does.
+        source: the address that they connect from.
+        slow_every: one of this many reads one byte a second; 0: none does.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Subscribers:
         self._child = Child()
 
     async def connect(self, port: int, requests: Sequence[bytes], within_s: float = 120.0) -> None:
-        """Send these request heads to loopback, and return once every one has been answered.
+        """Send these request heads to loopback, and wait until every one is answered.
 
         Raises:
             RuntimeError: one was refused.
@@ -99,17 +99,17 @@ class Subscribers:
                 raise RuntimeError("the server refused a subscriber")
 
     async def mark(self) -> Came:
-        """What came since the last mark."""
+        """Set a mark. Returns what was received since the last one."""
         said = json.loads(await self._child.ask("mark"))
         p50, p99 = said["p50_us"] / 1e3, said["p99_us"] / 1e3
         return Came(said["events"], p50, p99, said["closed"], said["slow_closed"])
 
     async def gather(self, events: int, within_s: float) -> Came:
-        """What came, once that is so many events in all; p50 and p99 are those of the part that
-        came last, so wait before asking where they matter.
+        """Wait until this many events were received in all. Returns what was received. p50 and p99
+        are only those of the last part, so if they matter, wait first.
 
         Raises:
-            RuntimeError: fewer came within that many seconds.
+            RuntimeError: fewer were received within that many seconds.
         """
         came = await self.mark()
         total, worst = came.events, came
@@ -128,5 +128,5 @@ class Subscribers:
         return Came(total, worst.p50_ms, worst.p99_ms, worst.closed, worst.slow_closed)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Disconnect."""
         await self._child.stop()

@@ -1,4 +1,4 @@
-"""One measurement of one system: what connecting and delivering cost, and how long events take."""
+"""Measures one system: the cost of connecting and delivering, and how long events take."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SETTLE_S: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one system costs with so many subscribers of one channel."""
+    """The costs of one system with a number of subscribers of one channel."""
 
     cpu_us_per_delivery: float
     cpu_us_per_connect: float
@@ -32,7 +32,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How long events are under way, in milliseconds."""
+    """How long events take, in milliseconds."""
 
     p50_ms: float
     p99_ms: float
@@ -42,14 +42,14 @@ async def cost(system: System, program: Path, folder: Path, n: int, deliveries: 
     """One channel with `n` subscribers: the costs of connecting, of idling and of a delivery.
 
     Args:
-        system: not started.
-        program: the subscribers'.
+        system: must not be started.
+        program: the program of the subscribers.
         folder: for files.
-        n: subscribers.
-        deliveries: how many are counted; fewer for a system that takes longer over them.
+        n: how many subscribers.
+        deliveries: how many to count; fewer for a slower system.
 
     Raises:
-        RuntimeError: an event was lost, or a subscriber refused.
+        RuntimeError: an event was lost, or a subscriber was refused.
     """
     subscribers = Subscribers(program, folder)
     try:
@@ -79,10 +79,10 @@ async def cost(system: System, program: Path, folder: Path, n: int, deliveries: 
 
 
 async def delay(system: System, program: Path, folder: Path, n: int) -> Delay:
-    """Two subscribers per channel at 500 events a second.
+    """The delay with two subscribers per channel at 500 events a second.
 
     Raises:
-        RuntimeError: an event was lost, or a subscriber refused.
+        RuntimeError: an event was lost, or a subscriber was refused.
     """
     subscribers = Subscribers(program, folder)
     try:
@@ -98,10 +98,10 @@ async def delay(system: System, program: Path, folder: Path, n: int) -> Delay:
 async def delay_beside_bare(
     system: Yabam, program: Path, folder: Path, n: int
 ) -> tuple[Delay, Delay]:
-    """The same, and that of an aiokafka consumer in a process of its own, of the same events.
+    """The same delay, and that of an aiokafka consumer of the same events, in its own process.
 
     Raises:
-        RuntimeError: an event was lost, or a subscriber refused.
+        RuntimeError: an event was lost, or a subscriber was refused.
     """
     subscribers, bare = Subscribers(program, folder), Child()
     try:

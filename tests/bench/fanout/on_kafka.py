@@ -1,4 +1,4 @@
-"""A bench with an Apache Kafka of its own, and the file with what it found."""
+"""Runs a bench with its own Apache Kafka, and writes the file with its results."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Rows = list[dict[str, Any]]
 def measure_on_kafka(
     run: Callable[[str, Path], Coroutine[Any, Any, Rows]], said: Mapping[str, Any], file: Path
 ) -> Rows:
-    """Measure, and write what was found.
+    """Measure, and write the results.
 
     Args:
-        run: measures, given Kafka's address and an empty folder.
-        said: what a reader must know of the run.
-        file: where the rows are written, with that and how quiet the machine was.
+        run: measures; gets Kafka's address and an empty folder.
+        said: facts about the run for readers.
+        file: gets the rows, these facts, and how quiet the machine was.
     """
     meter = QuietMeter()
     with tempfile.TemporaryDirectory(prefix="yabam-bench-") as folder:

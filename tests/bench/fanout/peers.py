@@ -1,7 +1,7 @@
-"""Other servers that push to many subscribers, as `tests.bench.fanout.setup` has built them.
+"""Other servers that push to many subscribers, built by `tests.bench.fanout.setup`.
 
-Each serves one channel, keeps events in memory where it can choose, checks no subscriber, and is
-published to by its own HTTP API.
+Each serves one channel, keeps events in memory if it has the choice, and checks no subscriber. The
+bench publishes through its own HTTP API.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _KEY: Final = "k" * 32
 
 
 class _Peer:
-    """A program of one process, with a folder of its own.
+    """A program of one process, with its own folder.
 
     Args:
         folder: where it may write.
-        built: where the programs are.
+        built: the folder of the programs.
     """
 
     name: str
     program: str
-    """The file's name in `build/peers`."""
+    """The name of the file in `build/peers`."""
     deliveries_per_s = 40_000
 
     def __init__(self, folder: Path, built: Path = BUILT) -> None:
@@ -48,11 +48,11 @@ class _Peer:
 
     @classmethod
     def is_built(cls, built: Path = BUILT) -> bool:
-        """Whether its program is there."""
+        """Whether its program is built."""
         return (built / cls.program).exists()
 
     async def start(self) -> None:
-        """Start it, and return once it serves."""
+        """Start it, and wait until it serves."""
         self._folder.mkdir(parents=True)
         await self._child.start(str(self._path), *self._arguments(), HOME=str(self._folder))
         await self._ready()
@@ -62,14 +62,14 @@ class _Peer:
         return [self._child.pid]
 
     def request(self, channel: int) -> bytes:
-        """The head of a subscriber's request: all follow one channel."""
+        """The head of a subscriber's request. All follow one channel."""
         return get(self._stream(), self.port)
 
     async def publish(self, channels: Sequence[int]) -> None:
-        """One event for each of these, all to the one channel.
+        """Publish one event for each of these channels, all to the one channel.
 
         Raises:
-            httpx.HTTPStatusError: it was refused.
+            httpx.HTTPStatusError: an event was refused.
         """
         for _ in channels:
             answer = await self._http.send(self._event())
@@ -83,11 +83,11 @@ class _Peer:
 
     @abstractmethod
     def _arguments(self) -> list[str]:
-        """Of its command."""
+        """The arguments of its command."""
 
     @abstractmethod
     async def _ready(self) -> None:
-        """Return once it serves."""
+        """Wait until it serves."""
 
     @abstractmethod
     def _stream(self) -> str:
@@ -99,7 +99,7 @@ class _Peer:
 
 
 class DurableStreams(_Peer):
-    """Electric's Durable Streams server in Rust; an append is on the disk before it is answered."""
+    """Electric's Durable Streams server in Rust. It answers an append once that is on the disk."""
 
     name = "durable-streams"
     program = "durable-streams-server"
@@ -110,7 +110,7 @@ class DurableStreams(_Peer):
 
     async def _ready(self) -> None:
         await serves(f"http://127.0.0.1:{self.port}/{_CHANNEL}", status=404)
-        # Of another type, an event would be sent in Base64.
+        # With another type, it would send events in Base64.
         self._http.headers["content-type"] = "text/plain"
         (await self._http.put(f"/{_CHANNEL}")).raise_for_status()
 
@@ -163,7 +163,7 @@ http://127.0.0.1:{self.port} {{
 
 
 class Centrifugo(_Peer):
-    """Centrifugo with its broker in memory, without history, by its one-way server-sent events."""
+    """Centrifugo with its broker in memory, without history, over its one-way SSE."""
 
     name = "centrifugo"
     program = "centrifugo"

@@ -1,4 +1,4 @@
-"""What most would write with sse-starlette: a queue and a generator for each client."""
+"""The usual way to use sse-starlette: a queue and a generator for each client."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a run says, as Markdown: on the terminal, and in the documentation.
+"""The report of a run as Markdown, for the terminal and for the documentation.
 
     python -m tests.bench.fanout.report [--write docs/performance.md]
 
-Reads what `make bench` has written. `--write` puts it between the file's two marks, so that no
-figure there was ever typed by hand.
+Reads the files that `make bench` wrote. `--write` puts the report between the file's two marks, so
+no figure there is typed by hand.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def markdown(
     many: dict[str, Any] | None = None,
     slow: dict[str, Any] | None = None,
 ) -> str:
-    """All that is to be told; the others as their programs wrote them."""
+    """The whole report. The results of the other programs are as they wrote them."""
     parts = [
         _about(results),
         "\n".join(_table(results)),
@@ -212,7 +212,7 @@ def _met(well: bool) -> str:
 
 
 def written_into(text: str, said: str) -> str:
-    """A document with what stood between its marks replaced.
+    """A document with the text between its marks replaced.
 
     Raises:
         ValueError: it lacks a mark.

@@ -1,7 +1,7 @@
-"""What a run found: one sample for each system, number of connections and round; and its files.
+"""The results of a run: a sample for each system, number of connections and round; and the files.
 
-`build/bench.json` holds the medians of the systems, with a row about the machine in front.
-`build/bench-push.json` holds every sample, from which the report is made.
+`build/bench.json` has the medians of the systems, after a row about the machine.
+`build/bench-push.json` has every sample. The report is made from it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SLOW: Final = Path("build/bench-slow.json")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement; null: the system has no such figure, or it was not measured there."""
+    """One measurement; null: the system has no such figure, or it was not measured."""
 
     system: str
     connections: int
@@ -54,7 +54,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A ratio over the rounds: its median, its least and its greatest."""
+    """A ratio over the rounds: its median, its smallest and its largest value."""
 
     median: float
     least: float
@@ -63,7 +63,7 @@ class Spread:
 
 @dataclass(slots=True)
 class Results:
-    """A run's samples."""
+    """All samples of a run."""
 
     header: dict[str, Any]
     command: str
@@ -76,18 +76,18 @@ class Results:
 
     @property
     def rounds(self) -> int:
-        """How many there were."""
+        """The number of rounds."""
         return max((sample.round for sample in self.samples), default=0)
 
     def median(self, system: str, connections: int, figure: Figure) -> float | None:
-        """The median over the rounds; None: there is no such figure."""
+        """The median over the rounds; None: no such figure exists."""
         found = self._values(system, connections, figure)
         return statistics.median(found.values()) if found else None
 
     def ratio(self, one: str, other: str, connections: int, figure: Figure) -> Spread | None:
-        """One system beside another in the same round, over the rounds; None: one has no figure.
+        """The ratio of two systems in the same round, over the rounds; None: one has no figure.
 
-        Other work on the machine comes and goes, and within a round it burdens both alike.
+        Other work on the machine changes with time, but it slows both alike within a round.
         """
         ours = self._values(one, connections, figure)
         theirs = self._values(other, connections, figure)
@@ -115,7 +115,7 @@ class Results:
 
     @classmethod
     def read(cls, samples: Path = SAMPLES) -> Results:
-        """What a run has written.
+        """Read the samples that a run wrote.
 
         Raises:
             OSError: there is no such file.

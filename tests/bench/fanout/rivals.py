@@ -1,4 +1,4 @@
-"""The systems that this one is compared with."""
+"""The systems that the event server is compared with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NGINX_MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 
 
 class SseStarlette:
-    """The plain way: a generator and a queue for each client, by sse-starlette on uvicorn."""
+    """The plain way: a generator and a queue for each client, with sse-starlette on uvicorn."""
 
     name = "sse-starlette"
     deliveries_per_s = 20_000
@@ -53,7 +53,7 @@ class SseStarlette:
 
 
 class Nchan:
-    """nginx with Nchan, one worker, published to over HTTP."""
+    """nginx with Nchan and one worker. The bench publishes over HTTP."""
 
     name = "nchan"
     deliveries_per_s = 60_000
@@ -61,12 +61,12 @@ class Nchan:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self._folder = folder / f"nchan-{self.port}"
-        self._child = Child(signal.SIGTERM)  # nginx ends its workers at this one
+        self._child = Child(signal.SIGTERM)  # nginx ends its workers on this signal
         self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
     @staticmethod
     def is_installed() -> bool:
-        """Whether Debian's packages are there."""
+        """Whether Debian's packages are installed."""
         return shutil.which("nginx") is not None and NGINX_MODULE.exists()
 
     async def start(self) -> None:
@@ -115,7 +115,7 @@ http {{
 
 
 class CSend:
-    """The limit: a C loop of send()."""
+    """The limit: a loop of send() in C."""
 
     name = "c-send"
     deliveries_per_s = 60_000
@@ -144,10 +144,10 @@ class CSend:
 
 
 class Bare:
-    """The floor of asyncio: a protocol on uvloop that answers every request with the same bytes.
+    """The least that asyncio costs: a protocol on uvloop that gives every request the same bytes.
 
     Args:
-        options: `answers` for whole answers instead of streams.
+        options: `answers` for complete answers instead of streams.
     """
 
     name = "bare"

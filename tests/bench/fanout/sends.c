@@ -1,9 +1,9 @@
-/* The limit: a loop of send() over sockets that are open already, and nothing else.
+/* The limit: only a loop of send() over open sockets.
  *
  *   sends PORT CONNECTIONS
  *
- * Answers each request head with a stream's head. Obeys its standard input: a number N sends the
- * same frame to all of them N times, and says so.
+ * Answers each request head with a stream's head. Obeys its standard input: for a number N, it sends
+ * the same frame to all sockets N times and reports it.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,7 +1,8 @@
 """Builds the servers that `make bench` compares with: `python -m tests.bench.fanout.setup`.
 
-Each at a pinned version, one compiler at a time, into `build/peers`. What is there already stays.
-What cannot be built here is told with the reason, and is no error: the bench leaves it out.
+Each has a pinned version and goes into `build/peers`, built one after the other. Existing programs
+are kept. If a server cannot be built here, that is reported with the reason and is no error: the
+bench leaves it out.
 `--sources FOLDER` takes `FOLDER/mercure` and `FOLDER/centrifugo` instead of fetching them.
 """
 
@@ -27,7 +28,7 @@ _SAID_LINES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How a server is had: from a crate, or from a Git repository of Go code."""
+    """How to get a server: from a crate, or from a Git repository of Go code."""
 
     name: str
     program: str
@@ -35,7 +36,7 @@ class Recipe:
     crate: str = ""
     repository: str = ""
     package: str = "."
-    """In the repository, the folder of the program, and of its module."""
+    """The folder of the program and of its module in the repository."""
     module: str = "."
 
 
@@ -60,7 +61,7 @@ RECIPES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one: its version, or why it is not there."""
+    """The result for one server: its version, or why it was not built."""
 
     name: str
     version: str | None
@@ -73,19 +74,19 @@ class Outcome:
 
 
 class _CannotBuildError(Exception):
-    """The text is the reason."""
+    """A server cannot be built; the text is the reason."""
 
 
 def build(
     recipe: Recipe, into: Path, sources: Path | None = None, within_s: float = _WITHIN_S
 ) -> Outcome:
-    """Build it, unless it is there.
+    """Build a server, unless it is already built.
 
     Args:
-        recipe: how.
+        recipe: how to get it.
         into: the folder of the programs.
-        sources: the folder that may hold its source.
-        within_s: how long all its commands may take together, each for itself.
+        sources: the folder that may contain its source.
+        within_s: how long each of its commands may take.
     """
     if (into / recipe.program).exists():
         known = outcomes(into).get(recipe.name)
@@ -119,7 +120,7 @@ def _by_go(recipe: Recipe, folder: Path, sources: Path | None, within_s: float) 
         _has("go")
         clone = ["git", "clone", "--quiet", "--depth", "1", "--branch", recipe.version]
         _run([*clone, recipe.repository, str(source)], folder, within_s)
-    # Its own module file replaces some modules, for which reason `go install` refuses it.
+    # Its own module file replaces some modules, so `go install` refuses it.
     command = ["go", "build", "-p", "1", "-trimpath", "-o", str(made), recipe.package]
     _run(command, source / recipe.module, within_s, CGO_ENABLED="0")
     return made
@@ -131,7 +132,7 @@ def _has(program: str) -> None:
 
 
 def _run(command: Sequence[str], folder: Path, within_s: float, **environment: str) -> None:
-    """Run it; a compiler's children end with it."""
+    """Run a command. A compiler's children end with it."""
     _has(command[0])
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
@@ -156,7 +157,7 @@ def _run(command: Sequence[str], folder: Path, within_s: float, **environment: s
 
 
 def outcomes(built: Path = BUILT) -> Mapping[str, Outcome]:
-    """What the last setup said of each server; empty: there was none."""
+    """The last setup's result for each server; empty: it was never run."""
     file = built / "outcomes.json"
     if not file.exists():
         return {}
@@ -164,7 +165,7 @@ def outcomes(built: Path = BUILT) -> Mapping[str, Outcome]:
 
 
 def main() -> None:
-    """Build, print and keep what became of each."""
+    """Build all, and print and save the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fanout.setup")
     parser.add_argument("--sources", type=Path, help="the folder with checkouts of their code")
     options = parser.parse_args()

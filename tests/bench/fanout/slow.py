@@ -1,8 +1,9 @@
-"""What good clients notice of slow ones: `python -m tests.bench.fanout.slow`.
+"""Measures what good clients notice of slow ones: `python -m tests.bench.fanout.slow`.
 
-8,000 subscribers of one channel get five events a second for twenty seconds. Once all of them read
-what comes; once a tenth reads one byte a second and lets little wait in its kernel. p99 is that of
-the good ones, from just before the publisher hands the event to Kafka. Rounds go over both in turn.
+8,000 subscribers of one channel get five events a second for twenty seconds. In one case all of
+them read without delay. In the other a tenth reads one byte a second and has a small buffer in the
+kernel. p99 is that of the good ones, from just before the publisher gives the event to Kafka. Each
+round measures both cases in turn.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ class Noticed:
 
     p50_ms: float
     p99_ms: float
-    """Of the good clients."""
+    """The p99 of the good clients."""
     cpu_us_per_delivery: float
-    """To a good client."""
+    """CPU per delivery to a good client."""
     mib_more: float
-    """Private memory at the end, beside that once all were connected."""
+    """Growth of private memory from when all were connected until the end."""
     hung_up: int
-    """Slow clients that the server has given up."""
+    """Slow clients that the server has disconnected."""
 
 
 async def measure(options: argparse.Namespace, system: Yabam, folder: Path, every: int) -> Noticed:
-    """Serve them; each `every`th is slow, none if 0.
+    """Serve the clients. One of `every` is slow; 0: none.
 
     Raises:
-        RuntimeError: a good client lost an event, or was hung up on.
+        RuntimeError: a good client lost an event, or was disconnected.
     """
     n = options.connections
     good = n - (-(-n // every) if every else 0)
@@ -73,7 +74,7 @@ async def measure(options: argparse.Namespace, system: Yabam, folder: Path, ever
 
 
 async def run(options: argparse.Namespace, kafka: str, folder: Path) -> list[dict[str, Any]]:
-    """All rounds: the medians, without slow clients and with them."""
+    """Make all rounds. Returns the medians, without slow clients and with them."""
     found: dict[int, list[Noticed]] = {0: [], options.slow_every: []}
     for _ in range(options.rounds):
         for every, noticed in found.items():

@@ -1,12 +1,12 @@
-/* Many subscribers, by SSE or WebSocket, in one process, by epoll: cheap enough not to be what is measured.
+/* Many subscribers over SSE or WebSocket in one process with epoll: too cheap to affect the measurement.
  *
  *   subscribers HOST_PORT REQUESTS_FILE [SOURCE_ADDRESS [SLOW_EVERY]]
  *
- * They come from SOURCE_ADDRESS, so that several processes have ports enough. Each SLOW_EVERYth (0: none) reads
- * one byte a second once it has been answered; what it reads does not count, but that it was hung up on does.
- * The file holds one request head per connection, each ended by an empty line. The program connects
- * them all, says "connected N" once each has been answered 200 or 101, and then obeys its standard input:
- *   mark   print what came since the last mark, as JSON, and begin anew
+ * They connect from SOURCE_ADDRESS, so that several processes have enough ports. One of SLOW_EVERY (0: none) reads
+ * one byte a second once it was answered; its events do not count, but whether the server disconnected it does.
+ * The file contains one request head per connection, each ended by an empty line. The program connects
+ * them all, prints "connected N" once each was answered with 200 or 101, and then obeys its standard input:
+ *   mark   print what was received since the last mark, as JSON, and count from 0 again
  * An event counts when its data holds "t":NANOSECONDS, the publisher's CLOCK_REALTIME.
  */
 #define _GNU_SOURCE
@@ -47,7 +47,7 @@ static int by_size(const void *a, const void *b) {
 }
 
 static void take(struct conn *c, char *data, size_t len, uint64_t now) {
-    /* data has TAIL bytes of room in front, which hold what the last read ended with */
+    /* before data are TAIL bytes of room, which contain the end of the last read */
     char *begin = data - c->tail_len, *end = data + len, *at = begin;
     memcpy(begin, c->tail, c->tail_len);
     while ((at = memmem(at, end - at, "\"t\":", 4)) && end - at > 25) {
@@ -58,7 +58,7 @@ static void take(struct conn *c, char *data, size_t len, uint64_t now) {
         at += 4;
     }
     c->tail_len = 0;
-    if (at) { /* a marker that is not whole yet */
+    if (at) { /* a marker that is not complete yet */
         c->tail_len = end - at;
         memcpy(c->tail, at, c->tail_len);
     } else if (end - begin >= 3) {
@@ -77,8 +77,8 @@ static void report(void) {
     latency_count = event_count = 0;
 }
 
-/* One byte of each slow connection; a server that has hung up is noticed once all before that is read,
- * so the socket's state is asked, too. */
+/* Read one byte of each slow connection. A read only notices a disconnect after all bytes before it,
+ * so this also checks the state of the socket. */
 static void sip(struct conn *conns, int opened) {
     for (int i = 0; i < opened; i++) {
         struct conn *c = &conns[i];

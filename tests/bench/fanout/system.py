@@ -1,4 +1,4 @@
-"""What every system under test offers to a run, and what their subscribers ask and get."""
+"""The interface of a system under test, and what its subscribers send and receive."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class System(Protocol):
     name: str
     port: int
     deliveries_per_s: int
-    """How quickly it is given work: what it can keep up with on one core."""
+    """How fast events are published: the rate that it can serve on one core."""
 
     @abstractmethod
     async def start(self) -> None:
-        """Start it, and return once it serves."""
+        """Start it, and wait until it serves."""
 
     @abstractmethod
     def pids(self) -> list[int]:
@@ -37,7 +37,7 @@ class System(Protocol):
 
     @abstractmethod
     async def publish(self, channels: Sequence[int]) -> None:
-        """One event to each of these channels."""
+        """Publish one event to each of these channels."""
 
     @abstractmethod
     async def stop(self) -> None:
@@ -45,7 +45,7 @@ class System(Protocol):
 
 
 def line() -> str:
-    """An event's data, with the time of this moment."""
+    """An event's data, with the current time."""
     return json.dumps({"t": time.time_ns(), "x": _FILLER}, separators=(",", ":"))
 
 
@@ -56,7 +56,7 @@ def get(target: str, port: int) -> bytes:
 
 
 async def serves(url: str, within_s: float = 60.0, status: int = 200) -> None:
-    """Return once the address answers with this status."""
+    """Wait until the address answers with this status."""
     async with httpx.AsyncClient() as client, asyncio.timeout(within_s):
         while True:
             try:

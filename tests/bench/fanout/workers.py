@@ -1,9 +1,9 @@
-"""What several workers bring: `python -m tests.bench.fanout.workers`.
+"""Measures the effect of several workers: `python -m tests.bench.fanout.workers`.
 
-The same subscribers are served by `yabam events --workers N`, each worker reading Kafka by itself.
-Events of one channel are published as fast as they are taken, and the time counts until the last of
-them has reached its last subscriber. On a machine with fewer cores than workers, subscribers and
-Kafka want, more workers cannot be quicker: CPU per delivery then tells what they cost.
+`yabam events --workers N` serves the same subscribers. Each worker reads Kafka by itself. Events of
+one channel are published as fast as Kafka accepts them. The time counts until the last event has
+reached its last subscriber. If the machine has too few cores for the workers, the subscribers and
+Kafka, more workers cannot be faster; then the CPU per delivery shows their cost.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from tests.bench.fanout.yabam import Yabam
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """One measurement of so many workers."""
+    """One measurement with a number of workers."""
 
     deliveries_per_s: float
     cpu_us_per_delivery: float
     streams: list[int]
-    """How many each worker has."""
+    """How many streams each worker has."""
 
 
 async def measure(system: Yabam, program: Path, folder: Path, n: int, events: int) -> Shared:
-    """Serve `n` subscribers of one channel with so many events.
+    """Serve `n` subscribers of one channel with this many events.
 
     Raises:
-        RuntimeError: an event was lost, or a subscriber refused.
+        RuntimeError: an event was lost, or a subscriber was refused.
     """
     subscribers = Subscribers(program, folder)
     try:
         await system.start()
         pids = system.pids()
-        await asyncio.sleep(0.5)  # who asked whether it is ready hangs up
+        await asyncio.sleep(0.5)  # the readiness check disconnects
         idle = [_open_files(pid) for pid in pids]
         await subscribers.connect(system.port, [system.request(0)] * n)
         streams = [_open_files(pid) - before for pid, before in zip(pids, idle, strict=True)]
@@ -69,7 +69,7 @@ def _open_files(pid: int) -> int:
 async def run(
     options: argparse.Namespace, kafka: str, folder: Path
 ) -> list[dict[str, int | float | list[int]]]:
-    """All of it, in interleaved rounds: the medians, and one round's spread of the streams."""
+    """Make all interleaved rounds. Returns the medians, and the streams per worker of one round."""
     program = compiled("subscribers", Path("build/bench"))
     found: dict[int, list[Shared]] = {count: [] for count in options.workers}
     for _ in range(options.rounds):
@@ -90,7 +90,7 @@ async def run(
 
 
 def main() -> None:
-    """Run, print and write."""
+    """Run, print, and write the results."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.fanout.workers")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--connections", type=int, default=2000)

@@ -37,10 +37,10 @@ class Yabam:
     """This event server, fed by a real Kafka.
 
     Args:
-        kafka: where it is.
-        streams: how many there will be.
-        workers: `--workers`.
-        nodes: so many event servers, each with one of as many partitions.
+        kafka: the address of Kafka.
+        streams: how many streams it will serve.
+        workers: the value of `--workers`.
+        nodes: how many event servers, each with one of as many partitions.
     """
 
     name = "yabam"
@@ -54,7 +54,7 @@ class Yabam:
         self.kafka = kafka
         self._streams = streams
         self.topic = f"bench-{time.time_ns()}"
-        # It ends its workers at this signal.
+        # It ends its workers on this signal.
         self._children = [Child(signal.SIGTERM) for _ in self.ports]
         self._seqs: dict[int, int] = {}
         self._producer: AIOKafkaProducer | None = None
@@ -98,7 +98,7 @@ class Yabam:
         return children_of(self._children[0].pid)
 
     def node_of(self, channel: int) -> int:
-        """The node that carries it."""
+        """The node that serves the channel."""
         return partition_of(str(channel), len(self.ports))
 
     def request(self, channel: int) -> bytes:
@@ -152,12 +152,12 @@ class Yabam:
 
 
 class YabamSocket(Yabam):
-    """The same, whose subscribers come by WebSocket."""
+    """The same with subscribers over WebSocket."""
 
     name = "yabam-socket"
 
     def request(self, channel: int) -> bytes:
-        """A handshake; the answer is 101."""
+        """A handshake, which is answered with 101."""
         target = super().request(channel).split(b" ")[1].replace(b"/v1/stream", b"/v1/socket")
         return (
             b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

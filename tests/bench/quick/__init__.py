@@ -1,1 +1,1 @@
-"""A quick look whether an operation has become dearer: `make bench-quick`."""
+"""A quick check whether the cost of an operation has grown: `make bench-quick`."""

@@ -1,9 +1,9 @@
-"""What each operation costs beside a bare protocol: `python -m tests.bench.quick [--keep]`.
+"""Compares each operation with a bare protocol: `python -m tests.bench.quick [--keep]`.
 
-Within two minutes on a quiet machine: the CPU of each operation, as a ratio to what a bare
-protocol's costs in the same round, and how that ratio stands to the median of the last ten runs in
-`results.json` beside this file. `--keep` adds this run to them; commit the file then. No figure
-makes it fail.
+Takes less than two minutes on a quiet machine. It gives the CPU of each operation as a ratio to
+that of a bare protocol in the same round, and compares this ratio with the median of the last ten
+runs in `results.json` beside this file. `--keep` adds this run to the file; then commit it. No
+figure makes the run fail.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAX_FILES: Final = 2000
 
 
 def measure(options: argparse.Namespace, folder: Path) -> list[Round]:
-    """All rounds: as many as were asked for, fewer where the machine is slow, one at least."""
+    """Measure as many rounds as requested, fewer on a slow machine, but at least one."""
     ends_at = time.monotonic() + options.within
     postgres = EmbeddedPostgres(folder / "postgres", max_connections=200)
     kafka = KafkaServer(folder / "kafka", ensure_libs(Path("build/kafka"), print))
@@ -75,7 +75,7 @@ def _colours() -> bool:
 
 
 def main() -> int:
-    """Measure, tell, and keep it if so asked; the exit code says only whether it could run."""
+    """Measure, print, and keep the run if requested. The exit code only says whether it ran."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.quick", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--within", type=float, default=100, help="seconds for all (default 100)")

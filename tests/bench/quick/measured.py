@@ -1,4 +1,4 @@
-"""The operations of a quick run, each measured once a round beside the bare protocol's."""
+"""The operations of a quick run, each measured once per round beside the bare protocol."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ _ORDER: Final = {
 
 
 class Pushed:
-    """A delivery and a connect, of the event server behind Kafka and of the bare protocol.
+    """Measures a delivery and a connect, of the event server with Kafka and of the bare protocol.
 
     Args:
-        kafka: where it is.
-        program: the subscribers'.
+        kafka: the address of Kafka.
+        program: the program of the subscribers.
         folder: for files.
     """
 
@@ -63,7 +63,7 @@ class Pushed:
         self._folder = folder
 
     def measure(self) -> Round:
-        """One round."""
+        """Measure one round."""
         found: Round = {}
         for prefix, system in (("", Yabam(self._kafka, _STREAMS)), ("bare ", Bare())):
             work = self._cost(system)
@@ -77,10 +77,10 @@ class Pushed:
 
 
 class Answered:
-    """Syncs, orders and edits of a Core over a real PostgreSQL, and the bare protocol's answers.
+    """Measures syncs, orders and edits of a Core with a real PostgreSQL, and the bare protocol.
 
     Args:
-        postgres: it runs.
+        postgres: a running PostgreSQL.
         folder: for files and logs.
     """
 
@@ -96,10 +96,10 @@ class Answered:
         self._rounds = 0
 
     def measure(self) -> Round:
-        """One round.
+        """Measure one round.
 
         Raises:
-            BenchError: a request was not answered well.
+            BenchError: a request got a wrong answer.
         """
         found = {"bare answer": asyncio.run(self._bare())}
         for name, file in self._requests.items():
@@ -160,7 +160,7 @@ class Answered:
     def _orders(self) -> Path:
         chance = random.Random(_SEED)
         token = token_maker()(Caller("producer-1", "producer", frozenset({"*"})))
-        # Of other stores than those that sync, whose channels must stay as they are.
+        # Not the stores that sync, because their channels must not change.
         stores = range(_CHANNELS + 1, 2 * _CHANNELS + 1)
         placed = [
             _ORDER | {"store_id": str(store), "table_id": str(chance.randrange(20))}
@@ -171,10 +171,10 @@ class Answered:
 
 
 class Firehose:
-    """A record of a channel that nobody follows, from Kafka to the ring.
+    """Measures a record of a channel without followers, from Kafka to the ring.
 
     Args:
-        kafka: where it is.
+        kafka: the address of Kafka.
     """
 
     def __init__(self, kafka: str) -> None:
@@ -183,6 +183,6 @@ class Firehose:
         uvloop.run(fill_topic(kafka, self._topic, records(_RECORDS, 100), time.time()))
 
     def measure(self) -> Round:
-        """One round."""
+        """Measure one round."""
         spent = uvloop.run(through_kafka(self._kafka, self._topic, _RECORDS))
         return {"firehose record": spent / _RECORDS * 1e6}

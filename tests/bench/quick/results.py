@@ -1,4 +1,4 @@
-"""What a quick run found, the last ten that are kept, and what has changed since them. Pure."""
+"""The results of a quick run, the last ten kept runs, and what has changed since. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from msgspec import Struct
 
 KEPT: Final = 10
 SHOWN_FROM: Final = 0.15
-"""A change of more than this is shown in colour."""
+"""Larger changes than this are shown in colour."""
 
 Floor = Literal["delivery", "connect", "answer"]
-"""What the bare protocol does."""
+"""The operations of the bare protocol."""
 
 OPERATIONS: Final[dict[str, Floor]] = {
     "delivery": "delivery",
@@ -25,7 +25,7 @@ OPERATIONS: Final[dict[str, Floor]] = {
     "edit": "answer",
     "firehose record": "answer",
 }
-"""Each with what the bare protocol did in the same round that it is compared with."""
+"""Each operation with the bare protocol's operation that it is compared with."""
 
 _RED: Final = "\x1b[31m"
 _GREEN: Final = "\x1b[32m"
@@ -33,32 +33,32 @@ _PLAIN: Final = "\x1b[0m"
 
 
 class Figure(Struct, frozen=True):
-    """One operation."""
+    """The figures of one operation."""
 
     cpu_us: float
-    """Of our process and of PostgreSQL together."""
+    """The CPU of our process and of PostgreSQL together."""
     ratio: float
-    """To the bare protocol in the same round: the median of the rounds' own ratios."""
+    """The ratio to the bare protocol in the same round: the median over the rounds."""
 
 
 class Result(Struct, frozen=True):
-    """One run."""
+    """The results of one run."""
 
     date: str
     commit: str
     machine: str
     rounds: int
     load: float
-    """The load average when it began: how busy the machine was."""
+    """The load average at the start: how busy the machine was."""
     operations: dict[str, Figure]
 
 
 Round = dict[str, float]
-"""µs of CPU of each operation; of the bare protocol's as `bare delivery` and so on."""
+"""µs of CPU of each operation. Those of the bare protocol are `bare delivery` and so on."""
 
 
 def figures(rounds: Sequence[Round]) -> dict[str, Figure]:
-    """The figures of a run, of its rounds."""
+    """The figures of a run, from its rounds."""
     found = {}
     for name, floor in OPERATIONS.items():
         measured = [one for one in rounds if name in one]
@@ -70,17 +70,17 @@ def figures(rounds: Sequence[Round]) -> dict[str, Figure]:
 
 
 def kept(before: Sequence[Result], new: Result) -> list[Result]:
-    """The last ten, the new one included, the oldest first."""
+    """The last ten runs, oldest first, with the new one."""
     return [*before, new][-KEPT:]
 
 
 def report(new: Result, before: Sequence[Result], *, colours: bool) -> Iterator[str]:
-    """The lines that tell what has changed.
+    """The lines that show what has changed.
 
     Args:
         new: this run.
-        before: the runs that are kept; those of other machines are left aside.
-        colours: whether a great change is shown in colour, by the terminal's own codes.
+        before: the kept runs; those of other machines are ignored.
+        colours: whether to show large changes in colour, with the terminal's own codes.
     """
     alike = [one for one in before if one.machine == new.machine]
     yield (
@@ -110,7 +110,7 @@ def decode(data: bytes) -> list[Result]:
     """The runs of the file.
 
     Raises:
-        msgspec.DecodeError: it is damaged.
+        msgspec.DecodeError: the file is damaged.
     """
     return msgspec.json.decode(data, type=list[Result])
 

@@ -1,1 +1,1 @@
-"""Fetch Sync and the write path under load, beside other ways to do it: `make bench-sync`."""
+"""Compares Fetch Sync and the write path under load with other solutions: `make bench-sync`."""

@@ -1,6 +1,6 @@
 """Measure Fetch Sync and the write path; write `build/bench-sync.json`.
 
-With its defaults it ends within six minutes: where the machine is slow, it leaves out rounds.
+With its defaults it ends within six minutes: on a slow machine it makes fewer rounds.
 `python -m tests.bench.sync.publish` writes the figures into `docs/performance.md`.
 """
 
@@ -48,13 +48,13 @@ from tests.bench.sync.wrk import BenchError, Request, run_wrk, write_requests
 _PRODUCERS: Final = 100
 _SEED: Final = 11
 _COMMANDS_S: Final = 25.0
-"""About what the write path takes, its database included."""
+"""About how long the measurement of the write path takes, with its database."""
 _PGBENCH_CONNECTS_S: Final = 2
-"""pgbench's time runs while hundreds of connections are made, one after the other."""
+"""Extra time for pgbench, which makes hundreds of connections one after the other."""
 
 
 def arguments() -> argparse.Namespace:
-    """What is to be measured, and for how long."""
+    """The arguments: what to measure, and for how long."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync", description=__doc__)
     parser.add_argument("--seconds", type=int, default=1, help="of each run (default 1)")
     parser.add_argument("--rounds", type=int, default=3, help="whose median counts (default 3)")
@@ -73,7 +73,7 @@ class Bench:
     """One benchmark on one PostgreSQL.
 
     Args:
-        postgres: it; empty and running.
+        postgres: an empty, running PostgreSQL.
         folder: for logs and request files.
         options: from the command line.
     """
@@ -87,10 +87,10 @@ class Bench:
         self._token = token_maker()
         self._ends_at = time.monotonic() + options.within
         self.rounds = 0
-        """How many were measured."""
+        """How many rounds were measured."""
 
     def syncs(self) -> dict[Point, Sample]:
-        """Every system in every case, interleaved, so that a slow moment hits all alike."""
+        """Measure every system in every case, interleaved, so that a slow moment affects all."""
         options = self._options
         serving: dict[tuple[System, int], Serving] = {}
         databases: dict[int, str] = {}
@@ -115,7 +115,7 @@ class Bench:
                 for point, events in self._points():
                     measured_server = serving.get((point.system, events))
                     if measured_server is None and round_ == 0:
-                        continue  # pgbench has nothing to warm up but what the others read too
+                        continue  # pgbench only reads what the others warm up, too
                     sample = self._measure(
                         point, measured_server, databases[events], files, events, round_ == 0
                     )
@@ -124,7 +124,7 @@ class Bench:
         return {point: median(found) for point, found in samples.items()}
 
     def _while_there_is_time(self, rounds: int) -> Iterator[int]:
-        """Round 0, to warm up, and the others: one at least, and no more than the time allows."""
+        """Round 0 to warm up, then at least one more, and as many as the time allows."""
         longest = 0.0
         for round_ in range(rounds + 1):
             began = time.monotonic()
@@ -141,7 +141,7 @@ class Bench:
 
     def _points(self) -> Iterator[tuple[Point, int]]:
         options = self._options
-        # Both logs of a system one after the other: they are compared to a few per cent.
+        # Both logs of a system one after the other, because a few per cent of difference count.
         for clients, case, system, events in itertools.product(
             options.clients, options.cases, options.systems, options.events
         ):
@@ -166,7 +166,7 @@ class Bench:
         serving: dict[tuple[System, int], Serving],
         files: dict[tuple[Case, int], tuple[Path, Request]],
     ) -> None:
-        """A quick answer counts only if it is the same answer."""
+        """Check that all systems give the same answer, since only then their speed counts."""
         for (_, events), (_, request) in files.items():
             answers = {
                 system: server.channels_of(request)
@@ -205,7 +205,7 @@ class Bench:
         )
 
     def commands(self) -> dict[str, Sample]:
-        """Orders through HTTP, to 1,000 stores and all to one."""
+        """Measure orders over HTTP, to 1,000 stores and all to one."""
         database = asyncio.run(make_database(self._postgres, "commands"))
         core = Serving("yabam", database, self._folder / "commands", ROOMY)
         files = {
@@ -250,12 +250,12 @@ class Bench:
 
 
 def say(line: str) -> None:
-    """To the person who watches, at once."""
+    """Print a line at once, for the person who watches."""
     print(line, flush=True)
 
 
 def run(options: argparse.Namespace) -> None:
-    """The whole benchmark."""
+    """Run the whole benchmark."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="yabam-bench-") as name:
         postgres = EmbeddedPostgres(Path(name) / "data", max_connections=800)
@@ -289,14 +289,14 @@ def run(options: argparse.Namespace) -> None:
 
 
 async def _count_none_as_open(database: str) -> None:
-    """Let a round begin with room, whatever the rounds before have left open."""
+    """Set the counts of open orders to 0, so that earlier rounds do not fill the limits."""
     connection = await asyncpg.connect(database)
     await connection.execute("UPDATE channel_heads SET open_orders = 0, open_bytes = 0")
     await connection.close()
 
 
 def main() -> int:
-    """The exit code."""
+    """Run the benchmark. Returns the exit code."""
     try:
         run(arguments())
     except YabamError as error:

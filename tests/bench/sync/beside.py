@@ -1,12 +1,12 @@
-"""What a Fetch Sync costs Core, with the code of another checkout in turn with this one's.
+"""The cost of a Fetch Sync in Core, measured in turn with this checkout and with another.
 
     python -m tests.bench.sync.beside CHECKOUT [--rivals] [--guests]
 
-One PostgreSQL with one log; a Core of each checkout, and with `--rivals` the two applications that
-`make bench-sync` compares with. In each round each answers the same requests for a second, one
-after the other, in turns that begin with another one each time. What counts is the CPU of an
-answer, of the server's process and of PostgreSQL's: other work on the machine takes from the rate,
-and hardly from that. Each figure is the median of the rounds.
+It runs one PostgreSQL with one log, a Core of each checkout, and with `--rivals` the two
+applications that `make bench-sync` compares with. In each round each one answers the same requests
+for a second, one after the other; another one starts each time. The figure is the CPU per answer of
+the server's process and of PostgreSQL: other work on the machine lowers the rate, but hardly
+changes this figure. Each figure is the median of the rounds.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SEED: Final = 11
 
 
 def arguments() -> argparse.Namespace:
-    """What is to be measured, and for how long."""
+    """The arguments: what to measure, and for how long."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync.beside", description=__doc__)
     parser.add_argument("checkout", type=Path, help="the other checkout")
     parser.add_argument("--rivals", action="store_true", help="SQLAlchemy and asyncpg as well")
@@ -72,8 +72,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def of_checkout(checkout: Path) -> dict[str, str]:
-    """The environment in which a process runs the code of this checkout."""
-    # Python would look for modules in the folder that it is started in, first of all.
+    """The environment for a process with the code of this checkout."""
+    # Otherwise Python would first look for modules in the folder where it is started.
     return {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"}
 
 
@@ -124,7 +124,7 @@ def _rounds(
 ) -> dict[tuple[Case, str], list[Sample]]:
     found: dict[tuple[Case, str], list[Sample]] = {}
     names = list(servers)
-    for round_ in range(options.rounds + 1):  # the first is to warm up
+    for round_ in range(options.rounds + 1):  # the first one warms up
         for case, path in files.items():
             turn = round_ % len(names)
             for name in names[turn:] + names[:turn]:

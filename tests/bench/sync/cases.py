@@ -1,4 +1,4 @@
-"""What is measured: the cases, the figures, and the targets that they are held to."""
+"""The measured cases, the figures, and their targets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMANDS_ONE: Final = 1200
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One thing to measure: who answers, for how many clients, over how long a log."""
+    """A case: the system, the number of clients, and the length of the log."""
 
     system: System
     clients: int
@@ -36,13 +36,13 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one run of the load generator saw."""
+    """The result of one run of the load generator."""
 
     req_s: float
     p50_ms: float
     p99_ms: float
     failed: int
-    """Answers that were an error, and requests without an answer."""
+    """The number of error answers and of requests without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Sample:
 
     load: Load
     server_cpu: float
-    """Of Core, or of the process that stands in for it."""
+    """The CPU of Core or of its rival."""
     postgres_cpu: float
     generator_cpu: float
 
@@ -67,29 +67,29 @@ class Row(Struct, frozen=True):
     p50_ms: float
     p99_ms: float
     cpu_us: float
-    """Of the server for a request, in microseconds."""
+    """The server's CPU for a request, in microseconds."""
     postgres_cpu_us: float
 
 
 class Run(Struct, frozen=True):
-    """All that one run of the benchmark found, for `docs/performance.md`."""
+    """All results of one run of the benchmark, for `docs/performance.md`."""
 
     command: str
     machine: str
     rounds: int
-    """Whose medians these are; fewer than asked for where the time was up."""
+    """How many rounds the medians are from; fewer than requested if the time was up."""
     took_s: float
     results: list[tuple[Point, Sample]]
     commands: dict[str, Sample]
 
 
 def median(samples: list[Sample]) -> Sample:
-    """The sample in the middle by its rate, of two the slower: a whole run, no mix of several."""
+    """The sample with the median rate (the slower of two). It is one whole run, not a mix."""
     return sorted(samples, key=lambda sample: sample.load.req_s)[(len(samples) - 1) // 2]
 
 
 def row_of(point: Point, sample: Sample) -> Row:
-    """The published figures of a point."""
+    """The published figures of a case."""
     load = sample.load
     return Row(
         point.system,
@@ -110,7 +110,7 @@ def per_request_us(cpu: float, sample: Sample) -> float:
 
 
 def details_of(out: Path) -> Path:
-    """Where the `Run` stands whose rows are in `out`."""
+    """The file of the `Run` whose rows are in `out`."""
     return out.with_name(f"{out.stem}-details.json")
 
 

@@ -1,13 +1,15 @@
-"""What a client's cycle costs both servers, which is the price of a short timeout: to Core a new
-connection with a sync that brings nothing, to the event server a new connection with a ticket.
+"""The cost of a client's cycle in both servers, which is the price of a short timeout.
+
+In Core, a cycle is a new connection with a sync without news; in the event server, it is a new
+connection with a ticket.
 
     python -m tests.bench.sync.cycle CHECKOUT...
 
-In each round the servers of this checkout and of the others are served the same storms in turn, the
-event server in a fresh process, Core after a sync of each client in calm. The CPU of the servers
-alone is counted, and that of PostgreSQL beside Core. A bare protocol, which answers the same bytes
-to everything, is the floor: its two answers are two connects of it. A ratio is the median of the
-rounds' own ratios.
+In each round the servers of this checkout and of the others get the same storms in turn: the event
+server in a new process, Core after each client has synced once in calm. Only the CPU of the servers
+counts, for Core with PostgreSQL. The lower limit is a bare protocol that answers everything with
+the same bytes; two connects to it stand for its two answers. A ratio is the median of the rounds'
+own ratios.
 """
 
 from __future__ import annotations
@@ -33,12 +35,12 @@ from tests.bench.sync.systems import Serving, running, token_maker, tree_cpu
 
 _EVENTS: Final = 20
 _HERE: Final = Path(__file__).parents[3]
-# Clients come in as many pieces as Core takes syncs at once.
+# Clients come in groups as large as the number of syncs that Core serves at once.
 _MAX_SYNCS: Final = 2000
 
 
 def arguments() -> argparse.Namespace:
-    """What is to be measured."""
+    """The arguments: what to measure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync.cycle", description=__doc__)
     parser.add_argument("checkouts", type=Path, nargs="+", help="other checkouts")
     parser.add_argument("--rounds", type=int, default=5)
@@ -50,7 +52,7 @@ def arguments() -> argparse.Namespace:
 
 
 def requests(core: Serving, clients: int, as_devices: bool) -> list[bytes]:
-    """The sync of each client, which has all there is."""
+    """The sync requests of clients that are up to date."""
     token = token_maker()
     host = core.url.removeprefix("http://")
     device = "Yabam-Device: till-1; mode=live; pending=0\r\n" if as_devices else ""
@@ -66,7 +68,7 @@ def requests(core: Serving, clients: int, as_devices: bool) -> list[bytes]:
 
 
 async def syncs(core: Serving, postgres: int, heads: Sequence[bytes], at: Path) -> float:
-    """The CPU in µs of Core and PostgreSQL for one of these requests, which come at once."""
+    """The CPU in µs of Core and PostgreSQL for each of these requests, all sent at once."""
     subscribers = Subscribers(compiled("subscribers", Path("build/bench")), at)
     try:
         before = cpu_seconds([core.process.pid]) + tree_cpu(postgres)
@@ -78,7 +80,7 @@ async def syncs(core: Serving, postgres: int, heads: Sequence[bytes], at: Path) 
 
 
 async def run(options: argparse.Namespace, postgres: EmbeddedPostgres, folder: Path) -> None:
-    """All rounds, told as they come, and the medians."""
+    """Make all rounds, and print each one and the medians."""
     database = await make_database(postgres, "log")
     await fill(database, options.clients, _EVENTS)
     checkouts = {"now": _HERE} | {one.name: one.absolute() for one in options.checkouts}
@@ -95,7 +97,7 @@ async def run(options: argparse.Namespace, postgres: EmbeddedPostgres, folder: P
             name: requests(core, options.clients, options.devices) for name, core in cores.items()
         }
         pid = postgres.process.pid
-        for round_ in range(options.rounds + 1):  # the first is to warm up
+        for round_ in range(options.rounds + 1):  # the first one warms up
             for name in list(found)[:: 1 if round_ % 2 == 0 else -1]:
                 if name == "bare":
                     cost = await storm(Bare(), program, folder, options.clients)
@@ -112,7 +114,7 @@ async def run(options: argparse.Namespace, postgres: EmbeddedPostgres, folder: P
 
 
 def tell(found: Mapping[str, Sequence[tuple[float, float]]]) -> None:
-    """Print the medians, and how the others stand beside this checkout."""
+    """Print the medians, and the others compared with this checkout."""
     print(f"load average {os.getloadavg()[0]:.1f}; µs of CPU for each client")
     for name, costs in found.items():
         sync, connect = (statistics.median(one[place] for one in costs) for place in (0, 1))
@@ -127,7 +129,7 @@ def tell(found: Mapping[str, Sequence[tuple[float, float]]]) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     options = arguments()
     if options.clients > _MAX_SYNCS:
         raise SystemExit(f"at most {_MAX_SYNCS} clients: Core refuses more syncs at once")

@@ -1,4 +1,4 @@
-"""Databases with long logs, filled by the server itself: 6 million events in some 20 seconds."""
+"""Databases with long logs, filled by the server itself: 6 million events in about 20 seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SELECT 'store:' || store, $2::int, 0, $2::int FROM generate_series(1, $1::int) A
 
 
 async def make_database(server: EmbeddedPostgres, name: str) -> str:
-    """A migrated, empty database; its URL."""
+    """Make a migrated, empty database. Returns its URL."""
     admin = await asyncpg.connect(server.url)
     try:
         await admin.execute(f"CREATE DATABASE {name}")
@@ -38,8 +38,8 @@ async def make_database(server: EmbeddedPostgres, name: str) -> str:
 async def fill(url: str, channels: int, events_each: int) -> None:
     """Give each of `store:1` to `store:{channels}` its events.
 
-    The log is filled as an unlogged table and indexed afterwards, which is quicker; to a reader it
-    is a table like any other.
+    The log is filled as an unlogged table and indexed afterwards, which is faster. For readers it
+    is a normal table.
     """
     connection = await asyncpg.connect(url)
     try:
@@ -55,14 +55,14 @@ async def fill(url: str, channels: int, events_each: int) -> None:
         await connection.execute(_HEADS, channels, events_each)
         await connection.execute("VACUUM (ANALYZE) channel_log")
         await connection.execute("VACUUM (ANALYZE) channel_heads")
-        # What was written is on the disk then, and costs no CPU while syncs are measured.
+        # Writes all to the disk, so that this costs no CPU while syncs are measured.
         await connection.execute("CHECKPOINT")
     finally:
         await connection.close()
 
 
 def sample_body() -> str:
-    """What the log keeps of an order with two items, as the write path makes it."""
+    """The log's body for an order with two items, as the write path makes it."""
     command = PlaceOrder(
         "12", "KRW", [NewItem("Gimbap", 2, 3500), NewItem("Tteokbokki", 1, 5000)], table_id="5"
     )

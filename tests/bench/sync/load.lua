@@ -1,5 +1,5 @@
--- What wrk sends: one of the requests in the file named first, at random. Each is a line of
--- method, path, token and body, parted by tabs. Ends with one line of JSON for wrk.py.
+-- Lets wrk send random requests of the file in the first argument. Each is a line of method, path,
+-- token and body, separated by tabs. At the end, prints one line of JSON for wrk.py.
 
 local requests = {}
 

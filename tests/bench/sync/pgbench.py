@@ -1,4 +1,4 @@
-"""The floor: Core's own statement for one channel, sent by pgbench, with no HTTP and no Python."""
+"""The lower limit: pgbench sends Core's own statement for one channel, without HTTP or Python."""
 
 from __future__ import annotations
 

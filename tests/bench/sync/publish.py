@@ -1,7 +1,8 @@
 """Write the measured figures into `docs/performance.md`: `python -m tests.bench.sync.publish`.
 
-From `build/bench-sync.json` and what stands beside it, from `build/bench-edits.json` and from
-`build/storm.json`, each if it is there. No figure between the marks is typed by hand.
+The figures come from `build/bench-sync.json` and the file with its details, from
+`build/bench-edits.json` and from `build/storm.json`, if they exist. No figure between the marks is
+typed by hand.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def tables(rows: list[Row], run: Run) -> Iterator[str]:
     """The benchmark's part of the page.
 
     Raises:
-        BenchError: the rows are of another run than its details.
+        BenchError: the rows and the details are from different runs.
     """
     if rows != [row_of(point, sample) for point, sample in run.results]:
         raise BenchError("bench-sync.json and its details are not of the same run: measure again")
@@ -67,7 +68,7 @@ def _items(lines: Iterable[str]) -> Iterator[str]:
 
 
 def main() -> int:
-    """The exit code."""
+    """Write the figures. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync.publish", description=__doc__)
     parser.add_argument("--bench", type=Path, default=Path("build/bench-sync.json"))
     parser.add_argument("--edits", type=Path, default=Path("build/bench-edits.json"))

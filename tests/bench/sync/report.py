@@ -1,4 +1,4 @@
-"""What a run says: the table, the ratios beside their targets, and what the load cost."""
+"""The report of a run: the table, the ratios with their targets, and the cost of the load."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Results = Mapping[Point, Sample]
 
 
 def machine() -> str:
-    """What it ran on, and how busy that was before."""
+    """The machine of the run, and how busy it was before."""
     return (
         f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
         f"load average {os.getloadavg()[2]:.1f} over the last quarter of an hour"
@@ -32,7 +32,7 @@ def machine() -> str:
 
 
 def table(results: Results) -> Iterator[str]:
-    """One line per point. CPU is in % of one core; per request in µs."""
+    """One line per case. CPU is in % of one core, and per request in µs."""
     yield (
         f"{'system':<11}{'clients':>7}  {'case':<13}{'events':>10}{'req/s':>9}{'p50 ms':>8}"
         f"{'p99 ms':>8}{'server %':>9}{'µs/req':>7}{'Postgres %':>11}{'µs/req':>7}{'load %':>7}"
@@ -50,7 +50,7 @@ def table(results: Results) -> Iterator[str]:
 
 
 def markdown(results: Results) -> Iterator[str]:
-    """The same for a page; CPU per answer in µs."""
+    """The same as Markdown; CPU per answer in µs."""
     yield (
         "| system | clients | case | events in the log | req/s | p50 ms | p99 ms "
         "| CPU of the server, µs | CPU of Postgres, µs |"
@@ -67,10 +67,10 @@ def markdown(results: Results) -> Iterator[str]:
 
 
 def ratios(results: Results) -> Iterator[str]:
-    """Core beside each rival, and over the longer log beside the shorter one.
+    """Core compared with each rival, and the longer log compared with the shorter one.
 
-    "Per CPU" is answers per CPU second of the server and Postgres together: other work on the
-    machine takes from the rate of a run, and hardly from this.
+    "Per CPU" means answers per CPU second of the server and Postgres together. Other work on the
+    machine lowers the rate of a run, but hardly this figure.
     """
     for point, sample in results.items():
         if point.system != "yabam":

@@ -1,8 +1,8 @@
-"""The same Fetch Sync with a query per request, as one would write it first.
+"""The same Fetch Sync with a query per request, as an engineer would first write it.
 
 An ordinary Starlette application on uvicorn: token check, parsing, rules, encoding and ticket are
-Core's own functions, and so is the statement. What differs is that nothing is gathered. It has no
-metrics, limits, resets or CORS, which Core has.
+Core's own functions, and so is the statement. The difference is that it does not combine requests.
+Unlike Core it has no metrics, limits, resets or CORS.
 
     python -m tests.bench.sync.rivals sqlalchemy|asyncpg PORT        (settings as `yabam core`)
 """
@@ -73,8 +73,8 @@ class Rival:
     """The application.
 
     Args:
-        open_database: makes what reads; called within the server's loop.
-        settings: Core's.
+        open_database: makes the function that reads; called in the server's event loop.
+        settings: the settings of Core.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Rival:
         self._read: Read | None = None
 
     def app(self) -> Starlette:
-        """As ASGI."""
+        """The ASGI application."""
         return Starlette(routes=[Route("/v1/sync", self.sync), Route("/readyz", self.ready)])
 
     async def ready(self, _request: Request) -> Response:

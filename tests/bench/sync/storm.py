@@ -1,8 +1,8 @@
 """Every client syncs at once, again and again: `python -m tests.bench.sync.storm --clients 5000`.
 
-As after an outage: all connect anew and ask in the same moment, some with nothing to catch up on,
-some three events behind, some from the start. A client that is refused comes back when it was told
-to. Each answer is compared with what it must be.
+As after an outage, all connect again and ask at the same moment. Some are up to date, some are
+three events behind, some start without data. A client that is refused comes back after the time
+that Core gives. Each answer is compared with the correct one.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from tests.bench.sync.wrk import BenchError
 
 OUT: Final = Path("build/storm.json")
 EVENTS: Final = 60
-"""In the channel of each client."""
+"""Events in the channel of each client."""
 _BEHIND: Final = (0, 3, None)
-"""What the clients have missed, in turn; None: they start from nothing."""
+"""How many events the clients have missed, in turn; None: they start without data."""
 _SERVED_WITHIN_S: Final = 60.0
 _CALM_AT_ONCE: Final = 50
 """Enough to open all of Core's connections to the database."""
 CALMED_S: Final = 12.0
-"""After this time, Core has given back what the storm took."""
+"""After this time, Core has released the memory of the storm."""
 KEEPS_AT_MOST: Final = 0.15
-"""Of its memory, Core may hold so much more after the storms than before."""
+"""By how much of its memory before the storms Core may grow, measured after them."""
 _MANY_FILES: Final = 65_536
 
 
@@ -55,10 +55,10 @@ class Client:
     request: bytes
 
     def check(self, answer: SyncResponse) -> None:
-        """Hold the answer against what this client must be told.
+        """Compare the answer with what this client must get.
 
         Raises:
-            BenchError: it is wrong.
+            BenchError: the answer is wrong.
         """
         (channel,) = answer.channels
         first = EVENTS + 1 if self.behind is None else EVENTS - self.behind + 1
@@ -76,21 +76,21 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """What one storm was like. Times in seconds, memory in MiB."""
+    """The figures of one storm. Times in seconds, memory in MiB."""
 
     clients: int
     refused: int
-    """Answers of 503, after which the client came again."""
+    """Answers with 503, after which the client tried again."""
     p50_s: float
     p99_s: float
     all_s: float
-    """Until the last client was served."""
+    """How long until the last client was served."""
     core_mib: float
-    """Core's resident memory once all had gone."""
+    """Core's resident memory once all clients had left."""
 
 
 def clients_of(url: str, count: int) -> list[Client]:
-    """The clients, each with a store and a token of its own."""
+    """The clients, each with its own store and token."""
     token = token_maker()
     host = urlsplit(url).netloc
     clients = []
@@ -107,7 +107,7 @@ def clients_of(url: str, count: int) -> list[Client]:
 
 
 async def storm(url: str, clients: Sequence[Client], core: psutil.Process) -> Wave:
-    """All of them at once; returns when each has been served, rightly.
+    """Let all clients sync at once, until each has a correct answer.
 
     Raises:
         BenchError: an answer was wrong.
@@ -130,7 +130,7 @@ async def storm(url: str, clients: Sequence[Client], core: psutil.Process) -> Wa
 
 
 async def _sync(url: str, client: Client) -> tuple[float, int]:
-    """When it was served, and how often it was refused before."""
+    """When the client was served, and how often it was refused before."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     refused = 0
@@ -160,12 +160,12 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], by
 
 
 def memory_mib(process: psutil.Process) -> float:
-    """Its resident memory."""
+    """The process's resident memory."""
     return float(process.memory_info().rss) / 2**20
 
 
 def allow_many_files() -> None:
-    """A connection is a file: let this process and its children have as many as may be had."""
+    """Raise the limit of open files, and so of connections, for this process and its children."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft = _MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, _MANY_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -173,27 +173,27 @@ def allow_many_files() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Storms:
-    """Storm after storm, and Core's resident memory in MiB around them."""
+    """The storms, and Core's resident memory in MiB before and after them."""
 
     started_mib: float
-    """Once it was ready."""
+    """Memory once Core was ready."""
     before_mib: float
-    """Once it knew every client and had all its connections to the database, and was calm."""
+    """Memory once Core was calm, knew all clients and had all its database connections."""
     waves: Sequence[Wave]
     after_mib: float
-    """Once it was calm again."""
+    """Memory once Core was calm again."""
 
     @property
     def kept(self) -> float:
-        """How much more Core holds than before, as a share of that."""
+        """The growth of Core's memory, as a share of the memory before."""
         return self.after_mib / self.before_mib - 1
 
 
 async def storms(url: str, pid: int, count: int, times: int, calmed_s: float = CALMED_S) -> Storms:
     """Let each client sync in calm, then all at once, again and again.
 
-    The calm comes first because it is no storm's doing what a Core that works keeps anyway: its
-    connections to the database, and for each client the token that was verified and its bucket.
+    They first sync in calm because a working Core always keeps some memory, which is not due to a
+    storm: its connections to the database, and the verified token and the bucket of each client.
     """
     core = psutil.Process(pid)
     started = memory_mib(core)
@@ -208,7 +208,7 @@ async def storms(url: str, pid: int, count: int, times: int, calmed_s: float = C
 
 
 def main() -> int:
-    """Run it and print what it was like; the exit code."""
+    """Run the storms and print the figures. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.sync.storm", description=__doc__)
     parser.add_argument("--clients", type=int, default=5000)
     parser.add_argument("--times", type=int, default=3)
@@ -238,13 +238,13 @@ def main() -> int:
 
 
 def write(seen: Storms, path: Path) -> None:
-    """For `docs/performance.md`."""
+    """Save the figures for `docs/performance.md`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.encode(seen))
 
 
 def lines_of(seen: Storms) -> Iterator[str]:
-    """What there is to say of them."""
+    """The lines of the report."""
     yield f"Core's memory once it was ready: {seen.started_mib:.0f} MiB"
     yield f"Core's memory before the storms, every client known: {seen.before_mib:.0f} MiB"
     for number, wave in enumerate(seen.waves, 1):

@@ -1,4 +1,4 @@
-"""The processes that are measured: Core, what stands in for it, and what they cost."""
+"""The measured processes: Core and its rivals, and their cost."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _TOKEN_LIFETIME_S: Final = 86_400
 
 
 class Serving:
-    """One process that answers Fetch Sync over one database.
+    """One process that answers Fetch Sync with one database.
 
     Args:
         system: Core or one of its rivals.
-        database: its URL.
+        database: the URL of the database.
         folder: for its log.
         extra: more settings.
     """
@@ -62,15 +62,15 @@ class Serving:
             self.process = stack.core
 
     def start(self) -> None:
-        """Start it and wait for it."""
+        """Start it and wait until it is ready."""
         self.process.start()
         self.process.wait_ready(30)
 
     def channels_of(self, request: Request) -> object:
-        """What it answers for the channels of this request.
+        """Its answer for the channels of this request.
 
         Raises:
-            BenchError: it refuses.
+            BenchError: it refused the request.
         """
         answer = httpx.get(
             self.url + request.path, headers={"authorization": f"Bearer {request.token}"}
@@ -81,7 +81,7 @@ class Serving:
 
 
 def token_maker() -> Callable[[Caller], str]:
-    """Makes tokens that the processes take."""
+    """Make a function that makes tokens valid for the processes."""
     keys: TokenKeys = token_keys({"local": KEYS.token}, "local")
     return lambda caller: keys.sign(caller, _TOKEN_LIFETIME_S)
 
@@ -89,7 +89,7 @@ def token_maker() -> Callable[[Caller], str]:
 def measured(
     run: Callable[[], Load], server: Process | None, postgres: EmbeddedPostgres, seconds: float
 ) -> Sample:
-    """Run a load, which takes so many seconds, and count what it costs."""
+    """Run a load of this many seconds, and measure its cost."""
     before = _server_cpu(server), tree_cpu(postgres.process.pid), _generator_cpu()
     load = run()
     after = _server_cpu(server), tree_cpu(postgres.process.pid), _generator_cpu()
@@ -115,7 +115,7 @@ def _server_cpu(server: Process | None) -> float:
 
 
 def tree_cpu(pid: int) -> float:
-    """Of a process and its children, the ended ones included: pgbench's connections end."""
+    """The CPU of a process and its children, ended ones included, since pgbench disconnects."""
     postmaster = psutil.Process(pid)
     own = postmaster.cpu_times()
     total = own.user + own.system + own.children_user + own.children_system

@@ -1,4 +1,4 @@
-"""Load over HTTP by wrk, a generator in C that needs a tenth of what Core needs per request."""
+"""Load over HTTP with wrk, a generator in C that needs a tenth of Core's CPU per request."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MARK: Final = "JSON"
 
 
 class BenchError(YabamError):
-    """A tool of the benchmark is missing, or a run did not do what it should."""
+    """A tool of the benchmark is missing, or a run went wrong."""
 
 
 class Request(Struct, frozen=True):
-    """One request that the load is made of."""
+    """One request of the load."""
 
     method: str
     path: str
@@ -50,7 +50,7 @@ def run_wrk(url: str, requests: Path, clients: int, seconds: int, seed: int) -> 
     """Send requests of the file from `clients` connections, each one at a time.
 
     Raises:
-        BenchError: wrk is not there, or failed.
+        BenchError: wrk is not installed, or it failed.
     """
     wrk = shutil.which("wrk")
     if wrk is None:

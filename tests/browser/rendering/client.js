@@ -1,4 +1,4 @@
-// What the four pages have in common: a client, and how often each part was drawn.
+// Shared by the four pages: a client, and counts of how often each part was drawn.
 
 import { YabamClient } from "yabam-events";
 
@@ -10,7 +10,7 @@ export const client = new YabamClient({
   settings: { backoffFirst: 0.02, backoffMost: 0.1 },
 });
 
-/** Notes that a part is drawn, and gives the text that it shows. */
+/** Counts that a part is drawn, and returns the text that it shows. */
 export function drawn(name, shown) {
   window.drawn[name] = (window.drawn[name] ?? 0) + 1;
   return JSON.stringify(shown ?? null);
@@ -26,7 +26,7 @@ Object.assign(window, {
   until: async (good) => {
     while (!good()) await new Promise((resolve) => setTimeout(resolve, 5));
   },
-  /** What is drawn while the work is done, and in the two frames behind it. */
+  /** The parts that are drawn during the work and in the two frames after it. */
   drawnBy: async (work) => {
     await frame();
     window.drawn = {};

@@ -4,7 +4,7 @@ import { client, drawn } from "./client.js";
 document.addEventListener("yabam-change", ({ target }) => {
   if (target.id) drawn(target.id);
 });
-// What has changed within rows, by the order's first dish.
+// The changes within rows, by the order's first dish.
 new MutationObserver((changes) => {
   const rows = new Set(changes.map(({ target }) => target.closest?.("[data-order]")));
   for (const row of rows) {

@@ -8,7 +8,7 @@ export default defineConfig({
   root: here,
   base: "./",
   plugins: [svelte()],
-  // A production build of Vue leaves its warnings out, and says nothing of what does not fit.
+  // A production build of Vue has no warnings, so it would not report a mismatch.
   define: { __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "true" },
   build: { minify: false, rolldownOptions: { input: pages.map((name) => `${here}/${name}.html`) } },
 });

@@ -1,4 +1,4 @@
-"""One Chromium, and one address of the SDK's modules, for all tests of the shared state."""
+"""One Chromium, and one server of the SDK's modules, for all tests of the shared state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def core() -> WebCore:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def context(browser: Browser, core: WebCore) -> AsyncIterator[BrowserContext]:
-    """A person's browser: what one test's tabs share, no other sees."""
+    """A new browser profile, which the tabs of one test share and no other test sees."""
     opened = await browser.new_context()
     await core.attach(opened)
     yield opened

@@ -1,4 +1,4 @@
-"""Orders through the queue in a real browser: kept in IndexedDB, done once, alike in all tabs."""
+"""Orders through the queue in a real browser: stored in IndexedDB, done once, equal in all tabs."""
 
 from __future__ import annotations
 

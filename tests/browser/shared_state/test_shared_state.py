@@ -1,4 +1,4 @@
-"""The shared state in a real browser: kept in IndexedDB, sent once, the same in all tabs."""
+"""The shared state in a real browser: stored in IndexedDB, sent once, equal in all tabs."""
 
 from __future__ import annotations
 

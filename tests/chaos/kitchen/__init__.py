@@ -1,1 +1,1 @@
-"""A kitchen under chaos: a broker, gateways, a printer, devices, and the proof of what they did."""
+"""A kitchen for the chaos run: MQTT broker, gateways, printer, devices, and their checks."""

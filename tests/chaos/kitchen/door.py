@@ -1,4 +1,4 @@
-"""The way to devices: Mosquitto, its admin, two gateways, and a fault proxy on each connection.
+"""The MQTT side of the site: Mosquitto, its admin, two gateways, and fault proxies between them.
 
 mqtt, mqtt-2 ──▶ a proxy each ──▶ Mosquitto (TLS) ◀── mqtt-admin
 devices, programs ──▶ their proxy ──▶ Mosquitto
@@ -21,10 +21,10 @@ _GATEWAYS = 2
 
 
 class Door:
-    """The broker and what stands between it and the system.
+    """The broker, its admin, the gateways, and the fault proxies.
 
     Args:
-        folder: the broker's data.
+        folder: the folder of the broker's data.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,11 +37,11 @@ class Door:
 
     @property
     def wires(self) -> list[FaultProxy]:
-        """All proxies before the broker."""
+        """All proxies in front of the broker."""
         return [*self.gateway_wires, self.devices_wire]
 
     def broker(self, user: str, password: str) -> Broker:
-        """The broker, for a device, through the devices' proxy."""
+        """The broker's address through the devices' proxy, with a device's credentials."""
         return Broker(LOOPBACK, self.devices_wire.port, user, password)
 
     def add_to(self, stack: Stack) -> None:
@@ -60,7 +60,7 @@ class Door:
             await wire.start()
 
     async def heal(self) -> None:
-        """Take every fault away."""
+        """End all faults."""
         for wire in self.wires:
             wire.clear()
             await wire.start()

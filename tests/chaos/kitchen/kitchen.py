@@ -1,7 +1,7 @@
-"""A restaurant whose kitchen trusts paper: it orders, commands lamps and hears a bell, all at once.
+"""A restaurant's kitchen with a printer, lamps and a bell, in which orders are placed all the time.
 
-Its store is its own, so that what its printer, its devices and its program were given can be held
-against Core's tables to the last ticket.
+It has a store of its own, so that all that its printer, its devices and its program have received
+can be compared with Core's tables.
 """
 
 from __future__ import annotations
@@ -37,12 +37,11 @@ class Kitchen:
     """The restaurant.
 
     Args:
-        core_port: where Core is found by everybody, on loopback; the printer's agent finds it
-            through a proxy.
-        token: of the owner of its store.
-        door: the way to its devices.
-        ledger: Core's tables.
-        folder: of journals, papers and logs.
+        core_port: Core's port on loopback; the printer's agent reaches Core through a proxy.
+        token: the access token of the store's owner.
+        door: the broker and the gateways.
+        ledger: reads Core's tables.
+        folder: for journals, printed tickets and logs.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Kitchen:
             {}, folder / "printer.log", None,
         )  # fmt: skip
         self.agents: list[Process] = []
-        """Two; the second one is started by those who want it."""
+        """Two agents of the printer; only some scenarios start the second one."""
         self.bell: KeepingDevice
         self.program: Program
         self.staff: Staff
@@ -76,11 +75,11 @@ class Kitchen:
 
     @property
     def papers(self) -> list[str]:
-        """The text of each ticket, in the order in which they came out."""
+        """The text of each ticket, in the order in which they were printed."""
         return [path.read_text() for path in sorted((self._folder / "papers").glob("*.txt"))]
 
     async def open(self) -> None:
-        """Register all, start the printer and its agent, and let everybody connect."""
+        """Register the devices, start the printer and its agent, and connect all devices."""
         for wire in self.wires:
             await wire.start()
         await self._say_what_prints()
@@ -100,7 +99,7 @@ class Kitchen:
         await self.program.started.wait()
 
     async def stop(self) -> None:
-        """End all."""
+        """End all tasks and processes of the kitchen."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -114,14 +113,14 @@ class Kitchen:
             await wire.stop()
 
     def start(self) -> None:
-        """Order, press and command until paused; what was before was judged."""
+        """Order, press the bell and command lamps until paused; begin a new record."""
         self.program.turn_page()
         self._presses_before = self.bell.said
         self._papers_before = len(self.papers)
         self.staff.start()
 
     async def heal(self) -> list[str]:
-        """Take every fault away; what ended by itself, with its last words."""
+        """End all faults. Returns which processes had ended by themselves, with their logs."""
         for wire in self.wires:
             wire.clear()
             await wire.start()
@@ -137,22 +136,25 @@ class Kitchen:
         return words
 
     async def register(self, name: str) -> Broker:
-        """Register a device of the store; the broker, with its name and password."""
+        """Register a device of the store. Returns the broker with the device's credentials."""
         answer = await self._put(f"/v1/stores/{STORE}/devices/{name}", {})
         made = answer.json()
         return self.door.broker(made["user"], made["password"])
 
     async def printed(self, more: int) -> bool:
-        """Whether so many tickets have come out in this scenario."""
+        """Whether so many tickets were printed in this scenario."""
         return len(self.papers) - self._papers_before >= more
 
     async def is_level(self) -> bool:
-        """Whether the program has all that the log holds now."""
+        """Whether the program has received all events of the log."""
         return self.program.at >= await self._records.head()
 
     async def judge(self, within_s: float) -> tuple[Verdict, str]:
-        """Come to rest, and hold all against Core's tables; what there was, in a few words. What
-        is late is waited for until nothing has arrived anywhere for so long."""
+        """Wait until everything has arrived, and compare it with Core's tables.
+
+        The wait ends when nothing has arrived anywhere for `within_s` seconds. Returns the verdict,
+        and a short text about what was done.
+        """
         staff, presses = self.staff, self._presses_before
         staff.pause()
         arrived, deadline = await self._arrived(), time.monotonic() + within_s
@@ -176,7 +178,7 @@ class Kitchen:
         return verdict, said
 
     async def _arrived(self) -> tuple[int, ...]:
-        """What grows while anything arrives: at the printer, in Core's tables, at the program."""
+        """Numbers of which one grows when something arrives: tickets, answers, events."""
         states = await self._records.states()
         done = sum(state == "done" for state in states.values())
         waiting = sum(len(one.waiting) for one in (self.bell, *self._lamps))

@@ -1,4 +1,4 @@
-"""The kitchen's names."""
+"""The names of the kitchen's store and devices."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ PRINTER: Final = "printer-1"
 BELL: Final = "bell-1"
 LAMPS: Final = tuple(f"lamp-{number}" for number in range(4))
 EVENT: Final = "pressed"
-"""What the bell says."""
+"""The name of the bell's event."""

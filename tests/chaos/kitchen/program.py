@@ -1,4 +1,4 @@
-"""A program that follows the kitchen's store over MQTT, and what its loop was given."""
+"""A program that follows the kitchen's store over MQTT, and the events that it has received."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.chaos.proof import Fact, Ledger, Verdict, judge
 
 
 class Program:
-    """The program; it writes down what it is given.
+    """The program, which records what it receives.
 
     Args:
-        core_url: where Core is.
-        token: of an owner of the store.
-        channel: the store's.
-        broker: with the name and password of a device that may follow orders.
+        core_url: Core's address.
+        token: the access token of an owner of the store.
+        channel: the store's channel.
+        broker: the broker, with the credentials of a device that may follow orders.
     """
 
     def __init__(self, core_url: str, token: str, channel: str, broker: Broker) -> None:
@@ -32,12 +32,12 @@ class Program:
 
     @property
     def at(self) -> int:
-        """The newest seq that it was given."""
+        """The newest seq that it has received."""
         return self._facts[-1].seq if self._facts else self._base
 
     @property
     def count(self) -> int:
-        """How many events it was given on this page."""
+        """How many events it has received in this scenario."""
         return len(self._facts)
 
     def start(self) -> None:
@@ -51,11 +51,11 @@ class Program:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def turn_page(self) -> None:
-        """Begin new facts where these end."""
+        """Begin a new record, where the last one ends."""
         self._base, self._facts, self._resets = self.at, [], []
 
     async def judge(self, ledger: Ledger) -> Verdict:
-        """What it was given on this page against the log, which must be at rest."""
+        """Compare what it received in this scenario with the log, which must not change now."""
         log = await ledger.log({self._channel: self._base})
         late = await to_come(self._core_url, self._token, self._channel, self.at)
         verdict = judge("the program over MQTT", log[self._channel], self._facts, late)

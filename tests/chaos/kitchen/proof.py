@@ -1,4 +1,4 @@
-"""What came out of a kitchen against what went in: paper, results and events. Pure."""
+"""Compares a kitchen's tickets, results and events with what was ordered. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _REPEAT: Final = "REPEAT"
 def judge_papers(
     ordered: Sequence[str], papers: Sequence[str], to_come: Collection[str] = ()
 ) -> Verdict:
-    """The tickets against the orders.
+    """Compare the tickets with the orders.
 
     Args:
         ordered: the references of the orders, in the order of the log.
-        papers: the text of each ticket, in the order in which they came out.
-        to_come: orders whose ticket waits, or is not made yet: without paper they are late.
+        papers: the text of each ticket, in the order in which they were printed.
+        to_come: orders whose ticket waits, or is not created yet: if it is missing, it is late.
     """
     wanted = set(ordered)
     first: Counter[str] = Counter()
@@ -53,21 +53,21 @@ def judge_papers(
 
 
 def count_repeats(papers: Sequence[str]) -> int:
-    """How many tickets say that they may have been printed before."""
+    """How many tickets are marked as possible repeats."""
     return sum(_REPEAT in text for text in papers)
 
 
 def judge_events(
     name: str, said: int, history: Sequence[int], after: int = 0, to_come: Collection[int] = ()
 ) -> Verdict:
-    """The events of a device, counted from 1, against the history of their document.
+    """Compare the events of a device, numbered from 1, with the history of their document.
 
     Args:
-        name: the device's, for the notes.
-        said: how many it has said.
-        history: the `n` of each, as the history has them.
-        after: those up to here were judged before.
-        to_come: those that the device keeps, as Core has not named them: late, if they lack.
+        name: the device's name, for the notes.
+        said: how many events it has published.
+        history: the `n` of each event in the history.
+        after: events up to this number were checked before.
+        to_come: events that Core has not accepted yet: if they are missing, they are late.
     """
     counts = Counter(n for n in history if n > after)
     missing = [n for n in range(after + 1, said + 1) if not counts[n]]
@@ -88,8 +88,11 @@ def judge_events(
 
 
 def judge_commands(states: Mapping[str, str | None]) -> Verdict:
-    """The commands that Core took, each with its state in the database; None: it is not there.
-    One that is `sent` still comes: its device is told of it until it answers."""
+    """Check the commands that Core accepted: each with its state in the database.
+
+    None: the database does not have it, so it is lost. `sent`: it is late, as it is sent to its
+    device until the device answers.
+    """
     late = [one for one, state in states.items() if state == "sent"]
     lost = [one for one, state in states.items() if state not in ("done", "sent")]
     notes = [f"commands lost {lost[:3]}, not settled {late[:3]}"] if lost or late else []

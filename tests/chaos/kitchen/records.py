@@ -1,4 +1,4 @@
-"""What Core's tables say of the kitchen."""
+"""Reads what Core's tables contain of the kitchen."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tests.chaos.proof import Ledger
 
 
 class Records:
-    """The kitchen's documents, read past Core.
+    """The kitchen's documents, read from the database directly.
 
     Args:
-        ledger: Core's tables.
+        ledger: reads Core's tables.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -25,12 +25,12 @@ class Records:
         return (await self._ledger.heads()).get(f"store:{STORE}", 0)
 
     async def jobs(self) -> dict[str, dict[str, Any]]:
-        """The print jobs that there are, by their ids."""
+        """All print jobs, by their ids."""
         return await self._documents(PRINTER, "print.")
 
     async def unprinted(self) -> set[str]:
-        """The references of the orders whose ticket waits, or is not made yet."""
-        # In one statement: a job that is made between two would be in neither.
+        """The references of the orders whose ticket waits, or is not created yet."""
+        # In one statement: a job that is created between two statements would be missed by both.
         rows = await self._ledger.fetch(
             "SELECT o.reference FROM channel_log l JOIN orders o ON o.id = l.order_id"
             " LEFT JOIN printers p ON p.store_id = $1 AND p.device_id = $2"

@@ -1,6 +1,6 @@
-"""A device that sends garbage, floods, and never reads what it is sent.
+"""A device that sends invalid messages, sends too many, and never reads.
 
-It speaks MQTT 3.1.1 by hand: a library would read.
+It encodes MQTT 3.1.1 itself, as a library would read what the broker sends.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Rogue:
     """The device.
 
     Args:
-        broker: with its name and password.
-        port: the broker's own, past every proxy.
+        broker: the broker, with the device's credentials.
+        port: the broker's own port, without a proxy.
     """
 
     def __init__(self, broker: Broker, port: int) -> None:
@@ -42,7 +42,7 @@ class Rogue:
         """How many messages it has sent."""
 
     async def misbehave(self, seconds: float) -> None:
-        """Send for so long; another connection speaks no MQTT at all."""
+        """Send for so many seconds; also send bytes that are no MQTT on another connection."""
         await self._talk_nonsense()
         reader, writer = await asyncio.open_connection(LOOPBACK, self._port, limit=1024)
         numbers = itertools.count(1)
@@ -94,7 +94,7 @@ def _text(text: str) -> bytes:
 
 
 def _packet(kind: int, body: bytes) -> bytes:
-    """A packet: its kind, its length by seven bits at a time, its body."""
+    """An MQTT packet: its kind, its length as a variable byte integer, its body."""
     length, left = bytearray(), len(body)
     while True:
         left, digit = divmod(left, 128)

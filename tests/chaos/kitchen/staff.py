@@ -1,4 +1,4 @@
-"""Who orders, presses and commands, and the person who sees to what does not print."""
+"""Places orders, presses the bell, commands lamps, and asks again for tickets that wait."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ _EXPIRES_S: Final = 3600
 
 
 class Staff:
-    """All of them.
+    """The persons who work in the kitchen.
 
     Args:
-        core_url: where Core is.
-        token: of the owner of the store.
-        bell: what is pressed.
-        records: shows what waits for a person.
+        core_url: Core's address.
+        token: the access token of the store's owner.
+        bell: the bell that is pressed.
+        records: reads which tickets wait for a person.
     """
 
     def __init__(self, core_url: str, token: str, bell: KeepingDevice, records: Records) -> None:
         self.ordered: list[str] = []
-        """The references of the orders that Core took, in the order of the log."""
+        """The references of the orders that Core accepted, in the order of the log."""
         self.commanded: list[str] = []
-        """The commands that Core took."""
+        """The commands that Core accepted."""
         self._bell, self._records = bell, records
         self._producer = OrderProducer(core_url, token, attempts=60)
         self._http = httpx.AsyncClient(
@@ -53,11 +53,11 @@ class Staff:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether nothing that was begun is under way."""
+        """Whether they are paused, and nothing is under way any more."""
         return not self._working.is_set() and not self._busy and not self._lives
 
     def start(self) -> None:
-        """Work until paused; what was ordered and commanded before is forgotten."""
+        """Work until paused; forget earlier orders and commands."""
         self.ordered, self.commanded = [], []
         self._working.set()
 
@@ -66,7 +66,7 @@ class Staff:
         self._working.clear()
 
     async def run(self) -> None:
-        """Be there, until cancelled."""
+        """Run all tasks until cancelled; they work only between `start` and `pause`."""
         try:
             async with asyncio.TaskGroup() as group:
                 for work in (self._order, self._press, self._command, self._look_after_printer):
@@ -105,8 +105,10 @@ class Staff:
             await asyncio.sleep(_PRESS_EVERY_S)
 
     async def _command(self) -> None:
-        """Command one lamp after the other, each until Core has taken it: the id makes a second
-        try the same command."""
+        """Send a command to one lamp after the other, each again until Core has accepted it.
+
+        All attempts have the same id, so they are one command.
+        """
         number = 0
         while True:
             async with self._at_work():
@@ -126,7 +128,7 @@ class Staff:
             return False
 
     async def _look_after_printer(self) -> None:
-        """Let print again what was doubtful too often."""
+        """Ask again for tickets that wait for a person, as their printing was in doubt."""
         url = f"/v1/stores/{STORE}/devices/{PRINTER}/prints"
         while True:
             await asyncio.sleep(2 * _AGAIN_S)

@@ -1,7 +1,7 @@
-"""Whether an order that nobody accepts is told of when its time has come, by the database's clock.
+"""Checks that an order that nobody accepts causes an alert in time, by the database's clock.
 
-Its store has no device, and its Core may have any clock. What is read is the record on the alerts
-topic, as whoever phones the store reads it.
+The order's store has no device, and its Core may have a wrong clock. The record on the topic of
+alerts is read, as the program would that phones the store.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tests.chaos.site import Site, aside
 
 AFTER_S: Final = 10.0
 EARLY_S: Final = 1.0
-"""The database dates an order before its writer has the answer: so much less is not too early."""
+"""An alert may be so much too early: the order is dated before its writer has the answer."""
 LATE_S: Final = 45.0
-"""For a busy machine; much less than the clocks are off."""
+"""An alert may be so much too late, on a busy machine; much less than the clocks are wrong."""
 _TOPIC: Final = "store-alerts"
 _QUICK: Final = {
     "YABAM_UNACCEPTED_AFTER_S": str(AFTER_S),
@@ -36,8 +36,7 @@ _ORDER: Final = {"currency": "KRW", "items": [{"name": "Tea", "quantity": 1, "un
 
 
 def trouble_with(waited_s: float | None) -> str:
-    """What is wrong with an alarm that came after so many seconds (None: none came); "" if nothing
-    is."""
+    """What is wrong with an alert after so many seconds; "": nothing. None: there was no alert."""
     if waited_s is None:
         return f"there was no alarm within {AFTER_S + LATE_S:g} s"
     if waited_s < AFTER_S - EARLY_S:
@@ -47,7 +46,7 @@ def trouble_with(waited_s: float | None) -> str:
 
 @asynccontextmanager
 async def quick_alarms(site: Site) -> AsyncIterator[None]:
-    """Relays that tell after `AFTER_S` already; the shards are never without one."""
+    """Restart the relays, one after the other, so that they alert after `AFTER_S` already."""
     await _restart_relays(site, _QUICK)
     try:
         yield
@@ -56,10 +55,10 @@ async def quick_alarms(site: Site) -> AsyncIterator[None]:
 
 
 async def alarm_of(site: Site, core: Process) -> str:
-    """Place an order with this Core and wait for its alarm; what was seen.
+    """Place an order with this Core and wait for its alert. Returns a text about it.
 
     Raises:
-        NotInjectedError: the alarm did not come, or not at its time.
+        NotInjectedError: there was no alert, or not in time.
     """
     store = f"alarm-{uuid.uuid4().hex[:8]}"
     headers = {"authorization": f"Bearer {site.token('owner-' + store, 'owner', store)}"}
@@ -86,7 +85,7 @@ async def alarm_of(site: Site, core: Process) -> str:
 
 
 async def _waited(consumer: AIOKafkaConsumer, order_id: str) -> float | None:
-    """Seconds until the order's alarm was read; None: none was."""
+    """The seconds until the order's alert was read; None: there was none."""
     began = time.monotonic()
     while (waited_s := time.monotonic() - began) < AFTER_S + LATE_S:
         for records in (await consumer.getmany(timeout_ms=200)).values():

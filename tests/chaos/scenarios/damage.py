@@ -1,7 +1,7 @@
-"""Rows that are damaged, the worst edits, and a row that somebody holds behind a command.
+"""Damaged rows, the worst edits, and a row lock for which a command has to wait.
 
-Each part is tried whatever became of those before it, so that a run tells all that failed. What was
-damaged is put back at the end, as by a restore of that row.
+Each part is run even if an earlier one has failed, so that a run reports all failures. The damaged
+rows are repaired at the end, as by a restore of these rows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HEAD: Final = "SELECT FROM channel_heads WHERE channel = $1 FOR UPDATE"
 
 @dataclass(slots=True)
 class _Pair:
-    """Two stores of one owner: what is damaged is the first one's."""
+    """Two stores of one owner; the rows of the first one are damaged."""
 
     ground: Field
     http: httpx.AsyncClient
@@ -60,7 +60,7 @@ class _Pair:
         return str(answer.json()["id"])
 
     async def sync(self, *asked: tuple[str, int | None]) -> dict[str, Any]:
-        """The channels of a sync, beside others that share its read."""
+        """The channels in a sync's answer; other syncs are sent at once, to share its read."""
         body = {"channels": dict(asked)}
         beside = {"channels": {asked[-1][0]: asked[-1][1]}}
         answers = await asyncio.gather(
@@ -78,7 +78,7 @@ class _Pair:
         return {one["channel"]: one for one in found[0]["channels"]}
 
     async def edit(self, *edits: dict[str, Any]) -> list[str]:
-        """What became of the edits of a new client."""
+        """Send edits of a new client. Returns their outcomes."""
         numbered = [{"n": n, **edit} for n, edit in enumerate(edits, 1)]
         body = {"client": uuid.uuid4().hex, "edits": numbered}
         answer = await self.http.post("/v1/edits", json=body, headers=self.owner)
@@ -101,7 +101,7 @@ def _wait(store: str, minutes: int = 5) -> dict[str, Any]:
 async def _damaged(
     pair: _Pair, table: str, column: str, where: str, to: str
 ) -> AsyncIterator[None]:
-    """A value is damaged for as long as the block lasts."""
+    """Damage a value for the time of a block."""
     ledger = pair.site.ledger
     ((value,),) = await ledger.fetch(f"SELECT {column} FROM {table} WHERE {where}")
     damaged = to.format(column=column)
@@ -154,7 +154,7 @@ async def _documents(pair: _Pair) -> str:
         given = [found[f"public:{store}"]["snapshot"]["documents"][0] for store in pair.stores]
         _expect(["value" in one for one in given] == [False, True], "only its value is left out")
         _expect(outcomes[0] == "refused", f"an edit of it is refused: {outcomes}")
-        # It names no base, so it may be put aside: that is settled as well.
+        # It names no base, so it may also be put aside: that is an outcome, too.
         _expect(outcomes[1] != "refused", f"the next edit goes on: {outcomes}")
     return "values that are no JSON or no text, with edits of them"
 
@@ -191,7 +191,7 @@ async def _the_worst_edits(pair: _Pair) -> str:
 
 
 async def _a_held_row(pair: _Pair) -> str:
-    """The first partition's command waits for a row; those of all others are applied meanwhile."""
+    """A command of the first partition waits for a row; commands of the others are applied."""
     damaged, whole = pair.stores
     await pair.place(damaged)
     references = [f"held-{uuid.uuid4()}" for _ in range(PARTITIONS)]
@@ -205,7 +205,7 @@ async def _a_held_row(pair: _Pair) -> str:
             await kafka.send_and_wait(
                 INBOUND, command(order_of(store, 1, reference)), partition=number
             )
-        for number in range(1, PARTITIONS):  # once more, behind what has begun to wait
+        for number in range(1, PARTITIONS):  # again, after the first command has begun to wait
             reference = f"held-{uuid.uuid4()}"
             references.append(reference)
             await kafka.send_and_wait(

@@ -1,4 +1,4 @@
-"""The way to devices: broker, gateways and the printer's agent are killed, frozen and cut off."""
+"""Faults between Core and devices: broker, gateways and agents are killed, frozen, cut off."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.mqtt_parts import Device, device, until_it_connects_with
 from tests.wiping import wipe_mosquitto
 
 _MAX_LATE: Final = 10
-"""So many messages a gateway may have had in its connection when it was frozen."""
+"""How many messages a frozen gateway may still have in its connection."""
 _SETTLES_S: Final = 5.0
 _TAKEN_OVER_WITHIN_S: Final = 100.0
 _TICKET_BEGINS: Final = b"\x1b@"
-"""`ESC @`: what comes before is asked of the printer only."""
+"""`ESC @`: a ticket begins; before that the agent only asks for the printer's status."""
 _DEAD_LETTERS: Final = "yabam_mqtt_dead_letters_total"
 _FLOODED: Final = "yabam_mqtt_flooded_total"
 
@@ -98,8 +98,10 @@ async def _kill_gateways(ground: Field) -> str:
 
 
 async def _freeze_gateways(ground: Field) -> str:
-    """Each in turn: another one takes over, and the frozen one says little that is old when it
-    wakes."""
+    """Freeze one gateway after the other.
+
+    Another one must take over, and the frozen one may send only few old messages when it wakes up.
+    """
     seen = []
     terminal = await _kitchen(ground).register("terminal-2")
     await until_it_connects_with(terminal)
@@ -123,7 +125,7 @@ async def _freeze_gateways(ground: Field) -> str:
 
 
 async def _until_it_hears_more(ground: Field, one: Device) -> float:
-    """Return once an order's event is published that was not before; how long it took."""
+    """Wait until a new event of an order is published. Returns how long that took."""
     newest = max(_seqs(one), default=0)
 
     async def hears() -> bool:
@@ -160,7 +162,7 @@ async def _kill_agent(ground: Field) -> str:
     ground.chance.shuffle(victims)
     for victim in victims:
         await _next_ticket(ground)
-        # At any moment of the ticket after that one.
+        # At a random time while the next ticket is printed.
         await asyncio.sleep(ground.chance.uniform(0, 1.2))
         await aside(victim.kill)
         await ground.last(1)
@@ -169,7 +171,7 @@ async def _kill_agent(ground: Field) -> str:
 
 
 async def _freeze_agent(ground: Field) -> str:
-    """So long that another agent takes the printer over; the first one wakes beside it."""
+    """Freeze an agent until another one has taken over the printer; then wake the first one."""
     first, second = _kitchen(ground).agents
     await _next_ticket(ground)
     await asyncio.sleep(ground.chance.uniform(0, 1.2))
@@ -200,7 +202,7 @@ async def _cut_agent(ground: Field) -> str:
     kitchen.core_wire.clear()
     kitchen.printer_wire.stall()
     await ground.last(5)
-    # What was on its way is lost.
+    # Bytes that were on their way are lost.
     cut += kitchen.printer_wire.cut()
     kitchen.printer_wire.clear()
     return (
@@ -210,7 +212,7 @@ async def _cut_agent(ground: Field) -> str:
 
 
 async def _cut_with_a_ticket(ground: Field) -> None:
-    """Reset the agent's connection to the printer when the next ticket is on its way."""
+    """Reset the agent's connection to the printer while the next ticket is sent."""
     wire = _kitchen(ground).printer_wire
     met = asyncio.Event()
 
@@ -229,7 +231,7 @@ async def _cut_with_a_ticket(ground: Field) -> None:
 
 
 async def _bad_device(ground: Field) -> str:
-    """One that sends garbage, floods, and never reads what it is sent."""
+    """Run a device that sends invalid messages, sends too many, and never reads."""
     before = await _counted(ground)
     known = await _kitchen(ground).register("terminal-bad")
     await until_it_connects_with(known)
@@ -257,7 +259,7 @@ async def _counted(ground: Field) -> tuple[float, float]:
 
 
 async def _next_ticket(ground: Field) -> None:
-    """Return once another ticket has come out."""
+    """Wait until another ticket is printed."""
     printed = len(_kitchen(ground).papers)
 
     async def more() -> bool:
@@ -267,7 +269,7 @@ async def _next_ticket(ground: Field) -> None:
 
 
 async def _until_devices_are_back(ground: Field) -> None:
-    """Return once Core has named what the bell has waited to say."""
+    """Wait until Core has accepted all messages for which the bell waits now."""
     bell = _kitchen(ground).bell
     said = bell.said
 
@@ -278,7 +280,7 @@ async def _until_devices_are_back(ground: Field) -> None:
 
 
 def _seqs(one: Device) -> list[int]:
-    """The orders' events that a device has heard, as they came."""
+    """The seqs of the orders' events that a device has received, in that order."""
     return [event["seq"] for event in one.on(orders_topic(STORE))]
 
 

@@ -1,4 +1,4 @@
-"""The database's disk is full: writes are refused in plain words, and nothing written is lost."""
+"""The database's disk is full: writes are refused with a clear reason, and no commit is lost."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def _taken(http: httpx.AsyncClient, ground: Field) -> bool:
 
 
 async def _place(http: httpx.AsyncClient, ground: Field) -> str:
-    """What Core answers to an order: the status, and the name of the problem."""
+    """Core's answer to an order: its status, and the name of the problem."""
     answer = await http.post(
         "/v1/orders",
         json=_ORDER,

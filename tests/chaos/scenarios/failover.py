@@ -1,4 +1,4 @@
-"""PostgreSQL's primary dies, and its standby takes over; nobody tells any process."""
+"""PostgreSQL's primary dies, and its standby takes over; no process is told."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ async def _epoch(site: Site) -> str:
 
 
 async def _standby_of(ground: Field, *, is_synchronous: bool) -> Standby:
-    """A standby at the other host, which follows the primary."""
+    """Start a standby at the other host, which streams from the primary."""
     site = ground.site
     standby = Standby(
         site.postgres, site.folder / "disk" / f"standby_{site.other_host}", site.other_host
@@ -71,8 +71,8 @@ async def _asynchronous(ground: Field) -> str:
     except BaseException:
         await aside(standby.stop)
         raise
-    # What was acknowledged while the standby did not follow is gone with the primary. Answers that
-    # it caused may still be under way.
+    # Commits that were acknowledged while the standby did not stream are lost with the primary.
+    # Their answers may still be under way.
     await ground.load.answered()
     await ground.editors.answered()
     ground.load.forget()

@@ -1,4 +1,4 @@
-"""Three nodes of Kafka: the leaders of partitions die, leave in order, and are moved by hand."""
+"""Three nodes of Kafka: leaders of partitions are killed, shut down, and moved to other nodes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ async def _reassign(ground: Field) -> str:
 
 
 async def _left(ground: Field, old: int | dict[Place, Standing]) -> float:
-    """Wait until no partition is led by this node, or by its old leader; how long it took."""
+    """Wait until no partition has this leader (a node, or each partition's old leader).
+
+    Returns how long that took.
+    """
 
     async def elsewhere() -> bool:
         now = await _standings(ground)
@@ -83,7 +86,7 @@ async def _left(ground: Field, old: int | dict[Place, Standing]) -> float:
 
 
 async def _all_in_sync(ground: Field) -> dict[Place, Standing]:
-    """Wait until every partition has a leader and all its replicas; where they are then."""
+    """Wait until each partition has a leader and all replicas in sync. Returns their nodes."""
     nodes = frozenset(node.number for node in _cluster(ground).nodes)
     found: dict[Place, Standing] = {}
 
@@ -99,7 +102,7 @@ async def _all_in_sync(ground: Field) -> dict[Place, Standing]:
 
 
 async def _place_on(ground: Field, nodes: dict[Place, frozenset[int]]) -> None:
-    """Let each partition be kept by these nodes, in an order drawn by chance."""
+    """Move each partition to these nodes, in a random order of preference."""
     orders = {place: sorted(those) for place, those in nodes.items()}
     for order in orders.values():
         ground.chance.shuffle(order)

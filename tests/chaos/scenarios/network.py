@@ -1,4 +1,4 @@
-"""Between the clients and the servers the network stalls, tears, dawdles and trickles."""
+"""The network between clients and servers stalls, breaks, and is slow in latency or bandwidth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whoever edits documents loses the network for a while, edits on, and comes back."""
+"""Editors lose their network for a while, go on editing, and reconnect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ async def _offline(ground: Field) -> str:
     waiting = sum(editor.client.state.waiting for editor in editors)
     if not waiting:
         raise NotInjectedError("edits are made without a network")
-    # Half of them are started anew while they are cut off: what waits is on their disks.
+    # Half of them are restarted while they are offline: their queues are on disk.
     again = editors[::2]
     for editor in again:
         await editor.restart()

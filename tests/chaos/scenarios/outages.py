@@ -1,4 +1,4 @@
-"""Kafka and PostgreSQL: stopped, killed, frozen, wiped, refusing."""
+"""Outages of Kafka and PostgreSQL: stopped, killed, frozen, wiped, refusing connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.wiping import wipe_kafka
 
 
 def kafka_of(ground: Field) -> KafkaServer:
-    """Apache Kafka; the scenarios that ask for it are not run without it."""
+    """Apache Kafka; scenarios that need it are not run without it."""
     assert ground.site.kafka is not None
     return ground.site.kafka
 
@@ -43,8 +43,8 @@ async def _freeze_kafka(ground: Field) -> str:
 
 
 async def _wipe_kafka(ground: Field) -> str:
-    # Commands that Kafka has acknowledged and nobody has read are lost with its disk, and no
-    # program can help that: so none is under way. Of the events topic everything may be lost.
+    # If Kafka loses its disk, acknowledged commands that nobody has read are lost, whatever our
+    # programs do. So none may be under way. The topic of events may lose everything.
     await ground.load.pause()
     await ground.load.ingested(ground.site.ledger)
     ground.load.start(by_kafka=False)

@@ -1,7 +1,7 @@
-"""The worst element that passes a door, in every queue, batch, loop and shard.
+"""Puts the worst element that an interface accepts into every queue, batch, loop and shard.
 
-What is asked for is seen from outside: no process ends, each door answers, the stores of the crowd
-go on, the poisoned channels' own clients get all of theirs, and the watermark moves on.
+The result is checked from outside: no process ends, each interface answers, the other stores go on,
+the clients of the poisoned channels receive all their events, and the watermark advances.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ async def _poison(ground: Field) -> str:
             try:
                 said.append(await put(ground, ward))
             except _FAILURES as error:
-                # What one element does is no reason not to put the next one.
+                # The next element is tried even if this one has caused an error.
                 wrong[put.__name__.strip("_")] = f"{error!r}"[:_MAX_TEXT]
         try:
             await ground.until(level, "the poisoned channels' clients have all of theirs", 60)
@@ -71,9 +71,9 @@ async def _poison(ground: Field) -> str:
 
 
 async def _largest_by_each_door(_: Field, ward: Ward) -> str:
-    """The largest order that each door takes, into every shard, by an owner's and a guest's token.
+    """Place the largest order that each interface accepts, in every shard, as owner and as guest.
 
-    A size that is too large must be refused, and not be the server's failure.
+    An order that is too large must be refused, and not cause an error of the server.
     """
     doors = {"/v1/orders": ward.owner, "/v1/orders/batch": ward.guest}
     taken = await asyncio.gather(
@@ -83,7 +83,7 @@ async def _largest_by_each_door(_: Field, ward: Ward) -> str:
 
 
 async def _largest_by(ward: Ward, path: str, headers: Callable[[str], dict[str, str]]) -> int:
-    """How many items the door took at most, and has now taken in every shard."""
+    """The most items that the interface accepts; such an order is placed in every shard."""
 
     async def takes(store: str, items: int) -> bool:
         return await _takes(ward, path, order_of(store, items, "poison"), headers(store))
@@ -101,7 +101,7 @@ async def _largest_by(ward: Ward, path: str, headers: Callable[[str], dict[str, 
     found = await largest(first, 0, MAX_ITEMS)
 
     async def same(store: str) -> int:
-        # The stores' names are of nearly the same length: there is little to look for.
+        # The stores' names have nearly the same length, so the limit is nearly the same.
         if not await takes(store, found):
             return await largest(store, 0, found - 1)
         if found < MAX_ITEMS and await takes(store, found + 1):
@@ -112,7 +112,7 @@ async def _largest_by(ward: Ward, path: str, headers: Callable[[str], dict[str, 
 
 
 async def _takes(ward: Ward, path: str, order: dict[str, Any], headers: dict[str, str]) -> bool:
-    """Whether the door takes the order; the owner rejects what was taken, which is as large."""
+    """Whether the interface accepts the order. The owner then rejects it: an event as large."""
     batch = path.endswith("batch")
     body = {"items": [{"idempotency_key": str(uuid.uuid4()), "order": order}]} if batch else order
     answer = await ward.answered(path, body, headers)
@@ -130,9 +130,9 @@ async def _takes(ward: Ward, path: str, order: dict[str, Any], headers: dict[str
 
 
 async def _hostile_epochs(ground: Field, ward: Ward) -> str:
-    """What a device says of itself reaches the batch in which all devices' words are stored.
+    """Send reports of devices with invalid epochs, which share a batch with valid reports.
 
-    One connection is one Core, so the good reports stand in a batch with the hostile ones.
+    One connection leads to one Core, so all reports are in the same Core's batch.
     """
     told: Counter[tuple[int, str]] = Counter()
     one = httpx.Limits(max_connections=1)
@@ -158,7 +158,7 @@ async def _hostile_epochs(ground: Field, ward: Ward) -> str:
 async def _reports(
     http: httpx.AsyncClient, device: str, cursor: str, epoch: str, owner: dict[str, str]
 ) -> None:
-    """An ordinary sync of a device that says who it is."""
+    """Sync as a device that reports its name."""
     query = f"lastEventId={cursor}&epoch={epoch}"
     answer = await http.get(f"/v1/sync?{query}", headers=owner | reporting(device))
     if answer.status_code != 200:
@@ -166,14 +166,13 @@ async def _reports(
 
 
 async def _stand(ward: Ward, store: str, devices: Sequence[str]) -> bool:
-    """Whether each of these devices is known to have applied the store's first event."""
+    """Whether Core knows that each of these devices has applied the store's first event."""
     applied = await ward.applied(store)
     return all(applied.get(device) == f"store:{store}@1" for device in devices)
 
 
 async def _rows_of_an_old_core(_: Field, ward: Ward) -> str:
-    """Rows that are in the database already: a record that Kafka will never take, and one of a
-    type that nobody knows."""
+    """Put rows into the outbox: a record that Kafka never accepts, and one of an unknown type."""
     relays = [p for p in ward.site.stack.processes if p.name.startswith("relay")]
     run = ward.site.ledger.run
     for relay in relays:
@@ -183,7 +182,7 @@ async def _rows_of_an_old_core(_: Field, ward: Ward) -> str:
             large, strange = await ward.place(store), await ward.place(store)
             await run(_PAD + _AT, large, _TOO_LARGE_FOR_KAFKA)
             await run(_RENAME + _AT, strange)
-            await ward.place(store)  # what stands behind them must get through
+            await ward.place(store)  # the orders after these rows must be published
     finally:
         for relay in relays:
             relay.resume()
@@ -191,7 +190,7 @@ async def _rows_of_an_old_core(_: Field, ward: Ward) -> str:
 
 
 async def _bad_commands(ground: Field, ward: Ward) -> str:
-    """Garbage and the largest commands in front of an ordinary one, in every partition."""
+    """Send invalid and the largest commands before an ordinary one, in every partition."""
     references = [f"behind-{uuid.uuid4()}" for _ in ward.stores]
     async with producer(ward.site) as kafka:
         for store, reference in zip(ward.stores, references, strict=True):
@@ -222,7 +221,7 @@ def command(order: dict[str, Any]) -> bytes:
 
 
 async def _strange_records(_: Field, ward: Ward) -> str:
-    """Records of strangers where only the relay should write."""
+    """Write foreign records to the topic to which only the relay should write."""
     epoch = str((await ward.synced(ward.stores[0]))["epoch"]).encode()
     sent = 0
     async with producer(ward.site) as kafka:
@@ -244,7 +243,7 @@ async def _strange_records(_: Field, ward: Ward) -> str:
 
 
 async def all_alive(ground: Field) -> None:
-    """No process has ended, and every event server's watermark moves on."""
+    """Check that no process has ended, and that every event server's watermark advances."""
     site = ground.site
     await ground.last(3)
     if ended := [p.name for p in site.stack.processes if p.exit_status is not None]:
@@ -259,7 +258,7 @@ async def all_alive(ground: Field) -> None:
 
 
 async def _webhook_lanes(ground: Field, ward: Ward) -> str:
-    """The same rows once more, for webhooks, beside receivers that hang and refuse."""
+    """Put the same rows into the outbox, with webhooks whose receivers hang or refuse."""
     async with webhooks(ward) as lanes:
         await _rows_of_an_old_core(ground, ward)
         await lanes.pass_damage(ground)

@@ -1,6 +1,7 @@
-"""The worst records of the topics beside the log: receipts, revocations and short messages.
+"""The worst records in the topics of receipts, revocations and short messages.
 
-Each must be told, and what stands behind it must get through: a receipt, a sign-out, a message.
+Each bad record must be reported, and the good one after it must have its effect: a receipt, a
+sign-out, a message.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _GARBAGE: Final = (b"x" * JUST_TAKEN_BY_KAFKA, b"", b"\0", b"\xff", b"[" * 100_0
 
 
 async def receipts(ground: Field, ward: Ward) -> str:
-    """Receipts that cannot be read: records of garbage, and one that no database can store, which
-    stands in a record with a good one."""
+    """Write receipts that cannot be read: invalid records, and one that no database can store,
+    which shares a record with a good one."""
     site = ward.site
     for store in ward.stores:
         epoch = (await ward.synced(store))["epoch"]
@@ -66,7 +67,7 @@ async def receipts(ground: Field, ward: Ward) -> str:
 
 
 async def revocations(ground: Field, ward: Ward) -> str:
-    """Revocations that are none, of a name that no database stores, and of a time without end."""
+    """Write invalid revocations: also with a name that no database can store, or a huge time."""
     site = ward.site
     worst = [
         encode_revocation(Revocation("subject", "\0", 10**3000)),
@@ -75,7 +76,7 @@ async def revocations(ground: Field, ward: Ward) -> str:
     await _send(site, REVOCATIONS, [*_GARBAGE, *worst])
     ops = {"authorization": f"Bearer {site.token('ops', 'ops')}"}
     for store in ward.stores:
-        # What is revoked is what was made in this second or before.
+        # A revocation is for tokens that were issued in this second or before.
         subject = f"leaves-{store}-{time.time_ns()}"
         headers = {"authorization": f"Bearer {site.token(subject, 'owner', store)}"}
         grant = (await ward.synced_as(headers, f"store:{store}"))["stream"]
@@ -101,7 +102,7 @@ async def revocations(ground: Field, ward: Ward) -> str:
 
 
 async def messages(ground: Field, ward: Ward) -> str:
-    """Messages between sockets that are none, or are as deep and strange as passes."""
+    """Write short messages that are invalid, or as deep and strange as is accepted."""
     site, store = ward.site, ward.stores[0]
     malformed = partial(site.metrics, "events", "yabam_events_socket_talk_total", '"malformed"')
     before = await malformed()
@@ -142,7 +143,7 @@ async def messages(ground: Field, ward: Ward) -> str:
 
 @asynccontextmanager
 async def _socket(ward: Ward, store: str) -> AsyncIterator[ClientConnection]:
-    """A socket of the store's owner, greeted."""
+    """A WebSocket of the store's owner, which has received its hello."""
     grant = (await ward.synced(store))["stream"]
     url = f"{socket_url(grant['url'])}?ticket={grant['ticket']}"
     protocols = [Subprotocol(SUBPROTOCOL)]
@@ -152,7 +153,7 @@ async def _socket(ward: Ward, store: str) -> AsyncIterator[ClientConnection]:
 
 
 async def _send(site: Site, topic: str, values: Sequence[bytes], key: str | None = None) -> None:
-    """Write these into the key's partition, or into all of them."""
+    """Write these values into the key's partition; without a key, into all partitions."""
     async with producer(site) as kafka:
         partitions: Any = [None] if key else await kafka.partitions_for(topic)
         for partition in partitions:
@@ -163,6 +164,6 @@ async def _send(site: Site, topic: str, values: Sequence[bytes], key: str | None
 
 
 async def _all_told(site: Site, event: str) -> bool:
-    """Whether each event server's log holds it."""
+    """Whether every event server has logged this event."""
     servers = [p for p in site.stack.processes if p.name.startswith("events")]
     return all(log_lines(server, event) for server in servers)

@@ -1,6 +1,6 @@
-"""Webhooks of poisoned stores: a receiver that hangs, one that refuses, and an event that is none.
+"""Webhooks of poisoned stores: a receiver that hangs, one that refuses, and a damaged event.
 
-Each store of a webhook is a lane of its own. A receiver that works must get all of every store.
+Each store of a webhook is a lane of its own. A working receiver must get all events of all stores.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _REFUSES: Final = status(400)
 
 
 class Lanes:
-    """The webhooks, and what was there before them.
+    """The webhooks, and the heads before they were created.
 
     Args:
         ward: the stores.
-        works: a receiver that takes all.
-        fail: receivers that take nothing.
-        damaged: a store of nobody else's.
-        before: the heads of all channels as the webhooks were made.
+        works: a receiver that accepts all requests.
+        fail: receivers that accept none.
+        damaged: a store that only these webhooks use.
+        before: the heads of all channels when the webhooks were created.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Lanes:
         self._before = before
 
     async def pass_damage(self, ground: Field) -> None:
-        """Damage an event before it is sent: the receiver is told of a gap, and what is behind."""
+        """Damage an event before it is sent: the receiver must get a gap, and all other events."""
         ward, channel = self._ward, f"store:{self._damaged}"
         senders = [p for p in ward.site.stack.processes if p.name.startswith("webhooks")]
         for sender in senders:
@@ -75,7 +75,7 @@ class Lanes:
             raise NotInjectedError(f"one event is told as unreadable: {gaps}")
 
     async def prove(self, ground: Field) -> None:
-        """The receiver that works gets all of every store, in order, beside those that fail."""
+        """Check that the working receiver gets all events of every store, in order."""
         heads = await self._ward.site.ledger.heads()
         wanted = {
             channel: list(range(self._before.get(channel, 0) + 1, heads[channel] + 1))
@@ -99,7 +99,7 @@ class Lanes:
 
 @asynccontextmanager
 async def webhooks(ward: Ward) -> AsyncIterator[Lanes]:
-    """Three webhooks of all stores of the ward, until the block ends."""
+    """Create three webhooks of all stores of the ward, for the time of a block."""
     damaged = f"{ward.stores[0]}-damaged"
     stores = [*ward.stores, damaged]
     token = ward.site.token("hooks", "owner", *stores)

@@ -1,4 +1,4 @@
-"""What Kafka holds is not what was expected: foreign records, garbage, a log trimmed too early."""
+"""Kafka has unexpected records: foreign or invalid ones, or a log that was deleted too early."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def _trimmed(ground: Field) -> str:
 
 
 async def _trim(site: Site) -> int:
-    """Delete all records that the topic holds; the sum of the offsets where it now begins."""
+    """Delete all records of the topic. Returns the sum of the offsets at which it now begins."""
     partitions = [TopicPartition(_TOPIC, number) for number in range(_PARTITIONS)]
     consumer = AIOKafkaConsumer(bootstrap_servers=site.bootstrap)
     admin = AIOKafkaAdminClient(bootstrap_servers=site.bootstrap)

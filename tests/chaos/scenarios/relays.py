@@ -1,4 +1,4 @@
-"""Relays at the worst moments: between publishing and deleting, beyond their lease, silent."""
+"""Faults of relays at the worst moments: between publishing and deleting, after their lease."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tests.chaos.site import Site, aside, log_lines
 from tests.chaos.wire import FaultProxy
 
 _DUPLICATES = "yabam_events_duplicates_total"
-# A prepared statement is announced once, by name and text; later only its name passes.
+# A prepared statement is sent once with its name and text; later only with its name.
 _ANNOUNCED = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00[^\x00]*DELETE FROM outbox o\s+WHERE")
 
 
 class DeleteWatch:
-    """Sees relay-2's statement that deletes what was published, on its way to the database.
+    """Holds relay-2's statement that deletes published rows, on its way to the database.
 
-    The rows it names are in Kafka by then: whoever stops the relay here stops it between the two.
-    The relay's connections must have been made after this was set on the wire.
+    The rows are in Kafka then, so the relay can be stopped between publishing and deleting. The
+    relay must connect after this is set as the proxy's trap.
 
     Args:
-        wire: the relay's way to the database.
-        ledger: tells which rows are of a store. What belongs to none is in every partition, and
-            comes more than once without any fault.
+        wire: the proxy between the relay and the database.
+        ledger: tells which rows are of a store. An event of no store is in every partition, so it
+            arrives more than once without any fault.
     """
 
     def __init__(self, wire: FaultProxy, ledger: Ledger) -> None:
@@ -32,13 +32,13 @@ class DeleteWatch:
         self.go_on = asyncio.Event()
         self.armed = False
         self.passes = False
-        """Whether the held statement reaches the database after all."""
+        """Whether the held statement is passed on to the database in the end."""
         self._wire = wire
         self._ledger = ledger
         self._names: set[bytes] = set()
 
     async def __call__(self, data: bytes) -> bool:
-        """The trap of the wire."""
+        """The trap of the proxy; see `Trap`."""
         announced = _ANNOUNCED.findall(data)
         self._names.update(announced)
         if announced or not self.armed or not any(name in data for name in self._names):
@@ -57,7 +57,7 @@ class DeleteWatch:
         return any(isinstance(sent, bytes) and sent in statement for (sent,) in rows)
 
     async def hold(self) -> None:
-        """Hold the next such statement, and return once it is held."""
+        """Wait for the next such statement, and hold it."""
         self._wire.trap = self
         self._wire.cut()
         self.armed = True
@@ -84,7 +84,7 @@ async def _kill_between(ground: Field) -> str:
     async def each_came_twice() -> bool:
         return await doubled() >= rounds
 
-    # Whoever owns the shards next publishes again what the database still has.
+    # The next owner of the shards publishes again the rows that the database still has.
     await ground.until(each_came_twice, "events reached Kafka twice")
     return f"{rounds} kills; the event servers dropped {await doubled():.0f} duplicates"
 
@@ -102,7 +102,7 @@ async def _pause_past_lease(ground: Field) -> str:
     await ground.last(2)
     lost_before = len(log_lines(relay, "lease_lost"))
     watch.passes = True
-    watch.go_on.set()  # its delete arrives now, from an owner that is none any more
+    watch.go_on.set()  # its delete arrives only now, when it no longer owns the shard
     relay.resume()
 
     async def fenced() -> bool:
@@ -121,7 +121,7 @@ async def _held(watch: DeleteWatch, ground: Field) -> None:
 
 
 async def owners(site: Site) -> set[str]:
-    """Which relays hold all the shards; empty: a shard is held by none."""
+    """The relays that hold the leases of all shards; empty: a shard has no owner."""
     rows = await site.ledger.fetch("SELECT owner FROM relay_leases WHERE expires_at > now()")
     return {str(row[0]) for row in rows} if len(rows) == 4 else set()
 

@@ -1,4 +1,4 @@
-"""Processes are killed, frozen, all gone, and restarted in turn."""
+"""Servers are killed, frozen, restarted in turn, and all restarted at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.chaos.site import aside, log_lines
 _KINDS = ("core", "relay", "ingest", "events")
 _STOPS_WITHIN_S = 30.0
 _SETTLES_S = 3.0
-"""Time for a process to start and to try what it needs."""
+"""The time for a process to start, and to find out what is missing."""
 _WAITING = ("waiting_for_database", "relay_waits", "ingest_waits", "kafka_lost")
 
 
@@ -60,7 +60,8 @@ async def _others_took_over(ground: Field) -> str:
 
 
 async def _clients_found_out(ground: Field) -> str:
-    """Whether its clients get what is written now though it keeps their connections."""
+    """Check that the clients of a frozen server get new events, although their connections are
+    open."""
     within_s = min(40.0, ground.patience_s)
     if not await ground.crowd.level(ground.site.ledger, live=False, within_s=within_s):
         raise NotInjectedError("its clients found out and had all that was written")
@@ -145,8 +146,8 @@ async def _cold_start(ground: Field) -> str:
     for server in servers:
         await asyncio.sleep(_SETTLES_S)
         await ground.last(5)
-        # Until the last server is there, nobody has all that it needs but Core, for which the
-        # database will do.
+        # Until the last server runs, no process has all that it needs, except Core, which needs
+        # only the database.
         may = "core" if site.postgres.process.running else "nobody"
         waiting = [process for process in processes if not process.name.startswith(may)]
         early = [process.name for process in waiting if await aside(process.is_ready)]
@@ -155,7 +156,7 @@ async def _cold_start(ground: Field) -> str:
             raise NotInjectedError(f"all wait: {early} were ready too early, {ended} ended")
         await aside(server.start)
     silent = [process.name for process in processes if _told(process) == told[process.name]]
-    # An event server needs no database: with the embedded broker it waits for watermarks alone.
+    # An event server needs no database: with the embedded broker it waits only for watermarks.
     if site.kafka is not None and silent:
         raise NotInjectedError(f"all say what they wait for: {silent} did not")
     await site.ready(*processes)
@@ -164,7 +165,7 @@ async def _cold_start(ground: Field) -> str:
 
 
 def _told(process: Process) -> int:
-    """How many lines of its log say what it waits for."""
+    """How many lines of the process's log say what it waits for."""
     return sum(len(log_lines(process, event)) for event in _WAITING)
 
 

@@ -1,4 +1,4 @@
-"""The watermark stands still: event servers say so in time, clients poll, all returns by itself."""
+"""The watermark stands still: event servers report it, clients poll, and recover by themselves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from tests.chaos.runner import Field, NotInjectedError, Scenario
 
 _DEGRADED_AFTER_S = 5.0
 _NOTICED_WITHIN_S = _DEGRADED_AFTER_S + 4.0
-"""The setting, the relay's second between two watermarks, and time to look."""
+"""The setting, a second between two watermarks of the relay, and a reserve."""
 
 
 async def _noticed(ground: Field, since: float) -> str:
-    """What both event servers make of it: not ready, streams ended, new ones refused, clients poll.
+    """Check that both event servers are not ready, end streams and refuse new ones.
+
+    Also, clients must poll. Returns a text about it.
 
     Raises:
         NotInjectedError: one of these was not seen.
@@ -77,7 +79,7 @@ async def _both_relays(ground: Field) -> str:
 
 
 async def _one_partition(ground: Field) -> str:
-    # A lease that nobody holds and nobody may claim: its partition gets nothing, others go on.
+    # A lease that no relay holds or can get: its partition gets no records, the others go on.
     shard = ground.chance.randrange(4)
     ledger = ground.site.ledger
     await ledger.run(

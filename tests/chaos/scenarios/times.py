@@ -1,4 +1,4 @@
-"""Wrong clocks, and a database that goes back in time."""
+"""Wrong clocks, and a database that is restored to an earlier state."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def _clock_off(kind: str) -> Inject:
                 {
                     "LD_PRELOAD": str(library),
                     "FAKETIME": offset,
-                    # Seconds that only go forward do so on a machine with a wrong clock, too.
+                    # On a machine with a wrong clock, the monotonic clock is still right.
                     "FAKETIME_DONT_FAKE_MONOTONIC": "1",
                     "FAKETIME_NO_CACHE": "1",
                 }
             )
             await ground.site.ready(process)
-            # Connections that went to its twin meanwhile are shared out anew.
+            # Distribute the connections that went to the other Core meanwhile.
             ground.site.core_front.cut()
             await ground.last(8)
             seen.append(f"{offset}: {await _look(ground)}")
@@ -59,10 +59,10 @@ def _clock_off(kind: str) -> Inject:
 
 
 async def _look(ground: Field) -> str:
-    """Whether tickets and watermarks hold, whoever's clock is wrong; what was seen.
+    """Check that tickets are valid and the watermark advances. Returns a text about it.
 
     Raises:
-        NotInjectedError: one does not.
+        NotInjectedError: a ticket is refused, or the watermark stands still.
     """
     site = ground.site
     for core in ("core", "core-2"):
@@ -78,7 +78,7 @@ async def _look(ground: Field) -> str:
 
 
 async def _status_of_stream(site: Site, core: str, events: str) -> int:
-    """What this event server answers to a ticket that this Core gave a moment ago."""
+    """The status of this event server's answer to a new ticket of this Core."""
     headers = {"authorization": f"Bearer {site.token('clock', 'owner', '*')}"}
     question = {"channel": "store:1"}
     async with httpx.AsyncClient(timeout=10) as http:

@@ -1,1 +1,1 @@
-"""Each scenario once more, with what protects from it taken out: the chaos run must notice."""
+"""Runs each scenario with its protection removed: then the chaos run must fail."""

@@ -1,7 +1,7 @@
-"""`python -m tests.chaos.unprotected`: each scenario must fail once its protection is taken out.
+"""`python -m tests.chaos.unprotected`: each scenario must fail when its protection is removed.
 
-And it must pass in the same short form with the protection in its place, or the failure shows
-nothing: `--control` runs it so.
+In the same short form it must pass with the protection, or the failure shows nothing. `--control`
+runs it that way.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Seen = dict[str, Any]
 
 
 def main() -> int:
-    """0 if every scenario that was run has failed; 1 if one has passed or could not be run."""
+    """Returns 0 if every scenario that was run has failed; 1 if one passed or could not be run."""
     options = _options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     build = options.build.resolve()
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def _try(trial: Trial, build: Path, *, protected: bool) -> Seen:
-    """Run one scenario from a copy of the project, patched or not; what the run said."""
+    """Run one scenario in a copy of the project, patched or not. Returns its result."""
     folder = Path(tempfile.mkdtemp(prefix="yabam-unprotected-"))
     try:
         copy_tree(folder, (*trial.shorter, *(() if protected else trial.without.patches)))
@@ -72,14 +72,14 @@ def _try(trial: Trial, build: Path, *, protected: bool) -> Seen:
 
 
 def _run(trial: Trial, folder: Path) -> int | None:
-    """The exit status of the chaos run; None: it did not end in time."""
+    """Start the chaos run. Returns its exit status; None: it did not end in time."""
     needs_kafka = {s.name: s.needs_kafka for s in ALL}[trial.scenario]
     command = [sys.executable, "-m", "tests.chaos", "--scenario", trial.scenario]
     command += ["--seed", str(trial.seed), "--scale", str(trial.scale)]
     command += ["--clients", str(_CLIENTS), "--patience", str(trial.patience_s)]
     command += [] if needs_kafka else ["--embedded"]
     environment = os.environ | {"PYTHONPATH": str(folder), "TMPDIR": str(folder)}
-    # Postgres has a user of its own, who must be let through.
+    # Postgres runs as another user, who must be able to pass through the folder.
     folder.chmod(0o711)
     with (folder / "run.log").open("wb") as log:
         process = subprocess.Popen(
@@ -95,7 +95,7 @@ def _run(trial: Trial, folder: Path) -> int | None:
 
 
 def _judged(report: Path, code: int | None, folder: Path) -> Seen:
-    """What the run's report says of its one scenario."""
+    """The result of the run's only scenario, from its report."""
     entries = json.loads(report.read_text()) if report.exists() else []
     if code is None or not entries:
         lines = (folder / "run.log").read_text(errors="replace").strip().splitlines()

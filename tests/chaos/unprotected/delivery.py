@@ -1,4 +1,4 @@
-"""What protects in the event server and in the client, and how it is taken out."""
+"""The protections in the event server and in the client, and the patches that remove them."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ POISON_SET_ASIDE: Final = Protection(
             "            if len(batch) == 1:\n",
             "            if batch:\n                raise\n            if False:\n",
         ),
-        # Without its grammar a hostile epoch gets as far as the batch of reports.
+        # Without the check of its form, an invalid epoch reaches the batch of reports.
         Patch(
             "core_api/sync/request.py",
             "    if text and not is_epoch(text):\n",

@@ -1,4 +1,4 @@
-"""What protects on the way to devices and paper, and how it is taken out."""
+"""The protections of devices and printers, and the patches that remove them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ SHORT_LEASE: Final = (
     Patch("core_api/printing/statements.py", "HELD_S: Final = 60.0", "HELD_S: Final = 24.0"),
     Patch("client_sdk/printer/agent.py", "HOLD_EVERY_S: Final = 20.0", "HOLD_EVERY_S: Final = 8.0"),
 )
-"""Agents hold a printer for 24 s instead of 60, and say so every 8 s instead of 20."""
+"""An agent holds a printer for 24 s instead of 60, and renews that every 8 s instead of 20."""
 
 PRINTERS_WORD: Final = Protection(
     "a ticket counts as printed when its connection broke",

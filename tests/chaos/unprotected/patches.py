@@ -1,8 +1,8 @@
-"""What protects from loss, each with the patches that take it out.
+"""All protections from loss, each with the patches that remove it.
 
-Some stand behind one another: what one lets pass the next one catches. Then all of them are taken
-out. Where a fault must hit a moment of microseconds, the patch makes the moment longer, so that a
-short run meets it; with the protection in its place, such a moment does no harm however long it is.
+If several protections do the same work one after the other, all of them are removed. If a fault
+must happen within microseconds, the patch makes that time longer, so that it happens in a short
+run. With the protection, such a time does no harm, however long it is.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tests.chaos.unprotected.tree import Patch
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """One protection, or several that stand behind one another."""
+    """One protection, or several of which each can do the work of the others."""
 
     what: str
-    """What is taken out, for the report."""
+    """What is removed, for the report."""
     patches: tuple[Patch, ...]
 
 

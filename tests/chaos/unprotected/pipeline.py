@@ -1,4 +1,4 @@
-"""What protects in Core, relay, ingest and the servers they use, and how it is taken out."""
+"""The protections in Core, relay and ingest, and the patches that remove them."""
 
 from __future__ import annotations
 

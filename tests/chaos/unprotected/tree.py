@@ -1,5 +1,7 @@
-"""A copy of the project with patches applied: the processes run from there, the project is left as
-it is, and the product needs no switch that could be thrown by mistake."""
+"""Makes a copy of the project and patches it; the processes run from the copy.
+
+So the project is not changed, and the product has no switch that could be set by mistake.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ class PatchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One text in one file, and what stands there without the protection."""
+    """A text in a file, and the text that replaces it to remove the protection."""
 
     file: str
     old: str
@@ -30,7 +32,7 @@ def copy_tree(folder: Path, patches: Sequence[Patch]) -> None:
     """Copy the packages into the folder and apply the patches.
 
     Raises:
-        PatchError: the old text of one does not stand in its file exactly once.
+        PatchError: the old text of a patch is not in its file exactly once.
     """
     for package in _PACKAGES:
         shutil.copytree(

@@ -1,4 +1,4 @@
-"""Which protection is taken out for which scenario, and how the scenario is run."""
+"""Which protection is removed for which scenario, and how the scenario is run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.chaos.unprotected.tree import Patch
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One scenario without what protects from it."""
+    """One scenario, with the protection that is removed."""
 
     scenario: str
     without: Protection
     scale: float = 0.3
-    """How long the fault lasts: 1 as written."""
+    """Multiplies the duration of the fault."""
     seed: int = 5
     patience_s: int = 20
-    """How long after the fault clients may need; where the protected ones need a back-off, more."""
+    """How many seconds clients may need to recover; more if protected ones must back off, too."""
     shorter: tuple[Patch, ...] = ()
-    """What makes a time of the product's shorter, with its protection and without."""
+    """Patches that shorten times of the product; applied with and without the protection."""
 
 
 TRIALS: Final = (

@@ -1,4 +1,4 @@
-// What a server draws by each binding, without a client.
+// Renders with each binding on a server, without a client.
 
 import { createElement } from "react";
 import { renderToString } from "react-dom/server";

@@ -1,1 +1,1 @@
-"""The upgrade from the previous release, rehearsed under load."""
+"""The drill of an upgrade from the previous release, under load."""

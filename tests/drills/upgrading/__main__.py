@@ -1,4 +1,4 @@
-"""`make upgrade-drill`: the previous release becomes this one under load, in every order."""
+"""`make upgrade-drill`: upgrades the previous release to this one under load, in every order."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ from tests.drills.upgrading.previous import (
 from tests.drills.upgrading.star_printers import rehearse_star_printer
 
 _OLD_SHARE: Final = 10.0
-"""The previous release's producer places an order where others write so many times."""
+"""The previous release's producer places one order for so many writes of the others."""
 
 
 def main() -> int:
-    """0 if nothing was lost, doubled or out of order, and all went on; 1 otherwise."""
+    """Run the drill. Returns 0 if all scenarios have passed; 1 otherwise."""
     options = _options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -89,7 +89,7 @@ async def _rehearse(site: Site, code: Code, options: argparse.Namespace) -> Sequ
     before: Sequence[str] = ()
     for order in begun_with(chosen[options.orders], options.first):
         if before:
-            # The kinds that came last go back first.
+            # The kinds that were upgraded last are set back first.
             scenarios.append(way_back(before[::-1], code))
         scenarios.append(upgrade(order, code))
         before = order

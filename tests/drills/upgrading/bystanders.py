@@ -1,4 +1,4 @@
-"""Several who are to be seen through each exchange, as one."""
+"""Combines several clients and writers that are checked in each scenario."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from tests.chaos.runner import Others
 
 
 class Bystanders:
-    """All of them.
+    """All of these clients and writers, as one `Others`.
 
     Args:
-        all_of_them: each with a proof of its own.
+        all_of_them: the clients and writers, each with its own check.
     """
 
     def __init__(self, *all_of_them: Others) -> None:
         self._all = all_of_them
 
     async def start(self) -> None:
-        """Start each."""
+        """Start all."""
         for one in self._all:
             await one.start()
 
     async def stop(self) -> None:
-        """End each."""
+        """Stop all."""
         for one in self._all:
             await one.stop()
 
     async def rest(self, within_s: float) -> bool:
-        """Bring each to rest; whether all came to it."""
+        """Let all finish what is under way. Returns whether all have."""
         return all([await one.rest(within_s) for one in self._all])
 
     async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
-        """The verdicts of all."""
+        """The sum of all verdicts."""
         verdict = Verdict()
         for one in self._all:
             verdict.add(await one.judge(ledger, within_s))

@@ -1,6 +1,6 @@
-"""Clients of the previous release beside those of this one, and the proof of what they were given.
+"""Clients of the previous release beside those of this one, and the check of what they received.
 
-They run in a process of their own (`old_program.py`), whose lines are read here.
+They run in their own process (`old_program.py`), whose output is read here.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _PROGRAM: Final = Path(__file__).with_name("old_program.py")
 
 
 class OldClients:
-    """The clients, from their start to their end.
+    """The process with these clients.
 
     Args:
-        site: what they are clients of.
+        site: the installation.
         code: the environment in which the previous release's code runs.
-        every_s: how often an order is placed.
+        every_s: the seconds from one order to the next.
     """
 
     def __init__(self, site: Site, code: Mapping[str, str], every_s: float) -> None:
@@ -57,17 +57,17 @@ class OldClients:
         self._process = self._new_process()
 
     async def start(self) -> None:
-        """Follow, and place orders; each start is that of new clients."""
+        """Start new clients, which follow channels and place orders."""
         self._starts += 1
         self._process = self._new_process()
         self._process.start()
 
     async def stop(self) -> None:
-        """End at once."""
+        """Kill the process."""
         self._process.kill()
 
     async def rest(self, within_s: float) -> bool:
-        """Begin no more orders, and wait until those under way are done; whether they were."""
+        """Place no more orders, and wait until all are closed. Returns whether they are."""
         self._process.signal(signal.SIGUSR1)
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline and self._process.running:
@@ -77,8 +77,11 @@ class OldClients:
         return False
 
     async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
-        """What they were given and what was acknowledged to them against the database, which must
-        be at rest. What is late is waited for until nothing has come for so long."""
+        """Compare what they received, and what was acknowledged to them, with the database.
+
+        Nothing may be written meanwhile. It waits for late events until none has arrived for
+        `within_s` seconds.
+        """
         await self._until_level(await ledger.heads(), within_s)
         lines = self._lines()
         verdict = Verdict()
@@ -101,7 +104,7 @@ class OldClients:
         return verdict
 
     async def _until_level(self, heads: Mapping[str, int], within_s: float) -> None:
-        """Wait until each channel's client has all, or none was given anything for so long."""
+        """Wait until all clients have all events, or none has received any for so long."""
         count, deadline = -1, 0.0
         while True:
             lines = self._lines()
@@ -121,13 +124,13 @@ class OldClients:
     def _lines(self) -> list[dict[str, Any]]:
         log = self._process.log
         text = log.read_text() if log.exists() else ""
-        # The last line may be half written yet.
+        # The last line may not be complete yet.
         whole = text[: text.rfind("\n") + 1].splitlines()
         return [json.loads(line) for line in whole if line.startswith("{")]
 
 
 def _newest(lines: list[dict[str, Any]], channel: str) -> int:
-    """The newest seq that the channel's client was given; -1: it has not begun."""
+    """The newest seq that the channel's client has received; -1: it has not synced yet."""
     told = [line for line in lines if line.get("channel") == channel]
     if not told:
         return -1
@@ -135,7 +138,7 @@ def _newest(lines: list[dict[str, Any]], channel: str) -> int:
 
 
 def _base(lines: list[dict[str, Any]], channel: str) -> int:
-    """Behind which seq the channel's client began."""
+    """The seq after which the channel's client began."""
     heads = [line["head"] for line in lines if line.get("channel") == channel and "head" in line]
     return int(heads[0]) if heads else 0
 
@@ -147,14 +150,14 @@ def judge_channel(
     open_orders: Mapping[str, Standing],
     to_come: Collection[Fact] = (),
 ) -> Verdict:
-    """What one client was given of one channel.
+    """Check what one client has received of one channel.
 
     Args:
-        channel: its name.
-        lines: what the program has said, of all its clients.
-        log: the channel's log behind the client's first state.
-        open_orders: of the database.
-        to_come: what Core would give the client now.
+        channel: the channel's name.
+        lines: the program's output, of all its clients.
+        log: the channel's log after the client's first state.
+        open_orders: the open orders in the database.
+        to_come: the events that Core would send the client now.
     """
     of_channel = [line for line in lines if line.get("channel") == channel]
     resets = [line for line in of_channel if "reset" in line]

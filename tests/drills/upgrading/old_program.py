@@ -1,8 +1,8 @@
-"""Clients of the previous release, in a process of their own. Run as a file, by its path.
+"""A program with clients of the previous release; it is run as a file, by its path.
 
-Nothing but the SDK is imported, which is the one of the previous release here. Each line on stdout
-is what a client was given, or a write that was acknowledged. SIGUSR1: no more orders are begun, and
-`rest` is said once those under way are done. SIGTERM ends it.
+It imports only the SDK, which is that of the previous release here. Each line on stdout is an event
+that a client received, or a write that was acknowledged. After SIGUSR1 it places no more orders,
+and prints `rest` once all are closed. SIGTERM ends it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ STEPS = ("accepted", "preparing", "ready", "served", "paid")
 
 
 def say(**what: Any) -> None:
-    """One line, at once."""
+    """Print one line of JSON, and flush it."""
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 
 
 async def follow(url: str, token: str, channel: str) -> None:
-    """Follow a channel for ever."""
+    """Follow a channel until the program ends."""
 
     def handle(change: Any) -> None:
         if isinstance(change, OrderEvent):
@@ -48,7 +48,7 @@ async def follow(url: str, token: str, channel: str) -> None:
 
 
 async def live(producer: OrderProducer, store: str, table: str) -> None:
-    """One order, from its placing to its payment."""
+    """Place one order, and take it through all statuses until it is paid."""
     reference = f"old-{uuid.uuid4()}"
     order = await producer.place(store, ITEMS, currency="KRW", table_id=table, reference=reference)
     say(reference=reference, version=order.version)
@@ -59,7 +59,7 @@ async def live(producer: OrderProducer, store: str, table: str) -> None:
 
 
 async def write(url: str, token: str, store: str, every_s: float, resting: asyncio.Event) -> None:
-    """Place orders until it is told to rest."""
+    """Place orders until `resting` is set."""
     lives: set[asyncio.Task[None]] = set()
     async with OrderProducer(url, token, attempts=60) as producer:
         while not resting.is_set():
@@ -72,7 +72,7 @@ async def write(url: str, token: str, store: str, every_s: float, resting: async
 
 
 async def main() -> None:
-    """Follow and write as the environment says."""
+    """Follow channels and place orders, as the variable OLD_PROGRAM says."""
     told = json.loads(os.environ["OLD_PROGRAM"])
     resting = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, resting.set)

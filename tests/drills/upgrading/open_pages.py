@@ -1,9 +1,9 @@
-"""Terminals in a real Chromium while servers are exchanged, and the proof of what they show.
+"""Terminals in a real Chromium while servers are replaced, and the check of what they show.
 
-One is opened at the previous release and never loaded again: its script is the previous one to the
-end. Another is opened anew before each exchange, from whichever Core there is then, so that a page
-of the new release also meets servers of the previous one. Both follow a store of their own, whose
-orders are placed and stepped here.
+One is opened from the previous release and never reloaded, so its script is the old one to the end.
+Another one is opened again before each replacement, from the Core that runs then, so that a page of
+the new release also meets servers of the previous one. Both follow a store of their own, in which
+orders are placed and changed here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STORE: Final = "open-pages"
 _ITEMS: Final = [{"name": "Bibimbap", "quantity": 1, "unit_price": 9_500}]
 _STEPS: Final = ("accepted", "preparing", "ready", "served", "paid")
 _OPEN: Final = 6
-"""So many orders stay open: what a page shows at rest is to be more than nothing."""
+"""So many orders stay open, so that a page shows some at the end."""
 _ORDER_EVERY_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.2
 _WITHIN_MS: Final = 120_000
@@ -36,10 +36,10 @@ _SHOWN: Final = """() => [...document.querySelectorAll("#board .card:not([data-o
 
 
 class OpenPages:
-    """The terminals, and who orders at their store.
+    """The terminals, and the writer of their store's orders.
 
     Args:
-        site: whose pages they are.
+        site: the installation.
     """
 
     def __init__(self, site: Site) -> None:
@@ -55,7 +55,7 @@ class OpenPages:
         self._open_orders: deque[tuple[str, int]] = deque()
 
     async def start(self) -> None:
-        """Open a page, the first time two of them, and order."""
+        """Open a page, the first time two of them, and begin to place orders."""
         if self._browser is None:
             self._browser = await self._ending.enter_async_context(chromium())
             _, self._pages["left open"] = await self._open(self._browser)
@@ -64,7 +64,7 @@ class OpenPages:
         self._writing = asyncio.create_task(self._write())
 
     async def stop(self) -> None:
-        """Close the page that was opened last."""
+        """Stop placing orders, and close the page that was opened last."""
         if self._writing is not None:
             self._writing.cancel()
             await asyncio.gather(self._writing, return_exceptions=True)
@@ -73,11 +73,11 @@ class OpenPages:
             self._anew = None
 
     async def close(self) -> None:
-        """Close all."""
+        """Close all pages."""
         await self._ending.aclose()
 
     async def rest(self, within_s: float) -> bool:
-        """Place no more orders; whether those under way could be. Why not is told by `judge`."""
+        """Place no more orders. Returns whether all writes succeeded; `judge` says why not."""
         self._resting.set()
         if self._writing is None:
             return False
@@ -89,7 +89,7 @@ class OpenPages:
         return error is None
 
     async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
-        """What each page shows against the database; they may need so long to get there."""
+        """Compare what each page shows with the database, as soon as it agrees or time is over."""
         expected = (await ledger.open_orders()).get(f"store:{_STORE}", {})
         verdict = Verdict()
         for name, page in self._pages.items():
@@ -114,7 +114,7 @@ class OpenPages:
             base_url=self._site.core_url, timeout=30, headers=headers
         ) as http:
             while not self._resting.is_set():
-                # Core takes only so many open orders of a table.
+                # Core allows only so many open orders at a table.
                 if len(self._open_orders) < _OPEN:
                     await self._place(http)
                 else:
@@ -129,7 +129,7 @@ class OpenPages:
         self._open_orders.append((order["id"], 0))
 
     async def _step(self, http: httpx.AsyncClient) -> None:
-        """The oldest order is taken one step further, and then is the newest of those open."""
+        """Give the oldest open order its next status, and put it at the end of the queue."""
         order, steps = self._open_orders.popleft()
         await _posted(http, f"/v1/orders/{order}/transitions", {"to": _STEPS[steps]})
         if _STEPS[steps] not in OVER:
@@ -137,7 +137,7 @@ class OpenPages:
 
 
 async def _posted(http: httpx.AsyncClient, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Core's answer; while no Core answers it is asked again, with the same key."""
+    """Core's answer; while no Core answers, the request is sent again with the same key."""
     headers = {"idempotency-key": str(uuid.uuid4())}
     while True:
         with contextlib.suppress(httpx.TransportError):
@@ -152,7 +152,7 @@ async def _posted(http: httpx.AsyncClient, path: str, body: Mapping[str, Any]) -
 async def _judged(
     name: str, page: Page, expected: Mapping[str, Standing], within_s: float
 ) -> Verdict:
-    """One page against the open orders of its store."""
+    """Compare one page with the open orders of its store."""
     wanted = {order: standing.status for order, standing in expected.items()}
     deadline = time.monotonic() + within_s
     shown = await _shown(page)
@@ -172,5 +172,5 @@ async def _judged(
 
 
 async def _shown(page: Page) -> dict[str, str]:
-    """The open orders on the board, and the status of each."""
+    """The statuses of the open orders on the board, by their ids."""
     return dict(await page.evaluate(_SHOWN))

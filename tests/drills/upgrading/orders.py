@@ -1,4 +1,4 @@
-"""In which order the kinds of processes are exchanged, and how one is."""
+"""The orders in which the kinds of processes are replaced, and how one is replaced."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.site import aside
 
 DOCUMENTED: Final = ("events", "mqtt-admin", "mqtt", "relay", "ingest", "webhooks", "core")
-"""As docs/deployment.md says. The migration comes before."""
+"""The order of docs/deployment.md; the migration comes before it."""
 INNER: Final = ("events", "relay", "ingest", "core")
-"""Those whose every mixture is met: what passes from one to the next of all others is less."""
+"""The kinds of which every mixture of old and new is tested; the others exchange less with them."""
 _BESIDE_S: Final = 3.0
-"""How long old and new of a kind, and of kinds, work beside each other."""
+"""How long old and new processes run beside each other."""
 _READY_WITHIN_S: Final = 120.0
 _NUMBER: Final = re.compile(r"-\d+$")
-"""What distinguishes the second process of a kind: `mqtt-2` is a gateway, `mqtt-admin` is not."""
+"""The end of the name of a kind's second process: `mqtt-2` is a gateway, `mqtt-admin` is not."""
 
 
 def all_orders() -> list[Sequence[str]]:
-    """Every order of the kinds, that of the documentation first."""
+    """All orders of the kinds; the documented one is the first."""
     return sorted(permutations(DOCUMENTED), key=lambda order: order != DOCUMENTED)
 
 
 def pair_orders() -> list[Sequence[str]]:
-    """Two orders, the documented one first: each kind comes before each other in one of them."""
+    """Two orders, in one of which each kind comes before each other kind; the documented one is
+    the first."""
     return [DOCUMENTED, DOCUMENTED[::-1]]
 
 
 def covering_orders() -> list[Sequence[str]]:
-    """Few orders, those of the pairs first, that meet every mixture of old and new inner kinds."""
+    """A few orders that have every mixture of old and new inner kinds; the pairs' orders first."""
     chosen = pair_orders()
     met = {mixture for order in chosen for mixture in _mixtures(order)}
     left = all_orders()
@@ -51,27 +52,27 @@ def covering_orders() -> list[Sequence[str]]:
 
 
 def begun_with(orders: Sequence[Sequence[str]], number: int) -> list[Sequence[str]]:
-    """The same orders, that of this number (from 1) first, those before it last."""
+    """The same orders, beginning with this number (from 1); those before it come last."""
     at = (number - 1) % len(orders)
     return [*orders[at:], *orders[:at]]
 
 
 def _mixtures(order: Sequence[str]) -> set[frozenset[str]]:
-    """Which inner kinds are new together, one after the other."""
+    """The sets of inner kinds that are new at the same time, in this order of replacement."""
     inner = [kind for kind in order if kind in INNER]
     return {frozenset(inner[:count]) for count in range(1, len(inner))}
 
 
 @dataclass(frozen=True)
 class Code:
-    """The environments in which both releases run."""
+    """The environments in which the code of both releases runs."""
 
     old: Mapping[str, str]
     new: Mapping[str, str]
 
 
 def migration(code: Code) -> Scenario:
-    """The new release's migration while everything of the previous one works."""
+    """The new release's migration, while all processes of the previous one run."""
 
     async def migrate(ground: Field) -> str:
         site = ground.site
@@ -92,12 +93,12 @@ def migration(code: Code) -> Scenario:
 
 
 def upgrade(order: Sequence[str], code: Code) -> Scenario:
-    """Every process is exchanged for the new one, kind by kind."""
+    """Replace all processes by the new ones, kind by kind."""
     return _exchange("upgrade", "new", order, code.new)
 
 
 def way_back(order: Sequence[str], code: Code) -> Scenario:
-    """The same backwards; the schema stays the new one."""
+    """Replace all processes by the previous ones; the schema stays the new one."""
     return _exchange("back", "previous", order, code.old)
 
 

@@ -1,7 +1,7 @@
-"""An integrator who takes webhooks while servers are exchanged, and the proof of what came.
+"""A receiver of webhooks while servers are replaced, and the check of what it received.
 
-One receiver stays for the whole drill, and its webhook was registered at the previous release. No
-sender is killed and no answer is lost, so each event must come once, though the promise is only
+One receiver is there for the whole drill; its webhook was registered with the previous release. No
+sender is killed and no answer is lost. So each event must arrive once, although the promise is only
 "once or more".
 """
 
@@ -22,11 +22,11 @@ _GAP: Final = "webhook.gap"
 
 
 class Partner:
-    """The integrator.
+    """The receiver of webhooks.
 
     Args:
-        site: whose orders are sent.
-        stores: those that it subscribes to; orders are placed there by others.
+        site: the installation.
+        stores: the stores that its webhook is for; others place orders there.
     """
 
     def __init__(self, site: Site, stores: Sequence[str]) -> None:
@@ -34,29 +34,31 @@ class Partner:
         self._stores = stores
         self._receiver = Receiver()
         self._judged: dict[str, int] = {}
-        """Up to which seq of each channel was judged."""
+        """The seq up to which each channel was checked."""
         self._taken_before = 0
 
     async def start(self) -> None:
-        """Take webhooks; the first time, register for them."""
+        """Receive webhooks; the first time, register the webhook."""
         if self._receiver.secret is None:
             await self._receiver.start()
             await self._register()
 
     async def stop(self) -> None:
-        """Go on: webhooks come until `close`."""
+        """Does nothing: it receives webhooks until `close`."""
 
     async def close(self) -> None:
-        """Take no more."""
+        """Receive no more webhooks."""
         await self._receiver.stop()
 
     async def rest(self, within_s: float) -> bool:
-        """It writes nothing."""
+        """Returns True at once, as it writes nothing."""
         return True
 
     async def judge(self, ledger: Ledger, within_s: float) -> Verdict:
-        """What came since the last time against the log. What is late is not lost: it is waited
-        for until nothing has come for so long."""
+        """Compare what it received since the last call with the log.
+
+        It waits for late events until none has arrived for `within_s` seconds.
+        """
         log = await ledger.log(self._judged)
         heads = {channel: facts[-1].seq for channel, facts in log.items() if facts}
 
@@ -65,7 +67,7 @@ class Partner:
             return all(head in taken for head in heads.items())
 
         await until_nothing_comes(self._receiver, has_all, within_s)
-        # First: what is noted as taken must be among what came.
+        # Read first: the events up to these places must be among those that were received.
         places = await self._places(ledger)
         new = self._receiver.taken[self._taken_before :]
         self._taken_before = len(self._receiver.taken)
@@ -76,7 +78,7 @@ class Partner:
             if fact.seq > places.get(channel, fact.seq)
         }
         verdict = judge_webhooks(log, new, to_come)
-        # What is late is judged with what comes next time.
+        # Late events are checked at the next call.
         newest = {one.channel: one.seq for one in new}
         for channel in heads if verdict.late else ():
             heads[channel] = max(places.get(channel, 0), newest.get(channel, 0))
@@ -84,7 +86,7 @@ class Partner:
         return verdict
 
     async def _places(self, ledger: Ledger) -> dict[str, int]:
-        """Up to where each store was taken by the receiver, as the senders have noted it."""
+        """The seq up to which the senders have delivered each store's events, from the database."""
         rows = await ledger.fetch(
             "SELECT 'store:' || store_id, seq FROM webhook_lanes WHERE store_id = ANY($1::text[])",
             list(self._stores),
@@ -92,7 +94,7 @@ class Partner:
         return {str(channel): int(str(seq)) for channel, seq in rows}
 
     async def _register(self) -> None:
-        """Register; what happens from now on is sent."""
+        """Register the webhook; events from now on are sent."""
         headers = {"authorization": f"Bearer {self._site.token('partner', 'owner', '*')}"}
         async with httpx.AsyncClient(base_url=self._site.core_url, timeout=30) as http:
             answer = await http.post(
@@ -110,7 +112,7 @@ class Partner:
 async def until_nothing_comes(
     receiver: Receiver, has_all: Callable[[Receiver], bool], silence_s: float
 ) -> None:
-    """Wait until it has all, or has taken nothing for so long."""
+    """Wait until it has all events, or has received none for so many seconds."""
     with contextlib.suppress(TimeoutError):
         while not has_all(receiver):
             more = len(receiver.taken) + 1
@@ -124,12 +126,12 @@ def _has_taken(count: int, receiver: Receiver) -> bool:
 def judge_webhooks(
     log: Mapping[str, Sequence[Fact]], taken: Iterable[Received], to_come: Collection[Fact] = ()
 ) -> Verdict:
-    """The requests that were answered with 2xx against the log of each channel.
+    """Compare the requests that were answered with 2xx with the log of each channel.
 
     Args:
-        log: what was to come, by channel.
-        taken: in the order in which they came.
-        to_come: what the senders have not had taken yet, and send again.
+        log: the expected events, by channel.
+        taken: the requests, in the order in which they arrived.
+        to_come: the events that the senders have not delivered yet, and send again.
     """
     verdict = Verdict()
     got: dict[str, list[Fact]] = {channel: [] for channel in log}

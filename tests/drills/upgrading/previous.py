@@ -1,7 +1,7 @@
-"""Both releases: which commit the previous one is, and how its code is run beside this one.
+"""Finds the commit of the previous release, and runs its code beside this release's.
 
-Its code is taken from git and run with the packages of this environment. Where it needs others,
-that shows at its start.
+Its code is taken from git and runs with the packages of this environment. If it needs others, it
+fails when it starts.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _WHERE: Final = "import core_api, event_server, client_sdk; print(core_api.__pat
 
 @dataclass(frozen=True)
 class Release:
-    """One of `releases.toml`."""
+    """One release of `releases.toml`."""
 
     tag: str
     commit: str
     schema: str
-    """The newest migration that it has."""
+    """Its newest migration."""
 
 
 def releases(text: str) -> list[Release]:
-    """The releases that are named, newest first."""
+    """The releases in the text of `releases.toml`, newest first."""
     found = tomllib.loads(text)["release"]
     return [Release(one["tag"], one["commit"], one["schema"]) for one in found]
 
 
 def newest() -> Release:
-    """The release before this one."""
+    """The newest published release."""
     return releases((ROOT / "releases.toml").read_text())[0]
 
 
 def commit_of(release: Release, root: Path = ROOT) -> str:
-    """The commit of a release: its tag's, where git has that tag.
+    """The commit of a release; if git has its tag, that must name the same commit.
 
     Raises:
-        YabamError: the tag is of another commit.
+        YabamError: the tag names another commit.
     """
     tagged = _git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{release.tag}^{{commit}}")
     if tagged.returncode != 0:
@@ -63,10 +63,10 @@ def commit_of(release: Release, root: Path = ROOT) -> str:
 
 
 def exported(build: Path, commit: str, root: Path = ROOT) -> Path:
-    """The code of a commit, as a folder of its own in `build`.
+    """Export the code of a commit into a folder in `build`. Returns the folder.
 
     Raises:
-        YabamError: this is no git repository, or it does not have that commit.
+        YabamError: this is no git repository, or it does not have the commit.
     """
     folder = (build / f"release-{commit[:12]}").resolve()
     if folder.exists():
@@ -86,18 +86,17 @@ def exported(build: Path, commit: str, root: Path = ROOT) -> Path:
 
 
 def copied(folder: Path) -> Path:
-    """This release's code as it is now, in a folder of its own: so that work on it does not change
-    what a drill runs."""
+    """Copy this release's code into a folder, so that changes of it do not affect the drill."""
     for name in _PACKAGES:
         shutil.copytree(ROOT / name, folder / name)
     return folder
 
 
 def environment_of(folder: Path) -> dict[str, str]:
-    """The environment in which Python runs the code of this folder, wherever it is started.
+    """The environment in which Python runs the code of this folder, in any working folder.
 
     Raises:
-        YabamError: it runs other code all the same.
+        YabamError: Python runs other code nevertheless.
     """
     environment = {"PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1"}
     done = subprocess.run(

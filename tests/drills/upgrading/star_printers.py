@@ -1,8 +1,8 @@
 """A Star printer (CloudPRNT) while Cores of both releases serve it, and after a way back.
 
-v0.2.0-alpha.1 computes a job's name anew where a printer asks for it. So it offers a ticket that a
-new Core has named by date, and then does not find it. `YABAM_PRINT_NAMES=plain` at the new Cores is
-what docs/deployment.md says to set before. This rehearses both, with the code of both releases.
+v0.2.0-alpha.1 computes a job's name again when a printer asks for the job. So it offers a ticket
+that a new Core has named by date, and then does not find it. docs/deployment.md says to set
+`YABAM_PRINT_NAMES=plain` at the new Cores before. This tests both, with the code of both releases.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _STORE: Final = "star-kitchen"
 _PRINTER: Final = "star-1"
 _WITHIN_S: Final = 120.0
 _TRIES: Final = 20
-"""Polls after which a ticket that is offered and not given counts as stuck."""
+"""After so many polls, a ticket that is offered but not found counts as stuck."""
 _PLAIN: Final = {"YABAM_PRINT_NAMES": "plain"}
 
 
 class StarKitchen:
-    """A store with one Star printer, over a database of its own.
+    """A store with one Star printer, and with its own database.
 
     Args:
-        code: of both releases.
-        folder: data and logs; other users must be able to pass into it.
-        http: asks Cores.
+        code: the code of both releases.
+        folder: for data and logs; other users must be able to enter it.
+        http: sends requests to Cores.
     """
 
     def __init__(self, code: Code, folder: Path, http: httpx.AsyncClient) -> None:
@@ -53,7 +53,7 @@ class StarKitchen:
         self._printed: list[bytes] = []
 
     async def rehearse(self) -> Verdict:
-        """The way back without the setting, which must be as the docs say, and then with it."""
+        """Test the way back without the setting, which must fail as the docs say, and with it."""
         await asyncio.to_thread(self._postgres.start)
         try:
             return await self._rehearsed()
@@ -68,13 +68,14 @@ class StarKitchen:
         with self._core(self._code.old) as old:
             await self._order(old)
             is_stuck = not await self._prints(old, _TRIES)
-            # A new Core beside it hands over what it has named, and names the next ones plainly.
+            # A new Core beside it still answers for the jobs already named.
+            # New jobs get plain names.
             with self._core(self._code.new, _PLAIN) as new:
                 await self._print_all(new)
                 for core in (old, new):
                     await self._order(core)
                     await self._print_all(core)
-        # Alone, so that it is this one that names the job.
+        # Only this Core runs, so it is the one that names the job.
         with self._core(self._code.new, _PLAIN) as new:
             await self._order(new)
             await self._until_offered(new)
@@ -100,7 +101,7 @@ class StarKitchen:
     def _core(
         self, code: Mapping[str, str], more: Mapping[str, str] | None = None
     ) -> Iterator[str]:
-        """A Core of a release for the time of a block; its address."""
+        """Run a Core of a release for the time of a block. Yields its address."""
         self._starts += 1
         folder = self._folder / f"star-core-{self._starts}"
         addresses = Addresses(self._database, f"127.0.0.1:{free_port()}", ports=free_ports())
@@ -138,13 +139,13 @@ class StarKitchen:
         return StarPrinter(f"{core}/cloudprnt/{self._secret}/printer", self._http, ("text/plain",))
 
     async def _until_offered(self, core: str) -> None:
-        """Return once the job is made, which is not printed yet."""
+        """Wait until the job is created and offered; it is not printed."""
         async with asyncio.timeout(_WITHIN_S):
             while not (await self._printer(core).poll())["jobReady"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
 
     async def _prints(self, core: str, tries: int) -> bool:
-        """Whether a ticket comes out at this Core within so many polls."""
+        """Whether the printer prints a ticket within so many polls of this Core."""
         printer = self._printer(core)
         for _ in range(tries):
             if await printer.cycle():
@@ -154,18 +155,18 @@ class StarKitchen:
         return False
 
     async def _print_all(self, core: str) -> None:
-        """Print at this Core until all that was ordered has come out, or nothing does."""
+        """Poll this Core until all tickets are printed, or none is printed any more."""
         while len(self._printed) < self._ordered:
             if not await self._prints(core, int(_WITHIN_S / 0.1)):
                 return
 
 
 async def rehearse_star_printer(code: Code, folder: Path) -> Verdict:
-    """What becomes of a Star printer's tickets between the two releases.
+    """Test whether a Star printer prints all tickets with Cores of both releases.
 
     Args:
-        code: of both.
-        folder: data and logs.
+        code: the code of both releases.
+        folder: for data and logs.
     """
     async with httpx.AsyncClient(timeout=30) as http:
         return await StarKitchen(code, folder, http).rehearse()

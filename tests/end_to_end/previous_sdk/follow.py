@@ -1,9 +1,9 @@
-"""Follows one channel with the SDK that PYTHONPATH names, and prints what it is handed.
+"""Follows one channel with the SDK that PYTHONPATH names, and prints what it receives.
 
     python follow.py CORE_URL TOKEN CHANNEL CURSOR_FILE
 
-One line of JSON for each change and for each mode. It runs in a process of its own and uses only
-what the SDK of then had.
+It prints one line of JSON for each change and for each mode. It runs in its own process, and uses
+only what that SDK had.
 """
 
 from __future__ import annotations

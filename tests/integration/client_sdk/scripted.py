@@ -1,7 +1,7 @@
-"""A Core and an event server in one, on real sockets, that misbehave as a test tells them to.
+"""A Core and an event server in one, on real sockets, that fail as a test wants.
 
-It has a log of one channel and answers as the protocol says, unless a test has put something else
-in front. Connections are closed after each answer, so that every request is a new one.
+It has a log of one channel and answers as the protocol says, unless a test sets another answer. It
+closes each connection after the answer, so every request comes on a new one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclass
 class Asked:
-    """One request, as it came."""
+    """One request as received."""
 
     path: str
     query: dict[str, list[str]]
@@ -44,14 +44,14 @@ class Asked:
 
     @property
     def after(self) -> int | None:
-        """The seq that it goes on from."""
+        """The seq after which it continues."""
         text = self.query.get("lastEventId", [""])[0]
         return int(text.rpartition("@")[2]) if text else None
 
 
 @dataclass
 class Script:
-    """The world of one test."""
+    """The server's log and answers for one test."""
 
     url: str = ""
     events: list[OrderEvent] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Script:
     poll_after_ms: int = 100
     page: int = 500
     on_sync: list[Callable[[Asked], Awaitable[Answer | None]]] = field(default_factory=list)
-    """Each answers one sync instead of the protocol; None: the protocol does after all."""
+    """Each answers one sync instead of the protocol. None: answer by the protocol after all."""
     on_stream: list[Callable[[Wire], Awaitable[None]]] = field(default_factory=list)
     """Each serves one stream instead of the protocol."""
     always_stream: Callable[[Wire], Awaitable[None]] | None = None
@@ -71,7 +71,7 @@ class Script:
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def commit(self, count: int = 1, *, push: bool = True) -> None:
-        """New events; the streams that are open get them if `push`."""
+        """Add new events. Open streams get them if `push` is true."""
         for _ in range(count):
             one = event(len(self.events) + 1)
             self.events.append(one)
@@ -80,17 +80,17 @@ class Script:
         await self.tell()
 
     async def tell(self) -> None:
-        """Let those who wait look again."""
+        """Wake all who wait, to check again."""
         async with self.news:
             self.news.notify_all()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return once it holds."""
+        """Wait until the condition holds."""
         async with asyncio.timeout(10), self.news:
             await self.news.wait_for(condition)
 
     def answer(self, asked: Asked) -> Answer:
-        """What the protocol demands."""
+        """The answer that the protocol demands."""
         after, head = asked.after, len(self.events)
         known_epoch = asked.query.get("epoch", [self.epoch])[0]
         reset: ResetReason | None = None
@@ -132,28 +132,28 @@ class Wire:
             self._writer.write(data)
 
     def head(self) -> None:
-        """The response's head."""
+        """Send the response's head."""
         self.raw(STREAM_HEAD)
 
     def hello(self, epoch: str | None = None) -> None:
-        """The first event."""
+        """Send the first event."""
         said = {"server": "s", "epoch": epoch or self.script.epoch, "watermark": now()}
         self.send("hello", said | {"ends_in_ms": 60_000, "replayed": 0})
 
     def heartbeat(self) -> None:
-        """Silence, proven."""
+        """Send a heartbeat."""
         self.send("heartbeat", {"watermark": now()})
 
     def bye(self, reason: str = "timeout", ms: int = 0) -> None:
-        """The planned end."""
+        """Send the event of a planned end."""
         self.send("bye", {"reason": reason, "reconnect_after_ms": ms})
 
     def order(self, one: OrderEvent) -> None:
-        """An order event."""
+        """Send an order event."""
         self.raw(frame(one))
 
     def send(self, kind: str, data: dict[str, Any]) -> None:
-        """Any event."""
+        """Send any event."""
         self.raw(f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode())
 
     def cut(self) -> None:
@@ -161,11 +161,11 @@ class Wire:
         self._writer.transport.abort()
 
     async def closed(self) -> None:
-        """Return once the client has hung up."""
+        """Wait until the client has closed the connection."""
         await self._writer.wait_closed()
 
     async def follow(self) -> None:
-        """Serve as the protocol says: head, hello, replay, then what is committed."""
+        """Serve as the protocol says: head, hello, replay, then new events."""
         self.head()
         self.hello()
         for one in self.script.events[self.asked.after or 0 :]:
@@ -186,19 +186,19 @@ def frame(one: OrderEvent) -> bytes:
 
 
 def now() -> str:
-    """The watermark of this moment."""
+    """The current time as a watermark."""
     return rfc3339(time.time())
 
 
 def problem(status: int, slug: str, **headers: str) -> Answer:
-    """A refusal."""
+    """A refusal with this problem."""
     body = {"type": f"urn:yabam:problem:{slug}", "title": slug, "status": status, "detail": "no"}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return status, {"content-type": "application/problem+json"} | named, json.dumps(body).encode()
 
 
 def answering(answer: Answer) -> Callable[[Asked], Awaitable[Answer | None]]:
-    """Answers one sync with this."""
+    """A handler that answers one sync with this."""
 
     async def give(_asked: Asked) -> Answer | None:
         return answer
@@ -207,7 +207,7 @@ def answering(answer: Answer) -> Callable[[Asked], Awaitable[Answer | None]]:
 
 
 def refusing(answer: Answer) -> Callable[[Wire], Awaitable[None]]:
-    """Answers one stream request with this."""
+    """A handler that answers one stream request with this."""
 
     async def give(wire: Wire) -> None:
         wire.raw(encoded(answer))
@@ -225,7 +225,7 @@ def encoded(answer: Answer) -> bytes:
 
 @asynccontextmanager
 async def scripted() -> AsyncIterator[Script]:
-    """The server, on a port of its own."""
+    """Run the server on its own port."""
     script = Script()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

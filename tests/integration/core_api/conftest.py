@@ -61,7 +61,7 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def writing(database_url: str) -> AsyncIterator[Pool]:
-    """Connections that step aside from a lock."""
+    """Connections that give up waiting for a lock after a short time."""
     pool = await open_pool(
         database_url, size=4, command_timeout_s=10, name="edits", lock_wait_s=LOCK_WAIT_S
     )
@@ -106,7 +106,7 @@ def kafka_server(kafka_libs: Path) -> Iterator[KafkaServer]:
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
 def bootstrap(request: pytest.FixtureRequest) -> str:
-    """Each test that asks for it runs on the embedded broker and on Apache Kafka."""
+    """Each test that uses this runs on the embedded broker and on Apache Kafka."""
     name = "embedded_broker" if request.param == "embedded" else "kafka_server"
     address: str = request.getfixturevalue(name).bootstrap
     return address

@@ -1,5 +1,5 @@
-"""Reads devices' messages as a process of its own that answers none, to be killed behind a commit:
-DATABASE BOOTSTRAP INBOUND OUTBOUND DEAD GROUP. It says `committed` when it would answer."""
+"""Reads devices' messages in its own process, which never answers, to be killed after a commit:
+DATABASE BOOTSTRAP INBOUND OUTBOUND DEAD GROUP. It prints `committed` instead of an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of devices over Kafka share: topics of their own, and what reads them."""
+"""Topics of one test and their readers, for the tests of devices over Kafka."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 async def _there() -> None:
-    """A database that can take messages."""
+    """Return at once: the database can take messages."""
 
 
 def ingest_of(
@@ -55,7 +55,7 @@ def ingest_of(
 
 
 class Topics:
-    """Three topics: what is sent to the first, and found in the others."""
+    """Three topics. Sends to the first and reads from the others."""
 
     def __init__(self, bootstrap: str, producer: AIOKafkaProducer) -> None:
         self.bootstrap = bootstrap
@@ -100,7 +100,7 @@ class Topics:
 
     @contextlib.asynccontextmanager
     async def read(self, pool: Pool, writing: Pool | None = None) -> AsyncIterator[DeviceIngest]:
-        """Devices' messages are applied for as long as the block lasts."""
+        """Apply devices' messages until the block ends."""
         made = ingest_of(pool, *self.names, writing=writing)
         running = asyncio.create_task(made.run())
         try:
@@ -121,14 +121,14 @@ class Topics:
         return [msgspec.json.decode(value, type=DeadLetter) for value in values]
 
     async def until_committed(self, count: int) -> None:
-        """Wait until the group has dealt with so many records."""
+        """Wait until the group has committed this many records."""
         async with _assigned(self.bootstrap, self.inbound, self.group) as consumer:
             async with asyncio.timeout(30):
                 while await _committed(consumer) < count:  # noqa: ASYNC110 (Kafka tells nobody)
                     await asyncio.sleep(0.1)
 
     async def committed(self) -> int:
-        """How many records the group has dealt with."""
+        """How many records the group has committed."""
         async with _assigned(self.bootstrap, self.inbound, self.group) as consumer:
             return await _committed(consumer)
 

@@ -1,4 +1,4 @@
-"""What the tests of devices share: a store, its devices, what they say and what is told of it."""
+"""A store with devices, their messages and the published events, for the tests of devices."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def said(
     generation: int | None = None,
     at_ms: int | None = None,
 ) -> Inbound:
-    """A message of a device of the store, as the gateway took it."""
+    """A message of a device of the store as the gateway writes it."""
     raw = msgspec.Raw(msgspec.json.encode(payload))
     taken_at = time.time_ns() // 1_000_000 if at_ms is None else at_ms
     return Inbound(STORE, device, kind, taken_at, raw, generation, name)
 
 
 class Shop:
-    """One store's devices over a database."""
+    """One store's devices in a database."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -102,7 +102,7 @@ class Shop:
         )
 
     async def pass_time(self, seconds: float) -> None:
-        """Let all that commands and devices wait for lie so much further back."""
+        """Move the times of commands and devices back, as if so many seconds had passed."""
         await self.pool.execute(
             "UPDATE device_commands SET expires_at = expires_at - make_interval(secs => $1)",
             seconds,

@@ -1,4 +1,4 @@
-"""A follower that only ever syncs, and holds every answer against the rules of the protocol."""
+"""A follower that only syncs, and checks every answer against the rules of the protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 @dataclass
 class Follower:
-    """The least a client can be: a cursor, the open orders, and the rules of the protocol."""
+    """The smallest possible client: a cursor, the open orders, and the rules of the protocol."""
 
     headers: dict[str, str]
     channels: tuple[str, ...]
@@ -31,7 +31,7 @@ class Follower:
     compared: int = 0
 
     async def sync(self, core: CoreService, limit: int) -> bool:
-        """One sync; whether there is more."""
+        """Make one sync. Returns whether there is more."""
         parameters: dict[str, Any] = {"channel": self.channels, "limit": limit}
         if self.cursor:
             parameters |= {"lastEventId": self.cursor, "epoch": self.epoch}
@@ -40,7 +40,7 @@ class Follower:
         return self.take(decode_sync(response.content))
 
     def take(self, answer: SyncResponse) -> bool:
-        """Apply a whole answer; whether there is more."""
+        """Apply a whole answer. Returns whether there is more."""
         assert sorted(channel.channel for channel in answer.channels) == sorted(self.channels)
         for channel in answer.channels:
             self.apply(channel)

@@ -1,7 +1,7 @@
-"""One hammer for two ways of numbering a log: many writers, killed at random, and their followers.
+"""Tests two ways of numbering a log with many writers, killed at random, and their followers.
 
-Each channel's follower reads the log after the last seq that it has seen, as Fetch Sync does. What
-it must find is the promise: 1, 2, 3 … and nothing committed that it was never shown.
+Each channel's follower reads the log after the last seq that it has seen, as Fetch Sync does. By
+the promise, it must see 1, 2, 3 … and every committed event.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Write: TypeAlias = Callable[[str, random.Random], Awaitable[None]]
 OWNER: Final = Caller("owner", "owner", frozenset({"*"}))
 PROCESSES: Final = 8
 WRITERS: Final = 5
-"""In each process."""
+"""Writers in each process."""
 ORDERS_EACH: Final = 20
 _CONNECTIONS: Final = 3
-"""Of each process."""
+"""Connections of each process."""
 _ROOM: Final = OpenLimits(table_orders=8000)
 
 
@@ -43,7 +43,7 @@ class Scheme(Protocol):
         """Make the tables that its database does not have yet."""
 
     def writer(self, pool: Pool) -> Write:
-        """What writes for one process: an order of the store, and a step of it."""
+        """A function that writes for one process: an order of the store, and one step of it."""
 
     def channels(self, store: str) -> list[str]:
         """The channels to follow for the store."""
@@ -53,15 +53,15 @@ class Scheme(Protocol):
 
 
 class Counters:
-    """Ours: a counter row per channel, locked as the last thing before the commit.
+    """Yabam's way: a counter row per channel, locked just before the commit.
 
-    Its database is a migrated one.
+    Its database must be migrated.
     """
 
     log = "SELECT seq FROM channel_log WHERE channel = $1 AND seq > $2 ORDER BY seq"
 
     async def make(self, url: str, stores: Sequence[str]) -> None:
-        """All tables are there."""
+        """Do nothing, because a migrated database has all tables."""
 
     def writer(self, pool: Pool) -> Write:
         commands = OrderService(
@@ -81,7 +81,7 @@ class Counters:
 
 
 class Sequences:
-    """The control: what a BIGSERIAL does, and to be fair one sequence for each channel."""
+    """The control: like a BIGSERIAL, but to be fair with one sequence for each channel."""
 
     log = "SELECT seq FROM log WHERE channel = $1 AND seq > $2 ORDER BY seq"
 
@@ -115,7 +115,7 @@ class Sequences:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one follower saw, beside what is in the log in the end."""
+    """What one follower saw, and what the log has in the end."""
 
     channel: str
     shown: list[int]
@@ -123,23 +123,23 @@ class Seen:
 
     @property
     def missed(self) -> list[int]:
-        """What was committed and never shown."""
+        """Seqs that were committed but never shown."""
         return sorted(set(self.stored) - set(self.shown))
 
     @property
     def gaps(self) -> list[int]:
-        """Numbers that nothing has, although something after them was shown."""
+        """Numbers below the last one that no event has."""
         return sorted(set(range(1, max(self.stored, default=0) + 1)) - set(self.stored))
 
     @property
     def is_whole(self) -> bool:
-        """1, 2, 3 … and all that was committed: the promise."""
+        """Whether the promise holds: it saw 1, 2, 3 … and every committed event."""
         return self.shown == list(range(1, len(self.stored) + 1)) == self.stored
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run of the hammer went."""
+    """The outcome of a run of the hammer."""
 
     seen: list[Seen]
     written: int
@@ -149,7 +149,7 @@ class Outcome:
 async def hammer(
     url: str, scheme: Scheme, stores: Sequence[str], killing: bool, seed: int
 ) -> Outcome:
-    """Let all write until they are done, while connections are cut and followers follow."""
+    """Run all writers to the end, with followers; `killing` cuts writers' connections."""
     chance = random.Random(seed)
     await scheme.make(url, stores)
     channels = [channel for store in stores[:2] for channel in scheme.channels(store)]
@@ -186,7 +186,7 @@ async def _pools(url: str) -> AsyncIterator[list[Pool]]:
 
 
 async def _write_many(write: Write, chance: random.Random, stores: Sequence[str]) -> int:
-    """One process's writers; how many orders they got through with."""
+    """Run one process's writers. Returns how many orders they wrote."""
     written = 0
 
     async def one() -> None:
@@ -203,7 +203,7 @@ async def _write_many(write: Write, chance: random.Random, stores: Sequence[str]
 
 
 async def _kill_at_random(url: str, chance: random.Random, done: asyncio.Event) -> int:
-    """Cut a writer's connection now and then, whatever it does. Returns the number of cuts."""
+    """Cut a writer's connection at random times. Returns the number of cuts."""
     connection = await asyncpg.connect(url)
     killed = 0
     while not done.is_set():

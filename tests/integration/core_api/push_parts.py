@@ -1,4 +1,4 @@
-"""What tells browsers, over a push service of the tests' own."""
+"""Stores that notify browsers over the tests' own push service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEYS = PushKeys(encoded(b"k" * 32), "mailto:ops@example.com")
 
 
 class Shop:
-    """Stores, and the browsers that are told of their orders."""
+    """Stores, and the browsers that are notified of their orders."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -42,7 +42,7 @@ class Shop:
         self.pushes = PushSubscriptions(pool, KEYS, LOOPBACK)
 
     async def place(self, store: str, count: int = 1) -> str:
-        """Place orders in a store; the last one's id."""
+        """Place orders in a store. Returns the last one's id."""
         for _ in range(count):
             wanted = PlaceOrder(store, "KRW", [NewItem("김밥", 1, 3500)])
             placed = await self.orders.place(owner_of(store), wanted)
@@ -53,7 +53,7 @@ class Shop:
         await self.orders.transition(owner_of(store), order_id, Transition("accepted"))
 
     async def receive(self, store: str) -> None:
-        """Let a terminal of the store have all its orders."""
+        """Record that a terminal of the store has received all its orders."""
         epoch = await self.pool.fetchval("SELECT epoch FROM epoch")
         head = await self.pool.fetchval(
             "SELECT head FROM channel_heads WHERE channel = $1", f"store:{store}"
@@ -63,13 +63,13 @@ class Shop:
     async def subscribe(
         self, service: PushService, store: str, device: str = "phone", owner: str = "ann"
     ) -> Subscribe:
-        """Tell a browser of this push service of a store's orders."""
+        """Subscribe a browser of this push service to a store's orders."""
         wanted = service.browser().subscription
         await self.pushes.put(store, device, wanted, holder(owner))
         return wanted
 
     async def untold(self, service: PushService, count: int = 1) -> str:
-        """A new store with a browser, and so many orders that nobody has received."""
+        """A new store with a browser, and this many orders that nobody has received."""
         store = new_store()
         await self.subscribe(service, store)
         await self.place(store, count)
@@ -81,13 +81,13 @@ class Shop:
         return found
 
     async def until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
-        """Return once it is so in the database. Raises TimeoutError: it was not in a minute."""
+        """Wait until it is so in the database. Raises TimeoutError after a minute."""
         async with asyncio.timeout(60):
             while not await is_so():  # noqa: ASYNC110  (in the database)
                 await asyncio.sleep(0.02)
 
     async def until_told(self, store: str) -> None:
-        """Return once it is noted that the store's only browser was told."""
+        """Wait until it is recorded that the store's only browser was notified."""
 
         async def is_told() -> bool:
             return (await self.one(store)).pushed_at is not None
@@ -95,7 +95,7 @@ class Shop:
         await self.until(is_told)
 
     async def until_failed(self, store: str) -> Push:
-        """The store's only browser, once it is noted that an attempt has failed."""
+        """Wait until it is recorded that an attempt failed. Returns the store's only browser."""
 
         async def has_failed() -> bool:
             return (await self.one(store)).failure is not None
@@ -104,7 +104,7 @@ class Shop:
         return await self.one(store)
 
     async def until_forgotten(self, store: str) -> None:
-        """Return once nobody is told of the store's orders."""
+        """Wait until no browser is subscribed to the store's orders."""
 
         async def is_forgotten() -> bool:
             return not await self.pushes.list(store)
@@ -112,7 +112,7 @@ class Shop:
         await self.until(is_forgotten)
 
     async def mark(self, store: str) -> int:
-        """Up to which event the store's only browser needs no telling."""
+        """The seq of the last event that the store's only browser needs no notification for."""
         return int(
             await self.pool.fetchval(
                 "SELECT seq FROM push_subscriptions WHERE store_id = $1", store
@@ -120,14 +120,14 @@ class Shop:
         )
 
     async def make_due(self, store: str) -> None:
-        """Let nothing put off the store's next message."""
+        """Make the store's next message due now."""
         await self.pool.execute(
             "UPDATE push_subscriptions SET due_at = now() WHERE store_id = $1", store
         )
 
 
 def holder(subject: str = "ann", device: str = "", signed_in_ago_s: int = 60) -> Holder:
-    """Who signed in on a device so long ago; each device has a token and a session of its own."""
+    """A subject who signed in on a device some time ago, with its own token and session."""
     name = f"{subject}-{device}"
     made_at = int(time.time()) - signed_in_ago_s
     return Holder(key_of("token", f"t-{name}"), key_of("session", f"s-{name}"), subject, made_at)
@@ -144,7 +144,7 @@ async def telling(
     networks: Networks = LOOPBACK,
     answer_within_s: float = 30.0,
 ) -> AsyncIterator[PushMetrics]:
-    """A sender for the time of a block."""
+    """Run a sender for the time of a block."""
     metrics = PushMetrics(CollectorRegistry())
     poster = Poster(networks, answer_within_s=answer_within_s)
     running = asyncio.create_task(PushSender(whose, due, poster, KEYS, metrics, utc_now).run())

@@ -1,4 +1,4 @@
-"""A relay as a process of its own, to be killed and frozen: DATABASE BOOTSTRAP TOPIC ID TTL."""
+"""A relay in its own process, to be killed and frozen: DATABASE BOOTSTRAP TOPIC ID TTL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the relay share: orders to place, a relay to run, a topic to read."""
+"""Places orders, runs a relay and reads a topic, for the tests of the relay."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def started(
     every_s: float = 3600.0,
     partitions: int = PARTITIONS,
 ) -> AsyncIterator[None]:
-    """A relay in this process."""
+    """Run a relay in this process."""
     stop = asyncio.Event()
     running = asyncio.create_task(
         run_relay(
@@ -120,7 +120,7 @@ async def place(
 
 
 async def put_event(pool: Pool, store: str, size: int) -> None:
-    """Commit an event of so many bytes, as a Core without limits would have done."""
+    """Commit an event of this many bytes, as a Core without limits would."""
     await pool.execute(_PUT_EVENT, f"store:{store}", store, partition_of(store, PARTITIONS), size)
 
 
@@ -139,7 +139,7 @@ INSERT INTO outbox (shard, store_id, channels, seqs) SELECT $3, $2, ARRAY[$1], A
 
 @dataclass
 class Topic:
-    """What has been read of a topic, judged as a consumer judges it."""
+    """What was read from a topic, checked as a consumer checks it."""
 
     gapless: bool = True
     heads: dict[str, int] = field(default_factory=dict)
@@ -151,13 +151,13 @@ class Topic:
     records: list[OrderRecord] = field(default_factory=list)
     keys: Counter[tuple[bytes | None, int]] = field(default_factory=Counter)
     ids: dict[int, list[str]] = field(default_factory=dict)
-    """What each partition has brought, in its order."""
+    """The event ids of each partition in its order."""
     left_out: set[str] = field(default_factory=set)
     """The event ids that were announced without the event."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
-        """Wait for what has been read to fulfil the condition."""
+        """Wait until the condition holds for what was read."""
         async with asyncio.timeout(within_s):
             while not condition():
                 self.news.clear()
@@ -188,7 +188,7 @@ class Topic:
 
 @contextlib.asynccontextmanager
 async def followed(bootstrap: str, topic: str, *, gapless: bool = True) -> AsyncIterator[Topic]:
-    """The topic, read from its beginning for as long as the block lasts."""
+    """Read the topic from its beginning until the block ends."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest",
@@ -222,7 +222,7 @@ async def heads_in_database(pool: Pool) -> dict[str, int]:
 
 
 async def all_arrive(pool: Pool, seen: Topic, within_s: float = 15.0) -> None:
-    """Wait until every committed event has been seen; in order it was, or `take` had failed."""
+    """Wait until every committed event was seen. `take` fails if they are out of order."""
     heads = await heads_in_database(pool)
     await seen.until(lambda: seen.heads == heads, within_s)
 
@@ -233,7 +233,7 @@ async def until_empty(pool: Pool, within_s: float = 10.0) -> None:
 
 
 async def until_true(pool: Pool, question: str, within_s: float = 10.0) -> None:
-    """Wait for the database to say yes; it tells nobody when its answer changes."""
+    """Poll the database until its answer is true, because it sends no notification."""
     async with asyncio.timeout(within_s):
         while not await pool.fetchval(question):  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""A shop whose orders are sent as webhooks, over a real Postgres."""
+"""Stores whose orders are sent as webhooks, with a real Postgres."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOOPBACK = Networks(["127.0.0.0/8"])
 
 
 class Shop:
-    """Stores, and the webhooks of what happens in them."""
+    """Stores and their webhooks."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
@@ -46,19 +46,19 @@ class Shop:
             await self.orders.place(owner, PlaceOrder(store, "KRW", [NewItem("김밥", 1, 3500)]))
 
     async def add(self, receiver: Receiver, *stores: str) -> NewSecret:
-        """Send a receiver what happens in these stores; it verifies with its secret."""
+        """Add a webhook that sends a receiver these stores' events, signed with its secret."""
         made = await self.webhooks.add(AddWebhook(receiver.url, list(stores)), "ann")
         receiver.secret = made.secret
         return made
 
     async def until_free(self, webhook_id: str) -> None:
-        """Return once no sender holds any of its lanes, so that the next one reads it anew."""
+        """Wait until no sender holds any of its lanes, so that the next sender reads it again."""
         async with asyncio.timeout(60):
             while await self.pool.fetchval(_HELD, webhook_id):  # noqa: ASYNC110  (in the database)
                 await asyncio.sleep(0.02)
 
     async def make_due(self, webhook_id: str, failing: str = "") -> None:
-        """Let its lanes try at once, as if they had failed for this long, such as '2 hours'."""
+        """Make its lanes due now, as if they had failed for this long, such as '2 hours'."""
         await self.pool.execute(
             "UPDATE webhook_lanes SET due_at = now(), failing_since = CASE WHEN $2 = '' THEN "
             "failing_since ELSE now() - $2::text::interval END WHERE webhook_id = $1",
@@ -76,7 +76,7 @@ def new_store() -> str:
 async def sending(
     pool: Pool, answer_within_s: float = 30.0
 ) -> AsyncIterator[tuple[WebhookSender, WebhookMetrics]]:
-    """A sender for the time of a block."""
+    """Run a sender for the time of a block."""
     metrics = WebhookMetrics(CollectorRegistry())
     poster = Poster(LOOPBACK, answer_within_s=answer_within_s)
     sender = WebhookSender(pool, poster, KEYS, metrics, lambda: datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""An event server in this process, on a real uvicorn and a random port, fed by the test."""
+"""An event server in this process, on a real uvicorn and a random port, with records of a test."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ SECRET = "0123456789abcdef0123456789abcdef"
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Everything runs on the loop that serves in earnest; what hangs on transports on both kinds,
-    which differ in when they write and what they tell."""
+    """All tests run on the loop used in production. Tests that depend on transports run on both
+    kinds, which differ in when they write and what they report."""
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
         "uvloop": uvloop.new_event_loop
     }
@@ -52,7 +52,7 @@ def pytest_asyncio_loop_factories(
 
 
 class Running:
-    """A server that runs, and the world that feeds it."""
+    """A running server, and the records and messages that a test gives it."""
 
     def __init__(self, server: EventServer, port: int) -> None:
         self.server = server
@@ -64,7 +64,7 @@ class Running:
         self._intake: RecordReader | None = None
 
     def warm_up(self) -> None:
-        """Begin a session that is warm and covers the last minute."""
+        """Start a session that is warm and covers the last minute."""
         self._offset = 0
         self._intake = RecordReader(
             self.server.streams.hub,
@@ -75,29 +75,29 @@ class Running:
         self.mark()
 
     def mark(self, epoch: str = EPOCH) -> None:
-        """The relay's watermark: now."""
+        """Take a watermark of the relay with the current time."""
         self.take(None, watermark_record(time.time(), epoch))
 
     def publish(self, *ids: str, text: str = "", epoch: str = EPOCH) -> None:
-        """One order event."""
+        """Take one order event."""
         self.take(*order_record(ids, epoch, text))
 
     def ticket(self, cursor: dict[str, int], **changes: Any) -> str:
-        """A ticket of a sync that happened now."""
+        """A ticket as a sync gives it now."""
         return KEYS.sign(make_ticket(cursor, **({"issued_at": time.time()} | changes)))
 
     async def until_open(self, streams: int) -> None:
-        """Return once so many streams are open."""
+        """Wait until this many streams are open."""
         while len(self.server.streams) != streams:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     def pass_on(self) -> None:
-        """Hand the messages that wait for Kafka to the sockets, as it would."""
+        """Give the messages that wait for Kafka to the sockets, as Kafka would."""
         for record in self.server.talk.messages():
             self.server.talk.take(record.value)
 
     def take(self, value: bytes | None, headers: Any) -> None:
-        """Any record."""
+        """Take any record."""
         assert self._intake is not None
         self._intake.take(0, self._offset, time.time(), value, headers, time.monotonic())
         self.server.metrics.latency.settle(time.monotonic())
@@ -105,7 +105,7 @@ class Running:
 
 
 class Followed(ABC):
-    """A client's end of a stream or a socket, which say the same."""
+    """A client's end of a stream or a socket, which give the same events."""
 
     @abstractmethod
     async def take(self) -> SseEvent:
@@ -150,7 +150,7 @@ class Stream(Followed):
 
 
 class Socket(Followed):
-    """A client's end of one WebSocket, by a library that is not ours."""
+    """A client's end of one WebSocket, with an independent library."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
@@ -167,14 +167,14 @@ class Socket(Followed):
         await self.connection.send(json.dumps({"event": event, "data": data}))
 
     async def ask(self, event: str, **data: Any) -> tuple[str, Any]:
-        """Send a message; the event that comes next, and its data."""
+        """Send a message. Returns the next event and its data."""
         await self.say(event, **data)
         answer = await self.next()
         return answer.type, json.loads(answer.data)
 
 
 def ticket_of(text: str) -> Ticket:
-    """What a ticket says."""
+    """The content of a ticket."""
     return KEYS.verify(text, 0.0)
 
 
@@ -220,14 +220,14 @@ Start = Callable[..., Awaitable[Running]]
 
 @pytest.fixture(params=["edge", "asgi"])
 def push_path(request: pytest.FixtureRequest) -> str:
-    """Every push path must pass each test that asks for it."""
+    """Each test that uses this runs on every push path."""
     path: str = request.param
     return path
 
 
 @pytest.fixture
 def transport() -> str:
-    """By what `following` follows. A module whose tests hold for both overrides it."""
+    """The transport that `following` uses. A module whose tests hold for both overrides it."""
     return "sse"
 
 
@@ -285,7 +285,7 @@ async def connected(
 async def following(
     client: httpx.AsyncClient, server: Running, ticket: str, last_event_id: str | None = None
 ) -> AsyncIterator[Followed]:
-    """An open stream, or an open WebSocket: whichever the test is about."""
+    """An open stream or an open WebSocket, as the test's transport says."""
     if server.transport == "socket":
         async with connected(server, ticket, last_event_id) as socket:
             yield socket
@@ -295,7 +295,7 @@ async def following(
 
 
 def reason(event: SseEvent) -> str:
-    """Why a bye or a sync-required came."""
+    """The reason of a bye or a sync-required."""
     text: str = json.loads(event.data)["reason"]
     return text
 
@@ -323,7 +323,7 @@ def kafka_server() -> Iterator[KafkaServer]:
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
 def bootstrap(request: pytest.FixtureRequest) -> str:
-    """Each test that asks for it runs on the embedded broker and on Apache Kafka."""
+    """Each test that uses this runs on the embedded broker and on Apache Kafka."""
     name = "embedded_broker" if request.param == "embedded" else "kafka_server"
     address: str = request.getfixturevalue(name).bootstrap
     return address

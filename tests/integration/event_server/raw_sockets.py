@@ -1,4 +1,4 @@
-"""A WebSocket's client byte by byte, which may break any rule."""
+"""A WebSocket client that builds frames from bytes, so that it can break any rule."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def frame(
     masked: bool = True,
     length: int | None = None,
 ) -> bytes:
-    """A frame as a client sends it, or should not.
+    """A frame as a client sends it, or an invalid one.
 
     Args:
-        length: what the head says, if not the payload's.
+        length: the length in the head; None: that of the payload.
     """
     size = len(payload) if length is None else length
     first = (0x80 if fin else 0) | rsv << 4 | opcode
@@ -53,7 +53,7 @@ def frame(
 
 
 class RawSocket:
-    """One end of a connection that has been upgraded."""
+    """The client's end of a connection that was upgraded to a WebSocket."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -83,7 +83,7 @@ class RawSocket:
                 return payload
 
     async def close_code(self) -> int | None:
-        """The code with which the server closes; None: it just ends. Then the connection ends."""
+        """The code of the server's close frame; None: the connection ends without one."""
         code: int | None = None
         try:
             payload = await self.until(CLOSE)
@@ -97,7 +97,7 @@ class RawSocket:
 
 @asynccontextmanager
 async def raw_socket(server: Running, ticket: str, more: bytes = b"") -> AsyncIterator[RawSocket]:
-    """An open WebSocket whose hello has come; `more` is sent in one piece with the request."""
+    """An open WebSocket that has received its hello. `more` is sent together with the request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
         writer.write(HANDSHAKE.format(ticket=ticket).encode() + more)

@@ -1,4 +1,4 @@
-"""A relay twin: writes records as Core's relay does, when the test says so."""
+"""A fake relay, which writes records as Core's relay does, when the test says so."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class Relay:
         self._numbers: Counter[int] = Counter()
 
     def begin_run(self) -> None:
-        """From now on each record says which one of this session it is."""
+        """Start a session. From now on each record has its number in this session."""
         self._session = uuid4().hex
         self._numbers.clear()
 
     def skip_a_number(self, partition: int) -> None:
-        """Leave the next number of this session to a record that somebody else writes."""
+        """Skip the next number of this session, for a record that another relay writes."""
         self._numbers[partition] += 1
 
     async def write(
         self, partition: int, value: bytes | None, headers: Headers, at: float | None = None
     ) -> None:
-        """One record, stamped now or `at`."""
+        """Write one record with the time `at`, or now."""
         if self._session and headers:
             headers = [*headers, encode_sent(self._session, self._numbers[partition])]
             self._numbers[partition] += 1
@@ -56,7 +56,7 @@ class Relay:
         await future
 
     async def publish(self, store: str, *seqs: int, at: float | None = None) -> None:
-        """Events of a store's channel."""
+        """Write events of a store's channel."""
         for seq in seqs:
             value, headers = order_record((f"store:{store}@{seq}",))
             await self.write(partition_of(store, PARTITIONS), value, headers, at)
@@ -64,17 +64,17 @@ class Relay:
     async def mark(
         self, epoch: str = EPOCH, at: float | None = None, but: int | None = None
     ) -> None:
-        """A watermark for each partition `but` one."""
+        """Write a watermark to each partition except `but`."""
         now = time.time() if at is None else at
         for partition in set(range(PARTITIONS)) - {but}:
             await self.write(partition, None, watermark_record(now, epoch), at)
 
     def keep_marking(self, but: int | None = None) -> None:
-        """Mark on and on, each partition `but` one."""
+        """Keep writing watermarks to each partition except `but`."""
         self._marking = asyncio.create_task(self._mark_on(but))
 
     async def stop_marking(self) -> None:
-        """Fall silent."""
+        """Stop writing watermarks."""
         if self._marking is not None:
             self._marking.cancel()
             with contextlib.suppress(asyncio.CancelledError, KafkaError):

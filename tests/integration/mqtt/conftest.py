@@ -1,4 +1,4 @@
-"""A Mosquitto per test or for all, an Apache Kafka for all, and who may connect."""
+"""A Mosquitto per test or for all, an Apache Kafka for all, and devices that may connect."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def register() -> Register:
 
 @pytest.fixture
 async def broker(mosquitto: MosquittoServer, register: Register) -> AsyncIterator[MosquittoServer]:
-    """The same, with its admin at work."""
+    """The same, with a running admin."""
     async with administered(mosquitto, register):
         yield mosquitto
 
 
 @pytest.fixture
 def lamp(register: Register) -> Identity:
-    """A device of a store that no other test uses. It may connect once the admin is at work."""
+    """A device of a store that no other test uses. It may connect once the admin runs."""
     return register.put(uuid4().hex[:12], "lamp")
 
 

@@ -1,4 +1,4 @@
-"""A broker, its admins and its devices, to whom anything happens in an order drawn by lot."""
+"""A broker, its admins and its devices, with changes and faults in random order."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _PEOPLE = ("waiter", "cook")
 
 
 class Disorder:
-    """Each step is one thing that happens; the broker must never end by itself.
+    """Makes one random change or fault per step. The broker must never end by itself.
 
     Args:
-        seed: draws the steps.
+        seed: the seed of the random steps.
         server: the broker.
-        register: its devices; none yet.
+        register: its devices, empty at first.
     """
 
     def __init__(self, seed: int, server: MosquittoServer, register: Register) -> None:
@@ -52,7 +52,7 @@ class Disorder:
 
     @asynccontextmanager
     async def admins(self) -> AsyncIterator[None]:
-        """Two at once."""
+        """Run two admins at once."""
         self._admins = [admin_of(self._server, self._register) for _ in range(2)]
         async with _running(*(admin.run() for admin in self._admins)):
             await self._until_level()
@@ -60,12 +60,12 @@ class Disorder:
 
     @asynccontextmanager
     async def devices(self) -> AsyncIterator[None]:
-        """Each connects, is away, and comes back, with what it may do and what it may not."""
+        """Run devices that connect, leave and return, and do what is allowed and what is not."""
         async with _running(*(self._device(name) for name in _NAMES)):
             yield
 
     async def step(self) -> None:
-        """Something happens."""
+        """Make a random change or fault."""
         steps: list[Callable[[], Awaitable[None]]] = [
             self._registered, self._registered, self._registered, self._moved, self._moved,
             self._removed, self._killed, self._stopped, self._wiped, self._cut,
@@ -81,9 +81,9 @@ class Disorder:
             await asyncio.to_thread(self._server.start)
 
     async def settle(self) -> None:
-        """Wait until each may connect that should, and check that no other may."""
+        """Wait until each device that should may connect, and check that no other may."""
         await self._until_level()
-        # All that happened before was followed once the last one may connect.
+        # Once this last device may connect, all earlier changes were followed.
         await until_it_connects(self._server, self._register.put("12", "last"))
         for identity in self._here.values():
             await until_it_connects(self._server, identity)
@@ -177,7 +177,7 @@ class Disorder:
             self._put(next(name for name, one in self._here.items() if one.user == user))
 
     async def _by_hand(self, *commands: dict[str, Any]) -> None:
-        # While an admin compares, a role that it is about to delete could be given to somebody.
+        # While an admin compares, this role could be given to a user just before it is deleted.
         await self._until_level()
         control = BrokerControl(broker_of(self._server, ADMIN_USER, self._server.password_of_admin))
         try:

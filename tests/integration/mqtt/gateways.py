@@ -1,4 +1,4 @@
-"""Gateways between a real Kafka and a real broker, the relay and the Core that they see, and their
+"""Gateways between a real Kafka and a real broker, with a fake relay and a fake Core, and their
 process."""
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ EPOCH = "01EPOCH1"
 
 
 class FakeCore:
-    """Documents as Core would answer them."""
+    """Answers with documents as Core does."""
 
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, tuple[int, Any]]] = {}
@@ -54,7 +54,7 @@ class FakeCore:
         """Keys whose values are too large for a snapshot."""
 
     def set(self, channel: str, key: str, version: int, value: Any) -> None:
-        """Let Core have this document."""
+        """Give Core this document."""
         self.documents.setdefault(channel, {})[key] = (version, value)
 
     async def all_of(self, channel: str) -> DocumentsSnapshot:
@@ -82,7 +82,7 @@ class FakeCore:
 
 
 class Topics:
-    """The topics of one test, and what is written to and found in them."""
+    """The topics of one test. Writes to them and reads from them."""
 
     def __init__(self, bootstrap: str, producer: AIOKafkaProducer) -> None:
         name = uuid4().hex
@@ -95,13 +95,13 @@ class Topics:
         self._producer = producer
 
     async def make(self) -> None:
-        """Make them."""
+        """Create the topics."""
         others = (self.outbound, self.inbound, self.dead_letters)
         topics = [events_topic(self.events, PARTITIONS), *(Topic(name, 2) for name in others)]
         await ensure_topics(self.bootstrap, topics, 10)
 
     async def orders(self, store: str, seqs: Iterable[int], epoch: str = EPOCH) -> None:
-        """Order events of a store's channel, as the relay writes them."""
+        """Write order events of a store's channel as the relay does."""
         for seq in seqs:
             name = f"store:{store}@{seq}"
             line = json.dumps({"id": name, "seq": seq, "type": "order.placed"}).encode()
@@ -111,7 +111,7 @@ class Topics:
     async def document(
         self, channel: str, seq: int, key: str, version: object, value: Any, epoch: str = EPOCH
     ) -> None:
-        """A document's event; a value of `UNSET` is left out, as too large."""
+        """Write a document's event. `UNSET` leaves the value out, as for one that is too large."""
         fields = {"id": f"{channel}@{seq}", "seq": seq, "key": key, "version": version}
         if value is not UNSET:
             fields["data"] = value
@@ -122,7 +122,7 @@ class Topics:
         await self._write(parse_channel(channel).root, *encode_order_record(record))
 
     async def watermark(self, epoch: str = EPOCH) -> None:
-        """A watermark for each partition."""
+        """Write a watermark to each partition."""
         headers = encode_watermark_record(WatermarkRecord(epoch, time.time()))
         for partition in range(PARTITIONS):
             await self._producer.send_and_wait(
@@ -130,15 +130,15 @@ class Topics:
             )
 
     async def foreign(self, store: str, value: bytes) -> None:
-        """A record that is none of ours."""
+        """Write a record that is not from Yabam."""
         await self._write(store, value, [("type", b"order.placed")])
 
     async def answer(self, message: Outbound) -> None:
-        """Core's answer to a device."""
+        """Write Core's answer to a device."""
         await self._producer.send_and_wait(self.outbound, encode(message), message.key)
 
     async def inbound_messages(self) -> list[Inbound]:
-        """All that Core would read, of each partition in order."""
+        """All messages that Core would read, each partition in order."""
         return [decode_inbound(value) for value in await self._all(self.inbound)]
 
     async def letters(self) -> list[dict[str, Any]]:
@@ -222,7 +222,7 @@ class Gateway:
         return self.down.trouble is None and all(up.trouble is None for up in self.ups)
 
     def count(self, name: str, labels: Mapping[str, str] | None = None) -> float:
-        """A number of its metrics."""
+        """The value of one of its metrics."""
         counter = getattr(self.metrics, name)
         child = counter.labels(**labels) if labels else counter
         return float(child._value.get())
@@ -230,7 +230,7 @@ class Gateway:
 
 @asynccontextmanager
 async def topics_of(bootstrap: str) -> AsyncIterator[Topics]:
-    """Topics of a test's own."""
+    """New topics for one test."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
         topics = Topics(bootstrap, producer)
         await topics.make()
@@ -244,7 +244,7 @@ async def gateway(
     core: FakeCore | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Gateway]:
-    """A gateway that works."""
+    """Run a gateway."""
     one = Gateway(topics, server, core or FakeCore(), clock)
     task = asyncio.create_task(one.run())
     async with AsyncExitStack() as stack:
@@ -257,7 +257,7 @@ async def gateway(
 
 @asynccontextmanager
 async def watermarks(topics: Topics) -> AsyncIterator[None]:
-    """A relay that lives: a watermark each second."""
+    """Write a watermark each second, as a running relay does."""
 
     async def on_and_on() -> None:
         while True:
@@ -278,5 +278,5 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 def seqs(one: Device, store: str) -> list[int]:
-    """Of the orders' events of the store that the device has got, in the order of their arrival."""
+    """The seqs of the store's order events that the device received, in order of arrival."""
     return [event["seq"] for event in one.on(orders_topic(store))]

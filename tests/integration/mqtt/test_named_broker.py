@@ -48,7 +48,7 @@ def test_a_broker_that_we_do_not_administer_gets_a_gateway_alone(
     }
     said = add_named_door(stack, f"{LOOPBACK}:{mosquitto.port}", settings, *ports())
     assert door_of(stack) == ["mqtt"]
-    assert "yours to set" in said
+    assert "set the rights of devices" in said
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""Schedules in which several clients edit documents, without a network now and then."""
+"""Schedules in which several clients edit documents, some of the time without a network."""

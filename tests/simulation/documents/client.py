@@ -1,7 +1,7 @@
 """A client of documents in virtual time: its queue, its store, its requests, its crashes.
 
-Machine, replica, queue and what is made of answers are the SDK's own; journal and network are
-models, with the order of writes and the time-outs of the real ones.
+Machine, replica, queue and the handling of answers are the SDK's own. The journal and the network
+are models; they have the same order of writes and the same time-outs as the real ones.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ SETTINGS: Final = Settings(max_pending=8)
 _CALLS: Final = {"bell": {"ring": ring}}
 _GIVEN_UP: Final = ("refused", "put-aside")
 _ADDING: Final = ("merge", "sum", "call")
-"""Under these strategies an edit that adds a name of its own always takes effect."""
+"""With these strategies, an edit that adds its own name to a document always takes effect."""
 
 
 class DocumentClient(Shell):
     """One process on a device.
 
     Args:
-        world: where it lives.
-        device: whose store it goes on from.
+        world: its schedule.
+        device: the device, whose store it loads.
     """
 
     def __init__(self, world: DocumentWorld, device: Device) -> None:
@@ -93,7 +93,7 @@ class DocumentClient(Shell):
         )
         self._marks = {entry.id: mark_of(entry.edit) for entry in queue.entries}
         self.watched = {mark for mark in self._marks.values() if not world.ledger.made[mark].void}
-        """Its edits whose names it must show for as long as they are not refused."""
+        """The marks of its edits that it must show, unless they are refused or put aside."""
         self._unwritten: list[Write] = []
         self._committing: list[Write] | None = None
         self._network = Network(self)
@@ -108,11 +108,11 @@ class DocumentClient(Shell):
 
     @property
     def offline(self) -> bool:
-        """Whether it has no network."""
+        """Whether it has no network now."""
         return self.world.now < self.device.offline_until
 
     def step(self) -> None:
-        """Read the wire, keep time, keep what is to be kept, send, fetch."""
+        """Read the stream, fire timers, store what is due, send edits, fetch documents."""
         self.read_wire()
         self.desk.consume()
         self.keep_time()
@@ -122,15 +122,15 @@ class DocumentClient(Shell):
         self._load()
 
     def core_time(self) -> datetime | None:
-        """Core's clock as it is known here."""
+        """Core's time as this client estimates it; None: unknown."""
         return self.machine._client.freshness.core_time(self.world.now)
 
     def device_time(self) -> datetime:
-        """What the device's own clock says."""
+        """The time by the device's own clock, which is wrong."""
         return datetime.fromtimestamp(self.world.db_now + self.device.skew_s, UTC)
 
     def put(self, command: Command) -> None:
-        """Take what the machine puts out for documents."""
+        """Take a command of the machine, if it is for documents or orders."""
         if isinstance(command, DeliverDocument):
             self.replica.take(command.change, command.epoch)
         elif isinstance(command, CheckDocuments):
@@ -141,7 +141,7 @@ class DocumentClient(Shell):
         self.pump()
 
     def die(self) -> None:
-        """The process is killed; what was being written is on the disk, or is not."""
+        """Kill the process; a write that is under way is either stored or not."""
         self.dead = True
         self._hang_up()
         if self._committing is not None and self.world.chance.random() < 0.5:
@@ -152,14 +152,14 @@ class DocumentClient(Shell):
     def edit(
         self, wishes: Sequence[Wish], *, atomic: bool = False, decides: OpenConflict | None = None
     ) -> None:
-        """Make edits, unless others are being kept just now."""
+        """Make edits, unless a write is under way."""
         if self.is_keeping or self.dead:
             return
         try:
             decided = None if decides is None else decides.id
             writes = self.replica.prepare(wishes, self.core_time(), atomic=atomic, decides=decided)
         except StateError:
-            return  # it does not fit what is shown
+            return  # the edit does not fit the shown value
         if decides is not None:
             writes.append(DropWaiting(decides.id))
         dated = self.core_time() is not None
@@ -199,7 +199,7 @@ class DocumentClient(Shell):
             changes=not isinstance(wish.do, Delete),
         )
         before = made.setdefault(one.mark, one)
-        # What has to be made again, for its client id has changed, is made on what is shown now.
+        # An edit that is made again, as the client id has changed, is based on what is shown now.
         before.seen = one.seen
         return before
 
@@ -221,10 +221,10 @@ class DocumentClient(Shell):
                 [Wish(*waiting.document, Set({"value": mark}), {"mark": mark})], decides=waiting
             )
 
-    # ── what comes of it ─────────────────────────────────────────────────────
+    # ── results and invariants ───────────────────────────────────────────────
 
     def pump(self) -> None:
-        """Hand on what has come of the inputs, and look at the invariants."""
+        """Process the results of the last inputs, and check the invariants."""
         effects = self.replica.drain()
         self._unwritten += effects.writes
         refused: dict[DocumentName, bool] = {}
@@ -249,7 +249,7 @@ class DocumentClient(Shell):
                     self._check_view(name)
 
     def restored(self) -> None:
-        """Core's log has gone back: what was shown may go with it."""
+        """Core was restored: values that were shown may disappear."""
         self.watched.clear()
 
     def _compare(self, channel: str, agrees: bool | None) -> None:
@@ -257,11 +257,11 @@ class DocumentClient(Shell):
             return
         if self.machine.epoch == self.world.core.epoch and not self._garbled:
             self.world.fail(f"{self.device.name} has another digest than Core")
-        # A value of the new log has come before the news that there is one.
+        # A value of the new log has arrived before the client knows of the new log.
         self.world.at(0.0, lambda: self.feed(Diverged(channel)))
 
     def _check_view(self, name: DocumentName) -> None:
-        """The view is Core's value with the pending edits on top, and hides none of them."""
+        """Check that the view is Core's value with all pending edits applied."""
         core, queue = self.world.core, self.replica.queue
         documents = self.replica.channels[name[0]]
         shown = self.replica.view(name).value
@@ -298,14 +298,14 @@ class DocumentClient(Shell):
                 self.world.fail(f"{self.device.name} does not show {mark} of {name[1]} any more")
 
     def _check_within(self, mark: str, name: DocumentName, value: Value | None) -> None:
-        """An edit is left off only where the value below has it."""
+        """Check that a pending edit is not applied only if the value already contains it."""
         if STRATEGY_OF[name[1]] in _ADDING and not holds(value, mark):
             self.world.fail(f"{self.device.name} leaves {mark} off {name[1]}, which lacks it")
 
     def _is_given_up(self, mark: str) -> bool:
-        """Whether Core has refused this edit or put it aside, and the answer has not come yet.
+        """Whether Core has refused this edit or put it aside, and the answer is still on its way.
 
-        The client may know already that Core has settled it: a later version of its own says so.
+        The client may know already that the edit is settled, from a later version of the document.
         """
         answers = self.world.core.truth.answers
         told = [
@@ -317,7 +317,7 @@ class DocumentClient(Shell):
         return any(outcome in _GIVEN_UP for outcome in outcomes)
 
     def _check_kept(self, documents: Sequence[Document]) -> None:
-        """What is kept under the log's name is of that log: its version will be a base."""
+        """Check that stored documents belong to Core's log, as edits will be based on them."""
         for one in documents:
             if one.value is not None and one.value is not msgspec.UNSET:
                 self._check_known((one.channel, one.key), one.version, one.value)
@@ -330,11 +330,11 @@ class DocumentClient(Shell):
 
     @property
     def is_keeping(self) -> bool:
-        """Whether something is being written just now."""
+        """Whether a write is under way."""
         return self._committing is not None
 
     def keep(self, writes: Sequence[Write], then: Callable[[], None]) -> None:
-        """Write this, and what waits; `then` is called when it is on the disk, soon or at once."""
+        """Store these records and those that wait, now or a little later; then call `then`."""
         self._committing = [*self._unwritten, *writes]
         self._unwritten = []
 
@@ -354,13 +354,13 @@ class DocumentClient(Shell):
             kept()
 
     def keep_now(self, writes: Sequence[Write], then: Callable[[], None]) -> None:
-        """Write this, and what waits, at once."""
+        """Store these records and those that wait at once; then call `then`."""
         self._unwritten += writes
         self._flush()
         then()
 
     def _flush(self) -> bool:
-        """Keep what is to be kept; False: something is being written just now."""
+        """Store the records that wait. Returns False if a write is under way."""
         if self._committing is not None:
             return False
         self.device.store.write(self._unwritten)
@@ -370,11 +370,11 @@ class DocumentClient(Shell):
     # ── requests ─────────────────────────────────────────────────────────────
 
     def well(self) -> None:
-        """Core has answered."""
+        """Reset the back-off, as Core has answered."""
         self._retry_s = 0.5
 
     def failed(self, _detail: str, retry_after: float | None = None) -> None:
-        """Try again after a while."""
+        """Wait for a while before the next request."""
         wait_s = max(self.world.chance.uniform(0.1, self._retry_s), retry_after or 0.0)
         self._pause_until = self.world.now + wait_s
         self._retry_s = min(4.0, self._retry_s * 2)
@@ -480,7 +480,7 @@ class DocumentClient(Shell):
 
 
 def _heard(made: EditAnswer | CoreError) -> Answered | NotTaken:
-    """Core's answer, as it comes out of the wire."""
+    """Core's answer, as the client decodes it."""
     if isinstance(made, EditAnswer):
         return Answered([_through_wire(outcome) for outcome in made.outcomes])
     settled = made.settled if isinstance(made, EditGapError) else None

@@ -1,4 +1,4 @@
-"""A model of Core for documents: the real planning, settling and Fetch Sync, in memory."""
+"""A model of Core for documents: the real rules for edits and Fetch Sync, with data in memory."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Reply = Callable[[EditAnswer | CoreError], None]
 
 @dataclass
 class Log:
-    """One channel: its events' bodies by seq, what is trimmed, its digest, its room."""
+    """One channel: its events' bodies in order, the last deleted seq, its digest, its size."""
 
     bodies: list[str] = field(default_factory=list)
     floor: int = 0
@@ -71,23 +71,23 @@ class Past:
     by: str
     place: DocumentName
     version: int | None
-    """The version that it made; None: it was put aside."""
+    """The version that the edit created; None: it was put aside."""
     change: OrderChange | None = None
-    """What a command did to its order."""
+    """What a command changed in its order; None: it was an edit."""
 
 
 @dataclass
 class Truth:
-    """All that a backup holds."""
+    """All data of Core, which a backup contains."""
 
     epoch: int = 1
     logs: dict[str, Log] = field(default_factory=dict)
     heads: dict[DocumentName, Head] = field(default_factory=dict)
     shown: dict[DocumentName, str] = field(default_factory=dict)
-    """What a snapshot has of each document that is there."""
+    """The text of each existing document in a snapshot."""
     kept: dict[DocumentName, list[Kept]] = field(default_factory=dict)
     floors: dict[DocumentName, int] = field(default_factory=dict)
-    """The versions below are trimmed away."""
+    """The oldest kept version of each document; older ones are deleted."""
     clients: dict[str, KnownClient] = field(default_factory=dict)
     answers: dict[tuple[str, int], KeptAnswer] = field(default_factory=dict)
     orders: Orders = field(default_factory=Orders)
@@ -95,7 +95,7 @@ class Truth:
     outbox: list[Committed] = field(default_factory=list)
 
     def copy(self) -> Truth:
-        """The same, which changes by itself; what is in it never changes."""
+        """An independent copy; the values in it are immutable."""
         return replace(
             self,
             logs={name: replace(log, bodies=list(log.bodies)) for name, log in self.logs.items()},
@@ -112,28 +112,28 @@ class Truth:
 
 
 class DocumentCore:
-    """Settles edits, does commands and answers syncs by the real rules, in the database's time."""
+    """Settles edits, applies commands and answers syncs by the real rules."""
 
     names_logs = True
-    """Whether a request of edits says which log it is about."""
+    """Whether a request with edits names the log that they are based on."""
 
     def __init__(self, chance: Random) -> None:
         self._chance = chance
         self.truth = Truth()
         self.epochs = 1
         self.settled_at = 0.0
-        """When edits were settled last, by the database's clock."""
+        """The last time when edits were settled, by the database's clock."""
         self._waiting: list[tuple[EditRequest, Reply]] = []
 
     @property
     def epoch(self) -> str:
-        """The epoch's name; sorts by time."""
+        """The epoch's name; later epochs sort after earlier ones."""
         return f"0E{self.truth.epoch:05d}"
 
     # ── orders ───────────────────────────────────────────────────────────────
 
     def command(self, caller: Caller, request: CommandRequest, now: float) -> Done | NotTaken:
-        """A command to an order has come; one that comes again gets its first answer."""
+        """Apply a command to an order; if it is repeated, answer as the first time."""
         truth, orders = self.truth, self.truth.orders
         known = orders.answers.get(request.key)
         if known is not None:
@@ -154,13 +154,13 @@ class DocumentCore:
     # ── edits ────────────────────────────────────────────────────────────────
 
     def post(self, caller: Caller, batch: EditBatch, reply: Reply) -> None:
-        """A request of edits has come; it is settled with those that wait."""
+        """Take a request with edits, which is settled together with those that wait."""
         if not self.names_logs:
             batch = msgspec.structs.replace(batch, epoch=None)
         self._waiting.append((EditRequest(caller, batch), reply))
 
     def settle(self, now: float) -> None:
-        """Settle what waits: requests of several clients by one statement."""
+        """Settle all waiting requests; those of different clients together, as one statement."""
         self.settled_at = now
         while self._waiting:
             going: dict[str, tuple[EditRequest, Reply]] = {}
@@ -178,7 +178,7 @@ class DocumentCore:
                 reply(answer)
 
     def plan(self, requests: Sequence[EditRequest], now: datetime) -> Plan:
-        """What becomes of these requests, by the real planner."""
+        """What these requests change, by the real planner."""
         truth = self.truth
         rooms = {name: log.room for name, log in truth.logs.items()}
         state = KnownState(now, truth.heads, truth.clients, rooms, self.epoch)
@@ -211,7 +211,7 @@ class DocumentCore:
             known = truth.clients[client]
             assert known.settled == before
             truth.clients[client] = replace(known, settled=settled)
-            # Core may forget what the client has, so here it does so at once.
+            # Core may delete answers that the client has received; this model does so at once.
             for n in range(answered, 0, -1):
                 if truth.answers.pop((client, n), None) is None:
                     break
@@ -266,11 +266,11 @@ class DocumentCore:
     # ── reading ──────────────────────────────────────────────────────────────
 
     def value(self, place: DocumentName) -> Value | None:
-        """The newest value."""
+        """The newest value of a document; None: there is none."""
         return self.truth.heads.get(place, Head()).value
 
     def value_at(self, place: DocumentName, version: int) -> Value | None:
-        """The value at a version; None: no document."""
+        """The value of a document at a version; None: it did not exist."""
         kept = self.truth.kept.get(place, [])
         if not 1 <= version <= len(kept):
             return None
@@ -278,7 +278,7 @@ class DocumentCore:
         return None if value is UNSET else value
 
     def document(self, place: DocumentName, version: int | None) -> Document | None:
-        """`GET /v1/documents`: at a version, or the newest."""
+        """`GET /v1/documents`: a version of a document, or the newest; None: not found."""
         newest = self.truth.heads.get(place, Head()).version
         at = newest if version is None else version
         if not max(1, self.truth.floors.get(place, 0)) <= at <= newest:
@@ -289,7 +289,7 @@ class DocumentCore:
     def answer(
         self, after: dict[str, int | None], epoch: str | None, limit: int, now: float
     ) -> SyncResponse:
-        """Fetch Sync, by the real rules."""
+        """The answer of Fetch Sync, by the real rules."""
         request = SyncRequest(
             {parse_channel(name): seq for name, seq in after.items()}, epoch, limit, 0.0
         )
@@ -325,8 +325,10 @@ class DocumentCore:
     # ── faults ───────────────────────────────────────────────────────────────
 
     def trim(self) -> None:
-        """Forget the older half of each log and of what is kept of each document, and all events
-        of orders: who is behind gets a snapshot."""
+        """Delete the older half of each log and of each document's versions, and orders' events.
+
+        A client that is behind then gets a snapshot.
+        """
         for orders in self.truth.orders.channels.values():
             orders.floor = orders.head
         for log in self.truth.logs.values():
@@ -335,11 +337,11 @@ class DocumentCore:
             self.truth.floors[place] = max(self.truth.floors.get(place, 0), head.version // 2)
 
     def backup(self) -> Truth:
-        """What a restore would bring back."""
+        """A copy of all data."""
         return self.truth.copy()
 
     def restore(self, truth: Truth) -> None:
-        """Go back to a backup, in a new epoch; what the relay had not published is gone."""
+        """Restore a backup, in a new epoch; events that were not published are gone."""
         self.epochs += 1
         self.truth = truth.copy()
         self.truth.epoch = self.epochs

@@ -13,11 +13,11 @@ PARTY: Final = f"party:{STORE}/1"
 CHANNELS: Final = (PUBLIC, PARTY)
 ANYBODY: Final = frozenset({"owner", "table"})
 MAX_AGE_S: Final = 60
-"""Edits of `minutes` that are older are refused: some are made without a network for longer."""
+"""Older edits of `minutes` are refused; some devices are offline for longer than this."""
 
 
 def ring(current: Value | None, arguments: Any) -> Value:
-    """Ring once more; the arguments say who."""
+    """The operator's function of the bell: count one ring, and add its mark."""
     before = current or {"rung": 0}
     return before | {"rung": before["rung"] + 1, arguments["mark"]: 1}
 

@@ -1,4 +1,4 @@
-"""The commands to orders of one process: the SDK's queue and views; the journal is a model."""
+"""The commands of one process to orders: the SDK's queue and views, with a model of the journal."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from tests.simulation.documents.client import DocumentClient
 
 _MAX_OPEN: Final = 6
-"""With so many orders no more are placed."""
+"""With so many open orders, few more are placed."""
 _LATER_S: Final = 0.05
-"""An answer that comes while something is being kept waits so long."""
+"""How long an answer waits that arrives while a write is under way."""
 
 
 class Desk:
-    """What one process does to orders.
+    """The orders and commands of one process.
 
     Args:
         client: the process.
-        kept: its commands that were kept.
+        kept: its stored commands.
     """
 
     def __init__(self, client: DocumentClient, kept: list[bytes]) -> None:
@@ -54,15 +54,15 @@ class Desk:
 
     @property
     def orders(self) -> list[ShownOrder]:
-        """All orders as they are shown."""
+        """All orders as they are shown, with the process's own commands applied."""
         return shown_orders(self._book, self.queue.own)
 
     def put(self, command: Deliver | Fill | CheckDigest) -> None:
-        """Take what the machine puts out for orders."""
+        """Take a command of the machine that is for orders."""
         self._deliveries.put(command)
 
     def consume(self) -> None:
-        """Take what has come of the log."""
+        """Handle all deliveries of the log."""
         answered = self.queue.answered
         while True:
             delivery = self._deliveries.take()
@@ -83,7 +83,7 @@ class Desk:
             self._client.feed(diverged)
 
     def difference(self) -> str | None:
-        """What is not as Core has it, or not done."""
+        """How the shown orders differ from Core's; None: they are equal, and nothing waits."""
         if self.queue.own.entries:
             return f"still has {[entry.key for entry in self.queue.own.entries]}"
         core = self.world.core.truth.orders.all
@@ -98,7 +98,7 @@ class Desk:
     # ── new commands ─────────────────────────────────────────────────────────
 
     def act(self, mark: str) -> None:
-        """Do something to an order, unless something is being kept just now."""
+        """Place or change an order, unless a write is under way."""
         client, chance = self._client, self.world.chance
         if client.is_keeping or client.dead:
             return
@@ -156,17 +156,17 @@ class Desk:
 
     @property
     def is_first(self) -> bool:
-        """Whether a command is what goes out next."""
+        """Whether a command is to be sent next, before all edits."""
         first, edits = self.queue.first, self._client.replica.queue.unanswered
         return first is not None and (not edits or first < edits[0].id)
 
     @property
     def can_send(self) -> bool:
-        """Whether the first command may go out."""
+        """Whether the first command can be sent now."""
         return self.is_first and self._client.core_time() is not None
 
     def next_request(self) -> CommandRequest | None:
-        """What to send; None: nothing."""
+        """The next request to send; None: there is none."""
         now = self._client.core_time()
         if now is None or self.queue.first is None or self._client.is_keeping:
             return None
@@ -178,7 +178,7 @@ class Desk:
         return self.queue.request()
 
     def answered(self, request: CommandRequest, answer: Any, epoch: str) -> None:
-        """Take Core's answer, once nothing else is being kept."""
+        """Handle Core's answer, as soon as no write is under way."""
         if self._client.dead:
             return
         if self._client.is_keeping:
@@ -213,5 +213,5 @@ class Desk:
 
 
 def mark_of_command(command: QueuedCommand) -> str:
-    """What names the command in the history."""
+    """The mark by which the command is found in the history."""
     return str(command.body.get("note") or command.key)

@@ -1,4 +1,4 @@
-"""What the devices made and were told, held against the history that Core keeps."""
+"""Compares what the devices made, and which answers they got, with Core's history."""
 
 from __future__ import annotations
 
@@ -15,57 +15,57 @@ from tests.simulation.documents.core import DocumentCore, Past
 from tests.simulation.documents.definitions import STRATEGY_OF
 
 SLACK_S: Final = 8.0
-"""How far Core's clock, as a client knows it, may be behind: what an answer takes, and more."""
+"""How far a client's estimate of Core's clock may be behind, mainly by the time of an answer."""
 
 
 @dataclass
 class Made:
-    """One edit, as its maker knows it."""
+    """One edit, as the device that made it knows it."""
 
     mark: str
     author: str
-    """The storage that it was made in: a device's, of one subject, until it is lost."""
+    """The storage in which it was made: of one device and one subject, until it is lost."""
     order: int
-    """Its place among those of its author."""
+    """Its number among the edits and commands of its device."""
     subject: str
     place: DocumentName
     seen: Value | None
-    """What was shown when it was made."""
+    """The value that was shown when it was made."""
     at: float
-    """When it was truly made, by the database's clock."""
+    """The true time when it was made, by the database's clock."""
     dated: bool
-    """Whether Core's clock was known then, to it and to all that it was made on."""
+    """Whether Core's time was known then, also for all pending edits before it."""
     changes: bool = True
-    """Whether it certainly changes something."""
+    """Whether it certainly changes the document."""
     accepted: bool = False
-    """Whether its maker was told that it is kept."""
+    """Whether the device was told that it is stored."""
     outcome: EditOutcome | CommandOutcome | None = None
     void: bool = False
-    """It was acknowledged by a log that a restore has thrown away."""
+    """Whether it was answered by a log that a restore has replaced."""
 
 
 @dataclass
 class MadeCommand(Made):
-    """One command to an order, as its maker knows it."""
+    """One command to an order, as the device that made it knows it."""
 
     is_strict: bool = False
-    """Whether Core may do it at the version that was seen only, not at a later one of that
+    """Whether Core may apply it only to the version that was seen, not to a later one with the same
     status."""
     version: int | None = None
     updated_at: datetime | None = None
     status: str | None = None
-    """What was seen of the order; None: it is a new one."""
+    """The order's status that was seen; None: it is a new order."""
     on: str | None = None
-    """The mark of the own command that it was made on, if that was not answered."""
+    """The mark of the device's own unanswered command that it is based on."""
     told_at: float | None = None
-    """When its maker was told what became of it, by the database's clock."""
+    """When the device got the answer, by the database's clock."""
 
 
 class Ledger:
     """All edits and commands of one schedule.
 
     Args:
-        fail: says that an invariant does not hold.
+        fail: called with a text if an invariant is violated.
     """
 
     def __init__(self, fail: Callable[[str], None]) -> None:
@@ -75,25 +75,26 @@ class Ledger:
         self._read = 0
         self._past: dict[str, Past] = {}
         self._orders: dict[tuple[str, bool], int] = {}
-        """The place of the newest of each author, edits and commands apart."""
+        """The newest number of each author, for edits and for commands."""
         self._newest: dict[DocumentName, tuple[float, float]] = {}
-        """When the newest edits of a document under `last` were made, at the latest and surely."""
+        """When the newest edit of each document with the strategy `last` was made: the latest
+        possible time, and the earliest."""
         self._restored = False
 
     def told(
         self, mark: str, outcome: EditOutcome | CommandOutcome, *, is_of_this_log: bool
     ) -> None:
-        """Its maker has the answer."""
+        """Record that the device has got the answer to an edit or a command."""
         made = self.made[mark]
         made.outcome, made.void = outcome, not is_of_this_log
         if outcome.outcome == "refused" and (outcome.problem is None or not outcome.problem.slug):
             self._fail(f"{mark} was refused without a reason")
 
     def command_told(self, mark: str, outcome: CommandOutcome, core: DocumentCore) -> None:
-        """Its maker has the answer, of this log.
+        """Record that the device has got the answer to a command, from the current log.
 
-        A command is not refused as stale where its maker alone has stepped the order since: whoever
-        was told of its own step is shown the order after it, and steps it from there.
+        A command must not be refused as stale if only the same device has changed the order since,
+        and had the answers: then it was shown the order with these changes.
         """
         made, order = self.made[mark], outcome.order
         assert isinstance(made, MadeCommand)
@@ -108,7 +109,7 @@ class Ledger:
             self._fail(f"{mark} was refused as stale, and only {own} of its maker came between")
 
     def restored(self, core: DocumentCore) -> None:
-        """The log has gone back: what it had acknowledged is gone with it."""
+        """Core was restored: what was answered before no longer counts."""
         self._restored = True
         for made in self.made.values():
             made.void = made.void or made.outcome is not None
@@ -116,14 +117,14 @@ class Ledger:
         self.read(core)
 
     def read(self, core: DocumentCore) -> None:
-        """Look at what Core has settled since the last time."""
+        """Check what Core has settled since the last call."""
         past = core.truth.past
         for entry in past[self._read :]:
             self._check(entry, core)
         self._read = len(past)
 
     def close(self) -> None:
-        """At rest: each acknowledged edit is in the history once, and nothing was lost."""
+        """At the end: check that each acknowledged edit is in the history, and none was lost."""
         for made in self.made.values():
             if made.void:
                 continue
@@ -150,7 +151,8 @@ class Ledger:
         is_command = isinstance(made, MadeCommand)
         if made.order < self._orders.get((made.author, is_command), 0):
             self._fail(f"{entry.mark} was applied after a later one of {made.author}")
-        # What a restore has thrown away is sent anew; commands name no log, and do not wait for it.
+        # After a restore, edits that it has undone are sent again. Commands do not name a log, so
+        # they do not wait for these edits.
         if made.order < self._orders.get((made.author, not is_command), 0) and not made.void:
             self._fail(f"{entry.mark} was applied after another kind's later of {made.author}")
         self._past[entry.mark] = entry
@@ -204,7 +206,7 @@ class Ledger:
 
 
 def _is_seen(made: MadeCommand, step: Past) -> bool:
-    """Whether this step left the order as the command was made on it."""
+    """Whether this step created the version of the order on which the command was made."""
     if made.on is not None:
         return step.mark == made.on
     order = None if step.change is None else step.change.after
@@ -214,7 +216,7 @@ def _is_seen(made: MadeCommand, step: Past) -> bool:
 
 
 def _was_told(step: Made, made: MadeCommand) -> bool:
-    """Whether the maker of a command had been told of this step of its own before."""
+    """Whether this step is the same device's, and was answered before the command was made."""
     assert isinstance(step, MadeCommand)
     is_own = step.author == made.author and not step.void
     return is_own and step.told_at is not None and step.told_at < made.at

@@ -1,4 +1,4 @@
-"""The network between a client of documents and Core: it loses, repeats and delays requests."""
+"""The network between a client of documents and Core: it loses, repeats and delays messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.simulation.documents.client import DocumentClient
 
 GIVES_UP_S: Final = 5.0
-"""So long a client waits for an answer."""
+"""How long a client waits for an answer."""
 
 
 class Network:
@@ -27,7 +27,7 @@ class Network:
         self._calling: dict[str, object] = {}
 
     def is_busy(self, what: str) -> bool:
-        """Whether such a request is under way."""
+        """Whether a request of this kind is under way."""
         return what in self._calling
 
     def exchange(
@@ -36,9 +36,9 @@ class Network:
         answer: Callable[[Callable[[Any], None]], None],
         done: Callable[[Any], None],
     ) -> None:
-        """One request over the network, which may lose it, repeat it, and bring it late.
+        """Send one request, which the network may lose, repeat or delay.
 
-        `done` is given the answer, `Again`, or None if there was none in time.
+        `done` is called with the answer, with `Again`, or with None if no answer arrived in time.
         """
         world, call = self._world, object()
         self._calling[what] = call
@@ -56,7 +56,7 @@ class Network:
 
         def arrive() -> None:
             if world.core.epoch != epoch:
-                return  # a restore cuts every connection
+                return  # a restore closes all connections
             if world.now < world.core_down_until:
                 reply(Again("down"))
             elif world.faults and world.chance.random() < 0.03:

@@ -1,4 +1,4 @@
-"""A model of Core for the orders beside the documents: the real rules, each key done once."""
+"""A model of Core for orders, beside the documents: the real rules; each key is applied once."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from tests.simulation.core import ChannelLog
 from tests.simulation.documents.definitions import STORE
 
 ORDERS: Final = f"store:{STORE}"
-"""The channel of the orders that the devices place and step."""
+"""The channel of the orders that the devices place and change."""
 
 
 @dataclass
 class Orders:
-    """What a backup holds of orders."""
+    """All data of orders, which a backup contains."""
 
     all: dict[str, Order] = field(default_factory=dict)
     channels: dict[str, ChannelLog] = field(default_factory=dict)
     views: dict[str, Views] = field(default_factory=dict)
     answers: dict[str, Order] = field(default_factory=dict)
-    """What each command led to, by its key."""
+    """The answer to each command, by the command's key."""
 
     def copy(self) -> Orders:
-        """The same, which changes by itself; what is in it never changes."""
+        """An independent copy; the values in it are immutable."""
         return replace(
             self,
             all=dict(self.all),
@@ -56,7 +56,7 @@ class Orders:
 def decide(
     orders: Orders, request: CommandRequest, new_id: str, by: str, now: datetime
 ) -> OrderChange | NotTaken:
-    """What the command does, or why it is refused."""
+    """What the command changes, or why it is refused."""
     if request.path == "/v1/orders":
         command = msgspec.json.decode(request.body, type=PlaceOrder)
         return place(command, order_id=new_id, placed_by=by, now=now)
@@ -74,7 +74,7 @@ def decide(
 
 
 def heard(done: Order, *, repeated: bool) -> Done:
-    """Core's answer, as it comes out of the wire."""
+    """Core's answer, as the client decodes it."""
     return Done(msgspec.json.decode(msgspec.json.encode(done), type=Order), repeated)
 
 

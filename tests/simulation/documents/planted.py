@@ -1,4 +1,4 @@
-"""Planted bugs: parts with one protection taken out, each of which the schedules must find."""
+"""Planted bugs: each removes one protection, and the schedules must find it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Planted = Callable[[], AbstractContextManager[Any]]
 
 
 def _applied_twice_by_core() -> AbstractContextManager[Any]:
-    """Core does not know a request again."""
+    """Core applies a repeated request again."""
 
     def write(self: DocumentCore, plan: Any, now: float) -> None:
         plan.rows.clients = [
@@ -50,7 +50,7 @@ def _applied_twice_by_core() -> AbstractContextManager[Any]:
 
 
 def _applied_twice_by_the_client() -> AbstractContextManager[Any]:
-    """What may have been settled goes out again under another client id."""
+    """Edits that may have been settled are sent again under another client id."""
 
     def failed(self: EditQueue, request: Request) -> None:
         if self._landed(request):
@@ -60,7 +60,7 @@ def _applied_twice_by_the_client() -> AbstractContextManager[Any]:
 
 
 def _queue_lost_at_a_crash() -> AbstractContextManager[Any]:
-    """Edits are kept in memory only."""
+    """Edits are in memory only, not stored."""
 
     def lost(self: MemoryState, writes: Sequence[Write]) -> None:
         written(self, [write for write in writes if not isinstance(write, PutEntry)])
@@ -70,7 +70,7 @@ def _queue_lost_at_a_crash() -> AbstractContextManager[Any]:
 
 
 def _shown_on_the_wrong_base() -> AbstractContextManager[Any]:
-    """The view goes on from the value that was there before, not from Core's newest."""
+    """The view applies pending edits to an older value, not to Core's newest."""
 
     def composed(self: Replica, name: tuple[str, str]) -> Composed:
         document = self._documents(name).get(name[1])
@@ -86,7 +86,7 @@ def _shown_on_the_wrong_base() -> AbstractContextManager[Any]:
 
 
 def _sent_with_the_newest_base() -> AbstractContextManager[Any]:
-    """An edit says that it was made on what is newest, whatever its maker has seen."""
+    """An edit names the newest version as its base, whatever the device has shown."""
 
     @contextmanager
     def planted() -> Iterator[None]:
@@ -107,12 +107,12 @@ def _sent_with_the_newest_base() -> AbstractContextManager[Any]:
 
 
 def _by_the_devices_clock() -> AbstractContextManager[Any]:
-    """An edit is dated by the device, whose clock is wrong."""
+    """An edit is dated by the device's clock, which is wrong."""
     return patch.object(DocumentClient, "core_time", DocumentClient.device_time)
 
 
 def _stalled_behind_a_refusal() -> AbstractContextManager[Any]:
-    """A refused number is not taken for answered."""
+    """The client does not count a refused edit as answered."""
 
     def take(
         self: EditQueue, request: Request, outcomes: Sequence[EditOutcome]
@@ -124,7 +124,7 @@ def _stalled_behind_a_refusal() -> AbstractContextManager[Any]:
 
 
 def _taken_out_on_the_answer() -> AbstractContextManager[Any]:
-    """A pending edit leaves the view when it is answered, before its event has come."""
+    """A pending edit is removed from the view when it is answered, before its event arrives."""
 
     def outcome(self: Replica, entry: Entry, answer: EditOutcome) -> None:
         entry.shown = False
@@ -135,7 +135,7 @@ def _taken_out_on_the_answer() -> AbstractContextManager[Any]:
 
 
 def _merge_drops_the_others_path() -> AbstractContextManager[Any]:
-    """A concurrent merge puts what its maker saw in the place of the whole."""
+    """A concurrent merge replaces the whole value by what its device has shown."""
 
     def merge(situation: Situation) -> Decision:
         basis = None if situation.basis is UNSET else situation.basis
@@ -146,12 +146,12 @@ def _merge_drops_the_others_path() -> AbstractContextManager[Any]:
 
 
 def _sent_with_anothers_token() -> AbstractContextManager[Any]:
-    """Whoever has signed in sends what is in the queue."""
+    """The queue is sent with the token of whoever has signed in."""
     return patch.object(Sender, "_is_own", lambda _self, _token: True)
 
 
 def _numbers_of_the_log_before() -> AbstractContextManager[Any]:
-    """After a restore the client goes on as if nothing had happened."""
+    """After a restore the client goes on with the numbers of the old log."""
 
     def follow(self: EditQueue, epoch: str) -> bool:
         self.epoch = epoch
@@ -161,17 +161,17 @@ def _numbers_of_the_log_before() -> AbstractContextManager[Any]:
 
 
 def _edits_of_another_log() -> AbstractContextManager[Any]:
-    """Core takes numbers and bases of the log before a restore for its own."""
+    """After a restore Core accepts numbers and bases of the old log."""
     return patch.object(DocumentCore, "names_logs", new=False)
 
 
 def _shown_twice() -> AbstractContextManager[Any]:
-    """What a lost answer has done is taken for what is still to be done."""
+    """An edit whose answer was lost is applied to a value that already contains it."""
     return patch.object(Replica, "_is_unsure", lambda _self, _name: False)
 
 
 def _shown_twice_on_the_log_before() -> AbstractContextManager[Any]:
-    """What a restore took back is applied to the old value, which has it."""
+    """An edit that a restore has undone is applied to the old value, which contains it."""
 
     def told(self: EditQueue, client: str, settled: int, epoch: str) -> list[Entry]:
         renamed = was_told(self, client, settled, epoch)
@@ -184,21 +184,22 @@ def _shown_twice_on_the_log_before() -> AbstractContextManager[Any]:
 
 
 def _taken_off_the_log_before() -> AbstractContextManager[Any]:
-    """What the new log has settled leaves the view while the old value is shown."""
+    """An edit that the new log has settled is removed from the view, which still shows the old
+    value."""
     return patch.object(Documents, "stands_in", lambda _self, _key: False)
 
 
 def _documents_of_the_log_before() -> AbstractContextManager[Any]:
-    """What is kept of the log before a restore passes for the new log's."""
+    """After a restore, stored documents of the old log are used as the new log's."""
     return patch("client_sdk.state.replica.log_kept", lambda _channels, _log: [])
 
 
 def _command_done_twice() -> AbstractContextManager[Any]:
-    """A command that is sent again has another key."""
+    """A command is sent again with another key."""
 
     def failed(self: CommandQueue, request: CommandRequest) -> None:
         entries = self.own.entries
-        # A step that comes twice is refused; an order that is placed or changed twice is not.
+        # Core would refuse a repeated step, but not a repeated order or change.
         if self._flight is request and entries[0].id == request.id and "note" in entries[0].body:
             entries[0] = replace(entries[0], key=f"{entries[0].key}+")
         sent(self, request)
@@ -208,7 +209,7 @@ def _command_done_twice() -> AbstractContextManager[Any]:
 
 
 def _commands_lost_at_a_crash() -> AbstractContextManager[Any]:
-    """Commands are kept in memory only."""
+    """Commands are in memory only, not stored."""
 
     def lost(self: MemoryState, writes: Sequence[Write]) -> None:
         written(self, [write for write in writes if not isinstance(write, PutCommand)])
@@ -218,17 +219,17 @@ def _commands_lost_at_a_crash() -> AbstractContextManager[Any]:
 
 
 def _command_before_its_turn() -> AbstractContextManager[Any]:
-    """A command goes out at once, whatever edits wait before it."""
+    """A command is sent at once, even if edits wait before it."""
     return patch.object(Desk, "is_first", property(lambda self: self.queue.first is not None))
 
 
 def _command_of_any_version() -> AbstractContextManager[Any]:
-    """A command does not say which version it was made on."""
+    """A command does not name the version that it is based on."""
     return _sent_with(lambda made: dataclasses.replace(made, version=None, updated_at=None))
 
 
 def _command_of_any_time() -> AbstractContextManager[Any]:
-    """A command does not say when the version that it was made on was made."""
+    """A command does not name the time of the version that it is based on."""
     return _sent_with(lambda made: dataclasses.replace(made, updated_at=None))
 
 
@@ -245,7 +246,7 @@ def _sent_with(
 
 
 def _done_though_its_base_was_refused() -> AbstractContextManager[Any]:
-    """What was made on a refused command goes out all the same."""
+    """A command that is based on a refused one is sent all the same."""
 
     def refused(
         self: CommandQueue, first: QueuedCommand, why: Problem, order: Order | None = None
@@ -258,7 +259,7 @@ def _done_though_its_base_was_refused() -> AbstractContextManager[Any]:
 
 
 def _answers_dropped_at_a_snapshot() -> AbstractContextManager[Any]:
-    """A snapshot counts for newer than any answer."""
+    """A snapshot counts as newer than any answer."""
 
     def reset(
         self: AnsweredOrders, channel: str, listed: Mapping[str, int], *, log: str, same_log: bool
@@ -270,7 +271,7 @@ def _answers_dropped_at_a_snapshot() -> AbstractContextManager[Any]:
 
 
 def _repeated_answers_not_shown() -> AbstractContextManager[Any]:
-    """An answer that is repeated says nothing of the order."""
+    """The order in a repeated answer is ignored."""
 
     def settle(
         self: CommandQueue,
@@ -288,7 +289,7 @@ def _repeated_answers_not_shown() -> AbstractContextManager[Any]:
 
 
 def _answers_of_a_later_log_dropped() -> AbstractContextManager[Any]:
-    """An answer of a log that has not begun here is forgotten when it begins."""
+    """An answer of a new log is forgotten when the client learns of that log."""
 
     def begin(self: AnsweredOrders, channel: str, log: str) -> None:
         self._own.ahead.clear()

@@ -1,4 +1,4 @@
-"""What clients ask for: each edit adds a name of its own, or sets it, so that it can be found."""
+"""Makes the clients' edits. Each puts its own mark into the document, so that it can be found."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _LARGE: Final = "x" * (MAX_SHOWN_VALUE_BYTES + 100)
 
 
 def wish_for(place: DocumentName, mark: str, chance: Random, *, patches: bool) -> Wish:
-    """An edit of this document that leaves this mark; if `patches`, some are JSON patches."""
+    """An edit of this document with this mark; if `patches`, some are JSON patches."""
     is_patch = patches and int(mark[1:]) % 8 == 0
     do = _operation(STRATEGY_OF[place[1]], mark, chance, is_patch=is_patch)
     return Wish(*place, do, {"mark": mark})
 
 
 def mark_of(edit: Edit) -> str:
-    """The mark that the edit leaves."""
+    """The mark of the edit."""
     assert edit.metadata is not None
     return str(edit.metadata["mark"])
 
 
 def holds(value: Value | None, mark: str) -> bool:
-    """Whether the mark is in the value."""
+    """Whether the value contains the mark."""
     whole = value or {}
     return mark in whole or mark in whole.get("lines", {})
 

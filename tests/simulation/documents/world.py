@@ -1,4 +1,4 @@
-"""One schedule of documents: several devices, a model of everything else, and faults by seed."""
+"""One schedule of documents: several devices, models of the servers, and random faults."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.simulation.shell import Shell
 
 FAULTY_S: Final = 60.0
 QUIET_S: Final = 150.0
-"""Without faults all clients must be live and equal to Core within this."""
+"""After the faults, all clients must be live and equal to Core within this time."""
 STAYS_S: Final = 10.0
 PACES: Final = (0.0, 0.02, 0.1, 0.4)
-"""How likely a device edits in a step."""
+"""The probability that a device makes an edit in a step."""
 PATCHES_EVERY: Final = 7
-"""In one of so many schedules some edits are JSON patches."""
+"""In one of so many schedules, some edits are JSON patches."""
 RARE: Final = ("restore", "kafka wiped", "retention", "storage lost", "backup")
 _ALL: Final = {
     "ann": Caller("ann", "owner", frozenset({STORE})),
@@ -44,12 +44,12 @@ def _token(caller: Caller) -> str:
 
 
 class Device:
-    """What outlives the processes on it: a store for each subject.
+    """A device: its stores, one for each subject, survive its processes.
 
     Args:
-        world: where it is.
-        name: which it is.
-        names: who may use it, the first of them now.
+        world: its schedule.
+        name: its name.
+        names: the persons who may use it; the first one has signed in.
     """
 
     def __init__(self, world: DocumentWorld, name: str, names: tuple[str, ...]) -> None:
@@ -58,7 +58,7 @@ class Device:
         self.names = names
         self.resolves = world.chance.random() < 0.7
         self.skew_s = world.chance.choice((-30.0, 600.0))
-        """How far its own clock is ahead."""
+        """How many seconds its own clock is ahead."""
         self.offline_until = 0.0
         self._user = names[0]
         self._token_of = names[0]
@@ -69,36 +69,36 @@ class Device:
 
     @property
     def token(self) -> str:
-        """The access token that it has now."""
+        """Its current access token."""
         return _token(_ALL[self._token_of])
 
     @property
     def subject(self) -> str:
-        """Whose edits its process makes."""
+        """The subject whose edits its process makes."""
         return subject_of(_token(_ALL[self._user]))
 
     @property
     def store(self) -> MemoryState:
-        """The store of who uses it now."""
+        """The store of the person who has signed in."""
         return self._stores[self._user]
 
     @property
     def author(self) -> str:
-        """The storage that edits are made in now."""
+        """A name for the current store; a lost store gets a new name."""
         return f"{self.name}/{self._user}/{self._lives[self._user]}"
 
     def next_order(self) -> int:
-        """The place of the next edit among all of this device."""
+        """The number of the next edit or command of this device."""
         self._orders += 1
         return self._orders
 
     def restart(self) -> None:
-        """The process is killed, and another one goes on from the store."""
+        """Kill the process, and start another one with the same store."""
         self.client.die()
         self.client = DocumentClient(self.world, self)
 
     def lose_storage(self) -> None:
-        """The browser forgets the site, or the till gets a new disk."""
+        """Delete the store, as when a browser's data is deleted or a disk is replaced."""
         self.client.die()
         self.world.ledger.lost_authors.add(self.author)
         self._lives[self._user] += 1
@@ -106,22 +106,22 @@ class Device:
         self.client = DocumentClient(self.world, self)
 
     def hand_over(self, user: str | None = None) -> None:
-        """Somebody else signs in; the queue of who was there waits for its own."""
+        """Let somebody else sign in; the queue of the person before waits in its store."""
         self.client.die()
         self._user = user or self.world.chance.choice(self.names)
         self._token_of = self._user
         self.client = DocumentClient(self.world, self)
 
     def change_token(self) -> None:
-        """The token is another's all of a sudden, and the process goes on."""
+        """Replace the token by another person's, while the process goes on."""
         self._token_of = self.world.chance.choice(self.names)
 
     def settle(self) -> None:
-        """Everything is as it should be."""
+        """End all faults of the device."""
         self.offline_until, self._token_of = 0.0, self._user
 
     def user_who_waits(self) -> str | None:
-        """Somebody else whose edits wait on this device."""
+        """Another person whose edits or commands wait on this device; None: nobody."""
         for user, store in self._stores.items():
             stored = store.open(subject_of(_token(_ALL[user])))
             if user != self._user and (stored.entries or stored.commands):
@@ -130,10 +130,10 @@ class Device:
 
 
 class DocumentWorld(Setting[DocumentCore]):
-    """Runs one schedule to its end, and checks the invariants at every step.
+    """Runs one schedule, and checks the invariants at each step.
 
     Args:
-        seed: decides everything.
+        seed: of all random choices.
     """
 
     kind = "documents"
@@ -152,7 +152,7 @@ class DocumentWorld(Setting[DocumentCore]):
         ]
 
     def run(self) -> DocumentWorld:
-        """Faults for a while, then quiet, then the proof."""
+        """Run with faults for a while, then without; then check the end state."""
         self._step()
         self.run_until(FAULTY_S)
         self.faults = False
@@ -168,29 +168,29 @@ class DocumentWorld(Setting[DocumentCore]):
         return self
 
     def new_mark(self) -> str:
-        """A name for an edit."""
+        """A new mark for an edit."""
         self._marks += 1
         return f"m{self._marks}"
 
     def new_client(self) -> str:
-        """A client id."""
+        """A new client id."""
         self._clients += 1
         return f"c{self._clients}"
 
     def caller_of(self, token: str) -> Caller:
-        """Who calls with this token."""
+        """The caller with this token."""
         return next(caller for caller in _ALL.values() if _token(caller) == token)
 
     @property
     def shells(self) -> Iterable[Shell]:
-        """The clients."""
+        """The clients of all devices."""
         return [device.client for device in self.devices]
 
     def write_something(self) -> None:
-        """Nothing is written past the clients."""
+        """Does nothing: only clients write documents."""
 
     def difference(self) -> str | None:
-        """What is not as Core has it, or not done."""
+        """How a device differs from Core; None: all are equal, and nothing waits."""
         for device in self.devices:
             client, replica = device.client, device.client.replica
             if client.machine.epoch != self.core.epoch:
@@ -238,7 +238,7 @@ class DocumentWorld(Setting[DocumentCore]):
         self.fail(difference or "edits still wait for their own subject")
 
     def _step(self) -> None:
-        """A quarter of a second of everything that goes on by itself."""
+        """Run everything for a quarter of a second, and schedule the next step."""
         self.at(STEP_S, self._step)
         chance = self.chance
         if self.faults:
@@ -272,7 +272,7 @@ class DocumentWorld(Setting[DocumentCore]):
 
     @property
     def kinds(self) -> dict[str, Callable[[], None]]:
-        """Every fault there is, by name."""
+        """All faults, by name."""
         device = self.chance.choice(self.devices)
         client = device.client
         return {

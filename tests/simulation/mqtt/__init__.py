@@ -1,1 +1,1 @@
-"""Clients over MQTT, as they are, on an event loop in virtual time and a model of the broker."""
+"""The real client over MQTT, on an event loop in virtual time, with a model of the broker."""

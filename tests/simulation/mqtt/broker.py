@@ -1,4 +1,4 @@
-"""A model of a broker: it delivers, drops, repeats and loses connections, and keeps nothing."""
+"""A model of a broker: it drops and repeats messages, loses connections, and stores nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from client_sdk.errors import UnreachableError
 from client_sdk.mqtt.connection import Following, MqttConnection
 
 _NOTICES_AFTER_S: Final = 10.0
-"""A client finds out so late that a connection is gone which nobody closed."""
+"""How late a client notices that a connection is dead, if nobody has closed it."""
 _COMES_BACK_S: Final = (0.2, 10.0)
 _ANSWERS_S: Final = (0.001, 0.05)
 
@@ -20,20 +20,20 @@ class ModelBroker:
     """The broker.
 
     Args:
-        chance: the seed's.
+        chance: the random numbers of the schedule.
     """
 
     def __init__(self, chance: Random) -> None:
         self.chance = chance
         self.is_up = True
         self.loses = 0.0
-        """How likely a delivery is dropped: a queue is full."""
+        """The probability that a message is dropped, as by a full queue."""
         self.doubles = 0.0
-        """How likely a delivery comes again, at once or after later ones."""
+        """The probability that a message is delivered again, perhaps after later ones."""
         self.connections: list[ModelConnection] = []
 
     def publish(self, topic: str, payload: bytes) -> bool:
-        """Deliver to all who follow; False: the broker is down, and nothing was acknowledged."""
+        """Deliver to all subscribers. Returns False if the broker is down."""
         if not self.is_up:
             return False
         for connection in self.connections:
@@ -44,18 +44,18 @@ class ModelBroker:
         return True
 
     def kill(self) -> None:
-        """The broker dies: all connections are lost."""
+        """Stop the broker; all connections are lost."""
         self.is_up = False
         for connection in self.connections:
             connection.lose()
 
     def start(self) -> None:
-        """It is there again."""
+        """Start the broker again."""
         self.is_up = True
 
 
 class ModelConnection(MqttConnection):
-    """A program's connection, as `MqttConnection` shows it to clients.
+    """A program's connection, with the interface of `MqttConnection`.
 
     Args:
         broker: the broker.
@@ -73,24 +73,24 @@ class ModelConnection(MqttConnection):
         self._up.set()
 
     def end(self) -> None:
-        """Its program is gone."""
+        """Remove the connection, as its program has ended."""
         self._is_gone = True
         self._broker.connections.remove(self)
         self._drop()
 
     def lose(self) -> None:
-        """The connection breaks, and comes back after a while."""
+        """Lose the connection; it is opened again after a while."""
         if not self._is_gone:
             self._drop()
             self._loop.call_later(self._chance.uniform(*_COMES_BACK_S), self._come_back)
 
     def go_silent(self) -> None:
-        """Nothing comes any more, and it is found out late."""
+        """Deliver nothing more; the client notices it only later."""
         self._silent = True
         self._loop.call_later(_NOTICES_AFTER_S, self.lose)
 
     def deliver(self, topic: str, payload: bytes, late_s: float = 0.0) -> None:
-        """Hand a message to those who follow its topic on this connection."""
+        """Deliver a message to the subscribers of its topic on this connection."""
         if self._silent:
             return
         for following in self._open:
@@ -120,7 +120,7 @@ class ModelConnection(MqttConnection):
             self._open.remove(following)
 
     async def say(self, what: str, fields: dict[str, object]) -> bool:
-        """See `MqttConnection`; nobody hears it here."""
+        """See `MqttConnection`; nothing is delivered here."""
         return self._up.is_set()
 
     def _drop(self) -> None:

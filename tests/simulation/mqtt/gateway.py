@@ -1,5 +1,4 @@
-"""Relay and gateways of the model: what is committed is published at least once, by the gateway's
-own rules."""
+"""Models of relay and gateways, which publish each event at least once, by the real rules."""
 
 from __future__ import annotations
 
@@ -16,23 +15,23 @@ from tests.simulation.mqtt.broker import ModelBroker
 
 MARK_EVERY_S: Final = 5.0
 _LOOK_BACK: Final = 400
-"""So many records a gateway reads once more for their heads."""
+"""How many earlier records a new gateway reads, to learn the heads."""
 _PARTITION: Final = 0
 
 
 class ModelRelay:
-    """Takes what was committed into the log; `stalled` keeps it from that."""
+    """Moves committed events into the log, unless it is stalled."""
 
     def __init__(self, core: ModelCore) -> None:
         self.log: list[OrderRecord] = []
         self.watermark = 0.0
         self.epoch = ""
-        """That of the watermark."""
+        """The epoch of the watermark."""
         self.is_stalled = False
         self._core = core
 
     def run(self, db_now: float) -> None:
-        """Take in what there is."""
+        """Move all committed events into the log, and set the watermark."""
         if self.is_stalled:
             return
         waiting, self._core.truth.outbox[:] = list(self._core.truth.outbox), []
@@ -44,13 +43,13 @@ class ModelRelay:
 
 
 class ModelGateway:
-    """One gateway after the other on the only partition.
+    """The gateways of the only partition, of which one runs after the other.
 
     Args:
-        relay: the log.
-        broker: where it publishes.
-        chance: the seed's.
-        now: virtual seconds.
+        relay: has the log.
+        broker: the broker, to which it publishes.
+        chance: the random numbers of the schedule.
+        now: returns virtual seconds.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class ModelGateway:
         self.is_away = False
 
     def run(self) -> None:
-        """Publish what is new, and a mark now and then."""
+        """Publish new events, and a mark at intervals."""
         if self.is_away:
             return
         while self._next < len(self._relay.log):
@@ -81,17 +80,17 @@ class ModelGateway:
             self._mark()
 
     def die(self) -> None:
-        """Another one goes on, a little before where this one was."""
+        """End the gateway; `go_on` starts another one, from a little before this one's position."""
         self.is_away = True
 
     def freeze(self) -> None:
-        """Another one goes on; this one wakes later with what its connection held."""
+        """Freeze the gateway; another one takes over, and `wake` sends what this one held."""
         begin = max(0, self._next - self._chance.randrange(1, 12))
         self._frozen = self._relay.log[begin : self._next]
         self.is_away = True
 
     def go_on(self) -> None:
-        """The next one begins."""
+        """Start the next gateway."""
         self._next = max(0, self._next - self._chance.randrange(0, 12))
         self._heads = Heads()
         for record in self._relay.log[max(0, self._next - _LOOK_BACK) : self._next]:
@@ -100,7 +99,7 @@ class ModelGateway:
         self.is_away = False
 
     def wake(self) -> None:
-        """The frozen one says what it held."""
+        """Let the frozen gateway publish what its connection held."""
         for record in self._frozen:
             self._publish(record)
         self._frozen = ()

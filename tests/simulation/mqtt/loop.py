@@ -1,4 +1,4 @@
-"""An event loop in virtual time: where nothing can go on now, its clock jumps to what is next."""
+"""An event loop in virtual time: if no task can run, its clock jumps to the next timer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import selectors
 
 
 class _Jumping(selectors.SelectSelector):
-    """Never waits; what would have been waited for has passed."""
+    """A selector that never waits: it adds the time to wait to the clock."""
 
     now = 0.0
 
@@ -21,7 +21,7 @@ class _Jumping(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """The loop; its time begins at 0, in seconds."""
+    """The loop; its clock counts virtual seconds from 0."""
 
     def __init__(self) -> None:
         self._jumping = _Jumping()

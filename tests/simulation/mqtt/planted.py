@@ -1,4 +1,4 @@
-"""Planted bugs: a client over MQTT without one of its protections, each of which must be found."""
+"""Planted bugs: each removes one protection of the client over MQTT, and must be found."""
 
 from __future__ import annotations
 

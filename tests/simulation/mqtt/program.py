@@ -1,7 +1,7 @@
-"""A program that follows orders over MQTT: one process after the other, and its consumer.
+"""A program that follows orders over MQTT, with its consumer; one process runs after the other.
 
-The client is the SDK's own. The consumer keeps its effects for ever, as a database does; what it
-has saved decides where the next process goes on.
+The client is the SDK's own. The consumer's effects survive a crash, as in a database. The next
+process goes on from the saved cursor.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ CHANNELS: Final = (f"store:{STORE}", f"table:{STORE}/{TABLES[0]}")
 
 
 class Saved:
-    """What outlives a process: its cursor, and its effects."""
+    """What survives a process: its cursor, and its effects."""
 
     def __init__(self) -> None:
         self.checkpoint: Checkpoint | None = None
         self.effects: dict[str, int] = {}
         self.orders: dict[str, dict[str, int]] = {}
-        """The version of each open order, per channel."""
+        """The version of each open order, by channel."""
 
     async def load(self) -> Checkpoint | None:
         """See `CursorStore`."""
         return self.checkpoint
 
     async def save(self, checkpoint: Checkpoint) -> None:
-        """See `CursorStore`; a process may be killed before or after."""
+        """See `CursorStore`; the process may be killed before or after this."""
         await asyncio.sleep(0)
         self.checkpoint = checkpoint
 
@@ -46,8 +46,8 @@ class Program:
     """One process.
 
     Args:
-        world: where it lives.
-        saved: what its forerunner left.
+        world: its schedule.
+        saved: what the process before it has saved.
     """
 
     def __init__(self, world: MqttWorld, saved: Saved) -> None:
@@ -55,7 +55,7 @@ class Program:
         self._saved = saved
         known = saved.checkpoint.positions if saved.checkpoint else {}
         self._given: dict[str, int] = dict(known)
-        """The last seq of each channel that this process was given, or went on from."""
+        """The last seq of each channel that this process has received, or started from."""
         self.slow_until = 0.0
         self.is_dead = False
         self.connection = ModelConnection(world.broker)
@@ -72,7 +72,7 @@ class Program:
         self._task = asyncio.create_task(self._run())
 
     async def end(self) -> None:
-        """The process is killed: nothing that it would still do has an effect."""
+        """Kill the process: nothing that it still does has an effect."""
         self.is_dead = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -115,7 +115,7 @@ class Program:
         before = self._given.get(channel)
         if before is None or change.seq != before + 1:
             self._world.found(f"the consumer got {change.id} on top of {before}")
-        # What an earlier process did of it before it was killed does no harm a second time.
+        # An earlier process may have handled this event before it was killed: that is allowed.
         if change.seq > saved.effects.get(channel, 0) + 1:
             self._world.found(f"{change.id} on top of {saved.effects.get(channel)}: a lost effect")
         self._given[channel] = saved.effects[channel] = change.seq

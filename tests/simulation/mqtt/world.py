@@ -1,4 +1,4 @@
-"""One schedule of a client over MQTT: broker, gateways and Core fail by the seed."""
+"""One schedule of a client over MQTT: broker, gateways and Core fail at random."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from tests.simulation.setting import DB_OFFSET, STEP_S, ViolationError
 
 FAULTY_S: Final = 90.0
 QUIET_S: Final = 120.0
-"""Without faults the client must be live and complete within this."""
+"""After the faults, the client must be live and have all events within this time."""
 STAYS_S: Final = 20.0
 BLIND_S: Final = 45.0
-"""A client that says it is live may not miss an event for longer."""
+"""The longest time for which a client that shows "live" may lack an event."""
 PACES: Final = (0.0, 0.02, 0.1, 0.5)
-"""How likely something is committed in a step."""
+"""The probability that something is committed in a step."""
 RATES: Final = (0.005, 0.02, 0.06)
-"""How likely a fault is in a step: some only show themselves where others do not come between."""
+"""The probability of a fault in a step. Some bugs are found only if faults are rare."""
 RARE: Final = ("restore", "retention")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a schedule is made of; a planted bug replaces one of them."""
+    """The parts of a schedule; a planted bug replaces one of them."""
 
     cursor_before_effect: bool = False
 
 
 class MqttWorld:
-    """Runs one schedule to its end.
+    """Runs one schedule, and checks the invariants at each step.
 
     Args:
-        seed: decides everything.
-        parts: what it is made of.
+        seed: of all random choices.
+        parts: its parts, perhaps with a planted bug.
     """
 
     kind = "mqtt"
@@ -56,7 +56,7 @@ class MqttWorld:
         self.chance = Random(seed)
         self.injected: Counter[str] = Counter()
         self.reasons = {"first_sync"}
-        """Why a channel may begin anew by now."""
+        """The reasons for which a channel may be reset by now."""
         self.saved = Saved()
         self.core = ModelCore(self.chance)
         self.broker = ModelBroker(self.chance)
@@ -70,10 +70,10 @@ class MqttWorld:
         self._backup = self.core.backup()
 
     def run(self) -> MqttWorld:
-        """Faults for a while, then quiet, then the proof.
+        """Run with faults for a while, then without; then check the end state.
 
         Raises:
-            ViolationError: an invariant does not hold.
+            ViolationError: an invariant was violated.
         """
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             loop = runner.get_loop()
@@ -83,16 +83,16 @@ class MqttWorld:
         return self
 
     def found(self, what: str) -> None:
-        """An invariant does not hold; the schedule ends with the first."""
+        """Report a violated invariant; the schedule ends with the first."""
         self._violation = self._violation or what
 
     @property
     def db_now(self) -> float:
-        """The database's clock."""
+        """The time by the database's clock."""
         return DB_OFFSET + self.loop.time()
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
-        """Fetch Sync."""
+        """Answer a request of Fetch Sync."""
         await asyncio.sleep(self.chance.uniform(0.001, 0.3))
         if self.loop.time() < self._core_down_until:
             raise httpx.ConnectError("Core is down")
@@ -100,12 +100,12 @@ class MqttWorld:
         after: dict[str, int | None] = dict.fromkeys(asked.get_list("channel"))
         after |= parse_cursor(asked["lastEventId"]) if "lastEventId" in asked else {}
         answer = self.core.answer(after, asked.get("epoch"), 50, self.db_now)
-        # On its way back more is committed and pushed.
+        # While the answer is on its way, more events can be committed and pushed.
         await asyncio.sleep(self.chance.uniform(0.001, 0.3))
         return httpx.Response(200, content=msgspec.json.encode(answer))
 
     def difference(self) -> str | None:
-        """What keeps the consumer from having all, with the same orders as Core."""
+        """How the consumer's state differs from Core's; None: it has handled all events."""
         checkpoint = self.saved.checkpoint
         for channel in CHANNELS:
             log = self.core.truth.channels.get(channel)
@@ -171,7 +171,7 @@ class MqttWorld:
                 self.core.commit(self.db_now)
 
     def _look(self) -> None:
-        """Whoever says "live" is not blind for long."""
+        """Check that a client that shows "live" does not lack an event for long."""
         program = self._program
         is_blind = (
             program.client.mode == "live"

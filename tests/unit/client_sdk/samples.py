@@ -1,4 +1,4 @@
-"""Orders, events and sync answers for tests; a builder fills in what a test does not care for."""
+"""Orders, events and sync answers for tests. The builders fill in what a test does not need."""
 
 from __future__ import annotations
 

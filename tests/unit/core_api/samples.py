@@ -66,7 +66,7 @@ def order(status: OrderStatus = "placed", version: int = 1, **more: object) -> O
 
 
 def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None) -> DevicesApi:
-    """The handlers of devices over a database that is given; a store's keys are its own."""
+    """The handlers of devices with this database, and their own keys."""
     log: Any = None
     rules = Rules(Definitions([*DEFINITIONS, *DEVICE_DEFINITIONS]), 4, is_obeyed)
     documents = DocumentAccess(pool, rules, lambda _channels: None)
@@ -82,13 +82,13 @@ def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None) -> DevicesApi:
 
 
 def webhooks_api(gate: Gate, pool: Any = None) -> WebhooksApi:
-    """The handlers of webhooks over a database that is given; their keys are its own."""
+    """The handlers of webhooks with this database, and their own keys."""
     keys = WebhookKeys({"k": b"w" * 32}, "k")
     return WebhooksApi(Subscriptions(pool, keys, Networks(), lambda: "made", lambda: None), gate)
 
 
 def push_api(gate: Gate, pool: Any = None) -> PushApi:
-    """The handlers of pushes over a database that is given; its key is its own."""
+    """The handlers of pushes with this database, and their own key."""
     keys = PushKeys("p" * 43, "mailto:ops@example.com")
     return PushApi(PushSubscriptions(pool, keys, Networks()), GuestPhones(pool, Networks()), gate)
 
@@ -99,6 +99,6 @@ async def everybody_stays(caller: Caller) -> None:
 
 
 def state_api(gate: Gate, pool: Any = None) -> StateApi:
-    """The handlers of documents over this database, with the demonstration's definitions."""
+    """The handlers of documents with this database and the demonstration's definitions."""
     edits = EditService(pool, Definitions(DEFINITIONS), 4, lambda _channels: None, is_obeyed)
     return StateApi(edits, OrderHistory(pool), pool, gate)

@@ -72,7 +72,7 @@ def test_no_cost_is_below_nothing(rows: list[tuple[float, float]], data: st.Data
 
 
 def test_too_few_seconds_are_refused_with_what_is_missing() -> None:
-    with pytest.raises(CapacityError, match="10 seconds of events are too few"):
+    with pytest.raises(CapacityError, match="10 seconds of events, and 60 are needed"):
         costs_of([report(10)])
 
 
@@ -82,5 +82,5 @@ def test_the_tables_stand_between_their_marks_and_may_be_written_again() -> None
     once = put_between(document, tables)
     assert "old" not in once
     assert put_between(once, tables) == once
-    with pytest.raises(CapacityError, match="lacks the marks"):
+    with pytest.raises(CapacityError, match="lacks the markers"):
         put_between("# A", tables)

@@ -62,7 +62,7 @@ def test_a_client_that_took_something_else_fails_the_proof(said: bytes, wrong: s
 
 
 def test_a_line_that_it_does_not_know_is_an_error() -> None:
-    with pytest.raises(ValueError, match="the clients said 'what is this'"):
+    with pytest.raises(ValueError, match="an unknown line: 'what is this'"):
         Heard(CHANNELS).take(b"what is this\n")
 
 

@@ -38,19 +38,19 @@ def test_faults_are_spread_evenly_over_the_time_under_load() -> None:
         (["--clients", "3", "--stores", "4"], "--stores 4 must be between 1 and --clients"),
         (["--clients", "0"], "must be above 0"),
         (["--orders", "0"], "must be above 0"),
-        (["--lifetime", "90-45"], "the smaller first"),
+        (["--lifetime", "90-45"], "the smaller number first"),
         (["--lifetime", "soon"], "'soon' is not seconds such as 45-90"),
         (["--core", "http://10.0.0.1:8000", "--keys", "k"], "is not http:// on this machine"),
         (["--core", "https://127.0.0.1", "--keys", "k"], "is not http:// on this machine"),
         (["--core", "http://127.0.0.1:8000"], "--core needs --keys"),
-        (["--keys", "k"], "--keys goes with --core only"),
+        (["--keys", "k"], "--keys is for --core only"),
         (
             ["--core", "http://localhost:8000", "--keys", "k", "--faults", "stop-kafka"],
-            "only a system that the test started itself is broken",
+            "only in a system that it started itself",
         ),
         (
             ["--core", "http://[::1]:8000", "--keys", "k", "--kafka", "k:1"],
-            "are for a system of the test's own",
+            "--kafka and --database cannot be used with --core",
         ),
     ],
 )

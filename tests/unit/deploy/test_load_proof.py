@@ -55,7 +55,7 @@ def test_an_event_of_other_content_than_the_log_s_is_seen() -> None:
     forged = LOG[3]._replace(version=99)
     verdict = verdict_of(track_of(0, [*LOG[:3], forged, *LOG[4:]]))
     assert (verdict.lost, verdict.checked, verdict.clean) == (1, 0, False)
-    assert "other events than the log holds" in verdict.notes[0]
+    assert "events that differ from the log" in verdict.notes[0]
 
 
 def test_what_a_reset_skipped_counts_as_lost() -> None:

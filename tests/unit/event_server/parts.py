@@ -1,4 +1,4 @@
-"""Twins of the event server's ports, and what its tests say again and again."""
+"""Fakes of the event server's ports, and helpers that many of its tests use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEYS = TicketKeys({"t1": b"k" * 32}, "t1")
 
 
 class FakeSubscriber:
-    """Reads what it is sent like a client would."""
+    """Reads what it gets as a client would."""
 
     def __init__(self) -> None:
         self.backlog = 0
@@ -50,7 +50,7 @@ class FakeSubscriber:
         self.aborted = True
 
     def ids(self) -> list[str]:
-        """The ids of the events of orders and documents that came."""
+        """The ids of the received events of orders and documents."""
         return [e.last_event_id for e in self.events if e.type.startswith(EVENT_PREFIXES)]
 
     def types(self) -> list[str]:
@@ -96,7 +96,7 @@ def make_streams(
     uniform: Uniform = lambda low, high: (low + high) / 2,
     now: float = 0.0,
 ) -> Streams:
-    """Streams whose random numbers are the middle, unless told otherwise."""
+    """Streams whose random numbers are always the middle, by default."""
     return Streams(
         "server-1",
         hub,

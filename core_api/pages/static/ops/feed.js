@@ -18,18 +18,18 @@ const [LEAST_WAIT_MS, MAX_WAIT_MS] = [250, 60_000];
 /** Follows the stream, and retries for as long as the token is good. */
 export class Feed {
   #token;
-  #heard;
+  #callbacks;
   #backoff = new Backoff(PAUSES_S, uniform);
   #stop = new AbortController();
 
   /**
    * @param token the bearer token
-   * @param heard callbacks: hello(data) and figures(data) for the stream's events, feed(state, detail) when the
+   * @param callbacks hello(data) and figures(data) for the stream's events, feed(state, detail) when the
    *   connection's state changes, refused(name of a text) when Core refuses the token
    */
-  constructor(token, heard) {
+  constructor(token, callbacks) {
     this.#token = token;
-    this.#heard = heard;
+    this.#callbacks = callbacks;
   }
 
   async run() {
@@ -53,7 +53,7 @@ export class Feed {
     const watch = new Watch(() => silence.abort(), SILENT_MS);
     try {
       const response = await fetchCore(PATH, this.#token, { signal, headers: { accept: "text/event-stream" } });
-      if (response.status !== 200) return await this.#turnedAway(response);
+      if (response.status !== 200) return await this.#refused(response);
       return (await this.#read(response.body.getReader(), watch)) ?? this.#failed("");
     } catch (error) {
       if (this.#stop.signal.aborted) return null;
@@ -63,15 +63,15 @@ export class Feed {
     }
   }
 
-  async #turnedAway(response) {
+  async #refused(response) {
     const problem = await response.json().catch(() => ({}));
     if (response.status === 401 || response.status === 403) {
-      this.#heard.refused(response.status === 401 ? "tokenRefused" : "tokenRole");
+      this.#callbacks.refused(response.status === 401 ? "tokenRefused" : "tokenRole");
       return null;
     }
     const detail = problem.detail ?? String(response.status);
     if (response.status !== 503) return this.#failed(detail);
-    this.#heard.feed("busy", detail);
+    this.#callbacks.feed("busy", detail);
     return waitOf(1000 * Math.max(1, Number(response.headers.get("retry-after")) || 1));
   }
 
@@ -81,25 +81,25 @@ export class Feed {
    */
   async #read(reader, watch) {
     const parser = new SseParser();
-    let told = false;
+    let hasFigures = false;
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return null;
       watch.again();
       for (const { type, data } of parser.feed(value)) {
-        if (type === "hello") this.#heard.hello(JSON.parse(data));
+        if (type === "hello") this.#callbacks.hello(JSON.parse(data));
         if (type === "figures") {
-          this.#heard.figures(JSON.parse(data));
+          this.#callbacks.figures(JSON.parse(data));
           this.#backoff.forget();
-          told = true;
+          hasFigures = true;
         }
-        if (type === "bye") return told ? waitOf(JSON.parse(data).reconnect_after_ms) : null;
+        if (type === "bye") return hasFigures ? waitOf(JSON.parse(data).reconnect_after_ms) : null;
       }
     }
   }
 
   #failed(detail) {
-    this.#heard.feed("offline", detail);
+    this.#callbacks.feed("offline", detail);
     return this.#backoff.failed(0) * 1000;
   }
 }

@@ -37,18 +37,18 @@ const line = (level, words) => el("p", { "data-level": level }, words);
 export function alertList(figures) {
   const rows = figures.alerts.map((one) => row(one, alertText(one), one.detail, acknowledging(one.name, one.acknowledged)));
   const stores = storesLine(figures.verdict);
-  if (stores) rows.push(row({ level: "red", name: "stores", runbook: "orders-reach-nobody" }, stores, "", storesSeenTo(figures.late)));
+  if (stores) rows.push(row({ level: "red", name: "stores", runbook: "orders-reach-nobody" }, stores, "", storesAcknowledged(figures.late)));
   return el("ul", { class: "alerts", role: "list" }, rows);
 }
 
-function row({ level, name, runbook }, text, detail, seenTo) {
+function row({ level, name, runbook }, text, detail, acknowledgement) {
   const more = detail ? el("span", { class: "quiet" }, detail) : null;
   return el(
     "li",
     { class: `alert ${level}`, "data-key": name },
     el("span", { class: "alert-text" }, el("strong", {}, text), more),
     runbookLink(runbook, text),
-    seenTo,
+    acknowledgement,
   );
 }
 
@@ -68,10 +68,10 @@ export function acknowledging(name, acknowledged) {
 }
 
 /** A link to the table below, where the stores are acknowledged one by one. */
-function storesSeenTo(late) {
+function storesAcknowledged(late) {
   const stores = new Set(late.map((one) => one.store_id));
   const open = new Set(late.filter((one) => !one.acknowledged).map((one) => one.store_id));
-  if (open.size === 0) return el("span", { class: "seen-to" }, t("storesSeenTo"));
+  if (open.size === 0) return el("span", { class: "seen-to" }, t("storesAcknowledged"));
   return el("a", { href: "#late-title" }, t("toTheStores", { count: open.size, of: stores.size }));
 }
 

@@ -3,13 +3,13 @@
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
 import {
-  Kept, TokenError, onLink, readToken, refusalOf, reloadWith, takeFragment, takeProblem,
+  StoredSignIn, TokenError, onLink, readToken, refusalOf, reloadWith, takeFragment, takeProblem,
 } from "../shared/sign_in/session.js";
-import { keepsNothing } from "../shared/storage.js";
+import { losesData } from "../shared/storage.js";
 import "./texts.js";
 import { OpsPage } from "./page.js";
 
-const kept = new Kept("ops");
+const kept = new StoredSignIn("ops");
 let page = null;
 
 function ask(problem) {
@@ -60,7 +60,7 @@ byId("sign-in").addEventListener("submit", (event) => {
 onLanguage(() => page?.show());
 translate();
 document.title = t("title");
-byId("storage").hidden = !keepsNothing;
+byId("storage").hidden = !losesData;
 onLink(async () => false);
 const problem = takeProblem();
 const found = takeFragment() ?? kept.load();

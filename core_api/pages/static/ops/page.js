@@ -94,9 +94,9 @@ export class OpsPage {
 
   async #send(alert) {
     const answer = await fetchCore("/v1/ops/acknowledgements", this.#token, { method: "POST", json: { alert } });
-    const told = await answer.json();
-    if (!answer.ok) throw new Error(told.detail ?? answer.status);
-    return told;
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(body.detail ?? answer.status);
+    return body;
   }
 
   /** Shows an acknowledgement at once, as the next figures will show it. */

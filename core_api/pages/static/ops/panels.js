@@ -38,7 +38,7 @@ export function late(stores) {
   if (stores === null) return empty(t("lateUnknown"));
   if (stores.length === 0) return empty(t("lateNone"), true);
   return table(
-    ["store", "contact", "problem", "orders", "waiting", "oldestOrder", "seenTo"],
+    ["store", "contact", "problem", "orders", "waiting", "oldestOrder", "acknowledgement"],
     byStore(stores).map((one) => [
       one.store_id,
       [
@@ -48,7 +48,7 @@ export function late(stores) {
         number(one.orders),
         span(one.waiting_s),
         [el("code", { class: "quiet" }, one.order_id), slot(one.order_id)],
-        seenTo(one),
+        acknowledgement(one),
       ],
     ]),
   );
@@ -64,7 +64,7 @@ function contact(one) {
 }
 
 /** The button of a store. If the store has two problems, one press acknowledges both. */
-function seenTo({ store_id: id, kinds }) {
+function acknowledgement({ store_id: id, kinds }) {
   const open = kinds.filter(({ acknowledged }) => !acknowledged);
   const names = (open.length > 0 ? open : kinds).map(({ kind }) => `${kind}:${id}`);
   return acknowledging(names.join("\n"), open.length > 0 ? null : kinds[0].acknowledged);

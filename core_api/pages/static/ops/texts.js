@@ -108,7 +108,7 @@ addTexts({
   orders: ["주문", "Orders"],
   waiting: ["대기", "Waiting"],
   oldestOrder: ["가장 오래된 주문", "Oldest order"],
-  seenTo: ["확인", "Seen to"],
+  acknowledgement: ["확인", "Acknowledged"],
 
   verdict_well: ["모두 정상", "All well"],
   verdict_stopped: ["주문 불가", "No orders can be placed"],
@@ -137,7 +137,7 @@ addTexts({
   stores_unaccepted_one: ["매장 1곳이 주문을 수락하지 않음", "1 store has not accepted"],
   stores_unaccepted: ["매장 {count}곳이 주문을 수락하지 않음", "{count} stores have not accepted"],
   toTheStores: ["{of}곳 중 {count}곳 미확인", "{count} of {of} to phone"],
-  storesSeenTo: ["모두 확인함", "all seen to"],
+  storesAcknowledged: ["모두 확인함", "all acknowledged"],
   acknowledge: ["확인", "Acknowledge"],
   acknowledgedBy: ["✓ {by}, {time}", "✓ {by}, {time}"],
   notAcknowledged: ["확인하지 못했습니다: {detail}", "Not acknowledged: {detail}"],

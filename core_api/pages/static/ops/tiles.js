@@ -78,8 +78,8 @@ function belowWebhooks({ webhooks }) {
   if (!webhooks) return t("unknown");
   const { late, parked, set_aside: aside } = webhooks;
   const parts = [["webhooksLate", late], ["webhooksParked", parked], ["webhooksAside", aside]];
-  const told = parts.filter(([, value]) => value > 0).map(([name, value]) => t(name, { value: number(value) }));
-  return told.length > 0 ? told.join(" · ") : t("webhooksWell");
+  const shown = parts.filter(([, value]) => value > 0).map(([name, value]) => t(name, { value: number(value) }));
+  return shown.length > 0 ? shown.join(" · ") : t("webhooksWell");
 }
 
 /** The worst level of the alerts about this figure; empty: there are none. */

@@ -12,20 +12,20 @@ import { newKey } from "./outbox.js";
 export class Actions {
   #pending = new Map();
   #outbox;
-  #told;
+  #callbacks;
   #storage;
   #now;
 
   /**
    * @param outbox the Outbox that sends the actions
-   * @param told callbacks: changed() after each change, answered(order) with the order of Core's answer,
+   * @param callbacks changed() after each change, answered(order) with the order of Core's answer,
    *   refused(action, answer) when an action is refused
    * @param storage keeps the actions over a reload: load() returns them as an array, save(actions) stores them
    * @param now () → the time in milliseconds since 1970
    */
-  constructor({ outbox, told, storage, now = Date.now }) {
+  constructor({ outbox, callbacks, storage, now = Date.now }) {
     this.#outbox = outbox;
-    this.#told = told;
+    this.#callbacks = callbacks;
     this.#storage = storage;
     this.#now = now;
   }
@@ -40,7 +40,7 @@ export class Actions {
     for (const action of found) if (!isLate(action)) this.#begin({ ...action, waits: null });
     this.#save();
     const late = { ok: false, status: 0, order: null, problem: "too-late", detail: "" };
-    for (const action of found) if (isLate(action)) this.#told.refused(action, late);
+    for (const action of found) if (isLate(action)) this.#callbacks.refused(action, late);
   }
 
   /**
@@ -114,16 +114,16 @@ export class Actions {
     const body = reason === null ? { to } : { to, reason };
     const answer = await this.#outbox.deliver(path, body, { key, version, updatedAt }, (waits) => {
       action.waits = waits;
-      this.#told.changed();
+      this.#callbacks.changed();
     });
     if (answer === null) return;
     if (this.#pending.get(id) === action) this.#pending.delete(id);
     this.#save();
     // If Core repeats an earlier answer to the same key, the order in it may be out of date.
-    if (answer.order && !answer.repeated) this.#told.answered(answer.order);
-    if (!answer.ok) this.#told.refused(action, answer);
+    if (answer.order && !answer.repeated) this.#callbacks.answered(answer.order);
+    if (!answer.ok) this.#callbacks.refused(action, answer);
     else if (action.undone) this.back(answer.order, action.seen);
-    this.#told.changed();
+    this.#callbacks.changed();
   }
 
   #save() {

@@ -7,7 +7,8 @@ import { ofBrowser, ofTab } from "./storage.js";
 import { uniform } from "../yabam/uniform.js";
 
 const WAITS_S = { backoffFirst: 0.4, backoffMost: 8 };
-const PASSING = new Set([401, 408, 425, 429]);
+/** Statuses of temporary refusals: the command is sent again. */
+const TEMPORARY = new Set([401, 408, 425, 429]);
 
 /** Sends commands, and keeps those that wait. */
 export class Outbox {
@@ -91,7 +92,7 @@ export class Outbox {
 // A refusal without a problem document of ours comes from a proxy, as during a deployment: it is temporary.
 function isFinal({ ok, status, problem }) {
   if (ok) return true;
-  const refused = status >= 400 && status < 500 && !PASSING.has(status);
+  const refused = status >= 400 && status < 500 && !TEMPORARY.has(status);
   return refused && problem !== null && problem !== "conflict";
 }
 

@@ -5,8 +5,8 @@
 
 const PROBE = "yabam.probe";
 
-/** One storage of the browser. Its methods do not throw. */
-class Drawer {
+/** One storage of the browser, whose methods do not throw. */
+class SafeStorage {
   #storage;
   #memory = new Map();
 
@@ -78,8 +78,8 @@ class Drawer {
 }
 
 /** The storage of this tab alone, which survives a reload. */
-export const ofTab = new Drawer(() => sessionStorage);
+export const ofTab = new SafeStorage(() => sessionStorage);
 /** The storage of all tabs of this browser, which survives their closing. */
-export const ofBrowser = new Drawer(() => localStorage);
+export const ofBrowser = new SafeStorage(() => localStorage);
 /** Whether a reload loses what this page has stored. */
-export const keepsNothing = !ofTab.keeps || !ofBrowser.keeps;
+export const losesData = !ofTab.keeps || !ofBrowser.keeps;

@@ -17,7 +17,7 @@ addTexts({
   table: ["테이블 {table}", "Table {table}"],
   counter: ["카운터", "Counter"],
   close: ["닫기", "Close"],
-  keepsNothing: [
+  losesData: [
     "이 브라우저는 아무것도 저장하지 않습니다. 새로 고치면 다시 로그인해야 하고, 아직 보내지 못한 것은 사라집니다.",
     "This browser stores nothing: after a reload you sign in again, and what was not sent is lost.",
   ],

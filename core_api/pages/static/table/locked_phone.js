@@ -27,19 +27,19 @@ export class LockedPhone {
    */
   async begin(registration) {
     if (!canBePushed() || registration === null) return;
-    if (this.#registration === null) onReplaced(() => this.#say().catch(() => {}));
+    if (this.#registration === null) onReplaced(() => this.#subscribe().catch(() => {}));
     this.#registration = registration;
-    await this.#say();
+    await this.#subscribe();
   }
 
   /** Ends the subscription, here and at Core. */
   async end() {
-    const told = askCore(this.#token(), "DELETE", this.#path).catch(() => {});
+    const request = askCore(this.#token(), "DELETE", this.#path).catch(() => {});
     // If Core cannot be reached, it learns from the push service that the subscription has ended.
-    await Promise.all([unsubscribe(this.#registration), told]);
+    await Promise.all([unsubscribe(this.#registration), request]);
   }
 
-  async #say() {
+  async #subscribe() {
     await activated(this.#registration);
     const body = await subscribe(this.#registration, this.#token(), language());
     await askCore(this.#token(), "PUT", this.#path, body);

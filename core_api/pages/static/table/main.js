@@ -3,13 +3,13 @@
 import { byId } from "../shared/dom.js";
 import { onLanguage, switchLanguage, t, translate } from "../shared/language.js";
 import {
-  Kept, TokenError, forget, forgetEdits, onLink, readToken, reloadWith, takeFragment, takeProblem,
+  StoredSignIn, TokenError, forget, forgetEdits, onLink, readToken, reloadWith, takeFragment, takeProblem,
 } from "../shared/sign_in/session.js";
 import { endLeftOver } from "./locked_phone.js";
 import { TablePage } from "./page.js";
 import "./texts.js";
 
-const kept = new Kept("table");
+const kept = new StoredSignIn("table");
 let page = null;
 let isLeaving = false;
 
@@ -33,11 +33,11 @@ function ask(problem) {
 
 function open() {
   onLink(async (token) => page !== null && page.takeLink(token));
-  const told = takeProblem();
+  const problem = takeProblem();
   const found = takeFragment() ?? kept.load();
   if (found === null) {
     endLeftOver().catch(() => {});
-    return ask(told);
+    return ask(problem);
   }
   try {
     const session = readToken(found.token, "table");

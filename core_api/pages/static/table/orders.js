@@ -26,7 +26,7 @@ export class Orders {
   #unfolded = false;
 
   /**
-   * @param told callbacks: cancel(order) when the guest takes an order back, call(order) when they call the staff
+   * @param callbacks cancel(order) when the guest takes an order back, call(order) when they call the staff
    *   about it
    */
   constructor({ cancel, call }) {

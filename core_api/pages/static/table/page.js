@@ -10,7 +10,7 @@ import { Ledger } from "../shared/ledger.js";
 import { Outbox, unsent } from "../shared/outbox.js";
 import { Renewal } from "../shared/sign_in/renewal.js";
 import { refusalOf } from "../shared/sign_in/session.js";
-import { keepsNothing, ofBrowser } from "../shared/storage.js";
+import { losesData, ofBrowser } from "../shared/storage.js";
 import { ask } from "./ask.js";
 import { Bell } from "./bell.js";
 import { Bill } from "./cart/bill.js";
@@ -48,7 +48,7 @@ export class TablePage {
 
   /**
    * @param session the guest's, as readToken returns it
-   * @param kept the Kept that stores the token
+   * @param kept the StoredSignIn that stores the token
    * @param leave (name of a text): ends the session on this page and says why
    */
   constructor(session, kept, leave) {
@@ -62,7 +62,7 @@ export class TablePage {
     this.#outbox = new Outbox((...command) => transport.command(...command), credentials);
     this.#actions = new Actions({
       outbox: this.#outbox,
-      told: {
+      callbacks: {
         changed: () => this.show(),
         answered: (order) => this.#answered(order),
         refused: () => this.#toast(t("cancelRefused")),
@@ -84,7 +84,7 @@ export class TablePage {
       table: this.#table,
       session,
       outbox: this.#outbox,
-      told: {
+      callbacks: {
         changed: () => this.show(),
         placed: (order) => this.#placed(order),
         refused: (answer) => this.#toast(answer ? refusalText(answer) : t("cartChanged")),
@@ -105,7 +105,7 @@ export class TablePage {
     this.#actions.start();
     this.#notice.start();
     byId("notices").addEventListener("click", () => this.#notice.toggle().then(() => this.show()));
-    byId("storage").hidden = !keepsNothing;
+    byId("storage").hidden = !losesData;
     setInterval(() => this.show(), LOOK_EVERY_MS);
     this.#openMenu();
     this.show();
@@ -140,7 +140,7 @@ export class TablePage {
       waitingTime: waitingTime.value,
     });
     this.#renewal.show();
-    setText(byId("storage"), t("keepsNothing"));
+    setText(byId("storage"), t("losesData"));
     setText(byId("table-name"), t("table", { table }));
     document.title = t("title", { table });
     this.#lamp.show(this.#status);

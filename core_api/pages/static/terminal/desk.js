@@ -12,7 +12,7 @@ import { nextToken, offerPairing } from "../shared/sign_in/core_tokens.js";
 import { Renewal } from "../shared/sign_in/renewal.js";
 import { refusalOf } from "../shared/sign_in/session.js";
 import { wantsReason } from "../shared/statuses.js";
-import { keepsNothing } from "../shared/storage.js";
+import { losesData } from "../shared/storage.js";
 import { Bell } from "./alarm/bell.js";
 import { Board } from "./board/board.js";
 import { Touch } from "./board/touch.js";
@@ -58,7 +58,7 @@ export class Desk {
 
   /**
    * @param following the Following of the signed-in owner
-   * @param kept the Kept that stores the token
+   * @param kept the StoredSignIn that stores the token
    * @param ended (name of a text): called when Core refuses the token and the page has neither orders nor unsent
    *   actions
    */
@@ -79,19 +79,19 @@ export class Desk {
     this.#memory = new Memory(name, () => this.#show());
     this.#memory.start(signal);
     this.bell = new Bell(name, () => showSound(this.bell));
-    this.#furnish();
-    const ageing = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#createParts();
+    const ageing = setInterval(() => this.#update(), LOOK_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(ageing));
     addEventListener("beforeunload", (event) => this.#actions.pending && event.preventDefault(), { signal });
     byId("search").addEventListener("input", ({ target }) => this.#search(target.value), { signal });
     onLanguage(() => this.#translate());
-    byId("storage").hidden = !keepsNothing;
+    byId("storage").hidden = !losesData;
     this.bell.start();
     this.#renewal.start();
     this.#actions.start();
     this.#show();
     // What has arrived by now is shown at once, so all that shows it must exist.
-    this.#following.listen((news) => this.#see(news));
+    this.#following.listen((news) => this.#receive(news));
     if (this.#credentials.refused) this.#leaveIfNew();
   }
 
@@ -128,7 +128,7 @@ export class Desk {
   #openBoard() {
     const { signal } = this.#closing;
     this.#touch = new Touch(byId("board"), signal);
-    const does = {
+    const actions = {
       act: (order, to) => this.#act(order, to),
       back: (order, to) => this.#takeBack(order.id, to),
       before: (order) => this.#memory.startedOf(order.id),
@@ -136,7 +136,7 @@ export class Desk {
       bump: (order, line) => this.#bump(order, line),
       where: (order) => this.#reach.of(order.id),
     };
-    this.board = new Board(byId("board"), byId("tabs"), does, this.#touch);
+    this.board = new Board(byId("board"), byId("tabs"), actions, this.#touch);
     const moved = (elements) => this.#touch.moved(elements);
     this.undo = new Undo(byId("undo"), (id, to, from) => this.#undoStep(id, to, from), moved);
     // A person who touches an order has heard its alarm.
@@ -148,16 +148,16 @@ export class Desk {
   }
 
   /** Makes the parts around the board, from what the terminal follows. */
-  #furnish() {
+  #createParts() {
     const credentials = this.#credentials;
     const name = this.#name;
-    const { transport, state, device, channels, heard, documents } = this.#following;
+    const { transport, state, device, channels, documentStores, documents } = this.#following;
     tellShown(byId("board"), transport, this.#closing.signal);
     this.#reach = new ReachLines(() => this.token, device);
     this.#outbox = new Outbox((...command) => transport.command(...command), credentials);
     this.#actions = new Actions({
       outbox: this.#outbox,
-      told: {
+      callbacks: {
         changed: () => this.#show(),
         answered: (order) => this.#answered(order),
         refused: (action, answer) => this.#refused(action, answer),
@@ -179,10 +179,10 @@ export class Desk {
     });
     this.panel = new Panel({
       state,
-      stores: heard,
+      stores: documentStores,
       bell: this.bell,
       failed: (detail) => toast(null, t("notSaid", { detail })),
-      told: () => this.#showPanelsWord(),
+      changed: () => this.#showPanelState(),
       pair: (store) => offerPairing(this.token, store),
       owner: credentials.session.subject,
       device,
@@ -197,7 +197,7 @@ export class Desk {
     });
     this.printers = new Printers({
       state,
-      stores: heard,
+      stores: documentStores,
       followed: documents,
       token: () => this.token,
       failed: (text) => toast(null, text),
@@ -206,7 +206,7 @@ export class Desk {
 
   // ── what comes in ────────────────────────────────────────────────────────────────────────────
 
-  #see({ orders, changes, status }) {
+  #receive({ orders, changes, status }) {
     const wasAway = this.#status.mode !== "live" && this.#status.mode !== "polling";
     this.#status = status;
     const wasKnown = this.#known;
@@ -219,8 +219,8 @@ export class Desk {
     }
     const arrived = changes.filter((c) => c.kind === "added" && c.order.status === "placed").map((c) => c.order);
     const marksOf = (order) => this.#memory.marksOf(order);
-    const shouting = changes.filter((c) => c.order && marksOf(c.order) !== null).map((c) => c.order);
-    announce(arrived, shouting, marksOf);
+    const changed = changes.filter((c) => c.order && marksOf(c.order) !== null).map((c) => c.order);
+    announce(arrived, changed, marksOf);
     // After a reload the stored orders are there at once, without a change that reports them.
     this.#show(new Set(arrived.map(({ id }) => id)), changes.length > 0 || !wasKnown);
     this.#ring();
@@ -351,7 +351,7 @@ export class Desk {
     showSound(this.bell);
   }
 
-  #showPanelsWord() {
+  #showPanelState() {
     showPaused(this.panel.paused, () => this.panel.resume());
     showStation(this.panel.chosenNames, () => this.panel.choose([]));
     this.#show();
@@ -361,10 +361,10 @@ export class Desk {
     this.#renewal.show();
     this.undo.translate();
     this.panel.show();
-    this.#showPanelsWord();
+    this.#showPanelState();
   }
 
-  #look() {
+  #update() {
     this.board.age(this.#now);
     this.printers.look();
     this.#showState();

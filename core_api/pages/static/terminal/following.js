@@ -3,7 +3,7 @@
 
 import { deviceName, follow } from "../shared/follow.js";
 import { Credentials } from "../shared/sign_in/credentials.js";
-import { documentChannels, heardStores } from "./kitchen/store.js";
+import { documentChannels, storesWithDocuments } from "./kitchen/store.js";
 import { printerChannels } from "./printing/store_printers.js";
 
 /** Follows what one owner's terminal needs. News that arrives before somebody listens is kept until then. */
@@ -12,7 +12,7 @@ export class Following {
   device = deviceName("terminal");
   #follow;
   #seen = null;
-  #untold = [];
+  #waiting = [];
 
   /** @param who the signed-in owner and the ids of the stores: {session, stores} */
   constructor({ session, stores }) {
@@ -21,13 +21,13 @@ export class Following {
     /** The names of the channels of orders. */
     this.channels = stores.map((id) => `store:${id}`);
     /** The ids of those stores whose documents are followed, too: the channels of one client are limited. */
-    this.heard = heardStores(stores);
+    this.documentStores = storesWithDocuments(stores);
     /** The names of the channels of documents. */
-    this.documents = documentChannels(this.heard);
-    this.documents.push(...printerChannels(this.heard, this.channels.length + this.documents.length));
+    this.documents = documentChannels(this.documentStores);
+    this.documents.push(...printerChannels(this.documentStores, this.channels.length + this.documents.length));
     const { credentials, channels, documents, device } = this;
     const name = `yabam.terminal.${session.subject}.${[...channels].sort().join()}`;
-    const seen = (news) => (this.#seen === null ? this.#untold.push(news) : this.#seen(news));
+    const seen = (news) => (this.#seen === null ? this.#waiting.push(news) : this.#seen(news));
     this.#follow = follow({ name, credentials, channels: [...channels, ...documents], device, seen });
     this.#follow.start();
   }
@@ -46,7 +46,7 @@ export class Following {
    */
   listen(seen) {
     this.#seen = seen;
-    for (const news of this.#untold.splice(0)) seen(news);
+    for (const news of this.#waiting.splice(0)) seen(news);
   }
 
   close() {

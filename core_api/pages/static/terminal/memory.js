@@ -28,7 +28,7 @@ export class Memory {
 
   /** Listens for what other tabs store, until `signal` is aborted. */
   start(signal) {
-    addEventListener("storage", ({ key }) => this.#heard(key), { signal });
+    addEventListener("storage", ({ key }) => this.#storageChanged(key), { signal });
   }
 
   /** All orders, oldest first, as Core has them. */
@@ -50,7 +50,7 @@ export class Memory {
   take({ orders, changes }, cancels) {
     this.#ledger.take({ orders, changes }, Date.now());
     if (changes.length > 0) ofBrowser.writeJson(`${this.#name}.closed`, this.#ledger.closed);
-    this.#look(cancels);
+    this.#compare(cancels);
   }
 
   /** Takes in an order of Core's answer to an action of this terminal. */
@@ -58,7 +58,7 @@ export class Memory {
     // The person who cancels an order need not be told of it.
     if (order.status === "cancelled") this.acknowledge(order);
     this.#ledger.put(order, Date.now());
-    this.#look(() => false);
+    this.#compare(() => false);
   }
 
   /** What nobody has seen of the order, as Seen.of returns it. */
@@ -94,7 +94,7 @@ export class Memory {
     ofBrowser.writeJson(`${this.#name}.bumped`, this.#bumped.kept);
   }
 
-  #look(cancels) {
+  #compare(cancels) {
     const { orders } = this;
     if (this.#seen.take(orders, cancels)) this.#keepSeen();
     this.#bumped.trim(new Set(orders.map(({ id }) => id)));
@@ -104,7 +104,7 @@ export class Memory {
     ofBrowser.writeJson(`${this.#name}.seen`, this.#seen.kept);
   }
 
-  #heard(key) {
+  #storageChanged(key) {
     if (key === `${this.#name}.seen`) this.#seen = new Seen(ofBrowser.readJson(key) ?? []);
     else if (key === `${this.#name}.bumped`) this.#bumped = new Bumped(ofBrowser.readJson(key) ?? []);
     else return;

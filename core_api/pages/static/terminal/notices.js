@@ -14,13 +14,13 @@ const MAX_TOASTS = 4;
  * Tells screen readers of new orders, and of those that have changed while they are made.
  *
  * @param arrived the new orders
- * @param shouting the orders with a change that nobody has seen
+ * @param changed the orders with a change that nobody has seen
  * @param marksOf (order) → that change, as Seen.of returns it
  */
-export function announce(arrived, shouting, marksOf) {
-  const shouts = shouting.map((order) =>
+export function announce(arrived, changed, marksOf) {
+  const texts = changed.map((order) =>
     t(`announce_${marksOf(order).kind}`, { place: placeOf(order), number: orderNumber(order), items: itemsLine(order) }));
-  if (shouts.length > 0) byId("shouter").textContent = shouts.join(" ");
+  if (texts.length > 0) byId("shouter").textContent = texts.join(" ");
   if (arrived.length === 0) return;
   const [order] = arrived;
   byId("announcer").textContent =
@@ -77,7 +77,7 @@ export function showFault(status, isSignedOut) {
   byId("fault").hidden = text === undefined || isSignedOut;
   byId("fault").dataset.mode = mode;
   setText(byId("fault"), text ?? "");
-  setText(byId("storage"), t("keepsNothing"));
+  setText(byId("storage"), t("losesData"));
 }
 
 /** Shows whether the alarm can be heard; `bell` is the terminal's Bell. */

@@ -2,12 +2,12 @@
 
 import { byId } from "../shared/dom.js";
 import { t } from "../shared/language.js";
-import { Kept, TokenError, forget, forgetEdits, readToken, takeFragment } from "../shared/sign_in/session.js";
+import { StoredSignIn, TokenError, forget, forgetEdits, readToken, takeFragment } from "../shared/sign_in/session.js";
 import { pairTablet } from "../shared/sign_in/core_tokens.js";
 import { ofBrowser } from "../shared/storage.js";
 
 /** Stores what the owner has signed in with. */
-export const kept = new Kept("owner");
+export const kept = new StoredSignIn("owner");
 
 /** Who is signed in already, or has opened a link: {session, stores}; null: the owner must be asked. */
 export function signedIn() {

@@ -25,7 +25,7 @@ int connection_open(struct connection *c, int poller, const struct sockaddr_in *
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (source) {
-        /* Which port is free depends on whom it connects to. */
+        /* The port is chosen at connect: a port in use towards another server can then be used again. */
         struct sockaddr_in ours = {.sin_family = AF_INET, .sin_addr.s_addr = source};
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         if (bind(fd, (struct sockaddr *)&ours, sizeof ours)) goto failed;
@@ -35,7 +35,7 @@ int connection_open(struct connection *c, int poller, const struct sockaddr_in *
     struct epoll_event all = {EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = c}};
     if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &all)) goto failed;
     c->fd = fd;
-    c->keeps = 1;
+    c->is_reusable = 1;
     return 1;
 failed:
     close(fd);
@@ -43,7 +43,7 @@ failed:
 }
 
 int connection_is_free(const struct connection *c, const struct sockaddr_in *address) {
-    return c->fd >= 0 && c->keeps && !c->is_asked && c->address.sin_port == address->sin_port &&
+    return c->fd >= 0 && c->is_reusable && !c->awaits_answer && c->address.sin_port == address->sin_port &&
            c->address.sin_addr.s_addr == address->sin_addr.s_addr;
 }
 
@@ -51,31 +51,31 @@ void connection_close(struct connection *c) {
     if (c->fd >= 0) close(c->fd);
     c->fd = -1;
     c->closings++;
-    c->is_asked = c->keeps = 0;
+    c->awaits_answer = c->is_reusable = 0;
     text_free(&c->out);
     text_free(&c->in);
     text_free(&c->lines);
 }
 
 static void broken(struct connection *c, const char *why) {
-    int was_asked = c->is_asked;
+    int awaited_answer = c->awaits_answer;
     connection_close(c);
-    if (was_asked) c->told->broken(c->whom, c, why);
+    if (awaited_answer) c->handlers->broken(c->owner, c, why);
 }
 
 static void send_rest(struct connection *c) {
     if (!c->out.len) return;
     ssize_t sent = send(c->fd, c->out.at, c->out.len, MSG_NOSIGNAL);
     if (sent > 0) text_drop(&c->out, sent);
-    /* An error is told by epoll, too, and by the next read. */
+    /* An error needs no handling here: epoll reports it, too, and recv returns it. */
 }
 
-void connection_ask(struct connection *c, const char *request, size_t len) {
-    c->is_asked = 1;
+void connection_send(struct connection *c, const char *request, size_t len) {
+    c->awaits_answer = 1;
     c->part = HEAD;
     text_free(&c->lines);
     text_add(&c->out, request, len);
-    send_rest(c); /* nothing is sent before it is connected: EPOLLOUT says when */
+    send_rest(c); /* sends nothing while it still connects: EPOLLOUT calls it again */
 }
 
 /* ── the head ──────────────────────────────────────────────────────────────────────────────── */
@@ -87,8 +87,9 @@ static const char *header(const char *line, const char *name) {
     return line + strspn(line, " \t");
 }
 
-/* Read the head that ends there. Returns whether it is one that is understood. */
-static int take_head(struct connection *c, char *end) {
+/* Parse the status line and the headers, up to `end`. Returns whether the answer can be read: its
+ * status is final, and its length is given and within the limit. */
+static int parse_head(struct connection *c, char *end) {
     char *line = c->in.at, *after;
     c->status = c->retry_after = c->is_chunked = c->is_stream = c->closes = 0;
     c->left = 0;
@@ -115,21 +116,21 @@ static int take_head(struct connection *c, char *end) {
 
 /* ── the stream ────────────────────────────────────────────────────────────────────────────── */
 
-/* Tell the event of these lines, which end with an empty one. */
-static void tell_event(struct connection *c, char *block) {
-    char type[TYPE_ROOM] = "", *data = NULL, *line = block, *next;
+/* Report the event that these lines describe; the empty line that ends it is not among them. */
+static void report_event(struct connection *c, char *block) {
+    char type[MAX_TYPE_BYTES] = "", *data = NULL, *line = block, *next;
     for (; *line; line = next) {
         next = line + strcspn(line, "\n");
         if (*next) *next++ = 0;
         if (!strncmp(line, "event: ", 7))
             snprintf(type, sizeof type, "%s", line + 7);
         else if (!strncmp(line, "data: ", 6))
-            data = line + 6; /* our servers write an event's data in one line */
+            data = line + 6; /* our servers write each event's data in one line */
     }
-    if (data) c->told->event(c->whom, c, type, data);
+    if (data) c->handlers->event(c->owner, c, type, data);
 }
 
-static void tell_events(struct connection *c) {
+static void report_events(struct connection *c) {
     size_t done = 0;
     char *end;
     unsigned closings = c->closings;
@@ -137,36 +138,37 @@ static void tell_events(struct connection *c) {
         char *block = c->lines.at + done;
         done = end + 2 - c->lines.at;
         *end = 0;
-        tell_event(c, block);
-        if (c->closings != closings || !c->is_asked) return; /* who was told has closed it */
+        report_event(c, block);
+        if (c->closings != closings || !c->awaits_answer) return; /* the handler has closed it */
     }
     if (done) text_drop(&c->lines, done);
 }
 
 /* ── the body ──────────────────────────────────────────────────────────────────────────────── */
 
-static void whole(struct connection *c) {
+static void complete(struct connection *c) {
     struct text body = c->lines;
     struct answer answer = {c->status, c->retry_after, body.at ? body.at : ""};
     c->lines = (struct text){0};
-    c->is_asked = 0;
+    c->awaits_answer = 0;
     if (c->closes) connection_close(c);
-    c->told->whole(c->whom, c, &answer);
+    c->handlers->complete(c->owner, c, &answer);
     text_free(&body);
 }
 
-/* Take the next part of what was read. Returns 1: there may be more, 0: not yet, -1: it is broken. */
-static int take_part(struct connection *c) {
+/* Parse the next part of the received bytes. Returns 1: there may be another part, 0: the answer is
+ * complete or more bytes must arrive, -1: it is not HTTP. */
+static int parse_part(struct connection *c) {
     struct text *in = &c->in;
     char *end;
     if (!in->len) return 0;
     switch (c->part) {
     case HEAD:
         if (!(end = strstr(in->at, "\r\n\r\n"))) return in->len > MAX_HEAD_BYTES ? -1 : 0;
-        if (!take_head(c, end)) return -1;
+        if (!parse_head(c, end)) return -1;
         text_drop(in, end + 4 - in->at);
         if (c->part == BODY && !c->left) {
-            whole(c);
+            complete(c);
             return 0;
         }
         return 1;
@@ -185,7 +187,7 @@ static int take_part(struct connection *c) {
         if (c->left) return 0;
         c->part = CHUNK_END;
         if (!c->is_chunked) {
-            whole(c);
+            complete(c);
             return 0;
         }
         return 1;
@@ -196,7 +198,7 @@ static int take_part(struct connection *c) {
         if (memcmp(in->at, "\r\n", 2)) return -1;
         text_drop(in, 2);
         if (c->part == LAST) {
-            whole(c);
+            complete(c);
             return 0;
         }
         c->part = CHUNK;
@@ -205,18 +207,18 @@ static int take_part(struct connection *c) {
     return -1;
 }
 
-static void take(struct connection *c) {
+static void parse(struct connection *c) {
     unsigned closings = c->closings;
     int more = 1;
-    while (more > 0 && c->closings == closings && c->is_asked) {
-        more = take_part(c);
-        if (more > 0 && c->is_stream && c->part == CHUNK_END) tell_events(c);
+    while (more > 0 && c->closings == closings && c->awaits_answer) {
+        more = parse_part(c);
+        if (more > 0 && c->is_stream && c->part == CHUNK_END) report_events(c);
     }
     if (c->closings != closings) return;
     if (more < 0)
         broken(c, "the answer is not HTTP");
-    else if (!c->is_asked && c->in.len)
-        connection_close(c); /* nobody asked for it */
+    else if (!c->awaits_answer && c->in.len)
+        connection_close(c); /* bytes that belong to no request */
 }
 
 void connection_handle(struct connection *c, unsigned events) {
@@ -234,9 +236,10 @@ void connection_handle(struct connection *c, unsigned events) {
             return;
         }
         text_add(&c->in, data, got);
-        take(c);
+        parse(c);
         if (c->closings != closings) return;
-        /* By epoll(7) a short read has emptied the socket, but for the end of the connection. */
+        /* A short read has emptied the socket (epoll(7)). The end of the connection still has to be
+         * read, if epoll has reported it. */
         if ((size_t)got < sizeof data && !(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
     }
 }

@@ -21,14 +21,14 @@
 #define MAX_RECONNECT_MS 60000
 #define NEVER INFINITY
 
-static const struct told CORE_TOLD, STREAM_TOLD;
+static const struct handlers CORE_HANDLERS, STREAM_HANDLERS;
 
 static double uniform(struct world *world, double low, double high) {
-    /* xorshift64*: the seed of a run gives the same delays again */
-    world->chance ^= world->chance >> 12;
-    world->chance ^= world->chance << 25;
-    world->chance ^= world->chance >> 27;
-    double part = ((world->chance * 2685821657736338717ull) >> 11) / 9007199254740992.0;
+    /* xorshift64*: the same seed gives the same delays in each run */
+    world->random_state ^= world->random_state >> 12;
+    world->random_state ^= world->random_state << 25;
+    world->random_state ^= world->random_state >> 27;
+    double part = ((world->random_state * 2685821657736338717ull) >> 11) / 9007199254740992.0;
     return low + part * (high - low);
 }
 
@@ -41,7 +41,7 @@ static double failed(struct world *world, struct backoff *backoff, double now, d
     return uniform(world, 0, fmin(grown, fmin(BACKOFF_MOST, most)));
 }
 
-/* ── what can be done: client_sdk/machine/actions.py ───────────────────────────────────────── */
+/* ── actions: client_sdk/machine/actions.py ────────────────────────────────────────────────── */
 
 static void settle(struct follower *f) {
     enum mode mode = f->mode;
@@ -83,7 +83,7 @@ static void go_poll(struct follower *f, double now, double probe_after) {
 }
 
 static void drop_stream(struct follower *f) {
-    if (f->stream.is_asked) connection_close(&f->stream);
+    if (f->stream.awaits_answer) connection_close(&f->stream);
     f->stream_deadline = NEVER;
     f->hello_at = -1;
 }
@@ -108,7 +108,7 @@ static void sync_has_failed(struct follower *f, double now, double retry_after) 
 }
 
 static void start_sync(struct follower *f, double now) {
-    static const char *const FED[] = {"starting", "live", "polling", "offline"};
+    static const char *const DEVICE_MODES[] = {"starting", "live", "polling", "offline"};
     struct text request = {0};
     f->sync_began = now;
     f->sync_deadline = now + SYNC_TIMEOUT;
@@ -124,12 +124,12 @@ static void start_sync(struct follower *f, double now) {
     text_format(&request, " HTTP/1.1\r\nhost: %s\r\nauthorization: Bearer %s\r\n",
                 f->world->core_host, f->token);
     if (f->device)
-        text_format(&request, "yabam-device: %s; mode=%s; pending=0\r\n", f->device, FED[f->mode]);
+        text_format(&request, "yabam-device: %s; mode=%s; pending=0\r\n", f->device, DEVICE_MODES[f->mode]);
     text_format(&request, "\r\n");
     struct world *world = f->world;
     if (connection_is_free(&f->core, &world->core) ||
         connection_open(&f->core, world->poller, &world->core, world->source))
-        connection_ask(&f->core, request.at, request.len);
+        connection_send(&f->core, request.at, request.len);
     else {
         f->sync_deadline = NEVER;
         world->counts[FAILED]++;
@@ -188,7 +188,7 @@ static void open_stream(struct follower *f, const char *answer, double now) {
     f->stream_deadline = now + CONNECT_TIMEOUT;
     f->stream_events = 0;
     f->hello_at = -1;
-    f->last_word = NO_WORD;
+    f->goodbye = NO_GOODBYE;
     f->world->counts[OPENED]++;
     if (!json_text(json_member(grant, "url"), url, sizeof url) ||
         !json_text(json_member(grant, "ticket"), ticket, sizeof ticket) ||
@@ -202,7 +202,7 @@ static void open_stream(struct follower *f, const char *answer, double now) {
                 host);
     if (connection_is_free(&f->stream, &address) ||
         connection_open(&f->stream, f->world->poller, &address, f->world->source))
-        connection_ask(&f->stream, request.at, request.len);
+        connection_send(&f->stream, request.at, request.len);
     else {
         f->world->counts[FAILED]++;
         f->stream_deadline = NEVER;
@@ -211,7 +211,8 @@ static void open_stream(struct follower *f, const char *answer, double now) {
     text_free(&request);
 }
 
-/* Take an event of the order with this data. Returns whether it was there, or is the next. */
+/* Apply an order event. Returns 1 if it was the next one or a duplicate, 0 if there is a gap before
+ * it. */
 static int take_event(struct follower *f, const char *event, double now) {
     long long seq = json_number(json_member(event, "seq"));
     if (seq < 0 || f->seq < 0 || seq > f->seq + 1) return 0;
@@ -243,7 +244,7 @@ static void take_hello(struct follower *f, const char *data, double now) {
         go_live(f, now);
         return;
     }
-    /* What was begun before the hello proves nothing. */
+    /* A sync that began before the hello may lack events that were published before it. */
     if (f->sync_deadline != NEVER) connection_close(&f->core);
     f->sync_deadline = NEVER;
     sync_now(f, now);
@@ -259,22 +260,22 @@ static void take_heartbeat(struct follower *f, const char *data, double now) {
     if (f->state == STREAMING) f->is_certain = 1;
 }
 
-static void heard_event(void *whom, struct connection *from, const char *type, const char *data) {
-    struct follower *f = whom;
+static void stream_event(void *owner, struct connection *connection, const char *type, const char *data) {
+    struct follower *f = owner;
     double now = now_s();
-    (void)from;
+    (void)connection;
     if (!strcmp(type, "hello"))
         take_hello(f, data, now);
     else if (!strcmp(type, "bye")) {
         char reason[32] = "";
         long long ms = json_number(json_member(data, "reconnect_after_ms"));
         json_text(json_member(data, "reason"), reason, sizeof reason);
-        f->last_word = strcmp(reason, "degraded") ? BYE : DEGRADED;
-        f->last_ms = (int)fmin(fmax(ms, 0), MAX_RECONNECT_MS);
+        f->goodbye = strcmp(reason, "degraded") ? BYE : DEGRADED;
+        f->reconnect_ms = (int)fmin(fmax(ms, 0), MAX_RECONNECT_MS);
     } else if (!strcmp(type, "sync-required")) {
-        f->last_word = SYNC_REQUIRED;
+        f->goodbye = SYNC_REQUIRED;
     } else if (f->hello_at < 0)
-        return; /* nothing counts before the hello */
+        return; /* heartbeats and events before the hello are ignored */
     else if (!strcmp(type, "heartbeat"))
         take_heartbeat(f, data, now);
     else if (!strncmp(type, "order.", 6) && !take_event(f, data, now)) {
@@ -284,13 +285,13 @@ static void heard_event(void *whom, struct connection *from, const char *type, c
     settle(f);
 }
 
-static void stream_said_last(struct follower *f, double now) {
+static void stream_said_goodbye(struct follower *f, double now) {
     int too_short = f->hello_at < 0 || (now - f->stream_began < SHORT_STREAM && !f->stream_events);
-    double after = f->last_ms / 1000.0;
+    double after = f->reconnect_ms / 1000.0;
     drop_stream(f);
-    if (f->last_word == SYNC_REQUIRED)
+    if (f->goodbye == SYNC_REQUIRED)
         sync_again(f, now);
-    else if (f->last_word == DEGRADED) {
+    else if (f->goodbye == DEGRADED) {
         f->kept_away_until = now + after;
         go_poll(f, now, fmax(after, stream_delay(f, now)));
     } else if (too_short)
@@ -301,13 +302,13 @@ static void stream_said_last(struct follower *f, double now) {
         go_sync(f, now, after);
 }
 
-static void stream_whole(void *whom, struct connection *from, const struct answer *answer) {
-    struct follower *f = whom;
+static void stream_complete(void *owner, struct connection *connection, const struct answer *answer) {
+    struct follower *f = owner;
     double now = now_s();
     int status = answer->status;
-    (void)from;
-    if (f->last_word) {
-        stream_said_last(f, now);
+    (void)connection;
+    if (f->goodbye) {
+        stream_said_goodbye(f, now);
         settle(f);
         return;
     }
@@ -321,12 +322,12 @@ static void stream_whole(void *whom, struct connection *from, const struct answe
     settle(f);
 }
 
-static void stream_broken(void *whom, struct connection *from, const char *why) {
-    struct follower *f = whom;
+static void stream_broken(void *owner, struct connection *connection, const char *why) {
+    struct follower *f = owner;
     double now = now_s();
-    (void)from, (void)why;
-    if (f->last_word)
-        stream_said_last(f, now);
+    (void)connection, (void)why;
+    if (f->goodbye)
+        stream_said_goodbye(f, now);
     else {
         f->world->counts[FAILED]++;
         drop_stream(f);
@@ -337,7 +338,7 @@ static void stream_broken(void *whom, struct connection *from, const char *why) 
 
 /* ── syncs: client_sdk/machine/sync_state.py ───────────────────────────────────────────────── */
 
-/* Take what the answer says of the channel. Returns whether it is sound. */
+/* Apply what the answer to a sync contains of the channel. Returns whether it is valid. */
 static int take_channel(struct follower *f, const char *answer, double now) {
     const char *found = json_first(json_member(answer, "channels")), *event;
     char channel[256], reason[64];
@@ -411,11 +412,11 @@ static void take_sync(struct follower *f, const char *body, double now) {
     }
 }
 
-static void sync_whole(void *whom, struct connection *from, const struct answer *answer) {
-    struct follower *f = whom;
+static void sync_complete(void *owner, struct connection *connection, const struct answer *answer) {
+    struct follower *f = owner;
     double now = now_s();
     int status = answer->status, is_busy = status == 429 || status == 503;
-    (void)from;
+    (void)connection;
     f->sync_deadline = NEVER;
     if (status == 200) {
         f->world->counts[SYNCED]++;
@@ -430,33 +431,33 @@ static void sync_whole(void *whom, struct connection *from, const struct answer 
     settle(f);
 }
 
-static void sync_broken(void *whom, struct connection *from, const char *why) {
-    struct follower *f = whom;
-    (void)from, (void)why;
+static void sync_broken(void *owner, struct connection *connection, const char *why) {
+    struct follower *f = owner;
+    (void)connection, (void)why;
     f->sync_deadline = NEVER;
     f->world->counts[FAILED]++;
     sync_has_failed(f, now_s(), 0);
     settle(f);
 }
 
-static void no_event(void *whom, struct connection *from, const char *type, const char *data) {
-    (void)whom, (void)from, (void)type, (void)data; /* Core answers no stream */
+static void no_event(void *owner, struct connection *connection, const char *type, const char *data) {
+    (void)owner, (void)connection, (void)type, (void)data; /* Core's answers are no event streams */
 }
 
-static const struct told CORE_TOLD = {no_event, sync_whole, sync_broken};
-static const struct told STREAM_TOLD = {heard_event, stream_whole, stream_broken};
+static const struct handlers CORE_HANDLERS = {no_event, sync_complete, sync_broken};
+static const struct handlers STREAM_HANDLERS = {stream_event, stream_complete, stream_broken};
 
-/* ── who it is ─────────────────────────────────────────────────────────────────────────────── */
+/* ── beginning, timers, cuts ───────────────────────────────────────────────────────────────── */
 
-void follower_make(struct follower *f, struct world *world, long number, double comes_at) {
+void follower_init(struct follower *f, struct world *world, long number, double starts_at) {
     f->world = world;
     f->number = number;
     f->seq = -1;
     f->core.fd = f->stream.fd = -1;
-    f->core.told = &CORE_TOLD;
-    f->stream.told = &STREAM_TOLD;
-    f->core.whom = f->stream.whom = f;
-    f->sync_due = comes_at;
+    f->core.handlers = &CORE_HANDLERS;
+    f->stream.handlers = &STREAM_HANDLERS;
+    f->core.owner = f->stream.owner = f;
+    f->sync_due = starts_at;
     f->sync_deadline = f->stream_deadline = NEVER;
     f->hello_at = f->sync_backoff.well_since = f->stream_backoff.well_since = -1;
     f->lost_at = -INFINITY;
@@ -469,7 +470,7 @@ double follower_deadline(const struct follower *f) {
 }
 
 void follower_tick(struct follower *f, double now) {
-    if (f->state == BEFORE) {
+    if (f->state == NOT_STARTED) {
         f->state = SYNCING;
         f->world->modes[STARTING]++;
     }
@@ -494,10 +495,10 @@ void follower_tick(struct follower *f, double now) {
 }
 
 void follower_cut(struct follower *f) {
-    int was_asked = f->core.is_asked;
+    int awaited_answer = f->core.awaits_answer;
     connection_close(&f->core);
-    if (was_asked) sync_broken(f, &f->core, "it was cut");
-    was_asked = f->stream.is_asked;
+    if (awaited_answer) sync_broken(f, &f->core, "it was cut");
+    awaited_answer = f->stream.awaits_answer;
     connection_close(&f->stream);
-    if (was_asked) stream_broken(f, &f->stream, "it was cut");
+    if (awaited_answer) stream_broken(f, &f->stream, "it was cut");
 }

@@ -1,19 +1,19 @@
-/* Clients of a load test, in one process, by epoll: a quarter of the CPU that the SDK's own machine takes.
- * deploy/load/clients/compiled_process.py starts it, and reads what it says.
+/* Many clients of a load test in one process, with epoll.
+ * deploy/load/clients/compiled_process.py starts it and reads its output.
  *
  *   load-clients CORE_ADDRESS CORE_PORT SOURCE_ADDRESS SEED     (0.0.0.0: from any address)
  *
- * It obeys the lines of its standard input, and ends with it:
- *   k WHEN CHANNEL DEVICE TOKEN     a client that comes at WHEN by CLOCK_MONOTONIC; DEVICE "-": none
+ * It executes the commands on its standard input, one in each line, and exits at its end:
+ *   k WHEN CHANNEL DEVICE TOKEN     add a client that starts at WHEN by CLOCK_MONOTONIC; DEVICE "-": none
  *   x                               cut all connections of all clients
- * and says, in lines again:
- *   m STARTING LIVE POLLING OFFLINE                      how many clients are so, twenty times a second
- *   c SYNCED OPENED HELLO DELIVERED FAILED REFUSED       what happened since the last such line
- *   s SECONDS                                            a sync took so long
- *   b CLIENT HEAD REASON                                 a client took a snapshot
- *   e CLIENT SEQ ORDER VERSION WHEN REFERENCE            a client took an event
- *   g CLIENT STATUS WHY                                  a client does not try any more
- *   w                                                    all connections are cut, and that is in `m`
+ * and writes these lines to its standard output:
+ *   m STARTING LIVE POLLING OFFLINE                      how many clients are in each mode, twenty times a second
+ *   c SYNCED OPENED HELLO DELIVERED FAILED REFUSED       how often each happened since the last such line
+ *   s SECONDS                                            how long a sync took
+ *   b CLIENT HEAD REASON                                 a client applied a snapshot
+ *   e CLIENT SEQ ORDER VERSION WHEN REFERENCE            a client applied an event
+ *   g CLIENT STATUS WHY                                  a client has given up
+ *   w                                                    all connections are cut; the `m` before shows it
  * Clients are numbered from 0 in the order of their lines.
  */
 #include "follower.h"
@@ -33,7 +33,7 @@
 
 #define REPORT_EVERY 0.05
 #define MAX_CLIENTS 100000
-#define AT_ONCE 512
+#define MAX_EVENTS 512
 
 double now_s(void) {
     struct timespec t;
@@ -41,7 +41,7 @@ double now_s(void) {
     return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* ── timers: a heap whose first is the next ────────────────────────────────────────────────── */
+/* ── timers: a binary heap, the earliest first ─────────────────────────────────────────────── */
 
 struct timers { size_t count; struct follower *heap[MAX_CLIENTS + 1]; };
 
@@ -74,7 +74,7 @@ void timers_set(struct timers *all, struct follower *f) {
         f->timer_place = ++all->count;
         all->heap[f->timer_place] = f;
     } else if (f->timer_at <= deadline && f->timer_at > 0)
-        return; /* deadlines mostly move away: it finds out when it is due */
+        return; /* deadlines are mostly postponed: run_timers sets it again when it fires */
     f->timer_at = deadline;
     sift(f);
 }
@@ -85,7 +85,7 @@ static void run_timers(void) {
         struct follower *f = timers.heap[1];
         double deadline = follower_deadline(f);
         if (deadline <= now) {
-            f->timer_at = 0; /* set anew by what follows */
+            f->timer_at = 0; /* so that timers_set, which follower_tick calls, sets it again */
             follower_tick(f, now);
         } else {
             f->timer_at = deadline;
@@ -94,13 +94,13 @@ static void run_timers(void) {
     }
 }
 
-/* ── who tells us, and whom we tell ────────────────────────────────────────────────────────── */
+/* ── commands and reports ──────────────────────────────────────────────────────────────────── */
 
 static struct world world = {.timers = &timers};
 static struct follower *followers[MAX_CLIENTS];
 static long follower_count;
 
-static void say(void) {
+static void write_report(void) {
     struct text *report = &world.report;
     long *m = world.modes, *c = world.counts;
     text_format(report, "m %ld %ld %ld %ld\n", m[STARTING], m[LIVE], m[POLLING], m[OFFLINE]);
@@ -109,7 +109,7 @@ static void say(void) {
     memset(world.counts, 0, sizeof world.counts);
     for (size_t done = 0; done < report->len;) {
         ssize_t written = write(STDOUT_FILENO, report->at + done, report->len - done);
-        if (written < 0 && errno != EINTR) exit(0); /* nobody listens any more */
+        if (written < 0 && errno != EINTR) exit(0); /* the reader has ended */
         if (written > 0) done += written;
     }
     report->len = 0;
@@ -121,84 +121,84 @@ static char *copied(const char *value) {
     return copy;
 }
 
-static void obey(char *line) {
+static void execute(char *line) {
     double when;
     char channel[256], device[256], token[8192];
     if (!strcmp(line, "x")) {
         for (long i = 0; i < follower_count; i++) follower_cut(followers[i]);
-        say();
+        write_report();
         text_format(&world.report, "w\n");
-        say();
+        write_report();
     } else if (sscanf(line, "k %lf %255s %255s %8191s", &when, channel, device, token) == 4 &&
                follower_count < MAX_CLIENTS) {
         struct follower *f = followers[follower_count] = allocated(sizeof *f);
         f->channel = copied(channel);
         f->device = strcmp(device, "-") ? copied(device) : NULL;
         f->token = copied(token);
-        follower_make(f, &world, follower_count++, when);
+        follower_init(f, &world, follower_count++, when);
     } else {
-        fprintf(stderr, "load-clients: this line cannot be obeyed: %.80s\n", line);
+        fprintf(stderr, "load-clients: this is no command: %.80s\n", line);
         exit(2);
     }
 }
 
-/* Read what was told. Returns whether more may come. */
-static int listen_to_input(void) {
-    static struct text told;
+/* Read commands and execute them. Returns 0 at the end of the input. */
+static int read_input(void) {
+    static struct text unread;
     static char data[65536];
     ssize_t got = read(STDIN_FILENO, data, sizeof data);
     if (got < 0) return errno == EAGAIN || errno == EINTR;
     if (!got) return 0;
-    text_add(&told, data, got);
+    text_add(&unread, data, got);
     size_t done = 0;
     char *end;
-    while (done < told.len && (end = strchr(told.at + done, '\n'))) {
+    while (done < unread.len && (end = strchr(unread.at + done, '\n'))) {
         *end = 0;
-        obey(told.at + done);
-        done = end + 1 - told.at;
+        execute(unread.at + done);
+        done = end + 1 - unread.at;
     }
-    if (done) text_drop(&told, done);
+    if (done) text_drop(&unread, done);
     return 1;
 }
 
-int main(int count, char **given) {
+int main(int count, char **arguments) {
     struct rlimit files;
-    struct epoll_event events[AT_ONCE], input = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event events[MAX_EVENTS], input = {.events = EPOLLIN, .data.ptr = NULL};
     if (count != 5) {
         fprintf(stderr, "usage: load-clients CORE_ADDRESS CORE_PORT SOURCE_ADDRESS SEED\n");
         return 2;
     }
-    signal(SIGINT, SIG_IGN); /* Ctrl-C is for whoever started us */
+    signal(SIGINT, SIG_IGN); /* Ctrl-C is handled by the parent process */
     signal(SIGPIPE, SIG_IGN);
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    world.core = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(given[2]))};
-    world.source = inet_addr(given[3]);
-    world.chance = strtoull(given[4], NULL, 10) * 2654435769u + 1;
-    if (inet_pton(AF_INET, given[1], &world.core.sin_addr) != 1 || world.source == INADDR_NONE) {
-        fprintf(stderr, "load-clients: addresses are IPv4 addresses\n");
+    world.core = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(arguments[2]))};
+    world.source = inet_addr(arguments[3]);
+    world.random_state = strtoull(arguments[4], NULL, 10) * 2654435769u + 1;
+    if (inet_pton(AF_INET, arguments[1], &world.core.sin_addr) != 1 || world.source == INADDR_NONE) {
+        fprintf(stderr, "load-clients: CORE_ADDRESS and SOURCE_ADDRESS must be IPv4 addresses\n");
         return 2;
     }
-    snprintf(world.core_host, sizeof world.core_host, "%s:%s", given[1], given[2]);
+    snprintf(world.core_host, sizeof world.core_host, "%s:%s", arguments[1], arguments[2]);
     world.poller = epoll_create1(EPOLL_CLOEXEC);
     fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
     epoll_ctl(world.poller, EPOLL_CTL_ADD, STDIN_FILENO, &input);
-    for (double says_at = 0;;) {
-        double now = now_s(), next = says_at;
+    for (double report_at = 0;;) {
+        double now = now_s(), next = report_at;
         if (timers.count) next = fmin(next, timers.heap[1]->timer_at);
         int ms = next <= now ? 0 : (int)ceil((next - now) * 1000);
-        int found = epoll_wait(world.poller, events, AT_ONCE, ms);
+        int found = epoll_wait(world.poller, events, MAX_EVENTS, ms);
         for (int i = 0; i < found; i++) {
             if (events[i].data.ptr)
                 connection_handle(events[i].data.ptr, events[i].events);
-            else if (!listen_to_input())
+            else if (!read_input())
                 return 0;
         }
         run_timers();
-        if (now_s() >= says_at) {
-            say();
-            says_at = now_s() + REPORT_EVERY;
+        if (now_s() >= report_at) {
+            write_report();
+            report_at = now_s() + REPORT_EVERY;
         }
     }
 }

@@ -10,7 +10,7 @@
 void *allocated(size_t size) {
     void *memory = calloc(1, size);
     if (!memory) {
-        fprintf(stderr, "the clients need more memory than there is\n");
+        fprintf(stderr, "load-clients: out of memory\n");
         exit(1);
     }
     return memory;
@@ -23,7 +23,7 @@ static void text_make_room(struct text *text, size_t more) {
     while (room < need) room *= 2;
     char *at = realloc(text->at, room);
     if (!at) {
-        fprintf(stderr, "the clients need more memory than there is\n");
+        fprintf(stderr, "load-clients: out of memory\n");
         exit(1);
     }
     text->at = at;
@@ -76,14 +76,14 @@ static const char *skip_space(const char *p) {
     return p + strspn(p, " \t\r\n");
 }
 
-/* After the text that begins with the quote here, or NULL. */
+/* Returns the end of the JSON string whose opening quote is at `p`; NULL: it does not end. */
 static const char *skip_text(const char *p) {
     for (p++; *p && *p != '"'; p++)
         if (*p == '\\' && !*++p) return NULL;
     return *p ? p + 1 : NULL;
 }
 
-/* After the value that begins here, or NULL. */
+/* Returns the end of the JSON value at `p`; NULL: it is not JSON. */
 static const char *skip_value(const char *p, int depth) {
     p = skip_space(p);
     if (depth > MAX_DEPTH) return NULL;
@@ -119,11 +119,11 @@ const char *json_member(const char *object, const char *name) {
         if (*p != '"') return NULL;
         const char *key = p + 1;
         if (!(p = skip_text(p))) return NULL;
-        int is_it = (size_t)(p - 1 - key) == len && !memcmp(key, name, len);
+        int is_wanted = (size_t)(p - 1 - key) == len && !memcmp(key, name, len);
         p = skip_space(p);
         if (*p++ != ':') return NULL;
         p = skip_space(p);
-        if (is_it) return p;
+        if (is_wanted) return p;
         if (!(p = skip_value(p, 0))) return NULL;
         p = skip_space(p);
         if (*p++ != ',') return NULL;

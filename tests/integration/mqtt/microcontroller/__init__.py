@@ -1,1 +1,1 @@
-"""What a program for a microcontroller imports: on the path of a program that runs here instead."""
+"""Stand-ins for the modules of a microcontroller, so that its programs run on this machine."""

@@ -1,4 +1,4 @@
-"""The board: a pin that says what it is set to, and a watchdog."""
+"""The board: a pin that prints its level, and a watchdog."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Pin:
         pass
 
     def value(self, level: bool) -> None:
-        """Set it."""
+        """Set the level."""
         print("on" if level else "off", flush=True)
 
 
 class WDT:
-    """It never bites: whoever runs the program sees it end."""
+    """A watchdog that never resets: the test notices when the program ends."""
 
     def __init__(self, timeout: int) -> None:
         pass
 
     def feed(self) -> None:
-        """The program is well."""
+        """Report that the program works."""

@@ -1,5 +1,5 @@
-"""This machine's clock is right."""
+"""Does nothing, because this machine's clock is right."""
 
 
 def settime() -> None:
-    """Nothing is to be set."""
+    """Do nothing."""

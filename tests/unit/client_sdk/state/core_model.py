@@ -1,7 +1,7 @@
-"""A small Core of documents for tests: a log per channel, each edit settled once, its answers kept.
+"""A small Core for documents in tests: a log per channel, edits settled once, answers stored.
 
-How a concurrent edit is settled goes by the document's key: `first…` and `ask…` refuse it, `last…`
-puts it aside, any other applies it to the newest value.
+The document's key decides how a concurrent edit is settled: `first…` and `ask…` refuse it, `last…`
+sets it aside, any other applies it to the newest value.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class ClientLog:
     outcomes: dict[int, EditOutcome] = field(default_factory=dict)
     fingerprints: dict[int, bytes] = field(default_factory=dict)
     results: dict[int, int | None] = field(default_factory=dict)
-    """The version that a number led to; None: it was refused."""
+    """The version that each edit's number made; None: the edit was refused."""
 
 
 @dataclass
 class State:
-    """What a backup of Core would have."""
+    """What a backup of Core contains."""
 
     events: dict[str, list[DocumentEvent]] = field(default_factory=dict)
     values: dict[tuple[str, str], list[Value | None]] = field(default_factory=dict)
@@ -59,10 +59,10 @@ class State:
 
 
 class CoreModel:
-    """Core, as a client meets it.
+    """Core as a client sees it.
 
     Args:
-        large: values of more JSON characters than this stand in no event and in no snapshot.
+        large: values with more JSON characters than this are left out of events and snapshots.
     """
 
     def __init__(self, large: int = 10**9) -> None:
@@ -99,7 +99,7 @@ class CoreModel:
 
     def _settle(self, name: str, client: ClientLog, edit: Edit) -> EditOutcome:
         if edit.n <= client.settled:
-            # An answer that the client has confirmed is forgotten: asking again is a mistake.
+            # The answer was deleted when the client confirmed it, so asking again is a mistake.
             return msgspec.structs.replace(client.outcomes[edit.n], repeated=True)
         outcome, result = self._decided(name, client, edit)
         client.settled = edit.n
@@ -143,7 +143,7 @@ class CoreModel:
     def write(
         self, channel: str, key: str, value: Value | None, edit: EditName | None = None
     ) -> DocumentEvent:
-        """One more version."""
+        """Add a version."""
         versions = self.state.values.setdefault((channel, key), [None])
         before = versions[-1]
         versions.append(value)
@@ -193,7 +193,7 @@ class CoreModel:
         return Document(channel, key, at, 1, NOW, "somebody", versions[at], *made)
 
     def snapshot(self, channel: str, reason: str) -> DocumentReset:
-        """The documents that there are, at the head."""
+        """The existing documents, at the head."""
         found = []
         for (of, key), versions in sorted(self.state.values.items()):
             if of == channel and versions[-1] is not None:
@@ -213,11 +213,11 @@ class CoreModel:
         return format_content_digest(total)
 
     def back_up(self) -> None:
-        """Keep what there is now."""
+        """Back up the current state."""
         self._backup = deepcopy(self.state)
 
     def restore(self) -> None:
-        """Go back to what was kept: another log."""
+        """Restore the backup, which starts another log."""
         self.state = deepcopy(self._backup)
         self.epoch = f"E{int(self.epoch[1:]) + 1}"
 

@@ -18,38 +18,38 @@ from tests.unit.client_sdk.state.order_core import OrderCore
 
 
 def token_of(subject: str, role: str = "table") -> str:
-    """A token as a client reads it: nobody signs it here."""
+    """A token that a client can read; it is not signed."""
     claims = base64.urlsafe_b64encode(json.dumps({"sub": subject, "role": role}).encode())
     return f"h.{claims.decode().rstrip('=')}.s"
 
 
 class HttpCore:
-    """Answers a client; tests let it fail, or be away."""
+    """Answers a client. Tests can make it fail or be down."""
 
     def __init__(self, core: CoreModel) -> None:
         self.core = core
         self.away = False
         self.syncs_fail = False
         self.lose_answers = 0
-        """So many answers to edits are lost after the edits were settled."""
+        """How many answers to edits to lose, after the edits were settled."""
         self.damaged: set[str] = set()
-        """The keys of documents that cannot be had."""
+        """The keys of documents that cannot be fetched."""
         self.answers: list[httpx.Response] = []
-        """Given to edits instead of what the model says."""
+        """Answers to edits instead of those of the model."""
         self.tokens: list[str] = []
         """The token of each request with edits."""
         self.orders: dict[str, list[dict[str, Any]]] = {}
         self.desk = OrderCore()
-        """Its orders, where `orders` says nothing of a channel."""
+        """Its orders, for channels that `orders` does not have."""
         self.lose_order_answers = 0
         self.log_of_answers: str | None = None
-        """The log that answers to commands name; None: they name none, as an earlier Core's."""
+        """The log named in answers to commands; None: they name none, as from an earlier Core."""
         self.order_of_writes: list[str] = []
         """The path of each request that writes."""
 
     @property
     def transport(self) -> httpx.MockTransport:
-        """What a client speaks to it by."""
+        """The transport for a client of this Core."""
         return httpx.MockTransport(self._answer)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:

@@ -1,4 +1,4 @@
-"""A small Core of orders for tests: the rules are Core's own, each key's answer is kept once."""
+"""A small Core for orders in tests, with Core's own rules. It stores one answer for each key."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ def order_id(number: int) -> str:
 
 
 class OrderCore:
-    """Core, as who sends commands meets it."""
+    """Core as a sender of commands sees it."""
 
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self.log: list[OrderChange] = []
-        """What was done, in order."""
+        """All changes, in order."""
         self.asked: list[tuple[str, str, str, Asked]] = []
-        """Each request: method, path, key, what was seen."""
+        """Each request: method, path, key, and the version seen."""
         self._kept: dict[str, tuple[int, bytes]] = {}
         self.sold_out: set[str] = set()
         self.repeats = 0
-        """How many answers were those of an earlier try."""
+        """How many answers repeated that of an earlier try."""
 
     @property
     def now(self) -> datetime:
-        """Core's time: a second for each thing that was done."""
+        """Core's time: one second for each change."""
         return NOW + timedelta(seconds=len(self.log))
 
     def ask(self, method: str, path: str, key: str, seen: Asked, body: bytes) -> tuple[int, bytes]:
-        """One request: status and body."""
+        """Answer one request. Returns status and body."""
         self.asked.append((method, path, key, seen))
         if key in self._kept:
             self.repeats += 1
@@ -65,25 +65,25 @@ class OrderCore:
         return status, answer
 
     def do(self, number: int, body: dict[str, Any]) -> Order:
-        """Somebody else's step or change of the n-th order."""
+        """Make another person's step or change of the n-th order."""
         order = self.orders[order_id(number)]
         return self._take(_change_of(order, json.dumps(body).encode(), self.now))
 
     def restored(self, number: int, body: dict[str, Any]) -> Order:
-        """A restore threw the n-th order's version away; another change has its number now."""
+        """Replace the n-th order's last version by another change, as after a restore."""
         order = self.orders[order_id(number)]
         changed = self.do(number, body)
         self.orders[order.id] = replace(changed, version=order.version)
         return self.orders[order.id]
 
     def placed(self, store_id: str = "1", table_id: str | None = "5") -> Order:
-        """An order that somebody else places."""
+        """Place an order as another person."""
         items = [{"name": "Tea", "quantity": 1, "unit_price": 100}]
         body = {"store_id": store_id, "table_id": table_id, "currency": "KRW", "items": items}
         return self._place(json.dumps(body).encode())
 
     def event(self, seq: int, channel: str = "store:1") -> dict[str, Any]:
-        """The event of the n-th thing that was done."""
+        """The event of the n-th change."""
         done = self.log[seq - 1]
         order = json.loads(msgspec.json.encode(done.after))
         return {

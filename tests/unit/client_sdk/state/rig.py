@@ -69,20 +69,20 @@ class Rig:
         return Replica(queue, kept, stored.waiting, self._calls, self._resolved)
 
     def keep(self) -> None:
-        """Write what is to be kept; note what is told."""
+        """Write what must be stored, and record the outcomes."""
         effects = self.replica.drain()
         self.store.write(effects.writes)
         self.outcomes |= dict(effects.outcomes)
         self.conflicts += effects.conflicts
 
     def crash(self) -> None:
-        """Die, and begin from what was kept."""
+        """Crash, and start from what was stored."""
         self.replica = self._opened()
 
     # ── edits ────────────────────────────────────────────────────────────────
 
     def edit(self, *wishes: Wish, atomic: bool = False, decides: int | None = None) -> list[int]:
-        """Make edits; their ids."""
+        """Make edits. Returns their ids."""
         while True:
             writes = self.replica.prepare(wishes, NOW, atomic=atomic, decides=decides)
             self.store.write(writes)
@@ -92,7 +92,7 @@ class Rig:
                 return ids
 
     def do(self, key: str, operation: Operation) -> int:
-        """Make one edit; its id."""
+        """Make one edit. Returns its id."""
         return self.edit(Wish(CHANNEL, key, operation))[0]
 
     def set(self, key: str, value: Value) -> int:
@@ -111,13 +111,13 @@ class Rig:
         return self.do(key, Delete())
 
     def ask(self) -> Answer | None:
-        """Send the next request; what Core answers is under way."""
+        """Send the next request. Returns Core's answer, which the client has not received yet."""
         self.keep()
         request = self.replica.queue.request()
         return None if request is None else (request, *self.core.post(request.body))
 
     def hear(self, answer: Answer) -> None:
-        """An answer arrives."""
+        """Receive an answer."""
         request, status, body = answer
         if status == 200:
             outcomes = [decode_outcome(msgspec.json.encode(one)) for one in body["outcomes"]]
@@ -134,14 +134,14 @@ class Rig:
         self.keep()
 
     def inquire(self) -> None:
-        """Ask how far Core is, if that is to be asked."""
+        """Ask up to where Core has settled the edits, if the client needs to ask."""
         client = self.replica.queue.question
         if client is not None:
             self.replica.told(client, self.core.settled(client), self.core.epoch)
             self.keep()
 
     def send(self) -> None:
-        """Send, and hear the answers, until nothing is left."""
+        """Send requests and receive the answers until nothing is left."""
         for _ in range(1000):
             self.inquire()
             answer = self.ask()
@@ -154,7 +154,7 @@ class Rig:
     # ── the log ──────────────────────────────────────────────────────────────
 
     def sync(self, channel: str = CHANNEL) -> None:
-        """Take all that is new: events, or a snapshot."""
+        """Take all news: events, or a snapshot."""
         if self.seqs[channel] is None:
             self.begin(channel, "first_sync")
         elif self.log != self.core.epoch:
@@ -171,7 +171,7 @@ class Rig:
         self.keep()
 
     def next_event(self, channel: str = CHANNEL) -> bool:
-        """Take one event; False: there is none."""
+        """Take one event. Returns False if there is none."""
         seq = self.seqs[channel]
         if seq is None or seq >= self.core.head(channel):
             return False
@@ -181,7 +181,7 @@ class Rig:
         return True
 
     def load(self) -> None:
-        """Fetch what is wanted."""
+        """Fetch the documents that the replica needs."""
         for channel, documents in self.replica.channels.items():
             for _ in range(10):
                 for key, version in list(documents.wanted.items()):

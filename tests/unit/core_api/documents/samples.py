@@ -1,4 +1,4 @@
-"""Definitions, edits, and a document that edits are settled on, for the tests of its rules."""
+"""Definitions, edits, and a document to settle edits on, for the tests of the rules."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from core_api.documents.settling import Settlement, settle
 from tests.unit.core_api.samples import NOW
 
 STRATEGIES: Final[tuple[StrategyName, ...]] = ("last", "first", "merge", "sum", "ask")
-"""Those that take any operation."""
+"""The strategies that accept any operation."""
 
 
 def definition(strategy: StrategyName = "merge", **more: Any) -> Definition:
-    """One of a document that may hold anything."""
+    """The definition of a document that may contain anything."""
     declared: dict[str, Any] = {
         "key": "cart",
         "scopes": frozenset({"party"}),
@@ -48,12 +48,12 @@ ANY: Final = {strategy: definition(strategy) for strategy in STRATEGIES}
 
 
 def at(seconds: float) -> datetime:
-    """A moment so many seconds after the day before `NOW`."""
+    """A time this many seconds after the day before `NOW`."""
     return NOW - timedelta(days=1) + timedelta(seconds=seconds)
 
 
 def edit(do: Operation, base: int | OwnEdit | None = 0, n: int = 1, **more: Any) -> Edit:
-    """An edit of the cart; its time, if any, in seconds as `at` takes them."""
+    """An edit of the cart. Its time, if any, is in seconds as for `at`."""
     if isinstance(more.get("made_at"), int):
         more["made_at"] = at(more["made_at"])
     return Edit(n=n, channel="party:12/5", key="cart", do=do, base=base, **more)
@@ -61,7 +61,7 @@ def edit(do: Operation, base: int | OwnEdit | None = 0, n: int = 1, **more: Any)
 
 @dataclass
 class Store:
-    """A document, its history, and what became of each edit: what Core keeps between statements."""
+    """A document, its history, and each edit's outcome, as Core stores them between statements."""
 
     definition: Definition
     head: Head = field(default_factory=Head)
@@ -70,7 +70,7 @@ class Store:
     diffs: list[list[dict[str, Any]]] = field(default_factory=list)
 
     def settle(self, *edits: tuple[str, Edit], now: datetime = NOW) -> list[Settlement]:
-        """Settle these in order; each sees what those before it made."""
+        """Settle these in order. Each sees the results of those before it."""
         settled = []
         for client, one in edits:
             results = partial(self._result_of, client)
@@ -92,7 +92,7 @@ class Store:
 
 
 def store(strategy: StrategyName, *values: dict[str, Any] | None, step: int = 10) -> Store:
-    """A document that had these values in turn, each made `step` seconds after the one before."""
+    """A document that had these values in turn, each `step` seconds after the one before."""
     made = Store(ANY[strategy])
     for version, value in enumerate(values):
         do = Delete() if value is None else Set(value)
@@ -129,7 +129,7 @@ times = st.none() | st.integers(0, 100)
 
 @st.composite
 def traffic(draw: st.DrawFn, limit: int = 8) -> list[tuple[str, Edit]]:
-    """Edits of three clients, on versions, on their own edits, and on none."""
+    """Edits of three clients, based on versions, on their own edits, or on nothing."""
     counts = {"a": 0, "b": 0, "c": 0}
     edits: list[tuple[str, Edit]] = []
     for place in range(draw(st.integers(1, limit))):
@@ -144,6 +144,6 @@ def traffic(draw: st.DrawFn, limit: int = 8) -> list[tuple[str, Edit]]:
 
 
 def in_groups(edits: Sequence[Any], cuts: Sequence[int]) -> list[Sequence[Any]]:
-    """The same in consecutive groups, cut at these places."""
+    """The edits in consecutive groups, split at these places."""
     places = [0, *sorted({cut % (len(edits) + 1) for cut in cuts}), len(edits)]
     return [edits[start:end] for start, end in pairwise(places) if start < end]

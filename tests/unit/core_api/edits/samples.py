@@ -1,4 +1,4 @@
-"""Requests of edits, and a database for the planner that stands in memory."""
+"""Requests of edits, and a database in memory for the planner."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def edit(
     base: int | OwnEdit | None = 0,
     channel: str = CHANNEL,
 ) -> Edit:
-    """An edit that sets the document to `{"n": n}`, unless it is told otherwise."""
+    """An edit that sets the document to `{"n": n}` by default."""
     return Edit(n=n, channel=channel, key=key, do=do or Set({"n": n}), base=base)
 
 
@@ -60,7 +60,7 @@ def request(
 
 @dataclass
 class Database:
-    """What the planner is told; `plan` writes nothing back but by `commit`."""
+    """The planner's input. Only `commit` stores what `plan` returns."""
 
     heads: dict[DocumentName, Head] = field(default_factory=dict)
     clients: dict[str, KnownClient] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Database:
         return plan_edits(requests, Known(state, self.answers, {}), RULES)
 
     def commit(self, *requests: EditRequest) -> Plan:
-        """Plan, and keep the clients and the answers."""
+        """Plan, and store the clients and the answers."""
         plan = self.plan(*requests)
         for client, _, _, settled, _ in plan.rows.clients:
             self.clients[client] = KnownClient(f"owner:{OWNER.subject}", settled)
@@ -83,14 +83,14 @@ class Database:
 
 
 def outcomes(answer: EditAnswer | CoreError) -> list[str]:
-    """What became of each edit; of a refused one, why."""
+    """The outcome of each edit; for a refused one, the reason."""
     if isinstance(answer, CoreError):
         raise answer
     return [one.outcome if one.problem is None else one.problem.slug for one in answer.outcomes]
 
 
 def versions(plan: Plan) -> dict[DocumentName, int]:
-    """The documents that are written, each with its new version."""
+    """The written documents, each with its new version."""
     return {(row[0], row[1]): row[4] for row in plan.rows.documents}
 
 

@@ -1,4 +1,4 @@
-"""A provider's keys and tokens, made here."""
+"""Makes a provider's keys and tokens."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def kid_of(algorithm: str) -> str:
 
 
 def jwk(algorithm: str, key: Any = None, **more: Any) -> dict[str, Any]:
-    """The public key of this algorithm, as a key set has it."""
+    """A public key of this algorithm as in a key set."""
     public = (key or PRIVATE[algorithm]).public_key()
     described = dict(json.loads(_TO_JWK[algorithm](public)))
     described.pop("key_ops", None)
@@ -70,7 +70,7 @@ def signed(claims: dict[str, Any], algorithm: str = "RS256", key: Any = None, **
 
 
 def by_hand(header: dict[str, Any], claims: Any, signature: bytes) -> str:
-    """A token of any header, which a library would not make."""
+    """A token with any header, also one that no library would make."""
     parts = (json.dumps(header).encode(), json.dumps(claims).encode(), signature)
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
@@ -86,7 +86,7 @@ class Clock:
 
 
 class AProvider:
-    """What Core has of a provider, with its keys as they were read at the start."""
+    """A provider as Core knows it, with the keys that were read at the start."""
 
     def __init__(self, keys: bytes | None = ALL_KEYS) -> None:
         self.clock = Clock()
@@ -97,7 +97,7 @@ class AProvider:
         self.tokens = ProviderTokens(RULES, self.known, self.clock)
 
     def publish(self, keys: bytes) -> None:
-        """The keys are read, and are these."""
+        """Let Core read these keys."""
         self.known.replace(read_key_set(keys).keys, self.clock.now)
 
     def _want(self) -> None:

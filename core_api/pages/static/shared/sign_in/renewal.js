@@ -26,7 +26,7 @@ export class Renewal {
   #kept;
   #tabs = null;
   #timer = null;
-  #told = null;
+  #announced = null;
   #next;
   #askedAt = -Infinity;
   #dialog = new Dialog((text) => this.take(text));
@@ -39,7 +39,7 @@ export class Renewal {
    * @param stores the ids of the stores that the page follows; the next token must be good for them
    * @param check (token) → a promise of "taken", "refused" or "unreachable"
    * @param clock () → Core's time in milliseconds since 1970, or null
-   * @param kept the Kept that stores the token
+   * @param kept the StoredSignIn that stores the token
    * @param name the name that the tabs of this person share
    * @param next (token) → a promise of the token that follows, or of null: Core gives none
    */
@@ -61,7 +61,7 @@ export class Renewal {
     byId("session").replaceChildren(this.#text, this.#button);
     document.body.append(this.#spoken, this.#dialog.element);
     this.#credentials.onChange(() => this.show());
-    if (this.#tabs) this.#tabs.onmessage = ({ data }) => this.#heard(data);
+    if (this.#tabs) this.#tabs.onmessage = ({ data }) => this.#receive(data);
     this.#post();
     this.#timer = setInterval(() => {
       this.show();
@@ -87,9 +87,9 @@ export class Renewal {
       const minutes = Math.ceil((session.expiresAt - now) / 60_000);
       setText(this.#text, t(`session_${notice}`, { minutes }));
       setText(this.#button, t("renew"));
-      if (notice !== this.#told) setText(this.#spoken, this.#text.textContent);
+      if (notice !== this.#announced) setText(this.#spoken, this.#text.textContent);
     }
-    this.#told = notice;
+    this.#announced = notice;
   }
 
   /**
@@ -118,8 +118,8 @@ export class Renewal {
       const before = this.#credentials.session;
       const session = readToken(tokenIn(text), before.role);
       if (!isSuccessor(before, session, this.#stores)) return "renewOther";
-      const told = await this.#check(session.token);
-      if (told !== "taken") return told === "refused" ? "tokenRefused" : "renewUnreachable";
+      const result = await this.#check(session.token);
+      if (result !== "taken") return result === "refused" ? "tokenRefused" : "renewUnreachable";
       this.#kept.renew(before.token, session.token);
       this.#credentials.renew(session);
     } catch (problem) {
@@ -148,7 +148,7 @@ export class Renewal {
   }
 
   /** Another tab has a token of this person: all tabs use the one that expires later. */
-  #heard(token) {
+  #receive(token) {
     const { session, refused } = this.#credentials;
     if (token === session.token) return;
     const { expiresAt } = readToken(token, session.role);

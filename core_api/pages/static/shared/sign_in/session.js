@@ -114,9 +114,9 @@ export function takeProblem() {
 
 /** Removes all that pages of these kinds have stored in the browser: orders and actions. */
 export function forget(...kinds) {
-  for (const drawer of [ofTab, ofBrowser]) {
-    for (const key of drawer.keys) {
-      if (kinds.some((kind) => key.startsWith(`yabam.${kind}.`))) drawer.remove(key);
+  for (const storage of [ofTab, ofBrowser]) {
+    for (const key of storage.keys) {
+      if (kinds.some((kind) => key.startsWith(`yabam.${kind}.`))) storage.remove(key);
     }
   }
 }
@@ -139,7 +139,7 @@ export function forgetEdits(token) {
 }
 
 /** Stores what somebody has signed in with, for pages of one role. */
-export class Kept {
+export class StoredSignIn {
   #key;
 
   constructor(role) {
@@ -148,7 +148,7 @@ export class Kept {
 
   /** The stored {token, stores}, or null. What this tab has stored comes first. */
   load() {
-    const all = [ofTab, ofBrowser].map((drawer) => drawer.readJson(this.#key));
+    const all = [ofTab, ofBrowser].map((storage) => storage.readJson(this.#key));
     return all.find((kept) => typeof kept?.token === "string") ?? null;
   }
 
@@ -171,9 +171,9 @@ export class Kept {
    * @param token the token that replaces it
    */
   renew(before, token) {
-    for (const drawer of [ofTab, ofBrowser]) {
-      const kept = drawer.readJson(this.#key);
-      if (kept?.token === before) drawer.writeJson(this.#key, { ...kept, token });
+    for (const storage of [ofTab, ofBrowser]) {
+      const kept = storage.readJson(this.#key);
+      if (kept?.token === before) storage.writeJson(this.#key, { ...kept, token });
     }
   }
 

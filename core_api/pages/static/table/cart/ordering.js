@@ -7,16 +7,16 @@
 import { newKey } from "../../shared/outbox.js";
 import { itemsOf, linesOf, sharesOf } from "./predictions_and_sums.js";
 
-const HELP_AFTER_MS = 15_000;
+const TAKE_OVER_AFTER_MS = 15_000;
 const ID_LETTERS = 16;
 
 /** Places the orders of a cart. */
 export class Ordering {
   #parts;
-  #mine;
-  #tag;
+  #ownPrefix;
+  #subjectTag;
   #busy = new Set();
-  #helping = new Map();
+  #takeovers = new Map();
 
   /**
    * @param parts an object with
@@ -26,18 +26,18 @@ export class Ordering {
    *   currency    () → its ISO 4217 code
    *   phone       this phone's id
    *   subject     the subject of the guest's token
-   *   told        callbacks: changed(), placed(order), refused(answer); `answer` is null if another phone was first
+   *   callbacks   changed(), placed(order), refused(answer); `answer` is null if another phone was first
    */
   constructor(parts) {
     this.#parts = parts;
     // An idempotency key belongs to one subject, so only a phone of the same subject can continue another's order.
-    this.#tag = tagOf(parts.subject);
-    this.#mine = `${parts.phone}.`;
+    this.#subjectTag = tagOf(parts.subject);
+    this.#ownPrefix = `${parts.phone}.`;
   }
 
   /** Whether this phone is placing an order. */
   get isBusy() {
-    return [...this.#busy, ...Object.keys(this.#taken)].some((id) => id.startsWith(this.#mine));
+    return [...this.#busy, ...Object.keys(this.#taken)].some((id) => id.startsWith(this.#ownPrefix));
   }
 
   /**
@@ -48,8 +48,8 @@ export class Ordering {
    * @returns a promise of whether they are ordered
    */
   async order(lines, { by, note }) {
-    const id = `${this.#mine}${this.#tag}.${newKey().slice(0, ID_LETTERS)}`;
-    const { cart, told } = this.#parts;
+    const id = `${this.#ownPrefix}${this.#subjectTag}.${newKey().slice(0, ID_LETTERS)}`;
+    const { cart, callbacks } = this.#parts;
     const seen = Object.fromEntries(lines.map((line) => [line.id, line.quantity]));
     this.#begin(id);
     let answer = null;
@@ -57,33 +57,33 @@ export class Ordering {
       const taken = await cart.call("take", { id, by, note, lines: seen });
       answer = await taken.settled();
     } catch {
-      // Core did not let this phone take the lines, or this tab has lost the answer; then `goOn` finds them in the
+      // Core did not let this phone take the lines, or this tab has lost the answer; then `resume` finds them in the
       // cart.
     }
     this.#busy.delete(id);
     const isTaken = answer !== null && answer.outcome !== "refused";
-    if (!isTaken) told.refused(null);
+    if (!isTaken) callbacks.refused(null);
     const isPlaced = isTaken && (await this.#place(id));
-    told.changed();
+    callbacks.changed();
     return isPlaced;
   }
 
   /**
    * Continues the orders that were taken and not placed. Called when the cart has changed or the token was replaced.
    */
-  goOn() {
+  resume() {
     const { cart } = this.#parts;
-    for (const [id, timer] of this.#helping) {
+    for (const [id, timer] of this.#takeovers) {
       if (id in this.#taken) continue;
       clearTimeout(timer);
-      this.#helping.delete(id);
+      this.#takeovers.delete(id);
     }
     if (cart.pending > 0 || cart.meta.loading) return;
     for (const id of Object.keys(this.#taken)) {
-      if (this.#busy.has(id) || this.#helping.has(id)) continue;
-      if (id.startsWith(this.#mine)) this.#place(id).catch(reportError);
-      else if (id.split(".")[1] === this.#tag) {
-        this.#helping.set(id, setTimeout(() => this.#help(id), HELP_AFTER_MS));
+      if (this.#busy.has(id) || this.#takeovers.has(id)) continue;
+      if (id.startsWith(this.#ownPrefix)) this.#place(id).catch(reportError);
+      else if (id.split(".")[1] === this.#subjectTag) {
+        this.#takeovers.set(id, setTimeout(() => this.#takeOver(id), TAKE_OVER_AFTER_MS));
       }
     }
   }
@@ -92,33 +92,33 @@ export class Ordering {
     return this.#parts.cart.value?.orders ?? {};
   }
 
-  #help(id) {
-    this.#helping.delete(id);
+  #takeOver(id) {
+    this.#takeovers.delete(id);
     if (id in this.#taken) this.#place(id).catch(reportError);
   }
 
   async #place(id) {
     const entry = this.#taken[id];
     if (entry === undefined || this.#busy.has(id)) return false;
-    const { outbox, place, currency, told } = this.#parts;
+    const { outbox, place, currency, callbacks } = this.#parts;
     const lines = linesOf(entry);
     const body = { ...place, currency: currency(), items: itemsOf(lines), note: entry.note ?? "" };
     this.#begin(id);
     try {
-      const answer = await outbox.deliver("/v1/orders", body, { key: id }, () => told.changed());
+      const answer = await outbox.deliver("/v1/orders", body, { key: id }, () => callbacks.changed());
       if (answer === null) return false;
       // First the order is reported: it must be shown before its lines leave the cart.
-      if (answer.ok) told.placed(answer.order);
-      else told.refused(answer);
-      await this.#note(id, answer, lines);
+      if (answer.ok) callbacks.placed(answer.order);
+      else callbacks.refused(answer);
+      await this.#finish(id, answer, lines);
       return answer.ok;
     } finally {
       this.#busy.delete(id);
-      told.changed();
+      callbacks.changed();
     }
   }
 
-  async #note(id, answer, lines) {
+  async #finish(id, answer, lines) {
     const { cart, bill } = this.#parts;
     const noted = cart.call(answer.ok ? "placed" : "give-back", { id });
     // Not awaited: if the edit of the bill fails, the order must still leave the cart.
@@ -128,7 +128,7 @@ export class Ordering {
 
   #begin(id) {
     this.#busy.add(id);
-    this.#parts.told.changed();
+    this.#parts.callbacks.changed();
   }
 }
 

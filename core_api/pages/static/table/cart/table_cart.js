@@ -16,7 +16,7 @@ export class TableCart {
   #cart;
   #view;
   #ordering;
-  #told;
+  #callbacks;
   #phone = phoneId();
   #lines = [];
   // Edits are made one after the other: each starts from the result of the one before.
@@ -26,12 +26,12 @@ export class TableCart {
    * @param table the table, as followTable returns it
    * @param session the guest's, as readToken returns it
    * @param outbox the Outbox
-   * @param told callbacks, as Ordering takes them
+   * @param callbacks as Ordering takes them
    */
-  constructor({ table, session, outbox, told }) {
+  constructor({ table, session, outbox, callbacks }) {
     const [store_id, table_id] = session.table.split("/");
     this.#cart = table.cart;
-    this.#told = told;
+    this.#callbacks = callbacks;
     this.#view = new Cart({
       step: (line, by) => this.#edit(() => this.#stepLine(line.id, by)),
       note: (line, dish) => this.#note(line, dish),
@@ -41,7 +41,7 @@ export class TableCart {
       ...{ cart: table.cart, bill: table.bill, outbox, phone: this.#phone, subject: session.subject },
       place: { store_id, table_id },
       currency: () => this.currency,
-      told,
+      callbacks,
     });
   }
 
@@ -88,7 +88,7 @@ export class TableCart {
       busy: this.isBusy ? t(waits) : null,
       refused: shop.isTaking ? null : t("notTaking"),
     });
-    if (!refused) this.#ordering.goOn();
+    if (!refused) this.#ordering.resume();
   }
 
   #add(dish, own) {
@@ -127,7 +127,7 @@ export class TableCart {
   #edit(work) {
     this.#last = this.#last.then(work).catch((error) => {
       reportError(error);
-      this.#told.refused(null);
+      this.#callbacks.refused(null);
     });
   }
 }

@@ -11,13 +11,13 @@ export class Cart {
   #root = byId("cart");
   #sheet = byId("cart-sheet");
   #rows = new Map();
-  #told;
+  #callbacks;
 
-  constructor(told) {
-    this.#told = told;
+  constructor(callbacks) {
+    this.#callbacks = callbacks;
     byId("cart-open").addEventListener("click", () => this.#open(this.#sheet.hidden));
     byId("cart-close").addEventListener("click", () => this.#open(false));
-    byId("order").addEventListener("click", () => told.order());
+    byId("order").addEventListener("click", () => callbacks.order());
     byId("guest-name").addEventListener("change", ({ target }) => {
       takeName(target.value);
       target.value = guestName();
@@ -91,15 +91,15 @@ export class Cart {
           class: "note-button",
           type: "button",
           "aria-label": t("noteFor", { dish: name, note: line.note }),
-          onclick: () => this.#told.note(line, name),
+          onclick: () => this.#callbacks.note(line, name),
         }, line.note ? `✎ ${line.note}` : t("addNote")),
       ),
       el(
         "div",
         { class: "stepper" },
-        button("−", t("less", { dish: name }), () => this.#told.step(line, -1)),
+        button("−", t("less", { dish: name }), () => this.#callbacks.step(line, -1)),
         el("output", {}, String(line.quantity)),
-        button("+", t("more", { dish: name }), () => this.#told.step(line, 1), {
+        button("+", t("more", { dish: name }), () => this.#callbacks.step(line, 1), {
           disabled: soldOut || line.quantity >= MAX_OF_A_DISH,
         }),
       ),

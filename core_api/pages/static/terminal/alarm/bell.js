@@ -22,8 +22,8 @@ export class Bell {
   #changed;
   #name;
   #tabs = null;
-  #holds = false;
-  #asked = false;
+  #hasLock = false;
+  #hasAskedForLock = false;
 
   /**
    * @param name the name that the tabs share
@@ -52,8 +52,8 @@ export class Bell {
 
   start() {
     this.#context = new AudioContext();
-    this.#context.addEventListener("statechange", () => this.#told());
-    this.#told();
+    this.#context.addEventListener("statechange", () => this.#stateChanged());
+    this.#stateChanged();
     const allow = () => this.#allow();
     // On the click, not before: the hint then disappears, and the browser sends no click to an element that has
     // moved.
@@ -61,7 +61,7 @@ export class Bell {
     addEventListener("keydown", allow);
     try {
       this.#tabs = new BroadcastChannel(`${this.#name}.alarm`);
-      this.#tabs.onmessage = ({ data }) => this.#heard(data);
+      this.#tabs.onmessage = ({ data }) => this.#receive(data);
     } catch {
       // Without this channel a tab does not know what was touched in another tab.
     }
@@ -95,13 +95,13 @@ export class Bell {
   /** Makes the alarm quiet for a minute, in all tabs; ends that if it is quiet. */
   hush() {
     const isQuiet = this.quietFor === 0;
-    this.#heard({ hush: isQuiet });
+    this.#receive({ hush: isQuiet });
     this.#tabs?.postMessage({ hush: isQuiet });
   }
 
   /** Notes, in all tabs, that somebody has touched the order. */
   touch(id) {
-    this.#heard({ touched: id });
+    this.#receive({ touched: id });
     this.#tabs?.postMessage({ touched: id });
   }
 
@@ -114,7 +114,7 @@ export class Bell {
   ring(placed, others) {
     const at = performance.now();
     const waiting = { ...others, new: this.#alarm.untouched(placed, at).length > 0 };
-    if (!this.wanted || this.blocked || !this.#holds) return;
+    if (!this.wanted || this.blocked || !this.#hasLock) return;
     const kind = this.#alarm.next(waiting, at);
     if (kind !== null) this.#sound(kind);
   }
@@ -125,7 +125,7 @@ export class Bell {
   }
 
   /** @param {{touched?: string, hush?: boolean}} said */
-  #heard({ touched, hush }) {
+  #receive({ touched, hush }) {
     const at = performance.now();
     if (touched !== undefined) this.#alarm.touch(touched, at);
     if (hush !== undefined) this.#alarm.hush(hush, at);
@@ -136,25 +136,25 @@ export class Bell {
     if (this.wanted && this.#context.state === "suspended") this.#context.resume();
   }
 
-  #told() {
-    if (this.#context.state === "running") this.#hold();
+  #stateChanged() {
+    if (this.#context.state === "running") this.#askForLock();
     this.#changed();
   }
 
-  #hold() {
-    if (this.#asked) return;
-    this.#asked = true;
+  #askForLock() {
+    if (this.#hasAskedForLock) return;
+    this.#hasAskedForLock = true;
     if (!navigator.locks) {
-      this.#holds = true;
+      this.#hasLock = true;
       return;
     }
     // The lock is held until the tab is closed; then the browser gives it to the next tab.
     const held = () => {
-      this.#holds = true;
+      this.#hasLock = true;
       return new Promise(() => {});
     };
     // A browser that forbids storage forbids locks, too.
-    navigator.locks.request(`${this.#name}.bell`, held).catch(() => (this.#holds = true));
+    navigator.locks.request(`${this.#name}.bell`, held).catch(() => (this.#hasLock = true));
   }
 
   #sound(kind) {

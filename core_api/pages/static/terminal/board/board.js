@@ -1,5 +1,5 @@
-// The board: each card stands where its order belongs. A card is moved, not rebuilt for that, and never moves under a
-// finger.
+// The board: each order's card is in the column of its status. A card is moved there, not rebuilt, and never moves
+// while a finger may be about to press it.
 
 import { COLUMNS } from "./steps.js";
 import { Card } from "./card.js";
@@ -21,7 +21,7 @@ export class Board {
   #columns = {};
   #cards = new Map();
   #freshUntil = new Map();
-  #does;
+  #actions;
   #current = null;
   #chosen = "new";
   #wanted = null;
@@ -31,17 +31,17 @@ export class Board {
   /**
    * @param root the board's element
    * @param tabs the tabs' element
-   * @param does what buttons of cards do, as Card takes it
+   * @param actions callbacks of the cards' buttons, as Card takes them
    * @param touch the Touch that says when cards may move
    */
-  constructor(root, tabs, does, touch) {
+  constructor(root, tabs, actions, touch) {
     this.#root = root;
     this.#tabs = tabs;
     this.#touch = touch;
     touch.onFree(() => this.#arrange());
-    this.#does = { ...does };
+    this.#actions = { ...actions };
     for (const name of ["act", "back", "acknowledge", "bump"]) {
-      this.#does[name] = (order, ...given) => this.#press(does[name], order, ...given);
+      this.#actions[name] = (order, ...given) => this.#press(actions[name], order, ...given);
     }
     for (const name of COLUMNS) this.#columns[name] = new Column(name, () => this.choose(name));
     root.append(...COLUMNS.map((name) => this.#columns[name].section));
@@ -175,7 +175,7 @@ export class Board {
   }
 
   #cardOf(order, { now, showStore, marksOf, bumpedOf, matches, station, waitsOf }) {
-    const card = this.#cards.get(order.id) ?? new Card(this.#does);
+    const card = this.#cards.get(order.id) ?? new Card(this.#actions);
     const fresh = (this.#freshUntil.get(order.id) ?? 0) > now && order.status === "placed";
     const marks = order.sending ? null : marksOf(order);
     const [bumped, waits] = [bumpedOf(order), waitsOf(order)];

@@ -31,16 +31,16 @@ export class Card {
   #bumped = new Set();
   #station = null;
   #waits;
-  #does;
+  #actions;
   #redraw = () => {};
 
   /**
-   * @param does what the buttons do: act(order, status), back(order, status), acknowledge(order) and bump(order,
+   * @param actions callbacks of the buttons: act(order, status), back(order, status), acknowledge(order) and bump(order,
    *   position of the line). Also before(order), which returns how far the order had come, or null, and where(order),
    *   which returns the {button, list} that show on which devices it is
    */
-  constructor(does) {
-    this.#does = does;
+  constructor(actions) {
+    this.#actions = actions;
   }
 
   /**
@@ -102,11 +102,11 @@ export class Card {
   press(number) {
     if (this.order.sending) return;
     if (this.#marks !== null) {
-      if (number === 1) this.#does.acknowledge(this.order);
+      if (number === 1) this.#actions.acknowledge(this.order);
       return;
     }
     const step = stepsOf(this.order)[number - 1];
-    if (step) this.#does.act(this.order, step);
+    if (step) this.#actions.act(this.order, step);
   }
 
   #label(age) {
@@ -127,7 +127,7 @@ export class Card {
     this.#age = el("span", { class: "age" });
     this.element.removeAttribute("aria-label");
     const marks = this.#marks;
-    const where = this.#does.where(order);
+    const where = this.#actions.where(order);
     // Its column says already that the order is new.
     const isNew = order.status === "placed";
     const total = el(
@@ -188,7 +188,7 @@ export class Card {
     const shown = item ?? was;
     const line = order.items.indexOf(item);
     const isDone = line >= 0 && this.#bumped.has(line);
-    const bump = () => this.#does.bump(order, line);
+    const bump = () => this.#actions.bump(order, line);
     const name = el("span", { class: "item-name", dir: "auto" }, shown.name,
       shown.note ? el("em", { dir: "auto" }, shown.note) : null);
     const old = kind === "changed" ? el("s", { class: "was", dir: "auto" }, lineText(was)) : null;
@@ -221,17 +221,17 @@ export class Card {
       return el("p", { class: `sending-note ${order.waits ? "retrying" : ""}` }, t(text));
     }
     if (this.#marks !== null) {
-      const seen = () => this.#does.acknowledge(this.order);
+      const seen = () => this.#actions.acknowledge(this.order);
       return el("div", { class: "steps" }, button("step main seen", seen, t(`seen_${this.#marks.kind}`), 1));
     }
     const buttons = stepsOf(order).map((to, n) => {
       const kind = `step ${n === 0 ? "main" : wantsReason(to) ? "soft" : ""}`;
-      return button(kind, () => this.#does.act(this.order, to), t(`step_${to}`), n + 1, { "data-to": to });
+      return button(kind, () => this.#actions.act(this.order, to), t(`step_${to}`), n + 1, { "data-to": to });
     });
-    const before = behind(order, this.#does.before(order));
+    const before = behind(order, this.#actions.before(order));
     if (before !== null) {
       const label = t("takeBack", { status: statusText(before) });
-      const back = () => this.#does.back(this.order, before);
+      const back = () => this.#actions.back(this.order, before);
       buttons.push(button("step soft back", back, "←", null, { "data-back": before, "aria-label": label, title: label }));
     }
     return buttons.length > 0 ? el("div", { class: "steps" }, buttons) : null;

@@ -12,7 +12,7 @@ import { loadMenu } from "./menu.js";
 import { PairingPart } from "./pairing.js";
 import { PhonePart } from "./phone.js";
 import { Station } from "./station.js";
-import { StoreSays, WAITING_STEP } from "./store.js";
+import { StoreDocuments, WAITING_STEP } from "./store.js";
 import { TeamPart } from "./team.js";
 
 /** Which sections of the menu this device shows, whoever is signed in. */
@@ -30,7 +30,7 @@ export class Panel {
   #teams;
   #pairings;
   #phone;
-  #told;
+  #changed;
   #orders = [];
   #totals = [];
   #isOpen = false;
@@ -46,25 +46,25 @@ export class Panel {
    * @param stores the ids of the stores whose documents are followed
    * @param bell the terminal's Bell
    * @param failed (text): called when an edit was not accepted
-   * @param told called when a document has changed, or the sections that this screen shows
+   * @param changed called when a document has changed, or the sections that this screen shows
    * @param pair (store's id) → a promise of a code for a new tablet, as offerPairing returns it
    * @param owner the subject of the signed-in owner
    * @param device this device's name at Core
    * @param token () → the owner's bearer token
    */
-  constructor({ state, stores, bell, failed, told, pair, owner, device, token }) {
-    this.#stores = stores.map((id) => new StoreSays(state, id));
+  constructor({ state, stores, bell, failed, changed, pair, owner, device, token }) {
+    this.#stores = stores.map((id) => new StoreDocuments(state, id));
     this.#bell = bell;
     this.#failed = failed;
-    this.#told = told;
+    this.#changed = changed;
     this.#pairings = stores.map((id) => new PairingPart(id, () => pair(id), () => this.show()));
     this.#phone = new PhonePart({ stores, owner, device, token, show: () => this.show() });
     this.#phone.start();
-    this.#teams = this.#stores.map((store) => new TeamPart(store, (edit) => this.#say(edit), (event) => this.#left(event)));
+    this.#teams = this.#stores.map((store) => new TeamPart(store, (edit) => this.#send(edit), (event) => this.#left(event)));
     for (const store of this.#stores) {
       store.watch(() => {
         this.show();
-        told();
+        changed();
       });
     }
     this.#load();
@@ -89,7 +89,7 @@ export class Panel {
   choose(sections) {
     ofBrowser.writeJson(STATION, sections);
     this.#station = new Station(this.#menu, sections);
-    this.#told();
+    this.#changed();
     this.show();
   }
 
@@ -119,7 +119,7 @@ export class Panel {
 
   /** Takes orders again, in all stores. */
   resume() {
-    for (const store of this.#stores) if (!store.isTaking) this.#say(store.setTaking(true));
+    for (const store of this.#stores) if (!store.isTaking) this.#send(store.setTaking(true));
   }
 
   /**
@@ -183,14 +183,14 @@ export class Panel {
     const minutes = store.waiting === null ? t("waitingUnsaid") : t("ageMinutes", { minutes: store.waiting });
     const step = (id, text, label, more) =>
       el("button", { id: `${id}-${store.id}`, class: "button", type: "button", "data-repeats": true,
-        "aria-label": t(label, { minutes: WAITING_STEP }), onclick: () => this.#say(store.setWaiting(more)) }, text);
+        "aria-label": t(label, { minutes: WAITING_STEP }), onclick: () => this.#send(store.setWaiting(more)) }, text);
     return el("section", { class: "panel-part", "data-store": store.id },
       this.#title("guestsAreTold", store),
       el("div", { class: "stepper waiting-time" }, el("span", {}, t("waiting")),
         step("waiting-less", "−", "waitingLess", -1), el("output", {}, minutes), step("waiting-more", "+", "waitingMore", 1)),
       el("button", {
         id: `taking-${store.id}`, class: `button wide ${store.isTaking ? "" : "main"}`, type: "button",
-        "data-taking": String(store.isTaking), onclick: () => this.#say(store.setTaking(!store.isTaking)),
+        "data-taking": String(store.isTaking), onclick: () => this.#send(store.setTaking(!store.isTaking)),
       }, t(store.isTaking ? "pauseOrders" : "takeOrders")),
       el("p", { class: "quiet" }, store.isPending ? t("notToldYet") : ""));
   }
@@ -217,7 +217,7 @@ export class Panel {
       el("button", {
         id: `dish-${store.id}-${dish.id ?? sameName(name)}`, class: `button ${isOut ? "out" : ""}`, type: "button",
         "aria-pressed": String(isOut), "aria-label": t("soldOutOf", { dish: name }), "data-dish": name,
-        onclick: () => this.#say(store.setSoldOut(dish, !isOut)),
+        onclick: () => this.#send(store.setSoldOut(dish, !isOut)),
       }, t(isOut ? "soldOutNow" : "soldOutNot")));
   }
 
@@ -261,7 +261,7 @@ export class Panel {
       el("p", { class: "quiet" }, t("listen")), el("div", { class: "choices" }, kinds));
   }
 
-  async #say(edit) {
+  async #send(edit) {
     try {
       const { outcome, problem } = await (await edit).settled();
       if (outcome === "refused") this.#failed(problem?.detail ?? outcome);

@@ -7,7 +7,7 @@ import { ofBrowser } from "../../shared/storage.js";
 import { askCore, canBePushed, onReplaced, subscribe, unsubscribe } from "../../shared/core/web_push.js";
 
 /** The key under which the browser stores who wants to be notified: the subject of that owner. */
-const WISH = "yabam.push";
+const OWNER_KEY = "yabam.push";
 const READY_MS = 10_000;
 /** The name of a text, by the status of Core's answer. */
 const REFUSALS = { 403: "pushNone", 409: "pushFull" };
@@ -18,7 +18,7 @@ const AGAIN_MS = 86_400_000;
 
 /** Ends this browser's subscription if nobody wants it any more: an owner may have signed out without a network. */
 export async function endUnwanted() {
-  if (ofBrowser.read(WISH) === null && canBePushed()) await endHere();
+  if (ofBrowser.read(OWNER_KEY) === null && canBePushed()) await endHere();
 }
 
 /** The part of the panel about this device. */
@@ -55,21 +55,21 @@ export class PhonePart {
     if (!canBePushed()) return;
     setInterval(() => this.again(), AGAIN_MS);
     onReplaced(() => this.again());
-    if (ofBrowser.read(WISH) === this.#owner) this.again();
+    if (ofBrowser.read(OWNER_KEY) === this.#owner) this.again();
     else {
-      ofBrowser.remove(WISH);
+      ofBrowser.remove(OWNER_KEY);
       this.#do(() => endHere().catch(() => {}));
     }
   }
 
   /** Ends the subscription, as when the owner signs out. */
   async end() {
-    if (ofBrowser.read(WISH) !== this.#owner) return;
-    ofBrowser.remove(WISH);
+    if (ofBrowser.read(OWNER_KEY) !== this.#owner) return;
+    ofBrowser.remove(OWNER_KEY);
     this.#isOn = false;
-    const told = this.#stores.map((store) => askCore(this.#token(), "DELETE", pathOf(store, this.#device)));
+    const requests = this.#stores.map((store) => askCore(this.#token(), "DELETE", pathOf(store, this.#device)));
     // If Core cannot be reached, it learns from the push service that the subscription has ended.
-    await Promise.all([endHere(), Promise.allSettled(told)]);
+    await Promise.all([endHere(), Promise.allSettled(requests)]);
   }
 
   part() {
@@ -89,7 +89,7 @@ export class PhonePart {
    */
   again() {
     if (!canBePushed()) return;
-    if (ofBrowser.read(WISH) !== this.#owner || Notification.permission !== "granted") return;
+    if (ofBrowser.read(OWNER_KEY) !== this.#owner || Notification.permission !== "granted") return;
     this.#isOn = true;
     // Without a network the subscription stays as it was.
     this.#do(() => this.#on().catch(() => {}));
@@ -124,7 +124,7 @@ export class PhonePart {
   async #on() {
     // Asked first, because browsers let a page ask only right after a press.
     if ((await Notification.requestPermission()) !== "granted") throw refusal("pushDenied");
-    ofBrowser.write(WISH, this.#owner);
+    ofBrowser.write(OWNER_KEY, this.#owner);
     const body = await subscribe(await registered(), this.#token(), language());
     await Promise.all(this.#stores.map((store) => askCore(this.#token(), "PUT", pathOf(store, this.#device), body)));
     this.#isOn = true;

@@ -11,14 +11,14 @@ const MAX_AGE = 600;
 const MAX_WAITING = 120;
 
 /** Those of these stores whose documents one client can follow, too: the number of its channels is limited. */
-export const heardStores = (stores) =>
+export const storesWithDocuments = (stores) =>
   stores.slice(0, Math.max(0, Math.floor((MAX_CHANNELS - stores.length) / CHANNELS.length)));
 
 /** The names of the channels of these stores' documents. */
 export const documentChannels = (stores) => stores.flatMap((id) => CHANNELS.map((kind) => `${kind}:${id}`));
 
 /** The documents of one store. */
-export class StoreSays {
+export class StoreDocuments {
   id;
   #soldOut;
   #waiting;
@@ -67,12 +67,12 @@ export class StoreSays {
    * @param task what they do; it may be empty
    * @returns a promise of the edit
    */
-  come(id, name, task) {
+  addPerson(id, name, task) {
     return this.#shift.merge({ people: { [id]: { name, task } } });
   }
 
   /** Takes a person off the shift; returns a promise of the edit. */
-  leave(id) {
+  removePerson(id) {
     return this.#shift.merge({ people: { [id]: null } });
   }
 

@@ -11,24 +11,24 @@ const COLOURS = ["amber", "red"];
 /** The parts of the panel for one store. */
 export class TeamPart {
   #store;
-  #say;
+  #send;
   #label = el("label", { class: "spoken" });
   #name;
   #add;
   #form;
 
   /**
-   * @param store the StoreSays of the store
-   * @param say (promise of an edit): called with each change
+   * @param store the StoreDocuments of the store
+   * @param send (promise of an edit): called with each change
    * @param left (event): called when the text field has lost the focus
    */
-  constructor(store, say, left) {
+  constructor(store, send, left) {
     this.#store = store;
-    this.#say = say;
+    this.#send = send;
     this.#label.setAttribute("for", `come-${store.id}`);
     this.#name = el("input", { id: `come-${store.id}`, maxlength: String(MAX_NAME), autocomplete: "off", onblur: left });
     this.#add = el("button", { id: `come-add-${store.id}`, class: "button", type: "submit" });
-    this.#form = el("form", { class: "come", onsubmit: (event) => this.#come(event) }, this.#label, this.#name, this.#add);
+    this.#form = el("form", { class: "come", onsubmit: (event) => this.#addPerson(event) }, this.#label, this.#name, this.#add);
   }
 
   /** The sections of the panel. `named`: whether their titles name the store, as where there are several. */
@@ -38,23 +38,23 @@ export class TeamPart {
   }
 
   #shift(title) {
-    setText(this.#label, t("comeName"));
-    setText(this.#add, t("come"));
-    this.#name.setAttribute("placeholder", t("comeName"));
+    setText(this.#label, t("personName"));
+    setText(this.#add, t("addPerson"));
+    this.#name.setAttribute("placeholder", t("personName"));
     const people = this.#store.people.map(({ id, name, task }) =>
       el("li", {}, el("span", { dir: "auto" }, task === "" ? name : `${name} · ${task}`),
         el("button", { id: `leave-${id}`, class: "button", type: "button", "aria-label": t("leaveOf", { name }),
-          onclick: () => this.#say(this.#store.leave(id)) }, t("leave"))));
+          onclick: () => this.#send(this.#store.removePerson(id)) }, t("leave"))));
     const list = people.length === 0 ? el("p", { class: "quiet" }, t("nobody")) : el("ul", { class: "people", role: "list" }, people);
     return el("section", { class: "panel-part", "data-part": "shift" }, title, list, this.#form);
   }
 
-  #come(event) {
+  #addPerson(event) {
     event.preventDefault();
     const name = this.#name.value.trim();
     if (name === "") return;
     this.#name.value = "";
-    this.#say(this.#store.come(newKey(), name, ""));
+    this.#send(this.#store.addPerson(newKey(), name, ""));
     // A panel is not drawn again while somebody types in it, so the focus moves to the button.
     this.#add.focus();
   }
@@ -69,7 +69,7 @@ export class TeamPart {
     const name = `${t(column)} · ${t(`age_${colour}`)}`;
     const step = (more, sign, label) =>
       el("button", { id: `age-${this.#store.id}-${column}-${colour}-${label}`, class: "button", type: "button",
-        "data-repeats": true, "aria-label": t(label, { name }), onclick: () => this.#say(this.#store.setAge(column, colour, more)) }, sign);
+        "data-repeats": true, "aria-label": t(label, { name }), onclick: () => this.#send(this.#store.setAge(column, colour, more)) }, sign);
     return el("div", { class: "stepper", "data-age": `${column}-${colour}` }, el("span", {}, name),
       step(-1, "−", "ageLess"), el("output", {}, t("ageMinutes", { minutes })), step(1, "+", "ageMore"));
   }

@@ -6,20 +6,19 @@
 // phone.
 
 const PAGE = "/terminal";
-/** What the page loads later, from an address that stays the same. */
-const BESIDE = ["/static/table/menu.json"];
+/** Files that the page loads later, from addresses that stay the same. */
+const MORE_FILES = ["/static/table/menu.json"];
 const CACHE = "yabam-terminal";
 /** How long the network may take if there is a copy, in milliseconds. */
-const PATIENCE_MS = 4_000;
+const NETWORK_WAIT_MS = 4_000;
 /** Addresses that contain a hash of the content. */
 const HASHED = /"(\/static\/=[0-9a-f]+\/[^"]+)"/g;
 /** Only the page itself contains this: it marks its last script. */
 const SCRIPT = "//! terminal/main.js";
 /**
- * Statuses that are passed on although the page did not come: a sign-in is wanted, as by a proxy, or the page is
- * gone.
+ * Statuses that are shown although they are not the page: a proxy or Core wants a sign-in, or the page was removed.
  */
-const MEANT = [401, 403, 410];
+const PASSED_ON = [401, 403, 410];
 
 addEventListener("install", (event) => {
   skipWaiting();
@@ -28,7 +27,7 @@ addEventListener("install", (event) => {
 
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
 
-addEventListener("push", (event) => event.waitUntil(tell(event.data.json())));
+addEventListener("push", (event) => event.waitUntil(notify(event.data.json())));
 
 addEventListener("pushsubscriptionchange", (event) => event.waitUntil(askToRenew()));
 
@@ -44,11 +43,11 @@ addEventListener("fetch", (event) => {
   if (request.mode === "navigate") {
     if (pathname === PAGE) event.respondWith(open(event));
   } else if (pathname.startsWith("/static/=")) event.respondWith(kept(pathname).then((copy) => copy ?? fetch(request)));
-  else if (BESIDE.includes(pathname)) event.respondWith(kept(pathname).then((copy) => newest(fetch(request), copy)));
+  else if (MORE_FILES.includes(pathname)) event.respondWith(kept(pathname).then((copy) => newest(fetch(request), copy)));
 });
 
 /** Notifies how many orders of a store are new; this replaces the earlier notification of that store. */
-function tell({ store, count, language }) {
+function notify({ store, count, language }) {
   const isKorean = language === "ko";
   const title = isKorean ? `새 주문 ${count}건` : count === 1 ? "1 new order" : `${count} new orders`;
   const body = isKorean ? `매장 ${store}` : `Store ${store}`;
@@ -77,42 +76,42 @@ async function showPage() {
   return page ? page.focus() : clients.openWindow(PAGE);
 }
 
-/** The page as it is now, or its copy if the page does not come. */
+/** The page from the network, or its copy if the network fails. */
 async function open(event) {
   const copy = await kept(PAGE);
   const coming = fetch(event.request);
-  // A page that comes too late is the copy for the next start.
+  // A page that arrives too late becomes the copy for the next start.
   event.waitUntil(coming.then((page) => keep(page.clone())).catch(() => {}));
   return newest(coming, copy);
 }
 
-/** What comes from the network. If that fails or takes too long, the copy, if there is one. */
+/** The answer from the network. If that fails or takes too long, the copy, if there is one. */
 async function newest(coming, copy) {
   if (copy === undefined) return coming;
-  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, copy));
-  const isMeant = ({ ok, type, status }) => ok || type === "opaqueredirect" || MEANT.includes(status);
-  const inTime = coming.then((answer) => (isMeant(answer) ? answer : copy), () => copy);
+  const late = new Promise((resolve) => setTimeout(resolve, NETWORK_WAIT_MS, copy));
+  const isPassedOn = ({ ok, type, status }) => ok || type === "opaqueredirect" || PASSED_ON.includes(status);
+  const inTime = coming.then((answer) => (isPassedOn(answer) ? answer : copy), () => copy);
   return Promise.race([inTime, late]);
 }
 
 /** Stores the page and its files once all of them are there, and deletes what was stored before. */
 async function keep(page) {
-  if (!page.ok) throw new Error(`the page came with status ${page.status}`);
+  if (!page.ok) throw new Error(`the page has status ${page.status}`);
   const text = await page.text();
   // A proxy in front of Core may send a page of its own.
-  if (!text.includes(SCRIPT)) throw new Error("what came is not the page");
+  if (!text.includes(SCRIPT)) throw new Error("the answer is not the page");
   const files = [...new Set([...text.matchAll(HASHED)].map(([, address]) => address))];
   const cache = await caches.open(CACHE);
   const keepAll = () => Promise.all(files.map((address) => keepFile(cache, address)));
   await keepAll();
-  await cache.addAll(BESIDE);
-  // Pages of two releases may come at the same time, and a newer worker may be at work beside this one.
+  await cache.addAll(MORE_FILES);
+  // Pages of two releases may be stored at the same time, and a newer worker may run beside this one.
   await navigator.locks.request(CACHE, async () => {
     // Another page may have been stored meanwhile: files that it does not need have been deleted.
     await keepAll();
     // Browsers do not open a page from a response that was redirected. A new Response does not carry that mark.
     await cache.put(PAGE, new Response(text, page));
-    const wanted = new Set([PAGE, ...BESIDE, ...files]);
+    const wanted = new Set([PAGE, ...MORE_FILES, ...files]);
     for (const { url } of await cache.keys()) if (!wanted.has(new URL(url).pathname)) await cache.delete(url);
   });
 }
@@ -121,8 +120,8 @@ async function keepFile(cache, address) {
   if (await cache.match(address)) return;
   const file = await fetch(address);
   // A Core of another release sends its own file from this address, and does not let it be cached for good.
-  const isIt = file.ok && file.headers.get("cache-control")?.includes("immutable");
-  if (!isIt) throw new Error(`${address} is not to be had`);
+  const isCacheable = file.ok && file.headers.get("cache-control")?.includes("immutable");
+  if (!isCacheable) throw new Error(`${address} cannot be cached`);
   await cache.put(address, file);
 }
 

@@ -52,7 +52,7 @@ export function stateOf(id, { status, tickets, isFollowed }) {
  * @param printer the printer's state, as stateOf returns it
  * @returns true or false
  */
-export function needsCare({ state, troubles, tickets }) {
+export function needsAttention({ state, troubles, tickets }) {
   const isStuck = tickets.length > 0 && state !== "online";
   return troubles.length > 0 || isStuck || tickets.some(({ waits }) => waits);
 }

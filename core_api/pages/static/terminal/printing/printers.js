@@ -3,7 +3,7 @@
 import { byId, el, setText } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
 import { StoreDevices } from "./devices.js";
-import { needsCare } from "./printer_states.js";
+import { needsAttention } from "./printer_states.js";
 import { newPrinter, printerForm, stationsForm } from "./settings.js";
 import { StorePrinters } from "./store_printers.js";
 import "./texts.js";
@@ -47,7 +47,7 @@ export class Printers {
   look() {
     const states = this.#stores.map((store) => store.states);
     for (const store of this.#stores) store.remember();
-    this.#care(states.flat().filter(needsCare));
+    this.#showStrip(states.flat().filter(needsAttention));
     if (!this.#sheet.open || this.#isTyping) return;
     const shown = JSON.stringify([document.documentElement.lang, states, this.#stores.map((one) => [one.settings, one.stations])]);
     if (shown === this.#shown) return;
@@ -61,7 +61,7 @@ export class Printers {
     return this.#sheet.contains(active) && active.matches("input:not([type=checkbox]), textarea, select");
   }
 
-  #care(printers) {
+  #showStrip(printers) {
     this.#strip.hidden = printers.length === 0;
     const names = printers.map(({ id, troubles }) => (troubles.length > 0 ? `${id} (${troubles.join(", ")})` : id));
     setText(this.#strip.querySelector("span"), printers.length === 0 ? "" : t("printersCare", { names: names.join(", ") }));
@@ -71,15 +71,15 @@ export class Printers {
   #fill(states) {
     const focused = document.activeElement?.id;
     const { scrollTop } = this.#sheet;
-    const say = (edit) => this.#say(edit);
+    const send = (edit) => this.#send(edit);
     this.#sheet.replaceChildren(
       el("h2", { id: "printers-title" }, t("printers")),
       ...this.#stores.flatMap((store, n) => [
         this.#stores.length > 1 ? el("h3", {}, t("store", { store: store.id })) : "",
         states[n].length === 0 ? el("p", { class: "quiet" }, t("printersNone")) : "",
         ...states[n].map((one, place) => this.#printer(store, one, store.settings[place])),
-        newPrinter(store, say) ?? "",
-        stationsForm(store, say),
+        newPrinter(store, send) ?? "",
+        stationsForm(store, send),
         this.#devices[n].element,
       ]),
       el("form", { method: "dialog" }, el("button", { class: "button main", type: "submit" }, t("close"))),
@@ -96,7 +96,7 @@ export class Printers {
       troubles.length > 0 ? el("p", { class: "error" }, troubles.join(", ")) : null,
       tickets.length === 0 ? el("p", { class: "quiet" }, t("ticketsNone"))
         : el("ul", { class: "tickets", role: "list" }, tickets.map((one) => this.#ticket(store, id, one))),
-      printerForm(store, settings, (edit) => this.#say(edit)));
+      printerForm(store, settings, (edit) => this.#send(edit)));
   }
 
   #ticket(store, printer, { id, order, lines, state, waits, detail }) {
@@ -120,7 +120,7 @@ export class Printers {
     }
   }
 
-  async #say(edit) {
+  async #send(edit) {
     try {
       const { outcome, problem } = await (await edit).settled();
       if (outcome === "refused") this.#failed(t("notSaid", { detail: problem?.detail ?? outcome }));

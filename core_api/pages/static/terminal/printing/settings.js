@@ -1,4 +1,4 @@
-// The forms in which an owner says what a printer prints, and which dishes a station makes. A change applies at once.
+// The forms in which an owner sets what a printer prints, and which dishes a station makes. A change applies at once.
 
 import { el } from "../../shared/dom.js";
 import { t } from "../../shared/language.js";
@@ -12,12 +12,12 @@ const LANGUAGES = { ko: "한국어", en: "English" };
  *
  * @param store the StorePrinters of its store
  * @param printer its id and settings: [id, settings]
- * @param say (promise of an edit): called with each change
+ * @param send (promise of an edit): called with each change
  * @returns the element
  */
-export function printerForm(store, [id, settings], say) {
+export function printerForm(store, [id, settings], send) {
   const name = `${store.id}-${id}`;
-  const choose = (given) => say(store.set(id, given));
+  const choose = (given) => send(store.set(id, given));
   const stations = store.stations.map(([station]) => station);
   return el("div", { class: "printer-form" },
     group("printsAt", PRINTED_STATUSES.map((status) =>
@@ -46,32 +46,32 @@ export function printerForm(store, [id, settings], say) {
  * The form that adds a printer.
  *
  * @param store the StorePrinters of the store
- * @param say (promise of an edit): called when a printer is added
+ * @param send (promise of an edit): called when a printer is added
  * @returns the element; null: the store has as many printers as it can have
  */
-export function newPrinter(store, say) {
+export function newPrinter(store, send) {
   if (store.settings.length >= MAX_PRINTERS) return null;
-  return adding(`${store.id}-printer`, "printerAdd", "printerName", (name) => say(store.set(name, { statuses: ["accepted"] })));
+  return adding(`${store.id}-printer`, "printerAdd", "printerName", (name) => send(store.set(name, { statuses: ["accepted"] })));
 }
 
 /**
  * The form of a store's stations.
  *
  * @param store the StorePrinters of the store
- * @param say (promise of an edit): called with each change
+ * @param send (promise of an edit): called with each change
  * @returns the element
  */
-export function stationsForm(store, say) {
+export function stationsForm(store, send) {
   const rows = store.stations.map(([name, dishes]) => {
     const id = `${store.id}-station-${name}`;
-    const text = el("textarea", { id, rows: "4", onchange: () => say(store.setStation(name, dishesOf(text.value))) });
+    const text = el("textarea", { id, rows: "4", onchange: () => send(store.setStation(name, dishesOf(text.value))) });
     text.value = dishes.join("\n");
     return el("div", {}, el("label", { for: id }, t("stationDishes", { station: name })), text,
-      el("button", { id: `${id}-remove`, class: "button", type: "button", onclick: () => say(store.setStation(name, null)) },
+      el("button", { id: `${id}-remove`, class: "button", type: "button", onclick: () => send(store.setStation(name, null)) },
         t("stationRemove", { station: name })));
   });
   return el("div", {}, el("h3", {}, t("stationsTitle")), el("p", { class: "quiet" }, t("stationsHint")), ...rows,
-    adding(`${store.id}-station`, "stationAdd", "stationName", (name) => say(store.setStation(name, []))));
+    adding(`${store.id}-station`, "stationAdd", "stationName", (name) => send(store.setStation(name, []))));
 }
 
 function adding(id, button, hint, add) {

@@ -19,7 +19,7 @@ class MQTTException(Exception):  # noqa: N818 - the library calls it so
 
 
 class MQTTClient:
-    """A connection; its arguments are the library's."""
+    """A connection, with the same arguments as the library's."""
 
     def __init__(
         self, client_id: str, server: str, port: int, user: str, password: str, keepalive: int,
@@ -40,25 +40,25 @@ class MQTTClient:
         )
 
     def connect(self) -> None:
-        """Connect, and wait for the broker's word."""
+        """Connect, and wait for the broker's answer."""
         self._client.on_connect = lambda *told: self._refused.append(told[3].is_failure)
         self._client.connect(*self._where)
         self._wait_until_told()
 
     def subscribe(self, topic: str, qos: int) -> None:
-        """Follow a topic, and wait for the broker's word."""
+        """Follow a topic, and wait for the broker's answer."""
         self._client.on_subscribe = lambda *told: self._refused.append(told[3][0].is_failure)
         self._client.subscribe(topic, qos)
         self._wait_until_told()
 
     def publish(self, topic: str, payload: str, retain: bool = False, qos: int = 0) -> None:
-        """Publish; of QoS 1 wait for the acknowledgement."""
+        """Publish a message. With QoS 1, wait for the acknowledgement."""
         message = self._client.publish(topic, payload, qos, retain)
         while qos and not message.is_published():
             self._turn(_WAITS_S)
 
     def check_msg(self) -> None:
-        """Take what has come."""
+        """Handle the messages that have arrived."""
         self._turn(0)
 
     def _wait_until_told(self) -> None:
