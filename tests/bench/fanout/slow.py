@@ -14,13 +14,16 @@ import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.bench.fanout.machine import allow_files
 from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds, private_kib
 from tests.bench.fanout.on_kafka import measure_on_kafka
 from tests.bench.fanout.results import SLOW
 from tests.bench.fanout.yabam import Yabam
+
+_LAST_WITHIN_S: Final = 60.0
+"""As long as the kernel may send what was lost again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,16 @@ class Noticed:
     """Slow clients that the server has given up."""
 
 
-async def measure(options: argparse.Namespace, system: Yabam, folder: Path, every: int) -> Noticed:
-    """Serve them; each `every`th is slow, none if 0.
+async def measure(
+    options: argparse.Namespace, system: Yabam, subscribers: Subscribers, every: int
+) -> Noticed:
+    """Serve them, and end both.
+
+    Args:
+        options: the command's: how many they are, how many events a second they get, and how long.
+        system: what serves them.
+        subscribers: those whom it serves.
+        every: each one of so many of them is slow; 0: none is.
 
     Raises:
         RuntimeError: a good client lost an event, or was hung up on.
@@ -47,8 +58,6 @@ async def measure(options: argparse.Namespace, system: Yabam, folder: Path, ever
     n = options.connections
     good = n - (-(-n // every) if every else 0)
     events = int(options.rate * options.seconds)
-    program = compiled("subscribers", Path("build/bench"))
-    subscribers = Subscribers(program, folder, slow_every=every)
     try:
         await system.start()
         pids = system.pids()
@@ -59,6 +68,8 @@ async def measure(options: argparse.Namespace, system: Yabam, folder: Path, ever
             await system.publish([0])
             ahead = began + (number + 1) / options.rate - time.monotonic()
             await asyncio.sleep(max(0.0, ahead))
+        await subscribers.wait_for(good * events, _LAST_WITHIN_S)
+        # Slow ones look once a second whether they were hung up on.
         await asyncio.sleep(1.5)
         spent = cpu_seconds(pids) - cpu
         more = private_kib(pids) - memory
@@ -75,10 +86,12 @@ async def measure(options: argparse.Namespace, system: Yabam, folder: Path, ever
 async def run(options: argparse.Namespace, kafka: str, folder: Path) -> list[dict[str, Any]]:
     """All rounds: the medians, without slow clients and with them."""
     found: dict[int, list[Noticed]] = {0: [], options.slow_every: []}
+    program = compiled("subscribers", Path("build/bench"))
     for _ in range(options.rounds):
         for every, noticed in found.items():
             system = Yabam(kafka, options.connections)
-            noticed.append(await measure(options, system, folder, every))
+            subscribers = Subscribers(program, folder, slow_every=every)
+            noticed.append(await measure(options, system, subscribers, every))
             print(f"  each {every}th slow: {noticed[-1]}", flush=True)
     return [
         {"slow_every": every}
