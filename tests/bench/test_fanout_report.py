@@ -108,7 +108,7 @@ def test_slow_clients_are_told_beside_a_run_without_them() -> None:
 
 
 FAR_ROW: Final = {
-    "between": "a link of 100 ms that loses 1 %", "slow_every": 10, "p50_ms": 102.5, "p99_ms": 480.0,
+    "between": "a link", "slow_every": 10, "p50_ms": 102.5, "p99_ms": 480.0,
     "hung_up": 0, "sent_again": 4_321, "packets": 800_000, "lost_share": 0.01, "overflowed": 0,
 }  # fmt: skip
 
@@ -123,9 +123,7 @@ def far(**other: Any) -> str:
 def test_far_clients_are_told_beside_near_ones_with_what_the_link_lost() -> None:
     told = far()
     assert "| nothing | none | 102.50 | 480.00 |  |  | 4,321 | 0 |" in told
-    assert (
-        "| a link of 100 ms that loses 1 % | each 10th | 102.50 | 480.00 | 800,000 | 1.00% | 4,321 | 0 |"
-    ) in told
+    assert ("| a link | each 10th | 102.50 | 480.00 | 800,000 | 1.00% | 4,321 | 0 |") in told
     assert "could not keep up" not in told
 
 

@@ -1,10 +1,10 @@
 """What clients that are far away notice: `python -m tests.bench.fanout.far`.
 
-8,000 subscribers of one channel get five events a second: over loopback; through a link that
-does nothing (`tests.bench.link`); through one that delays each packet by 100 ms in each direction and
+8,000 subscribers of one channel get five events a second: over loopback; through a link that does
+nothing (`tests.bench.link`); through one that delays each packet by 100 ms in each direction and
 loses one in a hundred; and through that one while a tenth reads one byte a second. p99 is that of
-the good ones, from just before the publisher hands the event to Kafka. Rounds go over all in turn. The
-run has a network of its own, so it must be root, or be allowed a user namespace.
+the good ones, from just before the publisher hands the event to Kafka. Rounds go over all in turn.
+The run has a network of its own, so it must be root, or be allowed a user namespace.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a link really does to packets: `python -m tests.bench.link --delay-ms 100 --loss 0.01`.
 
-Sends datagrams through one in each direction, and a text by TCP, and prints as JSON which datagrams were
-lost, how long the others took, and how often the kernel had to send again for the text to come whole.
+Sends datagrams through one in each direction, and a text by TCP, and prints as JSON which datagrams
+were lost, how long the others took, and how often the kernel had to send again for the text to
+come whole.
 """
 
 from __future__ import annotations

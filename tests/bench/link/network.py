@@ -28,7 +28,7 @@ class LinkError(Exception):
 
 
 def enter_own_network() -> None:
-    """Move this process into an empty network with a loopback device: only before it has threads.
+    """Move this process into an empty network with a loopback: only before it has threads.
 
     Whoever is not allowed to make one is root in a user namespace of its own, where that is allowed.
 
