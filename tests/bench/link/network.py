@@ -30,7 +30,7 @@ class LinkError(Exception):
 def enter_own_network() -> None:
     """Move this process into an empty network with a loopback: only before it has threads.
 
-    Whoever is not allowed to make one is root in a user namespace of its own, where that is allowed.
+    Whoever may not make one becomes root in a user namespace, where that is allowed.
 
     Raises:
         LinkError: neither is allowed, or there are no TUN devices.
