@@ -88,6 +88,7 @@ bench: $(READY) ## Measure steps of orders, and compare a push with sse-starlett
 	@$(BIN)/python -m tests.bench.fanout.workers
 	@$(BIN)/python -m tests.bench.fanout.many
 	@$(BIN)/python -m tests.bench.fanout.slow
+	@$(BIN)/python -m tests.bench.fanout.far --if-possible
 	@$(BIN)/python -m tests.bench.idle
 	@$(BIN)/python -m tests.bench.steps
 	@$(BIN)/python -m tests.bench.fanout.report

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -105,6 +106,30 @@ def test_slow_clients_are_told_beside_a_run_without_them() -> None:
     told = markdown(results(), slow=said)
     assert "| none | 30.00 | 60.25 | 5.00 | 0.5 | 0 |" in told
     assert "| each 10th | 30.00 | 61.00 | 5.00 | 0.5 | 800 |" in told
+
+
+FAR_ROW: Final = {
+    "between": "a link", "slow_every": 10, "p50_ms": 102.5, "p99_ms": 480.0,
+    "hung_up": 0, "sent_again": 4_321, "packets": 800_000, "lost_share": 0.01, "overflowed": 0,
+}  # fmt: skip
+
+
+def far(**other: Any) -> str:
+    loopback = FAR_ROW | {"between": "nothing", "slow_every": 0, "packets": 0, "lost_share": 0.0}
+    rows = [loopback, FAR_ROW | other]
+    said = {"connections": 8000, "rounds": 1, "quiet": QUIET.write(), "rows": rows}
+    return markdown(results(), far=said)
+
+
+def test_far_clients_are_told_beside_near_ones_with_what_the_link_lost() -> None:
+    told = far()
+    assert "| nothing | none | 102.50 | 480.00 |  |  | 4,321 | 0 |" in told
+    assert ("| a link | each 10th | 102.50 | 480.00 | 800,000 | 1.00% | 4,321 | 0 |") in told
+    assert "could not keep up" not in told
+
+
+def test_a_link_that_lost_more_than_it_was_to_is_told() -> None:
+    assert "up to 12 packets more were lost" in far(overflowed=12)
 
 
 def test_a_connect_is_held_against_both_peers() -> None:

@@ -1,9 +1,11 @@
-"""The hooks before a commit run what CI runs, as far as it answers in seconds."""
+"""What CI runs: the hooks before a commit run it too, as far as it answers in seconds."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,3 +87,23 @@ def test_before_a_push_the_fast_tests_run_whatever_has_changed() -> None:
 
 def test_ci_runs_what_the_hooks_are_held_to() -> None:
     assert {"make lint", "make types"} <= set((ROOT / ".ci/run").read_text().splitlines())
+
+
+@pytest.mark.parametrize("exit_code", [0, 2])
+def test_what_ci_reports_is_the_quick_benchmark_in_colours_and_nothing_else(
+    tmp_path: Path, exit_code: int
+) -> None:
+    """It fails if that cannot run, and its own exit code never tells of a figure."""
+    make = tmp_path / "make"
+    make.write_text(f'#!/bin/sh\necho "$PWD $* CI=$CI"\nexit {exit_code}\n')
+    make.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [ROOT / ".ci/report"], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == f"{ROOT} bench-quick CI=true\n"
+    assert done.returncode == exit_code
+
+
+def test_a_figure_of_the_report_never_decides() -> None:
+    assert "bench" not in (ROOT / ".ci/run").read_text()

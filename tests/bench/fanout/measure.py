@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.bench.fanout.child import Child
 
 _HERE = Path(__file__).parent
+_LOOKS_EVERY_S = 0.05
 
 
 def compiled(name: str, build: Path) -> Path:
@@ -75,25 +76,33 @@ class Subscribers:
         folder: for its file.
         source: the address that they connect from.
         slow_every: one of this many reads one byte a second; 0: none does.
+        host: the server's address, if it is not loopback.
+        started_by: what stands before the program in the command.
     """
 
     def __init__(
-        self, program: Path, folder: Path, source: str = "127.0.0.1", slow_every: int = 0
+        self,
+        program: Path,
+        folder: Path,
+        source: str = "127.0.0.1",
+        slow_every: int = 0,
+        host: str | None = None,
+        started_by: Sequence[str] = (),
     ) -> None:
-        self._more = (source, str(slow_every))
-        self._program = program
+        self._more = (source, str(slow_every), *([] if host is None else [host]))
+        self._program = (*started_by, str(program))
         self._folder = folder
         self._child = Child()
 
     async def connect(self, port: int, requests: Sequence[bytes], within_s: float = 120.0) -> None:
-        """Send these request heads to loopback, and wait until every one is answered.
+        """Send these request heads, and wait until every one is answered.
 
         Raises:
             RuntimeError: one was refused.
         """
         file = self._folder / f"requests-{port}-{self._more[0]}"
         file.write_bytes(b"".join(requests))
-        await self._child.start(str(self._program), str(port), str(file), *self._more, quiet=False)
+        await self._child.start(*self._program, str(port), str(file), *self._more, quiet=False)
         async with asyncio.timeout(within_s):
             if not await self._child.hear():
                 raise RuntimeError("the server refused a subscriber")
@@ -103,6 +112,13 @@ class Subscribers:
         said = json.loads(await self._child.ask("mark"))
         p50, p99 = said["p50_us"] / 1e3, said["p99_us"] / 1e3
         return Came(said["events"], p50, p99, said["closed"], said["slow_closed"])
+
+    async def wait_for(self, events: int, within_s: float) -> None:
+        """Return once so many have come since the last mark, or the time is over."""
+        for _ in range(int(within_s / _LOOKS_EVERY_S)):
+            if int(await self._child.ask("count")) >= events:
+                return
+            await asyncio.sleep(_LOOKS_EVERY_S)
 
     async def gather(self, events: int, within_s: float) -> Came:
         """Wait until this many events were received in all. Returns what was received. p50 and p99

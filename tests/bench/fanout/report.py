@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from tests.bench.fanout.machine import Quiet
 from tests.bench.fanout.results import (
+    FAR,
     FIGURES,
     FIREHOSE,
     MANY,
@@ -58,6 +59,7 @@ def markdown(
     workers: dict[str, Any] | None = None,
     many: dict[str, Any] | None = None,
     slow: dict[str, Any] | None = None,
+    far: dict[str, Any] | None = None,
 ) -> str:
     """The whole report. The results of the other programs are as they wrote them."""
     parts = [
@@ -75,6 +77,8 @@ def markdown(
         parts.append("\n".join(_many(many)))
     if slow is not None:
         parts.append("\n".join(_slow(slow)))
+    if far is not None:
+        parts.append("\n".join(_far(far)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -207,6 +211,36 @@ def _slow(said: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def _far(said: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"Far clients, {said['connections']:,} of them, medians of {said['rounds']} rounds; p50 "
+        "and p99 are those of the good ones, who lost nothing. The machine: "
+        f"{Quiet.read(said['quiet'])}."
+    )
+    yield ""
+    yield (
+        "| between | one byte a second is read by | p50 ms | p99 ms | packets | of them lost "
+        "| segments sent again | hung up on |"
+    )
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for row in said["rows"]:
+        who = f"each {row['slow_every']}th" if row["slow_every"] else "none"
+        packets, lost = f"{row['packets']:,.0f}", f"{row['lost_share']:.2%}"
+        if not row["packets"]:
+            packets = lost = ""
+        yield (
+            f"| {row['between']} | {who} | {row['p50_ms']:.2f} | {row['p99_ms']:.2f} | {packets} "
+            f"| {lost} | {row['sent_again']:,.0f} | {row['hung_up']:,.0f} |"
+        )
+    most = max(row["overflowed"] for row in said["rows"])
+    if most:
+        yield ""
+        yield (
+            f"The machine could not keep up with the link: up to {most:,.0f} packets more were "
+            "lost in one measurement."
+        )
+
+
 def _met(well: bool) -> str:
     return "met" if well else "**not met**"
 
@@ -237,7 +271,7 @@ def main() -> None:
         results = Results.read()
     except FileNotFoundError as error:
         sys.exit(f"{error.filename} is not there: run make bench first")
-    said = markdown(results, _read(FIREHOSE), _read(WORKERS), _read(MANY), _read(SLOW))
+    said = markdown(results, _read(FIREHOSE), _read(WORKERS), _read(MANY), _read(SLOW), _read(FAR))
     if options.write is None:
         print(said)
         return

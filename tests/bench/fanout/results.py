@@ -31,6 +31,7 @@ FIREHOSE: Final = Path("build/bench-firehose.json")
 WORKERS: Final = Path("build/bench-workers.json")
 MANY: Final = Path("build/bench-many.json")
 SLOW: Final = Path("build/bench-slow.json")
+FAR: Final = Path("build/bench-far.json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,16 @@ import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.bench.fanout.machine import allow_files
 from tests.bench.fanout.measure import Subscribers, compiled, cpu_seconds, private_kib
 from tests.bench.fanout.on_kafka import measure_on_kafka
 from tests.bench.fanout.results import SLOW
 from tests.bench.fanout.yabam import Yabam
+
+_LAST_WITHIN_S: Final = 60.0
+"""As long as the kernel may send what was lost again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,16 @@ class Noticed:
     """Slow clients that the server has disconnected."""
 
 
-async def measure(options: argparse.Namespace, system: Yabam, folder: Path, every: int) -> Noticed:
-    """Serve the clients. One of `every` is slow; 0: none.
+async def measure(
+    options: argparse.Namespace, system: Yabam, subscribers: Subscribers, every: int
+) -> Noticed:
+    """Serve the clients, and end both.
+
+    Args:
+        options: the command's: how many clients, how many events a second, for how long.
+        system: the server.
+        subscribers: the clients.
+        every: one of this many clients is slow; 0: none is.
 
     Raises:
         RuntimeError: a good client lost an event, or was disconnected.
@@ -48,8 +59,6 @@ async def measure(options: argparse.Namespace, system: Yabam, folder: Path, ever
     n = options.connections
     good = n - (-(-n // every) if every else 0)
     events = int(options.rate * options.seconds)
-    program = compiled("subscribers", Path("build/bench"))
-    subscribers = Subscribers(program, folder, slow_every=every)
     try:
         await system.start()
         pids = system.pids()
@@ -60,6 +69,8 @@ async def measure(options: argparse.Namespace, system: Yabam, folder: Path, ever
             await system.publish([0])
             ahead = began + (number + 1) / options.rate - time.monotonic()
             await asyncio.sleep(max(0.0, ahead))
+        await subscribers.wait_for(good * events, _LAST_WITHIN_S)
+        # Slow ones look once a second whether they were hung up on.
         await asyncio.sleep(1.5)
         spent = cpu_seconds(pids) - cpu
         more = private_kib(pids) - memory
@@ -76,10 +87,12 @@ async def measure(options: argparse.Namespace, system: Yabam, folder: Path, ever
 async def run(options: argparse.Namespace, kafka: str, folder: Path) -> list[dict[str, Any]]:
     """Make all rounds. Returns the medians, without slow clients and with them."""
     found: dict[int, list[Noticed]] = {0: [], options.slow_every: []}
+    program = compiled("subscribers", Path("build/bench"))
     for _ in range(options.rounds):
         for every, noticed in found.items():
             system = Yabam(kafka, options.connections)
-            noticed.append(await measure(options, system, folder, every))
+            subscribers = Subscribers(program, folder, slow_every=every)
+            noticed.append(await measure(options, system, subscribers, every))
             print(f"  each {every}th slow: {noticed[-1]}", flush=True)
     return [
         {"slow_every": every}

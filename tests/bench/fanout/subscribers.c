@@ -1,12 +1,14 @@
 /* Many subscribers over SSE or WebSocket in one process with epoll: too cheap to affect the measurement.
  *
- *   subscribers HOST_PORT REQUESTS_FILE [SOURCE_ADDRESS [SLOW_EVERY]]
+ *   subscribers HOST_PORT REQUESTS_FILE [SOURCE_ADDRESS [SLOW_EVERY [HOST_ADDRESS]]]
  *
  * They connect from SOURCE_ADDRESS, so that several processes have enough ports. One of SLOW_EVERY (0: none) reads
  * one byte a second once it was answered; its events do not count, but whether the server disconnected it does.
+ * HOST_ADDRESS is loopback if it is not given; if it is, it may be far, so more of them connect at once.
  * The file contains one request head per connection, each ended by an empty line. The program connects
  * them all, prints "connected N" once each was answered with 200 or 101, and then obeys its standard input:
  *   mark   print what was received since the last mark, as JSON, and count from 0 again
+ *   count  print how many events were received since then
  * An event counts when its data holds "t":NANOSECONDS, the publisher's CLOCK_REALTIME.
  */
 #define _GNU_SOURCE
@@ -28,8 +30,9 @@
 #define TAIL 64
 #define MOST_LATENCIES 4000000
 #define AT_ONCE 256
+#define AT_ONCE_FAR 1024
 
-struct conn { int fd, answered, slow, tail_len; char tail[TAIL]; };
+struct conn { int fd, asked, answered, slow, tail_len; char tail[TAIL], *request; };
 
 static uint32_t *latencies; /* microseconds */
 static size_t latency_count, event_count;
@@ -77,6 +80,13 @@ static void report(void) {
     latency_count = event_count = 0;
 }
 
+/* Returns whether the request was sent. */
+static int ask(struct conn *c) {
+    ssize_t len = strstr(c->request, "\r\n\r\n") + 4 - c->request;
+    c->asked = 1;
+    return write(c->fd, c->request, len) == len;
+}
+
 /* Read one byte of each slow connection. A read only notices a disconnect after all bytes before it,
  * so this also checks the state of the socket. */
 static void sip(struct conn *conns, int opened) {
@@ -97,7 +107,7 @@ static void sip(struct conn *conns, int opened) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3 || argc > 5) return 2;
+    if (argc < 3 || argc > 6) return 2;
     struct sockaddr_in from = {.sin_family = AF_INET};
     if (argc > 3 && !inet_aton(argv[3], &from.sin_addr)) return 2;
     int slow_every = argc > 4 ? atoi(argv[4]) : 0;
@@ -107,6 +117,8 @@ int main(int argc, char **argv) {
     setrlimit(RLIMIT_NOFILE, &most);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (argc > 5 && !inet_aton(argv[5], &to.sin_addr)) return 2;
+    int at_once = argc > 5 ? AT_ONCE_FAR : AT_ONCE;
     FILE *file = fopen(argv[2], "rb");
     if (!file) return perror(argv[2]), 2;
     fseek(file, 0, SEEK_END);
@@ -126,21 +138,22 @@ int main(int argc, char **argv) {
     int told = 0;
     uint64_t sipped = 0;
     for (;;) {
-        while (opened < count && opened - answered < AT_ONCE) {
-            char *end = strstr(next, "\r\n\r\n") + 4;
+        while (opened < count && opened - answered < at_once) {
             struct conn *c = &conns[opened];
-            c->fd = socket(AF_INET, SOCK_STREAM, 0);
+            c->request = next;
+            c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
             c->slow = slow_every && opened % slow_every == 0;
             int one = 1, few = 2304;
             if (c->slow) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof few);
             setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
             if (argc > 3 && bind(c->fd, (struct sockaddr *)&from, sizeof from)) return perror("bind"), 1;
-            if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&to, sizeof to)) return perror("connect"), 1;
-            if (write(c->fd, next, end - next) != end - next) return perror("write"), 1;
-            fcntl(c->fd, F_SETFL, O_NONBLOCK);
+            int done = c->fd < 0 ? -1 : connect(c->fd, (struct sockaddr *)&to, sizeof to);
+            if (done < 0 && (c->fd < 0 || errno != EINPROGRESS)) return perror("connect"), 1;
+            if (!done && !ask(c)) return perror("write"), 1;
+            in.events = c->asked ? EPOLLIN : EPOLLOUT;
             in.data.u32 = opened++;
             epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &in);
-            next = end;
+            next = strstr(next, "\r\n\r\n") + 4;
         }
         if (!told && answered == count) {
             told = 1;
@@ -158,10 +171,22 @@ int main(int argc, char **argv) {
                 char line[16];
                 ssize_t got = read(0, line, sizeof line);
                 if (got <= 0) return 0;
-                report();
+                if (line[0] == 'c') {
+                    printf("%zu\n", event_count);
+                    fflush(stdout);
+                } else {
+                    report();
+                }
                 continue;
             }
             struct conn *c = &conns[ready[i].data.u32];
+            if (!c->asked) { /* the connection is made, or was refused: then there is nothing to write to */
+                if (!ask(c)) return perror("connect"), 1;
+                in.events = EPOLLIN;
+                in.data = ready[i].data;
+                epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &in);
+                continue;
+            }
             ssize_t got = read(c->fd, buffer + TAIL, c->slow ? 64 : 262144);
             if (got <= 0) {
                 if (got < 0 && errno == EAGAIN) continue;

@@ -41,12 +41,21 @@ class Yabam:
         streams: how many streams it will serve.
         workers: the value of `--workers`.
         nodes: how many event servers, each with one of as many partitions.
+        host: the address that they listen on.
     """
 
     name = "yabam"
     deliveries_per_s = 60_000
 
-    def __init__(self, kafka: str, streams: int, workers: int = 1, nodes: int = 1) -> None:
+    def __init__(
+        self,
+        kafka: str,
+        streams: int,
+        workers: int = 1,
+        nodes: int = 1,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self._host = host
         self.ports = [free_port() for _ in range(nodes)]
         self.port = self.ports[0]
         self._workers = workers
@@ -80,6 +89,7 @@ class Yabam:
             YABAM_PARTITIONS=str(len(self.ports)),
             YABAM_EVENTS_PARTITIONS=json.dumps([node]),
             YABAM_EVENTS_FETCH_WAIT_MS=str(FETCH_WAIT_MS),
+            YABAM_EVENTS_HOST=self._host,
             YABAM_EVENTS_PORT=str(self.ports[node]),
             YABAM_EVENTS_WORKER_PORT=str(self._worker_ports.start),
             YABAM_EVENTS_DRAIN_S="0",
