@@ -53,6 +53,11 @@ def test_each_operation_has_one_form_on_the_wire(wire: dict[str, Any], operation
         {"patch": [{"op": "swap", "path": "/a"}]},
         {"patch": [{"op": "add", "path": "/a"}]},
         {"patch": [{"op": "move", "path": "/a"}]},
+        {"patch": [{"op": {}, "path": "/a", "value": 1}]},
+        {"patch": [{"op": ["add"], "path": "/a", "value": 1}]},
+        {"patch": [{"op": "add", "path": 5, "value": 1}]},
+        {"patch": [{"op": "remove", "path": {"a": []}}]},
+        {"patch": [{"op": "copy", "from": None, "path": "/a"}]},
         {"add": {}},
         {"add": {"": 1}},
         {"add": {"a": 1}},
@@ -87,6 +92,16 @@ def test_what_no_document_may_hold_is_refused_early_with_its_place(
     with pytest.raises(StateValueError) as caught:
         decode_operation(wire)
     assert caught.value.pointer == pointer
+
+
+def test_what_an_operation_of_a_patch_does_not_use_is_left_out() -> None:
+    """It could be nested deeper than a document may be, and would be kept in the history."""
+    deep: dict[str, Any] = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    step = {"op": "add", "path": "/a", "value": 1}
+    operation = decode_operation({"patch": [step | {"from": deep, "x": 0.5}]})
+    assert operation == Patch([step])
 
 
 def test_merge_and_add_begin_with_an_empty_document_where_there_is_none() -> None:
