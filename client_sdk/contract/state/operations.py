@@ -175,7 +175,7 @@ def _sum(value: Any, path: Path, number: int) -> int:
 def _patch(body: Any) -> list[PatchOperation]:
     if type(body) is not list:
         raise OperationError("patch takes an array of operations")
-    operations = []
+    operations: list[PatchOperation] = []
     for index, operation in enumerate(body):
         op = operation.get("op") if type(operation) is dict else None
         # Only a text is looked up: an object or an array has no hash.

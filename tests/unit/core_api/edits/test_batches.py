@@ -35,9 +35,8 @@ def _operation(draw: st.DrawFn, key: str, mark: str) -> Operation:
         return Call("ring", {"mark": mark})
     if STRATEGY_OF[key] == "sum":
         counts = draw(COUNTS)
-        return draw(
-            st.sampled_from([Set(counts), Add({f"/{name}": n for name, n in counts.items()})])
-        )
+        added = Add({f"/{name}": n for name, n in counts.items()})
+        return added if draw(st.booleans()) else Set(counts)
     return draw(operations | st.builds(Merge, flat) | st.builds(Set, flat))
 
 
