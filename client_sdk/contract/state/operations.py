@@ -175,7 +175,6 @@ def _sum(value: Any, path: Path, number: int) -> int:
 def _patch(body: Any) -> list[PatchOperation]:
     if type(body) is not list:
         raise OperationError("patch takes an array of operations")
-    operations: list[PatchOperation] = []
     for index, operation in enumerate(body):
         op = operation.get("op") if type(operation) is dict else None
         # Only a text is looked up: an object or an array has no hash.
@@ -196,9 +195,14 @@ def _patch(body: Any) -> list[PatchOperation]:
         except StateValueError as error:
             path = operation.get("path")
             raise StateValueError(f"{path}{error.pointer}", error.reason) from error
-        # Members that the operation does not use could hold anything, nested to any depth.
-        operations.append({name: operation[name] for name in ("op", *sorted(_FIELDS[op]))})
-    return operations
+        for name in sorted(operation.keys() - _FIELDS[op] - {"op"}):
+            # It is ignored, and kept with the rest: no reader may fail at its depth.
+            try:
+                check_value(operation[name])
+            except StateValueError as error:
+                told = f"operation {index} of the patch has a bad member {shown(name)}"
+                raise OperationError(f"{told}: {error.reason}") from error
+    return body
 
 
 _FIELDS: Final = {

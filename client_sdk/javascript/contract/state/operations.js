@@ -95,6 +95,20 @@ function checkPatch(body) {
       if (!(error instanceof StateValueError)) throw error;
       throw new StateValueError(`${operation.path}${error.pointer}`, error.reason);
     }
+    checkUnused(operation, fields, index);
+  }
+}
+
+// Members that an operation does not use are ignored, and kept with the rest: no reader may fail at their depth.
+function checkUnused(operation, fields, index) {
+  for (const [name, value] of Object.entries(operation)) {
+    if (name === "op" || fields.includes(name)) continue;
+    try {
+      checkValue(value);
+    } catch (error) {
+      if (!(error instanceof StateValueError)) throw error;
+      throw new OperationError(`operation ${index} of the patch has a bad member ${shown(name)}: ${error.reason}`);
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from client_sdk.contract.errors import OperationError, PatchError, StateError, StateValueError
+from client_sdk.contract.limits import MAX_VALUE_DEPTH
 from client_sdk.contract.state.operations import (
     Add,
     Call,
@@ -94,14 +95,15 @@ def test_what_no_document_may_hold_is_refused_early_with_its_place(
     assert caught.value.pointer == pointer
 
 
-def test_what_an_operation_of_a_patch_does_not_use_is_left_out() -> None:
-    """It could be nested deeper than a document may be, and would be kept in the history."""
-    deep: dict[str, Any] = {}
-    for _ in range(900):
-        deep = {"a": deep}
+def test_what_an_operation_of_a_patch_does_not_use_is_no_deeper_than_a_document() -> None:
+    """It is kept in the history, which a reader with less room on its stack must decode, too."""
     step = {"op": "add", "path": "/a", "value": 1}
-    operation = decode_operation({"patch": [step | {"from": deep, "x": 0.5}]})
-    assert operation == Patch([step])
+    assert decode_operation({"patch": [step | {"from": 5}]}) == Patch([step | {"from": 5}])
+    deep: dict[str, Any] = {}
+    for _ in range(MAX_VALUE_DEPTH):
+        deep = {"a": deep}
+    with pytest.raises(OperationError, match="'from': a document may be nested"):
+        decode_operation({"patch": [step | {"from": deep}]})
 
 
 def test_merge_and_add_begin_with_an_empty_document_where_there_is_none() -> None:
