@@ -250,7 +250,8 @@ class _Settling:
         plain = outcome == "applied"
         time = made.made_at if plain and made is not None else self.time
         view = UNSET if plain and not self.outdated else self._view()
-        return OwnResult(head.version, self.base.version, plain, time, view, self.schema)
+        of = f"{self.edit.channel} {self.edit.key}"
+        return OwnResult(head.version, self.base.version, plain, time, view, self.schema, of)
 
     def _view(self) -> Value | UnsetType | None:
         """What the client saw after the edit; UNSET: Core cannot tell."""

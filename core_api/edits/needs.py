@@ -94,7 +94,7 @@ def _base_of(
     if edit.base.n > settled:
         return None
     kept = answers.get((client, edit.base.n))
-    result = result_of(kept)
+    result = result_of(kept, (edit.channel, edit.key))
     if result is None:
         return None
     return result.version if result.plain else result.base
@@ -105,6 +105,17 @@ def _settled(state: KnownState, client: str) -> int:
     return 0 if known is None else known.settled
 
 
-def result_of(kept: KeptAnswer | None) -> OwnResult | None:
-    """The part that an edit made on this one needs; None: it was refused, or is not kept."""
-    return None if kept is None or kept.result is None else _result_decoder.decode(kept.result)
+def result_of(kept: KeptAnswer | None, name: DocumentName) -> OwnResult | None:
+    """The part that an edit made on this one needs.
+
+    Args:
+        kept: the stored answer of an own edit; None: there is none.
+        name: the document of the edit that is made on it.
+
+    Returns:
+        None: it was refused, is not kept, or is of another document.
+    """
+    if kept is None or kept.result is None:
+        return None
+    result = _result_decoder.decode(kept.result)
+    return result if result.of in ("", " ".join(name)) else None
