@@ -69,11 +69,11 @@ def some_requests(draw: st.DrawFn) -> list[Request]:
 def settled(groups: Sequence[Sequence[Request]]) -> tuple[Any, ...]:
     """What becomes of the requests if each group is settled by one statement."""
     core = DocumentCore(Random(0))
-    outcomes: list[bytes] = []
+    outcomes: list[Any] = []
 
     def reply(answer: EditAnswer | CoreError) -> None:
         assert isinstance(answer, EditAnswer), answer
-        outcomes.extend(msgspec.json.encode(one) for one in answer.outcomes)
+        outcomes.extend(msgspec.to_builtins(one) for one in answer.outcomes)
 
     for group in groups:
         for client, edits, atomic in group:
