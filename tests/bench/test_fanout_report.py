@@ -29,6 +29,7 @@ def results() -> Results:
             Sample("bare", 8, number, ours, 10.0, 1.0),
         ]
     found.samples += [Sample("yabam", 16, 1, 5.0), Sample("c-send", 16, 1, 4.0)]
+    found.failures = ["mercure, 8 connections, round 1: 7 of 8 events came within 60 s"]
     return found
 
 
@@ -131,3 +132,8 @@ def test_too_low_a_limit_of_files_says_what_to_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("resource.getrlimit", lambda _: (1024, 4096))
     with pytest.raises(SystemExit, match=r"at most 4,096 are allowed here.*ulimit -n 16200"):
         allow_files(16_000)
+
+
+def test_what_another_system_did_not_deliver_is_told() -> None:
+    line = "* Left out: mercure, 8 connections, round 1: 7 of 8 events came within 60 s."
+    assert line in markdown(results()).splitlines()

@@ -56,7 +56,16 @@ class Bench:
         """One round at `n` connections."""
         for make in self._made(n):
             system = make()
-            await self._cost(system, n, number)
+            try:
+                await self._cost(system, n, number)
+            except (RuntimeError, TimeoutError) as failure:
+                if isinstance(system, Yabam):
+                    raise
+                why = str(failure) or "no answer"
+                said = f"{system.name}, {n:,} connections, round {number}: {why}"
+                print(f"  left out: {said}", flush=True)
+                self._results.failures.append(said)
+                continue
             if type(system) is Yabam:
                 ours, bare = await delay_beside_bare(
                     self._yabam(n), self._subscribers, self._folder, n

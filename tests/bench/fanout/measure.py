@@ -105,16 +105,26 @@ class Subscribers:
         return Came(said["events"], p50, p99, said["closed"], said["slow_closed"])
 
     async def gather(self, events: int, within_s: float) -> Came:
-        """What came, once that is so many events in all, or the time is over; p50 and p99 are
-        those of the part that came last, so wait before asking where they matter."""
+        """What came, once that is so many events in all; p50 and p99 are those of the part that
+        came last, so wait before asking where they matter.
+
+        Raises:
+            RuntimeError: fewer came within that many seconds.
+        """
         came = await self.mark()
         total, worst = came.events, came
-        async with asyncio.timeout(within_s):
-            while total < events:
-                await asyncio.sleep(0.2)
-                more = await self.mark()
-                total += more.events
-                worst = more if more.events else worst
+        try:
+            async with asyncio.timeout(within_s):
+                while total < events:
+                    await asyncio.sleep(0.2)
+                    more = await self.mark()
+                    total += more.events
+                    worst = more if more.events else worst
+        except TimeoutError:
+            hung_up = f", {worst.closed:,} connections were closed" if worst.closed else ""
+            raise RuntimeError(
+                f"{total:,} of {events:,} events came within {within_s:g} s{hung_up}"
+            ) from None
         return Came(total, worst.p50_ms, worst.p99_ms, worst.closed, worst.slow_closed)
 
     async def close(self) -> None:

@@ -63,6 +63,7 @@ def markdown(
     parts = [
         _about(results),
         "\n".join(_table(results)),
+        "\n".join(f"* Left out: {failure}." for failure in results.failures),
         "\n".join(_ratios(results)),
         "\n".join(_scale(results)),
     ]

@@ -71,6 +71,8 @@ class Results:
     """The numbers of connections at which all systems were measured."""
     quiet: Quiet | None = None
     samples: list[Sample] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """The measurements of other systems that came to nothing, and why."""
 
     @property
     def rounds(self) -> int:
@@ -125,6 +127,7 @@ class Results:
             said["compared"],
             Quiet.read(said["quiet"]) if said["quiet"] else None,
             [Sample(**sample) for sample in said["samples"]],
+            said.get("failures", []),
         )
 
     def _values(self, system: str, connections: int, figure: Figure) -> dict[int, float]:
