@@ -30,6 +30,8 @@ class OwnResult(Struct, frozen=True):
     applied, else unknown."""
     view_schema: int = 1
     """The version of the schema that the view fits."""
+    of: str = ""
+    """Its document, as `channel key`; empty: it was settled by a release that did not note it."""
 
 
 class Base(Struct, frozen=True):

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from client_sdk.contract.limits import MAX_SHOWN_VALUE_BYTES
 from client_sdk.contract.state.draft import Draft
 from client_sdk.contract.state.operations import Patch, PlainOperation, Set
-from client_sdk.contract.state.patch import PatchOperation, diff
+from client_sdk.contract.state.patch import PatchOperation, differences
 from client_sdk.contract.state.pointer import MISSING, Path, format_pointer, get, parse_pointer
 from client_sdk.contract.state.values import Value, same
 
@@ -34,16 +35,13 @@ def changes_between(basis: Value | None, own: Value | None) -> list[PathChange]:
     """What an author changed who saw one value and made the other of it; None: no document."""
     before = MISSING if basis is None else basis
     changes: list[PathChange] = []
-    for operation in diff(before, MISSING if own is None else own):
-        path = parse_pointer(operation["path"])
+    for path, seen, made in differences(before, MISSING if own is None else own):
         known = max(0, len(path) - 1)
-        if operation["op"] == "add":
-            for below, value in _leaves(operation["value"], path):
+        if seen is MISSING:
+            for below, value in _leaves(made, path):
                 changes.append(PathChange(below, value, MISSING, known))
         else:
-            changes.append(
-                PathChange(path, operation.get("value", MISSING), get(before, path), known)
-            )
+            changes.append(PathChange(path, made, seen, known))
     return changes
 
 
@@ -90,8 +88,8 @@ def unsure_paths(operation: PlainOperation, current: Value, seen: Mapping[str, A
     if not isinstance(operation, Set):
         return set()
     told = PathSet(parse_pointer(pointer) for pointer in seen)
-    paths = (parse_pointer(step["path"]) for step in diff(current, operation.value))
-    return {path for path in paths if not told.meets(path)}
+    found = differences(current, operation.value)
+    return {one.path for one in found if not told.meets(one.path)}
 
 
 def uses_array_index(operations: Sequence[PatchOperation], *values: Value | None) -> bool:
@@ -146,8 +144,20 @@ class PathSet:
 
 
 def pointers(paths: Iterable[Path]) -> tuple[str, ...]:
-    """The paths as text, in order, each once."""
-    return tuple(sorted({format_pointer(path) for path in paths}))
+    """The paths as text, in order, each once.
+
+    Each repeats the names above it. Where they would be longer than what an answer shows of a
+    document, the paths above them stand for them.
+    """
+    told = set(paths)
+    while len(told) > 1 and _length(told) > MAX_SHOWN_VALUE_BYTES:
+        depth = max(map(len, told)) - 1
+        told = {path[:depth] for path in told}
+    return tuple(sorted(map(format_pointer, told)))
+
+
+def _length(paths: Iterable[Path]) -> int:
+    return sum(len(name) + 1 for path in paths for name in path)
 
 
 def _leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:

@@ -40,6 +40,10 @@ _STRATEGIES: Final[frozenset[str]] = frozenset(get_args(StrategyName))
 _LIFETIMES: Final[frozenset[str]] = frozenset(get_args(Lifetime))
 
 
+MAX_MESSAGE_CHARS: Final = 400
+"""How much is told of what is wrong with a value: the answer to each edit is kept."""
+
+
 class DefinitionError(SettingsError):
     """A definition is wrong, or two say different things of one document; Core does not start."""
 
@@ -124,7 +128,8 @@ class Definition:
         if self._validator.is_valid(value):
             return None
         error = next(iter(self._validator.iter_errors(value)))
-        return format_pointer(tuple(str(part) for part in error.instance_path)), error.message
+        pointer = format_pointer(tuple(str(part) for part in error.instance_path))
+        return pointer, _shortened(error.message)
 
     def described(self) -> dict[str, Any]:
         """The definition as clients see it: an element of `GET /v1/definitions`."""
@@ -240,6 +245,14 @@ def load(
         if not isinstance(definition, Definition):
             raise DefinitionError(f"{definition!r:.80} in {GROUP} is no Definition")
     return Definitions(definitions)
+
+
+def _shortened(message: str) -> str:
+    """What a schema says of a value, without most of the value, which it quotes whole."""
+    if len(message) <= MAX_MESSAGE_CHARS:
+        return message
+    half = MAX_MESSAGE_CHARS // 2
+    return f"{message[:half]} … {message[-half:]}"
 
 
 def session_client(definition: Definition, key: str) -> str | None:

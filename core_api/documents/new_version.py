@@ -8,8 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from client_sdk.contract.errors import StateError
+from client_sdk.contract.limits import MAX_VALUE_BYTES
 from client_sdk.contract.state.document import DocumentOperation
-from client_sdk.contract.state.patch import diff
+from client_sdk.contract.state.patch import differences, steps_of
 from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.state.values import Value
 from core_api.documents.checks import checked
@@ -61,12 +62,11 @@ def next_version(
     Raises:
         RefusedEditError: no document may have the value.
     """
-    after = MISSING if value is None else value
-    steps = diff(MISSING if current is None else current, after)
+    steps = diff_of(current, value)
     if not steps:
         return None
     if current is not head.value:
-        steps = diff(MISSING if head.value is None else head.value, after)
+        steps = diff_of(head.value, value)
     content = b"" if value is None else checked(value, steps, definition)
     kind: DocumentOperation = "create" if head.value is None else "update"
     return Version(
@@ -80,13 +80,29 @@ def next_version(
     )
 
 
+def diff_of(before: Value | None, after: Value | None) -> list[dict[str, Any]]:
+    """The diff from one value to the next (RFC 6902).
+
+    Each changed member repeats the names above it. Where these would be longer than a document may
+    be, the diff replaces the whole value: it is stored with each version.
+
+    Args:
+        before: None: there is no document.
+        after: the same.
+    """
+    found = differences(MISSING if before is None else before, MISSING if after is None else after)
+    if sum(len(name) + 1 for one in found for name in one.path) > MAX_VALUE_BYTES:
+        return [{"op": "replace", "path": "", "value": after}]
+    return steps_of(found)
+
+
 def ended(head: Head, now: datetime) -> Version:
     """The version after the head that deletes the document, because its lifetime has ended."""
     return Version(
         version=head.version + 1,
         value=None,
         content=b"",
-        diff=diff(head.value, MISSING),
+        diff=diff_of(head.value, None),
         operation="delete",
         made_at=now,
         schema_version=head.schema_version,
@@ -111,7 +127,7 @@ def migrated(head: Head, definition: Definition, now: datetime) -> Version:
     value = definition.migrate(head.value, head.schema_version)
     if value is None:
         raise StateError("there is no document, so there is nothing to migrate")
-    steps = diff(head.value, value)
+    steps = diff_of(head.value, value)
     return Version(
         version=head.version + 1,
         value=value,

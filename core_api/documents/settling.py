@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -34,7 +35,7 @@ from core_api.documents.calls import run_call
 from core_api.documents.changes import pointers, with_seen
 from core_api.documents.checks import check_admission
 from core_api.documents.definitions import Definition
-from core_api.documents.kept_versions import Head, History, Touched
+from core_api.documents.kept_versions import Head, History
 from core_api.documents.new_version import Version, next_version, version_time
 from core_api.documents.refusals import EditRefusal, RefusedEditError, refuse
 from core_api.documents.strategies import (
@@ -169,13 +170,6 @@ class _Settling:
             elif not isinstance(operation, Delete):
                 basis, own = self._migrated_difference(operation)
         since = -1 if self.base.version is None else self.base.version
-        touched: list[Touched] = []
-
-        def once() -> Touched:
-            if not touched:
-                touched.append(Touched(self.history.after(since)))
-            return touched[0]
-
         return Situation(
             operation=operation,
             version=self.head.version,
@@ -183,7 +177,7 @@ class _Settling:
             head_time=self.head.made_at,
             basis=basis,
             time=self.time,
-            touched=once,
+            touched=partial(self.history.last_touched, after=since),
             complete=self.history.reaches(since, self.head.version),
             seen=seen,
             own=own,
@@ -256,7 +250,8 @@ class _Settling:
         plain = outcome == "applied"
         time = made.made_at if plain and made is not None else self.time
         view = UNSET if plain and not self.outdated else self._view()
-        return OwnResult(head.version, self.base.version, plain, time, view, self.schema)
+        of = f"{self.edit.channel} {self.edit.key}"
+        return OwnResult(head.version, self.base.version, plain, time, view, self.schema, of)
 
     def _view(self) -> Value | UnsetType | None:
         """What the client saw after the edit; UNSET: Core cannot tell."""

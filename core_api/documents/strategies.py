@@ -31,7 +31,6 @@ from core_api.documents.changes import (
     with_seen,
 )
 from core_api.documents.definitions import StrategyName
-from core_api.documents.kept_versions import Touched
 from core_api.documents.refusals import refuse
 
 
@@ -50,8 +49,8 @@ class Situation:
     """What the edit was made on; None: no document; UNSET: Core does not have it."""
     time: datetime | None
     """The edit's time; None: nobody knows, so it is older than everything."""
-    touched: Callable[[], Touched]
-    """What changed since the base, as far as it is kept."""
+    touched: Callable[[Path], datetime | None]
+    """When a path was last changed since the base, as far as that is kept; None: never."""
     complete: bool
     """Whether all that changed since the base is kept."""
     seen: Mapping[str, Any] | None = None
@@ -276,7 +275,7 @@ def _wins(situation: Situation, core: Any, change: PathChange) -> bool:
         return False  # the part alone would bring back half of a removed object
     if same(core, change.seen):
         return True
-    touched = situation.touched().last(change.path)
+    touched = situation.touched(change.path)
     if touched is None:
         return situation.complete
     return _is_later(situation.time, touched)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import asyncpg
 import msgspec
 from msgspec import Struct, field
 
@@ -13,6 +15,7 @@ from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.text import ID_PATTERN, shown
 from core_api.documents.kept_versions import is_end
+from core_api.edits.reading import decoded
 from core_api.edits.rows import KEYFRAME_EVERY, HistoryEntry, author_shown
 from core_api.errors import BadRequestError
 from core_api.parties.guest_token_end import PARTY
@@ -126,19 +129,25 @@ async def read_version(
         rows = await pool.fetch(_VERSION, channel, key, version, of_this_party, PARTY)
     if not rows or rows[-1][0] != version or len(rows) > 2 * KEYFRAME_EVERY or not rows[-1][5]:
         return None
+    size = sum(len(row[1]) + len(row[2] or "") for row in rows)
+    return await decoded(lambda: _as_it_was(rows, channel, key), size)
+
+
+def _as_it_was(rows: Sequence[asyncpg.Record], channel: str, key: str) -> bytes:
+    """The document at the last version of these rows, each of which follows from the one before."""
     value: Any = MISSING
     for _, diff_text, whole, *_ in rows:
-        diff = msgspec.json.decode(diff_text)
         if whole is not None:
             value = msgspec.json.decode(whole)
-        else:
-            value = MISSING if is_end(diff) else apply_patch(value, diff)
+            continue
+        diff = msgspec.json.decode(diff_text)
+        value = MISSING if is_end(diff) else apply_patch(value, diff)
     entry = _entry_decoder.decode(rows[-1][4])
     return msgspec.json.encode(
         {
             "channel": channel,
             "key": key,
-            "version": version,
+            "version": rows[-1][0],
             "schema": rows[-1][3],
             "updated_at": entry.at,
             "by": author_shown(parse_channel(channel), entry.by, entry.role),

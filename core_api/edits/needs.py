@@ -9,8 +9,12 @@ import msgspec
 
 from client_sdk.contract.state.edit import Edit, OwnEdit
 from core_api.documents.basis import OwnResult
+from core_api.documents.kept_versions import History
 from core_api.edits.requests import EditRequest
 from core_api.edits.what_was_read import DocumentName, KeptAnswer, KnownState
+
+_STEP_BYTES: Final = 64
+"""About what a change of one path has in the history."""
 
 _result_decoder: Final = msgspec.json.Decoder(OwnResult)
 
@@ -60,14 +64,26 @@ def histories_needed(
     return lowest
 
 
-def work_of(requests: Sequence[EditRequest], state: KnownState) -> int:
-    """About how many bytes of documents are processed to settle these requests."""
-    return sum(
+def work_of(
+    requests: Sequence[EditRequest],
+    state: KnownState,
+    histories: Mapping[DocumentName, History],
+) -> int:
+    """About how many bytes are processed to settle these requests.
+
+    Args:
+        requests: whose edits are to be settled; each edit counts with its whole document.
+        state: their documents and clients, as they were read.
+        histories: what was read of the documents' histories.
+    """
+    documents = sum(
         state.sizes.get((edit.channel, edit.key), 0)
         for request in requests
         for edit in request.batch.edits
         if isinstance(edit, Edit)
-    ) + sum(request.size for request in requests)
+    )
+    steps = sum(history.steps for history in histories.values())
+    return documents + steps * _STEP_BYTES + sum(request.size for request in requests)
 
 
 def _base_of(
@@ -78,7 +94,7 @@ def _base_of(
     if edit.base.n > settled:
         return None
     kept = answers.get((client, edit.base.n))
-    result = result_of(kept)
+    result = result_of(kept, (edit.channel, edit.key))
     if result is None:
         return None
     return result.version if result.plain else result.base
@@ -89,6 +105,17 @@ def _settled(state: KnownState, client: str) -> int:
     return 0 if known is None else known.settled
 
 
-def result_of(kept: KeptAnswer | None) -> OwnResult | None:
-    """The part that an edit made on this one needs; None: it was refused, or is not kept."""
-    return None if kept is None or kept.result is None else _result_decoder.decode(kept.result)
+def result_of(kept: KeptAnswer | None, name: DocumentName) -> OwnResult | None:
+    """The part that an edit made on this one needs.
+
+    Args:
+        kept: the stored answer of an own edit; None: there is none.
+        name: the document of the edit that is made on it.
+
+    Returns:
+        None: it was refused, is not kept, or is of another document.
+    """
+    if kept is None or kept.result is None:
+        return None
+    result = _result_decoder.decode(kept.result)
+    return result if result.of in ("", " ".join(name)) else None

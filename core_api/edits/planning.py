@@ -163,7 +163,7 @@ class _Planner:
         def resolve(n: int) -> OwnResult | None:
             if n in results:
                 return results[n] if names.get(n) == name else None
-            return result_of(self._known.answers.get((client, n)))
+            return result_of(self._known.answers.get((client, n)), name)
 
         try:
             settlement = settle(

@@ -151,7 +151,7 @@ async def read_state(
         rows = await connection.fetch(
             _STATE, [name[0] for name in names], [name[1] for name in names], clients, channels
         )
-    return await _decoded(
+    return await decoded(
         lambda: _state_of(rows, names, clients, channels),
         sum(len(row[3]) for row in rows if row[0] == 0 and row[3] is not None),
     )
@@ -250,8 +250,13 @@ async def readable_histories(
     return {name: one for name, one in kept if isinstance(one, History)}
 
 
-async def _decoded(decode: Callable[[], T], size: int) -> T:
-    """The result of `decode`; large values are decoded in a thread, to keep the event loop free."""
+async def decoded(decode: Callable[[], T], size: int) -> T:
+    """The result of `decode`; large values are decoded in a thread, to keep the event loop free.
+
+    Args:
+        decode: makes something of what was read.
+        size: about how many bytes that is.
+    """
     return decode() if size <= _MAX_AT_A_STRETCH else await asyncio.to_thread(decode)
 
 
@@ -298,7 +303,7 @@ async def read_histories(
             SETTLING_BYTES,
         )
     size = sum(len(row[3]) + len(row[5] or "") for row in rows)
-    return await _decoded(lambda: _histories_of(rows, names), size)
+    return await decoded(lambda: _histories_of(rows, names), size)
 
 
 def _histories_of(

@@ -18,6 +18,7 @@ from client_sdk.contract.channel import Channel
 from client_sdk.contract.state.edit import EditBatch
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
+from core_api.documents.kept_versions import History
 from core_api.edits.metrics import EditMetrics
 from core_api.edits.needs import answers_needed, histories_needed, work_of
 from core_api.edits.plan import EditAnswer, Known, Plan, Rules
@@ -224,16 +225,15 @@ class EditService:
         needed = answers_needed(requests, state)
         answers = await read_answers(connection, needed) if needed else {}
         bases = histories_needed(requests, state, answers)
-        if not bases:
-            histories = {}
-        elif damaged is None:
+        histories: dict[DocumentName, History] = {}
+        if bases and damaged is None:
             histories = await read_histories(connection, bases)
-        else:
+        elif bases:
             histories = await readable_histories(careful, bases)
         if damaged:
             state = replace(state, unreadable=damaged)
         known = Known(state, answers, histories)
-        if work_of(requests, state) <= MAX_AT_A_STRETCH_BYTES:
+        if work_of(requests, state, histories) <= MAX_AT_A_STRETCH_BYTES:
             return plan_edits(requests, known, self._rules)
         # In the event loop it would delay all other requests of this process.
         return await asyncio.to_thread(plan_edits, requests, known, self._rules)

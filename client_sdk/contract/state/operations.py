@@ -22,7 +22,6 @@ from client_sdk.contract.state.pointer import (
     MISSING,
     Path,
     format_pointer,
-    get,
     parse_pointer,
 )
 from client_sdk.contract.state.values import Value, check_document, check_value
@@ -77,7 +76,7 @@ def decode_operation(wire: Any) -> Operation:
 
     Raises:
         OperationError: not an object with exactly one of the six names, or its content is
-            malformed. Pointers in a patch are checked only when the patch is applied.
+            malformed. What a patch's pointers name is checked only when the patch is applied.
         StateValueError: it contains a value that a document may not contain.
     """
     if type(wire) is not dict or len(wire) != 1:
@@ -158,11 +157,14 @@ def _add(operation: Add, value: Value | None) -> Value:
 
 
 def _sum(value: Any, path: Path, number: int) -> int:
-    for depth in range(len(path)):
-        if not isinstance(get(value, path[:depth]), dict | type(MISSING)):
-            where = format_pointer(path[:depth])
-            raise OperationError(f"add works inside objects only: {shown(where)} is not one")
-    found = get(value, path)
+    found = value
+    for depth, part in enumerate(path):
+        if found is MISSING:
+            return number
+        if type(found) is not dict:
+            where = shown(format_pointer(path[:depth]))
+            raise OperationError(f"add works inside objects only: {where} is not one")
+        found = found.get(part, MISSING)
     if found is MISSING:
         return number
     if type(found) is not int:
@@ -174,18 +176,32 @@ def _patch(body: Any) -> list[PatchOperation]:
     if type(body) is not list:
         raise OperationError("patch takes an array of operations")
     for index, operation in enumerate(body):
-        if type(operation) is not dict or operation.get("op") not in _FIELDS:
+        op = operation.get("op") if type(operation) is dict else None
+        # Only a text is looked up: an object or an array has no hash.
+        if type(op) is not str or op not in _FIELDS:
             raise OperationError(
                 f"operation {index} of the patch is not an object with an op of RFC 6902"
             )
-        lacking = _FIELDS[operation["op"]] - operation.keys()
+        lacking = _FIELDS[op] - operation.keys()
         if lacking:
             raise OperationError(f"operation {index} of the patch has no {min(lacking)}")
+        for field in _POINTERS:
+            if field in _FIELDS[op] and type(operation[field]) is not str:
+                raise OperationError(
+                    f"operation {index} of the patch has a {field} that is no text"
+                )
         try:
             check_value(operation.get("value"))
         except StateValueError as error:
             path = operation.get("path")
             raise StateValueError(f"{path}{error.pointer}", error.reason) from error
+        for name in sorted(operation.keys() - _FIELDS[op] - {"op"}):
+            # It is ignored, and kept with the rest: no reader may fail at its depth.
+            try:
+                check_value(operation[name])
+            except StateValueError as error:
+                told = f"operation {index} of the patch has a bad member {shown(name)}"
+                raise OperationError(f"{told}: {error.reason}") from error
     return body
 
 
@@ -197,6 +213,7 @@ _FIELDS: Final = {
     "copy": {"from", "path"},
     "test": {"path", "value"},
 }
+_POINTERS: Final = ("from", "path")
 
 
 def _numbers(body: Any) -> dict[str, int]:

@@ -8,7 +8,7 @@ and deleted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from client_sdk.contract.errors import PatchError, PointerError
 from client_sdk.contract.limits import MAX_VALUE_BYTES, MAX_VALUE_DEPTH
@@ -174,21 +174,54 @@ def _at(path: Path) -> str:
     return shown(format_pointer(path)) if path else "the whole value"
 
 
-def diff(before: Any, after: Any) -> list[dict[str, Any]]:
-    """The patch from `before` to `after`: `add`, `remove` and `replace`, sorted by name.
+class Difference(NamedTuple):
+    """A part in which two values differ."""
 
-    Only objects are compared member by member: a changed array is replaced as a whole.
+    path: Path
+    before: Any
+    """What the first value has there, or `MISSING`."""
+    after: Any
+    """What the second one has there, or `MISSING`."""
+
+
+def differences(before: Any, after: Any) -> list[Difference]:
+    """Where two values differ, sorted by name.
+
+    Only objects are compared member by member: a changed array counts as a whole.
 
     Args:
         before: a JSON value, or `MISSING`.
         after: the same.
     """
-    operations: list[dict[str, Any]] = []
-    _diff(before, after, "", operations)
-    return operations
+    found: list[Difference] = []
+    _compare(before, after, (), found)
+    return found
 
 
-def _diff(before: Any, after: Any, path: str, operations: list[dict[str, Any]]) -> None:
+def diff(before: Any, after: Any) -> list[dict[str, Any]]:
+    """The patch from `before` to `after`: `add`, `remove` and `replace`, sorted by name.
+
+    Args:
+        before: a JSON value, or `MISSING`.
+        after: the same.
+    """
+    return steps_of(differences(before, after))
+
+
+def steps_of(found: Iterable[Difference]) -> list[dict[str, Any]]:
+    """The patch that makes these differences."""
+    return [_step(difference) for difference in found]
+
+
+def _step(difference: Difference) -> dict[str, Any]:
+    path = format_pointer(difference.path)
+    if difference.after is MISSING:
+        return {"op": "remove", "path": path}
+    op = "add" if difference.before is MISSING else "replace"
+    return {"op": op, "path": path, "value": difference.after}
+
+
+def _compare(before: Any, after: Any, path: Path, found: list[Difference]) -> None:
     if before is after:
         return
     if type(before) is dict and type(after) is dict:
@@ -196,11 +229,6 @@ def _diff(before: Any, after: Any, path: str, operations: list[dict[str, Any]]) 
         names = [name for name, part in before.items() if after.get(name, MISSING) is not part]
         names += [name for name in after if name not in before]
         for name in sorted(names):
-            below = path + format_pointer((name,))
-            _diff(before.get(name, MISSING), after.get(name, MISSING), below, operations)
-    elif after is MISSING:
-        operations.append({"op": "remove", "path": path})
-    elif before is MISSING:
-        operations.append({"op": "add", "path": path, "value": after})
-    elif not same(before, after):
-        operations.append({"op": "replace", "path": path, "value": after})
+            _compare(before.get(name, MISSING), after.get(name, MISSING), (*path, name), found)
+    elif before is MISSING or after is MISSING or not same(before, after):
+        found.append(Difference(path, before, after))

@@ -174,6 +174,8 @@ async def _the_worst_edits(pair: _Pair) -> str:
         good | {"do": {"set": deep}},
         good | {"do": {"merge": {"value": "\0"}}},
         good | {"do": {"patch": [{"op": "test", "path": "/value", "value": 1}] * 400}},
+        good | {"do": {"patch": [{"op": {}, "path": "/value", "value": 1}]}},
+        good | {"do": {"patch": [{"op": "add", "path": 5, "value": 1}]}},
         good | {"do": {"add": {"/value": 2**53 - 1}}},
         good | {"do": {"call": {"name": "x" * 300, "arguments": None}}},
         good | {"made_at": "9999-12-31T23:59:59Z"},

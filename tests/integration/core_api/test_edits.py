@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,11 +16,13 @@ from client_sdk.contract.state.digest import document_hash
 from client_sdk.contract.state.document import decode_document_event
 from client_sdk.contract.state.edit import Edit, EditBatch, OwnEdit
 from client_sdk.contract.state.operations import Add, Call, Delete, Merge, Operation, Set
+from client_sdk.contract.state.patch import apply_patch
 from core_api.access.callers import Caller
 from core_api.documents.definitions import Definitions
 from core_api.documents.demonstration import DEFINITIONS
-from core_api.edits import planning
+from core_api.edits import history_reading, planning
 from core_api.edits import service as edit_service
+from core_api.edits.history_reading import read_version
 from core_api.edits.requests import EditRequest
 from core_api.edits.service import EditService
 from core_api.edits.writing import write_plan
@@ -275,9 +278,9 @@ async def test_the_history_of_a_document_gives_its_value_at_each_version(writing
     assert [row[0] for row in rows if row[1]] == [1, 33, 65]
 
 
-async def test_a_large_request_is_settled_beside_the_event_loop(
-    writing: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def in_loop(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each time that edits are planned whether it is done in the event loop."""
     threads: list[bool] = []
     plan = planning.plan_edits
 
@@ -286,19 +289,65 @@ async def test_a_large_request_is_settled_beside_the_event_loop(
         return plan(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(edit_service, "plan_edits", watched)
+    return threads
+
+
+async def test_a_large_request_is_settled_beside_the_event_loop(
+    writing: Pool, in_loop: list[bool]
+) -> None:
     till = Till(service(writing), OWNER, "c1")
     items = {f"i{n}": {"name": "x" * 100} for n in range(1000)}
     for first in range(0, 1000, 250):
         some = dict(list(items.items())[first : first + 250])
         await till.do("public:12", "sold-out", Merge({"items": some}), None)
-    assert threads == [True] * 4
+    assert in_loop == [True] * 4
     changes = [
         till.edit("public:12", "sold-out", Merge({"items": {f"j{n}": {"name": "y"}}}), None)
         for n in range(10)
     ]
     answer = await till.send(*changes)
     assert [one.outcome for one in answer.outcomes] == ["settled"] * 10
-    assert threads == [True] * 4 + [False]
+    assert in_loop == [True] * 4 + [False]
+
+
+async def test_a_late_edit_of_a_document_with_a_long_history_is_settled_beside_the_event_loop(
+    writing: Pool, in_loop: list[bool]
+) -> None:
+    till = Till(service(writing), OWNER, "c1")
+    names = [f"i{n}" for n in range(250)]
+    for version in range(40):
+        items = {name: {"name": f"{version}"} for name in names}
+        await till.do("public:12", "sold-out", Set({"items": items}), version)
+    assert in_loop == [True] * 40
+    late = Merge({"items": {"i0": {"name": "late"}}})
+    await till.do("public:12", "sold-out", late, 39)
+    assert in_loop[40:] == [True]
+    await till.do("public:12", "sold-out", late, 1)
+    assert in_loop[41:] == [False]
+
+
+async def test_an_earlier_version_that_is_made_of_much_is_made_beside_the_event_loop(
+    writing: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[bool] = set()
+
+    def watched(value: object, diff: Any) -> Any:
+        threads.add(threading.current_thread() is threading.main_thread())
+        return apply_patch(value, diff)
+
+    monkeypatch.setattr(history_reading, "apply_patch", watched)
+    till = Till(service(writing), OWNER, "c1")
+    names = [f"i{n}" for n in range(250)]
+    for version in range(31):
+        items = {name: {"name": f"{version}" * 20} for name in names}
+        await till.do("public:12", "sold-out", Set({"items": items}), version)
+    for version, is_in_loop in ((2, True), (31, False)):
+        threads.clear()
+        body = await read_version(writing, "public:12", "sold-out", version)
+        assert body is not None
+        value = msgspec.json.decode(body)["value"]
+        assert value["items"]["i9"] == {"name": f"{version - 1}" * 20}
+        assert threads == {is_in_loop}
 
 
 async def test_a_client_that_was_heard_of_by_a_clock_ahead_is_heard_of_now(writing: Pool) -> None:

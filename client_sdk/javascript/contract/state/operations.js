@@ -10,7 +10,7 @@ import { Draft } from "./draft.js";
 import { OperationError, StateValueError, shown } from "./errors.js";
 import { mergePatch } from "./merge_patch.js";
 import { applyPatch } from "./patch.js";
-import { formatPointer, get, isObject, member, parsePointer } from "./pointer.js";
+import { formatPointer, isObject, member, parsePointer } from "./pointer.js";
 import { checkDocumentValue, checkValue } from "./values.js";
 
 const ID = /^[A-Za-z0-9_.\-]{1,64}$/;
@@ -22,6 +22,7 @@ const FIELDS = {
   copy: ["from", "path"],
   test: ["path", "value"],
 };
+const POINTERS = ["from", "path"];
 
 /**
  * Whether it is a valid name of a key, a client or a function.
@@ -34,8 +35,8 @@ export const isId = (text) => typeof text === "string" && ID.test(text);
  * Checks an operation and returns it.
  *
  * @param operation any JSON value
- * @throws OperationError not an object with exactly one of the six names, or its content is malformed; pointers
- *   in a patch are checked only when the patch is applied
+ * @throws OperationError not an object with exactly one of the six names, or its content is malformed; what
+ *   a patch's pointers name is checked only when the patch is applied
  * @throws StateValueError it contains a value that a document may not contain
  */
 export function checkOperation(operation) {
@@ -75,17 +76,38 @@ const CHECKS = {
 function checkPatch(body) {
   if (!Array.isArray(body)) throw new OperationError("patch takes an array of operations");
   for (const [index, operation] of body.entries()) {
-    const fields = isObject(operation) && member(FIELDS, member(operation, "op"));
-    if (!fields) {
+    const op = isObject(operation) ? member(operation, "op") : undefined;
+    // Only a text is looked up: an array of one text would pass for it.
+    const fields = typeof op === "string" ? member(FIELDS, op) : undefined;
+    if (fields === undefined) {
       throw new OperationError(`operation ${index} of the patch is not an object with an op of RFC 6902`);
     }
     const lacking = fields.find((field) => member(operation, field) === undefined);
     if (lacking) throw new OperationError(`operation ${index} of the patch has no ${lacking}`);
+    for (const field of POINTERS) {
+      if (fields.includes(field) && typeof operation[field] !== "string") {
+        throw new OperationError(`operation ${index} of the patch has a ${field} that is no text`);
+      }
+    }
     try {
       checkValue(member(operation, "value") ?? null);
     } catch (error) {
       if (!(error instanceof StateValueError)) throw error;
       throw new StateValueError(`${operation.path}${error.pointer}`, error.reason);
+    }
+    checkUnused(operation, fields, index);
+  }
+}
+
+// Members that an operation does not use are ignored, and kept with the rest: no reader may fail at their depth.
+function checkUnused(operation, fields, index) {
+  for (const [name, value] of Object.entries(operation)) {
+    if (name === "op" || fields.includes(name)) continue;
+    try {
+      checkValue(value);
+    } catch (error) {
+      if (!(error instanceof StateValueError)) throw error;
+      throw new OperationError(`operation ${index} of the patch has a bad member ${shown(name)}: ${error.reason}`);
     }
   }
 }
@@ -134,13 +156,15 @@ function added(numbers, value) {
 }
 
 function sum(value, path, number) {
-  for (let depth = 0; depth < path.length; depth++) {
-    const above = get(value, path.slice(0, depth));
-    if (above === undefined || isObject(above)) continue;
-    const where = shown(formatPointer(path.slice(0, depth)));
-    throw new OperationError(`add works inside objects only: ${where} is not one`);
+  let found = value;
+  for (const [depth, part] of path.entries()) {
+    if (found === undefined) return number;
+    if (!isObject(found)) {
+      const where = shown(formatPointer(path.slice(0, depth)));
+      throw new OperationError(`add works inside objects only: ${where} is not one`);
+    }
+    found = member(found, part);
   }
-  const found = get(value, path);
   if (found === undefined) return number;
   if (typeof found !== "number") {
     throw new OperationError(`there is no number at ${shown(formatPointer(path))} to add to`);

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from client_sdk.contract.errors import OperationError, PatchError, StateError, StateValueError
+from client_sdk.contract.limits import MAX_VALUE_DEPTH
 from client_sdk.contract.state.operations import (
     Add,
     Call,
@@ -53,6 +54,11 @@ def test_each_operation_has_one_form_on_the_wire(wire: dict[str, Any], operation
         {"patch": [{"op": "swap", "path": "/a"}]},
         {"patch": [{"op": "add", "path": "/a"}]},
         {"patch": [{"op": "move", "path": "/a"}]},
+        {"patch": [{"op": {}, "path": "/a", "value": 1}]},
+        {"patch": [{"op": ["add"], "path": "/a", "value": 1}]},
+        {"patch": [{"op": "add", "path": 5, "value": 1}]},
+        {"patch": [{"op": "remove", "path": {"a": []}}]},
+        {"patch": [{"op": "copy", "from": None, "path": "/a"}]},
         {"add": {}},
         {"add": {"": 1}},
         {"add": {"a": 1}},
@@ -87,6 +93,17 @@ def test_what_no_document_may_hold_is_refused_early_with_its_place(
     with pytest.raises(StateValueError) as caught:
         decode_operation(wire)
     assert caught.value.pointer == pointer
+
+
+def test_what_an_operation_of_a_patch_does_not_use_is_no_deeper_than_a_document() -> None:
+    """It is kept in the history, which a reader with less room on its stack must decode, too."""
+    step = {"op": "add", "path": "/a", "value": 1}
+    assert decode_operation({"patch": [step | {"from": 5}]}) == Patch([step | {"from": 5}])
+    deep: dict[str, Any] = {}
+    for _ in range(MAX_VALUE_DEPTH):
+        deep = {"a": deep}
+    with pytest.raises(OperationError, match="'from': a document may be nested"):
+        decode_operation({"patch": [step | {"from": deep}]})
 
 
 def test_merge_and_add_begin_with_an_empty_document_where_there_is_none() -> None:

@@ -82,6 +82,15 @@ def test_the_first_violation_is_told_with_its_pointer() -> None:
     assert "integer" in found[1]
 
 
+def test_what_is_told_of_a_violation_does_not_hold_the_whole_value() -> None:
+    made = definition(schema={"properties": {"lines": {"maxProperties": 100}}})
+    lines = {f"l{n}": {"name": "x" * 200} for n in range(101)}
+    found = made.violation({"lines": lines})
+    assert found is not None
+    assert len(found[1]) < 500
+    assert (found[0], found[1][-29:]) == ("/lines", " has more than 100 properties")
+
+
 def test_a_value_that_fits_has_no_violation() -> None:
     assert definition(schema={"required": ["a"]}).violation({"a": 1}) is None
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_sdk.contract.state.pointer import Path, format_pointer
+from client_sdk.contract.state.operations import Merge, Set
+from client_sdk.contract.state.pointer import Path, format_pointer, parse_pointer
+from core_api.documents import kept_versions
 from core_api.documents.changes import PathSet
-from core_api.documents.kept_versions import History, Kept, Touched
-from tests.unit.core_api.documents.samples import at
+from core_api.documents.kept_versions import History, Kept
+from tests.unit.core_api.documents.samples import ANY, Store, at, edit
 
 paths = st.lists(st.sampled_from("ab"), max_size=3).map(tuple)
 
@@ -64,13 +67,45 @@ def test_an_empty_history_that_is_added_to_begins_there() -> None:
     assert history.reaches(3, 4)
 
 
-@given(st.lists(st.tuples(st.lists(paths, max_size=2), st.integers(0, 9)), max_size=5), paths)
-def test_the_last_touch_is_the_latest_of_all_at_above_and_below(
-    versions: list[tuple[list[Path], int]], asked: Path
+@given(
+    st.lists(st.tuples(st.lists(paths, max_size=2), st.integers(0, 9)), max_size=6),
+    st.integers(0, 6),
+    st.lists(st.tuples(paths, st.integers(-1, 7)), min_size=1, max_size=3),
+)
+def test_the_last_touch_is_the_latest_at_above_and_below_of_all_after_a_version(
+    versions: list[tuple[list[Path], int]], begins: int, questions: list[tuple[Path, int]]
 ) -> None:
+    """However many of the versions were there when it was first asked."""
     made = [kept(n, *touched, time=time) for n, (touched, time) in enumerate(versions, 1)]
-    times = [at(time) for touched, time in versions for path in touched if overlap(path, asked)]
-    assert Touched(made).last(asked) == max(times, default=None)
+    history = History(made[:begins])
+    for count in range(min(begins, len(made)), len(made) + 1):
+        if count > begins:
+            history.add(made[count - 1])
+        for asked, after in questions:
+            times = [
+                at(time)
+                for touched, time in versions[max(after, 0) : count]
+                for path in touched
+                if overlap(path, asked)
+            ]
+            assert history.last_touched(asked, after) == max(times, default=None)
+
+
+def test_each_diff_is_read_once_however_many_edits_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def watched(pointer: str) -> Path:
+        read.append(pointer)
+        return parse_pointer(pointer)
+
+    monkeypatch.setattr(kept_versions, "parse_pointer", watched)
+    made = Store(ANY["merge"])
+    for n in range(30):
+        made.one(edit(Set(dict.fromkeys("abcdef", n)), n, made_at=n), "first")
+    for n in range(100):
+        settlement = made.one(edit(Merge({"a": -1}), n % 29, n + 1, made_at=1), "late")
+        assert settlement.outcome == "put-aside"
+    assert len(read) == 1 + 29 * 6
 
 
 @given(st.lists(paths, max_size=4), paths)

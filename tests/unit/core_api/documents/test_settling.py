@@ -211,6 +211,30 @@ def test_a_value_may_have_256_kib(more: int, slug: str | None) -> None:
     assert (settlement.refusal and settlement.refusal.slug) == slug
 
 
+def test_a_diff_is_of_the_whole_value_where_its_paths_would_be_longer() -> None:
+    """Each changed member repeats the names above it: a short edit could store a huge diff."""
+    name = "n" * 20_000
+    before = {"a": 1, name: {f"{n}": 0 for n in range(100)}}
+    after = {"a": 1, name: {f"{n}": 1 for n in range(100)}}
+    made = store("merge", before)
+    assert made.one(edit(Set(after), 1)).outcome == "applied"
+    (step,) = made.diffs[-1]
+    assert step == {"op": "replace", "path": "", "value": after}
+    assert made.one(edit(Merge({name: {"1": 2}}), 2, 2)).outcome == "applied"
+    assert made.diffs[-1] == [{"op": "replace", "path": f"/{name}/1", "value": 2}]
+
+
+def test_many_parts_that_are_put_aside_are_told_by_those_above_them() -> None:
+    name = "n" * 2_000
+    parts = {f"{n}": 0 for n in range(100)}
+    made = store("merge", {"a": 0, name: parts}, {"a": 1, name: dict.fromkeys(parts, 1)})
+    settlement = made.one(edit(Set({"a": 2, name: dict.fromkeys(parts, 2)}), 1, made_at=1), "x")
+    assert (settlement.outcome, settlement.aside) == ("put-aside", ("/a", f"/{name}"))
+    few = dict(list(parts.items())[:3])
+    settlement = made.one(edit(Merge({name: dict.fromkeys(few, 3)}), 1, made_at=1), "y")
+    assert settlement.aside == tuple(f"/{name}/{n}" for n in range(3))
+
+
 # calls
 
 

@@ -152,6 +152,13 @@ def test_an_edit_on_an_own_one_of_another_document_depends_on_nothing_that_there
 # two requests on one document
 
 
+def test_so_it_is_if_an_earlier_request_has_settled_that_one() -> None:
+    database = Database()
+    database.commit(request("x", edit(1, "a")))
+    plan = database.plan(request("x", edit(2, "b", base=OwnEdit(1))))
+    assert outcomes(plan.answers[0]) == ["depends"]
+
+
 def test_two_requests_on_one_document_see_each_other_and_are_written_once() -> None:
     one = request("x", edit(1, do=Merge({"x": 1})))
     two = request("y", edit(1, do=Merge({"y": 1})))
