@@ -28,7 +28,7 @@ from core_api.postgres.pool import any_error_mapped
 from server_common.logs import get_logger
 
 if TYPE_CHECKING:
-    from core_api.ingest.dead_letters import KafkaDeadLetters
+    from core_api.ingest.dead_letter_topic import KafkaDeadLetters
     from core_api.ingest.metrics import IngestMetrics
     from core_api.orders.service import OrderService
 
