@@ -268,6 +268,26 @@ async def test_the_old_owner_of_a_shard_reads_and_deletes_nothing_and_the_new_on
     assert await new.delete(taken, [row.id], reading.epoch) == 1
 
 
+async def test_a_relay_that_lost_a_shard_and_regained_it_does_nothing_with_its_first_number(
+    pool: Pool,
+) -> None:
+    """A cycle that hung from before the loss would publish what the other owner has published."""
+    shard = partition_of("12", PARTITIONS)
+    await place(commands(pool), "12")
+    relay, other = Outbox(pool, "relay", 5.0), Outbox(pool, "other", 5.0)
+    first = await relay.claim([shard])
+    reading = await relay.read(first, 10)
+    assert reading is not None
+    (row,) = reading.shards[shard]
+    await pool.execute("UPDATE relay_leases SET expires_at = now() - interval '1 s'")
+    await other.release(await other.claim([shard]))
+    regained = await relay.claim([shard])
+    assert await relay.read(first, 10) is None
+    assert await relay.beat(first) == set()
+    assert await relay.delete(first, [row.id], reading.epoch) == 0
+    assert await relay.delete(regained, [row.id], reading.epoch) == 1
+
+
 async def test_a_delete_that_meets_a_takeover_waits_for_it_and_then_deletes_nothing(
     pool: Pool,
 ) -> None:
