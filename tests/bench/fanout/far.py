@@ -41,7 +41,7 @@ class Case:
     quality: Quality | None
     """Of the link; None: there is none."""
     slow_every: int = 0
-    """Each one of so many is slow."""
+    """One of this many clients is slow; 0: none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Seen:
 
     noticed: Noticed
     sent_again: int
-    """Segments of TCP, by the server's side."""
+    """TCP segments that the server sent again."""
     carried: Carried | None
 
     def figures(self) -> dict[str, float]:

@@ -60,9 +60,9 @@ class Direction:
 
     came: int
     lost: int
-    """By chance, as asked for."""
+    """Dropped at random, as set."""
     no_room: int
-    """Lost beside those: more came at once than the link can hold."""
+    """Dropped because the link was full."""
 
 
 @dataclass(frozen=True, slots=True)
