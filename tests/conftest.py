@@ -39,6 +39,12 @@ LONGEST_FIRST: Final = (
 A group runs in one worker. If a long group began late, all other workers would wait for it.
 """
 
+TOGETHER_BY_MODULE: Final = ("tests/unit/", "tests/conformance/")
+"""Where each module's tests run in one worker, as each takes milliseconds.
+
+One after the other, they would cost the scheduler more than most of them cost their worker.
+"""
+
 LONGEST_ID: Final = 200
 """A parameter that is longer, in characters, is shortened in the test's name."""
 
@@ -81,6 +87,14 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     if isinstance(val, str | bytes) and len(val) > LONGEST_ID:
         return f"{val[:40]!a} and so on, {len(val)}"
     return None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let the quick tests of a module run in one worker."""
+    quick = item.nodeid.startswith(TOGETHER_BY_MODULE)
+    if quick and item.get_closest_marker("xdist_group") is None:
+        module = item.nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
+        item.add_marker(pytest.mark.xdist_group(module))
 
 
 def pytest_collection(session: pytest.Session) -> None:
