@@ -39,11 +39,8 @@ LONGEST_FIRST: Final = (
 A group runs in one worker. If a long group began late, all other workers would wait for it.
 """
 
-TOGETHER_BY_MODULE: Final = ("tests/unit/", "tests/conformance/")
-"""Where each module's tests run in one worker, as each takes milliseconds.
-
-One after the other, they would cost the scheduler more than most of them cost their worker.
-"""
+ALONE: Final = "tests/simulation/"
+"""Where each test is given to a worker by itself, as it takes as long as a module elsewhere."""
 
 LONGEST_ID: Final = 200
 """A parameter that is longer, in characters, is shortened in the test's name."""
@@ -89,14 +86,6 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return None
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let the quick tests of a module run in one worker."""
-    quick = item.nodeid.startswith(TOGETHER_BY_MODULE)
-    if quick and item.get_closest_marker("xdist_group") is None:
-        module = item.nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
-        item.add_marker(pytest.mark.xdist_group(module))
-
-
 def pytest_collection(session: pytest.Session) -> None:
     """Switch the garbage collector off while tests are collected: loaded modules stay in use."""
     gc.disable()
@@ -110,11 +99,21 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let the long groups begin first, if several workers run the tests."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=_place)
+    """If several workers run the tests, group those of each module, and begin with long groups.
+
+    What a module's tests share is then started once. And to schedule each test by itself would
+    cost more than most of them cost.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        # The hooks of the folders ran before this one, and have put tests into their groups.
+        if not item.nodeid.startswith(ALONE) and item.get_closest_marker("xdist_group") is None:
+            module = item.nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
+            item.add_marker(pytest.mark.xdist_group(module))
+    items.sort(key=_place)
 
 
 def _place(item: pytest.Item) -> int:
