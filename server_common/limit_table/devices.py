@@ -53,6 +53,10 @@ ROWS: Final[tuple[Limit, ...]] = (
         "Kafka record of a device's message", limits.DEVICE_RECORD_BYTES, "devices",
         "dead letter, `too-large`",
     ),
+    count(
+        "channels in a mark", 1000, "gateway", "the ones that were quiet for longest are left out",
+        held="event_server/mqtt_gateway/rules/heads.py:MAX_IN_A_MARK",
+    ),
     size("dead letter of a device", limits.DEVICE_DEAD_BYTES, "gateway, devices", "it is cut"),
     count("troubles in a status", limits.DEVICE_TROUBLES, "gateway, devices", "dead letter"),
     count(
@@ -157,6 +161,10 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         more=2 * limits.KIB,
     ),
     Relation("message of a device", "payload of a device's message", "the gateway takes it"),
+    Relation(
+        "channels in a mark", "payload of a device's message", "a mark is one message",
+        times=contract.LONGEST_JSON_BYTES_EACH, more=limits.KIB,
+    ),
     Relation(
         "message of a device with a picture", "Kafka record of a device's message",
         "the gateway's fields stand around it", more=limits.KIB // 2,

@@ -24,6 +24,15 @@ ROWS: Final[tuple[Limit, ...]] = (
         "the next request", held="client_sdk/state/requests.py:MAX_GROUP_BYTES",
     ),
     size(
+        "query of a sync, SDK", 32 * limits.KIB, "SDK", "it sends a POST",
+        held="client_sdk/transport/http_transport.py:_MAX_QUERY_CHARS",
+    ),
+    size("`next` of a snapshot", contract.MAX_NEXT_CHARS, "SDK", "the answer counts as malformed"),
+    size(
+        "address of an event server", contract.MAX_URL_CHARS, "Core, SDK", "Core does not start",
+        alone="no other text has it in it; the setting's own range is the same",
+    ),
+    size(
         "answer to a producer", 4 << 20, "SDK", "the answer counts as lost",
         held="client_sdk/client/producer.py:MAX_ANSWER_BYTES",
     ),
@@ -57,6 +66,14 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         "order", "command in the SDK's queue", "each order that Core takes can wait for a network",
     ),
     Relation("command in the SDK's queue", "request body", "Core reads what has waited"),
+    Relation(
+        "query of a sync, SDK", "request head", "Core reads what the SDK asks by GET",
+        more=limits.OTHER_HEAD_BYTES,
+    ),
+    Relation(
+        "`next` of a snapshot", "query of a sync, SDK", "it is sent back", times=3,
+        more=limits.KIB,
+    ),
     Relation("edit", "edits that the SDK sends at once", "each edit is sent", more=limits.KIB),
     Relation(
         "edits that the SDK sends at once", "edits body", "the request has fields of its own",

@@ -171,6 +171,10 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         "channels", "sync body", "a POST can name all channels",
         times=contract.LONGEST_JSON_BYTES_EACH, more=limits.KIB,
     ),
+    Relation(
+        "idempotency key", "headers beside the query", "it goes with a token",
+        more=12 * limits.KIB,
+    ),
     Relation("request body", "proxy: request body", "the proxy lets pass what Core takes"),
     Relation("receipts body", "proxy: request body", "the proxy lets pass what Core takes"),
     Relation(

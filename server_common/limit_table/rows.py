@@ -26,6 +26,16 @@ TABLE: Final[tuple[Limit, ...]] = (
         "headers beside the query", limits.OTHER_HEAD_BYTES, "follows from `request head`",
         "400, and the connection is closed",
     ),
+    size(
+        "what waits behind a request on a connection", 64 * limits.KIB, "Core",
+        "no more is read until the request is answered",
+        alone="what is larger is read later, in parts",
+        held="server_common/http/request_heads.py:MAX_WAITING_BYTES",
+    ),
+    size(
+        "idempotency key", 255, "Core, ingest", "400 or 422",
+        held="core_api/orders/idempotency.py:MAX_KEY_CHARS",
+    ),
     size("batch body", limits.BATCH_BODY_BYTES, "Core", "413 `too-large`"),
     count(
         "commands under way", 1000, "Core", "503", "max_commands",
@@ -72,6 +82,10 @@ TABLE: Final[tuple[Limit, ...]] = (
     count(
         "commands that wait for locked rows", 400, "Core", "503",
         held="core_api/postgres/lock_queues.py:MAX_ASIDE",
+    ),
+    count(
+        "items of an order", 200, "Core, ingest", "422", alone="`order` bounds their bytes",
+        held="core_api/orders/lifecycle.py:MAX_ITEMS",
     ),
     count("writes in one transaction", limits.WRITES_PER_BATCH, "Core", "the next transaction"),
     count(

@@ -336,4 +336,16 @@ BEHIND: Final[dict[str, dict[str, int]]] = {
         "MQTT messages that wait for a program, in bytes": 2_048_000,
         "MQTT messages that wait on a connection": 2_000,
     },
+    "channels in a mark": {
+        "payload of a device's message": 162_024,
+    },
+    "idempotency key": {
+        "headers beside the query": 12_543,
+    },
+    "query of a sync, SDK": {
+        "request head": 49_152,
+    },
+    "`next` of a snapshot": {
+        "query of a sync, SDK": 4_096,
+    },
 }
