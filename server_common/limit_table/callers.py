@@ -147,7 +147,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     ),
     Relation(
         "keys of the OpenID provider", "answer of the OpenID provider",
-        "the most keys, of the longest kind and with their certificates, are read",
+        "so many keys are read, with certificates of the usual length",
         times=4 * limits.KIB,
     ),
     Relation("those of a store", "browsers that are told of orders", "no store has them all"),
