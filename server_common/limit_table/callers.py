@@ -154,7 +154,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation("those of a table", "guests' phones that are told", "no table has them all"),
     Relation(
         "orders that a message to a guest's phone names", "message to a browser",
-        "their numbers stand in it, encrypted", times=32, more=limits.KIB // 4,
+        "their numbers of 24 letters stand in it, encrypted", times=4 * 24 + 4, more=160,
     ),
     Relation(
         "message to a browser", "what push services take", "a push service passes it on",
