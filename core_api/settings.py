@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.limits import MAX_URL_CHARS
 from core_api.access.provider.settings import ProviderSettings
 from core_api.setting_groups import (
     DatabaseSettings,
@@ -71,7 +72,7 @@ class CoreSettings(
     """Address that Core listens on."""
     core_port: Port = 8000
     """Port that Core listens on; 0 picks a free one."""
-    stream_url: str = "http://127.0.0.1:8001/v1/stream"
+    stream_url: str = Field("http://127.0.0.1:8001/v1/stream", max_length=MAX_URL_CHARS)
     """Where clients find the event servers."""
     ticket_keys: dict[str, str]
     """Keys of stream tickets, as JSON {"kid": "secret of 32 bytes or more"}."""

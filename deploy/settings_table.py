@@ -20,7 +20,10 @@ from core_api.settings import (
     WebhooksSettings,
 )
 from event_server.settings import EventSettings, GatewaySettings
-from server_common.limit_table.rows import TABLE, Limit
+from server_common.limit_table.check import DEFAULTS
+from server_common.limit_table.limit import Limit
+from server_common.limit_table.relations import RELATIONS
+from server_common.limit_table.rows import TABLE
 
 TARGET: Final = Path("docs/settings.md")
 PROCESSES: Final[dict[str, type[BaseSettings]]] = {
@@ -47,9 +50,11 @@ _LIMITS_HEAD: Final = """
 
 All sizes, from the request to the screen. A limit with a variable is set by it; the others are
 fixed. They are checked against each other when a server starts; a contradiction stops the start.
+A limit fits those in the fifth column: what it lets pass, they let pass, too. In brackets is the
+least that each may be by default.
 
-| limit | value | where | beyond it |
-| --- | --- | --- | --- |
+| limit | value | where | beyond it | must fit |
+| --- | --- | --- | --- | --- |
 """
 _UNITS: Final = {"bytes": " B", "bytes/s": " B/s", "count": ""}
 
@@ -74,7 +79,14 @@ def _row(name: str, field: FieldInfo) -> str:
 def _limit_row(limit: Limit) -> str:
     name = f"{limit.name} (`{limit.shown}`)" if limit.setting else limit.name
     value = f"{limit.value:,}{_UNITS[limit.unit]}"
-    return f"| {name} | {value} | {limit.where} | {limit.beyond} |\n"
+    return f"| {name} | {value} | {limit.where} | {limit.beyond} | {_fits(limit)} |\n"
+
+
+def _fits(limit: Limit) -> str:
+    behind = [one for one in RELATIONS if one.small == limit.name]
+    if behind:
+        return "; ".join(f"{one.large} ({one.needed(DEFAULTS):,})" for one in behind)
+    return f"none: {limit.alone}" if limit.alone else "those before it"
 
 
 def _shown(value: object) -> str:

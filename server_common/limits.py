@@ -100,6 +100,10 @@ STORE_DEVICE_NAMES: Final = 5_000
 OPS_POINTS: Final = 1_500
 """A day of them, one a minute, and some more where the lease has changed its owner."""
 OPS_POINT_BYTES: Final = 16 * KIB
+OPS_POINTS_READ: Final = 64
+"""How many are read and decoded before others have their turn."""
+OPS_CHARTED_BYTES: Final = 512
+"""Eight names, and numbers of 24 digits."""
 PROVIDER_ANSWER_BYTES: Final = 256 * KIB
 PROVIDER_KEYS: Final = 64
 PROVIDER_STORES: Final = 1000
@@ -152,6 +156,8 @@ SOCKET_RECEIPTS_WAITING: Final = 20_000
 _OTHER_TICKET_BYTES: Final = 384
 OTHER_HEAD_BYTES: Final = 16 * KIB
 RECORD_HEADER_BYTES: Final = 1024
+LONGEST_RECEIPT: Final = 4 * MAX_SUBJECT_CHARS + 256
+"""A subject of letters of four bytes, a device, an epoch, a number."""
 ANSWER_FRAME_BYTES_EACH: Final = 2 * len(LONGEST_CHANNEL) + 512
 FRAME_HEAD_BYTES: Final = len(f"id: {LONGEST_CHANNEL}@{MAX_SEQ}\nevent: order.preparing\n") + 2
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.limits import MAX_URL_CHARS
 from server_common.kafka_records.events import partition_of_channel
 
 
@@ -21,7 +22,8 @@ class StreamNodes:
         choose: picks one of several.
 
     Raises:
-        ValueError: a node names a partition that there is not, or a partition has no node.
+        ValueError: a node names a partition that there is not, a partition has no node, or a URL
+            is longer than clients take.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class StreamNodes:
         stray = sorted(carried - set(range(partitions)))
         if stray:
             raise ValueError(f"there is no partition {stray[0]}: they are 0 to {partitions - 1}")
+        if max(map(len, self._carriers), default=0) > MAX_URL_CHARS:
+            raise ValueError(f"the URL of a node may have at most {MAX_URL_CHARS} characters")
         missing = sorted(set(range(partitions)) - carried)
         if missing:
             raise ValueError(f"no node carries partition {missing[0]}")

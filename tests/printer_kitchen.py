@@ -18,6 +18,8 @@ from tests.integration.core_service import an_order
 DEVICE = "kitchen-1"
 ORDERS = 16
 KILLS = 6
+_LOOKS_EVERY_S = 0.3
+"""How often a person looks what waits."""
 
 
 @dataclass
@@ -105,7 +107,7 @@ class Kitchen:
         """As a person does, ask again for each job that waits, as its printing was in doubt."""
         url = f"{self.core_url}/v1"
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(_LOOKS_EVERY_S)
             answer = await http.get(
                 f"{url}/sync", params={"channel": f"device:{self.store}/{DEVICE}"},
                 headers=self.owner,

@@ -7,9 +7,10 @@ expires.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager
-from typing import Final
+from datetime import datetime
+from typing import Final, TypeVar
 
 from core_api.dashboard.alerts import Spells
 from core_api.dashboard.figures import RoundHistory
@@ -19,13 +20,14 @@ from core_api.dashboard.sampler import PERIOD_S, ReadRound
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.postgres.trim_around_damage import trim_by_age
-from server_common.limits import OPS_POINTS
+from server_common.limits import OPS_POINTS, OPS_POINTS_READ
 from server_common.logs import get_logger
 
 _log = get_logger()
 
 DAY_S: Final = 86_400.0
 _EVERY_S: Final = 60.0
+T = TypeVar("T")
 _LEASE_S: Final = 90.0
 """The longest gap in the day's points after the Core that takes them died, in seconds."""
 
@@ -45,7 +47,9 @@ ON CONFLICT (at) DO NOTHING
 """
 
 _READ: Final = """
-SELECT point FROM ops_points WHERE at > now() - make_interval(secs => $1) ORDER BY at DESC LIMIT $2
+SELECT at, point FROM ops_points
+WHERE at > now() - make_interval(secs => $1) AND ($3::timestamptz IS NULL OR at < $3)
+ORDER BY at DESC LIMIT $2
 """
 
 
@@ -80,9 +84,7 @@ async def read_day(pool: Pool) -> list[StoredPoints]:
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    with any_error_mapped():
-        rows = await pool.fetch(_READ, DAY_S, OPS_POINTS)
-    return stored_of(row["point"] for row in reversed(rows))
+    return _the_oldest_first([part async for part in _parts(pool)])
 
 
 async def charted_day(pool: Pool) -> list[Point]:
@@ -91,7 +93,24 @@ async def charted_day(pool: Pool) -> list[Point]:
     Raises:
         UnavailableError: Postgres does not answer.
     """
-    return [one.point for one in await read_day(pool)]
+    return _the_oldest_first([[one.point for one in part] async for part in _parts(pool)])
+
+
+async def _parts(pool: Pool) -> AsyncIterator[list[StoredPoints]]:
+    """The day in parts, the newest first: decoding all of it at once would delay other requests."""
+    before: datetime | None = None
+    for left in range(OPS_POINTS, 0, -OPS_POINTS_READ):
+        most = min(left, OPS_POINTS_READ)
+        with any_error_mapped():
+            rows = await pool.fetch(_READ, DAY_S, most, before)
+        yield stored_of(row["point"] for row in rows)
+        if len(rows) < most:
+            return
+        before = rows[-1]["at"]
+
+
+def _the_oldest_first(parts: list[list[T]]) -> list[T]:
+    return [one for part in reversed(parts) for one in reversed(part)]
 
 
 trim_points: Final = trim_by_age("ops_points", "at", "at")

@@ -19,6 +19,7 @@ from client_sdk.contract.channel import Channel
 from core_api.documents.kept_versions import Head
 from core_api.documents.new_version import next_version
 from core_api.documents.refusals import RefusedEditError
+from core_api.edits.what_was_read import Room
 from core_api.edits.writing import ensure_rows
 from core_api.errors import UnavailableError
 from core_api.postgres.pool import transaction
@@ -164,7 +165,7 @@ class JobMaker:
             return None
         if printer is None:
             return PlannedJobs(events[-1].seq)
-        room = max(0, PRINT_JOBS - locked.jobs)
+        room = Room(PRINT_JOBS - locked.jobs, PRINT_JOB_BYTES - locked.size)
         return plan_jobs(events, printing, printer, locked.seq, room, self._names)
 
     async def _write(self, connection: Connection, channel: Channel, planned: PlannedJobs) -> int:

@@ -9,7 +9,10 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.digest import canonical
 from client_sdk.contract.order import Order
+from core_api.edits.rows import shown_bytes
+from core_api.edits.what_was_read import Room
 from core_api.printing.jobs import Job, JobNames, name_of, plain_name_of
 from core_api.printing.layout import lines_of
 from core_api.printing.routing import Printer, Printing, ticket_of
@@ -48,7 +51,7 @@ def plan_jobs(
     printing: Printing,
     printer: Printer,
     seq: int,
-    room: int,
+    room: Room,
     names: JobNames = "dated",
 ) -> PlannedJobs:
     """Make the jobs of one printer.
@@ -58,10 +61,12 @@ def plan_jobs(
         printing: of its store.
         printer: the printer.
         seq: of the last event that was processed before.
-        room: the most jobs to make; later events wait.
+        room: the most jobs to make, and the most bytes of them that a snapshot shows; later events
+            wait. One event's jobs are made in any case.
         names: how they are named.
     """
     planned = PlannedJobs(seq)
+    size = 0
     for event in events:
         try:
             now = _event_decoder.decode("{" + event.body)
@@ -72,7 +77,9 @@ def plan_jobs(
             continue
         order = None if before is None else before.data
         jobs = _jobs(printing, printer, order, now, event.seq, names)
-        if len(planned.jobs) + len(jobs) > room and planned.seq > seq:
+        size += sum(shown_bytes(canonical(job.value)) for job in jobs)
+        is_full = len(planned.jobs) + len(jobs) > room.documents or size > room.size
+        if is_full and planned.seq > seq:
             break
         planned.jobs += jobs
         planned.seq = event.seq

@@ -70,7 +70,8 @@ _STORES: Final = "SELECT DISTINCT store_id FROM printers WHERE seq IS NOT NULL"
 
 # A printer that another process has locked is skipped.
 _LOCK: Final = """
-SELECT p.seq, now() AS at, d.value, coalesce(h.open_orders, 0) AS jobs
+SELECT p.seq, now() AS at, d.value, coalesce(h.open_orders, 0) AS jobs,
+       coalesce(h.open_bytes, 0) AS size
 FROM printers p
      LEFT JOIN documents d ON d.channel = 'team:' || p.store_id AND d.key = 'printing'
      LEFT JOIN channel_heads h ON h.channel = 'device:' || p.store_id || '/' || p.device_id
@@ -190,6 +191,8 @@ class LockedPrinter(Struct, frozen=True):
     """The store's document; None: it was deleted."""
     jobs: int
     """How many documents are in its channel."""
+    size: int
+    """The bytes of them that a snapshot shows."""
 
 
 async def enter_printers(pool: Pool, since: datetime) -> datetime:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from server_common.limit_table.relations import RELATIONS, Relation
+from server_common.limit_table.limit import Relation
+from server_common.limit_table.relations import RELATIONS
 from server_common.limit_table.rows import TABLE
 
 DEFAULTS: Final[Mapping[str, int]] = {limit.name: limit.value for limit in TABLE}
@@ -29,14 +30,17 @@ def contradictions(values: Mapping[str, int]) -> list[str]:
     return [
         _told(relation, values)
         for relation in RELATIONS
-        if relation.times * values[relation.small] + relation.more > values[relation.large]
+        if relation.needed(values) > values[relation.large]
     ]
 
 
 def _told(relation: Relation, values: Mapping[str, int]) -> str:
     small, large = _BY_NAME[relation.small], _BY_NAME[relation.large]
-    needed = relation.times * values[relation.small] + relation.more
+    # Only a setting can be changed, so the message names the bound of that one.
+    can_shrink = small.setting is not None and large.setting is None
+    least = f"{large.shown} must be at least {relation.needed(values)}"
+    most = f"{small.shown} must be at most {relation.most(values)}"
     return (
         f"{small.shown}={values[small.name]} and {large.shown}={values[large.name]} do not fit "
-        f"each other: {large.shown} must be at least {needed}, so that {relation.why}"
+        f"each other: {most if can_shrink else least}, so that {relation.why}"
     )

@@ -6,24 +6,13 @@ delivered. Times are checked where they are set, as in `event_server/settings.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from client_sdk.contract import limits as contract
 from client_sdk.contract.cursor import MAX_CHANNELS
 from server_common import limits
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """`times` × `small` + `more` must be at most `large`; both are names of limits."""
-
-    small: str
-    large: str
-    why: str
-    times: int = 1
-    more: int = 0
-
+from server_common.limit_table import callers, devices, programs
+from server_common.limit_table.limit import Relation
 
 RELATIONS: Final[tuple[Relation, ...]] = (
     Relation("order", "request body", "each order that is taken can be sent by itself"),
@@ -70,17 +59,6 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation(
         "order", "largest event", "a later reason and the event around it have room",
         more=contract.REASON_BYTES + contract.ENVELOPE_BYTES,
-    ),
-    Relation(
-        "message of a device with a picture", "Kafka record of a device's message",
-        "the gateway's fields stand around it", more=limits.KIB // 2,
-    ),
-    Relation(
-        "Kafka record of a device's message", "producer's request", "the gateway sends it",
-    ),
-    Relation(
-        "dead letter of a device", "topic: max.message.bytes", "Kafka keeps it, in base64",
-        times=2, more=8 * limits.KIB,
     ),
     Relation(
         "value in an event or a snapshot", "line of a stream",
@@ -193,4 +171,81 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         "channels", "sync body", "a POST can name all channels",
         times=contract.LONGEST_JSON_BYTES_EACH, more=limits.KIB,
     ),
+    Relation(
+        "idempotency key", "headers beside the query", "it goes with a token",
+        more=12 * limits.KIB,
+    ),
+    Relation("request body", "proxy: request body", "the proxy lets pass what Core takes"),
+    Relation("receipts body", "proxy: request body", "the proxy lets pass what Core takes"),
+    Relation(
+        "headers beside the query", "request head", "a request without a query is read", times=2,
+    ),
+    Relation(
+        "batch body", "bodies of a subject, in a burst", "a batch is taken of one who was quiet",
+    ),
+    Relation(
+        "edits body", "bodies of a subject, in a burst", "edits are taken of one who was quiet",
+    ),
+    Relation(
+        "bodies of a subject", "bodies of a subject, in a burst",
+        "what a second allows can be sent once a second",
+    ),
+    Relation(
+        "commands that wait for one locked row", "commands that wait for locked rows",
+        "one row does not take up the place of all", times=2,
+    ),
+    Relation(
+        "commands that wait for locked rows", "commands under way",
+        "locked rows do not take up the place of all commands", times=2,
+    ),
+    Relation(
+        "answers of a client, acknowledged", "answers of a client, not acknowledged",
+        "an acknowledgement makes nothing kept for longer",
+    ),
+    Relation(
+        "document", "answer to an edit, kept", "it has the document that its client saw",
+        more=contract.MAX_EDIT_BYTES,
+    ),
+    Relation("answer to an edit, kept", "answer to edits, SDK", "the SDK reads it"),
+    Relation(
+        "documents of a channel", "answer", "the names of all documents stand in one page",
+        times=limits.DOCUMENT_FACTS_BYTES,
+    ),
+    Relation("publication", "relay's request", "the relay sends each"),
+    Relation("record of an event", "relay's request", "the relay sends each"),
+    Relation(
+        "message to others", "message from a socket", "its channel and name have room",
+        more=limits.KIB,
+    ),
+    Relation(
+        "message to others", "record of a message to others", "its channel and sender have room",
+        more=2 * limits.KIB,
+    ),
+    Relation("record of a message to others", "topic: max.message.bytes", "Kafka takes it"),
+    Relation(
+        "messages to others, and subscriptions, of a socket in a second",
+        "messages from a socket in a second", "receipts have room beside them", times=2,
+    ),
+    Relation(
+        "receipts in a record", "producer's request", "a record of the longest names is sent",
+        times=limits.LONGEST_RECEIPT, more=limits.KIB,
+    ),
+    Relation(
+        "channels", "receipts body", "a cursor of all channels can be told",
+        times=contract.LONGEST_JSON_BYTES_EACH, more=limits.KIB,
+    ),
+    Relation(
+        "orders that a device has shown, in a request", "request body", "so many ids fit a body",
+        times=40, more=limits.KIB,
+    ),
+    Relation(
+        "answer", "large answers of a subject", "a page a second is read by whoever is in need",
+    ),
+    Relation(
+        "large answers of a subject", "large answers of a subject, in a burst",
+        "what a second allows can be read once a second",
+    ),
+    *devices.RELATIONS,
+    *callers.RELATIONS,
+    *programs.RELATIONS,
 )  # fmt: skip

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from client_sdk.contract import limits as contract
 from client_sdk.contract.cursor import MAX_CHANNELS
@@ -16,69 +15,35 @@ from client_sdk.contract.sse import MAX_EVENT_BYTES
 from client_sdk.contract.sync import MAX_LIMIT, MAX_ORDERS
 from server_common import limits
 from server_common.kafka_records.receipts import MAX_RECEIPTS
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One size: where it is held, and what happens beyond it."""
-
-    name: str
-    value: int
-    unit: Literal["bytes", "count", "bytes/s"]
-    where: str
-    beyond: str
-    setting: str | None = None
-    """The field of the settings that holds it; None: it is fixed."""
-
-    @property
-    def shown(self) -> str:
-        """Its name in a message."""
-        return f"YABAM_{self.setting.upper()}" if self.setting else f"the limit {self.name!r}"
-
-
-def size(name: str, value: int, where: str, beyond: str, setting: str | None = None) -> Limit:
-    """A limit of bytes.
-
-    Args:
-        name: what is limited, in the words of the settings page.
-        value: how many bytes.
-        where: the part that holds the limit.
-        beyond: what happens to what is larger.
-        setting: the field of the settings that holds it; None: it is fixed.
-    """
-    return Limit(name, value, "bytes", where, beyond, setting)
-
-
-def count(name: str, value: int, where: str, beyond: str, setting: str | None = None) -> Limit:
-    """A limit of how many.
-
-    Args:
-        name: what is limited, in the words of the settings page.
-        value: how many.
-        where: the part that holds the limit.
-        beyond: what happens with more.
-        setting: the field of the settings that holds it; None: it is fixed.
-    """
-    return Limit(name, value, "count", where, beyond, setting)
-
-
-def rate(name: str, value: int, where: str, beyond: str) -> Limit:
-    """A limit of bytes a second.
-
-    Args:
-        name: what is limited, in the words of the settings page.
-        value: how many bytes in each second.
-        where: the part that holds the limit.
-        beyond: what happens with more.
-    """
-    return Limit(name, value, "bytes/s", where, beyond)
-
+from server_common.limit_table import callers, devices, programs
+from server_common.limit_table.limit import Limit, count, rate, size
 
 TABLE: Final[tuple[Limit, ...]] = (
     # What Core accepts.
     size("request head", limits.CORE_HEAD_BYTES, "Core", "400, and the connection is closed"),
     size("request body", limits.BODY_BYTES, "Core", "413 `too-large`"),
+    size(
+        "headers beside the query", limits.OTHER_HEAD_BYTES, "follows from `request head`",
+        "400, and the connection is closed",
+    ),
+    size(
+        "what waits behind a request on a connection", 64 * limits.KIB, "Core",
+        "no more is read until the request is answered",
+        alone="what is larger is read later, in parts",
+        held="server_common/http/request_heads.py:MAX_WAITING_BYTES",
+    ),
+    size(
+        "idempotency key", 255, "Core, ingest", "400 or 422",
+        held="core_api/orders/idempotency.py:MAX_KEY_CHARS",
+    ),
     size("batch body", limits.BATCH_BODY_BYTES, "Core", "413 `too-large`"),
+    count(
+        "commands under way", 1000, "Core", "503", "max_commands",
+    ),
+    count(
+        "requests of a subject at once", 5000, "Core", "429 `too-many-requests`", "rate_burst",
+        alone="it counts requests of every size; `bodies of a subject` counts their bytes",
+    ),
     count("orders in a batch", limits.BATCH_ORDERS, "Core", "422 `invalid`"),
     rate("bodies of a subject", limits.SUBJECT_BODY_BYTES_PER_S, "Core", "429 `too-many-requests`"),
     size(
@@ -98,12 +63,30 @@ TABLE: Final[tuple[Limit, ...]] = (
     count(
         "devices' messages of a partition that wait for a row", limits.DEVICE_MESSAGES_WAITING,
         "ingest", "the partition waits with them",
+        alone="their bytes are those of records being applied",
     ),
     size("dead letter", limits.DEAD_LETTER_BYTES, "ingest", "the headers are shortened"),
     size("proxy: request head", limits.PROXY_HEAD_BYTES, "nginx", "414 or 400"),
     size("proxy: request body", limits.PROXY_BODY_BYTES, "nginx", "413"),
     # What is stored.
     size("order", contract.MAX_ORDER_BYTES, "Core, ingest", "413 `too-large`, only that order"),
+    count(
+        "changes of one order that wait", 250, "Core", "503",
+        alone="it bounds memory: each is a request that a body's limit bounds",
+        held="core_api/orders/service.py:MAX_OF_AN_ORDER",
+    ),
+    count(
+        "commands that wait for one locked row", 100, "Core", "503",
+        held="core_api/postgres/lock_queues.py:MAX_IN_A_QUEUE",
+    ),
+    count(
+        "commands that wait for locked rows", 400, "Core", "503",
+        held="core_api/postgres/lock_queues.py:MAX_ASIDE",
+    ),
+    count(
+        "items of an order", 200, "Core, ingest", "422", alone="`order` bounds their bytes",
+        held="core_api/orders/lifecycle.py:MAX_ITEMS",
+    ),
     count("writes in one transaction", limits.WRITES_PER_BATCH, "Core", "the next transaction"),
     count(
         "open orders of a table", limits.OPEN_TABLE_ORDERS, "Core, ingest",
@@ -138,7 +121,10 @@ TABLE: Final[tuple[Limit, ...]] = (
         "value in an event or a snapshot", contract.MAX_SHOWN_VALUE_BYTES, "Core",
         "it is left out: the client fetches it",
     ),
-    count("entries of a history", limits.HISTORY_ENTRIES, "Core", "`next`, or `has_more`"),
+    count(
+        "entries of a history", limits.HISTORY_ENTRIES, "Core", "`next`, or `has_more`",
+        alone="a page ends by this count or by its bytes, whichever comes first",
+    ),
     size("entries of a history in bytes", limits.HISTORY_BYTES, "Core", "`next`"),
     size(
         "answer to edits, SDK", contract.MAX_EDITS_ANSWER_BYTES, "SDK",
@@ -147,6 +133,7 @@ TABLE: Final[tuple[Limit, ...]] = (
     count(
         "versions that settle an edit", limits.SETTLING_VERSIONS, "Core",
         "the older ones count as forgotten",
+        alone="they end by this count or by their bytes, whichever comes first",
     ),
     size(
         "versions that settle an edit in bytes", limits.SETTLING_BYTES, "Core",
@@ -168,67 +155,20 @@ TABLE: Final[tuple[Limit, ...]] = (
         "clients of edits of a subject", limits.SUBJECT_CLIENTS, "Core",
         "409 `too-many-clients`; one that is not heard of for 90 days falls away. Of a guest's "
         "subject only those count that were heard of within the hour and since the last party left",
+        alone="each is a row in Postgres, which its own request reads",
     ),
     count("documents of a channel", limits.CHANNEL_DOCUMENTS, "Core", "`too-many-documents`"),
     size(
         "documents of a channel in bytes", limits.CHANNEL_DOCUMENT_BYTES, "Core",
         "`too-many-documents`",
     ),
-    # What devices say.
-    size("picture of a device", limits.SNAPSHOT_BYTES, "gateway, devices", "dead letter"),
-    size(
-        "message of a device", limits.DEVICE_EVENT_BYTES, "gateway, devices",
-        "dead letter, `too-large`",
-    ),
-    size(
-        "message of a device with a picture", limits.DEVICE_PAYLOAD_BYTES, "gateway, devices",
-        "dead letter, `too-large`",
-    ),
-    size(
-        "Kafka record of a device's message", limits.DEVICE_RECORD_BYTES, "devices",
-        "dead letter, `too-large`",
-    ),
-    size("dead letter of a device", limits.DEVICE_DEAD_BYTES, "gateway, devices", "it is cut"),
-    count("troubles in a status", limits.DEVICE_TROUBLES, "gateway, devices", "dead letter"),
-    count(
-        "measurements of a device", limits.DEVICE_MEASUREMENTS, "devices",
-        "another name is dropped and counted",
-    ),
-    count(
-        "boots of a device that are told apart", limits.DEVICE_BOOTS, "devices",
-        "an older one is refused, dead letter `too-old`",
-    ),
-    count(
-        "messages of a boot that may be missing below its newest", limits.DEVICE_MISSING, "devices",
-        "an older one is refused, dead letter `too-old`",
-    ),
-    count("devices of a store", limits.STORE_DEVICES, "Core", "409 `too-many-devices`"),
-    count(
-        "devices of a store, removed ones too", limits.STORE_DEVICE_NAMES, "Core",
-        "409 `too-many-devices`: take a name that was there before",
-    ),
-    count(
-        "open commands of a device", limits.DEVICE_OPEN_COMMANDS, "Core", "409 `too-many-commands`",
-    ),
-    size("command to a device", limits.DEVICE_COMMAND_BYTES, "Core", "413 `too-large`"),
-    count(
-        "documents of a printer's channel", limits.PRINT_JOBS, "Core",
-        "orders wait in the log until there is room",
-    ),
-    size(
-        "documents of a printer's channel in bytes", limits.PRINT_JOB_BYTES, "Core",
-        "orders wait in the log until there is room",
-    ),
-    size("word of a printer's agent", limits.PRINT_STEP_BYTES, "Core", "413 `too-large`"),
-    size("poll of a Star printer", limits.CLOUDPRNT_POLL_BYTES, "Core", "413 `too-large`"),
-    # What the ops page remembers.
-    count("points of the ops page", limits.OPS_POINTS, "Core", "the older ones are not shown"),
-    size(
-        "point of the ops page", limits.OPS_POINT_BYTES, "Core",
-        "which kind each process was, then what was wrong, is left out",
-    ),
+    *devices.ROWS,
     # What goes through Kafka to the event servers, and from them to clients.
     size("largest event", limits.EVENT_LINE, "follows from `order`", "cannot be"),
+    size(
+        "relay's request", 16 << 20, "relay", "the other partitions' go in the next one",
+        held="core_api/kafka/publisher.py:_MAX_REQUEST_BYTES",
+    ),
     size("publication", limits.PUBLICATION_BYTES, "relay", "the next publication"),
     size("record of an event", limits.EVENT_RECORD_BYTES, "relay", "it is set aside"),
     size("producer's request", limits.PRODUCER_REQUEST_BYTES, "gateway", "cannot be"),
@@ -240,6 +180,15 @@ TABLE: Final[tuple[Limit, ...]] = (
     size(
         "batch read from Kafka, unpacked", limits.UNPACKED_BATCH_BYTES, "whoever reads Kafka",
         "it is left out: a dead letter, or `sync-required`",
+    ),
+    count(
+        "events in a channel's ring", 256, "event server",
+        "the oldest go; who is behind them syncs",
+        "events_ring_events", alone="`rings in all` bounds the bytes",
+    ),
+    count(
+        "streams of an event server", 20_000, "event server", "503", "events_max_streams",
+        alone="it bounds memory, with `what waits for one slow client`",
     ),
     size(
         "rings in all", limits.RINGS_BYTES, "event server",
@@ -262,18 +211,25 @@ TABLE: Final[tuple[Limit, ...]] = (
         limits.SOCKET_REQUESTS_PER_S, "event server",
         "twice as many at once, then `refused`: `too-many-requests`",
     ),
+    size(
+        "record of a message to others", 4 * MAX_SHORT_BYTES, "event server",
+        "it counts as malformed", held="event_server/sockets/talk.py:_MAX_RECORD_BYTES",
+    ),
     size("message to others", MAX_SHORT_BYTES, "event server", "`refused`: `too-large`"),
     count(
         "messages to others that wait for Kafka", limits.SOCKET_MESSAGES_WAITING, "event server",
         "`refused`: `unavailable`",
+        alone="it bounds memory: each has the size of a record of one",
     ),
     count(
         "devices whose receipts wait for Kafka", limits.SOCKET_RECEIPTS_WAITING, "event server",
         "they are left out: the next sync says the same",
+        alone="it bounds memory: each has a few hundred bytes",
     ),
     count(
         "reports of devices that wait for Postgres", limits.UNSTORED_REPORTS, "Core",
         "they are left out: the next sync says the same",
+        alone="it bounds memory: each has a few hundred bytes",
     ),
     count("receipts in a record", MAX_RECEIPTS, "event server", "the next record"),
     count("orders that a device has shown, in a request", MAX_SEEN_ORDERS, "Core", "422"),
@@ -281,9 +237,23 @@ TABLE: Final[tuple[Limit, ...]] = (
     size("line of a stream", contract.MAX_EVENT_LINE_BYTES, "SSE libraries", "they give up"),
     size("event, SDK", MAX_EVENT_BYTES, "SDK", "the stream counts as malformed"),
     # Fetch Sync.
+    count(
+        "syncs that wait at once", 20_000, "Core", "503", "max_waiting",
+        alone="those that wait hold a connection and nothing else",
+    ),
+    count(
+        "syncs that read at once", 2000, "Core", "503", "max_syncs",
+        alone="`large answers at once` bounds the memory of those that are large",
+    ),
     count("channels", MAX_CHANNELS, "Core, event server, SDK", "400"),
-    count("`limit`", MAX_LIMIT, "Core", "400 or 422"),
-    count("`orders`", MAX_ORDERS, "Core", "400 or 422"),
+    count(
+        "`limit`", MAX_LIMIT, "Core", "400 or 422",
+        alone="an answer ends by its bytes",
+    ),
+    count(
+        "`orders`", MAX_ORDERS, "Core", "400 or 422",
+        alone="an answer ends by its bytes",
+    ),
     size(
         "answer from a shared read", limits.GATHERED_ANSWER_BYTES, "Core",
         "it is read by itself, as a large one",
@@ -291,15 +261,22 @@ TABLE: Final[tuple[Limit, ...]] = (
     size("answer", limits.ANSWER_BYTES, "Core", "`has_more`, or the snapshot's `next`"),
     size("answer without `orders`", limits.WHOLE_ANSWER_BYTES, "Core", "413: ask with `orders`"),
     size("answer, SDK", contract.MAX_SYNC_BYTES, "SDK", "the answer counts as malformed"),
-    count("pages of a sync, SDK", contract.MAX_PAGES, "SDK", "the answer counts as malformed"),
+    count(
+        "pages of a sync, SDK", contract.MAX_PAGES, "SDK", "the answer counts as malformed",
+        alone="it ends pages without end; the bytes of a sync end the others",
+    ),
     size(
         "pages of a sync in bytes, SDK", contract.MAX_PAGED_SYNC_BYTES, "SDK",
         "the answer counts as malformed",
     ),
-    count("large answers at once", limits.LARGE_ANSWERS_AT_ONCE, "Core", "they wait"),
+    count(
+        "large answers at once", limits.LARGE_ANSWERS_AT_ONCE, "Core", "they wait",
+        alone="it bounds memory: so many whole answers",
+    ),
     count(
         "large answers of a subject, waiting", limits.LARGE_ANSWERS_WAITING, "Core",
         "429 `too-many-requests`",
+        alone="those that wait hold nothing yet",
     ),
     rate(
         "large answers of a subject", limits.LARGE_ANSWER_BYTES_PER_S, "Core",
@@ -315,94 +292,8 @@ TABLE: Final[tuple[Limit, ...]] = (
     ),
     size("longest ticket", limits.LONGEST_TICKET, "follows from `channels`", "cannot be"),
     size("ticket", contract.MAX_TICKET_CHARS, "Core, event server", "`stream` is null"),
-    # Who calls.
-    size(
-        "answer of the OpenID provider", limits.PROVIDER_ANSWER_BYTES, "Core",
-        "the keys that are known go on",
-    ),
-    count(
-        "keys of the OpenID provider", limits.PROVIDER_KEYS, "Core",
-        "the keys that are known go on",
-    ),
-    count("stores of a provider's token", limits.PROVIDER_STORES, "Core", "403 `forbidden`"),
-    count("revocations", limits.REVOCATIONS, "Core", "409 `too-many-revocations`"),
-    count(
-        "revocations beyond these", limits.REVOCATIONS_BY_COMMAND, "`yabam token revoke`",
-        "409 `too-many-revocations`",
-    ),
-    count("browsers that are told of orders", limits.PUSHES, "Core", "409 `too-many-devices`"),
-    count("those of a store", limits.PUSHES_OF_STORE, "Core", "409 `too-many-devices`"),
-    count("guests' phones that are told", limits.GUEST_PUSHES, "Core", "409 `too-many-devices`"),
-    count("those of a table", limits.GUEST_PUSHES_OF_TABLE, "Core", "409 `too-many-devices`"),
-    count(
-        "orders that a message to a guest's phone names", limits.PUSH_ORDERS_NAMED,
-        "`yabam webhooks`", "it names the newest",
-    ),
-    size("endpoint of a browser", limits.PUSH_ENDPOINT_BYTES, "Core", "422"),
-    size(
-        "message to a browser", limits.PUSH_MESSAGE_BYTES, "`yabam webhooks`",
-        "each is as long; push services take 4,096",
-    ),
-    count(
-        "orders that a message to a browser counts", limits.PUSH_ORDERS_COUNTED, "`yabam webhooks`",
-        "it says so many",
-    ),
-    count(
-        "requests under way to push services", limits.PUSHES_AT_ONCE, "`yabam webhooks`",
-        "browsers wait; half at most are of those that fail",
-    ),
-    count(
-        "requests under way to one push service", limits.PUSHES_AT_ONCE_EACH,
-        "each `yabam webhooks`", "its further browsers wait",
-    ),
-    count(
-        "requests under way to browsers of one token's subject", limits.PUSHES_AT_ONCE_OWNER,
-        "each `yabam webhooks`", "its further browsers wait",
-    ),
-    count("webhooks", limits.WEBHOOKS, "Core", "409 `too-many-webhooks`"),
-    count("webhooks of a store", limits.WEBHOOKS_OF_STORE, "Core", "409 `too-many-webhooks`"),
-    count(
-        "webhooks of a token's subject", limits.WEBHOOKS_OF_SUBJECT, "Core",
-        "409 `too-many-webhooks`",
-    ),
-    count("stores of a webhook", limits.WEBHOOK_STORES, "Core", "422"),
-    count(
-        "stores of all webhooks together", limits.WEBHOOK_LANES, "Core", "409 `too-many-webhooks`",
-    ),
-    size("URL of a webhook", limits.WEBHOOK_URL_BYTES, "Core", "422"),
-    count("event types of a webhook", limits.WEBHOOK_TYPES, "Core", "422"),
-    size(
-        "answer of a webhook's receiver", limits.WEBHOOK_ANSWER_BYTES, "`yabam webhooks`",
-        "the rest is not read",
-    ),
-    size(
-        "all that a webhook's receiver says before the end of its answer's head",
-        limits.WEBHOOK_HEAD_BYTES, "`yabam webhooks`", "the attempt has failed",
-    ),
-    count(
-        "requests under way to webhooks' receivers", limits.WEBHOOKS_AT_ONCE, "`yabam webhooks`",
-        "stores wait; half at most are of receivers that fail",
-    ),
-    count(
-        "requests under way of one webhook", limits.WEBHOOKS_AT_ONCE_EACH, "each `yabam webhooks`",
-        "its further stores wait",
-    ),
-    count(
-        "events that a webhook's store reads at once", limits.WEBHOOK_EVENTS_READ,
-        "`yabam webhooks`", "the others are read later",
-    ),
-    size(
-        "events that a webhook's store reads at once, in bytes", limits.WEBHOOK_READ_BYTES,
-        "`yabam webhooks`", "the others are read later; one is read in any case",
-    ),
-    count(
-        "events of a webhook that are set aside", limits.WEBHOOK_SET_ASIDE, "`yabam webhooks`",
-        "the store waits, and is parked after three days",
-    ),
-    count(
-        "older secrets of a webhook that sign", limits.WEBHOOK_OLD_SECRETS, "Core",
-        "the oldest ends at the next rotation",
-    ),
     size("stream query", limits.EVENTS_QUERY_BYTES, "event server", "400"),
     size("stream request head", limits.EVENTS_HEAD_BYTES, "event server", "400"),
+    *callers.ROWS,
+    *programs.ROWS,
 )  # fmt: skip

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
+import msgspec
 from anyio import to_thread
 
 from client_sdk.contract.channel import Channel
@@ -115,7 +116,7 @@ class StarDoor:
             return ()
         for media_type in media_over_mqtt(job, registered, named, has_font=has_font()):
             data = await self._data(job, media_type)
-            if len(data.encode()) <= MAX_JOB_BYTES:
+            if len(msgspec.json.encode(data)) <= MAX_JOB_BYTES:
                 fields = job_fields(job, media_type, data)
                 return [Ring(store, device, mac, "print-job", fields, self._until_ms(JOB_LIVES))]
         await self._jobs.step(printer, job.id, "fail", job.attempts, _TOO_LARGE)

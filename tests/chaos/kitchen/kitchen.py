@@ -30,7 +30,7 @@ from tests.chaos.wire import FaultProxy
 from tests.mqtt_parts import KeepingDevice, until_it_connects_with
 
 _ROUTING: Final = {"statuses": ["placed"], "language": "en", "media": "text", "max_age_s": 3600}
-_LOOK_EVERY_S: Final = 0.5
+_LOOK_EVERY_S: Final = 0.2
 
 
 class Kitchen:

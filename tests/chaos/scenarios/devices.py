@@ -19,7 +19,8 @@ from tests.wiping import wipe_mosquitto
 
 _MAX_LATE: Final = 10
 """How many messages a frozen gateway may still have in its connection."""
-_SETTLES_S: Final = 5.0
+_WATCHED_S: Final = 5.0
+"""How long whoever wakes up from a fault is watched: that it does nothing wrong is no event."""
 _TAKEN_OVER_WITHIN_S: Final = 100.0
 _TICKET_BEGINS: Final = b"\x1b@"
 """`ESC @`: a ticket begins; before that the agent only asks for the printer's status."""
@@ -114,7 +115,7 @@ async def _freeze_gateways(ground: Field) -> str:
             gateway.resume()
             await ground.site.ready(gateway)
             await _until_it_hears_more(ground, one)
-            await asyncio.sleep(_SETTLES_S)
+            await asyncio.sleep(_WATCHED_S)
             late = sum(seq <= max(before) for seq in _seqs(one)[len(before) :])
             if late > _MAX_LATE:
                 raise NotInjectedError(f"it holds back: {gateway.name} published {late} old events")
@@ -184,7 +185,7 @@ async def _freeze_agent(ground: Field) -> str:
 
     took = await ground.until(prints, "another agent takes the printer over", _TAKEN_OVER_WITHIN_S)
     first.resume()
-    await asyncio.sleep(_SETTLES_S)
+    await asyncio.sleep(_WATCHED_S)
     return f"another agent printed {took:.0f} s after the first was frozen; then that one woke"
 
 

@@ -14,8 +14,11 @@ from tests.chaos.site import aside, log_lines
 
 _KINDS = ("core", "relay", "ingest", "events")
 _STOPS_WITHIN_S = 30.0
-_SETTLES_S = 3.0
-"""The time for a process to start, and to find out what is missing."""
+_NEXT_AFTER_S = 1.0
+"""The pause of a deployment after each process that it has restarted."""
+_WITHOUT_S = 3.0
+"""How long all processes are without a server at least: so long that each finds out. `ground.last`
+alone would be shorter where all faults are."""
 _WAITING = ("waiting_for_database", "relay_waits", "ingest_waits", "kafka_lost")
 
 
@@ -124,7 +127,7 @@ async def _rolling_restart(ground: Field) -> str:
             raise NotInjectedError(f"{process.name} ends with status 0: it was {status}")
         process.start()
         await ground.site.ready(process)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(_NEXT_AFTER_S)
     offline = ground.crowd.seconds["offline"] - offline_before
     return (
         f"each ended with status 0, the slowest after {longest:.1f} s; "
@@ -144,7 +147,7 @@ async def _cold_start(ground: Field) -> str:
         process.start()
     ground.chance.shuffle(servers)
     for server in servers:
-        await asyncio.sleep(_SETTLES_S)
+        await asyncio.sleep(_WITHOUT_S)
         await ground.last(5)
         # Until the last server runs, no process has all that it needs, except Core, which needs
         # only the database.

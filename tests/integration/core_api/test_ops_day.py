@@ -6,9 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, cast
 
+import msgspec
 import pytest
 
+from core_api.api.answers import json_answer
+from core_api.api.handlers.ops_handlers import Day
 from core_api.dashboard import day
 from core_api.dashboard.acknowledgements import (
     acknowledge,
@@ -16,14 +20,23 @@ from core_api.dashboard.acknowledgements import (
     trim_acknowledgements,
 )
 from core_api.dashboard.alerts import Spells
-from core_api.dashboard.day import DAY_S, DayKeeper, claim, read_day, store, trim_points
+from core_api.dashboard.day import (
+    DAY_S,
+    DayKeeper,
+    charted_day,
+    claim,
+    read_day,
+    store,
+    trim_points,
+)
 from core_api.dashboard.figures import Round, RoundHistory
 from core_api.dashboard.overview import read_overview
-from core_api.dashboard.points import to_store
+from core_api.dashboard.points import Point, stored_of, to_store
 from core_api.dashboard.processes import ProcessKind, ProcessReading, Series
 from core_api.dashboard.sampler import ReadRound
 from core_api.dashboard.waiting import Contact
 from core_api.postgres.pool import Pool
+from server_common.limits import ANSWER_BYTES, OPS_CHARTED_BYTES, OPS_POINT_BYTES, OPS_POINTS
 
 STREAMS = "yabam_events_streams_open_count"
 EVENTS = "yabam_relay_published_events_total"
@@ -90,6 +103,48 @@ class TestTheKeeper:
         await claim(pool, "b")
         await DayKeeper(pool, "a", looking_at(iter(())), {}).keep()
         assert await read_day(pool) == []
+
+
+class PoolThatWeighs:
+    """A pool that knows the most bytes that were read at once."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self.most = 0
+
+    async def fetch(self, text: str, *values: Any) -> Any:
+        rows = await self._pool.fetch(text, *values)
+        self.most = max(self.most, sum(len(row["point"]) for row in rows))
+        return rows
+
+
+async def test_the_largest_day_is_read_in_parts_and_its_charts_are_one_answer(pool: Pool) -> None:
+    lost = msgspec.structs.replace(
+        stored_of([a_point(0)])[0],
+        point=Point(2**53, 2**53, 0.1 + 0.2, 1e-300, -1e-300, 1 / 3, 2**53, 2**53),
+    )
+    room = OPS_POINT_BYTES - len(msgspec.json.encode(lost)) - 2
+    largest = msgspec.json.encode(msgspec.structs.replace(lost, alerts=["x" * room]))
+    assert len(largest) == OPS_POINT_BYTES
+    await pool.execute(
+        "INSERT INTO ops_points (at, point) SELECT now() - make_interval(mins => n), $1 "
+        "FROM generate_series(0, 1438) n",
+        largest.decode(),
+    )
+    weighed = PoolThatWeighs(pool)
+    points = await charted_day(cast(Pool, weighed))
+    assert len(points) == 1439
+    assert weighed.most <= ANSWER_BYTES
+    assert len(json_answer(Day(points)).body) <= OPS_POINTS * OPS_CHARTED_BYTES <= ANSWER_BYTES
+
+
+async def test_the_parts_of_a_day_are_in_order(pool: Pool) -> None:
+    await pool.executemany(
+        "INSERT INTO ops_points (at, point) VALUES (now() - make_interval(mins => $1), $2)",
+        [(200 - n, a_point(n)) for n in range(200)],
+    )
+    assert await streams_of(pool) == list(range(200))
+    assert [one.connections for one in await charted_day(pool)] == list(range(200))
 
 
 def looking_at(rounds: Iterator[Round]) -> Callable[[], AbstractAsyncContextManager[ReadRound]]:

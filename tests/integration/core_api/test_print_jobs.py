@@ -13,6 +13,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.digest import canonical
+from client_sdk.contract.limits import MAX_SHOWN_VALUE_BYTES
 from client_sdk.contract.state.edit import Edit, EditBatch, OwnEdit
 from client_sdk.contract.state.operations import Delete, Set
 from core_api.access.callers import Caller
@@ -35,7 +37,7 @@ from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.system_edits.document_access import DocumentAccess
 from core_api.system_edits.ending import Ending
 from core_api.wiring import new_order_id, utc_now
-from server_common.limits import PRINT_JOBS
+from server_common.limits import PRINT_JOB_BYTES, PRINT_JOBS
 
 DEFINITIONS = Definitions((*DEVICE_DEFINITIONS, *PRINTING_DEFINITIONS))
 ITEM = NewItem("김밥", 2, 3500)
@@ -409,3 +411,23 @@ async def test_an_order_shows_on_which_printers_it_is_printed_also_when_the_job_
     assert printer.state == "printed"
     assert printer.printed_at is not None
     assert (await reached.of(store.id, await store.place())).printers == []
+
+
+async def test_the_tickets_of_many_long_orders_leave_a_printer_room_for_its_own_documents(
+    store: Store,
+) -> None:
+    await store.route(KITCHEN)
+    await store.maker.round()
+    items = [NewItem("김밥" * 20, 1, 3500, note="n" * 40)] * 30
+    for _ in range(50):  # as many as one transaction reads
+        await store.place(*items)
+    await store.maker.round()
+    waiting = [len(canonical(job.value)) for job in await store.jobs()]
+    assert max(waiting) < MAX_SHOWN_VALUE_BYTES, "a snapshot shows these"
+    assert PRINT_JOB_BYTES <= sum(waiting) < PRINT_JOB_BYTES + max(waiting)
+    await store.pool.execute(
+        "UPDATE documents SET ends_at = now() - interval '1 s' WHERE key LIKE 'print.%'"
+    )
+    await Ending(store.documents).round()
+    await store.maker.round()
+    assert len(await store.jobs()) == 50 - len(waiting), "the others have waited in the log"

@@ -48,9 +48,9 @@ async def test_every_client_is_served_rightly_and_core_gives_back_what_the_storm
     assert sum(wave.refused for wave in waves) > 0, "the bound was not reached: no storm"
     took = max(wave.core_mib for wave in waves) - before_mib
     assert took > 10, "nothing was taken: no storm"
-    # It looks every ten seconds, and once more after a storm.
-    for _ in range(60):
+    # It looks every ten seconds, and once more after a storm. The system tells nobody.
+    for _ in range(600):
         if memory_mib(seen.core) - before_mib < took / 4:
             return
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.05)
     pytest.fail(f"Core has {memory_mib(seen.core):.0f} MiB still: {seen.storms}")

@@ -41,6 +41,7 @@ from tests.mqtt_parts import Device, broker_for_gateway, until
 
 PARTITIONS = 2
 EPOCH = "01EPOCH1"
+_WATERMARKS_EVERY_S = 0.25
 
 
 class FakeCore:
@@ -257,12 +258,12 @@ async def gateway(
 
 @asynccontextmanager
 async def watermarks(topics: Topics) -> AsyncIterator[None]:
-    """Write a watermark each second, as a running relay does."""
+    """Write watermarks again and again, as a running relay does."""
 
     async def on_and_on() -> None:
         while True:
             await topics.watermark()
-            await asyncio.sleep(1)
+            await asyncio.sleep(_WATERMARKS_EVERY_S)
 
     task = asyncio.create_task(on_and_on())
     try:

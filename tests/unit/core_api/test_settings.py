@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
@@ -59,6 +60,22 @@ def test_all_that_is_missing_is_named_at_once(env: pytest.MonkeyPatch) -> None:
     text = refusal()
     for name in set(GOOD) - {"YABAM_KAFKA"}:
         assert f"{name} is not set" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("YABAM_STREAM_URL", "https://" + "e" * 2041),
+        ("YABAM_STREAM_NODES", json.dumps({"https://" + "e" * 2041: [0, 1, 2, 3]})),
+    ],
+)
+def test_an_address_of_an_event_server_that_no_client_would_take_is_refused(
+    env: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    env.setenv(name, value)
+    text = refusal()
+    assert text.startswith(f"{name}=")
+    assert text.endswith("at most 2048 characters")
 
 
 @pytest.mark.parametrize(
