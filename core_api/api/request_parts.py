@@ -12,6 +12,7 @@ from starlette.requests import Request
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.device import DeviceReport, parse_device
 from client_sdk.contract.errors import ChannelError, DeviceError
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.text import is_id, shown, time_of
 from core_api.access.callers import Caller
 from core_api.api.parameters import ETAG_PATTERN, UPDATED_AT
@@ -56,10 +57,10 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         InvalidError: it breaks a rule.
     """
     try:
-        return decoder.decode(body)
+        return decode(decoder, body)
     except msgspec.ValidationError as error:
         raise InvalidError(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
 
 

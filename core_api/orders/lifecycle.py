@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from client_sdk.contract.digest import MAX_INTEGER
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.order import (
     CLOSED_STATUSES,
     ENDED_EARLY,
@@ -326,4 +327,4 @@ _decoder: Final = msgspec.json.Decoder(Order)
 
 def decode_stored_order(text: str) -> Order:
     """Read an order that Core itself stored."""
-    return _decoder.decode(text)
+    return decode(_decoder, text)

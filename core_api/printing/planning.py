@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.order import Order
 from core_api.printing.jobs import Job, JobNames, name_of, plain_name_of
 from core_api.printing.layout import lines_of
@@ -64,8 +65,8 @@ def plan_jobs(
     planned = PlannedJobs(seq)
     for event in events:
         try:
-            now = _event_decoder.decode("{" + event.body)
-            before = None if event.before is None else _event_decoder.decode("{" + event.before)
+            now = decode(_event_decoder, "{" + event.body)
+            before = None if event.before is None else decode(_event_decoder, "{" + event.before)
         except msgspec.DecodeError:
             planned.unreadable.append(event.seq)
             planned.seq = event.seq

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from server_common.devices.identity import MAX_GENERATION
 from server_common.devices.mqtt_topics import MAC_PATTERN, MessageKind, StarCall
@@ -338,8 +339,8 @@ def decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None, limit: int) 
             f"the message has {len(value)} bytes; at most {limit} are taken", "too-large"
         )
     try:
-        return decoder.decode(value)
+        return decode(decoder, value)
     except msgspec.ValidationError as error:
         raise DeviceMessageError(str(error), "invalid") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise DeviceMessageError(f"the message is not JSON: {error}", "bad-json") from error

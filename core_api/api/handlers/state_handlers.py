@@ -119,7 +119,7 @@ class StateApi:
             batch = decode_edits(body)
         except msgspec.ValidationError as error:
             raise InvalidError(str(error)) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
         self._gate.charge(caller, len(batch.edits) - 1)
         answer = await self._gate.serve(caller, lambda: self._edits.apply(caller, batch, len(body)))

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
+from client_sdk.contract.json_decoding import decode_any
 from client_sdk.contract.state.values import Value, check_value
 from client_sdk.contract.text import TEXT_PATTERN, whole
 from core_api.devices.registrations import find_kept
@@ -303,6 +304,6 @@ def _known(command: DeviceCommand, wanted: NewCommand) -> DeviceCommand:
 
 def _command(row: asyncpg.Record) -> DeviceCommand:
     return DeviceCommand(
-        row["id"], row["name"], msgspec.json.decode(row["arguments"]), row["state"],
+        row["id"], row["name"], decode_any(row["arguments"]), row["state"],
         row["detail"], row["asked_by"], row["created_at"], row["expires_at"],
     )  # fmt: skip
