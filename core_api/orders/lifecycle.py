@@ -99,7 +99,7 @@ class PlaceOrder(Struct, frozen=True, forbid_unknown_fields=True):
     """Place an order, at a table or (without `table_id`) at the counter."""
 
     store_id: StoreId
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$(?!\n)", description="ISO 4217.")]
+    currency: Annotated[str, Meta(pattern=whole("[A-Z]{3}"), description="ISO 4217.")]
     items: Items
     table_id: Annotated[str, Meta(pattern=whole(ID_PATTERN))] | None = None
     note: Note = ""

@@ -134,6 +134,7 @@ class CloudPrnt:
         """DELETE: the printer says whether the job was printed.
 
         Raises:
+            BadRequestError: it says so by a code that is not a text.
             UnauthorizedError: no printer has this secret, or user name and password.
         """
         printer, _ = await self._printer_of(request)
