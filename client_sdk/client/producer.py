@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import msgspec
 from client_sdk.contract.errors import ContractError
 from client_sdk.contract.order import Guest, Item, Order, decode_order
 from client_sdk.contract.problem import decode_problem
+from client_sdk.contract.text import is_key, is_order_id
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.machine.backoff import longest_wait
 from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
@@ -37,8 +37,6 @@ MAX_ANSWER_BYTES: Final = 4 << 20
 """The longest answer that is read: many times the largest order."""
 ATTEMPT_TIMEOUT_S: Final = 60.0
 """How long one attempt may take in all, in seconds, even while bytes keep arriving."""
-_KEY: Final = re.compile(r"[!-~]{1,255}")
-_ORDER_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class OrderProducer:
@@ -201,7 +199,7 @@ class OrderProducer:
         if_version: int | None = None,
     ) -> Order:
         key = key or self._new_key()
-        if not _KEY.fullmatch(key):
+        if not is_key(key):
             raise ContractError(
                 f"{key[:80]!a} is not an idempotency key: write 1 to 255 visible ASCII characters"
             )
@@ -267,7 +265,7 @@ def _path_of(order_id: str) -> str:
     Raises:
         ContractError: it is not an order id, and could lead to another path.
     """
-    if not _ORDER_ID.fullmatch(order_id):
+    if not is_order_id(order_id):
         raise ContractError(
             f"{order_id[:80]!a} is not an order id: write a UUID in lower case, such as "
             "01a1fc0c-7a60-77c9-ba73-87c38a9e69f5"

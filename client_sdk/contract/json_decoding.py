@@ -1,14 +1,20 @@
-"""Decodes JSON from outside, with one type of error for all malformed input."""
+"""Decodes JSON, with one type of error for all malformed input.
+
+No other module calls a decoder (`tests/unit/test_json_decoding.py`): msgspec raises a
+RecursionError for JSON that is nested too deep, which nobody expects.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+_any: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Any)
 
 
 def decode(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) -> T:
@@ -20,9 +26,19 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) ->
     """
     try:
         return decoder.decode(data)
-    except (UnicodeDecodeError, RecursionError) as error:
-        # msgspec raises these two without converting them.
+    except (UnicodeError, RecursionError) as error:
+        # msgspec raises these without converting them; a text with half a surrogate pair cannot
+        # even be encoded.
         raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
+
+
+def decode_any(data: bytes | str | msgspec.Raw) -> Any:
+    """Decode JSON of no certain type.
+
+    Raises:
+        msgspec.DecodeError: not JSON in UTF-8, or nested too deep.
+    """
+    return decode(_any, data)
 
 
 def reader(kind: type[T]) -> Callable[[bytes | str | msgspec.Raw], T]:

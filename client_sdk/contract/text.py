@@ -13,6 +13,10 @@ another script, or a text of unlimited length.
     subject    whom a token names                     1 to 255, no control character
     text       a name, a note, a reason               any, as it is, but NUL
     digits     a number                               0-9, at most 19 of them
+    seconds    how long to wait                       1 to 9 of 0-9, one of them may be a point
+    MAC        a printer's address in a network       as 00:11:62:1d:9a:b7
+    media      a media type that a printer takes      visible ASCII with a slash
+    base64url  a key, a secret                        of a fixed length
 
 Each field defines the length of its text. The patterns are also published in OpenAPI, so they must
 be valid in JavaScript. Decoding UTF-8 and JSON from bytes refuses surrogates; the library that
@@ -25,14 +29,29 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,64}"
+
+def id_pattern(max_length: int) -> str:
+    """The pattern of an id of at most so many characters."""
+    return rf"[A-Za-z0-9_.\-]{{1,{max_length}}}"
+
+
+def base64url_pattern(characters: int, padding: int) -> str:
+    """The pattern of base64url of so many characters, to which so many `=` may be added."""
+    return rf"[A-Za-z0-9_\-]{{{characters}}}(?:={{{padding}}})?"
+
+
+ID_PATTERN: Final = id_pattern(64)
 EPOCH_PATTERN: Final = r"[0-9A-Za-z]{1,64}"
 ORDER_ID_PATTERN: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 DEVICE_PATTERN: Final = r"[A-Za-z*][A-Za-z0-9._~:/*\-]{0,63}"
 KEY_PATTERN: Final = r"[\x21-\x7e]{1,255}"
 TIME_PATTERN: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"
-DIGITS_PATTERN: Final = r"[0-9]{1,19}"
+MAX_DIGITS: Final = 19
+"""Of a number; 19 of them write every number of 63 bits."""
+DIGITS_PATTERN: Final = rf"[0-9]{{1,{MAX_DIGITS}}}"
 TEXT_PATTERN: Final = r"[^\x00]*"
+MAC_PATTERN: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
+MEDIA_PATTERN: Final = r"[\x21-\x7e]+/[\x21-\x7e]+"
 
 MAX_SUBJECT: Final = 255
 """The longest subject of a token, in characters."""
@@ -47,7 +66,9 @@ _EPOCH: Final = re.compile(EPOCH_PATTERN)
 _ORDER_ID: Final = re.compile(ORDER_ID_PATTERN)
 _KEY: Final = re.compile(KEY_PATTERN)
 _TIME: Final = re.compile(TIME_PATTERN)
-_DIGITS: Final = re.compile(DIGITS_PATTERN)
+_MAC: Final = re.compile(MAC_PATTERN)
+_SECONDS: Final = re.compile(r"(?=[0-9.]{1,9}$)(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_TEXT: Final = re.compile(rf"(?!.*[\ud800-\udfff]){TEXT_PATTERN}", re.DOTALL)
 _SUBJECT: Final = re.compile(rf"(?!.*[\ud800-\udfff]){JSON_SUBJECT_PATTERN}")
 
 
@@ -96,8 +117,26 @@ def is_subject(text: str) -> bool:
 
 def number_of(text: str, limit: int) -> int | None:
     """The number from 0 to `limit` that the text writes in ASCII digits; None: it writes none."""
-    number = int(text) if _DIGITS.fullmatch(text) else None
-    return number if number is not None and number <= limit else None
+    # The form of DIGITS_PATTERN, which a regular expression finds four times as slowly.
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS):
+        return None
+    number = int(text)
+    return number if number <= limit else None
+
+
+def seconds_of(text: str) -> float | None:
+    """The seconds that the text writes, as 25 or 2.5; None: it writes none."""
+    return float(text) if _SECONDS.fullmatch(text) else None
+
+
+def is_mac(text: str) -> bool:
+    """Whether it is a MAC address, in lower case."""
+    return _MAC.fullmatch(text) is not None
+
+
+def is_text(text: str) -> bool:
+    """Whether Postgres and JSON take the text: it has no NUL, and no half of a surrogate pair."""
+    return _TEXT.fullmatch(text) is not None
 
 
 def shown(text: str) -> str:

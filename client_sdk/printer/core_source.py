@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from client_sdk import UnauthorizedError, UnreachableError, YabamClient
 from client_sdk.contract.errors import FrameError
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.printer.errors import AgentError, HeldError
 from client_sdk.printer.journal import PrintOutcome
@@ -74,7 +75,7 @@ class Login:
         if answer.status_code == 401:
             raise UnauthorizedError(_told(401, answer.content))
         try:
-            given = _given.decode(answer.content)
+            given = decode(_given, answer.content)
         except msgspec.DecodeError as error:
             raise UnreachableError(_told(answer.status_code, answer.content)) from error
         self._token = given.token
@@ -162,7 +163,7 @@ class CoreSource:
         if status != 200:
             raise AgentError(_told(status, answer))
         try:
-            return _taken.decode(answer)
+            return decode(_taken, answer)
         except msgspec.DecodeError as error:
             raise UnreachableError(f"Core's answer is malformed: {error}") from error
 

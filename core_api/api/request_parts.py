@@ -12,10 +12,11 @@ from starlette.requests import Request
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.device import DeviceReport, parse_device
 from client_sdk.contract.errors import ChannelError, DeviceError
-from client_sdk.contract.text import is_id, shown, time_of
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.text import is_id, is_order_id, shown, time_of
 from core_api.access.callers import Caller
 from core_api.api.parameters import ETAG_PATTERN, UPDATED_AT
-from core_api.errors import BadRequestError, InvalidError
+from core_api.errors import BadRequestError, InvalidError, NotFoundError
 from core_api.http.bodies import MAX_BODY_BYTES, read_request_body
 from core_api.orders.idempotency import Idempotency, parse_key
 from core_api.orders.lifecycle import Seen
@@ -56,10 +57,10 @@ def decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         InvalidError: it breaks a rule.
     """
     try:
-        return decoder.decode(body)
+        return decode(decoder, body)
     except msgspec.ValidationError as error:
         raise InvalidError(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
 
 
@@ -73,6 +74,18 @@ def idempotency_of(caller: Caller, request: Request) -> Idempotency | None:
     if text is None:
         return None
     return Idempotency(f"{caller.role}:{caller.subject}", parse_key(text))
+
+
+def order_id_of(request: Request) -> str:
+    """The order that the path names.
+
+    Raises:
+        NotFoundError: it is malformed, so there is no such order.
+    """
+    order_id: str = request.path_params["id"]
+    if not is_order_id(order_id):
+        raise NotFoundError(f"there is no order {shown(order_id)} that this token may see")
+    return order_id
 
 
 def store_of(request: Request) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.json_decoding import decode
 from core_api.broker_admin.rights import Allowed, ControlCommand, Present, role_of
 from core_api.errors import UnavailableError
 from server_common.mqtt.broker import Broker, MqttError
@@ -148,8 +149,8 @@ class BrokerControl:
     def _heard(self, message: Incoming) -> None:
         self._connection.acknowledge(message)
         try:
-            answers = _decoder.decode(message.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            answers = decode(_decoder, message.payload)
+        except msgspec.DecodeError:
             return
         for answer in answers.responses:
             wait = self._waiting.get(answer.correlation or "")

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from client_sdk.command_line.output import tell
+from client_sdk.contract.json_decoding import decode
 from core_api.setting_groups import TokenSettings
 from server_common.errors import SettingsError
 from server_common.settings.loader import load
@@ -55,6 +56,9 @@ def read_keys(path: Path) -> LocalKeys:
         SettingsError: it cannot be read.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=LocalKeys)
+        return decode(_keys, path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         raise SettingsError(f"{path} cannot be read as keys of `make run`: {error}") from error
+
+
+_keys: Final = msgspec.json.Decoder(LocalKeys)

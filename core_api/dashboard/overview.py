@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from client_sdk.contract.json_decoding import decode
 from core_api.dashboard.acknowledgements import read_acknowledgements
 from core_api.dashboard.waiting import Contact, LateStore, Overview, Waiting
 from core_api.errors import UnavailableError
@@ -109,6 +110,6 @@ async def _contacts(pool: Pool, stores: Sequence[str]) -> dict[str, Contact]:
 def contact_of(value: str) -> Contact | None:
     """The contact in the document; None: the operator has defined it with another form."""
     try:
-        return _contact.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode(_contact, value)
+    except msgspec.DecodeError:
         return None

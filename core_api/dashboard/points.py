@@ -8,6 +8,7 @@ from typing import Final, cast, get_args
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.json_decoding import decode
 from core_api.dashboard.figures import Figures
 from core_api.dashboard.processes import ProcessKind
 from server_common.limits import OPS_POINT_BYTES
@@ -80,8 +81,8 @@ def stored_of(texts: Iterable[str]) -> list[StoredPoints]:
     found = []
     for text in texts:
         try:
-            found.append(_stored.decode(text))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            found.append(decode(_stored, text))
+        except msgspec.DecodeError:
             continue
     return found
 

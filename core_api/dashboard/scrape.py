@@ -20,6 +20,7 @@ import msgspec
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.problem import decode_problem
 from core_api.dashboard.processes import BusyChannel, ProcessKind, ProcessReading, Series
 
@@ -140,7 +141,7 @@ class Scraper:
 
     async def _busiest(self, place: _Place, headers: Mapping[str, str]) -> list[BusyChannel]:
         status, body = await self._get(place, "/v1/channels/top?limit=10", headers)
-        return _busiest.decode(body).channels if status == 200 else []
+        return decode(_busiest, body).channels if status == 200 else []
 
     async def _get(self, place: _Place, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         # Both the handshake's name and the one that the certificate is checked for.

@@ -13,6 +13,7 @@ import asyncpg
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import NAME_FORM, Channel
+from client_sdk.contract.text import MEDIA_PATTERN, whole
 from core_api.devices.presence import offline_value
 from core_api.edits.reading import Connection
 from core_api.errors import ForbiddenError, NotFoundError, TooManyDevicesError
@@ -68,7 +69,7 @@ WHERE store_id = $1 AND device_id = $2 AND state = 'sent'
 _KEYS: Final = "SELECT key FROM documents WHERE channel = $1 AND value IS NOT NULL ORDER BY key"
 
 _Id = Annotated[str, Meta(pattern=NAME_FORM)]
-_Media = Annotated[str, Meta(max_length=100, pattern=r"^[\x21-\x7e]+/[\x21-\x7e]+$(?!\n)")]
+_Media = Annotated[str, Meta(max_length=100, pattern=whole(MEDIA_PATTERN))]
 
 
 class RegisterDevice(Struct, frozen=True, forbid_unknown_fields=True):

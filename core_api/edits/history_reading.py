@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from client_sdk.contract.channel import parse_channel
+from client_sdk.contract.json_decoding import decode, decode_any
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from client_sdk.contract.text import ID_PATTERN, shown
@@ -138,11 +139,11 @@ def _as_it_was(rows: Sequence[asyncpg.Record], channel: str, key: str) -> bytes:
     value: Any = MISSING
     for _, diff_text, whole, *_ in rows:
         if whole is not None:
-            value = msgspec.json.decode(whole)
+            value = decode_any(whole)
             continue
-        diff = msgspec.json.decode(diff_text)
+        diff = decode_any(diff_text)
         value = MISSING if is_end(diff) else apply_patch(value, diff)
-    entry = _entry_decoder.decode(rows[-1][4])
+    entry = decode(_entry_decoder, rows[-1][4])
     return msgspec.json.encode(
         {
             "channel": channel,
@@ -208,7 +209,7 @@ async def read_entries(
             _ENTRIES, channel, key, *after, limit + 1, HISTORY_BYTES, of_this_party, PARTY
         )
     given = [row for row in rows[:limit] if row[6]]
-    events = [_event_of(row[0], msgspec.json.decode(row[1]), names_authors) for row in given]
+    events = [_event_of(row[0], decode_any(row[1]), names_authors) for row in given]
     if len(given) == len(rows):
         return HistoryPage(events)
     _, _, version, is_aside, client, n, _ = given[-1]
@@ -216,6 +217,6 @@ async def read_entries(
 
 
 def _event_of(text: str, diff: list[dict[str, Any]], names_authors: bool) -> HistoryEvent:
-    entry = _entry_decoder.decode(text)
+    entry = decode(_entry_decoder, text)
     by = entry.by if names_authors else entry.role
     return msgspec.structs.replace(entry, diff=diff, by=by)

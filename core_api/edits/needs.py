@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.edit import Edit, OwnEdit
 from core_api.documents.basis import OwnResult
 from core_api.documents.kept_versions import History
@@ -117,5 +118,5 @@ def result_of(kept: KeptAnswer | None, name: DocumentName) -> OwnResult | None:
     """
     if kept is None or kept.result is None:
         return None
-    result = _result_decoder.decode(kept.result)
+    result = decode(_result_decoder, kept.result)
     return result if result.of in ("", " ".join(name)) else None

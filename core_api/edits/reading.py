@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from client_sdk.contract.errors import StateError
+from client_sdk.contract.json_decoding import decode_any
 from client_sdk.contract.state.patch import apply_patch
 from client_sdk.contract.state.pointer import MISSING
 from core_api.documents.kept_versions import Head, History, Kept, is_end
@@ -196,7 +197,7 @@ def _state_of(
     for kind, number_of, _, text, number, schema, made_at, more in rows:
         if kind == 0:
             name = names[number_of - 1]
-            value = None if text is None else msgspec.json.decode(text)
+            value = None if text is None else decode_any(text)
             heads[name] = Head(number, value, schema, made_at if number else None)
             sizes[name] = 0 if text is None else len(text)
         elif kind == 1:
@@ -319,9 +320,9 @@ def _with_values(rows: Iterable[tuple[Any, ...]]) -> Iterable[Kept]:
     """The versions in order; each value follows from the one before it by its diff."""
     value: Any = UNSET
     for version, made_at, diff_text, schema, value_text in rows:
-        diff = msgspec.json.decode(diff_text)
+        diff = decode_any(diff_text)
         if value_text is not None:
-            value = msgspec.json.decode(value_text)
+            value = decode_any(value_text)
         elif is_end(diff):
             value = MISSING
         elif value is not UNSET or any(step["path"] == "" for step in diff):

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from client_sdk.contract.digest import MAX_INTEGER
+from client_sdk.contract.json_decoding import decode
 from core_api.errors import CoreError
 from core_api.ingest.by_key import Lanes
 from core_api.ingest.inbound_commands import UNREADABLE, InboundRecord, UnreadRecords
@@ -190,8 +191,8 @@ def _answer(
     if message.kind not in _ANSWERED or problem == "unknown-device":
         return None
     try:
-        numbers = _numbers.decode(message.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        numbers = decode(_numbers, message.payload)
+    except msgspec.DecodeError:
         return None
     return Outbound(message.store, message.device, numbers.boot, numbers.n, outcome, problem, job)
 

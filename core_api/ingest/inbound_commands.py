@@ -27,6 +27,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.text import KEY_PATTERN, whole
 from core_api.access.callers import EVERY_STORE, Caller
 from core_api.errors import BadRequestError, InvalidError
@@ -141,10 +142,10 @@ def decode_command(value: bytes | None) -> InboundCommand:
             "too-large",
         )
     try:
-        command = _decoder.decode(value)
+        command = decode(_decoder, value)
     except msgspec.ValidationError as error:
         raise InvalidError(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise BadRequestError(f"the command is not JSON in UTF-8: {error}", "bad-json") from error
     key = parse_key(command.idempotency_key)
     if key != command.idempotency_key:

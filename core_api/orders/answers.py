@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.order import Order
 from core_api.access.callers import Caller
 from core_api.errors import IdempotencyMismatchError
@@ -75,5 +77,8 @@ def again(kept: KeptResponse, epoch: str, request_hash: bytes) -> Written:
             "request, and send a retry unchanged"
         )
     body = kept.body.encode()
-    version = msgspec.json.decode(body, type=Order).version
+    version = decode(_order, body).version
     return Written(kept.status, kept.order_id, body, version, epoch, replayed=True)
+
+
+_order: Final = msgspec.json.Decoder(Order)

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from client_sdk.contract.json_decoding import decode, decode_any
 from client_sdk.contract.order import decode_order
 from client_sdk.contract.state.patch import diff
 from client_sdk.contract.state.pointer import MISSING
@@ -94,9 +95,9 @@ class OrderHistory:
         events = []
         before: Any = MISSING
         for version, body in rows:
-            read = _decoder.decode("{" + body)
+            read = decode(_decoder, "{" + body)
             shown_order = visible(caller, decode_order(bytes(read.data)))
-            now = msgspec.json.decode(msgspec.json.encode(shown_order))
+            now = decode_any(msgspec.json.encode(shown_order))
             if version > after:
                 by = read.by if caller.sees_owner_fields and read.by is not UNSET else None
                 events.append(

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from client_sdk.contract.digest import MAX_INTEGER
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.order import (
     CLOSED_STATUSES,
     ENDED_EARLY,
@@ -98,7 +99,7 @@ class PlaceOrder(Struct, frozen=True, forbid_unknown_fields=True):
     """Place an order, at a table or (without `table_id`) at the counter."""
 
     store_id: StoreId
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$(?!\n)", description="ISO 4217.")]
+    currency: Annotated[str, Meta(pattern=whole("[A-Z]{3}"), description="ISO 4217.")]
     items: Items
     table_id: Annotated[str, Meta(pattern=whole(ID_PATTERN))] | None = None
     note: Note = ""
@@ -326,4 +327,4 @@ _decoder: Final = msgspec.json.Decoder(Order)
 
 def decode_stored_order(text: str) -> Order:
     """Read an order that Core itself stored."""
-    return _decoder.decode(text)
+    return decode(_decoder, text)

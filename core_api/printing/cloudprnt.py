@@ -16,11 +16,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from client_sdk.contract.text import is_id, is_mac, is_text, number_of, shown
 from client_sdk.printer_media.lines import Line, marked_repeat
 from client_sdk.printer_media.plain_text import text_of
 from client_sdk.printer_media.star_markup import markup_of
+from core_api.errors import BadRequestError
 from core_api.printing.jobs import Job, Step
-from server_common.devices.mqtt_topics import MAC_PATTERN
 
 AGENT: Final = "cloudprnt"
 """The agent's name for printers that speak CloudPRNT."""
@@ -49,7 +50,7 @@ _BUSY: Final = "22"
 """It is online, but prints, or waits until its paper is taken out."""
 _KOREAN: Final = ("ksc5601", "ks_c_5601", "euc-kr", "949", "uhc")
 _CODE: Final = re.compile("[0-9]{1,4}")
-_MAC: Final = re.compile(MAC_PATTERN)
+_MAX_ATTEMPT: Final = 9999
 
 
 class Poll(Struct, frozen=True, rename="camel"):
@@ -138,14 +139,19 @@ def token_of(job: Job) -> str:
 def parse_token(token: str) -> tuple[str, int] | None:
     """The job's id and the attempt; None: it is not one of our tokens."""
     name, _, attempt = token.rpartition(".")
-    if not name or not attempt.isascii() or not attempt.isdecimal() or len(attempt) > 4:
-        return None
-    return name, int(attempt)
+    number = number_of(attempt, _MAX_ATTEMPT)
+    return None if number is None or not is_id(name) else (name, number)
 
 
 def outcome_of(code: str) -> tuple[Step, str]:
-    """The outcome of a job, by the code of its confirmation."""
+    """The outcome of a job, by the code of its confirmation.
+
+    Raises:
+        BadRequestError: the code is not a text that can be stored.
+    """
     code = code.strip()
+    if not is_text(code):
+        raise BadRequestError(f"{shown(code)} is no code of a CloudPRNT printer")
     if code.startswith("2") or code.upper() == "OK":
         return "done", ""
     told = f"printer says {code[:40]}"
@@ -200,7 +206,7 @@ def broker_answer(host: str, port: int, user: str, password: str, *, polls: bool
 def mac_of(text: str | None) -> str | None:
     """The printer's MAC address as its topics have it; None: the text is not a MAC address."""
     found = (text or "").lower()
-    return found if _MAC.fullmatch(found) else None
+    return found if is_mac(found) else None
 
 
 def media_of(job: Job, named: Sequence[str], *, has_font: bool) -> list[str]:

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.json_decoding import decode_any
 from core_api.documents.kept_versions import Head
 from core_api.documents.new_version import next_version
 from core_api.documents.refusals import RefusedEditError
@@ -157,7 +156,7 @@ class JobMaker:
         locked = await lock_printer(connection, store_id, device_id)
         if locked is None:
             return None
-        value = None if locked.printing is None else msgspec.json.decode(locked.printing)
+        value = None if locked.printing is None else decode_any(locked.printing)
         printing = printing_of(value)
         events = await events_after(connection, store_id, locked.seq, _EVENTS)
         printer = printing.printers.get(device_id)

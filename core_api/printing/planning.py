@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.digest import canonical
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.order import Order
 from core_api.edits.rows import shown_bytes
 from core_api.edits.what_was_read import Room
@@ -69,8 +70,8 @@ def plan_jobs(
     size = 0
     for event in events:
         try:
-            now = _event_decoder.decode("{" + event.body)
-            before = None if event.before is None else _event_decoder.decode("{" + event.before)
+            now = decode(_event_decoder, "{" + event.body)
+            before = None if event.before is None else decode(_event_decoder, "{" + event.before)
         except msgspec.DecodeError:
             planned.unreadable.append(event.seq)
             planned.seq = event.seq

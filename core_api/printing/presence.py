@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.json_decoding import decode_any
 from client_sdk.contract.state.values import Value
 from core_api.documents.devices import STATUS
 from core_api.documents.new_version import Version, next_version
@@ -57,7 +56,7 @@ class PrinterPresence:
         said = {"online": True, "connection": connection, "troubles": list(troubles)}
         with mapped_errors():
             known = await read_value(self._documents.pool, str(printer), STATUS.key)
-            if known is not None and _says(msgspec.json.decode(known), said):
+            if known is not None and _says(decode_any(known), said):
                 return
         await self._write(printer, said)
 

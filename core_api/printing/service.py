@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.json_decoding import decode_any
 from core_api.errors import ConflictError
 from core_api.postgres.pool import mapped_errors, transaction
 from core_api.printing.cloudprnt import JobSeen
@@ -122,9 +121,7 @@ class PrintService:
         with mapped_errors():
             rows, now = await read_jobs(self._documents.pool, str(printer))
         jobs = [
-            JobSeen(
-                job_of(row.key.removeprefix(PREFIX), msgspec.json.decode(row.value)), row.made_at
-            )
+            JobSeen(job_of(row.key.removeprefix(PREFIX), decode_any(row.value)), row.made_at)
             for row in rows
             if row.value is not None
         ]

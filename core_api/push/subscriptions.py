@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from client_sdk.contract.text import base64url_pattern, whole
 from server_common.limits import PUSH_ENDPOINT_BYTES
 
 KEPT_S: Final = 30 * 86_400.0
@@ -21,9 +22,9 @@ class Subscribe(Struct, frozen=True, forbid_unknown_fields=True):
 
     endpoint: Annotated[str, Meta(min_length=1, max_length=PUSH_ENDPOINT_BYTES)]
     """The URL of its push service that takes its messages."""
-    p256dh: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{87}=?$(?!\n)")]
+    p256dh: Annotated[str, Meta(pattern=whole(base64url_pattern(87, 1)))]
     """Its public key on the curve P-256, in base64url."""
-    auth: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{22}(==)?$(?!\n)")]
+    auth: Annotated[str, Meta(pattern=whole(base64url_pattern(22, 2)))]
     """Its secret, which only it and its page know: 16 bytes, in base64url."""
     language: Language = "en"
 

@@ -26,6 +26,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.errors import RecordError
+from client_sdk.contract.json_decoding import decode
 from server_common.kafka_records.events import OrderRecord, split_ids
 
 _IDENTITY: Final = re.compile(r"([0-9]+)/([0-9]+)/([0-9]+)")
@@ -112,6 +113,9 @@ class _Event(Struct, frozen=True):
         return None
 
 
+_event: Final = msgspec.json.Decoder(_Event)
+
+
 def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, LastPublished]:
     """The newest published event of each channel.
 
@@ -128,8 +132,8 @@ def newest_of(records: Iterable[OrderRecord], epoch: str) -> dict[str, LastPubli
                     lines[channel] = seq, line
     newest = {}
     for channel, (seq, line) in lines.items():
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            identity = msgspec.json.decode(line, type=_Event).identity
+        with contextlib.suppress(msgspec.DecodeError):
+            identity = decode(_event, line).identity
             if identity is not None:
                 newest[channel] = LastPublished(seq, identity)
     return newest

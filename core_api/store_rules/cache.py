@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from client_sdk.contract.json_decoding import decode_any
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.query_batching import QueryBatcher
 from core_api.postgres.unreadable_rows import unreadable, unreadable_rows
@@ -77,7 +78,7 @@ class RulesCache:
                 rules_of(
                     number,
                     {
-                        key: msgspec.json.decode(value)
+                        key: decode_any(value)
                         for key, value in zip(keys or (), values or (), strict=True)
                     },
                 )

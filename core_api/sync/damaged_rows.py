@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from client_sdk.contract.channel import carries_documents
+from client_sdk.contract.json_decoding import decode
 from core_api.errors import UnavailableError, UnreadableRowError
 from core_api.postgres.pool import Pool
 from core_api.postgres.unreadable_rows import by_halves, unreadable
@@ -117,7 +118,7 @@ async def snapshots_apart(
 def is_json(text: bytes | msgspec.Raw) -> bool:
     """Whether the text is one JSON value; its content is not checked."""
     try:
-        _json.decode(text)
+        decode(_json, text)
     except msgspec.DecodeError:
         return False
     return True

@@ -26,6 +26,7 @@ from client_sdk.contract.text import (
     ORDER_ID_PATTERN,
     is_epoch,
     number_of,
+    seconds_of,
     shown,
 )
 from core_api.access.callers import Caller
@@ -265,10 +266,7 @@ def _page(text: str, orders: int | None) -> SyncRequest:
 
 
 def _wait(text: str) -> float:
-    digits = text.replace(".", "", 1)
-    if not (digits.isascii() and digits.isdigit() and len(text) < 10):
-        raise BadRequestError(f"wait must be seconds from 0 to {MAX_WAIT_S:g}")
-    seconds = float(text)
-    if seconds > MAX_WAIT_S:
+    seconds = seconds_of(text)
+    if seconds is None or seconds > MAX_WAIT_S:
         raise BadRequestError(f"wait must be seconds from 0 to {MAX_WAIT_S:g}")
     return seconds

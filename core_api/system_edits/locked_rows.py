@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, NamedTuple
 
-import msgspec
-
 from client_sdk.contract.channel import Channel, parse_channel
+from client_sdk.contract.json_decoding import decode_any
 from core_api.documents.kept_versions import Head
 from core_api.edits.reading import Connection
 from core_api.postgres.unreadable_rows import unreadable_rows
@@ -57,7 +56,7 @@ class LockedRow(NamedTuple):
         Raises:
             msgspec.DecodeError: the value is not JSON.
         """
-        value = None if self.value is None else msgspec.json.decode(self.value)
+        value = None if self.value is None else decode_any(self.value)
         return Head(self.version, value, self.schema, self.made_at)
 
     def place(self) -> Channel:

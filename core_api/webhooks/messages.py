@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from client_sdk.contract.json_decoding import decode
 from core_api.event_log.lines import event_json
 
 Reason = Literal["retention", "unreadable", "epoch"]
@@ -109,8 +110,8 @@ def _step(channel: str, row: LogRow, page: LogPage) -> LaneStep:
         return LaneStep(row.seq, None)
     data = event_json(channel, row.seq, row.body)
     try:
-        _any.decode(data)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        decode(_any, data)
+    except msgspec.DecodeError:
         return _gap(channel, row.seq - 1, row.seq, "unreadable", page)
     message_id = f"{_id_of(page.epoch, channel, row.seq)}/{_microseconds(row.occurred_at)}"
     return LaneStep(row.seq, _message(message_id, row.type, row.occurred_at, page.epoch, data))

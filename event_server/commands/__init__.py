@@ -9,6 +9,7 @@ from argparse import SUPPRESS, ArgumentTypeError
 from typing import Final
 
 from client_sdk.command_line.parser import Commands
+from client_sdk.contract.text import number_of
 
 MAX_WORKERS: Final = 256
 
@@ -31,6 +32,7 @@ def register(commands: Commands) -> None:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= MAX_WORKERS:
+    number = number_of(text, MAX_WORKERS)
+    if not number:
         raise ArgumentTypeError(f"give a number from 1 to {MAX_WORKERS}, not {text!r}")
-    return int(text)
+    return number

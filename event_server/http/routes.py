@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from client_sdk.contract.socket import SOCKET_PATH, STREAM_PATH
+from client_sdk.contract.text import number_of
 from event_server.errors import StreamRefusedError
 from event_server.http.access import OpsTokens
 from event_server.http.busiest_channels import MAX_CHANNELS, busiest
@@ -33,7 +34,6 @@ from event_server.streams.request_rules import parse_request, refuse_body
 from server_common.http.problem_answers import LastResort, respond
 
 _NO_STORE: Final = {"cache-control": "no-store"}
-_LIMITS: Final = range(1, MAX_CHANNELS + 1)
 _READY_AGAIN_S: Final = 5.0
 _ALLOW: Final = {"allow": "GET, HEAD, OPTIONS"}
 
@@ -192,8 +192,9 @@ class CheckedHead:
 
 
 def _limit(text: str) -> int:
-    if text.isascii() and text.isdecimal() and 1 <= len(text) <= 3 and int(text) in _LIMITS:
-        return int(text)
+    number = number_of(text, MAX_CHANNELS)
+    if number:
+        return number
     raise StreamRefusedError("bad-request", f"limit is a number from 1 to {MAX_CHANNELS}")
 
 

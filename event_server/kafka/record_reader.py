@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from client_sdk.contract.channel import parse_event_id
+from client_sdk.contract.channel import MAX_SEQ, parse_event_id
 from client_sdk.contract.errors import CursorError, DamagedRecordError, FrameError, RecordError
 from client_sdk.contract.sse import encode_frame
+from client_sdk.contract.text import number_of
 from event_server.kafka.warm_up import ReadRange, Skipped, WarmUp
 from event_server.replay.hub import Hub
 from event_server.replay.ring import MARGIN_S
@@ -28,8 +29,6 @@ from server_common.kafka_records.events import (
     split_ids,
 )
 
-MAX_DIGITS: Final = 19
-"""Up to so many digits always fit a 64-bit seq and need no further check."""
 MAX_TYPES: Final = 100
 EVENT_PREFIXES: Final = ("order.", "document.")
 """Every event type starts with one of these, those that a newer Core adds included."""
@@ -203,8 +202,10 @@ class RecordReader:
     def _place(self, event_id: str) -> tuple[str, int]:
         """The channel and seq of an event id; a known channel is not checked again."""
         channel, _, seq = event_id.rpartition("@")
-        if self._hub.rings.get(channel) is not None and seq.isdecimal() and len(seq) < MAX_DIGITS:
-            return channel, int(seq)
+        if self._hub.rings.get(channel) is not None:
+            number = number_of(seq, MAX_SEQ)
+            if number is not None:
+                return channel, number
         try:
             return parse_event_id(event_id)
         except CursorError as error:

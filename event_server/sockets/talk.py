@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.channel import Channel
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import decode, decode_any
 from client_sdk.contract.socket import MAX_SHORT_BYTES, MESSAGE, ShortMessage, Told
 from event_server.errors import StreamRefusedError
 from event_server.replay.audience import Subscriber
@@ -123,7 +123,7 @@ class Talk:
             if value is None or len(value) > _MAX_RECORD_BYTES:
                 raise msgspec.DecodeError("it has no value, or a long one")  # noqa: TRY301
             message = decode(_message, value)
-            body = msgspec.json.encode(msgspec.json.decode(message.body))
+            body = msgspec.json.encode(decode_any(message.body))
             told = Told(message.channel, message.name, message.sender, msgspec.Raw(body))
             frame = self._frames.say(MESSAGE, msgspec.json.encode(told))
         except (msgspec.DecodeError, UnicodeError, RecursionError):

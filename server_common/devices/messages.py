@@ -16,9 +16,10 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER
-from client_sdk.contract.text import TEXT_PATTERN, whole
+from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.text import MAC_PATTERN, TEXT_PATTERN, id_pattern, whole
 from server_common.devices.identity import MAX_GENERATION
-from server_common.devices.mqtt_topics import MAC_PATTERN, MessageKind, StarCall
+from server_common.devices.mqtt_topics import MessageKind, StarCall
 from server_common.errors import DeviceMessageError
 from server_common.limits import (
     DEVICE_DEAD_BYTES,
@@ -44,7 +45,7 @@ REASONS: Final = (
 KINDS: Final[tuple[MessageKind, ...]] = get_args(MessageKind)
 MEDIA_TYPES: Final = ("image/jpeg", "image/png")
 
-EVENT_NAME_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,58}"
+EVENT_NAME_PATTERN: Final = id_pattern(58)
 """The longest name for which `event.{name}` is still a valid document key."""
 
 _T = TypeVar("_T")
@@ -338,8 +339,8 @@ def decoded(decoder: msgspec.json.Decoder[_T], value: bytes | None, limit: int) 
             f"the message has {len(value)} bytes; at most {limit} are taken", "too-large"
         )
     try:
-        return decoder.decode(value)
+        return decode(decoder, value)
     except msgspec.ValidationError as error:
         raise DeviceMessageError(str(error), "invalid") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise DeviceMessageError(f"the message is not JSON: {error}", "bad-json") from error

@@ -6,7 +6,7 @@ import re
 from typing import Final, Literal, NamedTuple, cast, get_args
 
 from client_sdk.contract.errors import DeviceError
-from client_sdk.contract.text import ID_PATTERN, shown
+from client_sdk.contract.text import ID_PATTERN, MAC_PATTERN, shown
 
 PREFIX: Final = "yabam/v1"
 MessageKind = Literal["result", "event", "received", "status", "telemetry", "snapshot"]
@@ -20,7 +20,6 @@ StarWord = Literal["client-status", "print-result", "client-will"]
 STAR_WORDS: Final[tuple[StarWord, ...]] = get_args(StarWord)
 StarCall = Literal["request-post", "request-client-status", "order-client-action", "print-job"]
 """The messages to a Star printer."""
-MAC_PATTERN: Final = r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}"
 
 _WORDS: Final[dict[MessageKind, str]] = {
     "result": "results",

@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from client_sdk.contract.text import whole
+from client_sdk.contract.text import MAC_PATTERN, TEXT_PATTERN, whole
 from server_common.devices.messages import Inbound, decode_inbound, decoded
-from server_common.devices.mqtt_topics import MAC_PATTERN, StarWord
+from server_common.devices.mqtt_topics import StarWord
 from server_common.errors import DeviceMessageError
 from server_common.limits import DEVICE_EVENT_BYTES, DEVICE_RECORD_BYTES
 
-_Text = Annotated[str, Meta(max_length=200)]
+_Text = Annotated[str, Meta(max_length=200, pattern=whole(TEXT_PATTERN))]
 _Time = Annotated[int, Meta(ge=0, le=253_402_300_799_000)]
 
 

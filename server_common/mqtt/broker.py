@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from client_sdk.contract.errors import YabamError
+from client_sdk.contract.text import number_of
 
 Version = Literal["5", "3.1.1"]
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
@@ -50,6 +51,7 @@ def parse_address(text: str) -> tuple[str, int]:
         ValueError: the text does not have that form.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+    number = number_of(port, 65_535)
+    if not colon or not host or not number:
         raise ValueError("write host:port")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host.removeprefix("[").removesuffix("]"), number

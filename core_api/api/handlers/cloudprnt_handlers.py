@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.json_decoding import decode
 from client_sdk.printer_media.fonts import has_font
 from client_sdk.printer_media.picture import png_of
 from core_api.access.callers import Caller
@@ -105,8 +106,8 @@ class CloudPrnt:
         printer, media = await self._printer_of(request)
         body = await read_request_body(request, CLOUDPRNT_POLL_BYTES)
         try:
-            poll = _poll.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            poll = decode(_poll, body)
+        except msgspec.DecodeError as error:
             raise BadRequestError(f"this is not a CloudPRNT poll: {error}", "bad-json") from error
         answer = await self._gate.bounded(lambda: self._polled(printer, media, poll))
         return json_answer(answer)
@@ -133,6 +134,7 @@ class CloudPrnt:
         """DELETE: the printer says whether the job was printed.
 
         Raises:
+            BadRequestError: it says so by a code that is not a text.
             UnauthorizedError: no printer has this secret, or user name and password.
         """
         printer, _ = await self._printer_of(request)

@@ -35,6 +35,7 @@ from core_api.api.request_parts import (
     JsonBody,
     device_of,
     idempotency_of,
+    order_id_of,
     seen_of,
 )
 from core_api.errors import BadRequestError, CoreError, ForbiddenError
@@ -199,7 +200,7 @@ class CoreApi:
     async def order_devices(self, request: Request) -> Response:
         """GET /v1/orders/{id}/devices: which devices have the order."""
         caller = self._gate.caller_of(request)
-        order_id = request.path_params["id"]
+        order_id = order_id_of(request)
         found = await self._gate.bounded(lambda: self._holders(caller, order_id))
         return json_answer(found)
 
@@ -246,7 +247,7 @@ class CoreApi:
         command = await body.read(request)
         with self._gate.admit():
             await self._gate.check_stay(caller)
-            order_id, seen = request.path_params["id"], seen_of(request)
+            order_id, seen = order_id_of(request), seen_of(request)
             work = act(caller, order_id, command, seen, idempotency_of(caller, request))
             return _answer(await self._gate.within_deadline(work))
 
@@ -254,7 +255,7 @@ class CoreApi:
         """GET /v1/orders/{id}."""
         with self._gate.admit():
             caller = self._gate.caller_of(request)
-            work = self._commands.read(caller, request.path_params["id"])
+            work = self._commands.read(caller, order_id_of(request))
             found = await self._gate.within_deadline(work)
             await self._gate.check_stay(caller)
             return _answer(found)

@@ -29,6 +29,7 @@ from core_api.access.reach import check_follow
 from core_api.api.answers import NO_STORE, encoded_answer, json_answer
 from core_api.api.gate import Gate
 from core_api.api.operations import JSON
+from core_api.api.request_parts import order_id_of
 from core_api.edits.history_reading import parse_position, read_document, read_entries, read_version
 from core_api.edits.reading import read_epoch
 from core_api.edits.service import EditService
@@ -119,7 +120,7 @@ class StateApi:
             batch = decode_edits(body)
         except msgspec.ValidationError as error:
             raise InvalidError(str(error)) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.DecodeError as error:
             raise BadRequestError(f"the body is not JSON in UTF-8: {error}", "bad-json") from error
         self._gate.charge(caller, len(batch.edits) - 1)
         answer = await self._gate.serve(caller, lambda: self._edits.apply(caller, batch, len(body)))
@@ -210,7 +211,7 @@ class StateApi:
         after = _number(request, "after", _MAX_VERSION) or 0
         with self._gate.admit():
             page = await self._gate.within_deadline(
-                self._history.of(caller, request.path_params["id"], after)
+                self._history.of(caller, order_id_of(request), after)
             )
             await self._gate.check_stay(caller)
         return json_answer(page)

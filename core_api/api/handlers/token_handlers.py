@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from client_sdk.contract.text import is_id
+from client_sdk.contract.text import is_id, whole
 from core_api.access.renewals import lifetime_beside, successor
 from core_api.access.tokens import TokenKeys, new_name
 from core_api.api.answers import json_answer
@@ -42,7 +42,7 @@ class PairTablet(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/tokens/pairings`."""
 
     store: Annotated[str, Meta(max_length=64)]
-    code: Annotated[str, Meta(pattern=rf"^[0-9]{{{DIGITS}}}$(?!\n)")]
+    code: Annotated[str, Meta(pattern=whole(rf"[0-9]{{{DIGITS}}}"))]
 
 
 PAIR: Final = JsonBody(PairTablet)

@@ -17,8 +17,9 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import Channel
 from client_sdk.contract.errors import YabamError
+from client_sdk.contract.json_decoding import decode_any
 from client_sdk.contract.state.values import Value, check_value
-from client_sdk.contract.text import TEXT_PATTERN, whole
+from client_sdk.contract.text import TEXT_PATTERN, id_pattern, whole
 from core_api.devices.registrations import find_kept
 from core_api.devices.times import rfc3339
 from core_api.edits.reading import Connection
@@ -40,7 +41,7 @@ from server_common.errors import DeviceMessageError
 from server_common.limits import DEVICE_OPEN_COMMANDS
 
 CommandState = Literal["sent", "done", "failed", "expired"]
-COMMAND_ID_PATTERN: Final = r"[A-Za-z0-9_.\-]{1,56}"
+COMMAND_ID_PATTERN: Final = id_pattern(56)
 """The longest id for which `command.{id}` is still a valid document key."""
 LONGEST_S: Final = 86_400
 KEPT_S: Final = 600.0
@@ -303,6 +304,6 @@ def _known(command: DeviceCommand, wanted: NewCommand) -> DeviceCommand:
 
 def _command(row: asyncpg.Record) -> DeviceCommand:
     return DeviceCommand(
-        row["id"], row["name"], msgspec.json.decode(row["arguments"]), row["state"],
+        row["id"], row["name"], decode_any(row["arguments"]), row["state"],
         row["detail"], row["asked_by"], row["created_at"], row["expires_at"],
     )  # fmt: skip

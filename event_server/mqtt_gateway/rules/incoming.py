@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from client_sdk.contract.errors import DeviceError
+from client_sdk.contract.json_decoding import decode
 from server_common.devices.messages import (
     Inbound,
     Outbound,
@@ -43,6 +44,9 @@ _PICTURES: Final = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 class _Numbered(Struct, frozen=True):
     boot: int
     n: int
+
+
+_numbered: Final = msgspec.json.Decoder(_Numbered)
 
 
 def shared(filters: tuple[str, ...]) -> list[str]:
@@ -93,8 +97,8 @@ def refusal_of(topic: str, payload: bytes, reason: str) -> Outbound | None:
     """
     try:
         place = parse_up_topic(topic)
-        number = msgspec.json.decode(payload, type=_Numbered)
-    except (DeviceError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        number = decode(_numbered, payload)
+    except (DeviceError, msgspec.DecodeError):
         return None
     if place.kind not in ("result", "event"):
         return None

@@ -17,6 +17,7 @@ from msgspec import UNSET, Struct
 
 from client_sdk.contract.channel import Channel, parse_channel
 from client_sdk.contract.errors import ChannelError
+from client_sdk.contract.json_decoding import decode
 from client_sdk.contract.state.document import CHANGED, Document
 from server_common.devices.messages import Outbound, Ring
 from server_common.devices.mqtt_topics import (
@@ -116,7 +117,7 @@ def documents_of(record: OrderRecord) -> Iterator[Changed]:
         channel = _channel_of(event_id)
         if channel is None or not is_published(channel):
             continue
-        event = _line_decoder.decode(line)
+        event = decode(_line_decoder, line)
         yield Changed(record.epoch, channel, event.key, event.version, event.data)
 
 

@@ -65,9 +65,8 @@ def order(status: OrderStatus = "placed", version: int = 1, **more: object) -> O
     return replace(made, **more)
 
 
-def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None) -> DevicesApi:
+def devices_api(gate: Gate, tokens: TokenKeys, pool: Any = None, log: Any = None) -> DevicesApi:
     """The handlers of devices with this database, and their own keys."""
-    log: Any = None
     rules = Rules(Definitions([*DEFINITIONS, *DEVICE_DEFINITIONS]), 4, is_obeyed)
     documents = DocumentAccess(pool, rules, lambda _channels: None)
     keys = DeviceKeys({"k": b"d" * 32}, "k")

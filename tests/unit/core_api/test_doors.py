@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 from uuid import UUID
 
@@ -20,11 +21,14 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from client_sdk.contract import text
+from client_sdk.contract.channel import Channel
+from client_sdk.contract.errors import DeviceError
 from core_api.access.callers import Caller
 from core_api.access.sign_in import SignIn
 from core_api.access.tokens import TokenKeys
 from core_api.api.app import core_app
 from core_api.api.gate import ApiLimits, Gate
+from core_api.api.handlers.cloudprnt_handlers import CloudPrnt
 from core_api.api.handlers.ops_handlers import OpsApi
 from core_api.api.handlers.order_handlers import CoreApi
 from core_api.api.handlers.print_handlers import PrintApi
@@ -44,6 +48,8 @@ from core_api.pairing.codes import Pairings
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
+from core_api.printing.star.jobs import StarJobs
+from core_api.printing.star_printers import StarPrinters
 from core_api.receipts.devices import Sighting
 from core_api.receipts.reached import Reached
 from core_api.store_rules.sold_out_or_closed import is_obeyed
@@ -54,6 +60,7 @@ from core_api.sync.service import FetchSync
 from core_api.system_edits.document_access import DocumentAccess
 from core_api.wiring import MAX_DEVICES, new_order_id, utc_now
 from server_common.access.access_tokens import AUDIENCE
+from server_common.devices.identity import parse_user
 from tests.unit.core_api.samples import (
     GRANTS,
     devices_api,
@@ -124,6 +131,13 @@ class Devices:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def of_store(self, store_id: str) -> list[Any]:
+        self._database.take(store_id)
+        return []
+
+    async def flush(self) -> None:
+        """All is stored."""
+
     def saw(self, sightings: Sequence[Sighting]) -> None:
         for one in sightings:
             for field in (one.store_id, one.device, one.subject, one.epoch or ""):
@@ -131,6 +145,22 @@ class Devices:
             assert text.is_id(one.store_id)
             assert text.is_epoch(one.epoch or "")
             assert text.is_subject(one.subject)
+
+
+class Alerts:
+    """A sampler that shows one alert, which nobody has acknowledged."""
+
+    async def now(self) -> SimpleNamespace:
+        alert = SimpleNamespace(name="relay-down", acknowledged=None)
+        return SimpleNamespace(alerts=[alert], late=(), at_ms=5)
+
+
+async def printer_of(user: str, _password: str) -> tuple[Channel, list[str]] | None:
+    """The printer with this user name; any password is right."""
+    try:
+        return parse_user(user).channel, []
+    except DeviceError:
+        return None
 
 
 @cache
@@ -148,23 +178,27 @@ def core(database: Database) -> ASGIApp:
     commands = OrderService(pool, 4, utc_now, new_order_id, lambda _channels: None)
     limits = ApiLimits(bound, RATE, RATE, 5.0, RATE)
     gate = Gate(SignIn(TOKENS), limits, everybody_stays)
-    ops = OpsApi(unused, unused, pool, gate)
+    ops = OpsApi(unused, cast(Any, Alerts()), pool, gate)
     reached = Reached(pool, MAX_DEVICES)
     api = CoreApi(commands, fetch, devices, reached, gate, metrics, unused, ops)
     rules = Rules(Definitions([*DEFINITIONS, *DEVICE_DEFINITIONS]), 4, is_obeyed)
     documents = DocumentAccess(pool, rules, lambda _channels: None)
-    prints = PrintApi(
-        PrintService(documents, PrintMetrics(CollectorRegistry())),
-        PrinterPresence(documents),
-        gate,
+    steps = PrintService(documents, PrintMetrics(CollectorRegistry()))
+    presence = PrinterPresence(documents)
+    prints = PrintApi(steps, presence, gate)
+    broker = ("broker.example", 8883)
+    printers = CloudPrnt(
+        StarJobs(steps, presence), gate, printer_of, StarPrinters(pool), broker, "trigger"
     )
     sign_ins = TokensApi(TOKENS, Pairings(pool, lambda _below: 0), gate, 3600, lambda: 1000.0)
     revocations = RevocationsApi(pool, unused, gate, lambda: 1000.0)
     webhooks = webhooks_api(gate, pool)
     pushes = push_api(gate, pool)
-    state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool)
+    state, devices_of = state_api(gate, pool), devices_api(gate, TOKENS, pool, devices)
     return core_app(
-        Handlers(api, state, devices_of, prints, sign_ins, revocations, webhooks, pushes), ["*"]
+        Handlers(api, state, devices_of, prints, sign_ins, revocations, webhooks, pushes),
+        ["*"],
+        printers.routes(),
     )
 
 

@@ -13,6 +13,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import example, given, settings
 from msgspec.json import encode
+from msgspec.structs import replace
 
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
@@ -45,6 +47,8 @@ OPS = TOKENS.sign(Caller("s", "ops"), 600)
 GUEST = TOKENS.sign(Caller("g", "table", table=Channel("table", "1", "5")), 600)
 PRINTS = "/v1/stores/1/devices/printer-1/prints/"
 COMMANDS = "/v1/stores/1/devices/lamp/commands"
+STAR = "/cloudprnt/1~printer-1~1.x/printer?"
+STAR_SETTING = "/cloudprnt/1~printer-1~1.x/cloudprnt-setting.json?"
 POINT = (
     urlsafe_b64encode(
         generate_private_key(SECP256R1())
@@ -74,7 +78,13 @@ READ_ORDER = {
     "epoch": "e1",
 }  # fmt: skip
 LAMP = ("1", "lamp", 1, "k", ["image/png"], "5", NOW, None, NOW)
+TAKEN = replace(JOB, agent="cloudprnt")
+TAKEN_JSON = encode(TAKEN.value).decode()
 ANSWERS: dict[str, list[Any]] = {
+    "AND value IS NOT NULL\nUNION ALL": [
+        ("device:1/star", "print.j2", 1, TAKEN_JSON, 1, NOW, NOW),
+        ("", "", 0, None, 0, NOW, NOW),
+    ],
     "AS of_subject": [dict.fromkeys(("whole", "of_subject", "of_store", "lanes"), 0)],
     "FROM webhooks w JOIN": [WEBHOOK],
     "SELECT store_id FROM webhook_lanes": [{"store_id": "1"}],
@@ -86,7 +96,10 @@ ANSWERS: dict[str, list[Any]] = {
     "SELECT o.owner_view": [READ_ORDER],
 }
 """What stands there before a door's text is written, by a part of the statement that asks."""
-DOCUMENTS = {"print.j1": encode(JOB.value).decode(), "status": None}
+DOCUMENTS = {
+    "print.j1": encode(JOB.value).decode(), "print.j2": TAKEN_JSON,
+    "status": None,
+}  # fmt: skip
 
 
 def given_texts(value: Any) -> Iterator[str]:
@@ -94,7 +107,8 @@ def given_texts(value: Any) -> Iterator[str]:
     if isinstance(value, UUID):
         yield str(value)
     elif isinstance(value, bytes):
-        yield from given_texts(value.decode())
+        with suppress(UnicodeDecodeError):  # else it is no text, but a hash
+            yield from given_texts(value.decode())
     elif isinstance(value, dict):
         yield from given_texts([*value.keys(), *value.values()])
     elif isinstance(value, list | tuple | set | frozenset):
@@ -148,7 +162,8 @@ class AwayDatabase(Database):
             self.take(one)
         if any(self.awaited in one for one in texts):
             raise UnavailableError("the database is away")
-        if "SELECT channel, key, version, value" in statement and given[1] in DOCUMENTS:
+        is_document = "SELECT channel, key, version, value" in statement and len(given) > 1
+        if is_document and given[1] in DOCUMENTS:
             return [(given[0], given[1], 1, DOCUMENTS[given[1]], 1, NOW, NOW)]
         return next((rows for part, rows in ANSWERS.items() if part in statement), [])
 
@@ -226,6 +241,14 @@ DOORS = [
         "device: user", "POST", "/v1/devices/token", "lamp",
         {"user": f"1~{PLACE}~1", "password": PASSWORD},
     ),
+    Door("cloudprnt: token", "DELETE", STAR + f"token={PLACE}.1&code=511", "j2"),
+    Door("cloudprnt: code", "DELETE", STAR + f"token=j2.1&code=511{PLACE}", " Bad"),
+    Door("cloudprnt: MAC", "GET", STAR_SETTING + f"mac={PLACE}", "00:11:62:1d:9a:b7"),
+    Door(
+        "acknowledgement: alert", "POST", "/v1/ops/acknowledgements", "relay-down",
+        {"alert": PLACE}, OPS,
+    ),
+    Door("pairing: store", "POST", f"/v1/stores/{PLACE}/pairings", "1"),
     Door("recall: order", "POST", f"/v1/orders/{PLACE}/recalls", ORDER_ID, {"to": "accepted"}),
     Door("recall: status", "POST", f"/v1/orders/{ORDER_ID}/recalls", "accepted", {"to": PLACE}),
 ]  # fmt: skip
@@ -253,7 +276,9 @@ async def status_of(door: Door, text: str, database: AwayDatabase) -> int:
         ("yabam-device", "till-1; mode=live; pending=0"),
         ("content-type", "application/json"),
     ]
-    scope = {**scope_of("", headers, door.method), "path": filled(door.target, text)}
+    target, _, query = door.target.partition("?")
+    asked = query.replace(PLACE, quote(text.encode("utf-8", "surrogatepass"), safe=""))
+    scope = {**scope_of(asked, headers, door.method), "path": filled(target, text)}
     body = b"" if door.body is None else json.dumps(filled(door.body, text)).encode()
     sent = await answer_of(core(database), scope, body)
     status: int = sent[0]["status"]
@@ -271,7 +296,9 @@ DATABASE = AwayDatabase()
 @example(odd="\ud800")
 def test_any_text_is_refused_or_is_one_that_postgres_takes(door: Door, odd: str) -> None:
     status = asyncio.run(status_of(door, odd, DATABASE))
-    assert status in {503, *REFUSALS, 405}, (door, odd)
+    # A printer is not told that nothing was stored.
+    passing = {200} if door.name.startswith("cloudprnt") else set()
+    assert status in {503, *REFUSALS, 405} | passing, (door, odd)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from core_api.errors import BadRequestError
 from core_api.printing.cloudprnt import (
     AGENT,
     MARKUP,
@@ -121,7 +122,10 @@ def test_each_attempt_has_a_token_of_its_own() -> None:
     assert parse_token(token_of(TAKEN)) == (job().id, 2)
 
 
-@pytest.mark.parametrize("token", ["", "x", ".1", "a.x", "a.-1", "a.99999", "a.²"])
+@pytest.mark.parametrize(
+    "token",
+    ["", "x", ".1", "a.x", "a.-1", "a.99999", "a.²", "x\0.1", "a/b.1", "a\n.1", f"{'a' * 65}.1"],
+)
 def test_another_token_is_none_of_ours(token: str) -> None:
     assert parse_token(token) is None
 
@@ -139,6 +143,12 @@ def test_another_token_is_none_of_ours(token: str) -> None:
 )
 def test_a_confirmation_is_read_by_its_code(code: str, step: str) -> None:
     assert outcome_of(code)[0] == step
+
+
+@pytest.mark.parametrize("code", ["511\0", "511 \ud800"])
+def test_a_confirmation_that_cannot_be_stored_is_refused(code: str) -> None:
+    with pytest.raises(BadRequestError, match="no code of a CloudPRNT printer"):
+        outcome_of(code)
 
 
 def test_the_answer_names_media_token_and_how_to_confirm() -> None:
