@@ -141,7 +141,7 @@ def started() -> dict[str, set[str]]:
                     continue
                 first = node.args[0]
                 assert isinstance(first, ast.Constant), f"{name}: {ast.unparse(node)} has no name"
-                found.setdefault(name, set()).add(first.value)
+                found.setdefault(name, set()).add(str(first.value))
     return found
 
 
