@@ -34,6 +34,7 @@ from client_sdk.contract.order import OrderEvent
 from client_sdk.contract.sync import SyncResponse
 from client_sdk.errors import BufferedStartError
 from client_sdk.machine.sequencing import Change
+from client_sdk.supervision import BackgroundTasks
 
 
 class LiveTransport(Protocol):
@@ -88,8 +89,8 @@ class BufferedClient:
         self._news = asyncio.Event()
         self._result: StartResult | None = None
         self._generation = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._tasks = BackgroundTasks(warn)
+        self._timer: asyncio.Handle | None = None
 
     async def start(self) -> StartResult:
         """Run the start. Returns its result, whether it succeeded or not.
@@ -104,8 +105,7 @@ class BufferedClient:
         self._generation += 1
         self._result = None
         self._changes.clear()
-        for task in self._tasks:
-            task.cancel()
+        self._tasks.cancel()
         self._do(commands)
         generation = self._generation
         while not self._has_ended(generation):
@@ -145,24 +145,32 @@ class BufferedClient:
             return
         self._do(self.machine.failed(reason, self._clock()))
 
+    def fail(self, error: Exception) -> None:
+        """Stop with this error, whatever the state: `changes` raises it, as after `give_up`."""
+        reason = str(error) or repr(error)
+        try:
+            self.give_up(reason)
+        finally:
+            # Before the start, or if `warn` raises.
+            if self._result is None or self._result.success:
+                self._result = StartResult(False, StartState.ERROR, 0, 0, 0, 0.0, reason)
+                self._news.set()
+
     async def close(self) -> None:
         """Stop everything."""
         if self._timer is not None:
             self._timer.cancel()
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     def _do(self, commands: Sequence[StartCommand]) -> None:
         for command in commands:
             match command:
                 case Connect():
-                    self._spawn(self._connect)
+                    self._spawn("connect", self._connect)
                 case Subscribe():
-                    self._spawn(partial(self._subscribe, command.channels))
+                    self._spawn("subscription", partial(self._subscribe, command.channels))
                 case Fetch():
-                    self._spawn(partial(self._sync, command))
+                    self._spawn("sync", partial(self._sync, command))
                 case Hand():
                     self._changes.append((command.change, command.epoch))
                 case Warn():
@@ -186,7 +194,7 @@ class BufferedClient:
     async def _subscribe(self, channels: Sequence[str], generation: int) -> None:
         await self._transport.subscribe(channels)
         if generation == self._generation:
-            self._spawn(self._listen)
+            self._spawn("listener", self._listen)
         self._feed(generation, self.machine.subscribed)
 
     async def _listen(self, generation: int) -> None:
@@ -198,18 +206,13 @@ class BufferedClient:
         response = await self._fetch(command.after, command.epoch)
         self._feed(generation, partial(self.machine.fetched, response))
 
-    def _spawn(self, work: Callable[[int], Coroutine[None, None, None]]) -> None:
-        task = asyncio.create_task(self._guarded(work, self._generation))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _spawn(self, name: str, work: Callable[[int], Coroutine[None, None, None]]) -> None:
+        generation = self._generation
+        self._tasks.once(name, work(generation), partial(self._failed, generation))
 
-    async def _guarded(
-        self, work: Callable[[int], Coroutine[None, None, None]], generation: int
-    ) -> None:
-        try:
-            await work(generation)
-        except Exception as error:
-            self._feed(generation, partial(self.machine.failed, str(error) or repr(error)))
+    def _failed(self, generation: int, error: Exception) -> None:
+        if generation == self._generation:
+            self.fail(error)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -218,7 +221,7 @@ class BufferedClient:
         deadline = self.machine.deadline
         if deadline != float("inf"):
             delay = max(0.0, deadline - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+            self._timer = self._tasks.later("timer", delay, self._tick, self.fail)
 
     def _tick(self) -> None:
         self._do(self.machine.tick(self._clock()))

@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-import msgspec
-
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.order import OrderEvent
 from client_sdk.machine.sequencing import Change
 
@@ -20,7 +18,7 @@ class PushedEvent(OrderEvent, frozen=True):
     epoch: str
 
 
-_pushed_decoder: Final = msgspec.json.Decoder(PushedEvent)
+_pushed_decoder: Final = reader(PushedEvent)
 
 
 def decode_pushed_event(data: bytes) -> PushedEvent:
@@ -29,7 +27,7 @@ def decode_pushed_event(data: bytes) -> PushedEvent:
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an event.
     """
-    event = decode(_pushed_decoder, data)
+    event = _pushed_decoder(data)
     event.data.__dict__["_event"] = data
     return event
 

@@ -43,7 +43,7 @@ from client_sdk.machine.messages import (
 from client_sdk.machine.sequencing import Change
 from client_sdk.machine.status import Mode, Status, mode_of, status_of
 from client_sdk.settings import Settings
-from client_sdk.transport.http_bodies import no_cookies
+from client_sdk.transport.http_bodies import check_token, no_cookies
 from client_sdk.transport.http_transport import Transport
 from client_sdk.transport.socket_transport import SocketTransport
 
@@ -89,6 +89,7 @@ class OrderClient:
     Raises:
         ChannelError: a channel name is malformed, or there are none or too many.
         DeviceError: the device's name is malformed.
+        ContractError: the token has characters that no token has.
     """
 
     _shows_documents: ClassVar = False
@@ -113,7 +114,7 @@ class OrderClient:
         if documents is not None and not self._shows_documents:
             raise ChannelError(f"{documents} carries documents, not orders: use YabamClient")
         self._device = None if device is None else check_device(device)
-        self._token = token
+        self._token = check_token(token) if isinstance(token, str) else token
         self._cursors = cursors or MemoryCursors()
         self._settings = settings or Settings()
         self._uniform = uniform
@@ -140,7 +141,8 @@ class OrderClient:
     @property
     def status(self) -> Status:
         """The current status of the client."""
-        return status_of(self._machine, self._shown[0], self._clock())
+        trouble = self._receipts.trouble or self._shown_orders.trouble
+        return status_of(self._machine, self._shown[0], self._clock(), trouble)
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -340,7 +342,7 @@ class OrderClient:
 
     def _publish_status(self) -> None:
         # This runs after each input, so it compares mode and state only: building the whole status
-        # # would format the cursor of every channel.
+        # would format the cursor of every channel.
         before = self._shown
         self._shown = (mode_of(self._machine, before[0]), self._machine.state)
         if self._shown != before:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -183,7 +184,7 @@ class LoopThread:
             ClosedError: the client is not open, or is closed meanwhile; and what the work raises.
         """
         with self._lock:
-            if self._loop is None:
+            if self._loop is None or self._loop.is_closed():
                 work.close()
                 raise ClosedError("the client is not open: use it in a with statement")
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -200,7 +201,8 @@ class LoopThread:
         with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None and self._thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
+            with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+                loop.call_soon_threadsafe(loop.stop)
             if self._thread is not threading.current_thread():
                 self._thread.join()
 
@@ -209,11 +211,14 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
     finally:
-        loop.close()
+        # Whatever has ended it, as a SystemExit in a callback: nobody waits for it for ever.
+        try:
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()

@@ -22,13 +22,13 @@ import msgspec
 from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.channel import MAX_SEQ, parse_channel
 from client_sdk.contract.errors import ContractError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.errors import CursorStoreError
 
 _FORMAT = "yabam-cursor-1"
 
 
-_decoder = msgspec.json.Decoder(Checkpoint)
+_decoder = reader(Checkpoint)
 
 
 class CursorStore(Protocol):
@@ -207,7 +207,7 @@ def _head(body: bytes) -> bytes:
 
 def _checked(body: bytes, where: str) -> Checkpoint:
     try:
-        checkpoint = decode(_decoder, body)
+        checkpoint = _decoder(body)
         if not checkpoint.epoch:
             raise CursorStoreError(f"{where} contains a cursor without an epoch")
         for channel, seq in checkpoint.positions.items():

@@ -24,7 +24,7 @@ from client_sdk.contract.problem import decode_problem
 from client_sdk.contract.text import is_key, is_order_id
 from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.machine.backoff import longest_wait
-from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
+from client_sdk.transport.http_bodies import PACKED, answer_of, bearer, no_cookies
 from client_sdk.transport.http_failures import retry_after, shortened
 
 _RETRIED: Final = frozenset({429, 500, 502, 503, 504})
@@ -72,7 +72,7 @@ class OrderProducer:
         with _as_ours("this producer cannot be made"):
             self._http = httpx.AsyncClient(
                 base_url=base_url,
-                headers={"authorization": f"Bearer {token}"} | PACKED,
+                headers=bearer(token) | PACKED,
                 timeout=20.0,
                 transport=transport,
                 limits=httpx.Limits(max_connections=200, max_keepalive_connections=200),
@@ -240,11 +240,7 @@ class OrderProducer:
         """
         try:
             async with asyncio.timeout(ATTEMPT_TIMEOUT_S):
-                response = await self._http.send(request, stream=True)
-                try:
-                    return response, await read_body(response, MAX_ANSWER_BYTES)
-                finally:
-                    await response.aclose()
+                return await answer_of(self._http, request, MAX_ANSWER_BYTES)
         except Exception as error:
             # Any library's error: it is not known whether the write was done, so it is sent again.
             raise UnreachableError(shortened(str(error) or type(error).__name__)) from error

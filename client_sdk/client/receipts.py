@@ -15,6 +15,7 @@ from typing import Final
 from client_sdk.checkpoint import Checkpoint
 from client_sdk.contract.device import MAX_SEEN_ORDERS, RECEIPTS_EVERY_S
 from client_sdk.machine.backoff import longest_wait
+from client_sdk.supervision import BackgroundTasks
 
 _MAX_TRIES: Final = 4
 _MAX_SAID: Final = 10_000
@@ -26,34 +27,50 @@ Sleep = Callable[[float], Awaitable[None]]
 class _Sender(ABC):
     """Sends from one task, which lasts only as long as there is something to send."""
 
-    def __init__(self, sleep: Sleep) -> None:
+    def __init__(self, sleep: Sleep, told: Callable[[str], None]) -> None:
         self._sleep = sleep
+        self._told = told
+        self._tasks = BackgroundTasks(self._note)
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
+        self.trouble: str | None = None
+        """Why the last report could not be sent, if nobody has foreseen that; None: it could."""
 
     async def stop(self) -> None:
-        """Stop sending."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        """Stop sending, for good."""
+        self._is_stopped = True
+        await self._tasks.stop()
 
     @abstractmethod
     async def _say(self) -> bool | None:
         """Send what is new. Returns whether Core accepted it; None: there is nothing to send."""
 
     def _wake(self) -> None:
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="yabam-receipts")
+        if self._task is None and not self._is_stopped:
+            self._task = self._tasks.once("receipts", self._run())
+
+    def _note(self, text: str) -> None:
+        self.trouble = text
+        self._told(text)
 
     async def _run(self) -> None:
         failures = 0
-        while failures < _MAX_TRIES:
-            await self._sleep(longest_wait(failures + 1, RECEIPTS_EVERY_S))
-            taken = await self._say()
-            if taken is None:
-                break
-            failures = 0 if taken else failures + 1
-        self._task = None
+        try:
+            while failures < _MAX_TRIES:
+                await self._sleep(longest_wait(failures + 1, RECEIPTS_EVERY_S))
+                try:
+                    taken = await self._say()
+                    self.trouble = None
+                except Exception as error:
+                    # One that cannot be sent must not keep back all others.
+                    self._note(f"a report of what arrived cannot be sent: {error!r}")
+                    taken = False
+                if taken is None:
+                    break
+                failures = 0 if taken else failures + 1
+        finally:
+            # However it ends: what comes next starts another task.
+            self._task = None
 
 
 class ReceiptSender(_Sender):
@@ -62,12 +79,16 @@ class ReceiptSender(_Sender):
     Args:
         send: says what is applied; false: it was not taken.
         sleep: waits for some seconds.
+        told: called with each trouble that nobody has foreseen.
     """
 
     def __init__(
-        self, send: Callable[[Checkpoint], Awaitable[bool]], sleep: Sleep = asyncio.sleep
+        self,
+        send: Callable[[Checkpoint], Awaitable[bool]],
+        sleep: Sleep = asyncio.sleep,
+        told: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        super().__init__(sleep)
+        super().__init__(sleep, told)
         self._send = send
         self._newest: Checkpoint | None = None
 
@@ -92,12 +113,16 @@ class SeenSender(_Sender):
     Args:
         send: says which were shown; false: it was not taken.
         sleep: waits for some seconds.
+        told: called with each trouble that nobody has foreseen.
     """
 
     def __init__(
-        self, send: Callable[[Sequence[str]], Awaitable[bool]], sleep: Sleep = asyncio.sleep
+        self,
+        send: Callable[[Sequence[str]], Awaitable[bool]],
+        sleep: Sleep = asyncio.sleep,
+        told: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        super().__init__(sleep)
+        super().__init__(sleep, told)
         self._send = send
         self._waiting: dict[str, None] = {}
         self._said: dict[str, None] = {}

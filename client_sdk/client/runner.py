@@ -10,6 +10,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from functools import partial
 from typing import Protocol
 
 from client_sdk.errors import ClientError, ClosedError, UnauthorizedError
@@ -33,6 +34,8 @@ from client_sdk.machine.messages import (
     SyncFailed,
     Tick,
 )
+from client_sdk.supervision import BackgroundTasks
+from client_sdk.transport.http_bodies import check_token
 
 Token = str | Callable[[], str | Awaitable[str]]
 
@@ -82,8 +85,8 @@ class Runner:
         self._clock = clock
         self._put_document = put_document
         self._named: dict[str, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._tasks = BackgroundTasks()
+        self._timer: asyncio.Handle | None = None
         self._timer_at = float("inf")
 
     def feed(self, signal: Input) -> None:
@@ -93,14 +96,16 @@ class Runner:
         self._set_timer()
         self._changed()
 
+    def feed_soon(self, signal: Input) -> None:
+        """Pass an input to the machine after the one that it is handling."""
+        failed = partial(self._fail, "handling of an input")
+        self._tasks.later("handling of an input", 0.0, partial(self.feed, signal), failed)
+
     async def stop(self) -> None:
         """Return once no task is left; call this after the machine has ended."""
         if self._timer is not None:
             self._timer.cancel()
-        tasks = self._tasks - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     def _do(self, command: Command) -> None:
         match command:
@@ -128,7 +133,9 @@ class Runner:
         self._timer, self._timer_at = None, deadline
         if deadline != float("inf"):
             delay = max(0.0, deadline - self._clock())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+            self._timer = self._tasks.later(
+                "timer", delay, self._tick, partial(self._fail, "timer")
+            )
 
     def _tick(self) -> None:
         self._timer, self._timer_at = None, float("inf")
@@ -136,24 +143,22 @@ class Runner:
 
     def _spawn(self, name: str, work: Coroutine[None, None, None]) -> None:
         self._cancel(name)
-        task = asyncio.create_task(work, name=f"yabam-{name}")
-        self._named[name] = task
-        # The set keeps a reference to a cancelled task until it has closed its resources.
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._named[name] = self._tasks.once(name, work, partial(self._fail, name))
 
     def _cancel(self, name: str) -> None:
         task = self._named.pop(name, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _fail(self, name: str, error: Exception) -> None:
         """End the client on an unexpected error, which reaches the consumer."""
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            cause = ClientError(f"{task.get_name()} failed: {error!r}")
-            cause.__cause__ = error
+        cause = ClientError(f"the {name} failed: {error!r}")
+        cause.__cause__ = error
+        try:
             self.feed(GiveUp(cause))
+        except Exception:
+            # The machine itself fails.
+            self._finish(cause)
 
     async def _sync(self, command: StartSync) -> None:
         try:
@@ -180,13 +185,14 @@ class Runner:
 
         Raises:
             Exception: whatever the program's function that gives it raises.
+            ContractError: what it gives is no access token.
         """
         source = self._token_source
         if self._token is None or (new and not isinstance(source, str)):
             assert not isinstance(source, str)  # noqa: S101
             # A plain function may do blocking I/O, which must not block the streams.
             made = await asyncio.to_thread(source) if _is_plain(source) else source()
-            self._token = await made if inspect.isawaitable(made) else made
+            self._token = check_token(await made if inspect.isawaitable(made) else made)
         return self._token
 
 

@@ -18,11 +18,12 @@ import httpx
 from client_sdk.client.producer import OrderProducer
 from client_sdk.command_line.output import json_line, say, tell
 from client_sdk.commands.texts import lamp_of, summary_of
-from client_sdk.contract.errors import UsageError
+from client_sdk.contract.errors import ContractError, UsageError
 from client_sdk.errors import ClientError, RefusedError
 from client_sdk.machine.status import Status
 from client_sdk.shared_state.edits_api import EditsApi
-from client_sdk.transport.http_bodies import no_cookies
+from client_sdk.supervision import beside
+from client_sdk.transport.http_bodies import check_token, no_cookies
 
 _QUIET_S: Final = 1.0
 _NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", None)})
@@ -48,9 +49,10 @@ def token_of(options: Namespace) -> str:
         raise UsageError(
             "give an access token: --token, or the variable YABAM_TOKEN (`yabam token` makes one)"
         )
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UsageError("this is not an access token: it has characters that no token has")
-    return str(token)
+    try:
+        return check_token(str(token))
+    except ContractError as error:
+        raise UsageError(str(error)) from error
 
 
 async def check_host(options: Namespace) -> None:
@@ -164,12 +166,8 @@ def _tell_retry(attempt: int, wait_s: float, trouble: str) -> None:
 @contextlib.asynccontextmanager
 async def told_to_wait(reason: Callable[[], str | None]) -> AsyncIterator[None]:
     """Report that the command waits for Core, if it takes longer than a moment, and why."""
-    telling = asyncio.create_task(_tell_reasons(reason))
-    try:
+    async with beside("reason to wait", _tell_reasons(reason)):
         yield
-    finally:
-        telling.cancel()
-        await asyncio.wait({telling})
 
 
 async def _tell_reasons(reason: Callable[[], str | None]) -> None:
@@ -189,18 +187,14 @@ async def while_read(work: Awaitable[None]) -> None:
     Raises:
         BrokenPipeError: it has. Without this, only the next result would notice.
     """
-    doing = asyncio.ensure_future(work)
     with _reader_gone() as gone:
-        leaving = asyncio.create_task(gone.wait())
-        try:
-            await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not doing.done():
-                raise BrokenPipeError
-        finally:
-            leaving.cancel()
-            doing.cancel()
-            await asyncio.wait({doing, leaving})
-    await doing
+        async with beside("watch over stdout", _leave(gone)):
+            await work
+
+
+async def _leave(gone: asyncio.Event) -> None:
+    await gone.wait()
+    raise BrokenPipeError
 
 
 @contextlib.contextmanager

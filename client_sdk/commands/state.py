@@ -21,20 +21,21 @@ from client_sdk.commands.connection import (
 )
 from client_sdk.contract.channel import parse_channel
 from client_sdk.contract.errors import UsageError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.errors import ClientError, UnreachableError
 from client_sdk.shared_state.edit_batch import EditHandle
 from client_sdk.shared_state.shared_state import SharedDocument
 from client_sdk.shared_state.yabam_client import YabamClient
 from client_sdk.state.store import SqliteState
+from client_sdk.supervision import beside
 
 _BLIND: Final = (
     "● nothing is known here of this document, so Core takes the edit as made beside all others, "
     "and may put it aside: reach Core once with this --queue before you edit without a network"
 )
-_value: Final = msgspec.json.Decoder(dict[str, Any])
-_snapshot: Final = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
+_value: Final = reader(dict[str, Any])
+_snapshot: Final = reader(dict[str, dict[str, dict[str, Any]]])
 
 
 async def get(options: Namespace) -> None:
@@ -114,11 +115,8 @@ async def watch(options: Namespace) -> None:
             with suppress(UnreachableError):
                 if await _is_undefined(client, document):
                     tell(f"● {_undefined(document)}")
-        lamp = asyncio.create_task(_show_lamp(client, changed))
-        try:
+        async with beside("lamp", _show_lamp(client, changed)):
             await while_read(_print_changes(changed, options))
-        finally:
-            lamp.cancel()
         raise ClientError(client.status.last_error or "the client failed")
 
 
@@ -155,7 +153,7 @@ async def restore(options: Namespace) -> None:
     """
     token = token_of(options)
     try:
-        snapshot = decode(_snapshot, options.path.read_bytes())
+        snapshot = _snapshot(options.path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         raise UsageError(f"{options.path} is not a file that export wrote: {error}") from error
     await check_host(options)
@@ -199,16 +197,18 @@ async def loaded(client: YabamClient, document: SharedDocument, wait_s: float) -
     """
     news = asyncio.Event()
     end = document.subscribe(lambda _: news.set())
-    watching = asyncio.create_task(_failed(client, news))
     try:
-        async with asyncio.timeout(wait_s), told_to_wait(lambda: client.status.last_error):
+        async with (
+            asyncio.timeout(wait_s),
+            beside("watch over the client", _failed(client, news)),
+            told_to_wait(lambda: client.status.last_error),
+        ):
             while document.meta.loading and client.status.mode != "failed":
                 await news.wait()
                 news.clear()
     except TimeoutError:
         raise ClientError(f"Core has not answered: {client.status.last_error}") from None
     finally:
-        watching.cancel()
         end()
     if client.status.mode == "failed":
         raise ClientError(client.status.last_error or "the client failed")
@@ -289,6 +289,6 @@ def object_of(text: str) -> dict[str, Any]:
         UsageError: the text is not one.
     """
     try:
-        return decode(_value, text)
+        return _value(text)
     except msgspec.DecodeError as error:
         raise UsageError(f"{text[:80]!r} is not a JSON object: {error}") from error

@@ -21,6 +21,7 @@ from client_sdk.commands.texts import line_of, standing
 from client_sdk.contract.errors import UsageError
 from client_sdk.errors import ClientError
 from client_sdk.machine.sequencing import Reset
+from client_sdk.supervision import beside
 
 
 async def tail(options: Namespace) -> None:
@@ -32,12 +33,11 @@ async def tail(options: Namespace) -> None:
     cursors = FileCursors(options.cursor) if options.cursor else None
     channels, token = _channels(options), token_of(options)
     await check_host(options)
-    async with OrderClient(options.core, token, channels, cursors=cursors) as client:
-        lamp = asyncio.create_task(show_lamp(client.statuses()))
-        try:
-            await while_read(_print_changes(client, options))
-        finally:
-            lamp.cancel()
+    async with (
+        OrderClient(options.core, token, channels, cursors=cursors) as client,
+        beside("lamp", show_lamp(client.statuses())),
+    ):
+        await while_read(_print_changes(client, options))
 
 
 async def list_open(options: Namespace) -> None:

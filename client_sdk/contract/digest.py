@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 
 EMPTY: Final = 0
 """Either digest of an empty set of orders."""
@@ -47,7 +47,7 @@ def content_hash(order: bytes | str | msgspec.Raw) -> int:
         msgspec.DecodeError: it is not a JSON object, is nested too deep, or has a number that is
             not an integer.
     """
-    return hash_of(decode(_decoder, order))
+    return hash_of(_decoder(order))
 
 
 def hash_of(order: object) -> int:
@@ -60,7 +60,7 @@ def _refuse_fraction(_text: str) -> NoReturn:
     raise ValueError("an order may contain only integers")
 
 
-_decoder: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_refuse_fraction)
+_decoder: Final = reader(dict[str, Any], float_hook=_refuse_fraction)
 _encoder: Final = msgspec.json.Encoder(order="sorted")
 canonical: Final = _encoder.encode
 """Encodes a value as RFC 8785 does, if it has only integers and its names are ASCII."""

@@ -41,6 +41,15 @@ def decode_any(data: bytes | str | msgspec.Raw) -> Any:
     return decode(_any, data)
 
 
-def reader(kind: type[T]) -> Callable[[bytes | str | msgspec.Raw], T]:
-    """A function that decodes a value of this type from JSON; it raises as `decode`."""
-    return partial(decode, msgspec.json.Decoder(kind))
+def reader(
+    kind: type[T], float_hook: Callable[[str], Any] | None = None
+) -> Callable[[bytes | str | msgspec.Raw], T]:
+    """A function that decodes a value of this type from JSON; it raises as `decode`.
+
+    The SDK has no other decoders of JSON; a test holds that.
+
+    Args:
+        kind: the type.
+        float_hook: decodes numbers with a fraction or an exponent; None: they become floats.
+    """
+    return partial(decode, msgspec.json.Decoder(kind, float_hook=float_hook))

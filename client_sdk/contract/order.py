@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from client_sdk.contract.channel import MAX_SEQ
 from client_sdk.contract.digest import content_hash
-from client_sdk.contract.json_decoding import decode, reader
+from client_sdk.contract.json_decoding import reader
 
 OrderStatus = Literal[
     "placed", "accepted", "rejected", "preparing", "ready", "served", "paid", "cancelled"
@@ -106,7 +106,7 @@ class Order(Struct, frozen=True, dict=True):
         """
         event = self.__dict__.pop("_event", None)
         if event is not None:
-            keep_content(self, decode(_content_decoder, event).data)
+            keep_content(self, _content_decoder(event).data)
         return self.__dict__.get("_content")
 
 
@@ -137,8 +137,8 @@ class EventContent(Struct, frozen=True):
 
 
 decode_order: Final = reader(Order)
-_event_decoder: Final = msgspec.json.Decoder(OrderEvent)
-_content_decoder: Final = msgspec.json.Decoder(EventContent)
+_event_decoder: Final = reader(OrderEvent)
+_content_decoder: Final = reader(EventContent)
 
 
 def keep_content(order: Order, received: msgspec.Raw) -> None:
@@ -156,6 +156,6 @@ def decode_event(data: bytes | str) -> OrderEvent:
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an event.
     """
-    event = decode(_event_decoder, data)
+    event = _event_decoder(data)
     event.data.__dict__["_event"] = data
     return event

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 
 MEDIA_TYPE: Final = "application/problem+json"
 _PREFIX: Final = "urn:yabam:problem:"
@@ -93,7 +93,7 @@ class Problem(Struct, frozen=True, omit_defaults=True):
         return self.type.removeprefix(_PREFIX)
 
 
-_decoder: Final = msgspec.json.Decoder(Problem)
+_decoder: Final = reader(Problem)
 
 
 def problem(
@@ -130,6 +130,6 @@ def encode_problem(value: Problem) -> bytes:
 def decode_problem(body: bytes) -> Problem | None:
     """Read a problem body; None if it is not one (a proxy's HTML page, say)."""
     try:
-        return decode(_decoder, body)
+        return _decoder(body)
     except msgspec.DecodeError:
         return None

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from client_sdk.contract.cursor import MAX_CHANNELS
 from client_sdk.contract.errors import FrameError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.stream import SyncRequired
 
@@ -131,7 +131,7 @@ class Told(Struct, frozen=True):
     body: msgspec.Raw
 
 
-_envelope: Final = msgspec.json.Decoder(Envelope)
+_envelope: Final = reader(Envelope)
 
 
 def decode_envelope(text: bytes | str) -> Envelope:
@@ -141,7 +141,7 @@ def decode_envelope(text: bytes | str) -> Envelope:
         FrameError: it is not JSON in UTF-8, or not such an object.
     """
     try:
-        return decode(_envelope, text)
+        return _envelope(text)
     except msgspec.DecodeError as error:
         raise FrameError(f"the message is malformed: {error}") from error
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import MAX_SEQ, NAME_FORM
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.limits import MAX_NEXT_CHARS, MAX_TICKET_CHARS, MAX_URL_CHARS
 from client_sdk.contract.order import EventContent, Order, OrderEvent, keep_content
 
@@ -94,10 +94,10 @@ class _Content(Struct, frozen=True):
     channels: list[_ChannelContent]
 
 
-_decoder: Final = msgspec.json.Decoder(SyncResponse)
-_content_decoder: Final = msgspec.json.Decoder(_Content)
-_channel_decoder: Final = msgspec.json.Decoder(ChannelSync)
-_channel_content_decoder: Final = msgspec.json.Decoder(_ChannelContent)
+_decoder: Final = reader(SyncResponse)
+_content_decoder: Final = reader(_Content)
+_channel_decoder: Final = reader(ChannelSync)
+_channel_content_decoder: Final = reader(_ChannelContent)
 
 
 def decode_sync(body: bytes) -> SyncResponse:
@@ -106,17 +106,17 @@ def decode_sync(body: bytes) -> SyncResponse:
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not such an answer.
     """
-    answer = decode(_decoder, body)
+    answer = _decoder(body)
     if any(channel.events or channel.snapshot for channel in answer.channels):
-        _keep_contents(answer, decode(_content_decoder, body))
+        _keep_contents(answer, _content_decoder(body))
     return answer
 
 
 def decode_channel_sync(data: bytes | msgspec.Raw) -> ChannelSync:
     """Read one channel's part of an answer; raises as `decode_sync`."""
-    channel = decode(_channel_decoder, data)
+    channel = _channel_decoder(data)
     if channel.events or channel.snapshot:
-        _keep_contents_of(channel, decode(_channel_content_decoder, data))
+        _keep_contents_of(channel, _channel_content_decoder(data))
     return channel
 
 

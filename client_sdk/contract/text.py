@@ -9,6 +9,7 @@ another script, or a text of unlimited length.
     order id   a UUID in its canonical form           36 of 0-9 a-f -
     device     a device's name                        1 to 64, a token of RFC 9651
     key        an idempotency key                     1 to 255 of visible ASCII
+    token      an access token                        visible ASCII
     time       when a version was made                as Core writes it: 2026-11-22T09:30:00.123456Z
     subject    whom a token names                     1 to 255, no control character
     text       a name, a note, a reason               any, as it is, but NUL
@@ -65,6 +66,7 @@ _ID: Final = re.compile(ID_PATTERN)
 _EPOCH: Final = re.compile(EPOCH_PATTERN)
 _ORDER_ID: Final = re.compile(ORDER_ID_PATTERN)
 _KEY: Final = re.compile(KEY_PATTERN)
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _TIME: Final = re.compile(TIME_PATTERN)
 _MAC: Final = re.compile(MAC_PATTERN)
 _SECONDS: Final = re.compile(r"(?=[0-9.]{1,9}$)(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
@@ -95,6 +97,11 @@ def is_order_id(text: str) -> bool:
 def is_key(text: str) -> bool:
     """Whether it may be an idempotency key."""
     return _KEY.fullmatch(text) is not None
+
+
+def is_token(text: str) -> bool:
+    """Whether it may be an access token: a header can carry it."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def time_of(text: str) -> datetime | None:

@@ -35,15 +35,17 @@ class Status:
     pending: int
     """Changes taken in and not acknowledged."""
     last_error: str | None
+    """What fails now: Core, the stream, or else a task of the client's; None: nothing."""
 
 
-def status_of(machine: Machine, before: Mode, now: float) -> Status:
+def status_of(machine: Machine, before: Mode, now: float, trouble: str | None = None) -> Status:
     """The status of a client.
 
     Args:
         machine: the client's.
         before: the mode of its last status, which stays between two streams.
         now: monotonic seconds, by the clock of the machine's inputs.
+        trouble: what fails beside the machine; None: nothing.
     """
     failure, certain_at = machine.last_failure, machine.freshness.certain_at
     mode = mode_of(machine, before)
@@ -56,7 +58,7 @@ def status_of(machine: Machine, before: Mode, now: float) -> Status:
         lag=machine.freshness.lag(now),
         via=machine.via if mode == "live" else None,
         pending=machine.pending,
-        last_error=failure.detail if failure else None,
+        last_error=failure.detail if failure else trouble,
     )
 
 

@@ -40,7 +40,8 @@ from client_sdk.mqtt.connection import MqttConnection
 from client_sdk.mqtt.live_topics import LiveTopics
 from client_sdk.mqtt.marks import BEHIND_S, SILENT_S, MarkWatch
 from client_sdk.mqtt.topics import decode_mark, marks_topic, topic_of
-from client_sdk.transport.http_bodies import no_cookies
+from client_sdk.supervision import BackgroundTasks
+from client_sdk.transport.http_bodies import check_token, no_cookies
 from client_sdk.transport.http_transport import Transport
 
 Mode = Literal["starting", "live", "polling", "closed"]
@@ -77,6 +78,10 @@ class BufferedOrderClient:
         transport: httpx's transport, for tests.
         clock: returns monotonic seconds.
         uniform: returns a random number between two others.
+
+    Raises:
+        ChannelError: a channel name is malformed, or carries no orders.
+        ContractError: the token has characters that no token has.
     """
 
     def __init__(
@@ -99,7 +104,7 @@ class BufferedOrderClient:
         self._topics = {topic_of(channel): str(channel) for channel in self._parsed}
         self._marks = {marks_topic(channel.root): channel.root for channel in self._parsed}
         self._channels = list(self._topics.values())
-        self._token_source = token
+        self._token_source = check_token(token) if isinstance(token, str) else token
         self._token: str | None = None
         self._connection = connection
         self._cursors = cursors or MemoryCursors()
@@ -114,7 +119,7 @@ class BufferedOrderClient:
         self._run: BufferedClient | None = None
         self._watch: MarkWatch | None = None
         self._taken_epoch: str | None = None
-        self._receipts = ReceiptSender(self._say_received)
+        self._receipts = ReceiptSender(self._say_received, told=warn)
         self.mode: Mode = "starting"
         """How the client receives its events now."""
 
@@ -186,8 +191,10 @@ class BufferedOrderClient:
             self._clock,
         )  # fmt: skip
         self._run, self._watch = run, None
-        starting = asyncio.create_task(run.start())
-        watching = asyncio.create_task(self._watch_marks(run))
+        tasks = BackgroundTasks(self._warn)
+        # If one of them fails, so has this start: the next one begins after the back-off.
+        tasks.once("start", _started(run), run.fail)
+        tasks.once("watch over the marks", self._watch_marks(run), run.fail)
         try:
             async with aclosing(run.changes()) as changes:
                 async for change in changes:
@@ -199,9 +206,7 @@ class BufferedOrderClient:
                 self._warn(f"started anew: {error}")
         finally:
             self._run = None
-            for task in (starting, watching):
-                task.cancel()
-            await asyncio.gather(starting, watching, return_exceptions=True)
+            await tasks.stop()
             await run.close()
             await live.close()
 
@@ -275,7 +280,7 @@ class BufferedOrderClient:
         if self._token is None or anew:
             source = self._token_source
             found = source if isinstance(source, str) else source()
-            self._token = await found if inspect.isawaitable(found) else found
+            self._token = check_token(await found if inspect.isawaitable(found) else found)
         return self._token
 
     # ── what the consumer has ────────────────────────────────────────────────
@@ -309,3 +314,7 @@ class BufferedOrderClient:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closed.wait()
+
+
+async def _started(run: BufferedClient) -> None:
+    await run.start()

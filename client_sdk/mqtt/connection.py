@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 import secrets
 import ssl
@@ -23,9 +24,11 @@ from client_sdk.errors import ClientError, UnreachableError
 from client_sdk.machine.backoff import Backoff
 from client_sdk.mqtt.topics import own_topic
 from client_sdk.settings import Settings
+from client_sdk.supervision import BackgroundTasks, beside
 
 MAX_BUFFERED: Final = 2000
 MAX_BUFFERED_BYTES: Final = 8 * 1024 * 1024
+_log: Final = logging.getLogger("yabam")
 _KEEPALIVE_S: Final = 5
 _ANSWER_WITHIN_S: Final = 5.0
 _STATUS_EVERY_S: Final = 60.0
@@ -118,7 +121,8 @@ class MqttConnection:
         self._client: aiomqtt.Client | None = None
         self._changed = asyncio.Event()
         self._followings: set[Following] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks(self._note_trouble)
+        self._is_open = False
         self._boot = int(time.time()) if boot is None else boot
         self._own_topics = {topic: what for what in own if (topic := self._own(what)) is not None}
         self._hear = hear
@@ -128,14 +132,13 @@ class MqttConnection:
         """Why there is no connection; None: there is one, or no attempt was made yet."""
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._keep(), name="mqtt-connection")
+        self._is_open = True
+        self._tasks.keep("connection to the MQTT broker", self._keep)
         return self
 
     async def __aexit__(self, *_raised: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        self._is_open = False
+        await self._tasks.stop()
 
     @property
     def is_connected(self) -> bool:
@@ -148,7 +151,7 @@ class MqttConnection:
         Raises:
             ClientError: the connection was not opened.
         """
-        if self._task is None:
+        if not self._is_open:
             raise ClientError("open the connection by `async with` first")
         while self._client is None:
             self._changed.clear()
@@ -199,14 +202,21 @@ class MqttConnection:
             self._troubles = list(troubles)
             self._troubles_changed.set()
 
+    def _note_trouble(self, text: str) -> None:
+        self.trouble = f"the MQTT broker at {self._host}:{self._port}: {text}"
+
     async def _keep(self) -> None:
         backoff = Backoff(_BACK_OFF, random.uniform)
         while True:
             backoff.well(time.monotonic())
             try:
                 await self._session()
-            except (aiomqtt.MqttError, OSError, ssl.SSLError) as error:
-                self.trouble = f"the MQTT broker at {self._host}:{self._port}: {error}"
+            except (aiomqtt.MqttError, OSError) as error:
+                self._note_trouble(str(error))
+            except Exception as error:
+                # Of a library, or of a message: a new connection is what may help.
+                _log.warning("the connection to the MQTT broker failed", exc_info=error)
+                self._note_trouble(repr(error))
             finally:
                 self._client = None
                 for following in tuple(self._followings):
@@ -234,16 +244,16 @@ class MqttConnection:
                 await self._subscribe(client, list(self._own_topics))
             self._client, self.trouble = client, None
             self._changed.set()
-            telling = asyncio.create_task(self._tell_status(client, connection))
             try:
-                async for message in client.messages:
-                    payload = message.payload
-                    if isinstance(payload, bytes):
-                        self._hand_out(str(message.topic), payload)
+                # Without its status the gateway sends this device nothing: if that task fails, so
+                # has the session.
+                async with beside("status of the device", self._tell_status(client, connection)):
+                    async for message in client.messages:
+                        payload = message.payload
+                        if isinstance(payload, bytes):
+                            self._hand_out(str(message.topic), payload)
             finally:
                 self._client = None
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
 
     async def _subscribe(self, client: aiomqtt.Client, topics: Sequence[str]) -> None:
         """Subscribe; raises MqttError if the broker does not answer, or does not permit it."""
@@ -255,7 +265,11 @@ class MqttConnection:
 
     def _hand_out(self, topic: str, payload: bytes) -> None:
         if topic in self._own_topics:
-            self._hear(self._own_topics[topic], payload)
+            try:
+                self._hear(self._own_topics[topic], payload)
+            except Exception as error:
+                # One message that cannot be handled must not keep back those after it.
+                _log.warning("a message of %s cannot be handled", topic, exc_info=error)
         for following in self._followings:
             if topic in following.topics:
                 following.put(topic, payload)

@@ -22,6 +22,7 @@ from client_sdk.printer.journal import Journal, JournalEntry
 from client_sdk.printer.printing import PaperTicket, print_ticket, state_of
 from client_sdk.printer.source import Job, JobSource, Taken
 from client_sdk.printer_media.lines import marked_repeat
+from client_sdk.supervision import BackgroundTasks
 
 HOLD_EVERY_S: Final = 20.0
 """A third of the time after which Core gives the printer to another agent."""
@@ -70,15 +71,16 @@ class Agent:
             AgentError: it cannot continue; the text says what to do.
         """
         self._journal.end_what_was_left()
-        holding = asyncio.create_task(self._keep_holding())
+        failed: list[Exception] = []
+        tasks = BackgroundTasks(self._tell_person)
+        tasks.once("report that this agent prints here", self._keep_holding(), failed.append)
         try:
-            while True:
-                if holding.done():
-                    holding.result()
+            while not failed:
                 await self._once()
+            # Between two steps: a ticket that is being printed comes to its end.
+            raise failed[0]
         finally:
-            holding.cancel()
-            await asyncio.gather(holding, return_exceptions=True)
+            await tasks.stop()
             with contextlib.suppress(YabamError):
                 await self._source.hold((), leaving=True)
 

@@ -6,24 +6,25 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from client_sdk import UnauthorizedError, UnreachableError, YabamClient
-from client_sdk.contract.errors import FrameError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.errors import ContractError, FrameError
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.problem import Problem, decode_problem
 from client_sdk.printer.errors import AgentError, HeldError
 from client_sdk.printer.journal import PrintOutcome
 from client_sdk.printer.source import Job, Taken, job_of_document
-from client_sdk.transport.http_bodies import PACKED, no_cookies, read_body
+from client_sdk.transport.http_bodies import PACKED, answer_of, bearer, check_token, no_cookies
 
 _KEY: Final = "print."
 _TIMEOUT_S: Final = 15.0
 _MAX_ANSWER: Final = 64 * 1024
+_MAX_LIFETIME_S: Final = 10**9
 _FAULTS: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, FrameError)
 _RENEWED_AT: Final = 0.8
 """The fraction of its lifetime after which a token is renewed."""
@@ -31,11 +32,11 @@ _RENEWED_AT: Final = 0.8
 
 class _Given(Struct, frozen=True):
     token: str
-    expires_in_s: int
+    expires_in_s: Annotated[int, Meta(ge=0, le=_MAX_LIFETIME_S)]
 
 
-_taken: Final = msgspec.json.Decoder(Taken)
-_given: Final = msgspec.json.Decoder(_Given)
+_taken: Final = reader(Taken)
+_given: Final = reader(_Given)
 
 
 class Login:
@@ -69,16 +70,22 @@ class Login:
             return self._token
         try:
             async with httpx.AsyncClient(cookies=no_cookies(), timeout=_TIMEOUT_S) as http:
-                answer = await http.post(f"{self._core_url}/v1/devices/token", json=self._login)
+                request = http.build_request(
+                    "POST", f"{self._core_url}/v1/devices/token", json=self._login, headers=PACKED
+                )
+                answer, body = await answer_of(http, request, _MAX_ANSWER)
         except _FAULTS as error:
             raise UnreachableError(f"Core cannot be reached: {error}") from error
         if answer.status_code == 401:
-            raise UnauthorizedError(_told(401, answer.content))
+            raise UnauthorizedError(_told(401, body))
         try:
-            given = decode(_given, answer.content)
+            given = _given(body)
         except msgspec.DecodeError as error:
-            raise UnreachableError(_told(answer.status_code, answer.content)) from error
-        self._token = given.token
+            raise UnreachableError(_told(answer.status_code, body)) from error
+        try:
+            self._token = check_token(given.token)
+        except ContractError as error:
+            raise UnreachableError(f"Core's answer is malformed: {error}") from error
         self._renew_at = time.monotonic() + given.expires_in_s * _RENEWED_AT
         return self._token
 
@@ -163,7 +170,7 @@ class CoreSource:
         if status != 200:
             raise AgentError(_told(status, answer))
         try:
-            return decode(_taken, answer)
+            return _taken(answer)
         except msgspec.DecodeError as error:
             raise UnreachableError(f"Core's answer is malformed: {error}") from error
 
@@ -189,14 +196,10 @@ class CoreSource:
 
     async def _post(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
         token = self._token if isinstance(self._token, str) else await self._token()
-        headers = {"authorization": f"Bearer {token}", **PACKED}
+        headers = bearer(token) | PACKED
         request = self._http.build_request("POST", self._path + path, json=body, headers=headers)
         try:
-            response = await self._http.send(request, stream=True)
-            try:
-                answer = await read_body(response, _MAX_ANSWER)
-            finally:
-                await response.aclose()
+            response, answer = await answer_of(self._http, request, _MAX_ANSWER)
         except _FAULTS as error:
             raise UnreachableError(f"Core cannot be reached: {error}") from error
         if response.status_code == 429 or response.status_code >= 500:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.errors import UnreachableError
 from client_sdk.mqtt.connection import MqttConnection
 from client_sdk.printer.errors import AgentError, HeldError
@@ -57,8 +57,8 @@ class _Accepted(Struct, frozen=True):
     job: _JobNow | None = None
 
 
-_command: Final = msgspec.json.Decoder(_Command)
-_accepted: Final = msgspec.json.Decoder(_Accepted)
+_command: Final = reader(_Command)
+_accepted: Final = reader(_Accepted)
 
 
 class MqttSource:
@@ -240,9 +240,9 @@ class MqttSource:
     def _hear(self, what: str, payload: bytes) -> None:
         with contextlib.suppress(msgspec.DecodeError):
             if what == "accepted":
-                self._hear_answer(decode(_accepted, payload))
+                self._hear_answer(_accepted(payload))
             else:
-                self._hear_command(decode(_command, payload))
+                self._hear_command(_command(payload))
 
     def _hear_answer(self, message: _Accepted) -> None:
         answer = self._answers.get(message.n)

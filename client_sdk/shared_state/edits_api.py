@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 import msgspec
 from msgspec import Struct
 
 from client_sdk.contract.errors import FrameError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.limits import MAX_EDITS_ANSWER_BYTES
 from client_sdk.contract.order import EPOCH_HEADER, Order, decode_order
 from client_sdk.contract.problem import Problem, decode_problem
@@ -22,7 +23,7 @@ from client_sdk.errors import RefusedError, UnauthorizedError, UnreachableError
 from client_sdk.state.entries import DocumentName
 from client_sdk.state.orders.commands import CommandRequest
 from client_sdk.state.requests import Request
-from client_sdk.transport.http_bodies import PACKED, read_body
+from client_sdk.transport.http_bodies import PACKED, answer_of, bearer
 from client_sdk.transport.http_failures import retry_after, shortened
 
 _TIMEOUT_S: Final = 30.0
@@ -97,10 +98,11 @@ class HistoryPage(Struct, frozen=True):
     """Pass this to get the next page; None: this is the last page."""
 
 
-_outcomes: Final = msgspec.json.Decoder(_Outcomes)
-_known: Final = msgspec.json.Decoder(_Known)
-_history: Final = msgspec.json.Decoder(HistoryPage)
-_any: Final = msgspec.json.Decoder(dict[str, Any])
+R = TypeVar("R")
+_outcomes: Final = reader(_Outcomes)
+_known: Final = reader(_Known)
+_history: Final = reader(HistoryPage)
+_any: Final = reader(dict[str, Any])
 
 
 class EditsApi:
@@ -120,7 +122,7 @@ class EditsApi:
                 "POST", "/v1/edits", token, content=request.body
             )
             if status == 200:
-                outcomes = decode(_outcomes, body).outcomes
+                outcomes = _outcomes(body).outcomes
                 return Answered([decode_outcome(raw) for raw in outcomes])
         except (*_FAULTS, msgspec.DecodeError) as error:
             return Again(shortened(str(error) or type(error).__name__))
@@ -138,7 +140,7 @@ class EditsApi:
                 "GET", "/v1/edits", token, params={"client": client}
             )
             if status == 200:
-                known = decode(_known, body)
+                known = _known(body)
                 return Settled(known.settled, known.epoch)
         except (*_FAULTS, msgspec.DecodeError) as error:
             return Again(shortened(str(error) or type(error).__name__))
@@ -214,8 +216,7 @@ class EditsApi:
         """
         params = {"channel": name[0], "key": name[1], "after": str(after), "limit": str(limit)}
         body = await self._get("/v1/documents/events", params, token)
-        page: HistoryPage = _decoded(_history, body)
-        return page
+        return _decoded(_history, body)
 
     async def read(self, path: str, params: dict[str, str], token: str) -> dict[str, Any]:
         """GET any other path and return the JSON answer; raises as `history`.
@@ -225,8 +226,7 @@ class EditsApi:
             params: the parameters of the query, not encoded.
             token: an access token.
         """
-        answer: dict[str, Any] = _decoded(_any, await self._get(path, params, token))
-        return answer
+        return _decoded(_any, await self._get(path, params, token))
 
     async def request(
         self, method: str, path: str, token: str, body: dict[str, Any] | None = None
@@ -279,17 +279,13 @@ class EditsApi:
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, httpx.Headers, bytes]:
-        sent = {"authorization": f"Bearer {token}"} | PACKED | (headers or {})
+        sent = bearer(token) | PACKED | (headers or {})
         if content is not None:
             sent["content-type"] = "application/json"
         request = self._http.build_request(
             method, path, params=params, content=content, headers=sent, timeout=_TIMEOUT_S
         )
-        response = await self._http.send(request, stream=True)
-        try:
-            body = await read_body(response, MAX_EDITS_ANSWER_BYTES)
-        finally:
-            await response.aclose()
+        response, body = await answer_of(self._http, request, MAX_EDITS_ANSWER_BYTES)
         return response.status_code, response.headers, body
 
 
@@ -303,8 +299,8 @@ def _again(status: int, headers: httpx.Headers, problem: Problem | None) -> Agai
     return Again(shortened(f"{status} {told}".strip()), retry_after(headers), status == 401)
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def _decoded(read: Callable[[bytes], R], body: bytes) -> R:
     try:
-        return decode(decoder, body)
+        return read(body)
     except msgspec.DecodeError as error:
         raise UnreachableError(f"Core's answer is malformed: {error}") from error

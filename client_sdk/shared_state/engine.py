@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from msgspec import UNSET
 
@@ -19,6 +18,7 @@ from client_sdk.contract.state.edit import EditOutcome
 from client_sdk.contract.state.operations import Operation, Set
 from client_sdk.contract.state.values import Value, check_document
 from client_sdk.errors import ClientError, ClosedError
+from client_sdk.machine.backoff import Backoff
 from client_sdk.machine.messages import CheckDocuments, DeliverDocument
 from client_sdk.settings import Settings
 from client_sdk.shared_state.edits_api import Again, EditsApi
@@ -34,8 +34,8 @@ from client_sdk.state.private import PrivateDocuments, is_private
 from client_sdk.state.records import DropWaiting, OpenConflict, Write
 from client_sdk.state.replica import Replica
 from client_sdk.state.store import subject_of
+from client_sdk.supervision import BackgroundTasks
 
-_AGAIN_AFTER_S = 5.0
 RENEW_EVERY_S = 3 * 3600.0
 """The interval of session renewals, in seconds; without them Core ends the session after a day."""
 
@@ -107,7 +107,9 @@ class Engine:
         self._changed: set[DocumentName] = set()
         self._telling = False
         self._outcomes: dict[int, asyncio.Future[EditOutcome]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks(self.note_error, back_off=settings, uniform=uniform)
+        self._settings = settings
+        self._uniform = uniform
         self._closed = False
         self._online = asyncio.Event()
 
@@ -118,13 +120,10 @@ class Engine:
 
     def start(self) -> None:
         """Start the tasks that send, fetch and store."""
-        for name, work in (
-            ("sender", self._sender.run),
-            ("loader", self._loader.run),
-            ("store-writer", self.writer.run),
-            ("renewal", self._renew),
-        ):
-            self._spawn(self._supervised(name, work))
+        self._tasks.keep("sender", self._sender.run)
+        self._tasks.keep("loader", self._loader.run)
+        self._tasks.keep("store-writer", self.writer.run)
+        self._tasks.keep("renewal", self._renew)
         for waiting in tuple(self.replica.waiting.values()):
             self._decide(waiting)
         self.pump()
@@ -134,10 +133,7 @@ class Engine:
         if self._closed:
             return
         self._closed = True
-        tasks = self._tasks - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.stop()
         async with self._lock:
             self.writer.put(self.replica.drain().writes)
             for future in self._outcomes.values():
@@ -258,7 +254,7 @@ class Engine:
         if self._changed and not self._telling and not self._closed:
             # Once for all changes in one turn of the event loop.
             self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell)
+            self._tasks.later("observers", 0.0, self._tell)
         self._sender.retry.wake()
         self._loader.retry.wake()
 
@@ -275,7 +271,7 @@ class Engine:
                 self.last_error = f"an observer raised {error!r}"
 
     def note_error(self, error: str) -> None:
-        """Note an error that a callback raised."""
+        """Note an error of a callback, a resolver or a task."""
         self.last_error = error
 
     async def _commit(self, writes: list[Write]) -> None:
@@ -293,7 +289,7 @@ class Engine:
     def _decide(self, waiting: OpenConflict) -> None:
         resolver = self._resolvers.get(waiting.key)
         if resolver is not None:
-            self._spawn(self._resolved(waiting, resolver))
+            self._tasks.once("resolver", self._resolved(waiting, resolver))
 
     async def _resolved(self, waiting: OpenConflict, resolver: Resolver) -> None:
         conflict = waiting.conflict
@@ -317,6 +313,7 @@ class Engine:
             self.last_error = f"the resolver of {waiting.key} raised {error!r}"
 
     async def _renew(self) -> None:
+        back_off = Backoff(self._settings, self._uniform)
         while True:
             await self._online.wait()
             client = self.replica.queue.client
@@ -330,19 +327,8 @@ class Engine:
                 if subject_of(token) == self.subject:
                     answer = await self.api.settled(client, token)
                     if isinstance(answer, Again):
-                        await asyncio.sleep(_AGAIN_AFTER_S)
+                        now = asyncio.get_running_loop().time()
+                        await asyncio.sleep(max(back_off.failed(now), answer.retry_after or 0.0))
                         continue
+            back_off.forget()
             await asyncio.sleep(RENEW_EVERY_S)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _supervised(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await work()
-            except Exception as error:
-                self.last_error = f"the {name} failed and is restarted: {error!r}"
-            await asyncio.sleep(_AGAIN_AFTER_S)

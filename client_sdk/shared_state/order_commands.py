@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from client_sdk.contract.errors import StateError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.order import Guest, Item
 from client_sdk.contract.text import shown
 from client_sdk.shared_state.order_desk import OrderDesk
@@ -21,7 +21,7 @@ from client_sdk.state.conflicts import EditError
 from client_sdk.state.orders.commands import CommandOutcome, CommandWish
 from client_sdk.state.orders.view import ShownOrder
 
-_body: Final = msgspec.json.Decoder(dict[str, Any])
+_body: Final = reader(dict[str, Any])
 
 
 class CommandHandle:
@@ -175,6 +175,6 @@ class OrderCommands:
 def _plain(body: dict[str, Any]) -> dict[str, Any]:
     """A copy of the body, so that the program's later changes of its values do not affect it."""
     try:
-        return decode(_body, msgspec.json.encode(body))
+        return _body(msgspec.json.encode(body))
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise StateError(f"this is not a valid order: {error}") from error

@@ -296,7 +296,7 @@ class SharedState:
 
     @property
     def last_error(self) -> str | None:
-        """The last error that a callback or a resolver raised."""
+        """The last error of a callback, a resolver or one of the client's tasks."""
         return self._engine.last_error
 
     def subscribe(

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from client_sdk.state.records import Stored, Write
 from client_sdk.state.store import StateStore
+from client_sdk.supervision import to_its_end
 
 R = TypeVar("R")
 
@@ -49,7 +50,7 @@ class StoreWriter:
             StateStoreError: these are not stored; earlier writes are tried again.
         """
         # A cancelled caller leaves the write running: it completes before the next one.
-        await asyncio.shield(self._commit(list(writes)))
+        await to_its_end("write to the store", self._commit(list(writes)))
 
     async def run(self) -> None:
         """Do the writes for as long as the client lives."""
@@ -76,6 +77,7 @@ class StoreWriter:
                 await self._run(lambda: self._store.write([*before, *writes]))
             except BaseException:
                 self._waiting = [*before, *self._waiting]
+                self._news.set()  # whoever has asked for the write may be gone
                 raise
 
     async def _run(self, work: Callable[[], R]) -> R:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from client_sdk.state.records import Stored, entry_of
 from client_sdk.state.replica import Replica
 from client_sdk.state.store import MemoryState, StateStore, subject_of
 from client_sdk.state.view import Calls
+from client_sdk.transport.http_bodies import check_token
 
 
 class YabamOptions(ClientOptions, total=False):
@@ -63,6 +63,7 @@ class YabamClient(OrderClient):
     Raises:
         ChannelError: a channel name is malformed, or there are none or too many.
         DeviceError: the device's name is malformed.
+        ContractError: the token has characters that no token has.
     """
 
     _shows_documents: ClassVar = True
@@ -187,7 +188,7 @@ class YabamClient(OrderClient):
         if isinstance(self._token, str):
             return self._token
         made = self._token()
-        return await made if inspect.isawaitable(made) else made
+        return check_token(await made if inspect.isawaitable(made) else made)
 
     async def _current_token(self, *, new: bool = False) -> str:
         if self._runner is None:
@@ -200,7 +201,7 @@ class YabamClient(OrderClient):
     def _diverged(self, channel: str) -> None:
         # The machine is still processing an input when it asks for this comparison.
         if self._runner is not None:
-            asyncio.get_running_loop().call_soon(self._runner.feed, Diverged(channel))
+            self._runner.feed_soon(Diverged(channel))
 
     def _take_next(self) -> Deliver | None:
         delivery = super()._take_next()

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from client_sdk.contract.errors import ContractError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.state.document import decode_document
 from client_sdk.contract.text import is_subject
 from client_sdk.errors import StateStoreError
@@ -49,8 +49,8 @@ CREATE TABLE IF NOT EXISTS private (key TEXT PRIMARY KEY, version INTEGER NOT NU
   WITHOUT ROWID;
 """
 _FORMAT: Final = 1
-_waiting_decoder: Final = msgspec.json.Decoder(OpenConflict)
-_value_decoder: Final = msgspec.json.Decoder(dict[str, Any])
+_waiting_decoder: Final = reader(OpenConflict)
+_value_decoder: Final = reader(dict[str, Any])
 
 
 class _Claims(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ class _Claims(msgspec.Struct, frozen=True):
     role: str = ""
 
 
-_claims_decoder: Final = msgspec.json.Decoder(_Claims)
+_claims_decoder: Final = reader(_Claims)
 
 
 def subject_of(token: str) -> str:
@@ -69,7 +69,7 @@ def subject_of(token: str) -> str:
     try:
         body = token.split(".")[1]
         claims = urlsafe_b64decode(body + "=" * (-len(body) % 4))
-        named = decode(_claims_decoder, claims)
+        named = _claims_decoder(claims)
     except (IndexError, ValueError):
         named = _Claims("")
     return (
@@ -241,12 +241,12 @@ def _opened(connection: sqlite3.Connection, subject: str) -> Stored:
         ],
         [decode_document(row[0]) for row in connection.execute("SELECT document FROM document")],
         [
-            decode(_waiting_decoder, row[0])
+            _waiting_decoder(row[0])
             for row in connection.execute("SELECT waiting FROM waiting ORDER BY id")
         ],
         [row[0] for row in connection.execute("SELECT command FROM command ORDER BY id")],
         {
-            key: (version, None if value is None else decode(_value_decoder, value))
+            key: (version, None if value is None else _value_decoder(value))
             for key, version, value in connection.execute("SELECT * FROM private")
         },
     )

@@ -47,7 +47,14 @@ from client_sdk.machine.messages import (
     SyncFailed,
 )
 from client_sdk.machine.snapshot_pages import Assembly
-from client_sdk.transport.http_bodies import PACKED, PLAIN, plain_chunks, read_body
+from client_sdk.transport.http_bodies import (
+    PACKED,
+    PLAIN,
+    bearer,
+    opened,
+    plain_chunks,
+    read_body,
+)
 from client_sdk.transport.http_failures import refusal, shortened
 from client_sdk.transport.socket_transport import SocketFailedError, SocketTransport
 from client_sdk.transport.stream_events import input_of
@@ -106,13 +113,10 @@ class Transport:
         Raises:
             _RefusedError: the status is not 200.
         """
-        response = await self._http.send(request, stream=True)
-        try:
+        async with opened(self._http, request) as response:
             if response.status_code != 200:
                 raise _RefusedError(await _refusal(response, "unauthorized"))
             body = await read_body(response, MAX_SYNC_BYTES)
-        finally:
-            await response.aclose()
         return read(body), len(body)
 
     async def stream(self, command: OpenStream) -> AsyncGenerator[Input, None]:
@@ -131,10 +135,11 @@ class Transport:
         generation = command.generation
         try:
             _check_url(command.url)
-            async with self._http.stream(
+            request = self._http.build_request(
                 "GET", command.url, headers=headers, timeout=timeout,
                 **_query(command.url, parameters),
-            ) as response:  # fmt: skip
+            )  # fmt: skip
+            async with opened(self._http, request) as response:
                 if response.status_code != 200:
                     yield StreamEnded(generation, await _refusal(response, "ticket"))
                     return
@@ -193,22 +198,28 @@ class Transport:
         return await self._tell(RECEIPTS_PATH, body, token)
 
     async def _tell(self, path: str, body: bytes, token: str) -> bool:
+        headers = bearer(token) | {"content-type": "application/json"}
+        request = self._http.build_request(
+            "POST",
+            path,
+            content=body,
+            headers=headers | PACKED | self._about(),
+            timeout=_RECEIPTS_TIMEOUT_S,
+        )
         try:
-            answer = await self._http.post(
-                path,
-                content=body,
-                headers={"authorization": f"Bearer {token}", "content-type": "application/json"}
-                | self._about(),
-                timeout=_RECEIPTS_TIMEOUT_S,
-            )
+            async with opened(self._http, request) as answer:
+                status = answer.status_code
+                # What it says does not matter, but read to its end its connection is used again.
+                with contextlib.suppress(FrameError):
+                    await read_body(answer, _MAX_PROBLEM_BYTES)
         except _UNREACHABLE:
             return False
-        self._no_owner = answer.status_code == 403
+        self._no_owner = status == 403
         # A refusal, or an older Core that does not know this path: a retry is no use.
-        return answer.status_code < 500 and answer.status_code != 429
+        return status < 500 and status != 429
 
     def _sync_request(self, command: StartSync, token: str) -> httpx.Request:
-        headers = {"authorization": f"Bearer {token}"} | PACKED | self._about()
+        headers = bearer(token) | PACKED | self._about()
         if len(command.after) > _MAX_CHANNELS_IN_URL:
             body = {
                 "channels": dict(command.after),
@@ -233,7 +244,7 @@ class Transport:
 
     def _page_request(self, page: str, token: str) -> httpx.Request:
         parameters = {"page": page, "orders": str(MAX_ORDERS)}
-        headers = {"authorization": f"Bearer {token}"} | PACKED
+        headers = bearer(token) | PACKED
         return self._http.build_request("GET", "/v1/sync", params=parameters, headers=headers)
 
     def _about(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "errors": "errors that a program may have to catch",
         "checkpoint": "what a client has applied, as it is stored",
         "machine": "when to sync, connect, poll and wait, without clock and socket",
+        "supervision": "background tasks that never end unnoticed",
         "transport": "syncs, streams and WebSockets, and their errors as inputs of the machine",
         "client": "the clients that programs use, and the adapters around the machine",
         "state": "the shown documents, the edits that wait for Core, and their storage",

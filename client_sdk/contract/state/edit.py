@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from client_sdk.contract.channel import NAME_FORM
 from client_sdk.contract.digest import MAX_INTEGER, canonical
 from client_sdk.contract.errors import PointerError, StateError, StateValueError
-from client_sdk.contract.json_decoding import decode, reader
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.limits import MAX_EDIT_BYTES, MAX_EDITS, MAX_METADATA_BYTES
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.state.operations import Operation, decode_operation, encode_operation
@@ -147,9 +147,9 @@ class _WireEdit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     base_value: Value | UnsetType | None = UNSET
 
 
-_batch_decoder: Final = msgspec.json.Decoder(_WireBatch)
-_number_decoder: Final = msgspec.json.Decoder(_Number)
-_edit_decoder: Final = msgspec.json.Decoder(_WireEdit)
+_batch_decoder: Final = reader(_WireBatch)
+_number_decoder: Final = reader(_Number)
+_edit_decoder: Final = reader(_WireEdit)
 
 
 def decode_edits(body: bytes | str) -> EditBatch:
@@ -159,10 +159,10 @@ def decode_edits(body: bytes | str) -> EditBatch:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) malformed: no client,
             too many edits, an edit without a number, or numbers that do not increase.
     """
-    wire = decode(_batch_decoder, body)
+    wire = _batch_decoder(body)
     edits: list[Edit | UnreadableEdit] = []
     for raw in wire.edits:
-        number = decode(_number_decoder, raw).n
+        number = _number_decoder(raw).n
         if edits and number <= edits[-1].n:
             raise msgspec.ValidationError("the numbers of a batch's edits must increase")
         edits.append(_decode(number, raw))
@@ -176,7 +176,7 @@ def decode_edit(data: bytes | str | msgspec.Raw) -> Edit:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not an edit.
         StateError: its operation or `seen` breaks a rule.
     """
-    wire = decode(_edit_decoder, data)
+    wire = _edit_decoder(data)
     if isinstance(wire.base, OwnEdit) and wire.base.n >= wire.n:
         raise msgspec.ValidationError("the base must be an edit with a lower number")
     edit = Edit(

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from client_sdk.contract.channel import carries_documents
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.limits import MAX_NEXT_CHARS
 from client_sdk.contract.state.document import Document, DocumentEvent
 from client_sdk.contract.sync import (
@@ -73,9 +73,9 @@ class _Named(Struct, frozen=True):
     channel: str
 
 
-_decoder: Final = msgspec.json.Decoder(_Answer)
-_named_decoder: Final = msgspec.json.Decoder(_Named)
-_documents_decoder: Final = msgspec.json.Decoder(DocumentSync)
+_decoder: Final = reader(_Answer)
+_named_decoder: Final = reader(_Named)
+_documents_decoder: Final = reader(DocumentSync)
 
 
 def decode_mixed_sync(body: bytes) -> MixedSync:
@@ -84,12 +84,12 @@ def decode_mixed_sync(body: bytes) -> MixedSync:
     Raises:
         msgspec.DecodeError: not JSON, or (as its subclass ValidationError) not such an answer.
     """
-    answer = decode(_decoder, body)
+    answer = _decoder(body)
     orders: list[ChannelSync] = []
     documents: list[DocumentSync] = []
     for raw in answer.channels:
-        if carries_documents(decode(_named_decoder, raw).channel):
-            documents.append(decode(_documents_decoder, raw))
+        if carries_documents(_named_decoder(raw).channel):
+            documents.append(_documents_decoder(raw))
         else:
             orders.append(decode_channel_sync(raw))
     return MixedSync(

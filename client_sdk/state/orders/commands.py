@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from client_sdk.contract.errors import StateError
-from client_sdk.contract.json_decoding import decode
+from client_sdk.contract.json_decoding import reader
 from client_sdk.contract.order import STATUSES, Guest, Item, Order
 from client_sdk.contract.problem import Problem
 from client_sdk.contract.text import shown
@@ -110,7 +110,7 @@ class CommandOutcome:
     """Why it was refused."""
 
 
-_decoder: Final = msgspec.json.Decoder(QueuedCommand)
+_decoder: Final = reader(QueuedCommand)
 _PATHS: Final[dict[CommandKind, tuple[Literal["POST", "PATCH"], str]]] = {
     "place": ("POST", "/v1/orders"),
     "transition": ("POST", "/v1/orders/{}/transitions"),
@@ -129,7 +129,7 @@ def decode_command(data: bytes) -> QueuedCommand:
     Raises:
         msgspec.DecodeError, StateError: it is damaged.
     """
-    command = decode(_decoder, data)
+    command = _decoder(data)
     check_body(command.kind, command.body)
     return command
 

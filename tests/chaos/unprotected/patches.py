@@ -66,9 +66,9 @@ SERVER_READS_ANY_LOG: Final = Patch(
 TRUSTING: Final = (CLIENT_TAKES_GAPS, SERVER_PUSHES_GAPS, SERVER_READS_ANY_LOG)
 KEY_PER_ATTEMPT: Final = Patch(
     "client_sdk/client/producer.py",
-    "                response = await self._http.send(request, stream=True)\n",
+    "                return await answer_of(self._http, request, MAX_ANSWER_BYTES)\n",
     '                request.headers["idempotency-key"] = self._new_key()\n'
-    "                response = await self._http.send(request, stream=True)\n",
+    "                return await answer_of(self._http, request, MAX_ANSWER_BYTES)\n",
 )
 ANSWERED_LATE: Final = Patch(
     "core_api/orders/service.py",

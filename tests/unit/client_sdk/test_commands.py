@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import pkgutil
@@ -326,3 +327,30 @@ def test_what_names_no_device_is_told_before_anything_is_asked(
 ) -> None:
     assert main(["push", "remove", place, "--core", "http://127.0.0.1:1", "--token", "t"]) == 2
     assert "write STORE/NAME" in capsys.readouterr().err
+
+
+async def test_endless_work_ends_when_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, ended = asyncio.Event(), []
+
+    async def work() -> None:
+        gone.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(connection, "_reader_gone", lambda: contextlib.nullcontext(gone))
+    async with asyncio.timeout(10):
+        with pytest.raises(BrokenPipeError):
+            await connection.while_read(work())
+    assert ended == [True]
+
+
+async def test_work_that_ends_by_itself_gives_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        raise ZeroDivisionError("a bug")
+
+    never = asyncio.Event()
+    monkeypatch.setattr(connection, "_reader_gone", lambda: contextlib.nullcontext(never))
+    with pytest.raises(ZeroDivisionError):
+        await connection.while_read(work())

@@ -64,6 +64,56 @@ async def test_what_was_not_taken_is_said_again_with_growing_pauses_and_then_lef
     assert (world.said, world.slept) == ([at(1)] * 4, [1.0, 2.0, 4.0, 8.0])
 
 
+async def test_what_cannot_be_sent_for_a_reason_nobody_foresaw_keeps_back_nothing_after_it() -> (
+    None
+):
+    world = World()
+    send, bugs = world.send, [ZeroDivisionError("a bug")]
+
+    async def broken_once(checkpoint: Checkpoint) -> bool:
+        if bugs:
+            raise bugs.pop()
+        return await send(checkpoint)
+
+    world.sender = ReceiptSender(broken_once, world.sleep)
+    world.sender.applied(at(1))
+    await world.until_done()
+    assert world.said == [at(1)]
+    assert trouble_of(world.sender) is None
+    bugs += [ZeroDivisionError("a bug")] * 4
+    world.sender.applied(at(2))
+    await world.until_done()
+    assert "a bug" in (trouble_of(world.sender) or "")
+    world.sender.applied(at(3))
+    await world.until_done()
+    assert world.said == [at(1), at(3)]
+    assert trouble_of(world.sender) is None
+
+
+async def test_a_sender_whose_task_is_killed_begins_another() -> None:
+    world = World()
+    sleep, bugs = world.sleep, [ZeroDivisionError("a bug")]
+
+    async def broken_once(seconds: float) -> None:
+        if bugs:
+            raise bugs.pop()
+        await sleep(seconds)
+
+    told: list[str] = []
+    world.sender = ReceiptSender(world.send, broken_once, told.append)
+    world.sender.applied(at(1))
+    await world.until_done()
+    await asyncio.sleep(0)
+    assert told == ["the receipts failed: ZeroDivisionError('a bug')"]
+    world.sender.applied(at(2))
+    await world.until_done()
+    assert world.said == [at(2)]
+
+
+def trouble_of(sender: ReceiptSender) -> str | None:
+    return sender.trouble
+
+
 class Screen:
     """A device that shows orders, before a Core that takes what it says of them, or does not."""
 
@@ -111,6 +161,7 @@ async def test_nothing_is_said_after_the_end() -> None:
     world = World()
     world.sender.applied(at(1))
     await world.sender.stop()
+    world.sender.applied(at(2))
     await asyncio.sleep(0)
     assert world.said == []
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
+import pkgutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -340,14 +342,71 @@ async def test_whatever_bytes_a_stream_brings_it_ends_with_a_failure(pieces: lis
     assert isinstance(signals[-1], StreamEnded)
 
 
+GUARDED: Final = "contract/json_decoding.py"
+DECODERS: Final = tuple(
+    f"{library}.{name}"
+    for library in ("msgspec.json", "msgspec.msgpack", "msgspec.yaml", "msgspec.toml", "json")
+    for name in ("Decoder", "decode", "JSONDecoder", "load", "loads")
+)
+
+
+def origins_of(tree: ast.Module) -> dict[str, str]:
+    """Each name that the module imports, with what it is."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                # `import a.b` binds `a`, and `import a.b as c` binds `c`.
+                found[one.asname or one.name.split(".")[0]] = (
+                    one.name if one.asname else one.name.split(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            found |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    return found
+
+
+def origin_of(node: ast.AST, origins: dict[str, str]) -> str | None:
+    """What a name stands for, such as `msgspec.json.Decoder`, whatever the module calls it."""
+    if isinstance(node, ast.Name):
+        return origins.get(node.id)
+    if isinstance(node, ast.Attribute):
+        owner = origin_of(node.value, origins)
+        return owner and f"{owner}.{node.attr}"
+    return None
+
+
 def test_nothing_from_outside_is_read_by_a_decoder_without_its_guard() -> None:
     """`contract.json_decoding` alone turns what msgspec lets through into its one kind of error."""
     folder = Path(client_sdk.__file__).parent
+    wrong = []
     for path in folder.rglob("*.py"):
-        if path.name == "json_decoding.py":
+        if path.relative_to(folder).as_posix() == GUARDED:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr == "decode":
-                owner = ast.unparse(node.value)
-                assert "json" not in owner, f"{path.name}:{node.lineno}"
-                assert "decoder" not in owner.lower(), f"{path.name}:{node.lineno}"
+        tree = ast.parse(path.read_text())
+        origins = origins_of(tree)
+        wrong += [
+            f"{path.relative_to(folder)}:{node.lineno}: {origin}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name | ast.Attribute | ast.ImportFrom)
+            for origin in (
+                [f"{node.module}.{one.name}" for one in node.names]
+                if isinstance(node, ast.ImportFrom)
+                else [origin_of(node, origins)]
+            )
+            if origin in DECODERS
+        ]
+    assert wrong == []
+
+
+def test_no_module_holds_a_decoder_without_its_guard() -> None:
+    """As the test before, but by type: however it was made."""
+    held = []
+    for found in pkgutil.walk_packages(client_sdk.__path__, "client_sdk."):
+        module = importlib.import_module(found.name)
+        held += [
+            f"{found.name}.{name}"
+            for name, value in vars(module).items()
+            if isinstance(value, msgspec.json.Decoder | json.JSONDecoder)
+            or isinstance(getattr(value, "__self__", None), msgspec.json.Decoder)
+        ]
+    assert held == []

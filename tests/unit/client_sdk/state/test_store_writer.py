@@ -70,3 +70,36 @@ async def test_it_is_not_clean_while_what_was_put_is_still_being_written() -> No
     await committing
     assert writer.is_clean
     await writer.close()
+
+
+async def test_a_write_that_fails_after_its_caller_is_gone_is_told_and_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Both(SlowState):
+        """A slow disk that has no room at first."""
+
+        full = True
+
+        def write(self, writes: Sequence[Write]) -> None:
+            super().write(writes)
+            if self.full:
+                self.full = False
+                raise StateStoreError("the disk is full")
+
+    store = Both()
+    writer = StoreWriter(store)
+    await writer.open("a")
+    writer.put([PutCounters("c", 1, 1, None)])
+    asking = asyncio.create_task(writer.commit())
+    await asyncio.to_thread(store.begun.wait)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    store.may_end.set()
+    running = asyncio.create_task(writer.run())
+    async with asyncio.timeout(10):
+        while store.full or not writer.is_clean:  # noqa: ASYNC110 (nobody is told)
+            await asyncio.sleep(0)
+    assert "the write to the store failed" in caplog.text
+    running.cancel()
+    await writer.close()
