@@ -8,7 +8,8 @@ here that is a failure like any other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -35,13 +36,24 @@ def short_task(work: Coroutine[Any, Any, T], context: Context | None = None) -> 
     return task
 
 
-async def _heard(work: Coroutine[Any, Any, T]) -> T:
+@contextmanager
+def loud_if_cancelled() -> Iterator[None]:
+    """Let what the block awaits fail if it is cancelled from inside.
+
+    Raises:
+        CancelledInsideError: it was.
+    """
     try:
-        return await work
+        yield
     except asyncio.CancelledError as error:
         if is_being_cancelled():
             raise
         raise CancelledInsideError("it was cancelled from inside") from error
+
+
+async def _heard(work: Coroutine[Any, Any, T]) -> T:
+    with loud_if_cancelled():
+        return await work
 
 
 class ShortTasks:
