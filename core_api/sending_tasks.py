@@ -12,6 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from prometheus_client import Gauge
 
+from server_common.short_tasks import short_task
+
 
 class Attempted(Protocol):
     """The receiver that a task sends to."""
@@ -30,12 +32,20 @@ class SendingTasks(Generic[S]):
     Args:
         limit: so many at once.
         gauge: counts them; several senders may share it.
+        failed: called for each that has ended with an error; it must not raise.
         ended: called after each that has ended.
     """
 
-    def __init__(self, limit: int, gauge: Gauge, ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        limit: int,
+        gauge: Gauge,
+        failed: Callable[[S, BaseException], None],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
         self._limit = limit
         self._gauge = gauge
+        self._failed = failed
         self._ended = ended
         self._tasks: dict[asyncio.Task[None], S] = {}
 
@@ -54,14 +64,15 @@ class SendingTasks(Generic[S]):
         Args:
             take: gives at most so many, of those whose last attempt failed or of the others. Its
                 errors pass through.
-            send: sends one; it handles its own errors.
+            send: sends one. If it fails, the lease of its receiver expires, and then any process
+                goes on with it.
         """
         for failing, most in ((False, self._limit), (True, self._limit // 2)):
             of_kind = sum((item.tries > 0) == failing for item in self._tasks.values())
             room = min(most - of_kind, self._limit - len(self._tasks))
             if room > 0:
                 for item in await take(room, failing):
-                    task = asyncio.create_task(send(item))
+                    task = short_task(send(item))
                     self._tasks[task] = item
                     self._gauge.inc()
                     task.add_done_callback(self._done)
@@ -79,6 +90,9 @@ class SendingTasks(Generic[S]):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task)
+        item = self._tasks.pop(task)
         self._gauge.dec()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failed(item, error)
         self._ended()

@@ -14,8 +14,6 @@ import msgspec
 
 T = TypeVar("T")
 
-_any: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(Any)
-
 
 def decode(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) -> T:
     """Decode with this decoder.
@@ -32,15 +30,6 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | str | msgspec.Raw) ->
         raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
 
 
-def decode_any(data: bytes | str | msgspec.Raw) -> Any:
-    """Decode JSON of no certain type.
-
-    Raises:
-        msgspec.DecodeError: not JSON in UTF-8, or nested too deep.
-    """
-    return decode(_any, data)
-
-
 def reader(
     kind: type[T], float_hook: Callable[[str], Any] | None = None
 ) -> Callable[[bytes | str | msgspec.Raw], T]:
@@ -53,3 +42,7 @@ def reader(
         float_hook: decodes numbers with a fraction or an exponent; None: they become floats.
     """
     return partial(decode, msgspec.json.Decoder(kind, float_hook=float_hook))
+
+
+decode_any: Final[Callable[[bytes | str | msgspec.Raw], Any]] = reader(Any)
+"""Decodes JSON of no certain type; it raises as `decode`."""

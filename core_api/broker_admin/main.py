@@ -16,6 +16,9 @@ from core_api.broker_admin.metrics import AdminMetrics
 from core_api.broker_admin.registrations import StoredRegistrations
 from core_api.broker_admin.rights import ADMIN_USER
 from core_api.http.probes import refusal_by
+from core_api.postgres.database_watch import TASK as DATABASE
+from core_api.postgres.database_watch import DatabaseWatch
+from core_api.postgres.pool import check_database
 from server_common.devices.identity import DeviceKeys
 from server_common.mqtt.broker import Broker, parse_address
 from server_common.ops.process import observed
@@ -57,14 +60,16 @@ async def run_broker_admin(
         metrics,
         time.monotonic,
     )
+    database = DatabaseWatch(lambda: check_database(pool))
     async with observed(
         listener,
         registry,
         metrics.restarts,
         refusal_by(verify),
         lambda: time.monotonic() - admin.turned_at < _ALIVE_WITHIN_S,
-        lambda: admin.trouble,
+        lambda: database.trouble or admin.trouble,
         settings.certificate,
     ) as tasks:
+        tasks.start(DATABASE, database.run)
         tasks.start("admin", admin.run)
         await stop.wait()

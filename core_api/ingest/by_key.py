@@ -9,6 +9,7 @@ from functools import partial
 from core_api.errors import UnavailableError
 from core_api.http.tracing import traced
 from core_api.ingest.inbound_commands import InboundRecord
+from server_common.short_tasks import loud_if_cancelled
 
 Apply = Callable[[InboundRecord], Awaitable[None]]
 
@@ -85,6 +86,8 @@ async def _behind(
 
 
 async def _in_order(of_key: Sequence[InboundRecord], apply: Apply) -> None:
-    for record in of_key:
-        with traced(record.headers):
-            await apply(record)
+    # A task group takes a task that was cancelled for one that is done: its records would be lost.
+    with loud_if_cancelled():
+        for record in of_key:
+            with traced(record.headers):
+                await apply(record)

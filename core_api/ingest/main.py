@@ -19,6 +19,8 @@ from core_api.ingest.dead_letter_topic import KafkaDeadLetters
 from core_api.ingest.metrics import IngestMetrics
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import dead_letter_topic, inbound_topic
+from core_api.postgres.database_watch import TASK as DATABASE
+from core_api.postgres.database_watch import DatabaseWatch
 from server_common.kafka.connection import chain_of
 from server_common.ops.process import observed
 from server_common.supervision import Work, until_left
@@ -77,6 +79,7 @@ async def run_ingest(
         metrics=metrics,
     )
     of_devices = devices(registry)
+    database = DatabaseWatch(check)
     left, devices_left = asyncio.Event(), asyncio.Event()
     try:
         async with observed(
@@ -85,10 +88,11 @@ async def run_ingest(
             metrics.restarts,
             refusal_by(verify),
             lambda: ingest.healthy and of_devices.healthy,
-            lambda: ingest.trouble or of_devices.trouble,
+            lambda: database.trouble or ingest.trouble or of_devices.trouble,
             settings.certificate,
             chain_of(kafka),
         ) as tasks:
+            tasks.start(DATABASE, database.run)
             tasks.start("ingest", lambda: until_left(ingest.run, left))
             tasks.start("devices", lambda: until_left(of_devices.run, devices_left))
             for name, work in {**of_devices.tasks, **beside(registry)}.items():

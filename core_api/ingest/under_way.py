@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from server_common.kafka.raw_records import LeftOut, ReadRecord
 from server_common.limits import INGEST_BYTES
+from server_common.short_tasks import short_task
 
 ROUND_S: Final = 0.1
 """How long a round waits for its batches, in seconds: a batch that does not stall takes less, and a
@@ -96,7 +97,7 @@ class UnderWay(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has
             work: processes it.
         """
         size = sum(map(_size_of, records))
-        task = asyncio.ensure_future(work)
+        task = short_task(work)
         batch = _Batch(records[-1].offset + 1, len(records), size, self._clock(), task)
         self._batches.setdefault(partition, deque()).append(batch)
         task.add_done_callback(lambda _done: self._ended(partition, batch))

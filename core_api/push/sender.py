@@ -61,7 +61,7 @@ class PushSender(Generic[D]):
         self._keys = keys
         self._metrics = metrics
         self._clock = clock
-        self._tasks: SendingTasks[D] = SendingTasks(PUSHES_AT_ONCE, metrics.under_way, lambda: None)
+        self._tasks: SendingTasks[D] = SendingTasks(PUSHES_AT_ONCE, metrics.under_way, self._failed)
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -83,21 +83,19 @@ class PushSender(Generic[D]):
 
     async def look(self) -> None:
         """Look once, and start sending to the browsers that are due. Raises UnavailableError."""
-        await self._tasks.fill(self._take, self._tell)
+        await self._tasks.fill(self._take, self._send)
 
     async def _take(self, limit: int, failing: bool) -> Sequence[D]:
         return await self._subscribers.take(self._tasks.held, limit, failing=failing)
 
-    async def _tell(self, due: D) -> None:
-        try:
-            await self._send(due)
-        except UnavailableError as error:
+    def _failed(self, due: D, error: BaseException) -> None:
+        if isinstance(error, UnavailableError):
             # Its lease expires; then another process sends to it, perhaps again.
             _log.warning("push_not_recorded", store=due.store_id, reason=str(error))
-        except Exception:
-            # A bug of ours: it must not stop the messages of others.
-            self._metrics.bugs.inc()
-            _log.exception("push_failed", store=due.store_id, device=due.device)
+            return
+        # A bug of ours: it must not stop the messages of others.
+        self._metrics.bugs.inc()
+        _log.error("push_failed", store=due.store_id, device=due.device, exc_info=error)
 
     async def _send(self, due: D) -> None:
         now = self._clock()

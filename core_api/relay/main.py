@@ -18,6 +18,9 @@ from core_api.http.probes import refusal_by
 from core_api.kafka.publisher import KafkaPublisher
 from core_api.kafka.topics import alerts_topic, events_topic, revocations_topic
 from core_api.postgres.commit_hints import Hints
+from core_api.postgres.database_watch import TASK as DATABASE
+from core_api.postgres.database_watch import DatabaseWatch
+from core_api.postgres.pool import check_database
 from core_api.receipts.alarm import AlarmSettings, ReceiptAlarm
 from core_api.receipts.from_kafka import GROUP
 from core_api.receipts.metrics import AlarmMetrics
@@ -107,6 +110,7 @@ async def run_relay(
         KafkaPublisher(kafka, revocations_topic(settings.revocations_topic)),
         lambda: int(time.time() * 1000),
     )
+    database = DatabaseWatch(lambda: check_database(pool))
     left = asyncio.Event()
     async with observed(
         listener,
@@ -114,10 +118,11 @@ async def run_relay(
         metrics.restarts,
         refusal_by(verify),
         lambda: relay.healthy,
-        lambda: relay.trouble,
+        lambda: database.trouble or relay.trouble,
         settings.certificate,
         chain_of(kafka),
     ) as tasks:
+        tasks.start(DATABASE, database.run)
         tasks.start("relay", lambda: until_left(relay.run, left))
         tasks.start("hints", hints.listen, essential=False)
         tasks.start("reach", reach.run)

@@ -15,6 +15,7 @@ from typing import Final
 from core_api.kafka.topics import BrokerError
 from core_api.relay.held_shard import HeldShard
 from core_api.relay.ports import RestoreGuard
+from server_common.short_tasks import short_task
 
 TOGETHER_WITHIN_S: Final = 5.0
 _ALONE_WITHIN_S: Final = 30.0
@@ -79,7 +80,7 @@ class RestoreChecks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, shards: dict[int, HeldShard], within_s: float) -> None:
-        task = asyncio.ensure_future(self._check(list(shards), within_s))
+        task = short_task(self._check(list(shards), within_s))
         self._under_way[task] = shards
         task.add_done_callback(lambda _: self._found())
 

@@ -13,7 +13,10 @@ from prometheus_client import CollectorRegistry
 from core_api.access.callers import Caller
 from core_api.http.probes import refusal_by
 from core_api.postgres.commit_hints import Hints
+from core_api.postgres.database_watch import TASK as DATABASE
+from core_api.postgres.database_watch import DatabaseWatch
 from core_api.postgres.patience import keep_looking
+from core_api.postgres.pool import check_database
 from core_api.webhooks.addresses import Networks
 from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.posting import Poster
@@ -64,6 +67,7 @@ async def run_webhooks(
     poster = Poster(Networks(settings.webhooks_networks))
     sender = WebhookSender(pool, poster, keys, metrics, lambda: datetime.now(UTC))
     hints = Hints(pool, settings.session_url, sender.wake)
+    database = DatabaseWatch(lambda: check_database(pool))
     try:
         async with observed(
             listener,
@@ -71,9 +75,10 @@ async def run_webhooks(
             metrics.restarts,
             refusal_by(verify),
             lambda: (datetime.now(UTC) - sender.turned_at).total_seconds() < _ALIVE_WITHIN_S,
-            lambda: sender.trouble,
+            lambda: database.trouble or sender.trouble,
             settings.certificate,
         ) as tasks:
+            tasks.start(DATABASE, database.run)
             tasks.start("send", sender.run)
             tasks.start("hints", hints.listen, essential=False)
             tasks.start("count", lambda: _keep_counting(pool, metrics), essential=False)

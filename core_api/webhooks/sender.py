@@ -88,7 +88,7 @@ class WebhookSender:
         self._clock = clock
         self._news = asyncio.Event()
         self._tasks: SendingTasks[HeldLane] = SendingTasks(
-            WEBHOOKS_AT_ONCE, metrics.under_way, self._news.set
+            WEBHOOKS_AT_ONCE, metrics.under_way, self._failed, self._news.set
         )
         self._stopping = False
         self._turning = asyncio.Lock()
@@ -148,17 +148,20 @@ class WebhookSender:
         return await self._taker.take(busy, limit, failing=failing)
 
     async def _serve(self, lane: HeldLane) -> None:
-        try:
-            await _Visit(self._pool, self._poster, self._keys, self._metrics, self._clock, lane).go(
-                lambda: self._stopping
-            )
-        except UnavailableError as error:
+        await _Visit(self._pool, self._poster, self._keys, self._metrics, self._clock, lane).go(
+            lambda: self._stopping
+        )
+
+    def _failed(self, lane: HeldLane, error: BaseException) -> None:
+        if isinstance(error, UnavailableError):
             # Its lease expires; then a process that reaches the database goes on with it.
             _log.warning("webhook_lane_skipped", webhook=lane.webhook_id, reason=str(error))
-        except Exception:
-            # A bug of ours: it must not stop other lanes, and must not be retried at once.
-            self._metrics.bugs.inc()
-            _log.exception("webhook_lane_failed", webhook=lane.webhook_id, store=lane.store_id)
+            return
+        # A bug of ours: it must not stop other lanes, and must not be retried at once.
+        self._metrics.bugs.inc()
+        _log.error(
+            "webhook_lane_failed", webhook=lane.webhook_id, store=lane.store_id, exc_info=error
+        )
 
 
 class _Visit:

@@ -2,6 +2,8 @@
 
 A message is acknowledged to the broker once Kafka has it, or its dead letter. Nothing depends on
 the broker's storage: a device sends its results and events again until Core has acknowledged them.
+If storing one fails, the session ends with that error: the broker waits for the acknowledgement of
+each, so messages that were merely dropped would use up its window, until it delivers none.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from event_server.mqtt_gateway.rules.incoming import Allowance, refusal_of, take
 from event_server.mqtt_gateway.rules.publications import accepted_of
@@ -23,6 +25,7 @@ from server_common.errors import DeviceMessageError
 from server_common.logs import get_logger
 from server_common.mqtt.broker import Broker, MqttError
 from server_common.mqtt.connection import BrokerConnection, Incoming
+from server_common.short_tasks import ShortTasks
 
 if TYPE_CHECKING:
     from event_server.mqtt_gateway.metrics import GatewayMetrics
@@ -119,18 +122,18 @@ class Up:
         connection = BrokerConnection(
             settings.broker, settings.client_id, received, unanswered=UNANSWERED
         )
-        storing: set[asyncio.Task[None]] = set()
+        storing = ShortTasks()
         try:
             await connection.open()
             await connection.subscribe(settings.filters, settings.qos)
             self.trouble = None
             await run_together(
-                self._work(connection, waiting, news, storing), connection.until_lost()
+                self._work(connection, waiting, news, storing),
+                storing.until_one_fails(),
+                connection.until_lost(),
             )
         finally:
-            for task in tuple(storing):
-                task.cancel()
-            await asyncio.gather(*storing, return_exceptions=True)
+            await storing.cancel()
             await connection.close()
 
     async def _work(
@@ -138,23 +141,22 @@ class Up:
         connection: BrokerConnection,
         waiting: deque[Incoming],
         news: asyncio.Event,
-        storing: set[asyncio.Task[None]],
+        storing: ShortTasks,
     ) -> None:
         while True:
             if not waiting:
                 news.clear()
                 await news.wait()
             while len(storing) >= UNANSWERED:
-                await asyncio.wait(storing, return_when=asyncio.FIRST_COMPLETED)
-            task = await self._begin(connection, waiting.popleft())
-            if task is not None:
-                storing.add(task)
-                task.add_done_callback(storing.discard)
+                await storing.until_one_ends()
+            finish = await self._begin(connection, waiting.popleft())
+            if finish is not None:
+                storing.start(finish)
 
     async def _begin(
         self, connection: BrokerConnection, message: Incoming
-    ) -> asyncio.Task[None] | None:
-        """Pass a message to Kafka, in order; the task does the rest."""
+    ) -> Coroutine[Any, Any, None] | None:
+        """Pass a message to Kafka, in order; what is returned does the rest."""
         try:
             inbound = take(message.topic, message.payload, self._now_ms())
         except DeviceMessageError as error:
@@ -169,11 +171,11 @@ class Up:
             connection.acknowledge(message)
             self._metrics.taken.labels(inbound.kind).inc()
 
-        return asyncio.create_task(finish())
+        return finish()
 
     async def _begin_dead_letter(
         self, connection: BrokerConnection, message: Incoming, error: DeviceMessageError
-    ) -> asyncio.Task[None]:
+    ) -> Coroutine[Any, Any, None]:
         letter = dead_letter(
             error.reason, str(error), message.topic, self._now_ms(), message.payload
         )
@@ -191,7 +193,7 @@ class Up:
                 told = accepted_of(refusal, "")
                 connection.publish(told.topic, told.payload).add_done_callback(_looked_at)
 
-        return asyncio.create_task(finish())
+        return finish()
 
 
 def _looked_at(done: asyncio.Future[None]) -> None:

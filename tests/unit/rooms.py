@@ -40,6 +40,7 @@ ROOMS: Final[dict[str, dict[str, str]]] = {
         "http": "the limits of requests in both servers, and their answers for problems",
         "limits": "all limits of sizes",
         "supervision": "background tasks that never end unnoticed",
+        "short_tasks": "tasks of a moment that never fail unseen",
         "kafka": "clients of Kafka, and a reader of damaged batches record by record",
         "ops": "metrics that exist from the start, and health checks beside a process's main work",
         "mqtt": "a connection to an MQTT broker with our own acknowledgements",

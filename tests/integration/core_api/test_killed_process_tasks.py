@@ -20,67 +20,34 @@ from deploy.mqtt.server import MosquittoServer
 from event_server.mqtt_gateway.main import run_gateway
 from event_server.settings import GatewaySettings
 from server_common.sockets import bind
+from tests.integration.core_api.own_processes import PARTITIONS, World
 from tests.integration.core_service import KEYS, bearer, token
 from tests.killing import Killer
 from tests.mqtt_parts import Register, administered
 from tests.push_service import encoded
-from tests.secure_kafka import Certificates, make_certificates
-
-PARTITIONS = 4
+from tests.secure_kafka import make_certificates
 
 
-class World:
-    """What the processes are given: a database, a Kafka, a certificate, and when to stop."""
-
-    def __init__(self, database: str, kafka: str, files: Certificates) -> None:
-        name = uuid4().hex
-        self.kafka, self.events_topic = kafka, f"events-{name}"
-        self.files = files
-        self.stop = asyncio.Event()
-        self.settings: dict[str, Any] = {
-            "database_url": database,
-            "kafka": kafka,
-            "partitions": PARTITIONS,
-            "events_topic": self.events_topic,
-            "token_keys": {"local": KEYS.token},
-            "token_kid": "local",
-            "tls_cert": str(files.broker),
-            "tls_key": str(files.broker),
-        } | {
-            f"{topic}_topic": f"{topic.replace('_', '-')}-{name}"
-            for topic in (
-                "alerts",
-                "revocations",
-                "receipts",
-                "messages",
-                "inbound",
-                "inbound_dlq",
-                "devices_inbound",
-                "devices_outbound",
-                "devices_dlq",
-            )
-        }
-
-    async def hold_each(
-        self,
-        run: Callable[..., Coroutine[Any, Any, None]],
-        settings: Any,
-        tasks: set[str],
-        essential: set[str],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        """Run the process, and kill each of its tasks."""
-        listener = bind("127.0.0.1", 0, "none")
-        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        running = asyncio.create_task(run(settings, listener))
-        trusts = ssl.create_default_context(cafile=str(self.files.ca))
-        async with httpx.AsyncClient(
-            base_url=url, headers=bearer(token("ops")), timeout=30, verify=trusts
-        ) as client:
-            await Killer(client, monkeypatch).hold_each(tasks, essential)
-        assert not running.done()
-        self.stop.set()
-        await running
+async def hold_each(
+    world: World,
+    run: Callable[..., Coroutine[Any, Any, None]],
+    settings: Any,
+    tasks: set[str],
+    essential: set[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Run the process, and kill each of its tasks."""
+    listener = bind("127.0.0.1", 0, "none")
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    running = asyncio.create_task(run(settings, listener))
+    trusts = ssl.create_default_context(cafile=str(world.files.ca))
+    async with httpx.AsyncClient(
+        base_url=url, headers=bearer(token("ops")), timeout=30, verify=trusts
+    ) as client:
+        await Killer(client, monkeypatch).hold_each(tasks, essential)
+    assert not running.done()
+    world.stop.set()
+    await running
 
 
 @pytest.fixture
@@ -106,8 +73,9 @@ def mosquitto(tmp_path: Path) -> Iterator[MosquittoServer]:
 
 
 async def test_the_relay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    essential = {"relay", "reach", "commands", "revocations"}
-    await world.hold_each(
+    essential = {"database", "relay", "reach", "commands", "revocations"}
+    await hold_each(
+        world,
         relay.run_relay_process,
         RelaySettings.model_validate(world.settings),
         essential | {"hints", "certificate"},
@@ -118,11 +86,12 @@ async def test_the_relay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_ingest(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     beside = {"device-measurements", "device-silence", "star-printers"}
-    await world.hold_each(
+    await hold_each(
+        world,
         ingest.run_ingest_process,
         IngestSettings.model_validate(world.settings),
-        {"ingest", "devices", "hints", "receipts", "certificate"} | beside,
-        {"ingest", "devices"},
+        {"database", "ingest", "devices", "hints", "receipts", "certificate"} | beside,
+        {"database", "ingest", "devices"},
         monkeypatch,
     )
 
@@ -134,11 +103,12 @@ async def test_webhooks_and_pushes(world: World, monkeypatch: pytest.MonkeyPatch
         "push_key": encoded(b"k" * 32),
         "push_contact": "mailto:ops@example.com",
     }
-    await world.hold_each(
+    await hold_each(
+        world,
         webhooks.run_webhooks_process,
         WebhooksSettings.model_validate(world.settings | more),
-        {"send", "hints", "count", "push", "push-guests", "certificate"},
-        {"send"},
+        {"database", "send", "hints", "count", "push", "push-guests", "certificate"},
+        {"database", "send"},
         monkeypatch,
     )
 
@@ -152,11 +122,12 @@ async def test_the_admin_of_the_mqtt_broker(
         "mqtt_password": mosquitto.password_of_gateway,
         "devices_keys": {"local": KEYS.devices},
     }
-    await world.hold_each(
+    await hold_each(
+        world,
         broker_admin.run_broker_admin_process,
         BrokerAdminSettings.model_validate(world.settings | more),
-        {"admin", "certificate"},
-        {"admin"},
+        {"database", "admin", "certificate"},
+        {"database", "admin"},
         monkeypatch,
     )
 
@@ -172,7 +143,8 @@ async def test_the_mqtt_gateway(
         "core_token": token("ops"),
     }
     async with administered(mosquitto, Register()):
-        await world.hold_each(
+        await hold_each(
+            world,
             lambda settings, listener: run_gateway(settings, listener, world.stop),
             GatewaySettings.model_validate(world.settings | more),
             {"sink", "down", "up", "telemetry", "star", "certificate"},

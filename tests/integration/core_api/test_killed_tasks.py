@@ -20,6 +20,15 @@ from tests.integration.core_service import KEYS, an_order, bearer, new_store, to
 from tests.secure_kafka import make_certificates
 
 _RESTARTS = re.compile(r'yabam_core_task_restarts_total\{task="([^"]+)"\} ([0-9.]+)')
+TASKS = {
+    "announce", "certificate", "content-digests", "count-devices", "devices", "end-documents",
+    "expire-commands", "hints-in", "hints-out", "memory", "ops-day", "print-jobs",
+    "printers-silent", "provider-keys", "revocations", "tail", "trim-acknowledgements",
+    "trim-clients", "trim-commands", "trim-devices", "trim-empty", "trim-guest-phones",
+    "trim-history", "trim-keys", "trim-log", "trim-ops-day", "trim-pairings", "trim-prints",
+    "trim-pushes", "trim-reached", "trim-revocations",
+}  # fmt: skip
+"""All that Core runs: one that is started in another way is missing among those that it counts."""
 _FAILS = "a background task of this process fails"
 
 
@@ -115,8 +124,7 @@ async def test_each_task_that_fails_is_started_again_and_core_goes_on(core: Core
     store = new_store()
     owner = bearer(token("owner", store), yabam_device="till-1; mode=live; pending=0")
     tasks = await core.restarts()
-    assert {"provider-keys", "certificate"} <= set(tasks)
-    assert {"tail", "devices", "trim-log", "hints-in", "announce", "memory"} <= set(tasks)
+    assert set(tasks) == TASKS
     assert set(tasks.values()) == {0.0}, "every series is there from the start"
     for killed, name in enumerate(sorted(tasks), 1):
         async with asyncio.timeout(60):

@@ -10,6 +10,7 @@ import pytest
 from core_api.kafka.topics import BrokerError
 from core_api.relay.held_shard import HeldShard
 from core_api.relay.restore_checks import LOOKS_AT_ONCE, PARTS, RestoreChecks
+from server_common.short_tasks import CancelledInsideError
 
 
 class Guard:
@@ -17,6 +18,7 @@ class Guard:
 
     def __init__(self, dead: Sequence[int]) -> None:
         self.dead = set(dead)
+        self.bug: BaseException | None = None
         self.looks: list[list[int]] = []
         self.most_at_once = 0
         self._at_once = 0
@@ -27,6 +29,8 @@ class Guard:
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             await asyncio.sleep(0)
+            if self.bug is not None:
+                raise self.bug
             if self.dead.intersection(shards):
                 raise BrokerError("does not answer")
         finally:
@@ -87,3 +91,26 @@ async def test_many_dead_partitions_keep_no_other_from_its_turn() -> None:
     guard, held = Guard(range(40)), new_shards(44)
     await look_until_proven(guard, held, round_s=10.0)
     assert unproven(held) == guard.dead
+
+
+@pytest.mark.parametrize(
+    ("bug", "told"),
+    [
+        (ZeroDivisionError("a bug"), ZeroDivisionError),
+        (asyncio.CancelledError("a library has lost a future"), CancelledInsideError),
+    ],
+)
+async def test_a_look_that_ends_by_a_bug_is_told_and_looked_at_again(
+    bug: BaseException, told: type[Exception]
+) -> None:
+    guard, held = Guard([]), new_shards(2)
+    looked = asyncio.Event()
+    checks = RestoreChecks(guard, lambda: 0.0, looked.set)  # type: ignore[arg-type]
+    guard.bug = bug
+    checks.look(held)
+    await looked.wait()
+    with pytest.raises(told):
+        checks.look(held)
+    guard.bug = None
+    await look_until_proven(guard, held)
+    assert unproven(held) == set()

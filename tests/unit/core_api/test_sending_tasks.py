@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from core_api.sending_tasks import SendingTasks
+from server_common.short_tasks import CancelledInsideError
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,13 @@ class Rig:
         self.asked: list[tuple[int, bool]] = []
         self.ended = 0
         self.one_ended = asyncio.Event()
-        self.tasks: SendingTasks[Item] = SendingTasks(limit, gauge, self._one_ended)
+        self.failed: list[tuple[Item, type[BaseException]]] = []
+        self.tasks: SendingTasks[Item] = SendingTasks(
+            limit,
+            gauge,
+            lambda item, error: self.failed.append((item, type(error))),
+            self._one_ended,
+        )
 
     def _one_ended(self) -> None:
         self.ended += 1
@@ -130,3 +137,29 @@ async def test_what_was_taken_is_sent_though_the_next_look_fails() -> None:
         await rig.tasks.fill(take, rig.send)
     assert len(rig.tasks.held) == 1
     await rig.tasks.cancel()
+
+
+@pytest.mark.parametrize(
+    ("bug", "told"),
+    [
+        (ZeroDivisionError("a bug"), ZeroDivisionError),
+        (asyncio.CancelledError("a library has lost a future"), CancelledInsideError),
+    ],
+)
+async def test_one_that_fails_by_a_bug_is_told_and_stops_no_other(
+    bug: BaseException, told: type[BaseException]
+) -> None:
+    rig = Rig(2)
+    rig.due = [Item(0), Item(0)]
+    broken = rig.due[0]
+
+    async def send(item: Item) -> None:
+        if item is broken:
+            raise bug
+        await rig.send(item)
+
+    await rig.tasks.fill(rig.take, send)
+    await rig.one_ended.wait()
+    assert (broken in rig.tasks.held, len(rig.tasks.held)) == (False, 1)
+    await rig.tasks.cancel()
+    assert rig.failed == [(broken, told)], "what we cancel has not failed"

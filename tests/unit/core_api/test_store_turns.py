@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from core_api.errors import LockedError, UnavailableError
-from core_api.ingest.by_key import Lanes
+from core_api.ingest.by_key import Lanes, apply_by_key
 from core_api.ingest.inbound_commands import InboundRecord
 from core_api.ingest.store_turns import LONGEST_REST_S, StoreTurns
 from core_api.ingest.telling import Telling
 from server_common.devices.messages import Outbound
+from server_common.short_tasks import CancelledInsideError
 
 
 class Rows:
@@ -113,16 +114,17 @@ class Worker:
         self.applied: list[int] = []
         self.gates: dict[bytes, asyncio.Event] = {}
         self.bad: set[bytes] = set()
+        self.bug: BaseException = ZeroDivisionError("a bug")
 
     def batch(self, *records: InboundRecord) -> asyncio.Task[None]:
-        return asyncio.create_task(self.lanes.apply(records, self._apply))
+        return asyncio.create_task(self.lanes.apply(records, self.apply))
 
-    async def _apply(self, record: InboundRecord) -> None:
+    async def apply(self, record: InboundRecord) -> None:
         gate = self.gates.get(record.key or b"")
         if gate is not None:
             await gate.wait()
         if record.key in self.bad:
-            raise ZeroDivisionError
+            raise self.bug
         self.applied.append(record.offset)
 
 
@@ -153,6 +155,17 @@ async def test_what_stands_behind_a_batch_that_was_given_up_is_not_applied() -> 
     worker.bad.clear()
     await worker.batch(record(1, b"a"))
     assert worker.applied == [3, 1], "delivered again, it is applied as if nothing had been"
+
+
+async def test_a_batch_with_a_record_that_was_cancelled_from_inside_is_not_done() -> None:
+    worker = Worker()
+    worker.bug, worker.bad = asyncio.CancelledError("a library has lost a future"), {b"a"}
+    with pytest.raises(ExceptionGroup) as raised:
+        await worker.batch(record(1, b"a"), record(2, b"b"))
+    assert raised.group_contains(CancelledInsideError)
+    with pytest.raises(ExceptionGroup) as raised:
+        await apply_by_key([record(1, b"a"), record(2, b"b")], 2, worker.apply)
+    assert raised.group_contains(CancelledInsideError)
 
 
 class Kafka:

@@ -12,6 +12,7 @@ from core_api.ingest import under_way
 from core_api.ingest.under_way import UnderWay, at_once
 from server_common.kafka.raw_records import LeftOut, ReadRecord, Record
 from server_common.limits import INGEST_BYTES
+from server_common.short_tasks import CancelledInsideError
 
 A, B = TopicPartition("t", 0), TopicPartition("t", 1)
 
@@ -196,3 +197,14 @@ def test_a_record_that_is_larger_is_under_way_alone() -> None:
     large = record(2 * INGEST_BYTES)
     assert at_once([large, large]) == [large]
     assert at_once([large]) == [large]
+
+
+async def test_a_batch_that_is_cancelled_from_inside_has_failed(consumer: Consumer) -> None:
+    batches = of(consumer)
+
+    async def lost() -> None:
+        raise asyncio.CancelledError("a library has lost a future")
+
+    batches.start(A, [record(1)], lost())
+    with pytest.raises(CancelledInsideError):
+        await batches.settle()
