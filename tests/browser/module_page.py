@@ -122,10 +122,10 @@ class ModulePage:
 
 
 @asynccontextmanager
-async def module_page(module: Path = MODULE) -> AsyncIterator[ModulePage]:
-    """The module of the folder, in its own browser."""
-    with served({"/static/yabam/": module, "/tests/": TESTS}) as url:
-        async with chromium() as browser:
-            page = await browser.new_page()
+async def module_page(browser: Browser) -> AsyncIterator[ModulePage]:
+    """The module in a page on a device of its own."""
+    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as url:
+        async with await browser.new_context() as device:
+            page = await device.new_page()
             await page.goto(url)
             yield ModulePage(page)

@@ -8,25 +8,25 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from tests.browser.module_page import ModulePage, module_page
 from tests.conformance.cases import Json, event, order, response
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("module-shell")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("module-shell")]
 
 A1: Final = "2b2c40a6706d9e5f"
 """The digest of the order a at version 1 and no other."""
 SNAPSHOT: Final = {"reset": "first_sync", "snapshot": {"head": 5, "orders": [{"id": "a"}]}}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module() -> AsyncIterator[ModulePage]:
-    async with module_page() as page:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def module(browser: Browser) -> AsyncIterator[ModulePage]:
+    async with module_page(browser) as page:
         yield page
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def page(module: ModulePage) -> AsyncIterator[Page]:
     # What a test before left running is gone with its document.
     await module.page.reload()

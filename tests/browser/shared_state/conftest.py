@@ -1,4 +1,4 @@
-"""One Chromium, and one server of the SDK's modules, for all tests of the shared state."""
+"""One server of the SDK's modules for all tests of the shared state."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
-from tests.browser.module_page import MODULE, TESTS, chromium, served
+from tests.browser.module_page import MODULE, TESTS, served
 from tests.browser.state_core import WebCore
-
-
-@pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="package")
