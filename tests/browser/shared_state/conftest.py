@@ -9,12 +9,14 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
 from tests.browser.module_page import MODULE, TESTS, served
-from tests.browser.state_core import WebCore
+from tests.browser.state_core import WebCore, joined_client
 
 
 @pytest.fixture(scope="package")
-def url() -> Iterator[str]:
-    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as address:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    client = joined_client(tmp_path_factory.mktemp("client"))
+    folders = {"/static/yabam/": MODULE, "/tests/": TESTS, "/joined/": client}
+    with served(folders) as address:
         yield address
 
 
