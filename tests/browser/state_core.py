@@ -18,6 +18,12 @@ from tests.unit.client_sdk.state.order_core import OrderCore
 
 CHANNEL: Final = "party:12/5"
 _SETTINGS: Final = {"backoffFirst": 0.02, "backoffMost": 0.1}
+CLIENT: Final = """
+import { YabamClient } from "./static/yabam/yabam_client.js";
+import { subjectOf as subject } from "./static/yabam/state/subject.js";
+Object.assign(globalThis, { YabamClient, subject });
+"""
+"""What `served_joined` is to serve for the tabs."""
 
 
 class WebCore:
@@ -158,9 +164,8 @@ class StateTab:
         """Start a client in the page."""
         await self.page.evaluate(
             f"""async () => {{
-                const {{ YabamClient }} = await import("/static/yabam/yabam_client.js");
+                await import("/joined/start.js");
                 const core = location.origin;
-                const {{ subjectOf: subject }} = await import("/static/yabam/state/subject.js");
                 const settings = {json.dumps(_SETTINGS)};
                 window.client = new YabamClient({{
                     core, settings, token: "t1", channels: ["{CHANNEL}"], ...{options},

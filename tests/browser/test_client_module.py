@@ -8,25 +8,25 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from tests.browser.module_page import ModulePage, module_page
 from tests.conformance.cases import Json, event, order, response
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("module-shell")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("module-shell")]
 
 A1: Final = "2b2c40a6706d9e5f"
 """The digest of the order a at version 1 and no other."""
 SNAPSHOT: Final = {"reset": "first_sync", "snapshot": {"head": 5, "orders": [{"id": "a"}]}}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module() -> AsyncIterator[ModulePage]:
-    async with module_page() as page:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def module(browser: Browser) -> AsyncIterator[ModulePage]:
+    async with module_page(browser) as page:
         yield page
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def page(module: ModulePage) -> AsyncIterator[Page]:
     # What a test before left running is gone with its document.
     await module.page.reload()
@@ -41,7 +41,7 @@ async def run(page: Page, script: str, *answers: Json, **options: Any) -> Json:
     """Start a client, run the script on it (`bench`, `settled`), and give what it returns."""
     return await page.evaluate(
         f"""async ([answers, options]) => {{
-            const {{ startClient }} = await import("/tests/bench.js");
+            await import("/joined/start.js");
             const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
             const bench = startClient({{ answers, ...options }});
             await settled();
@@ -167,7 +167,7 @@ async def test_an_error_of_the_page_ends_it_and_reaches_whoever_watches(page: Pa
     async with page.expect_event("pageerror") as watched:
         found = await page.evaluate(
             """async (answers) => {
-                const { startClient } = await import("/tests/bench.js");
+                await import("/joined/start.js");
                 const changed = ({ changes }) => { if (changes.length) throw new Error("a bug"); };
                 const bench = startClient({ answers, changed });
                 await new Promise((resolve) => setTimeout(resolve, 0));
@@ -207,7 +207,7 @@ async def test_its_own_timer_does_what_is_due(page: Page) -> None:
     failure = {"kind": "unreachable", "detail": "no network", "retryAfter": None}
     found = await page.evaluate(
         """async ([answers, settings]) => {
-            const { startClient } = await import("/tests/bench.js");
+            await import("/joined/start.js");
             const live = new Promise((resolve) => {
                 const changed = ({ status }) => { if (status.mode === "live") resolve(); };
                 const bench = startClient({ answers, settings, changed });

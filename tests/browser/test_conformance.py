@@ -7,12 +7,13 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 
 from tests.browser.module_page import ModulePage, chromium, module_page
 from tests.conformance import cases
 from tests.conformance.cases import Json
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("conformance")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("conformance")]
 
 CASES: Final = [
     pytest.param(of, case, id=f"{of}: {case['name']}")
@@ -22,9 +23,9 @@ CASES: Final = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module() -> AsyncIterator[ModulePage]:
-    async with module_page() as page:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def module(browser: Browser) -> AsyncIterator[ModulePage]:
+    async with module_page(browser) as page:
         yield page
 
 
@@ -46,7 +47,7 @@ class Answers:
         return self._of_file[of][case["name"]]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
 async def answers(module: ModulePage) -> Answers:
     return Answers(module)
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 
 from tests.browser.module_page import ModulePage, module_page
 from tests.conformance import cases, subject
@@ -19,16 +20,16 @@ from tests.conformance.random_cases import book_case, machine_play, sse_case
 from tests.conformance.random_commands import command_play
 from tests.conformance.random_state import diff_case, merge_patch_case, patch_case, state_play
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("differential")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("differential")]
 
 SEED: Final = os.environ.get("YABAM_SEED", "everyday")
 BATCHES: Final = range(15)
 EACH: Final = 25
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module() -> AsyncIterator[ModulePage]:
-    async with module_page() as page:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def module(browser: Browser) -> AsyncIterator[ModulePage]:
+    async with module_page(browser) as page:
         yield page
 
 

@@ -9,14 +9,14 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
-from tests.browser.module_page import MODULE, TESTS, ModulePage, chromium, served
+from tests.browser.module_page import MODULE, TESTS, ModulePage, served
 from tests.conformance import cases, subject
 from tests.conformance.cases import Json
 from tests.conformance.random_state import state_play
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("differential")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("differential")]
 
 CASES: Final = 60
 AT_ONCE: Final = 20
@@ -130,11 +130,11 @@ PLANTED: Final = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def page() -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def page(browser: Browser) -> AsyncIterator[Page]:
     """One for all bugs: each has a module of its own, at an address of its own."""
-    async with chromium() as browser:
-        yield await browser.new_page()
+    async with await browser.new_context() as device:
+        yield await device.new_page()
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.browser.front_end import BINDINGS, build
-from tests.browser.module_page import TESTS, chromium, served
+from tests.browser.module_page import TESTS, served
 from tests.browser.state_core import StateTab, WebCore
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("shared-state")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("shared-state")]
 
 KNOWN: Final = "await until(() => client.state.clientId !== null && !cart.meta.loading);"
 FILLED: Final = f"""
@@ -23,12 +23,6 @@ FILLED: Final = f"""
     await until(() => cart.pending === 0 && bell.pending === 0);
     await until(() => document.querySelector("#bell").textContent === '{{"rung":0}}');
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +48,7 @@ class Rendered(StateTab):
         return found
 
 
-@pytest_asyncio.fixture(params=BINDINGS, loop_scope="module")
+@pytest_asyncio.fixture(params=BINDINGS, loop_scope="package")
 async def page(
     request: pytest.FixtureRequest, browser: Browser, url: str
 ) -> AsyncIterator[Rendered]:

@@ -9,13 +9,13 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from client_sdk.state.store import subject_of
-from tests.browser.module_page import MODULE, TESTS, chromium, served
+from tests.browser.module_page import MODULE, TESTS, served
 from tests.conformance.cases import Json
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("shared-state")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("shared-state")]
 
 PARTS: Final = """
     const load = (name) => import(`/static/yabam/${name}.js`);
@@ -38,11 +38,11 @@ PARTS: Final = """
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def page() -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def page(browser: Browser) -> AsyncIterator[Page]:
     with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as url:
-        async with chromium() as browser:
-            opened = await browser.new_page()
+        async with await browser.new_context() as device:
+            opened = await device.new_page()
             await opened.goto(url)
             yield opened
 

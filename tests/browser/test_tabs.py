@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.browser.module_page import MODULE, TESTS, chromium, served, until
+from tests.browser.module_page import BENCH, served_joined, until
 from tests.conformance.cases import Json, event, response
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("module-shell")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("module-shell")]
 
 A1: Final = "2b2c40a6706d9e5f"
 FIRST: Final = response(
@@ -29,19 +29,13 @@ FIRST: Final = response(
 SECOND: Final = event({"seq": 6, "order": {"id": "b"}})
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as address:
+    with served_joined(BENCH) as address:
         yield address
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     """A person's browser: what one test's tabs share, no other sees."""
     opened = await browser.new_context()
@@ -61,7 +55,7 @@ class Tab:
         await page.goto(url)
         await page.evaluate(
             """async (answers) => {
-                const { startTab } = await import("/tests/bench.js");
+                await import("/joined/start.js");
                 globalThis.tab = startTab("orders of kim", answers);
             }""",
             list(answers),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -13,6 +13,11 @@ from tests.browser.restaurant import PAGES, Store, card, device, lit, opened, sh
 pytestmark = PAGES
 
 ENDS_SOON_S = 300
+CHANGED_BY_ANIMATIONS: Final = """() => {
+    const frames = document.getAnimations().flatMap(({ effect }) => effect.getKeyframes());
+    const how = ["offset", "computedOffset", "easing", "composite"];
+    return [...new Set(frames.flatMap(Object.keys))].filter((name) => !how.includes(name));
+}"""
 MEAL = [{"name": "비빔밥 Bibimbap", "quantity": 2, "unit_price": 9500, "note": "no egg"}]
 
 
@@ -117,6 +122,16 @@ async def test_who_wants_no_motion_sees_none(store: Store, browser: Browser) -> 
         order = await store.place()
         await expect(card(terminal, order)).to_be_visible()
         assert await terminal.evaluate("document.getAnimations().length") == 0
+
+
+async def test_a_new_order_flashes_without_being_painted_anew(
+    store: Store, browser: Browser
+) -> None:
+    async with device(browser) as owner:
+        terminal = await opened(owner, store.terminal_url)
+        await expect(card(terminal, await store.place())).to_be_visible()
+        # Other properties would be painted 60 times a second, on a tablet that does so all day.
+        assert await terminal.evaluate(CHANGED_BY_ANIMATIONS) == ["opacity"]
 
 
 async def test_in_forced_colours_every_state_has_a_shape(store: Store, browser: Browser) -> None:

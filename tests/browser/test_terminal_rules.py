@@ -10,14 +10,14 @@ from typing import Any, Final, cast
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 import core_api.pages
 from client_sdk.contract.order import STATUSES, OrderStatus
 from core_api.orders.lifecycle import BACK
-from tests.browser.module_page import MODULE, chromium, served
+from tests.browser.module_page import MODULE, served
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("shared-state")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("shared-state")]
 
 STATIC: Final = Path(core_api.pages.__file__).parent / "static"
 RULES: Final = """
@@ -45,11 +45,11 @@ RULES: Final = """
 """
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def page() -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def page(browser: Browser) -> AsyncIterator[Page]:
     with served({"/static/yabam/": MODULE, "/static/": STATIC}) as url:
-        async with chromium() as browser:
-            opened = await browser.new_page()
+        async with await browser.new_context() as device:
+            opened = await device.new_page()
             await opened.goto(url)
             yield opened
 

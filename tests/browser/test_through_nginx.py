@@ -10,14 +10,13 @@ from typing import Final
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.browser.module_page import chromium
 from tests.deploy.site import Site, started
 from tests.parts import FETCH_WAIT
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="package"),
     pytest.mark.slow,
     pytest.mark.xdist_group("browser-through-nginx"),
 ]
@@ -32,23 +31,21 @@ def running() -> Iterator[Site]:
         yield site
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def site(running: Site) -> AsyncIterator[Site]:
     running.choose_store()
     yield running
     await asyncio.to_thread(running.mend)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def terminal(site: Site) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(loop_scope="package")
+async def terminal(site: Site, browser: Browser) -> AsyncIterator[Page]:
     """The terminal of the test's store, signed in and live."""
-    async with chromium() as browser:
-        context = await browser.new_context(ignore_https_errors=True)
+    async with await browser.new_context(ignore_https_errors=True) as context:
         page = await context.new_page()
         await page.goto(f"{site.nginx.url}/terminal#token={site.token}&store={site.store}")
         await expect_lamp(page, "live")
         yield page
-        await context.close()
 
 
 async def expect_lamp(page: Page, mode: str) -> None:

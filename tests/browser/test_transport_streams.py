@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from tests.browser.made_up import (
     BYE,
@@ -24,16 +24,16 @@ from tests.browser.module_page import ModulePage, module_page
 from tests.conformance.cases import TIME, Json, event
 from tests.serving import serving
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("module-shell")]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("module-shell")]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module() -> AsyncIterator[ModulePage]:
-    async with module_page() as page:
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def module(browser: Browser) -> AsyncIterator[ModulePage]:
+    async with module_page(browser) as page:
         yield page
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="package")
 async def page(module: ModulePage) -> AsyncIterator[Page]:
     yield module.page
     await module.page.unroute_all(behavior="ignoreErrors")

@@ -1,4 +1,4 @@
-"""One Chromium, and one server of the SDK's modules, for all tests of the shared state."""
+"""One server of the SDK's modules for all tests of the shared state."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
-from tests.browser.module_page import MODULE, TESTS, chromium, served
-from tests.browser.state_core import WebCore
-
-
-@pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
+from tests.browser.module_page import served_joined
+from tests.browser.state_core import CLIENT, WebCore
 
 
 @pytest.fixture(scope="package")
 def url() -> Iterator[str]:
-    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as address:
+    with served_joined(CLIENT) as address:
         yield address
 
 
