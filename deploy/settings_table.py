@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +23,7 @@ from core_api.settings import (
     WebhooksSettings,
 )
 from event_server.settings import EventSettings, GatewaySettings
+from server_common.environment import FromEnvironment
 from server_common.limit_table.check import DEFAULTS
 from server_common.limit_table.limit import Limit
 from server_common.limit_table.relations import RELATIONS
@@ -64,15 +68,32 @@ def render() -> str:
     parts = [_HEAD]
     for process, settings in PROCESSES.items():
         parts.append(f"\n## `{process}`\n\n| variable | default | meaning |\n| --- | --- | --- |\n")
-        parts += [_row(name, field) for name, field in settings.model_fields.items()]
+        said = meanings(settings)
+        parts += [_row(name, field, said[name]) for name, field in settings.model_fields.items()]
     parts.append(_LIMITS_HEAD)
     parts += [_limit_row(limit) for limit in TABLE]
     return "".join(parts)
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def meanings(settings: type[BaseSettings]) -> dict[str, str]:
+    """What the text below each field says, by the field's name.
+
+    It is read from the source, here only: pydantic can do so, too, but whenever a process starts,
+    which would take a tenth of the start.
+    """
+    found: dict[str, str] = {}
+    for part in reversed(settings.__mro__):
+        if issubclass(part, FromEnvironment):
+            (source,) = ast.parse(inspect.getsource(part)).body
+            for field, text in pairwise(ast.iter_child_nodes(source)):
+                match field, text:
+                    case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(meaning))):
+                        found[name] = " ".join(meaning.split()).removesuffix(".")
+    return found
+
+
+def _row(name: str, field: FieldInfo, meaning: str) -> str:
     default = "**needed**" if field.is_required() else _shown(field.default)
-    meaning = " ".join((field.description or "").split()).removesuffix(".")
     return f"| `YABAM_{name.upper()}` | {default} | {meaning} |\n"
 
 

@@ -13,5 +13,4 @@ class FromEnvironment(BaseSettings):
         extra="ignore",
         frozen=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
     )

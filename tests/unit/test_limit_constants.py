@@ -181,7 +181,13 @@ def constants_in(path: Path) -> dict[str, ast.expr]:
         is_new = isinstance(value, ast.BinOp) or (
             isinstance(value, ast.Constant) and isinstance(value.value, int)
         )
-        if is_new and name.isupper() and NAMED.search(name) and not TIMES.search(name):
+        if (
+            value is not None
+            and is_new
+            and name.isupper()
+            and NAMED.search(name)
+            and not TIMES.search(name)
+        ):
             found[name] = value
     return found
 

@@ -29,10 +29,6 @@ def test_the_defaults_stand() -> None:
     assert settings.owned_partitions == {0, 1, 2, 3}
 
 
-def test_every_setting_is_described() -> None:
-    assert all(field.description for field in EventSettings.model_fields.values())
-
-
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
