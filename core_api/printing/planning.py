@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -29,6 +30,7 @@ class _Event(Struct, frozen=True):
     data: Order
 
 
+_MAX_REASON: Final = 200
 _event_decoder = msgspec.json.Decoder(_Event)
 
 
@@ -39,8 +41,8 @@ class PlannedJobs:
     seq: int
     """The seq of the last event that was processed."""
     jobs: list[Job] = field(default_factory=list)
-    unreadable: list[int] = field(default_factory=list)
-    """The seqs of events that cannot be read, which make no job."""
+    unprintable: dict[int, str] = field(default_factory=dict)
+    """The seqs of events that make no job, as they cannot be read or laid out; each with why."""
 
 
 def plan_jobs(
@@ -66,12 +68,13 @@ def plan_jobs(
         try:
             now = _event_decoder.decode("{" + event.body)
             before = None if event.before is None else _event_decoder.decode("{" + event.before)
-        except msgspec.DecodeError:
-            planned.unreadable.append(event.seq)
+            order = None if before is None else before.data
+            jobs = _jobs(printing, printer, order, now, event.seq, names)
+        except Exception as error:
+            # Whatever is wrong with it, it stays so: the tickets behind it must not wait for it.
+            planned.unprintable[event.seq] = repr(error)[:_MAX_REASON]
             planned.seq = event.seq
             continue
-        order = None if before is None else before.data
-        jobs = _jobs(printing, printer, order, now, event.seq, names)
         if len(planned.jobs) + len(jobs) > room and planned.seq > seq:
             break
         planned.jobs += jobs
