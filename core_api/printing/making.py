@@ -187,9 +187,9 @@ class JobMaker:
         return SystemEdit(channel, PREFIX + job.id, Head(), made, ends_at(job, now))
 
     def _tell(self, channel: Channel, planned: PlannedJobs, made: int) -> None:
-        for seq in planned.unreadable:
+        for seq, reason in planned.unprintable.items():
             self._metrics.not_made.inc()
-            _log.error("print_job_not_made", printer=str(channel), seq=seq, reason="unreadable")
+            _log.error("print_job_not_made", printer=str(channel), seq=seq, reason=reason)
         if made:
             self._metrics.made.inc(made)
             self._documents.committed([str(channel)])

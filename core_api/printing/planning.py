@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -33,6 +34,7 @@ class _Event(Struct, frozen=True):
     data: Order
 
 
+_MAX_REASON: Final = 200
 _event_decoder = msgspec.json.Decoder(_Event)
 
 
@@ -43,8 +45,8 @@ class PlannedJobs:
     seq: int
     """The seq of the last event that was processed."""
     jobs: list[Job] = field(default_factory=list)
-    unreadable: list[int] = field(default_factory=list)
-    """The seqs of events that cannot be read, which make no job."""
+    unprintable: dict[int, str] = field(default_factory=dict)
+    """The seqs of events that make no job, as they cannot be read or laid out; each with why."""
 
 
 def plan_jobs(
@@ -72,13 +74,14 @@ def plan_jobs(
         try:
             now = decode(_event_decoder, "{" + event.body)
             before = None if event.before is None else decode(_event_decoder, "{" + event.before)
-        except msgspec.DecodeError:
-            planned.unreadable.append(event.seq)
+            order = None if before is None else before.data
+            jobs = _jobs(printing, printer, order, now, event.seq, names)
+            size += sum(shown_bytes(canonical(job.value)) for job in jobs)
+        except Exception as error:
+            # Whatever is wrong with it, it stays so: the tickets behind it must not wait for it.
+            planned.unprintable[event.seq] = repr(error)[:_MAX_REASON]
             planned.seq = event.seq
             continue
-        order = None if before is None else before.data
-        jobs = _jobs(printing, printer, order, now, event.seq, names)
-        size += sum(shown_bytes(canonical(job.value)) for job in jobs)
         is_full = len(planned.jobs) + len(jobs) > room.documents or size > room.size
         if is_full and planned.seq > seq:
             break

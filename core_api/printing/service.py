@@ -7,9 +7,12 @@ job holds the printer: one agent for each, until it releases it or is silent for
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any, Final
+
+import msgspec
 
 from client_sdk.contract.channel import Channel
-from client_sdk.contract.json_decoding import decode_any
+from client_sdk.contract.json_decoding import reader
 from core_api.errors import ConflictError
 from core_api.postgres.pool import mapped_errors, transaction
 from core_api.printing.cloudprnt import JobSeen
@@ -24,9 +27,11 @@ from core_api.printing.statements import (
 )
 from core_api.printing.stepping import step_job
 from core_api.system_edits.document_access import DocumentAccess
+from core_api.system_edits.locked_rows import LockedRow
 from server_common.logs import get_logger
 
 _log = get_logger()
+_job_value: Final = reader(dict[str, Any])
 
 
 class PrintService:
@@ -44,6 +49,7 @@ class PrintService:
     ) -> None:
         self._documents = documents
         self._metrics = metrics
+        self._damaged: set[tuple[str, str]] = set()
 
     async def hold(self, printer: Channel, agent: str, held_s: float = HELD_S) -> None:
         """Assign the printer to this agent.
@@ -115,14 +121,29 @@ class PrintService:
     async def jobs(self, printer: Channel) -> tuple[list[JobSeen], datetime]:
         """The jobs of a printer in the order in which they are printed, and the database's time.
 
+        A job whose document is damaged is left out, as those behind it must be printed.
+
         Raises:
             UnavailableError: Postgres does not answer.
         """
         with mapped_errors():
             rows, now = await read_jobs(self._documents.pool, str(printer))
-        jobs = [
-            JobSeen(job_of(row.key.removeprefix(PREFIX), decode_any(row.value)), row.made_at)
-            for row in rows
-            if row.value is not None
-        ]
+        jobs = [seen for row in rows if (seen := self._seen(printer, row)) is not None]
         return sorted(jobs, key=lambda one: (one.job.seq, one.job.copy)), now
+
+    def _seen(self, printer: Channel, row: LockedRow) -> JobSeen | None:
+        """The job of a document; None: it is deleted, or damaged, which is told once."""
+        if row.value is None:
+            return None
+        try:
+            value = _job_value(row.value)
+            return JobSeen(job_of(row.key.removeprefix(PREFIX), value), row.made_at)
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            place = (str(printer), row.key)
+            if place not in self._damaged:
+                self._damaged.add(place)
+                self._metrics.not_made.inc()
+                _log.error(
+                    "print_job_damaged", printer=str(printer), key=row.key, reason=str(error)
+                )
+            return None

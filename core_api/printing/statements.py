@@ -156,9 +156,11 @@ SELECT '', '', 0, NULL, 0, now(), now()
 _EPOCH_BEGAN: Final = "SELECT started_at FROM epoch"
 _IS_JOB: Final = "SELECT 1 FROM documents WHERE channel = $1 AND key = $2"
 
-# The jobs that an agent may take without a person's request, as in `Job.is_ready`.
+# The jobs that an agent may take without a person's request, as in `Job.is_ready`. A damaged one,
+# which is no longer JSON, is none of them: it must not hold up the others of its printer.
 _EARLIER: Final = """
-SELECT 1 FROM documents, LATERAL (SELECT value::jsonb AS job) AS v
+SELECT 1 FROM documents,
+    LATERAL (SELECT CASE WHEN value IS JSON OBJECT THEN value::jsonb END AS job) AS v
 WHERE channel = $1 AND key >= 'print.' AND key < 'print/' AND value IS NOT NULL
   AND ((job->>'seq')::bigint, (job->>'copy')::bigint) < ($2::bigint, $3::bigint)
   AND (job->>'state' = 'queued'
@@ -166,12 +168,14 @@ WHERE channel = $1 AND key >= 'print.' AND key < 'print/' AND value IS NOT NULL
 LIMIT 1
 """
 
+# A damaged job counts as waiting: a person has to look at it.
 _COUNT_WAITING: Final = """
 UPDATE printers p SET waiting_since = (
     SELECT min(d.made_at) FROM documents d
     WHERE d.channel = 'device:' || p.store_id || '/' || p.device_id
       AND d.key >= 'print.' AND d.key < 'print/' AND d.value IS NOT NULL
-      AND (d.value::jsonb)->>'state' <> 'done'
+      AND CASE WHEN d.value IS JSON OBJECT
+          THEN (d.value::jsonb)->>'state' IS DISTINCT FROM 'done' ELSE true END
 )
 WHERE p.store_id = $1 AND p.device_id = $2 AND p.waiting_since IS NOT NULL
 """

@@ -31,7 +31,7 @@ from core_api.printing.making import JobMaker
 from core_api.printing.metrics import PrintMetrics
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
-from core_api.printing.statements import trim_jobs
+from core_api.printing.statements import has_earlier_job, trim_jobs
 from core_api.receipts.reached import Reached
 from core_api.store_rules.sold_out_or_closed import is_obeyed
 from core_api.system_edits.document_access import DocumentAccess
@@ -236,6 +236,45 @@ async def test_an_event_that_cannot_be_read_stops_no_other(store: Store) -> None
     after = await store.place()
     await store.maker.round()
     assert [job.order for job in await store.jobs()] == [after]
+    assert store.metrics.not_made._value.get() == 1
+
+
+async def test_an_event_whose_ticket_cannot_be_laid_out_stops_no_other(store: Store) -> None:
+    await store.route(KITCHEN)
+    await store.maker.round()
+    await store.place()
+    # It is JSON and an order, but no ticket can expire after the last year.
+    await store.pool.execute(
+        'UPDATE channel_log SET body = regexp_replace(body, \'"occurred_at":"[^"]*"\','
+        ' \'"occurred_at":"9999-12-31T23:59:59Z"\') WHERE channel = $1',
+        f"store:{store.id}",
+    )
+    after = await store.place()
+    await store.maker.round()
+    assert [job.order for job in await store.jobs()] == [after]
+    assert store.metrics.not_made._value.get() == 1
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", "{}"])
+async def test_a_damaged_job_keeps_no_other_of_its_printer_from_paper(
+    store: Store, damaged: str
+) -> None:
+    await store.route(KITCHEN)
+    await store.place()
+    await store.maker.round()
+    (lost,) = await store.jobs()
+    await store.pool.execute(
+        "UPDATE documents SET value = $2 WHERE key = $1", f"print.{lost.id}", damaged
+    )
+    after = await store.place()
+    await store.maker.round()
+    (job,) = await store.jobs()
+    assert job.order == after
+    assert not await has_earlier_job(store.pool, str(store.printer), job.seq, job.copy)
+    await store.held()
+    taken = await store.do(job, "take", attempt=0)
+    assert (await store.do(taken, "done")).state == "done"
+    # It is told once, however often the printer asks.
     assert store.metrics.not_made._value.get() == 1
 
 
