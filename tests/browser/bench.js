@@ -1,10 +1,10 @@
 // A scripted Core and event server, for the tests of the module's adapters.
 
-import { Client } from "/static/yabam/client.js";
-import { checkEvent, checkSync } from "/static/yabam/contract/contract.js";
-import { SeenSender } from "/static/yabam/client/receipts.js";
-import { Shared } from "/static/yabam/tabs.js";
-import { Transport } from "/static/yabam/transport.js";
+import { Client } from "../static/yabam/client.js";
+import { checkEvent, checkSync } from "../static/yabam/contract/contract.js";
+import { SeenSender } from "../static/yabam/client/receipts.js";
+import { Shared } from "../static/yabam/tabs.js";
+import { Transport } from "../static/yabam/transport.js";
 
 const never = new AbortController().signal;
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,30 +12,18 @@ from playwright.async_api import BrowserContext, Page, Route
 from client_sdk.contract.cursor import parse_cursor
 from client_sdk.contract.state.document import Document
 from client_sdk.contract.state.values import Value
-from core_api.pages.joining import joined
-from tests.browser.module_page import MODULE
 from tests.conformance.cases import Json
 from tests.unit.client_sdk.state.core_model import CoreModel
 from tests.unit.client_sdk.state.order_core import OrderCore
 
 CHANNEL: Final = "party:12/5"
 _SETTINGS: Final = {"backoffFirst": 0.02, "backoffMost": 0.1}
-_CLIENT: Final = """
-import { YabamClient } from "./yabam_client.js";
-import { subjectOf as subject } from "./state/subject.js";
+CLIENT: Final = """
+import { YabamClient } from "./static/yabam/yabam_client.js";
+import { subjectOf as subject } from "./static/yabam/state/subject.js";
 Object.assign(globalThis, { YabamClient, subject });
 """
-
-
-def joined_client(folder: Path) -> Path:
-    """The folder, with the client in one file, as our own pages have it.
-
-    To ask for each of its sixty modules takes three times the CPU, and there are many pages.
-    """
-    modules = {str(path.relative_to(MODULE)): path.read_text() for path in MODULE.rglob("*.js")}
-    (script,) = joined(modules | {"start.js": _CLIENT}, "start.js")
-    (folder / "client.js").write_text(script)
-    return folder
+"""What `served_joined` is to serve for the tabs."""
 
 
 class WebCore:
@@ -177,7 +164,7 @@ class StateTab:
         """Start a client in the page."""
         await self.page.evaluate(
             f"""async () => {{
-                await import("/joined/client.js");
+                await import("/joined/start.js");
                 const core = location.origin;
                 const settings = {json.dumps(_SETTINGS)};
                 window.client = new YabamClient({{

@@ -41,7 +41,7 @@ async def run(page: Page, script: str, *answers: Json, **options: Any) -> Json:
     """Start a client, run the script on it (`bench`, `settled`), and give what it returns."""
     return await page.evaluate(
         f"""async ([answers, options]) => {{
-            const {{ startClient }} = await import("/tests/bench.js");
+            await import("/joined/start.js");
             const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
             const bench = startClient({{ answers, ...options }});
             await settled();
@@ -167,7 +167,7 @@ async def test_an_error_of_the_page_ends_it_and_reaches_whoever_watches(page: Pa
     async with page.expect_event("pageerror") as watched:
         found = await page.evaluate(
             """async (answers) => {
-                const { startClient } = await import("/tests/bench.js");
+                await import("/joined/start.js");
                 const changed = ({ changes }) => { if (changes.length) throw new Error("a bug"); };
                 const bench = startClient({ answers, changed });
                 await new Promise((resolve) => setTimeout(resolve, 0));
@@ -207,7 +207,7 @@ async def test_its_own_timer_does_what_is_due(page: Page) -> None:
     failure = {"kind": "unreachable", "detail": "no network", "retryAfter": None}
     found = await page.evaluate(
         """async ([answers, settings]) => {
-            const { startClient } = await import("/tests/bench.js");
+            await import("/joined/start.js");
             const live = new Promise((resolve) => {
                 const changed = ({ status }) => { if (status.mode === "live") resolve(); };
                 const bench = startClient({ answers, settings, changed });

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.browser.module_page import MODULE, TESTS, served, until
+from tests.browser.module_page import BENCH, served_joined, until
 from tests.conformance.cases import Json, event, response
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.xdist_group("module-shell")]
@@ -31,7 +31,7 @@ SECOND: Final = event({"seq": 6, "order": {"id": "b"}})
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with served({"/static/yabam/": MODULE, "/tests/": TESTS}) as address:
+    with served_joined(BENCH) as address:
         yield address
 
 
@@ -55,7 +55,7 @@ class Tab:
         await page.goto(url)
         await page.evaluate(
             """async (answers) => {
-                const { startTab } = await import("/tests/bench.js");
+                await import("/joined/start.js");
                 globalThis.tab = startTab("orders of kim", answers);
             }""",
             list(answers),

@@ -8,15 +8,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext
 
-from tests.browser.module_page import MODULE, TESTS, served
-from tests.browser.state_core import WebCore, joined_client
+from tests.browser.module_page import served_joined
+from tests.browser.state_core import CLIENT, WebCore
 
 
 @pytest.fixture(scope="package")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    client = joined_client(tmp_path_factory.mktemp("client"))
-    folders = {"/static/yabam/": MODULE, "/tests/": TESTS, "/joined/": client}
-    with served(folders) as address:
+def url() -> Iterator[str]:
+    with served_joined(CLIENT) as address:
         yield address
 
 
