@@ -45,7 +45,8 @@ def kafka(parts_folder: Path) -> Iterator[KafkaServer]:
 
 @pytest.fixture(scope="package")
 def postgres(parts_folder: Path) -> Iterator[DrilledPostgres]:
-    server = DrilledPostgres(parts_folder / "postgres")
+    # Tests kill its processes, which lose nothing that was written, but never the machine.
+    server = DrilledPostgres(parts_folder / "postgres", settings={"fsync": "off"})
     server.start()
     yield server
     server.stop_at_once()
