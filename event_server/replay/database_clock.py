@@ -100,4 +100,5 @@ class Watermark:
 @lru_cache(64)
 def rfc3339(seconds: float) -> str:
     """Seconds since the Unix epoch as RFC 3339 in UTC, with microseconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    return f"{text.removesuffix('+00:00')}Z"

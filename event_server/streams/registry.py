@@ -244,8 +244,10 @@ class Streams:
                 subscriber.abort()
         watermark = self.hub.watermark
         if watermark is not None:
-            heartbeat = self.frames.heartbeat(watermark)
+            # It is made only if it is somebody's turn.
+            heartbeat = b""
             for subscriber in self._rota.turn(tick):
+                heartbeat = heartbeat or self.frames.heartbeat(watermark)
                 try:
                     subscriber.send(heartbeat)
                 except Exception as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from unittest.mock import patch
 
+import pytest
+
 from event_server.kafka.record_reader import RecordReader
 from event_server.kafka.warm_up import ReadRange
 from event_server.replay.database_clock import DatabaseClock
@@ -94,14 +96,18 @@ class TestAnEvent:
 
 
 class TestASecond:
-    def test_encodes_one_heartbeat_per_tick_however_many_streams_there_are(self) -> None:
+    @pytest.mark.parametrize(("streams_open", "encoded"), [(40, 2), (1, 2), (0, 0)])
+    def test_encodes_one_heartbeat_for_all_whose_turn_it_is(
+        self, streams_open: int, encoded: int
+    ) -> None:
         hub = make_hub()
         hub.mark(0, 1000.0, 0.0)
         streams = make_streams(hub, heartbeat_s=1.0, uniform=lambda low, _: low)
-        for _ in range(40):
+        for _ in range(streams_open):
             request = StreamRequest(KEYS.sign(make_ticket({A: 0})), "", "")
             streams.open(FakeSubscriber(), streams.judge(request, 0.0), 0.0)
         with patch.object(Frames, "heartbeat", autospec=True, return_value=b": beat\n\n") as beat:
             for tick in range(20):
                 streams.turn(tick * TICK_S)
-        assert beat.call_count == 20
+        # Their turns come together here: twice in twenty ticks.
+        assert beat.call_count == encoded
