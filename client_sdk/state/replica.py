@@ -89,7 +89,7 @@ class Replica:
             composed.value,
             documents.version(name[1]),
             len(pending),
-            not documents.synced or name[1] in {*documents.wanted, *documents.held},
+            not documents.synced or name[1] in documents.wanted or name[1] in documents.held,
             len(composed.left_out),
             waiting[0] if waiting else None,
             self._errors.get(name),

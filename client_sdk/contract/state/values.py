@@ -76,6 +76,10 @@ def check_document(value: Any) -> None:
     check_value(value)
 
 
+_NOTHING: Final = object()
+"""Stands for a member that is not there; no value is the same."""
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether both are the same JSON value; unlike `==`, true is not 1 and 1.0 is not 1."""
     if one is other:
@@ -86,7 +90,11 @@ def same(one: Any, other: Any) -> bool:
     if kind is dict:
         if len(one) != len(other):
             return False
-        return all(name in other and same(part, other[name]) for name, part in one.items())
+        for name, part in one.items():
+            found = other.get(name, _NOTHING)
+            if part is not found and not same(part, found):
+                return False
+        return True
     if kind is list:
         return len(one) == len(other) and all(map(same, one, other))
     return bool(one == other)
