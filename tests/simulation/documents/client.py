@@ -92,8 +92,11 @@ class DocumentClient(Shell):
             cast("Any", self),
         )
         self._marks = {entry.id: mark_of(entry.edit) for entry in queue.entries}
-        self.watched = {mark for mark in self._marks.values() if not world.ledger.made[mark].void}
+        self.watched: dict[DocumentName, set[str]] = {name: set() for name in PLACES}
         """The marks of its edits that it must show, unless they are refused or put aside."""
+        for mark in self._marks.values():
+            if not world.ledger.made[mark].void:
+                self.watched[world.ledger.made[mark].place].add(mark)
         self._unwritten: list[Write] = []
         self._committing: list[Write] | None = None
         self._network = Network(self)
@@ -173,7 +176,7 @@ class DocumentClient(Shell):
             for place, one in zip(ids, made, strict=True):
                 one.accepted = True
                 self._marks[place] = one.mark
-                self.watched.add(one.mark)
+                self.watched[one.place].add(one.mark)
             if decides is not None:
                 self.replica.decided(decides)
 
@@ -236,7 +239,7 @@ class DocumentClient(Shell):
             self.world.ledger.told(mark, outcome, is_of_this_log=of == core.epoch)
             refused[made.place] = outcome.outcome == "refused"
             if outcome.outcome in _GIVEN_UP:
-                self.watched.discard(mark)
+                self.watched[made.place].discard(mark)
         for name, is_refused in refused.items():
             view = self.replica.view(name)
             if is_refused and view.error is None and view.conflict is None:
@@ -250,7 +253,8 @@ class DocumentClient(Shell):
 
     def restored(self) -> None:
         """Core was restored: values that were shown may disappear."""
-        self.watched.clear()
+        for marks in self.watched.values():
+            marks.clear()
 
     def _compare(self, channel: str, agrees: bool | None) -> None:
         if agrees is not False:
@@ -292,9 +296,8 @@ class DocumentClient(Shell):
             self.world.fail(f"{self.device.name}: {name[1]} is shown on a wrong base")
         if STRATEGY_OF[name[1]] not in _ADDING:
             return
-        for mark in self.watched - left_out:
-            made = self.world.ledger.made[mark]
-            if made.place == name and not holds(shown, mark) and not self._is_given_up(mark):
+        for mark in self.watched[name] - left_out:
+            if not holds(shown, mark) and not self._is_given_up(mark):
                 self.world.fail(f"{self.device.name} does not show {mark} of {name[1]} any more")
 
     def _check_within(self, mark: str, name: DocumentName, value: Value | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -38,9 +39,15 @@ _ALL: Final = {
 _OWNERS_ONLY: Final = "sold-out"
 
 
+@cache
 def _token(caller: Caller) -> str:
     claims = msgspec.json.encode({"sub": caller.subject, "role": caller.role})
     return f"x.{urlsafe_b64encode(claims).decode().rstrip('=')}.x"
+
+
+@cache
+def _subject(user: str) -> str:
+    return subject_of(_token(_ALL[user]))
 
 
 class Device:
@@ -75,7 +82,7 @@ class Device:
     @property
     def subject(self) -> str:
         """The subject whose edits its process makes."""
-        return subject_of(_token(_ALL[self._user]))
+        return _subject(self._user)
 
     @property
     def store(self) -> MemoryState:
@@ -123,7 +130,7 @@ class Device:
     def user_who_waits(self) -> str | None:
         """Another person whose edits or commands wait on this device; None: nobody."""
         for user, store in self._stores.items():
-            stored = store.open(subject_of(_token(_ALL[user])))
+            stored = store.open(_subject(user))
             if user != self._user and (stored.entries or stored.commands):
                 return user
         return None
