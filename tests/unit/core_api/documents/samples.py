@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -125,6 +125,14 @@ operations: st.SearchStrategy[PlainOperation] = (
     | st.just(Delete())
 )
 times = st.none() | st.integers(0, 100)
+_clients = st.sampled_from("abc")
+
+
+@cache
+def _bases(place: int, n: int) -> st.SearchStrategy[int | OwnEdit | None]:
+    """What a client's edit `n` can be based on. A new strategy costs more than a draw from it."""
+    bases: st.SearchStrategy[int | OwnEdit | None] = st.integers(0, place) | st.none()
+    return bases | st.builds(OwnEdit, st.integers(1, n - 1)) if n > 1 else bases
 
 
 @st.composite
@@ -133,13 +141,11 @@ def traffic(draw: st.DrawFn, limit: int = 8) -> list[tuple[str, Edit]]:
     counts = {"a": 0, "b": 0, "c": 0}
     edits: list[tuple[str, Edit]] = []
     for place in range(draw(st.integers(1, limit))):
-        client = draw(st.sampled_from("abc"))
+        client = draw(_clients)
         counts[client] += 1
         n = counts[client]
-        bases: st.SearchStrategy[int | OwnEdit | None] = st.integers(0, place) | st.none()
-        if n > 1:
-            bases |= st.builds(OwnEdit, st.integers(1, n - 1))
-        edits.append((client, edit(draw(operations), draw(bases), n, made_at=draw(times))))
+        base = draw(_bases(place, n))
+        edits.append((client, edit(draw(operations), base, n, made_at=draw(times))))
     return edits
 
 
