@@ -27,6 +27,7 @@ from client_sdk.machine.messages import (
     SyncFailed,
     Tick,
 )
+from client_sdk.machine.tracks import NEVER
 from client_sdk.settings import Settings
 from client_sdk.transport.stream_events import input_of
 from event_server.errors import StreamRefusedError
@@ -238,10 +239,12 @@ class Shell(ABC):
         machine, setting = self.machine, self.setting
         if self.dead:
             return
-        if machine.pending > SETTINGS.max_pending + max(PAGES) * len(machine.positions.all):
-            setting.fail(f"{machine.pending} changes wait for the consumer: not bounded")
-        waits_for_consumer = machine.paused and machine.pending > 0
-        if machine.deadline == float("inf") and not waits_for_consumer:
+        pending = machine.pending
+        if pending > SETTINGS.max_pending:
+            most = SETTINGS.max_pending + max(PAGES) * len(machine.positions.all)
+            if pending > most:
+                setting.fail(f"{pending} changes wait for the consumer: not bounded")
+        if machine.deadline == NEVER and not (machine.paused and pending > 0):
             setting.fail(f"no way out of {machine.state.value}")
         rests = machine.state is State.POLLING and self._sync is None and not machine.failing
         if rests and not machine.paused and setting.now - self._rested_since > LONGEST_REST_S:
