@@ -317,6 +317,7 @@ BEHIND: Final[dict[str, dict[str, int]]] = {
         "webhooks": 50,
     },
     "stores of a webhook": {
+        "access token": 7_024,
         "stores of all webhooks together": 5_000,
         "request body": 11_232,
     },
