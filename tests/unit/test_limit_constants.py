@@ -178,10 +178,11 @@ def constants_in(path: Path) -> dict[str, ast.expr]:
             name, value = node.targets[0].id, node.value
         else:
             continue
-        is_new = isinstance(value, ast.BinOp) or (
+        if not name.isupper() or not NAMED.search(name) or TIMES.search(name):
+            continue
+        if isinstance(value, ast.BinOp) or (
             isinstance(value, ast.Constant) and isinstance(value.value, int)
-        )
-        if is_new and name.isupper() and NAMED.search(name) and not TIMES.search(name):
+        ):
             found[name] = value
     return found
 
