@@ -170,7 +170,7 @@ EXCEPTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 def constants_in(path: Path) -> dict[str, ast.expr]:
     """The constants of a module that look like limits, with what they are assigned."""
-    found = {}
+    found: dict[str, ast.expr] = {}
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name, value = node.target.id, node.value
