@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from event_server.mqtt_gateway.rules.backlog import Backlog
 from event_server.mqtt_gateway.rules.incoming import Allowance, refusal_of, take
 from event_server.mqtt_gateway.rules.publications import accepted_of
 from event_server.mqtt_gateway.sink import Sink
@@ -34,9 +34,6 @@ log = get_logger()
 
 UNANSWERED: Final = 100
 """How many messages may be on their way to Kafka; the broker delays further ones."""
-MAX_WAITING: Final = 1000
-"""How many wait here at most, from a broker that does not delay them. Above it the oldest is
-dropped: a device sends it again, and of measurements only the newest counts."""
 _BACK_OFF_S: Final = (0.2, 5.0)
 
 
@@ -104,7 +101,7 @@ class Up:
             await asyncio.sleep(backoff.failed())
 
     async def _session(self) -> None:
-        waiting: deque[Incoming] = deque()
+        waiting = Backlog[Incoming]()
         news = asyncio.Event()
 
         def received(message: Incoming) -> None:
@@ -112,10 +109,9 @@ class Up:
                 self._metrics.flooded.inc()
                 connection.acknowledge(message)
                 return
-            if len(waiting) >= MAX_WAITING:
+            for dropped in waiting.put(message):
                 self._metrics.flooded.inc()
-                connection.acknowledge(waiting.popleft())
-            waiting.append(message)
+                connection.acknowledge(dropped)
             news.set()
 
         settings = self._settings
@@ -139,7 +135,7 @@ class Up:
     async def _work(
         self,
         connection: BrokerConnection,
-        waiting: deque[Incoming],
+        waiting: Backlog[Incoming],
         news: asyncio.Event,
         storing: ShortTasks,
     ) -> None:
@@ -149,7 +145,7 @@ class Up:
                 await news.wait()
             while len(storing) >= UNANSWERED:
                 await storing.until_one_ends()
-            finish = await self._begin(connection, waiting.popleft())
+            finish = await self._begin(connection, waiting.take())
             if finish is not None:
                 storing.start(finish)
 

@@ -182,6 +182,11 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         "stores of a webhook", "request body", "one of the most stores can be registered",
         times=68, more=limits.WEBHOOK_URL_BYTES + limits.WEBHOOK_TYPES * 68 + limits.KIB,
     ),
+    Relation(
+        "stores of a webhook", "access token",
+        "an owner's token has room for so many stores, of 40 letters each", times=60,
+        more=limits.KIB,
+    ),
     Relation("URL of a webhook", "request body", "it can be registered", more=limits.KIB),
     Relation(
         "largest event", "events that a webhook's store reads at once, in bytes",

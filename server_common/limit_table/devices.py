@@ -32,7 +32,12 @@ ROWS: Final[tuple[Limit, ...]] = (
     count(
         "messages of devices that wait in a gateway", 1000, "gateway",
         "the oldest is dropped: its device sends it again",
-        held="event_server/mqtt_gateway/up.py:MAX_WAITING",
+        held="event_server/mqtt_gateway/rules/backlog.py:MAX_WAITING",
+    ),
+    size(
+        "messages of devices that wait in a gateway, in bytes", 8 << 20, "gateway",
+        "the oldest is dropped: its device sends it again",
+        held="event_server/mqtt_gateway/rules/backlog.py:MAX_WAITING_BYTES",
     ),
     count(
         "messages of a device at once", 100, "gateway",
@@ -184,6 +189,15 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     Relation(
         "messages of devices under way to Kafka", "messages of devices that wait in a gateway",
         "what the broker sends before it waits is not dropped",
+    ),
+    Relation(
+        "payload of a device's message", "messages of devices that wait in a gateway, in bytes",
+        "a picture alone drops nothing", times=2,
+    ),
+    Relation(
+        "messages of devices that wait in a gateway",
+        "messages of devices that wait in a gateway, in bytes", "many small ones fit",
+        times=limits.KIB,
     ),
     Relation(
         "records that a gateway holds", "records that a gateway holds, in bytes",

@@ -172,7 +172,7 @@ EXCEPTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 def constants_in(path: Path) -> dict[str, ast.expr]:
     """The constants of a module that look like limits, with what they are assigned."""
-    found = {}
+    found: dict[str, ast.expr] = {}
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             name, value = node.target.id, node.value
@@ -180,15 +180,10 @@ def constants_in(path: Path) -> dict[str, ast.expr]:
             name, value = node.targets[0].id, node.value
         else:
             continue
-        is_new = isinstance(value, ast.BinOp) or (
+        if not name.isupper() or not NAMED.search(name) or TIMES.search(name):
+            continue
+        if isinstance(value, ast.BinOp) or (
             isinstance(value, ast.Constant) and isinstance(value.value, int)
-        )
-        if (
-            value is not None
-            and is_new
-            and name.isupper()
-            and NAMED.search(name)
-            and not TIMES.search(name)
         ):
             found[name] = value
     return found

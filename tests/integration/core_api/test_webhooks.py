@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client import Gauge
 from standardwebhooks.webhooks import Webhook as Verifier
 
+from client_sdk.contract.limits import MAX_ORDER_BYTES
+from core_api.access.callers import Caller
 from core_api.errors import (
     BadRequestError,
     ForbiddenError,
@@ -20,6 +23,7 @@ from core_api.errors import (
     TooManyWebhooksError,
     UnavailableError,
 )
+from core_api.orders.lifecycle import NewItem, PlaceOrder
 from core_api.postgres.pool import Pool, open_pool
 from core_api.webhooks import lanes as lanes_module
 from core_api.webhooks import registrations, taking
@@ -92,6 +96,21 @@ async def eventually(shop: Shop, webhook_id: str, state: str) -> Lane:
         shop, webhook_id, lambda found: {lane.state for lane in found} == {state}
     )
     return lanes[0]
+
+
+async def test_the_largest_orders_arrive_whole_and_one_by_one(shop: Shop) -> None:
+    store = new_store()
+    items = [NewItem("n", 1, 1, "x" * 500)] * 104
+    order = PlaceOrder(store, "KRW", items)
+    assert MAX_ORDER_BYTES - 4096 < len(msgspec.json.encode(order)) < MAX_ORDER_BYTES
+    owner = Caller(f"owner-{store}", "owner", frozenset({store}))
+    async with Receiver() as receiver, sending(shop.pool):
+        await shop.add(receiver, store)
+        for _ in range(3):
+            await shop.orders.place(owner, order)
+        await receiver.until(lambda r: len(r.taken) >= 3)
+    assert [one.seq for one in receiver.taken] == [1, 2, 3]
+    assert {len(one.body["data"]["data"]["items"]) for one in receiver.taken} == {len(items)}
 
 
 async def test_orders_arrive_in_order_and_verified_from_the_registration_on(shop: Shop) -> None:

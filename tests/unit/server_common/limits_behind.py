@@ -116,6 +116,7 @@ BEHIND: Final[dict[str, dict[str, int]]] = {
         "payload of a device's message": 4_096,
     },
     "payload of a device's message": {
+        "messages of devices that wait in a gateway, in bytes": 524_288,
         "message of a device with a picture": 262_144,
         "MQTT packet": 264_192,
         "MQTT messages that wait for a program, in bytes": 262_144,
@@ -125,6 +126,9 @@ BEHIND: Final[dict[str, dict[str, int]]] = {
     },
     "messages of devices under way to Kafka": {
         "messages of devices that wait in a gateway": 100,
+    },
+    "messages of devices that wait in a gateway": {
+        "messages of devices that wait in a gateway, in bytes": 1_024_000,
     },
     "records that a gateway holds": {
         "records that a gateway holds, in bytes": 1_024_000,
@@ -317,6 +321,7 @@ BEHIND: Final[dict[str, dict[str, int]]] = {
         "webhooks": 50,
     },
     "stores of a webhook": {
+        "access token": 7_024,
         "stores of all webhooks together": 5_000,
         "request body": 11_232,
     },
