@@ -112,7 +112,7 @@ class Event(Struct, frozen=True):
 class Received(Struct, frozen=True):
     """What a device has applied."""
 
-    cursor: Annotated[str, Meta(max_length=DEVICE_EVENT_BYTES)]
+    cursor: Annotated[str, Meta(max_length=DEVICE_EVENT_BYTES, pattern=whole(TEXT_PATTERN))]
 
 
 class Status(Struct, frozen=True):

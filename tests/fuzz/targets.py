@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz import batches, messages, names, streams, wire
+from tests.fuzz import batches, devices, messages, names, streams, wire
 
 CORPUS: Final = Path(__file__).parent / "corpus"
 
@@ -80,6 +80,8 @@ _ALL: Final = (
     ),
     Target("record", streams.record, (*_NAMES, b"\x1e", b"\x1f", b"\n", b"\r", b"watermark")),
     Target("command", messages.command, (*_JSON, b'"command"', b'"body"', b"\x00")),
+    Target("mqtt", devices.mqtt, (*_JSON, *_NAMES, b"yabam/v1", b"star/cloudprnt", b"telemetry")),
+    Target("device-record", devices.device_record, (*_JSON, b'"payload"', b'"kind"', b'"mac"')),
     Target("batches", batches.batches, (b"\x00" * 8, b"\xff" * 8, b"\x7f", b"\x80" * 10, b"\x02")),
     Target("events-socket", wire.events_socket, _HTTP),
     Target("core-socket", wire.core_socket, _HTTP),

@@ -49,7 +49,10 @@ def caller_of(claims: Mapping[str, Any], name: str, rules: ClaimRules, now: floa
     """
     subject = PREFIX + str(claims["sub"])
     if not is_subject(subject):
-        raise ForbiddenError(f"the claim sub is longer than {MAX_SUBJECT - len(PREFIX)} characters")
+        raise ForbiddenError(
+            "the claim sub is no subject here: use at most "
+            f"{MAX_SUBJECT - len(PREFIX)} characters, none of them a control character"
+        )
     role = _role(claims, rules)
     stores = frozenset[str]()
     if role in ("owner", "producer"):

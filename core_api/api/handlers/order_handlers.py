@@ -166,6 +166,8 @@ class CoreApi:
         """
         caller = self._gate.caller_of(request)
         report = _device_named(request)
+        if caller.role != "owner":
+            raise ForbiddenError("only devices of an owner report receipts")
         body = await RECEIPTS.read(request)
         try:
             cursor = parse_cursor(body.cursor)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct, inspect
@@ -354,6 +355,14 @@ async def test_json_that_is_nested_deep_in_a_field_that_nobody_knows_is_taken_or
 @example(number=0, odd="\ud800")
 def test_any_text_at_any_door_is_taken_or_refused(number: int, odd: str) -> None:
     assert asyncio.run(failures([DOORS[number]], [odd], is_json=False)) == []
+
+
+@pytest.mark.parametrize("name", ["sendReceipts", "sendSeen", "acknowledgeAlert", "revoke"])
+async def test_whoever_lacks_the_right_is_refused_before_the_body_is_read(name: str) -> None:
+    (operation,) = (one for one in every_operation() if one.name == name)
+    good = GOOD[name][0]._replace(bearer=GUEST)
+    door = Door(operation.method, operation.path, good, "body", ())
+    assert await status_at(door, "{", is_json=True) == 403
 
 
 # Whether any is forgotten -------------------------------------------------------------------

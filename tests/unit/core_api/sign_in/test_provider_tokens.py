@@ -12,9 +12,10 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from client_sdk.contract.text import is_text
 from core_api.access.callers import Caller
 from core_api.access.provider.tokens import is_for_provider
 from core_api.access.sign_in import SignIn
@@ -225,7 +226,27 @@ def test_whatever_is_shown_for_a_token_is_refused_by_an_error_of_ours(
         SIGN_IN.verify(by_hand(header, {**CLAIMS, **claims}, signature))
 
 
-@given(st.text(max_size=200))
+@given(
+    st.sampled_from(["sub", "sid", "jti", "stores", "roles", "brand"]),
+    st.text(st.characters(exclude_categories=[]), max_size=9)
+    | st.sampled_from(["\ud800", "\0", "12\0", "²"]),
+)
+@example("sub", "\ud800")
+@example("sid", "\ud800")
+@example("jti", "\ud800")
+@example("stores", "\ud800")
+@settings(max_examples=60, deadline=None)
+def test_any_text_in_a_signed_claim_is_of_its_grammar_or_refused(claim: str, odd: str) -> None:
+    value = [odd] if claim in ("stores", "roles") else odd
+    try:
+        caller = SIGN_IN.verify(signed({**CLAIMS, claim: value}, "EdDSA"))
+    except (UnauthorizedError, ForbiddenError):
+        return
+    named = [caller.subject, caller.session, caller.token, caller.brand or "", *caller.stores]
+    assert all(map(is_text, named))
+
+
+@given(st.text(st.characters(exclude_categories=[]), max_size=200))
 def test_any_text_is_refused_by_an_error_of_ours(text: str) -> None:
     with pytest.raises(UnauthorizedError):
         SIGN_IN.verify(text)
