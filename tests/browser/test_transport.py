@@ -162,22 +162,29 @@ async def test_a_report_that_cannot_be_sent_keeps_back_none_after_it(page: Page)
     said = await page.evaluate(
         """async () => {
             const { ReceiptSender } = await import("/static/yabam/client/receipts.js");
+            const { setTimeout } = window;
+            const caught = (event) => event.preventDefault();
+            window.addEventListener("error", caught);
             // Its pauses take no time.
             window.setTimeout = (call) => queueMicrotask(call);
-            window.addEventListener("error", (event) => event.preventDefault());
             const said = [];
-            let calls = 0;
-            const sender = new ReceiptSender(async (news) => {
-                calls += 1;
-                if (calls <= 4) throw new Error("a bug");
-                said.push(news);
-                return true;
-            });
-            await sender.applied("first");
-            while (calls < 4) await Promise.resolve();
-            for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
-            sender.applied("second");
-            for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
+            try {
+                let calls = 0;
+                const sender = new ReceiptSender(async (news) => {
+                    calls += 1;
+                    if (calls <= 4) throw new Error("a bug");
+                    said.push(news);
+                    return true;
+                });
+                await sender.applied("first");
+                while (calls < 4) await Promise.resolve();
+                for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
+                sender.applied("second");
+                for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
+            } finally {
+                window.setTimeout = setTimeout;
+                window.removeEventListener("error", caught);
+            }
             return said;
         }"""
     )
