@@ -176,11 +176,10 @@ async def test_a_report_that_cannot_be_sent_keeps_back_none_after_it(page: Page)
                     said.push(news);
                     return true;
                 });
-                await sender.applied("first");
-                while (calls < 4) await Promise.resolve();
-                for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
+                sender.applied("first");
+                for (let turn = 0; turn < 1000; turn += 1) await Promise.resolve();
                 sender.applied("second");
-                for (let turn = 0; turn < 100; turn += 1) await Promise.resolve();
+                for (let turn = 0; turn < 1000; turn += 1) await Promise.resolve();
             } finally {
                 window.setTimeout = setTimeout;
                 window.removeEventListener("error", caught);
