@@ -20,6 +20,9 @@ const MAX_PROBLEM_BYTES = 64 * 2 ** 10;
 const CHECK_MS = 10_000;
 const RECEIPTS_MS = 5_000;
 
+/** What a header can carry, as `is_token` of client_sdk/contract/text.py. */
+const TOKEN = /^[\x21-\x7e]+$/;
+
 /** The token callback failed: it is called again later. */
 class TokenError extends Error {}
 
@@ -95,6 +98,7 @@ export class Transport {
    * @returns {Promise<"taken" | "refused" | "unreachable">}
    */
   async check(token, channels) {
+    if (!TOKEN.test(token)) return "refused"; // no header can carry it
     const query = new URLSearchParams(channels.map((channel) => ["channel", channel]));
     query.set("orders", "1");
     try {
@@ -150,6 +154,11 @@ export class Transport {
       this.#token ??= await this.#source();
     } catch (error) {
       throw new TokenError(`the token callback failed: ${error?.message ?? error}`);
+    }
+    if (!TOKEN.test(this.#token ?? "")) {
+      this.#token = null;
+      // The text does not quote it, as it may be a secret.
+      throw new TokenError("this is not an access token: it is empty, or has characters that no token has");
     }
     return `Bearer ${this.#token}`;
   }

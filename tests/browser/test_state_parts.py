@@ -51,6 +51,34 @@ async def run(page: Page, script: str) -> Json:
     return await page.evaluate(f"async () => {{ {PARTS} {script} }}")
 
 
+async def test_a_store_that_cannot_be_written_is_tried_again_after_pauses_that_grow(
+    page: Page,
+) -> None:
+    pauses = await run(
+        page,
+        """
+        const { setTimeout } = window;
+        const pauses = [];
+        window.setTimeout = (call, delay) => { pauses.push(delay); queueMicrotask(call); };
+        try {
+            let tries = 0;
+            await new Promise((resolve) => {
+                const write = async () => {
+                    tries += 1;
+                    if (tries <= 7) throw new Error("the disk is full");
+                    resolve();
+                };
+                new Journal({ write }).put([{}]);
+            });
+        } finally {
+            window.setTimeout = setTimeout;
+        }
+        return pauses;
+        """,
+    )
+    assert pauses == [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]
+
+
 async def test_a_journal_is_not_clean_while_what_was_put_is_still_being_written(
     page: Page,
 ) -> None:

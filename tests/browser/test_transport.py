@@ -149,6 +149,47 @@ async def test_a_token_callback_that_gives_none_is_a_failure_that_passes(page: P
     assert "signed out" in failed["failure"]["detail"]
 
 
+@pytest.mark.parametrize("token", ["", "geheim-ß", "two words"])
+async def test_a_token_that_no_header_can_carry_is_named_as_such(page: Page, token: str) -> None:
+    answers = Answers()
+    failed = await sync(page, answers, token=json.dumps(token))
+    assert failed["failure"]["kind"] == "token"
+    assert "not an access token" in failed["failure"]["detail"]
+    assert answers.requests == []
+
+
+async def test_a_report_that_cannot_be_sent_keeps_back_none_after_it(page: Page) -> None:
+    said = await page.evaluate(
+        """async () => {
+            const { ReceiptSender } = await import("/static/yabam/client/receipts.js");
+            const { setTimeout } = window;
+            const caught = (event) => event.preventDefault();
+            window.addEventListener("error", caught);
+            // Its pauses take no time.
+            window.setTimeout = (call) => queueMicrotask(call);
+            const said = [];
+            try {
+                let calls = 0;
+                const sender = new ReceiptSender(async (news) => {
+                    calls += 1;
+                    if (calls <= 4) throw new Error("a bug");
+                    said.push(news);
+                    return true;
+                });
+                sender.applied("first");
+                for (let turn = 0; turn < 1000; turn += 1) await Promise.resolve();
+                sender.applied("second");
+                for (let turn = 0; turn < 1000; turn += 1) await Promise.resolve();
+            } finally {
+                window.setTimeout = setTimeout;
+                window.removeEventListener("error", caught);
+            }
+            return said;
+        }"""
+    )
+    assert said == ["second"]
+
+
 # ── commands ─────────────────────────────────────────────────────────────────
 
 

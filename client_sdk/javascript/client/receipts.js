@@ -35,7 +35,13 @@ class Sender {
       const delay = longestWait(failures + 1, RECEIPTS_EVERY_S) * 1000;
       await new Promise((resolve) => setTimeout(resolve, delay));
       if (this.#stopped) return;
-      const taken = await this.#say();
+      let taken = /** @type {boolean | null} */ (false);
+      try {
+        taken = await this.#say();
+      } catch (error) {
+        // One that cannot be sent must not keep back all others; the page's log says why.
+        reportError(error);
+      }
       if (taken === null) break;
       failures = taken ? 0 : failures + 1;
     }

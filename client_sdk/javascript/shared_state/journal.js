@@ -1,6 +1,10 @@
 // Writes to the store, in order, one after the other. As client_sdk/shared_state/store_writer.py.
 
-const AGAIN_AFTER_MS = 5_000;
+import { longestWait } from "../machine/backoff.js";
+
+/** The wait before a failed write is tried again, in seconds: the first, and the longest. */
+const FIRST_WAIT_S = 1;
+const LONGEST_WAIT_S = 30;
 
 /** Writes to one client's store. */
 export class Journal {
@@ -12,6 +16,7 @@ export class Journal {
   #scheduled = false;
   #timer = /** @type {number | undefined} */ (undefined);
   #running = 0;
+  #failures = 0;
 
   /** @param store as IndexedStore or MemoryStore */
   constructor(store) {
@@ -77,9 +82,12 @@ export class Journal {
     this.#scheduled = false;
     try {
       await this.commit();
+      this.#failures = 0;
     } catch {
+      this.#failures += 1;
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#flush(), AGAIN_AFTER_MS);
+      const delay = longestWait(this.#failures, FIRST_WAIT_S, LONGEST_WAIT_S) * 1000;
+      this.#timer = setTimeout(() => this.#flush(), delay);
     }
   }
 }
