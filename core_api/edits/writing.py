@@ -18,6 +18,7 @@ from core_api.edits.rows import PlanRows
 from core_api.edits.what_was_read import DocumentName
 from core_api.errors import UnavailableError
 from core_api.event_log.append import append_documents
+from core_api.postgres.errors import Meaning, means
 from core_api.postgres.pool import mapped_errors
 from server_common.limits import ANSWERS_KEPT, ANSWERS_UNTOLD
 
@@ -227,7 +228,9 @@ async def write_plan(connection: Connection, rows: PlanRows, partitions: int) ->
         for _ in range(MAX_CLASHES):
             try:
                 return frozenset(row[0] for row in await connection.fetch(_WRITE, *arguments))
-            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+            except asyncpg.PostgresError as error:
+                if not means(error, Meaning.CLASHED):
+                    raise
                 clash = error
     raise UnavailableError(f"other transactions kept conflicting with it: {clash}") from clash
 

@@ -26,6 +26,7 @@ from core_api.orders.channel_entries import ChannelEntry
 from core_api.orders.missing_counts import count_open
 from core_api.orders.writes import OrderWrite, WriteOutcome, WriteResult
 from core_api.orders.writing_statement import ITEM_COLUMNS, BatchKind, writing_statement
+from core_api.postgres.errors import Meaning, means
 from core_api.postgres.pool import Pool, mapped_errors
 
 MAX_CLASHES: Final = 4
@@ -140,7 +141,9 @@ async def _fetch(
         for _ in range(MAX_CLASHES):
             try:
                 return await pool.fetch(statement, *arguments)
-            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
+            except asyncpg.PostgresError as error:
+                if not means(error, Meaning.CLASHED):
+                    raise
                 clash = error
     raise UnavailableError(f"other transactions kept conflicting with it: {clash}") from clash
 

@@ -20,6 +20,8 @@ class Meaning(Enum):
     """The database is not available now: another try may succeed."""
     LOCKED = auto()
     """The same, because another transaction holds a lock: it concerns few rows."""
+    CLASHED = auto()
+    """The same, because of a conflict with another transaction: all of this one is undone."""
     DISK = auto()
     """A system error. A read of rows takes it for an unreadable row, and asks for fewer; all others
     take the database for unavailable."""
@@ -38,7 +40,7 @@ CLASSES: Final[Mapping[str, tuple[Meaning, str]]] = {
     "23": (Meaning.REFUSED, "the data break a rule of the schema"),
     "28": (Meaning.ABSENT, "it refuses the connection"),
     "3D": (Meaning.ABSENT, "there is no such database"),
-    "40": (Meaning.ABSENT, "other transactions kept conflicting with it"),
+    "40": (Meaning.CLASHED, "other transactions kept conflicting with it"),
     # Connections, memory, disk: there may be more later.
     "53": (Meaning.ABSENT, "it has no connections, memory or disk left"),
     "57": (Meaning.ABSENT, "it is stopping, starting, or cancelled the statement"),
@@ -59,7 +61,7 @@ CODES: Final[Mapping[str, tuple[Meaning, str]]] = {
     "55P03": (Meaning.LOCKED, "another transaction holds a lock that it needs"),
 }
 
-IS_ABSENT: Final = frozenset({Meaning.ABSENT, Meaning.LOCKED, Meaning.DISK})
+IS_ABSENT: Final = frozenset({Meaning.ABSENT, Meaning.LOCKED, Meaning.CLASHED, Meaning.DISK})
 """For code that runs a statement."""
 IS_UNREADABLE: Final = frozenset({Meaning.DAMAGED, Meaning.DISK})
 """For code that reads many rows, and can ask for fewer."""
@@ -73,3 +75,9 @@ def told_by(error: BaseException) -> tuple[Meaning, str] | None:
         return None
     code = error.sqlstate or ""
     return CODES.get(code) or CLASSES.get(code[:2])
+
+
+def means(error: BaseException, meaning: Meaning) -> bool:
+    """Whether the error has this meaning."""
+    told = told_by(error)
+    return told is not None and told[0] is meaning

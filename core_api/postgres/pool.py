@@ -13,7 +13,7 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.exceptions import TargetServerAttributeNotMatched
 
 from core_api.errors import LockedError, UnavailableError
-from core_api.postgres.errors import IS_ABSENT, READ_ONLY, Meaning, told_by
+from core_api.postgres.errors import IS_ABSENT, READ_ONLY, Meaning, means, told_by
 
 _CHECK_WITHIN_S: Final = 2.0
 
@@ -226,9 +226,7 @@ def mapped_errors() -> Iterator[None]:
             raise
         told = f"the database is not available: {reason}"
         detail = f"{told} ({str(error) or type(error).__name__})"
-        meant = told_by(error)
-        is_locked = meant is not None and meant[0] is Meaning.LOCKED
-        kind = LockedError if is_locked else UnavailableError
+        kind = LockedError if means(error, Meaning.LOCKED) else UnavailableError
         raise kind(detail, told) from error
 
 

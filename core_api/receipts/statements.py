@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -11,6 +10,7 @@ import asyncpg
 from msgspec import Struct
 
 from client_sdk.contract.channel import Channel, event_id
+from core_api.postgres.errors import Meaning, means
 from core_api.postgres.pool import Pool, mapped_errors
 from core_api.postgres.trim_around_damage import trim_by_age
 from core_api.receipts.devices import Device, Sighting
@@ -172,9 +172,12 @@ async def find_unreached(
         UnavailableError: Postgres does not answer.
     """
     with mapped_errors():
-        # Two alarms may run at once; the next round finds the same orders.
-        with contextlib.suppress(asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+        try:
             await pool.execute(_FIND, unreceived_after_s, unaccepted_after_s, held)
+        except asyncpg.PostgresError as error:
+            # Two alarms may run at once; the next round finds the same orders.
+            if not means(error, Meaning.CLASHED):
+                raise
         rows = await pool.fetch(_COUNT)
     return {row["kind"]: row["count"] for row in rows}
 

@@ -9,6 +9,7 @@ import asyncpg
 
 from client_sdk.contract.channel import event_id
 from core_api.errors import UnavailableError
+from core_api.postgres.errors import Meaning, means
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.postgres.unreadable_rows import unreadable_rows
 from core_api.relay.cycle import OutboxReading, OutboxRow
@@ -124,7 +125,9 @@ class Outbox:
                 # The second statement skips the locked rows, so that none is waited for twice.
                 statement = DELETE if self._left.isdisjoint(ids) else DELETE_FREE
                 tag = await self._pool.execute(statement, *arguments)
-            except asyncpg.LockNotAvailableError:
+            except asyncpg.PostgresError as error:
+                if not means(error, Meaning.LOCKED):
+                    raise
                 tag = await self._pool.execute(DELETE_FREE, *arguments)
         count = int(tag.rpartition(" ")[2])
         self._left.difference_update(ids)

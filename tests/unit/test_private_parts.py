@@ -7,10 +7,12 @@ from above, and this test says which part is gone when the bound is raised.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 import sys
 import tomllib
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
@@ -21,21 +23,23 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.util import calc_crc32c
+from escpos.printer import Dummy
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 from sse_starlette.sse import AppStatus
 from uvicorn import Config, Server
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
-BOUNDED = ("aiokafka", "uvicorn", "sse-starlette", "httptools")
+BOUNDED = ("aiokafka", "uvicorn", "sse-starlette", "httptools", "paho-mqtt", "python-escpos")
 
 
 def source(of: object) -> str:
     """What stands in the file of a class."""
-    import inspect
-
     return Path(inspect.getfile(of)).read_text()  # type: ignore[arg-type]
 
 
@@ -72,23 +76,31 @@ async def test_uvicorns_protocol_keeps_its_state_where_we_look_for_it() -> None:
     protocol.on_message_begin()
     for part in (
         "cycle",
+        "flow",
         "headers",
         "loop",
         "parser",
         "pipeline",
         "server_state",
+        "timeout_keep_alive",
         "timeout_keep_alive_task",
         "transport",
         "url",
     ):
         assert hasattr(protocol, part), part
-    assert {"keep_alive", "response_complete"} <= set(
-        re.findall(r"self\.(\w+)", source(RequestResponseCycle))
-    )
+    of_a_cycle = {
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "response_complete",
+        "response_started",
+    }
+    assert of_a_cycle <= set(re.findall(r"self\.(\w+)", inspect.getsource(RequestResponseCycle)))
+    assert isinstance(FlowControl(MagicMock()).write_paused, bool)
 
 
 def test_uvicorns_server_has_what_our_stop_relies_on() -> None:
-    for part in ("capture_signals", "main_loop", "serve", "shutdown"):
+    for part in ("capture_signals", "handle_exit", "main_loop", "serve", "shutdown"):
         assert callable(getattr(Server, part)), part
     state = ServerState()
     for part in ("connections", "default_headers", "total_requests"):
@@ -155,11 +167,25 @@ def test_sse_starlette_can_be_told_to_leave_the_drain_to_us() -> None:
     assert callable(AppStatus.disable_automatic_graceful_drain)
 
 
+def test_paho_can_be_told_to_close_its_sockets() -> None:
+    # server_common/mqtt/connection.py: a client that has failed closes nothing by itself.
+    Client(CallbackAPIVersion.VERSION2)._reset_sockets()
+
+
+def test_escpos_takes_bytes_as_they_are() -> None:
+    # client_sdk/printer/escpos_bytes.py
+    printer = Dummy()
+    printer._raw(b"\x1b@")
+    assert printer.output == b"\x1b@"
+
+
 def test_packages_whose_private_parts_are_used_are_bounded_from_above() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    server = project["optional-dependencies"]["server"]
+    extras = project["optional-dependencies"]
     for package in BOUNDED:
-        (wanted,) = (one for one in server if re.match(rf"{package}\b", one))
+        wanted = next(
+            one for extra in extras.values() for one in extra if re.match(rf"{package}\b", one)
+        )
         assert re.search(r",<\d", wanted), f"{wanted} has no upper bound"
 
 

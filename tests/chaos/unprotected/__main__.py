@@ -43,8 +43,8 @@ def main() -> int:
         seen = _try(trial, build, protected=options.control)
         right += seen["result"] == wanted
         took = time.monotonic() - began
-        print(f"{trial.scenario:<20}{seen['result']:<12}{took:>4.0f} s  {seen['said']}", flush=True)
-        kept = results.setdefault(trial.scenario, {})
+        print(f"{trial.name:<23}{seen['result']:<12}{took:>4.0f} s  {seen['said']}", flush=True)
+        kept = results.setdefault(trial.name, {})
         if options.control:
             kept["control"] = seen["result"]
         else:
@@ -121,7 +121,7 @@ def _kept(path: Path) -> dict[str, Seen]:
 
 def _write(build: Path, results: Mapping[str, Seen]) -> None:
     (build / "unprotected.json").write_text(json.dumps(results, indent=1) + "\n")
-    names = [trial.scenario for trial in TRIALS if trial.scenario in results]
+    names = [trial.name for trial in TRIALS if trial.name in results]
     (build / "unprotected.md").write_text(_table(names, results))
 
 

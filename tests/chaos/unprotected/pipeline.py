@@ -83,7 +83,7 @@ TAKE_OVER: Final = Protection(
 
 READY_WHEN_READY: Final = Protection(
     "the relay says that it is ready whatever its trouble is",
-    (Patch("core_api/relay/main.py", "lambda: relay.trouble", "lambda: None"),),
+    (Patch("core_api/relay/main.py", "lambda: database.trouble or relay.trouble", "lambda: None"),),
 )
 
 FENCE: Final = Protection(
@@ -149,6 +149,25 @@ CORE_DATABASE_CLOCK: Final = Protection(
             "core_api/sync/stream_grants.py",
             "issued_at=moment.unix_s,",
             'issued_at=__import__("time").time(),',
+        ),
+    ),
+)
+
+_WAITING: Final = (
+    "    SELECT id, store_id, placed_at FROM orders\n"
+    "    WHERE status = 'placed' AND status NOT IN ('rejected', 'paid', 'cancelled')\n"
+    "        AND placed_at < now()"
+)
+
+ALARM_DATABASE_CLOCK: Final = Protection(
+    "the alarm reckons from Core's time of an order, not the database's",
+    (
+        Patch(
+            "core_api/receipts/statements.py",
+            _WAITING,
+            _WAITING.replace("placed_at FROM", "created_at AS placed_at FROM").replace(
+                "AND placed_at <", "AND created_at <"
+            ),
         ),
     ),
 )

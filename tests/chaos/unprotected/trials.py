@@ -23,6 +23,13 @@ class Trial:
     """How many seconds clients may need to recover; more if protected ones must back off, too."""
     shorter: tuple[Patch, ...] = ()
     """Patches that shorten times of the product; applied with and without the protection."""
+    part: str = ""
+    """What of the scenario must fail, if another trial has the rest of it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the table of results; no other trial has it."""
+        return f"{self.scenario}, {self.part}" if self.part else self.scenario
 
 
 TRIALS: Final = (
@@ -67,6 +74,7 @@ TRIALS: Final = (
     Trial("net-trickle", delivery.NO_BLIND_WINDOW),
     Trial("offline-edits", delivery.EDITS_KEPT),
     Trial("clock-core", pipeline.CORE_DATABASE_CLOCK),
+    Trial("clock-core", pipeline.ALARM_DATABASE_CLOCK, part="the alarm"),
     Trial("clock-relay", pipeline.RELAY_DATABASE_CLOCK),
     Trial("clock-ingest", pipeline.ORDER_BY_ID),
     Trial("clock-events", delivery.EVENTS_DATABASE_CLOCK),

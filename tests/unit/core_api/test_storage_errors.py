@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from core_api.postgres.errors import (
     IS_REFUSED,
     IS_UNREADABLE,
     Meaning,
+    means,
     told_by,
 )
 from core_api.postgres.pool import any_error_mapped, mapped_errors, shares
@@ -127,3 +129,41 @@ def test_no_other_module_reads_codes_of_postgres() -> None:
 def test_what_is_no_error_of_postgres_tells_nothing() -> None:
     assert told_by(OSError()) is None
     assert told_by(asyncpg.PostgresSyntaxError("")) is None
+
+
+def test_no_other_module_tells_errors_of_postgres_by_their_class() -> None:
+    root = Path(__file__).parents[3] / "core_api"
+    kinds = {
+        name
+        for name, kind in vars(asyncpg.exceptions).items()
+        if isinstance(kind, type) and issubclass(kind, asyncpg.PostgresError)
+    } - {"PostgresError"}
+    readers = {
+        (path.relative_to(root).as_posix(), word)
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (word := getattr(node, "attr", getattr(node, "name", ""))) in kinds
+    }
+    assert readers == {
+        # What the driver raises itself, of a bad argument, has no code of a server.
+        ("postgres/pool.py", "DataError"),
+        ("postgres/unreadable_rows.py", "DataError"),
+        # Not what the error means, but whether our own statement raised it, by a row without room.
+        ("orders/writing.py", "NotNullViolationError"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (asyncpg.DeadlockDetectedError(""), Meaning.CLASHED),
+        (asyncpg.SerializationError(""), Meaning.CLASHED),
+        (asyncpg.LockNotAvailableError(""), Meaning.LOCKED),
+        (asyncpg.NotNullViolationError(""), Meaning.REFUSED),
+        (asyncpg.ReadOnlySQLTransactionError(""), Meaning.ABSENT),
+    ],
+)
+def test_each_kind_that_a_caller_tells_from_the_others_has_its_meaning(
+    error: asyncpg.PostgresError, meaning: Meaning
+) -> None:
+    assert [one for one in Meaning if means(error, one)] == [meaning]
