@@ -50,8 +50,11 @@ _STARTED_WITHIN_S: Final = 240.0
 """Long, as a dozen processes start at once, and no scenario is about the first start."""
 _READY_WITHIN_S: Final = 60.0
 _KEYS: Final = Keys(
-    *(f"chaos-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices", "webhooks"))
+    *(f"chaos-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices", "webhooks")),
+    push="p" * 43,
 )
+_PUSHED_SOON: Final = {"YABAM_PUSH_AFTER_S": "2"}
+"""The least: a phone is told of an order that no terminal has had for so many seconds."""
 _SENDERS: Final = ("webhooks", "webhooks-2")
 
 T = TypeVar("T")
@@ -129,7 +132,7 @@ class Site:
         self._ports, self._second, self._settings = ports, second, dict(settings)
         self._webhooks = webhooks
         if webhooks:
-            self._settings |= TO_THIS_MACHINE
+            self._settings |= TO_THIS_MACHINE | _PUSHED_SOON
         self.stack: Stack
 
     @property

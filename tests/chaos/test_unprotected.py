@@ -11,7 +11,7 @@ from tests.chaos.unprotected.tree import ROOT, Patch, PatchError, apply
 from tests.chaos.unprotected.trials import TRIALS, Trial
 
 
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.scenario)
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.name)
 def test_each_patch_fits_once_and_leaves_python(trial: Trial, tmp_path: Path) -> None:
     patches = (*trial.shorter, *trial.without.patches)
     for file in {patch.file for patch in patches}:
@@ -24,8 +24,9 @@ def test_each_patch_fits_once_and_leaves_python(trial: Trial, tmp_path: Path) ->
         compile(without, patch.file, "exec")
 
 
-def test_every_scenario_is_tried_once() -> None:
-    assert sorted(trial.scenario for trial in TRIALS) == sorted(s.name for s in ALL)
+def test_every_scenario_is_tried_and_each_trial_has_a_row_of_its_own() -> None:
+    assert {trial.scenario for trial in TRIALS} == {s.name for s in ALL}
+    assert len({trial.name for trial in TRIALS}) == len(TRIALS)
 
 
 @pytest.mark.parametrize("text", ["a guard is missing", "guard()\nguard()\n"])

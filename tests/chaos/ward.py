@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,6 +23,8 @@ from tests.chaos.worst import TABLE, order_of, stores_of_every_shard
 
 PARTITIONS: Final = 4
 JUST_TAKEN_BY_KAFKA: Final = 1_000_000
+GARBAGE: Final = (b"x" * JUST_TAKEN_BY_KAFKA, b"", b"\0", b"\xff", b"[" * 100_000, b'{"a":1}')
+"""Values that no topic's reader can read."""
 _ATTEMPTS: Final = 5
 
 
@@ -130,3 +132,14 @@ async def producer(site: Site) -> AsyncIterator[AIOKafkaProducer]:
         raise NotInjectedError(f"Kafka takes the records: {error!r}") from error
     finally:
         await kafka.stop()
+
+
+async def send(site: Site, topic: str, values: Sequence[bytes], key: str | None = None) -> None:
+    """Write these values into the key's partition; without a key, into all partitions."""
+    async with producer(site) as kafka:
+        partitions: Any = [None] if key else await kafka.partitions_for(topic)
+        for partition in partitions:
+            for value in values:
+                await kafka.send_and_wait(
+                    topic, value, key=key and key.encode(), partition=partition
+                )

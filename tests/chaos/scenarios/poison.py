@@ -2,6 +2,9 @@
 
 The result is checked from outside: no process ends, each interface answers, the other stores go on,
 the clients of the poisoned channels receive all their events, and the watermark advances.
+
+Edits of documents in a batch are not among the elements: `damaged-rows` puts the worst edits before
+good ones, and edits of damaged documents beside those of whole ones.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from websockets.exceptions import WebSocketException
 
 from tests.chaos.runner import Field, NotInjectedError, Scenario
 from tests.chaos.scenarios.poison_beside import messages, receipts, revocations
+from tests.chaos.scenarios.poison_devices import device_messages
+from tests.chaos.scenarios.poison_phones import phones
+from tests.chaos.scenarios.poison_prints import prints
 from tests.chaos.scenarios.poison_webhooks import webhooks
 from tests.chaos.ward import JUST_TAKEN_BY_KAFKA, PARTITIONS, Ward, guarded, producer
 from tests.chaos.worst import (
@@ -275,6 +281,9 @@ _ELEMENTS: Final[tuple[Callable[[Field, Ward], Awaitable[str]], ...]] = (
     receipts,
     revocations,
     messages,
+    device_messages,
+    prints,
+    phones,
     _webhook_lanes,
 )
 SCENARIOS = [

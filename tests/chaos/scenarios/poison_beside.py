@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
@@ -24,13 +24,12 @@ from server_common.kafka_records.receipts import Receipt, ReceiptBatch, encode_r
 from server_common.revocations.records import Revocation, encode_revocation
 from tests.chaos.runner import Field, NotInjectedError
 from tests.chaos.site import Site, log_lines
-from tests.chaos.ward import JUST_TAKEN_BY_KAFKA, Ward, producer
+from tests.chaos.ward import GARBAGE, Ward, send
 
 RECEIPTS: Final = "device-receipts"
 REVOCATIONS: Final = "token-revocations"
 MESSAGES: Final = "channel-messages"
 _WITHIN_S: Final = 30.0
-_GARBAGE: Final = (b"x" * JUST_TAKEN_BY_KAFKA, b"", b"\0", b"\xff", b"[" * 100_000, b'{"a":1}')
 
 
 async def receipts(ground: Field, ward: Ward) -> str:
@@ -49,7 +48,7 @@ async def receipts(ground: Field, ward: Ward) -> str:
             [of("behind", "till", 1)],
         ]
         values = [encode_receipts(ReceiptBatch(store, some)) for some in batches]
-        await _send(site, RECEIPTS, [*_GARBAGE, *values], store)
+        await send(site, RECEIPTS, [*GARBAGE, *values], store)
 
         async def stored(store: str = store) -> bool:
             found, first = await ward.applied(store), f"store:{store}@1"
@@ -60,7 +59,7 @@ async def receipts(ground: Field, ward: Ward) -> str:
         await ground.until(stored, "receipts beside and behind bad ones are stored")
     ingest = site.process("ingest")
     told = sum(int(str(line["left_out"])) for line in log_lines(ingest, "receipts_unreadable"))
-    sent = len(ward.stores) * (len(_GARBAGE) + 1)
+    sent = len(ward.stores) * (len(GARBAGE) + 1)
     if told < sent:
         raise NotInjectedError(f"ingest tells of each receipt that it cannot read: of {told}")
     return f"{sent} bad receipts"
@@ -73,7 +72,7 @@ async def revocations(ground: Field, ward: Ward) -> str:
         encode_revocation(Revocation("subject", "\0", 10**3000)),
         encode_revocation(Revocation("session", "", -1)),
     ]
-    await _send(site, REVOCATIONS, [*_GARBAGE, *worst])
+    await send(site, REVOCATIONS, [*GARBAGE, *worst])
     ops = {"authorization": f"Bearer {site.token('ops', 'ops')}"}
     for store in ward.stores:
         # A revocation is for tokens that were issued in this second or before.
@@ -98,7 +97,7 @@ async def revocations(ground: Field, ward: Ward) -> str:
     await ground.until(
         partial(_all_told, site, "revocation_malformed"), "each event server tells of bad ones"
     )
-    return f"{len(_GARBAGE) + len(worst)} bad revocations"
+    return f"{len(GARBAGE) + len(worst)} bad revocations"
 
 
 async def messages(ground: Field, ward: Ward) -> str:
@@ -114,7 +113,7 @@ async def messages(ground: Field, ward: Ward) -> str:
         (text % (store, "half", '"\\ud800"')).encode(),
     ]
     async with _socket(ward, store) as speaker, _socket(ward, store) as listener:
-        await _send(site, MESSAGES, [*_GARBAGE, *worst])
+        await send(site, MESSAGES, [*GARBAGE, *worst])
         heard: set[str] = set()
 
         async def listen() -> None:
@@ -136,9 +135,9 @@ async def messages(ground: Field, ward: Ward) -> str:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
     servers = sum(p.name.startswith("events") for p in site.stack.processes)
-    if await malformed() - before < servers * len(_GARBAGE):
+    if await malformed() - before < servers * len(GARBAGE):
         raise NotInjectedError("messages that cannot be read are counted by each event server")
-    return f"{len(_GARBAGE) + len(worst)} bad messages"
+    return f"{len(GARBAGE) + len(worst)} bad messages"
 
 
 @asynccontextmanager
@@ -150,17 +149,6 @@ async def _socket(ward: Ward, store: str) -> AsyncIterator[ClientConnection]:
     async with connect(url, subprotocols=protocols, compression=None, proxy=None) as connection:
         await connection.recv()
         yield connection
-
-
-async def _send(site: Site, topic: str, values: Sequence[bytes], key: str | None = None) -> None:
-    """Write these values into the key's partition; without a key, into all partitions."""
-    async with producer(site) as kafka:
-        partitions: Any = [None] if key else await kafka.partitions_for(topic)
-        for partition in partitions:
-            for value in values:
-                await kafka.send_and_wait(
-                    topic, value, key=key and key.encode(), partition=partition
-                )
 
 
 async def _all_told(site: Site, event: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tests.chaos.unprotected import delivery, devices, pipeline
+from tests.chaos.unprotected import delivery, devices, pipeline, poison
 from tests.chaos.unprotected.patches import Protection
 from tests.chaos.unprotected.tree import Patch
 
@@ -21,8 +21,16 @@ class Trial:
     seed: int = 5
     patience_s: int = 20
     """How many seconds clients may need to recover; more if protected ones must back off, too."""
+    says: str = ""
+    """What the run must say is wrong; empty: any failure counts. So several trials of one scenario
+    each prove one protection."""
     shorter: tuple[Patch, ...] = ()
     """Patches that shorten times of the product; applied with and without the protection."""
+
+    @property
+    def name(self) -> str:
+        """Of its row in the report: its scenario, and what must be wrong."""
+        return f"{self.scenario}: {self.says}" if self.says else self.scenario
 
 
 TRIALS: Final = (
@@ -56,7 +64,17 @@ TRIALS: Final = (
     Trial("promote-late-standby", pipeline.LATE_FOUND_OUT),
     Trial("disk-full", pipeline.FULL_MAPPED),
     Trial("foreign-records", delivery.FOREIGN_SKIPPED),
-    Trial("poison", delivery.POISON_SET_ASIDE),
+    Trial("poison", poison.SET_ASIDE),
+    Trial("poison", poison.DEVICE_MESSAGES, says="a device's message behind bad ones is applied"),
+    Trial(
+        "poison",
+        poison.UNPRINTABLE_ORDERS,
+        says="a ticket behind those that cannot",
+    ),
+    Trial("poison", poison.DAMAGED_JOBS, says="a ticket behind a damaged job"),
+    Trial("poison", poison.PRINTERS_APART, says="another printer's tickets are made"),
+    Trial("poison", poison.PHONES_APART, says="a phone beside bad ones is told"),
+    Trial("poison", poison.PHONES_COUNTED, says="what fails with the other phones is counted"),
     Trial("damaged-rows", delivery.ROWS_SET_ASIDE),
     Trial("trimmed-log", delivery.TRIM_NOTICED),
     Trial("net-stall", delivery.SILENCE_AT_CLIENT),
