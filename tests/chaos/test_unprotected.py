@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.scenarios import ALL
-from tests.chaos.unprotected.tree import ROOT, Patch, PatchError, apply
+from tests.chaos.unprotected.tree import ROOT, Patch, PatchError, apply, copy_tree
 from tests.chaos.unprotected.trials import TRIALS, Trial
 
 
@@ -22,6 +25,17 @@ def test_each_patch_fits_once_and_leaves_python(trial: Trial, tmp_path: Path) ->
         without = (tmp_path / patch.file).read_text()
         assert without != (ROOT / patch.file).read_text()
         compile(without, patch.file, "exec")
+
+
+def test_the_copy_has_the_runbook_that_core_reads_at_its_start(tmp_path: Path) -> None:
+    copy_tree(tmp_path, ())
+    read = "from core_api.pages.runbook import own_runbook; own_runbook()"
+    subprocess.run(
+        [sys.executable, "-c", read],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        check=True,
+    )
 
 
 def test_every_scenario_is_tried_and_each_trial_has_a_row_of_its_own() -> None:
