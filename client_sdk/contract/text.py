@@ -124,7 +124,7 @@ def is_subject(text: str) -> bool:
 
 def number_of(text: str, limit: int) -> int | None:
     """The number from 0 to `limit` that the text writes in ASCII digits; None: it writes none."""
-    # The form of DIGITS_PATTERN, which a regular expression finds four times as slowly.
+    # The form of DIGITS_PATTERN, without the cost of a regular expression on hot paths.
     if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS):
         return None
     number = int(text)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from client_sdk.contract.digest import MAX_INTEGER
+from client_sdk.contract.limits import MAX_VALUE_DEPTH
 from client_sdk.contract.state.values import Value
 from core_api.devices.times import rfc3339
 from server_common.devices.messages import Telemetry
@@ -114,14 +115,21 @@ def telemetry_value(current: Value | None, names: Mapping[str, Measured], now: d
     return value
 
 
-def without_fractions(value: Any) -> Any:
-    """The value as a document may hold it: numbers other than integers of 53 bits become text."""
+def without_fractions(value: Any, levels: int = MAX_VALUE_DEPTH) -> Any:
+    """The value as a document may hold it: numbers other than integers of 53 bits become text.
+
+    Args:
+        value: what a device has sent.
+        levels: how deep it is read. What is deeper stays as it is: no document may hold it.
+    """
+    if levels == 0:
+        return value
     if type(value) is float:
         return int(value) if value.is_integer() and abs(value) <= MAX_INTEGER else repr(value)
     if type(value) is int and abs(value) > MAX_INTEGER:
         return str(value)
     if type(value) is dict:
-        return {name: without_fractions(part) for name, part in value.items()}
+        return {name: without_fractions(part, levels - 1) for name, part in value.items()}
     if type(value) is list:
-        return [without_fractions(part) for part in value]
+        return [without_fractions(part, levels - 1) for part in value]
     return value

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.scenarios import ALL
-from tests.chaos.unprotected.tree import ROOT, Patch, PatchError, apply
+from tests.chaos.unprotected.tree import ROOT, Patch, PatchError, apply, copy_tree
 from tests.chaos.unprotected.trials import TRIALS, Trial
 
 
@@ -24,15 +27,26 @@ def test_each_patch_fits_once_and_leaves_python(trial: Trial, tmp_path: Path) ->
         compile(without, patch.file, "exec")
 
 
+def test_the_copy_has_the_runbook_that_core_reads_at_its_start(tmp_path: Path) -> None:
+    copy_tree(tmp_path, ())
+    read = "from core_api.pages.runbook import own_runbook; own_runbook()"
+    subprocess.run(
+        [sys.executable, "-c", read],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        check=True,
+    )
+
+
 def test_every_scenario_is_tried_and_every_trial_has_a_name_of_its_own() -> None:
     assert sorted({trial.scenario for trial in TRIALS}) == sorted(s.name for s in ALL)
-    whole = [trial.scenario for trial in TRIALS if not trial.part]
+    whole = [trial.scenario for trial in TRIALS if not trial.says]
     assert sorted(whole) == sorted(s.name for s in ALL)
     assert len({trial.name for trial in TRIALS}) == len(TRIALS)
 
 
 def test_the_clock_of_the_alarm_is_tried_apart_from_that_of_the_tickets() -> None:
-    (apart,) = (trial for trial in TRIALS if trial.scenario == "clock-core" and trial.part)
+    (apart,) = (trial for trial in TRIALS if trial.scenario == "clock-core" and trial.says)
     assert {patch.file for patch in apart.without.patches} == {"core_api/receipts/statements.py"}
 
 

@@ -22,7 +22,6 @@ _DEVICE: Final = "bell"
 _DEEP: Final = "[" * 900 + "]" * 900
 _HUGE: Final = 2**53 - 1
 _KNOWN: Final[tuple[tuple[MessageKind, str], ...]] = (
-    ("event", f'{{"boot":1,"n":1,"name":"deep","data":{_DEEP}}}'),
     ("event", '{"boot":1,"n":2,"name":"nul","a":"\\u0000"}'),
     ("event", f'{{"boot":1,"n":{_HUGE},"name":"last"}}'),
     ("status", f'{{"connection":"x","online":true,"at":{_HUGE},"boot":{_HUGE}}}'),
@@ -30,9 +29,10 @@ _KNOWN: Final[tuple[tuple[MessageKind, str], ...]] = (
 )
 """Messages of a known device that may be applied or refused."""
 _REFUSED: Final[tuple[tuple[MessageKind, str], ...]] = (
+    ("event", f'{{"boot":1,"n":1,"name":"deep","data":{_DEEP}}}'),
     ("event", '{"boot":1,"n":0,"name":"none"}'),
     ("event", '{"boot":1e99,"n":1,"name":"late"}'),
-    ("result", '{"boot":1,"n":3,"id":"no-command","outcome":"done"}'),
+    ("result", '{"boot":2,"n":3,"id":"no-command","outcome":"done"}'),
     ("snapshot", '{"media_type":"image/png","data":"?"}'),
     ("status", "[" * 2000),
 )
@@ -53,10 +53,13 @@ async def device_messages(ground: Field, ward: Ward) -> str:
                 *GARBAGE,
                 _said(store, "event", '{"boot":1,"n":1,"name":"x"}', "stranger"),
                 *(_said(store, kind, payload) for kind, payload in (*_KNOWN, *_REFUSED)),
-                _said(store, "event", '{"boot":2,"n":1,"name":"behind"}'),
+                _said(store, "event", '{"boot":2,"n":4,"name":"behind"}'),
             ]
             for value in values:
-                await kafka.send_and_wait(_INBOUND, value, partition=partition)
+                # All have the device's key, so the good one has to wait for them.
+                await kafka.send_and_wait(
+                    _INBOUND, value, key=f"{store}/{_DEVICE}".encode(), partition=partition
+                )
     for store in ward.stores:
         await ground.until(
             partial(_is_applied, ward, store), "a message behind bad ones is applied"
@@ -82,4 +85,4 @@ def _raw(payload: str) -> msgspec.Raw:
 async def _is_applied(ward: Ward, store: str) -> bool:
     where: dict[str, Any] = {"channel": f"device:{store}/{_DEVICE}", "key": "event.behind"}
     answer = await ward.http.get("/v1/documents", params=where, headers=ward.owner(store))
-    return answer.status_code == 200 and bool(answer.json()["value"]["n"] == 1)
+    return answer.status_code == 200 and bool(answer.json()["value"]["n"] == 4)

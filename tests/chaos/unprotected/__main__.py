@@ -64,7 +64,9 @@ def _try(trial: Trial, build: Path, *, protected: bool) -> Seen:
         (build / "kafka").mkdir(parents=True, exist_ok=True)
         (made / "kafka").symlink_to(build / "kafka")
         code = _run(trial, folder)
-        return {"without": trial.without.what} | _judged(made / "chaos.json", code, folder)
+        return {"without": trial.without.what} | _judged(
+            made / "chaos.json", code, folder, "" if protected else trial.says
+        )
     except PatchError as error:
         return {"without": trial.without.what, "result": "not run", "said": str(error)}
     finally:
@@ -94,8 +96,8 @@ def _run(trial: Trial, folder: Path) -> int | None:
             process.wait()
 
 
-def _judged(report: Path, code: int | None, folder: Path) -> Seen:
-    """The result of the run's only scenario, from its report."""
+def _judged(report: Path, code: int | None, folder: Path, says: str) -> Seen:
+    """The result of the run's only scenario, from its report; it must say `says` if it failed."""
     entries = json.loads(report.read_text()) if report.exists() else []
     if code is None or not entries:
         lines = (folder / "run.log").read_text(errors="replace").strip().splitlines()
@@ -109,7 +111,8 @@ def _judged(report: Path, code: int | None, folder: Path) -> Seen:
     wrong = notes.get(entry["scenario"], {"trouble": "", "notes": []})
     said += [wrong["trouble"]] if wrong["trouble"] else []
     said += [] if said else wrong["notes"][:1]
-    return {"result": "failed" if code else "passed", "said": "; ".join(said)[:_MAX_TEXT]}
+    failed = code and says in wrong["trouble"]
+    return {"result": "failed" if failed else "passed", "said": "; ".join(said)[:_MAX_TEXT]}
 
 
 _COUNTS: Final = ("lost", "doubled", "out_of_order")
@@ -146,7 +149,7 @@ def _table(names: Sequence[str], results: Mapping[str, Seen]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.unprotected", description=__doc__)
     parser.add_argument(
-        "--scenario", nargs="+", default=[], choices=[t.scenario for t in TRIALS], metavar="NAME",
+        "--scenario", nargs="+", default=[], choices=[s.name for s in ALL], metavar="NAME",
         help="only these; the results of the others are kept",
     )  # fmt: skip
     parser.add_argument(

@@ -123,56 +123,6 @@ EDITS_KEPT: Final = Protection(
     ),
 )
 
-POISON_SET_ASIDE: Final = Protection(
-    "nothing that cannot be handled is set aside: no row by the relay, no device's report by Core, "
-    "no record by an event server or by Core; and an epoch is any text",
-    (
-        *FOREIGN_SKIPPED.patches,
-        Patch(
-            "core_api/relay/cycle.py",
-            "    held.refused[rows[0].id] = reason\n    return True\n",
-            "    return False\n",
-        ),
-        Patch(
-            "core_api/relay/cycle.py",
-            "        if message.size <= EVENT_RECORD_BYTES:\n            return message, None\n",
-            "        return message, None\n",
-        ),
-        Patch(
-            "core_api/receipts/devices.py",
-            "            if len(batch) == 1:\n",
-            "            if batch:\n                raise\n            if False:\n",
-        ),
-        # Without the check of its form, an invalid epoch reaches the batch of reports.
-        Patch(
-            "core_api/sync/request.py",
-            "    if text and not is_epoch(text):\n",
-            "    if False:\n",
-        ),
-        Patch(
-            "core_api/receipts/from_kafka.py",
-            "            unread += 1\n            continue\n",
-            "            raise\n",
-        ),
-        Patch(
-            "event_server/kafka/revocations.py",
-            '            self._say_once("revocation_malformed", str(error))\n            return\n',
-            "            raise\n",
-        ),
-        Patch(
-            "core_api/webhooks/messages.py",
-            "    except (msgspec.DecodeError, UnicodeEncodeError):\n"
-            '        return _gap(channel, row.seq - 1, row.seq, "unreadable", page)\n',
-            "    except (msgspec.DecodeError, UnicodeEncodeError):\n        raise\n",
-        ),
-        Patch(
-            "event_server/sockets/talk.py",
-            '            self.counts["malformed"] += 1\n            return\n',
-            "            raise\n",
-        ),
-    ),
-)
-
 ROWS_SET_ASIDE: Final = Protection(
     "what is no JSON is given as it is, a document that cannot be read fails all of its request, "
     "and ingest waits for all partitions",

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-_PACKAGES: Final = ("client_sdk", "core_api", "event_server", "server_common", "deploy", "tests")
+_FOLDERS: Final = (
+    "client_sdk",
+    "core_api",
+    "event_server",
+    "server_common",
+    "deploy",
+    "tests",
+    "docs",  # Core shows a part of them
+)
 
 
 class PatchError(Exception):
@@ -29,15 +37,15 @@ class Patch:
 
 
 def copy_tree(folder: Path, patches: Sequence[Patch]) -> None:
-    """Copy the packages into the folder and apply the patches.
+    """Copy the project into the folder and apply the patches.
 
     Raises:
         PatchError: the old text of a patch is not in its file exactly once.
     """
-    for package in _PACKAGES:
+    for name in _FOLDERS:
         shutil.copytree(
-            ROOT / package,
-            folder / package,
+            ROOT / name,
+            folder / name,
             ignore=shutil.ignore_patterns("__pycache__", "node_modules"),
         )
     for patch in patches:

@@ -273,6 +273,17 @@ async def test_an_event_that_no_document_may_hold_is_refused(shop: Shop) -> None
     assert await reason_of(shop.hear("event", event)) == "invalid"
 
 
+@pytest.mark.parametrize("levels", [40, 900])
+async def test_an_event_that_is_nested_too_deep_is_refused_as_invalid(
+    shop: Shop, levels: int
+) -> None:
+    deep: Any = 0
+    for _ in range(levels):
+        deep = [deep]
+    event = {"boot": 1, "n": 1, "name": "scan", "code": deep}
+    assert await reason_of(shop.hear("event", event)) == "invalid"
+
+
 async def test_a_bell_whose_reason_is_no_text_is_refused_whole(shop: Shop) -> None:
     assert await reason_of(shop.hear("event", PRESSED | {"reason": 7})) == "invalid"
     assert await shop.document("event.bell") is None
