@@ -43,6 +43,11 @@ def test_every_scenario_is_tried_and_each_trial_has_a_row_of_its_own() -> None:
     assert len({trial.name for trial in TRIALS}) == len(TRIALS)
 
 
+def test_what_a_trial_must_hear_is_in_a_scenario() -> None:
+    said = "".join(path.read_text() for path in (ROOT / "tests/chaos/scenarios").glob("*.py"))
+    assert [trial.says for trial in TRIALS if trial.says not in said] == []
+
+
 @pytest.mark.parametrize("text", ["a guard is missing", "guard()\nguard()\n"])
 def test_a_patch_that_does_not_fit_exactly_once_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "module.py").write_text(text)
