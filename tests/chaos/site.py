@@ -50,7 +50,10 @@ _STARTED_WITHIN_S: Final = 240.0
 """Long, as a dozen processes start at once, and no scenario is about the first start."""
 _READY_WITHIN_S: Final = 60.0
 _KEYS: Final = Keys(
-    *(f"chaos-{what}-key-{'t' * 32}" for what in ("token", "ticket", "devices", "webhooks")),
+    token=f"chaos-token-key-{'t' * 32}",
+    ticket=f"chaos-ticket-key-{'t' * 32}",
+    devices=f"chaos-devices-key-{'t' * 32}",
+    webhooks=f"chaos-webhooks-key-{'t' * 32}",
     push="p" * 43,
 )
 _PUSHED_SOON: Final = {"YABAM_PUSH_AFTER_S": "2"}
