@@ -169,7 +169,9 @@ def test_sse_starlette_can_be_told_to_leave_the_drain_to_us() -> None:
 
 def test_paho_can_be_told_to_close_its_sockets() -> None:
     # server_common/mqtt/connection.py: a client that has failed closes nothing by itself.
-    Client(CallbackAPIVersion.VERSION2)._reset_sockets()
+    client = Client(CallbackAPIVersion.VERSION2)
+    client._reset_sockets()
+    assert client.socket() is None
 
 
 def test_escpos_takes_bytes_as_they_are() -> None:

@@ -62,7 +62,7 @@ async def device_messages(ground: Field, ward: Ward) -> str:
                 )
     for store in ward.stores:
         await ground.until(
-            partial(_is_applied, ward, store), "a message behind bad ones is applied"
+            partial(_is_applied, ward, store), "a device's message behind bad ones is applied"
         )
     sent = len(ward.stores) * (len(GARBAGE) + 1 + len(_REFUSED))
 

@@ -46,9 +46,9 @@ SET_ASIDE: Final = Protection(
         ),
         Patch(
             "core_api/webhooks/messages.py",
-            "    except (msgspec.DecodeError, UnicodeEncodeError):\n"
+            "    except msgspec.DecodeError:\n"
             '        return _gap(channel, row.seq - 1, row.seq, "unreadable", page)\n',
-            "    except (msgspec.DecodeError, UnicodeEncodeError):\n        raise\n",
+            "    except msgspec.DecodeError:\n        raise\n",
         ),
         Patch(
             "event_server/sockets/talk.py",
@@ -122,8 +122,12 @@ PHONES_APART: Final = Protection(
     (
         Patch(
             "core_api/push/sender.py",
-            "        await self._tasks.fill(self._take, self._tell)\n",
-            "        for due in await self._take(1, False):\n            await self._tell(due)\n",
+            "        await self._tasks.fill(self._take, self._send)\n",
+            "        for due in await self._take(1, False):\n"
+            "            try:\n"
+            "                await self._send(due)\n"
+            "            except Exception as error:\n"
+            "                self._failed(due, error)\n",
         ),
     ),
 )
@@ -133,7 +137,7 @@ PHONES_COUNTED: Final = Protection(
     (
         Patch(
             "core_api/push/sender.py",
-            "            self._metrics.bugs.inc()\n",
+            "        self._metrics.bugs.inc()\n",
             "",
         ),
     ),
