@@ -1,7 +1,7 @@
 """The worst messages of devices in the topic that leads to Core, before a good one.
 
 Each bad one must be kept as a dead letter, and the good one must have its effect.
-What leads from Core to devices is poisoned in the scenario `bad-device`, which has a broker.
+Records from Core to devices are in no scenario: only Core writes them.
 """
 
 from __future__ import annotations
