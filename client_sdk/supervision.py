@@ -184,9 +184,13 @@ async def beside(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[No
         name: what the log calls it.
         work: the task.
     """
-    body, errors = asyncio.current_task(), list[Exception]()
+    body, errors, is_over = asyncio.current_task(), list[Exception](), False
 
     def failed(error: Exception) -> None:
+        if is_over:
+            # A body that has ended cannot be cancelled: that would reach its caller, for good.
+            _log.warning("the %s failed at its end: %r", name, error, exc_info=error)
+            return
         errors.append(error)
         if body is not None:
             body.cancel()
@@ -200,6 +204,7 @@ async def beside(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[No
             raise errors[0] from None
         raise
     finally:
+        is_over = True
         await tasks.stop()
 
 

@@ -98,7 +98,7 @@ export class Transport {
    * @returns {Promise<"taken" | "refused" | "unreachable">}
    */
   async check(token, channels) {
-    if (!TOKEN.test(token)) return "refused"; // no header can carry it
+    if (!TOKEN.test(token.trim())) return "refused"; // no header can carry it
     const query = new URLSearchParams(channels.map((channel) => ["channel", channel]));
     query.set("orders", "1");
     try {
@@ -155,6 +155,8 @@ export class Transport {
     } catch (error) {
       throw new TokenError(`the token callback failed: ${error?.message ?? error}`);
     }
+    // As fetch does with a header's value: what answers with a token often ends it with a line's end.
+    if (typeof this.#token === "string") this.#token = this.#token.trim();
     if (!TOKEN.test(this.#token ?? "")) {
       this.#token = null;
       // The text does not quote it, as it may be a secret.

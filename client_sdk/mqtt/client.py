@@ -30,6 +30,7 @@ from client_sdk.errors import (
     BufferedStartError,
     ClientError,
     ClosedError,
+    ContractError,
     UnauthorizedError,
     UnreachableError,
 )
@@ -280,7 +281,11 @@ class BufferedOrderClient:
         if self._token is None or anew:
             source = self._token_source
             found = source if isinstance(source, str) else source()
-            self._token = check_token(await found if inspect.isawaitable(found) else found)
+            made = await found if inspect.isawaitable(found) else found
+            try:
+                self._token = check_token(made)
+            except ContractError as error:
+                raise UnreachableError(str(error)) from error
         return self._token
 
     # ── what the consumer has ────────────────────────────────────────────────

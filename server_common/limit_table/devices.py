@@ -35,7 +35,7 @@ ROWS: Final[tuple[Limit, ...]] = (
         held="event_server/mqtt_gateway/rules/backlog.py:MAX_WAITING",
     ),
     size(
-        "messages of devices that wait in a gateway, in bytes", 8 << 20, "gateway",
+        "messages of devices that wait in a gateway, in bytes", 32 << 20, "gateway",
         "the oldest is dropped: its device sends it again",
         held="event_server/mqtt_gateway/rules/backlog.py:MAX_WAITING_BYTES",
     ),
@@ -192,7 +192,7 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     ),
     Relation(
         "payload of a device's message", "messages of devices that wait in a gateway, in bytes",
-        "a picture alone drops nothing", times=2,
+        "the largest that the broker sends before it waits are not dropped", times=100,
     ),
     Relation(
         "messages of devices that wait in a gateway",

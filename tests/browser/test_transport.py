@@ -149,6 +149,12 @@ async def test_a_token_callback_that_gives_none_is_a_failure_that_passes(page: P
     assert "signed out" in failed["failure"]["detail"]
 
 
+async def test_the_end_of_a_line_after_a_token_is_no_part_of_it(page: Page) -> None:
+    answers = Answers(good())
+    await sync(page, answers, token='async () => " k\\n"')
+    assert [request.headers["authorization"] for request in answers.requests] == ["Bearer k"]
+
+
 @pytest.mark.parametrize("token", ["", "geheim-ß", "two words"])
 async def test_a_token_that_no_header_can_carry_is_named_as_such(page: Page, token: str) -> None:
     answers = Answers()

@@ -6,7 +6,8 @@ from collections import deque
 from typing import Final, Protocol, TypeVar
 
 MAX_WAITING: Final = 1000
-MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
+MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
+"""More than the broker sends before it waits for an acknowledgement: 100 of the largest."""
 
 
 class Payload(Protocol):

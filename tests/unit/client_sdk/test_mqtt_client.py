@@ -14,6 +14,7 @@ from client_sdk.buffered.client import BufferedClient
 from client_sdk.buffered.messages import BufferedSettings
 from client_sdk.checkpoint import Checkpoint
 from client_sdk.client.cursor_stores import MemoryCursors
+from client_sdk.client.runner import Token
 from client_sdk.contract.errors import ContractError
 from client_sdk.errors import ClosedError, UnauthorizedError, UnreachableError
 from client_sdk.machine.sequencing import Change
@@ -83,7 +84,7 @@ class World:
         self.cursors.checkpoint = Checkpoint(EPOCH, {CHANNEL: 0})
         self.client = self.made()
 
-    def made(self, token: str = "t") -> BufferedOrderClient:
+    def made(self, token: Token = "t") -> BufferedOrderClient:
         return BufferedOrderClient(
             "http://core", token, [CHANNEL], self.broker, cursors=self.cursors, settings=QUICK,
             warn=self.warned.append, transport=httpx.MockTransport(self.answer),
@@ -218,6 +219,16 @@ async def test_a_refused_token_ends_the_client_with_its_reason() -> None:
 async def test_a_token_that_no_header_can_carry_is_refused_at_once() -> None:
     with pytest.raises(ContractError, match="not an access token"):
         World().made("geheim-ß")
+
+
+async def test_a_callback_that_gives_no_token_once_ends_nothing() -> None:
+    given = iter(["token\n", "t"])
+    world = World()
+    world.head = 1
+    world.broker.lose()  # so that it polls
+    async with world.made(lambda: next(given, "t")) as client:
+        assert seq_of(await anext(client.events())) == 1
+    assert any("not an access token" in text for text in world.warned)
 
 
 async def test_a_closed_client_is_followed_no_more() -> None:

@@ -198,6 +198,25 @@ async def test_what_runs_beside_other_work_ends_with_it() -> None:
     assert ended == [True]
 
 
+async def test_what_fails_while_it_is_ended_takes_nothing_from_the_other_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail_at_the_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("no lamp")
+
+    with pytest.raises(ZeroDivisionError):
+        async with beside("lamp", fail_at_the_end()):
+            await asyncio.sleep(0)
+            raise ZeroDivisionError
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    assert "no lamp" in caplog.text
+
+
 async def test_a_cancellation_from_outside_stays_one_beside_a_failure() -> None:
     async def work() -> None:
         async with beside("lamp", fail()):

@@ -116,7 +116,7 @@ BEHIND: Final[dict[str, dict[str, int]]] = {
         "payload of a device's message": 4_096,
     },
     "payload of a device's message": {
-        "messages of devices that wait in a gateway, in bytes": 524_288,
+        "messages of devices that wait in a gateway, in bytes": 26_214_400,
         "message of a device with a picture": 262_144,
         "MQTT packet": 264_192,
         "MQTT messages that wait for a program, in bytes": 262_144,

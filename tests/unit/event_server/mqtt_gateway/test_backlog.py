@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from event_server.mqtt_gateway.rules.backlog import MAX_WAITING, MAX_WAITING_BYTES, Backlog
+from event_server.mqtt_gateway.up import UNANSWERED
 from server_common.mqtt.broker import MAX_PAYLOAD_BYTES
 
 
@@ -27,12 +28,18 @@ def test_of_too_many_the_oldest_are_dropped() -> None:
     assert backlog.take().n == 2
 
 
+def test_none_is_dropped_that_the_broker_sends_before_it_waits() -> None:
+    backlog = Backlog[Said]()
+    most = b"x" * MAX_PAYLOAD_BYTES
+    assert [backlog.put(Said(n, most)) for n in range(UNANSWERED)] == [[]] * UNANSWERED
+
+
 def test_the_largest_are_dropped_before_they_fill_the_memory() -> None:
     backlog = Backlog[Said]()
     most = b"x" * MAX_PAYLOAD_BYTES
-    dropped = [one.n for n in range(100) for one in backlog.put(Said(n, most))]
+    dropped = [one.n for n in range(200) for one in backlog.put(Said(n, most))]
     assert len(backlog) == MAX_WAITING_BYTES // MAX_PAYLOAD_BYTES
-    assert dropped == list(range(100 - len(backlog)))
+    assert dropped == list(range(200 - len(backlog)))
     while backlog:
         backlog.take()
     assert backlog.put(Said(0, most)) == []
