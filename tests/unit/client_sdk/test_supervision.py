@@ -207,10 +207,13 @@ async def test_what_fails_while_it_is_ended_takes_nothing_from_the_other_work(
         finally:
             raise OSError("no lamp")
 
+    async def fail_soon() -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
         async with beside("lamp", fail_at_the_end()):
-            await asyncio.sleep(0)
-            raise ZeroDivisionError
+            await fail_soon()
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
