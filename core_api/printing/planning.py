@@ -78,7 +78,7 @@ def plan_jobs(
             jobs = _jobs(printing, printer, order, now, event.seq, names)
             size += sum(shown_bytes(canonical(job.value)) for job in jobs)
         except Exception as error:
-            # Whatever is wrong with it, it stays so: the tickets behind it must not wait for it.
+            # The tickets behind it must not wait for it, even if a bug of ours is to blame.
             planned.unprintable[event.seq] = repr(error)[:_MAX_REASON]
             planned.seq = event.seq
             continue
