@@ -205,6 +205,7 @@ class DeviceLog:
         self._listed = listed
         self._dropped = dropped
         self._unstored: dict[tuple[str, str], Sighting] = {}
+        self._flushing = asyncio.Lock()
 
     def saw(self, sightings: Sequence[Sighting]) -> None:
         """Take these sightings in; they are stored soon."""
@@ -235,22 +236,23 @@ class DeviceLog:
                 _log.warning("devices_not_stored", reason=str(error))
 
     async def flush(self) -> None:
-        """Store the new sightings.
+        """Store the new sightings. When it returns, each sighting that came before is stored, also
+        those that another flush had begun to store.
 
         Raises:
             UnavailableError: the database does not answer; it is tried again the next time.
         """
-        unstored = list(self._unstored.values())
-        self._unstored = {}
-        while unstored:
+        async with self._flushing:
+            unstored = list(self._unstored.values())
+            self._unstored = {}
             try:
-                await self._store_each(unstored[:BATCH])
-            except UnavailableError:
-                # Sightings that came meanwhile are newer.
+                while unstored:
+                    await self._store_each(unstored[:BATCH])
+                    del unstored[:BATCH]
+            finally:
+                # What a failure or a cancellation left. Sightings that came meanwhile are newer.
                 newer, self._unstored = self._unstored, {}
                 self.saw([*unstored, *newer.values()])
-                raise
-            del unstored[:BATCH]
 
     async def _store_each(self, batch: Sequence[Sighting]) -> None:
         """Store a batch; find a report that the database refuses by halving, and drop only that

@@ -85,6 +85,48 @@ async def test_what_could_not_be_stored_for_want_of_a_database_is_stored_later()
     assert dropped == []
 
 
+class Held(Table):
+    """Stores nothing before `go` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = asyncio.Event(), asyncio.Event()
+
+    async def store(self, batch: Sequence[Sighting]) -> None:
+        self.begun.set()
+        await self.go.wait()
+        await super().store(batch)
+
+
+async def test_what_another_flush_is_storing_is_stored_when_this_one_returns() -> None:
+    table = Held()
+    log = log_of(table, [])
+    log.saw([report("a")])
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(log.flush())
+        await table.begun.wait()
+        second = tasks.create_task(log.flush())
+        await asyncio.wait([second], timeout=0.01)
+        assert not second.done()
+        table.go.set()
+        await second
+        assert set(table.stored) == {"a"}
+        await first
+
+
+async def test_a_flush_that_is_cancelled_leaves_its_reports_for_the_next() -> None:
+    table = Held()
+    log = log_of(table, [])
+    log.saw([report("a")])
+    asked = asyncio.create_task(log.flush())
+    await table.begun.wait()
+    asked.cancel()
+    await asyncio.wait([asked])
+    table.go.set()
+    await log.flush()
+    assert set(table.stored) == {"a"}
+
+
 async def test_a_statement_stores_no_more_than_it_can() -> None:
     table = Table()
     log = log_of(table, [])
