@@ -23,7 +23,6 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.util import calc_crc32c
-from escpos.printer import Dummy
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from sse_starlette.sse import AppStatus
@@ -175,7 +174,9 @@ def test_paho_can_be_told_to_close_its_sockets() -> None:
 
 
 def test_escpos_takes_bytes_as_they_are() -> None:
-    # client_sdk/printer/escpos_bytes.py
+    # client_sdk/printer/escpos_bytes.py; it takes a fifth of a second to load, in each worker.
+    from escpos.printer import Dummy
+
     printer = Dummy()
     printer._raw(b"\x1b@")
     assert printer.output == b"\x1b@"
