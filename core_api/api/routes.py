@@ -7,6 +7,7 @@ the pages, which people open in a browser, and CloudPRNT, which its vendor has d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -75,8 +76,12 @@ def operations(handlers: Handlers) -> list[Operation]:
     prints, tokens, revocations = handlers.prints, handlers.tokens, handlers.revocations
     webhooks, pushes = handlers.webhooks, handlers.pushes
 
+    @cache  # made for the first who asks: few do, and it would delay each start
+    def described() -> bytes:
+        return msgspec.json.encode(document(table))
+
     async def describe(_request: Request) -> Response:
-        return Response(described, media_type=JSON)
+        return Response(described(), media_type=JSON)
 
     table = [
         Operation(
@@ -366,5 +371,4 @@ def operations(handlers: Handlers) -> list[Operation]:
             "This document", Answer(), needs_token=False,
         ),
     ]  # fmt: skip
-    described = msgspec.json.encode(document(table))
     return table

@@ -27,8 +27,15 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _ONCE: Final = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LC_", "LANG", "TZ")
 """The beginnings of the names of variables that a process reads only before our code runs."""
 _OF_CORE: Final = {"PYTHONMALLOC": "malloc"}
+_LATE: Final = (
+    "anyio._backends._asyncio",
+    "cryptography.hazmat.backends.openssl",
+    "httpcore",
+    "uvicorn.lifespan.off",
+)
+"""Modules that libraries load only when they are used, as each server does at its start."""
 _LOADED: Final[dict[ServerKind, Sequence[str]]] = {
-    "core": ["core_api.processes.core", "core_api.pages.files:own_files"],
+    "core": ["core_api.processes.core", "core_api.pages.files:own_files", *_LATE],
     "other": [
         "core_api.processes.relay",
         "core_api.processes.ingest",
@@ -36,6 +43,7 @@ _LOADED: Final[dict[ServerKind, Sequence[str]]] = {
         "core_api.processes.webhooks",
         "event_server.commands.serve",
         "event_server.commands.gateway",
+        *_LATE,
     ],
 }
 """The modules to load; with a colon, a function to call, as it caches its result."""
