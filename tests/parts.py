@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -19,6 +16,7 @@ from core_api.restore.lineage import start_epoch
 from core_api.restore.main import epoch_after
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.webhook_sender import LOOPBACK
+from tests.data_folder import data_folder
 from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_service import CoreService
 
@@ -38,12 +36,11 @@ ROOMY = {
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[DrilledPostgres]:
     """A PostgreSQL for all tests of a worker; its data is deleted afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="yabam-postgres-"))
-    server = DrilledPostgres(folder / "data", durable=False)
-    server.start()
-    yield server
-    server.stop_at_once()
-    shutil.rmtree(folder, ignore_errors=True)
+    with data_folder("yabam-postgres-") as folder:
+        server = DrilledPostgres(folder / "data", durable=False)
+        server.start()
+        yield server
+        server.stop_at_once()
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -22,6 +20,7 @@ from core_api.access.callers import Caller, Role
 from core_api.access.tokens import TokenKeys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
+from tests.data_folder import data_folder
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
 from tests.parts import FETCH_WAIT, migrated_database
@@ -104,23 +103,21 @@ class Site:
 @contextmanager
 def running_site() -> Iterator[Site]:
     """Run an installation with everything that it needs until the block ends."""
-    # Not a folder of pytest, because PostgreSQL's own user must be able to enter it.
-    folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
-    postgres = DrilledPostgres(folder / "postgres", durable=False)
-    broker = EmbeddedBroker(folder)
-    try:
-        postgres.start()
-        broker.start()
-        site = Site(asyncio.run(migrated_database(postgres)), broker.bootstrap, folder / "site")
+    with data_folder("yabam-parts-") as folder:
+        postgres = DrilledPostgres(folder / "postgres", durable=False)
+        broker = EmbeddedBroker(folder)
         try:
-            site.stack.start()
-            yield site
+            postgres.start()
+            broker.start()
+            site = Site(asyncio.run(migrated_database(postgres)), broker.bootstrap, folder / "site")
+            try:
+                site.stack.start()
+                yield site
+            finally:
+                site.stack.kill()
         finally:
-            site.stack.kill()
-    finally:
-        broker.kill()
-        postgres.stop_at_once()
-        shutil.rmtree(folder, ignore_errors=True)
+            broker.kill()
+            postgres.stop_at_once()
 
 
 class Store:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import re
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.processes.ports import free_port
 from deploy.processes.process import Process
+from tests.data_folder import data_folder
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
 from tests.integration.core_service import KEYS, an_order, bearer, new_store, token
@@ -38,9 +38,7 @@ expect.set_options(timeout=SOON_MS)
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """Everything; an order that no device has received is late after a second."""
-    with tempfile.TemporaryDirectory(prefix="yabam-ops-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o711)
+    with data_folder("yabam-ops-") as folder:
         postgres = DrilledPostgres(folder / "postgres", durable=False)
         broker = EmbeddedBroker(folder)
         postgres.start()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +15,7 @@ from core_api.wiring import token_keys
 from deploy.local.broker import EmbeddedBroker
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from deploy.processes.ports import free_port
+from tests.data_folder import data_folder
 from tests.deploy.edge import Nginx
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
@@ -68,32 +66,30 @@ class Site:
 @contextmanager
 def started(settings: Mapping[str, str]) -> Iterator[Site]:
     """All of it, running; `settings` are those of every process."""
-    # Not one of pytest's folders: PostgreSQL's user must get in.
-    folder = Path(tempfile.mkdtemp(prefix="yabam-site-"))
-    folder.chmod(0o711)
-    postgres, broker = DrilledPostgres(folder / "postgres", durable=False), EmbeddedBroker(folder)
-    postgres.start()
-    broker.start()
-    ports, more = free_ports(), (free_port(), free_port())
-    nginx = Nginx(folder / "nginx", [ports.core, more[0]], [ports.events, more[1]])
-    keys = load_keys(folder / "keys.json")
-    one_origin = {"YABAM_STREAM_URL": f"{nginx.url}/v1/stream", "YABAM_CORS_ORIGINS": "[]"}
-    addresses = Addresses(postgres.url, broker.bootstrap, ports=ports)
-    stack = Stack(addresses, keys, folder, {**settings, **one_origin}, starter=FORKED)
-    stack.add("core", more[0])
-    stack.add("events", more[1])
-    owner = Caller("owner", "owner", frozenset("*"))
-    try:
-        stack.migrate()
-        stack.start()
-        nginx.start()
-        yield Site(stack, nginx, token_keys({"local": keys.token}, "local").sign(owner, 3600))
-    finally:
-        nginx.stop()
-        stack.kill()
-        broker.kill()
-        postgres.stop_at_once()
-        shutil.rmtree(folder, ignore_errors=True)
+    with data_folder("yabam-site-") as folder:
+        postgres = DrilledPostgres(folder / "postgres", durable=False)
+        broker = EmbeddedBroker(folder)
+        postgres.start()
+        broker.start()
+        ports, more = free_ports(), (free_port(), free_port())
+        nginx = Nginx(folder / "nginx", [ports.core, more[0]], [ports.events, more[1]])
+        keys = load_keys(folder / "keys.json")
+        one_origin = {"YABAM_STREAM_URL": f"{nginx.url}/v1/stream", "YABAM_CORS_ORIGINS": "[]"}
+        addresses = Addresses(postgres.url, broker.bootstrap, ports=ports)
+        stack = Stack(addresses, keys, folder, {**settings, **one_origin}, starter=FORKED)
+        stack.add("core", more[0])
+        stack.add("events", more[1])
+        owner = Caller("owner", "owner", frozenset("*"))
+        try:
+            stack.migrate()
+            stack.start()
+            nginx.start()
+            yield Site(stack, nginx, token_keys({"local": keys.token}, "local").sign(owner, 3600))
+        finally:
+            nginx.stop()
+            stack.kill()
+            broker.kill()
+            postgres.stop_at_once()
 
 
 def _is_stream(entry: dict[str, Any]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.local.webhook_sender import add_sender
 from deploy.mqtt.server import MosquittoServer
 from deploy.processes.ports import free_port
+from tests.data_folder import data_folder
 from tests.deploy.exported import ROOT
 from tests.deploy.tools import installed
 from tests.drilled_postgres import DrilledPostgres
@@ -40,9 +40,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="yabam-prom-", ignore_cleanup_errors=True) as name:
-        path = Path(name)
-        path.chmod(0o711)
+    with data_folder("yabam-prom-") as path:
         yield path
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.stack import Addresses, Stack, free_ports, load_keys
 from deploy.mqtt.server import MosquittoServer
 from deploy.processes.ports import LOOPBACK, free_port
+from tests.data_folder import data_folder
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
 from tests.parts import migrated_database
@@ -29,9 +28,8 @@ BUILD = Path("build/kafka")
 @pytest.fixture(scope="package")
 def parts_folder() -> Iterator[Path]:
     """A folder that other users can enter, unlike pytest's own."""
-    folder = Path(tempfile.mkdtemp(prefix="yabam-parts-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with data_folder("yabam-parts-") as folder:
+        yield folder
 
 
 @pytest.fixture(scope="package")

@@ -6,10 +6,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 import ssl
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +26,7 @@ from core_api.kafka.topics import BrokerError, events_topic
 from deploy.processes.ports import LOOPBACK, free_port
 from server_common.kafka.connection import Account, KafkaCluster, Tls
 from server_common.mqtt.broker import Broker
+from tests.data_folder import data_folder
 from tests.deploy.composed import DEPLOY
 from tests.deploy.edge import Nginx
 from tests.deploy.tools import installed
@@ -42,11 +41,8 @@ TOPIC: Final = "order-events"
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder that Postgres' own user may pass through, which pytest's are not."""
-    made = Path(tempfile.mkdtemp(prefix="yabam-secure-"))
-    made.chmod(0o711)
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    with data_folder("yabam-secure-") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

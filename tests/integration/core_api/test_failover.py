@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from core_api.restore.main import look_for_restore
 from core_api.settings import RestoreSettings
 from deploy.local.broker import EmbeddedBroker
 from deploy.processes.ports import LOOPBACK
+from tests.data_folder import data_folder
 from tests.drilled_postgres import DrilledPostgres
 from tests.integration.core_api.relaying import (
     PARTITIONS,
@@ -43,28 +42,27 @@ WITNESSED = "SELECT replicated FROM epoch_witness"
 @asynccontextmanager
 async def failing_over(*, is_synchronous: bool) -> AsyncIterator[tuple[Standby, str, Pool]]:
     """A migrated database on a primary with a standby; its URL with both hosts, and a pool."""
-    folder = Path(tempfile.mkdtemp(prefix="yabam-failover-"))
-    # No fsync, as the data is thrown away; commits wait for the standby all the same.
-    waits = {"synchronous_commit": "on"}
-    primary = DrilledPostgres(folder / "primary", durable=False, settings=waits)
-    standby = Standby(primary, folder / "standby", durable=False, settings=waits)
-    try:
-        await asyncio.to_thread(primary.start)
-        await asyncio.to_thread(standby.start)
-        name = (await migrated_database(primary)).rpartition("/")[2]
-        await standby.follow(is_synchronous=is_synchronous)
-        hosts = f"{LOOPBACK}:{primary.port},{LOOPBACK}:{standby.server.port}"
-        url = f"postgresql://postgres@{hosts}/{name}"
-        pool = await open_pool(url, size=4, command_timeout_s=10, name="test")
+    with data_folder("yabam-failover-") as folder:
+        # No fsync, as the data is thrown away; commits wait for the standby all the same.
+        waits = {"synchronous_commit": "on"}
+        primary = DrilledPostgres(folder / "primary", durable=False, settings=waits)
+        standby = Standby(primary, folder / "standby", durable=False, settings=waits)
         try:
-            yield standby, url, pool
+            await asyncio.to_thread(primary.start)
+            await asyncio.to_thread(standby.start)
+            name = (await migrated_database(primary)).rpartition("/")[2]
+            await standby.follow(is_synchronous=is_synchronous)
+            hosts = f"{LOOPBACK}:{primary.port},{LOOPBACK}:{standby.server.port}"
+            url = f"postgresql://postgres@{hosts}/{name}"
+            pool = await open_pool(url, size=4, command_timeout_s=10, name="test")
+            try:
+                yield standby, url, pool
+            finally:
+                pool.terminate()
         finally:
-            pool.terminate()
-    finally:
-        await asyncio.to_thread(standby.stop)
-        if primary.process.running:
-            await asyncio.to_thread(primary.stop_at_once)
-        shutil.rmtree(folder, ignore_errors=True)
+            await asyncio.to_thread(standby.stop)
+            if primary.process.running:
+                await asyncio.to_thread(primary.stop_at_once)
 
 
 async def until(pool: Pool, condition: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from deploy.local.broker import EmbeddedBroker
 from deploy.local.stack import Addresses, Stack, free_ports
 from deploy.local.webhook_sender import add_sender
 from deploy.processes.ports import free_port
+from tests.data_folder import data_folder
 from tests.drilled_postgres import DrilledPostgres
 from tests.forked import FORKED
 from tests.integration.core_service import KEYS, CoreService, an_order, bearer, new_store, token
@@ -80,15 +80,13 @@ class Machine:
 
 @pytest.fixture
 async def machine() -> AsyncIterator[Machine]:
-    # A folder that PostgreSQL's own user may be let into, which pytest's are not.
-    folder = Path(tempfile.mkdtemp(prefix="yabam-put-back-"))
-    postgres = DrilledPostgres(folder / "data")
-    try:
-        await asyncio.to_thread(postgres.start)
-        yield Machine(postgres, await migrated_database(postgres), folder)
-    finally:
-        await asyncio.to_thread(postgres.stop_at_once)
-        shutil.rmtree(folder, ignore_errors=True)
+    with data_folder("yabam-put-back-") as folder:
+        postgres = DrilledPostgres(folder / "data")
+        try:
+            await asyncio.to_thread(postgres.start)
+            yield Machine(postgres, await migrated_database(postgres), folder)
+        finally:
+            await asyncio.to_thread(postgres.stop_at_once)
 
 
 @pytest.fixture
