@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final
 
@@ -115,10 +115,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not item.nodeid.startswith(ALONE) and item.get_closest_marker("xdist_group") is None:
             module = item.nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
             item.add_marker(pytest.mark.xdist_group(module))
-    items.sort(key=_place)
+    items[:] = ordered(items)
 
 
-def _place(item: pytest.Item) -> int:
+def ordered(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """The tests in the order in which workers begin them.
+
+    Groups that take a minute or more come first. The tests of `ALONE` use a core all the time; most
+    tests before them wait for servers. So each of them is begun beside some of those that wait, or
+    all workers would wait at the same time.
+    """
+    place: dict[str, float] = {group: number for number, group in enumerate(LONGEST_FIRST)}
+    alone = [item for item in items if item.nodeid.startswith(ALONE)]
+    first = items.index(alone[0]) if alone else 0
+    for item in items[:first]:
+        place.setdefault(_group(item), len(place))
+    between = (len(place) - len(LONGEST_FIRST)) / (len(alone) + 1)
+    for number, item in enumerate(alone, 1):
+        place[item.nodeid] = len(LONGEST_FIRST) + between * number - 0.5
+    return sorted(items, key=lambda item: place.get(_group(item), len(place)))
+
+
+def _group(item: pytest.Item) -> str:
     mark = item.get_closest_marker("xdist_group")
-    group = mark.args[0] if mark is not None else None
-    return LONGEST_FIRST.index(group) if group in LONGEST_FIRST else len(LONGEST_FIRST)
+    return item.nodeid if mark is None else str(mark.args[0])
