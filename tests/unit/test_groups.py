@@ -11,9 +11,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from tests.conftest import LONGEST_FIRST
+import pytest
+
+from tests.conftest import ALONE, LONGEST_FIRST, ordered
 
 _TESTS: Final = Path(__file__).parents[1]
 _KEPT_TO_THE_END: Final = {
@@ -48,6 +50,27 @@ def test_no_system_outlives_the_tests_of_its_folder() -> None:
     texts = [path.read_text() for path in _TESTS.rglob("*.py")]
     session = re.compile(r'scope="session"[^\n]*\)\n(?:async )?def (\w+)')
     assert {name for text in texts for name in session.findall(text)} == _KEPT_TO_THE_END
+
+
+class Item:
+    """A test as far as `ordered` looks at it."""
+
+    def __init__(self, nodeid: str, group: str | None = None) -> None:
+        self.nodeid = nodeid
+        self._group = group
+
+    def get_closest_marker(self, _name: str) -> pytest.Mark | None:
+        return pytest.mark.xdist_group(self._group).mark if self._group else None
+
+
+def test_simulations_are_begun_beside_tests_that_wait_and_keep_their_order() -> None:
+    waiting = [Item(f"tests/integration/{name}", name) for name in "abcdef"]
+    simulations = [Item(f"{ALONE}{name}") for name in "xy"]
+    pure = [Item(f"tests/unit/{name}", f"unit/{name}") for name in "pq"]
+    long = Item("tests/kafka", LONGEST_FIRST[0])
+    items: Any = [*waiting, *simulations, *pure, long]
+    begun = [item.nodeid.rpartition("/")[2] for item in ordered(items)]
+    assert begun == ["kafka", "a", "b", "x", "c", "d", "y", "e", "f", "p", "q"]
 
 
 def test_a_group_runs_in_one_worker_across_modules(tmp_path: Path) -> None:
