@@ -42,6 +42,9 @@ A group runs in one worker. If a long group began late, all other workers would 
 ALONE: Final = "tests/simulation/"
 """Where each test is given to a worker by itself, as it takes as long as a module elsewhere."""
 
+COMPUTING: Final = ("tests/simulation/", "tests/unit/")
+"""Where tests use a core all the time."""
+
 LONGEST_ID: Final = 200
 """A parameter that is longer, in characters, is shortened in the test's name."""
 
@@ -121,19 +124,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def ordered(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     """The tests in the order in which workers begin them.
 
-    Groups that take a minute or more come first. The tests of `ALONE` use a core all the time; most
-    tests before them wait for servers. So each of them is begun beside some of those that wait, or
-    all workers would wait at the same time.
+    Groups that take a minute or more come first. Of the others, some use a core all the time, and
+    most wait for servers; both are mixed evenly. One after the other, all workers would wait first,
+    and then all would need a core.
     """
     place: dict[str, float] = {group: number for number, group in enumerate(LONGEST_FIRST)}
-    alone = [item for item in items if item.nodeid.startswith(ALONE)]
-    first = items.index(alone[0]) if alone else 0
-    for item in items[:first]:
-        place.setdefault(_group(item), len(place))
-    between = (len(place) - len(LONGEST_FIRST)) / (len(alone) + 1)
-    for number, item in enumerate(alone, 1):
-        place[item.nodeid] = len(LONGEST_FIRST) + between * number - 0.5
-    return sorted(items, key=lambda item: place.get(_group(item), len(place)))
+    kinds: tuple[list[str], list[str]] = ([], [])
+    for item in items:
+        group = _group(item)
+        if group not in place:
+            place[group] = 0
+            kinds[item.nodeid.startswith(COMPUTING)].append(group)
+    for groups in kinds:
+        for number, group in enumerate(groups):
+            place[group] = len(LONGEST_FIRST) + (number + 0.5) / len(groups)
+    return sorted(items, key=lambda item: (place[_group(item)], _group(item)))
 
 
 def _group(item: pytest.Item) -> str:

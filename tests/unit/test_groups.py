@@ -63,14 +63,14 @@ class Item:
         return pytest.mark.xdist_group(self._group).mark if self._group else None
 
 
-def test_simulations_are_begun_beside_tests_that_wait_and_keep_their_order() -> None:
-    waiting = [Item(f"tests/integration/{name}", name) for name in "abcdef"]
+def test_those_that_compute_are_begun_beside_those_that_wait() -> None:
+    waiting = [Item(f"tests/integration/{name}", name) for name in "abcd"]
     simulations = [Item(f"{ALONE}{name}") for name in "xy"]
     pure = [Item(f"tests/unit/{name}", f"unit/{name}") for name in "pq"]
     long = Item("tests/kafka", LONGEST_FIRST[0])
-    items: Any = [*waiting, *simulations, *pure, long]
+    items: Any = [*waiting, *simulations, *pure, long, waiting[0]]
     begun = [item.nodeid.rpartition("/")[2] for item in ordered(items)]
-    assert begun == ["kafka", "a", "b", "x", "c", "d", "y", "e", "f", "p", "q"]
+    assert begun == ["kafka", "a", "a", "x", "b", "y", "c", "p", "d", "q"]
 
 
 def test_a_group_runs_in_one_worker_across_modules(tmp_path: Path) -> None:
