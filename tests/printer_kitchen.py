@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -103,24 +104,33 @@ class Kitchen:
         while not condition():  # noqa: ASYNC110 - another process's files send no event
             await asyncio.sleep(0.05)
 
+    async def jobs(self, http: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
+        """The jobs that Core has for the printer, by their names."""
+        where = {"channel": f"device:{self.store}/{DEVICE}"}
+        answer = await http.get(f"{self.core_url}/v1/sync", params=where, headers=self.owner)
+        (channel,) = answer.json()["channels"]
+        return {
+            document["key"].removeprefix("print."): document["value"]
+            for document in channel["snapshot"]["documents"]
+            if document["key"].startswith("print.") and document["value"]
+        }
+
+    async def until_core_knows_all_done(self, http: httpx.AsyncClient) -> None:
+        """Return once the agent has told Core that every job is on paper."""
+        jobs = await self.jobs(http)
+        while any(job["state"] != "done" for job in jobs.values()):
+            await asyncio.sleep(0.05)
+            jobs = await self.jobs(http)
+
     async def let_print_what_waits(self, http: httpx.AsyncClient) -> None:
         """As a person does, ask again for each job that waits, as its printing was in doubt."""
-        url = f"{self.core_url}/v1"
+        url = f"{self.core_url}/v1/stores/{self.store}/devices/{DEVICE}/prints"
         while True:
             await asyncio.sleep(_LOOKS_EVERY_S)
-            answer = await http.get(
-                f"{url}/sync", params={"channel": f"device:{self.store}/{DEVICE}"},
-                headers=self.owner,
-            )  # fmt: skip
-            (channel,) = answer.json()["channels"]
-            for document in channel["snapshot"]["documents"]:
-                if document["key"].startswith("print.") and (document["value"] or {}).get("waits"):
-                    job = document["key"].removeprefix("print.")
-                    await http.post(
-                        f"{url}/stores/{self.store}/devices/{DEVICE}/prints/{job}",
-                        json={"step": "again", "agent": "ann"},
-                        headers=self.owner,
-                    )
+            for name, job in (await self.jobs(http)).items():
+                if job.get("waits"):
+                    again = {"step": "again", "agent": "ann"}
+                    await http.post(f"{url}/{name}", json=again, headers=self.owner)
 
 
 async def prints_all_though_killed(

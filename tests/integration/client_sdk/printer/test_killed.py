@@ -81,6 +81,8 @@ async def test_a_second_agent_takes_over_only_when_the_first_is_gone(kitchen: Ki
     async with httpx.AsyncClient(timeout=10) as http:
         await kitchen.order(http, "A-001")
         await kitchen.until(lambda: kitchen.copies("A-001") == (1, 0))
+        # If it ended between the paper and its word to Core, the second would rightly repeat it.
+        await kitchen.until_core_knows_all_done(http)
         await second.start()
         try:
             await kitchen.until(lambda: b"another agent" in second.log.read_bytes())
