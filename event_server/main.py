@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from types import MappingProxyType
+from typing import Final
 
 from event_server.http.access import OpsTokens
 from event_server.http.routes import EventApi
@@ -39,12 +40,16 @@ from server_common.errors import SettingsError
 from server_common.http.read_timeout import ReadTimeout
 from server_common.kafka.connection import chain_of
 from server_common.logs import get_logger
+from server_common.short_tasks import short_task
 from server_common.sockets import allow_open_files
 from server_common.supervision import Supervisor, Work
 from server_common.tls.certificate import ServerCertificate
 
 log = get_logger()
 
+HTTP: Final = "http"
+"""The name of the task that serves the port. It is not started again: the process ends with its
+error, and whoever started the process starts it anew."""
 _DEAD_PEER_S = 30.0
 
 
@@ -196,7 +201,7 @@ async def serve(
     supervisor.start(TIMER, lambda: _keep_turning(server.streams))
     for name, work in others.items():
         supervisor.start(name, work, essential=False)
-    serving = asyncio.create_task(server.http.serve(sockets=list(listeners)), name="http")
+    serving = short_task(server.http.serve(sockets=list(listeners)), name=HTTP)
     try:
         done, _ = await asyncio.wait({serving, wrong_settings}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

@@ -22,15 +22,18 @@ class CancelledInsideError(RuntimeError):
     """The work ended as if it were cancelled, and nobody had cancelled it."""
 
 
-def short_task(work: Coroutine[Any, Any, T], context: Context | None = None) -> asyncio.Task[T]:
+def short_task(
+    work: Coroutine[Any, Any, T], context: Context | None = None, name: str | None = None
+) -> asyncio.Task[T]:
     """Start the work in a task of its own, which fails with `CancelledInsideError` if the work is
     cancelled from inside. Whoever starts it must read how it ends.
 
     Args:
         work: what it does.
         context: in which it runs; None: in a copy of the present one.
+        name: of the task; None: asyncio numbers it.
     """
-    task = asyncio.create_task(_heard(work), context=context)
+    task = asyncio.create_task(_heard(work), name=name, context=context)
     # One that is cancelled before its first step never reaches the work.
     task.add_done_callback(lambda _: work.close())
     return task

@@ -4,7 +4,7 @@
 // both are stored together, so that a restart continues exactly where it stopped.
 
 import { OrderBook } from "./client/order_book.js";
-import { ContractError, carriesDocuments, checkOrder, parseChannel } from "./contract/contract.js";
+import { ContractError, carriesDocuments, channelOf, checkOrder, parseChannel } from "./contract/contract.js";
 import { DEVICE_MODES } from "./contract/contract_lists.js";
 import { Machine } from "./machine/machine.js";
 import { goesOn } from "./machine/sequencing.js";
@@ -50,6 +50,10 @@ export class Client {
   #timerAt = Infinity;
   #cause = /** @type {{kind: string, detail: string} | null} */ (null);
   #receipts;
+  /** What `state` said of positions and orders, and the positions that it said it of. */
+  #stored = { of: /** @type {any} */ (null), positions: {}, orders: /** @type {{[channel: string]: any[]}} */ ({}) };
+  /** The channels whose orders have changed since. */
+  #touched = /** @type {Set<string>} */ (new Set());
 
   /**
    * @param {ClientOptions} options
@@ -67,6 +71,7 @@ export class Client {
     for (const [channel, orders] of Object.entries(usable?.orders ?? {})) {
       this.book.replace(channel, orders);
     }
+    this.#touched = new Set(channels);
     this.#log = usable?.epoch ?? null;
     this.#certainBefore = usable?.certainAt ?? null;
     this.#transport = transport;
@@ -103,15 +108,13 @@ export class Client {
    * @returns {import("./types.js").Status}
    */
   get status() {
-    const { state, lastFailure, counters, freshness } = this.#machine;
-    const { certainAt } = freshness;
-    const ago = certainAt === null ? null : (this.#clock() - certainAt) * 1000;
+    const { state, lastFailure, counters } = this.#machine;
     return {
       mode: this.#mode,
       // What carries the events while it is live: "sse" or "websocket".
       via: this.#mode === "live" ? this.#machine.via : null,
       state,
-      certainAt: ago === null ? this.#certainBefore : Date.now() - ago,
+      certainAt: this.#certainAt,
       lastError: lastFailure?.detail ?? null,
       cause: this.#cause,
       positions: this.#machine.positions.known,
@@ -120,21 +123,30 @@ export class Client {
   }
 
   /**
-   * What to store, as JSON, so that another client continues from here.
+   * What to store, as JSON, so that another client continues from here. Its `positions` and its `orders` are the same
+   * objects until they change.
    *
    * @returns {any}
    */
   get state() {
     const { positions, epoch } = this.#machine;
-    const orders = Object.keys(positions.all).map((c) => [c, this.book.inChannel(c)]);
-    return {
-      format: FORMAT,
-      epoch,
+    const stored = this.#stored;
+    if (stored.of !== positions.all) {
+      stored.of = positions.all;
       // Documents are stored without a position: their channels start with a snapshot.
-      positions: Object.fromEntries(Object.entries(positions.all).map(ofOrders)),
-      orders: Object.fromEntries(orders),
-      certainAt: this.status.certainAt,
-    };
+      stored.positions = Object.fromEntries(Object.entries(positions.all).map(ofOrders));
+    }
+    if (this.#touched.size > 0) {
+      const touched = [...this.#touched].map((c) => [c, this.book.inChannel(c)]);
+      stored.orders = { ...stored.orders, ...Object.fromEntries(touched) };
+      this.#touched.clear();
+    }
+    return { format: FORMAT, epoch, positions: stored.positions, orders: stored.orders, certainAt: this.#certainAt };
+  }
+
+  get #certainAt() {
+    const { certainAt } = this.#machine.freshness;
+    return certainAt === null ? this.#certainBefore : Date.now() - (this.#clock() - certainAt) * 1000;
   }
 
   /**
@@ -292,6 +304,7 @@ export class Client {
   }
 
   #take(change) {
+    this.#touched.add(change.type === "reset" ? change.channel : channelOf(change));
     if (change.type === "reset") return this.book.replace(change.channel, change.orders);
     return this.book.apply(change);
   }

@@ -8,7 +8,6 @@
 // that does not lead sends reminders to the leading one, and takes the lead if it does not answer.
 
 import { allOf } from "./client/order_book.js";
-import { formatCursor } from "./contract/contract.js";
 
 const REMIND_EVERY_MS = 1_000;
 /** After so many reminders in a row without an answer the leading tab counts as frozen. */
@@ -29,7 +28,8 @@ export class Shared {
   #reminder = /** @type {number | undefined} */ (undefined);
   #unanswered = 0;
   #copy = /** @type {any} */ (null);
-  #posted = /** @type {string | null} */ (null);
+  #posted = /** @type {any} */ (null);
+  #listed = { of: /** @type {any} */ (null), orders: /** @type {import("./types.js").Order[]} */ ([]) };
   #status = /** @type {import("./types.js").Status | null} */ (null);
 
   /**
@@ -89,9 +89,10 @@ export class Shared {
     if (!this.#client) return;
     this.#status = status;
     const { state } = this.#client;
-    const position = `${state.epoch} ${formatCursor(Object.entries(status.positions))}`;
-    if (changes.length > 0 || position !== this.#posted) {
-      this.#posted = position;
+    // After most inputs nothing has moved. To compare the positions themselves would take a look at each channel.
+    const { epoch, positions } = state;
+    if (changes.length > 0 || epoch !== this.#posted?.epoch || positions !== this.#posted.positions) {
+      this.#posted = { epoch, positions };
       this.#post({ type: "state", state, changes, status });
     } else {
       this.#post({ type: "status", status });
@@ -201,7 +202,9 @@ export class Shared {
   }
 
   #show(state, changes, status) {
-    const orders = allOf(Object.values(state.orders));
-    this.#seen({ state, orders, changes, status, leading: this.leading });
+    if (this.#listed.of !== state.orders) {
+      this.#listed = { of: state.orders, orders: allOf(Object.values(state.orders)) };
+    }
+    this.#seen({ state, orders: this.#listed.orders, changes, status, leading: this.leading });
   }
 }

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 from functools import partial
 from types import TracebackType
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from starlette.types import ASGIApp
 
@@ -28,6 +28,10 @@ from core_api.sync.quick.reads import QuickAnswer, QuickOutcome
 from core_api.sync.request import SyncRequest, parse_going_on, parse_sync
 from core_api.sync.service import FetchSync
 from server_common.http.query_string import parse_query
+from server_common.short_tasks import short_task
+
+PARTY_STAYS: Final = "party-stays"
+"""The name of the task that asks whether a guest's party stays."""
 
 General: TypeAlias = Callable[[Caller, DeviceReport | None, SyncRequest], Awaitable[bytes]]
 Note: TypeAlias = Callable[[Caller, DeviceReport, SyncRequest, str, Mapping[str, int]], None]
@@ -125,7 +129,7 @@ class QuickSyncs:
                 answer(error)
 
         # In an empty context: otherwise all requests of a shared read run in the first one's.
-        asking = asyncio.create_task(self._gate.check_stay(caller), context=Context())
+        asking = short_task(self._gate.check_stay(caller), Context(), PARTY_STAYS)
         self._asking.add(asking)
         asking.add_done_callback(asked, context=Context())
 

@@ -15,6 +15,7 @@ from typing import Final
 from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.browsers import DueBrowser
 from core_api.push.messages import PushMessage
+from core_api.push.places import at_places
 from core_api.push.subscribers import STANDING, Statements, Subscribers
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.retries import LONGEST_RETRY_AFTER_S
@@ -39,6 +40,8 @@ MARK_LAG: Final = 200
 _MADE_AT: Final = (
     """coalesce(nullif(p.made_at, 0), floor(extract(epoch FROM p.renewed_at))::bigint)"""
 )
+
+
 # For each store with an order that waits, of which somebody is to be told: the orders behind what
 # any of its devices has applied, as for the receipt alarm, and behind the oldest mark. A range of
 # the log's key for each, which is empty where a terminal is there. First each owner has so many at
@@ -46,12 +49,13 @@ _MADE_AT: Final = (
 # at one, holds no place that others wait for. What is put off beyond reason,
 # or placed in the future, was written before the clock was set back. Marks are seqs, in the order
 # of the commits: by time, an order that was placed in a long transaction would be passed over.
-_TAKE: Final = f"""
+def _take(only: str) -> str:
+    return f"""
 WITH due AS MATERIALIZED (
     SELECT p.store_id, p.device, p.origin, p.subject,
         CASE WHEN p.epoch = e.epoch THEN p.seq ELSE 0 END AS seq
     FROM push_subscriptions p CROSS JOIN epoch e
-    WHERE (p.tries > 0) = $3
+    WHERE (p.tries > 0) = $3 AND {only}
       AND (p.due_at <= now() OR p.due_at > now() + make_interval(secs => 2::float8 * $7))
       AND (p.held_until <= now() OR p.held_until > now() + make_interval(secs => 2::float8 * $6))
       AND EXISTS (
@@ -106,6 +110,11 @@ RETURNING p.store_id, p.device, p.fence, e.epoch, f.upto, p.endpoint, p.origin, 
             AND o.status NOT IN ('rejected', 'paid', 'cancelled') LIMIT $9
     ) AS c)::int AS count
 """  # noqa: S608  (both parts are ours)
+
+
+_TAKE: Final = _take("true")
+_TAKE_OF: Final = _take(at_places("p", 13))
+"""As `_TAKE`, of the rows at these places."""
 _DONE: Final = f"""
 UPDATE push_subscriptions SET seq = $4, epoch = $5, tries = 0, failing_since = NULL,
     failure = NULL, pushed_at = now(), due_at = now() + make_interval(secs => {PAUSE_S}),
@@ -173,6 +182,7 @@ _STATEMENTS: Final = Statements(
     holders=_HOLDERS,
     end_holders=_END_HOLDERS,
     standing=STANDING.format(table="push_subscriptions"),
+    table="push_subscriptions",
 )
 
 
@@ -212,27 +222,29 @@ class DueOwners(Subscribers[Due]):
         super().__init__(pool, revoked, _STATEMENTS)
         self._after_s = after_s
 
-    async def _take(self, held: Sequence[Due], limit: int, failing: bool) -> list[Due]:
+    async def _take(
+        self, held: Sequence[Due], limit: int, failing: bool, only: Sequence[str] | None
+    ) -> list[Due]:
         at_service, of_owner = Counter[str](), Counter[str]()
         for one in held:
             at_service[one.origin] += 1
             of_owner[one.subject] += 1
-        with any_error_mapped():
-            rows = await self._pool.fetch(
-                _TAKE,
-                list(at_service),
-                list(at_service.values()),
-                failing,
-                PUSHES_AT_ONCE_EACH,
-                limit,
-                HOLD_S,
-                LONGEST_RETRY_AFTER_S,
-                self._after_s,
-                PUSH_ORDERS_COUNTED,
-                list(of_owner),
-                list(of_owner.values()),
-                PUSHES_AT_ONCE_OWNER,
-            )
+        rows = await self._leased(
+            _TAKE if only is None else _TAKE_OF,
+            list(at_service),
+            list(at_service.values()),
+            failing,
+            PUSHES_AT_ONCE_EACH,
+            limit,
+            HOLD_S,
+            LONGEST_RETRY_AFTER_S,
+            self._after_s,
+            PUSH_ORDERS_COUNTED,
+            list(of_owner),
+            list(of_owner.values()),
+            PUSHES_AT_ONCE_OWNER,
+            only=only,
+        )
         return [Due(**row) for row in rows]
 
     def _log_revoked(self, one: Due) -> None:

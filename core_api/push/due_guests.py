@@ -15,6 +15,7 @@ from core_api.postgres.pool import Pool, any_error_mapped
 from core_api.push.browsers import DueBrowser
 from core_api.push.guests import LEFT
 from core_api.push.messages import Ready
+from core_api.push.places import at_places
 from core_api.push.subscribers import STANDING, Statements, Subscribers
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.retries import LONGEST_RETRY_AFTER_S
@@ -26,9 +27,11 @@ _log = get_logger()
 HOLD_S: Final = 30.0
 """The lease of a phone, in seconds: longer than an attempt takes."""
 
+
 # Orders that became ready after a phone's mark, and still are. The open orders of a
 # table are few, and most tables have none that is ready: their logs are not read.
-_TAKE: Final = f"""
+def _take(only: str) -> str:
+    return f"""
 WITH due AS MATERIALIZED (
     SELECT g.store_id, g.table_id, g.device, g.origin,
         CASE WHEN g.epoch = e.epoch THEN g.seq ELSE 0 END AS seq
@@ -40,7 +43,7 @@ WITH due AS MATERIALIZED (
           SELECT FROM orders o WHERE o.store_id = g.store_id AND o.table_id = g.table_id
               AND o.status = 'ready' AND o.status NOT IN ('rejected', 'paid', 'cancelled')
       )
-      AND NOT {LEFT}
+      AND NOT {LEFT} AND {only}
 ), ready AS MATERIALIZED (
     SELECT d.store_id, d.table_id, d.device, d.origin, o.id, max(l.seq) AS seq,
         max(l.occurred_at) AS since,
@@ -75,6 +78,11 @@ RETURNING g.store_id, g.table_id, g.device, g.fence, e.epoch, f.upto, g.endpoint
     coalesce(extract(epoch FROM now() - g.failing_since), 0)::float8 AS failing_s,
     f.numbers[1:$8] AS numbers
 """  # noqa: S608  (both parts are ours)
+
+
+_TAKE: Final = _take("true")
+_TAKE_OF: Final = _take(at_places("g", 9))
+"""As `_TAKE`, of the rows at these places."""
 _DONE: Final = """
 UPDATE guest_pushes SET seq = $5, epoch = $6, tries = 0, failing_since = NULL, failure = NULL,
     held_until = now()
@@ -93,7 +101,7 @@ _FORGET: Final = f"DELETE FROM guest_pushes g WHERE g.expires_at <= now() OR {LE
 _HOLDERS: Final = """
 SELECT store_id, table_id, device, fence, token, session, subject,
     coalesce(nullif(signed_in_at, 0), issued_at) AS made_at
-FROM guest_pushes
+FROM guest_pushes p
 """
 _END_HOLDERS: Final = """
 DELETE FROM guest_pushes g USING unnest($1::text[], $2::text[], $3::text[], $4::bigint[],
@@ -108,6 +116,7 @@ _STATEMENTS: Final = Statements(
     holders=_HOLDERS,
     end_holders=_END_HOLDERS,
     standing=STANDING.format(table="guest_pushes"),
+    table="guest_pushes",
 )
 
 
@@ -146,20 +155,22 @@ class DueGuests(Subscribers[DueGuest]):
     def __init__(self, pool: Pool, revoked: Revoked) -> None:
         super().__init__(pool, revoked, _STATEMENTS)
 
-    async def _take(self, held: Sequence[DueGuest], limit: int, failing: bool) -> list[DueGuest]:
+    async def _take(
+        self, held: Sequence[DueGuest], limit: int, failing: bool, only: Sequence[str] | None
+    ) -> list[DueGuest]:
         busy = Counter(one.origin for one in held)
-        with any_error_mapped():
-            rows = await self._pool.fetch(
-                _TAKE,
-                list(busy),
-                list(busy.values()),
-                failing,
-                PUSHES_AT_ONCE_EACH,
-                limit,
-                HOLD_S,
-                LONGEST_RETRY_AFTER_S,
-                PUSH_ORDERS_NAMED,
-            )
+        rows = await self._leased(
+            _TAKE if only is None else _TAKE_OF,
+            list(busy),
+            list(busy.values()),
+            failing,
+            PUSHES_AT_ONCE_EACH,
+            limit,
+            HOLD_S,
+            LONGEST_RETRY_AFTER_S,
+            PUSH_ORDERS_NAMED,
+            only=only,
+        )
         return [DueGuest(**row) for row in rows]
 
     def _log_revoked(self, one: DueGuest) -> None:

@@ -57,6 +57,11 @@ class PushMetrics:
             "Those whose push service has failed for more than five minutes",
             whose=get_args(Whose),
         )
+        self.unreadable = metrics.gauge(
+            "yabam_pushes_unreadable",
+            "Subscribed browsers that are not told because the database cannot read their rows",
+            whose=get_args(Whose),
+        )
         self.unlooked = metrics.gauge(
             "yabam_pushes_unlooked_seconds",
             "How long ago the last look for browsers that are due succeeded",

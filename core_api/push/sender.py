@@ -18,10 +18,11 @@ from core_api.errors import UnavailableError
 from core_api.push.browsers import DueBrowser
 from core_api.push.messages import PushKeys, headers, message
 from core_api.push.metrics import PushMetrics, Whose
-from core_api.push.retries import next_of
+from core_api.push.retries import Next, next_of
 from core_api.push.subscribers import Subscribers
 from core_api.sending_tasks import SendingTasks
 from core_api.webhooks.posting import Poster
+from core_api.webhooks.retries import DeliveryOutcome
 from server_common.limits import PUSHES_AT_ONCE
 from server_common.logs import get_logger
 
@@ -73,6 +74,8 @@ class PushSender(Generic[D]):
                         await self._subscribers.settle()
                         self._metrics.stands(self._whose, await self._subscribers.standing())
                     await self.look()
+                    left_out = self._metrics.unreadable.labels(self._whose)
+                    left_out.set(self._subscribers.unreadable)
                     self._metrics.looked(self._whose)
                 except UnavailableError as error:
                     _log.warning("pushes_not_taken", reason=str(error))
@@ -97,12 +100,21 @@ class PushSender(Generic[D]):
         self._metrics.bugs.inc()
         _log.error("push_failed", store=due.store_id, device=due.device, exc_info=error)
 
-    async def _send(self, due: D) -> None:
-        now = self._clock()
+    async def _post(self, due: D, now: datetime) -> DeliveryOutcome:
         body = message(due.told, due.p256dh, due.auth, secrets.token_bytes)
-        outcome = await self._poster.post(
-            due.endpoint, body, headers(self._keys, due.endpoint, due.topic, now), now
-        )
+        head = headers(self._keys, due.endpoint, due.topic, now)
+        return await self._poster.post(due.endpoint, body, head, now)
+
+    async def _send(self, due: D) -> None:
+        try:
+            outcome = await self._post(due, self._clock())
+        except Exception:
+            # Its key or its endpoint is damaged, or we have a bug: it is tried again less and less
+            # often, and never deleted for it.
+            failed = DeliveryOutcome("unreachable", "no message could be made for it")
+            again = next_of(due.tries, due.failing_s, failed, random.uniform)
+            await self._subscribers.note_failed(due, failed.detail, Next(again.wait_s, None))
+            raise
         self._metrics.attempts.labels(outcome.kind).inc()
         if outcome.kind == "delivered":
             await self._subscribers.note_told(due)

@@ -1,25 +1,18 @@
-"""Leases lanes around those that Postgres cannot read, such as one whose webhook is damaged.
-
-One statement leases all that are due, so one such row would stop the sending of all. An unreadable
-one is found by halving, is skipped for a while, and is then retried.
-"""
+"""Leases lanes around those that Postgres cannot read, such as one whose webhook is damaged."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from functools import partial
 
-from core_api.errors import UnavailableError, UnreadableRowError
+from core_api.errors import UnreadableRowError
 from core_api.postgres.pool import Pool
-from core_api.postgres.unreadable_rows import by_halves
+from core_api.postgres.take_around_damage import TakeAround
 from core_api.webhooks.lanes import HeldLane, LaneKey, all_lanes, take_lanes
 from server_common.logs import get_logger
 
 _log = get_logger()
-
-LOOK_AGAIN_AFTER_S: Final = 60.0
-"""When an unreadable lane is retried, in seconds: it may have been repaired."""
 
 
 class Taker:
@@ -32,14 +25,14 @@ class Taker:
 
     def __init__(self, pool: Pool, monotonic_s: Callable[[], float]) -> None:
         self._pool = pool
-        self._monotonic_s = monotonic_s
-        self._left_out: frozenset[LaneKey] = frozenset()
-        self._left_out_until = 0.0
+        self._around: TakeAround[LaneKey, HeldLane] = TakeAround(
+            partial(all_lanes, pool), _log_left_out, monotonic_s
+        )
 
     @property
     def unreadable(self) -> int:
         """How many unreadable lanes are known."""
-        return len(self._left_out)
+        return self._around.unreadable
 
     async def take(self, busy: Mapping[str, int], limit: int, *, failing: bool) -> list[HeldLane]:
         """Lease lanes that have something to send and are due.
@@ -52,43 +45,15 @@ class Taker:
         Raises:
             UnavailableError: Postgres does not answer, and nothing was taken.
         """
-        if self._monotonic_s() >= self._left_out_until:
-            self._left_out = frozenset()
-        if not self._left_out:
-            try:
-                return await take_lanes(self._pool, busy, limit, failing=failing)
-            except UnreadableRowError:
-                pass
-        return await self._take_around(busy, limit, failing=failing)
 
-    async def _take_around(
-        self, busy: Mapping[str, int], limit: int, *, failing: bool
-    ) -> list[HeldLane]:
-        taken: dict[LaneKey, HeldLane] = {}
+        async def take(
+            taken: Sequence[HeldLane], room: int, only: Sequence[LaneKey] | None
+        ) -> list[HeldLane]:
+            held = Counter(busy) + Counter(lane.webhook_id for lane in taken)
+            return await take_lanes(self._pool, held, room, failing=failing, only=only)
 
-        async def take_of(keys: Sequence[LaneKey]) -> list[None]:
-            room = limit - len(taken)
-            if room > 0:
-                held = Counter(busy) + Counter(webhook_id for webhook_id, _ in taken)
-                found = await take_lanes(self._pool, held, room, failing=failing, only=keys)
-                taken.update({(lane.webhook_id, lane.store_id): lane for lane in found})
-            return [None] * len(keys)
+        return await self._around.take(limit, take)
 
-        keys = [key for key in await all_lanes(self._pool) if key not in self._left_out]
-        try:
-            answers = await by_halves(take_of, keys) if keys else []
-        except UnavailableError:
-            if not taken:
-                raise
-            # This process has leased them already: no other sends them before the lease expires.
-            return list(taken.values())
-        for key, answer in zip(keys, answers, strict=True):
-            if isinstance(answer, UnreadableRowError):
-                self._leave_out(key, answer)
-        return list(taken.values())
 
-    def _leave_out(self, key: LaneKey, error: UnreadableRowError) -> None:
-        if not self._left_out:
-            self._left_out_until = self._monotonic_s() + LOOK_AGAIN_AFTER_S
-        self._left_out |= {key}
-        _log.error("webhook_unreadable", webhook=key[0], store=key[1], reason=str(error))
+def _log_left_out(key: LaneKey, error: UnreadableRowError) -> None:
+    _log.error("webhook_unreadable", webhook=key[0], store=key[1], reason=str(error))

@@ -90,6 +90,17 @@ class EventHttpServer(uvicorn.Server):
             return
         self._draining = asyncio.get_running_loop().create_task(self._drain_and_exit())
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop. If that fails, the port is closed with it."""
+        try:
+            await super().serve(sockets)
+        except BaseException:
+            # uvicorn leaves the port open then: clients would come to a process that ends.
+            if self.started:
+                self.force_exit = True
+                await self.shutdown(sockets)
+            raise
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; connections that have not ended by now are cut."""
         await super().shutdown(sockets)

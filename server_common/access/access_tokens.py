@@ -15,7 +15,7 @@ from server_common.errors import SettingsError
 
 AUDIENCE: Final = "yabam"
 ALGORITHM: Final = "HS256"
-MAX_TOKEN_CHARS: Final = 8192
+MAX_TOKEN_CHARS: Final = 12_288
 _SHORTEST_KEY: Final = 32
 _MALFORMED: Final = "the token is not a valid JWT of this system"
 EXPIRED: Final = "the token has expired: get a new one"

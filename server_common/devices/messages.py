@@ -26,6 +26,8 @@ from server_common.limits import (
     DEVICE_EVENT_BYTES,
     DEVICE_PAYLOAD_BYTES,
     DEVICE_RECORD_BYTES,
+    DEVICE_STATUS_BYTES,
+    DEVICE_TROUBLE_CHARS,
     DEVICE_TROUBLES,
     SNAPSHOT_BYTES,
 )
@@ -56,7 +58,7 @@ _Time = Annotated[int, Meta(ge=0, le=253_402_300_799_000)]
 _N = Annotated[int, Meta(ge=1, le=MAX_INTEGER)]
 _Word = Annotated[str, Meta(max_length=64, pattern=whole(TEXT_PATTERN))]
 _Text = Annotated[str, Meta(max_length=500, pattern=whole(TEXT_PATTERN))]
-_Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
+_Trouble = Annotated[str, Meta(max_length=DEVICE_TROUBLE_CHARS, pattern=whole(TEXT_PATTERN))]
 
 
 class Inbound(Struct, frozen=True, omit_defaults=True):
@@ -252,6 +254,11 @@ _payloads: Final[dict[MessageKind, msgspec.json.Decoder[Any]]] = {
     "telemetry": msgspec.json.Decoder(Telemetry),
     "snapshot": msgspec.json.Decoder(Snapshot),
 }
+_MOST: Final[dict[MessageKind, int]] = {
+    "snapshot": DEVICE_PAYLOAD_BYTES,
+    "status": DEVICE_STATUS_BYTES,
+}
+"""The bytes of the largest message of a kind; of all others it is `DEVICE_EVENT_BYTES`."""
 
 
 def encode(message: Struct) -> bytes:
@@ -291,8 +298,7 @@ def payload_of(kind: MessageKind, payload: bytes | msgspec.Raw) -> Payload:
         DeviceMessageError: too large for its kind, not JSON, or not the struct of its kind.
     """
     data = bytes(payload)
-    most = DEVICE_PAYLOAD_BYTES if kind == "snapshot" else DEVICE_EVENT_BYTES
-    read = decoded(_payloads[kind], data, most)
+    read = decoded(_payloads[kind], data, _MOST.get(kind, DEVICE_EVENT_BYTES))
     if kind == "event":
         return _event(read)
     if isinstance(read, Snapshot):

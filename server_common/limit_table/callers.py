@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Final
 
 from client_sdk.contract import limits as contract
@@ -11,7 +12,7 @@ from server_common.limit_table.limit import Limit, Relation, count, size
 ROWS: Final[tuple[Limit, ...]] = (
     # Who calls.
     size(
-        "access token", 8192, "Core, event server", "401",
+        "access token", 12_288, "Core, event server", "401",
         held="server_common/access/access_tokens.py:MAX_TOKEN_CHARS",
     ),
     size("subject of a token", contract.MAX_SUBJECT_CHARS, "Core", "401"),
@@ -184,8 +185,9 @@ RELATIONS: Final[tuple[Relation, ...]] = (
     ),
     Relation(
         "stores of a webhook", "access token",
-        "an owner's token has room for so many stores, of 40 letters each", times=60,
-        more=limits.KIB,
+        "an owner's token has room for so many stores, also with the longest names",
+        # A name and its signs, a Korean subject that JSON escapes; base64 makes four of three.
+        times=Fraction(4 * (64 + 3), 3), more=8 * contract.MAX_SUBJECT_CHARS + limits.KIB,
     ),
     Relation("URL of a webhook", "request body", "it can be registered", more=limits.KIB),
     Relation(

@@ -18,6 +18,10 @@ ROWS: Final[tuple[Limit, ...]] = (
         "dead letter, `too-large`",
     ),
     size(
+        "status of a device", limits.DEVICE_STATUS_BYTES, "gateway, devices",
+        "dead letter, `too-large`",
+    ),
+    size(
         "payload of a device's message", MAX_PAYLOAD_BYTES, "gateway", "dead letter, `too-large`",
     ),
     size("MQTT packet", MAX_PACKET_BYTES, "broker, gateway", "the connection is closed"),
@@ -166,6 +170,11 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         more=2 * limits.KIB,
     ),
     Relation("message of a device", "payload of a device's message", "the gateway takes it"),
+    Relation("status of a device", "payload of a device's message", "the gateway takes it"),
+    Relation(
+        "status of a device", "value in an event or a snapshot", "who follows the device sees it",
+        more=limits.KIB,
+    ),
     Relation(
         "channels in a mark", "payload of a device's message", "a mark is one message",
         times=contract.LONGEST_JSON_BYTES_EACH, more=limits.KIB,
@@ -207,12 +216,14 @@ RELATIONS: Final[tuple[Relation, ...]] = (
         "record of an event", "records that a gateway holds, in bytes", "each can be held",
     ),
     Relation(
-        "troubles in a status", "message of a device", "a status of 100 letters each fits",
-        times=103, more=limits.KIB,
+        "troubles in a status", "status of a device",
+        "each may have all its letters, of any script, also as JSON escapes them",
+        times=6 * limits.DEVICE_TROUBLE_CHARS + 3, more=limits.KIB,
     ),
     Relation(
-        "troubles in a status", "word of a printer's agent", "a status of 100 letters each fits",
-        times=103, more=limits.KIB,
+        "troubles in a status", "word of a printer's agent",
+        "each may have all its letters, of any script, also as JSON escapes them",
+        times=6 * limits.DEVICE_TROUBLE_CHARS + 3, more=limits.KIB,
     ),
     Relation(
         "measurements of a device", "document", "all of them are one document",

@@ -64,3 +64,22 @@ def node_module(name: str, folder: Path) -> Iterator[NodeModule]:
             yield NodeModule(process)
         finally:
             process.kill()
+
+
+def node_script(name: str, *arguments: object) -> Any:
+    """The JSON that a script beside this module prints, which imports the SDK from `SDK/`.
+
+    Args:
+        name: of its file.
+        arguments: the last ones of its `process.argv`.
+    """
+    text = Path(__file__).with_name(name).read_text().replace("SDK/", f"{MODULE.as_uri()}/")
+    done = subprocess.run(
+        ["node", "--input-type=module", "-e", text, *map(str, arguments)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -22,7 +22,6 @@ SUPERVISE: Final = {"server_common/supervision.py", "server_common/short_tasks.p
 AWAITED = "the one that starts it awaits it, and raises what it has raised"
 CLOSING = "it closes what is given up; the one that starts it waits for its end, whatever that is"
 EXCEPTIONS: Final = {
-    "core_api/api/quick_syncs.py": (1, "its callback answers the client with any end of it"),
     "core_api/dashboard/sampler.py": (1, "it lives while somebody watches, and guards itself"),
     "core_api/ingest/by_key.py": (2, AWAITED),
     "core_api/kafka/batch_producer.py": (1, CLOSING),
@@ -36,7 +35,6 @@ EXCEPTIONS: Final = {
     "core_api/webhooks/posting.py": (1, "it looks up a name; whoever asked gets any end of it"),
     "event_server/http/server.py": (1, "it drains; whatever fails, the process stops then"),
     "event_server/kafka/session_check.py": (1, "the next look reads how it ended"),
-    "event_server/main.py": (1, AWAITED),
     "event_server/mqtt_gateway/together.py": (1, AWAITED),
     "event_server/push/asgi_socket.py": (3, "the first that ends, however, ends their socket"),
     "server_common/kafka/clients.py": (2, AWAITED),

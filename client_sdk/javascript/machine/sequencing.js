@@ -15,6 +15,9 @@ export const Verdict = Object.freeze({ APPLY: "apply", DUPLICATE: "duplicate", G
 /** What has been taken in, per channel; null where a channel starts anew. */
 export class Positions {
   #positions;
+  // Asked for after each input, and of many channels one changes at a time.
+  #all = /** @type {Readonly<{[channel: string]: number | null}> | null} */ (null);
+  #known = /** @type {Readonly<{[channel: string]: number}> | null} */ (null);
 
   /** @param positions the last seq of each channel, by its name; null: it starts anew */
   constructor(positions) {
@@ -39,14 +42,16 @@ export class Positions {
     return this.#positions.has(channel);
   }
 
-  /** Every channel with its position, as an object. */
+  /** Every channel with its position, as an object: the same one until a position changes. */
   get all() {
-    return Object.fromEntries(this.#positions);
+    this.#all ??= Object.freeze(Object.fromEntries(this.#positions));
+    return this.#all;
   }
 
-  /** The channels that have a position, with it: a cursor. */
+  /** The channels that have a position, with it: a cursor. The same object until a position changes. */
   get known() {
-    return Object.fromEntries([...this.#positions].filter(([, seq]) => seq !== null));
+    this.#known ??= Object.freeze(Object.fromEntries([...this.#positions].filter(([, seq]) => seq !== null)));
+    return this.#known;
   }
 
   /**
@@ -61,7 +66,7 @@ export class Positions {
     if (position === null) return Verdict.GAP;
     if (event.seq <= position) return Verdict.DUPLICATE;
     if (event.seq !== position + 1) return Verdict.GAP;
-    this.#positions.set(channel, event.seq);
+    this.move(channel, event.seq);
     return Verdict.APPLY;
   }
 
@@ -72,7 +77,9 @@ export class Positions {
    * @param seq the last seq that is known; null: nothing is
    */
   move(channel, seq) {
+    if (this.#positions.get(channel) === seq) return;
     this.#positions.set(channel, seq);
+    this.#all = this.#known = null;
   }
 }
 

@@ -11,14 +11,13 @@ import { CommandQueue } from "../state/orders/command_queue.js";
 import { stillAhead } from "../state/orders/kept_answers.js";
 import { NO_COMMANDS } from "../state/orders/view.js";
 import { OrderDesk } from "./order_desk.js";
+import { SessionRenewal } from "./session_renewal.js";
 import { checkCommand } from "../state/orders/commands.js";
 import { PrivateDocuments } from "../state/private.js";
 import { subjectOf } from "../state/subject.js";
 import { queueOf } from "../state/records.js";
 import { Replica } from "../state/replica.js";
 
-/** The interval of session renewals, in milliseconds; without them Core ends the session after a day. */
-const RENEW_EVERY_MS = 3 * 3_600_000;
 /** So many answers to what other tabs asked are remembered. */
 const MAX_ASKED = 200;
 
@@ -32,7 +31,7 @@ export class Engine {
   #loader;
   #asked;
   #last = Promise.resolve();
-  #renewal = /** @type {number | null} */ (null);
+  #renewal;
   #closed = false;
 
   /**
@@ -78,6 +77,8 @@ export class Engine {
     this.desk = new OrderDesk(queue, desk, answers);
     this.#sender = new Sender({ ...parts, replica, desk: this.desk, journal, pump: () => this.pump() });
     this.#loader = new Loader({ ...parts, replica, loaded });
+    const failed = (detail) => (this.lastError = `the session was not renewed: ${detail}`);
+    this.#renewal = new SessionRenewal({ ...parts, renew: () => this.#renew(), failed });
   }
 
   /** Why the last attempt to send or store edits failed; null: it succeeded. */
@@ -97,7 +98,7 @@ export class Engine {
     this.#closed = true;
     this.#sender.worker.close();
     this.#loader.worker.close();
-    clearInterval(this.#renewal ?? undefined);
+    this.#renewal.close();
     this.#journal.put(this.replica.drain().writes);
     await this.#last;
     await this.#journal.close().catch(() => {});
@@ -123,10 +124,7 @@ export class Engine {
   online() {
     this.#sender.worker.hurry();
     this.#loader.worker.hurry();
-    if (this.#renewal !== null) return;
-    const renew = () => this.#renew().catch((error) => (this.lastError = `the session was not renewed: ${error.message}`));
-    this.#renewal = setInterval(renew, RENEW_EVERY_MS);
-    renew();
+    this.#renewal.online();
   }
 
   /**
@@ -263,15 +261,15 @@ export class Engine {
     return writes;
   }
 
-  /** Renews the client's session; throws if there is no token. */
+  /** Renews the client's session: Core's answer, or null if there is none to renew. Throws if there is no token. */
   async #renew() {
     const { api, transport, subject } = this.#parts;
     const { client } = this.replica.queue;
     const known = [...this.replica.channels.values()].flatMap(({ all }) => all);
-    if (!known.some(({ key }) => key.endsWith(`.${client}`))) return;
+    if (!known.some(({ key }) => key.endsWith(`.${client}`))) return null;
     const token = await transport.accessToken();
     // A request with another subject's token would not renew this session.
-    if (subjectOf(token) === subject) await api.settled(client, token);
+    return subjectOf(token) === subject ? api.settled(client, token) : null;
   }
 
   #time() {

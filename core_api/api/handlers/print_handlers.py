@@ -21,12 +21,12 @@ from core_api.printing.jobs import MAX_DETAIL, JobState, Step, StepReport
 from core_api.printing.presence import PrinterPresence
 from core_api.printing.service import PrintService
 from core_api.printing.statements import HELD_S
-from server_common.limits import DEVICE_TROUBLES, PRINT_STEP_BYTES
+from server_common.limits import DEVICE_TROUBLE_CHARS, DEVICE_TROUBLES, PRINT_STEP_BYTES
 
 _PERSONS_STEPS: Final = ("again", "drop")
 Agent = Annotated[str, Meta(pattern=NAME_FORM)]
 Detail = Annotated[str, Meta(max_length=MAX_DETAIL, pattern=whole(TEXT_PATTERN))]
-Trouble = Annotated[str, Meta(max_length=100, pattern=whole(TEXT_PATTERN))]
+Trouble = Annotated[str, Meta(max_length=DEVICE_TROUBLE_CHARS, pattern=whole(TEXT_PATTERN))]
 
 
 class HoldPrinter(Struct, frozen=True, forbid_unknown_fields=True):

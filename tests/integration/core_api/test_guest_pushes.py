@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -16,12 +16,14 @@ import msgspec
 import pytest
 from msgspec import structs
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from client_sdk.contract.channel import Channel
 from core_api.access.callers import Caller
 from core_api.errors import ForbiddenError, InvalidError, NotFoundError, TooManyDevicesError
 from core_api.orders.lifecycle import NewItem, PlaceOrder, Transition
 from core_api.orders.service import OrderService
+from core_api.postgres import take_around_damage
 from core_api.postgres.pool import Pool, open_pool
 from core_api.push import guests as guests_module
 from core_api.push import sender as sender_module
@@ -29,6 +31,7 @@ from core_api.push.due_guests import DueGuest, DueGuests
 from core_api.push.guests import GuestPhones, trim_guest_phones
 from core_api.push.metrics import PushMetrics
 from core_api.push.sender import PushSender
+from core_api.push.subscriptions import GuestPush
 from core_api.revocations.statements import NewRevocation, revoke
 from core_api.revocations.watching import Revoked
 from core_api.webhooks.posting import Poster
@@ -40,6 +43,7 @@ from server_common.limits import (
     PUSHES_AT_ONCE,
 )
 from server_common.revocations.records import RevocationKind, key_of
+from tests.integration.core_api.damaged_rows import damage
 from tests.integration.core_api.push_parts import KEYS, owner_of, telling
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.push_service import PushService
@@ -84,6 +88,13 @@ class Room:
             f"party:{store}/{table}",
             ago_s,
         )
+
+    async def until_failed(self, store: str) -> GuestPush:
+        """Wait until it is recorded that an attempt failed. Returns the store's only phone."""
+        async with asyncio.timeout(60):
+            while (found := (await self.phones.list(store))[0]).failure is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return found
 
     async def kept(self, store: str) -> list[str]:
         """The phones of a store that Core keeps."""
@@ -351,6 +362,16 @@ class Explaining:
         self._pool = pool
         self.scans: list[dict[str, Any]] = []
 
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Explaining]:
+        """A connection that does so."""
+        yield self
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """None: the statement is carried out by itself."""
+        yield
+
     async def fetch(self, statement: str, *arguments: Any) -> Any:
         explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}"
         async with self._pool.acquire() as connection:
@@ -448,6 +469,91 @@ async def test_a_phone_whose_push_service_fails_is_told_later_and_one_that_is_go
         await room.pool.execute("UPDATE guest_pushes SET due_at = now()")
         await service.until(lambda s: len(s.taken) == 1)
     assert service.taken[0].told["ready"] == [number]
+
+
+async def until_left_out(metrics: PushMetrics, count: int) -> None:
+    """Wait until a sender says that it leaves out so many phones because of damage."""
+    async with asyncio.timeout(60):
+        while True:
+            (metric,) = metrics.unreadable.labels("guests").collect()
+            if metric.samples[0].value == count:
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("column", ["p256dh", "endpoint", "token", "device", "origin"])
+async def test_a_phone_whose_row_is_no_text_is_left_out_and_all_others_are_told(
+    room: Room, service: PushService, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    monkeypatch.setattr(take_around_damage, "LOOK_AGAIN_AFTER_S", 0.5)
+    store, *others = stores = [new_store() for _ in range(4)]
+    orders = [await room.place(one) for one in stores]
+    for one in stores:
+        await room.phones.put(guest(one), "phone", service.browser().subscription)
+    kept = f"SELECT {column} FROM guest_pushes WHERE store_id = $1"
+    whole = await room.pool.fetchval(kept, store)
+    await damage(room.pool, "guest_pushes", column, "store_id = $1", store)
+    numbers = [await room.ready(*one) for one in zip(stores, orders, strict=True)]
+    with capture_logs() as logs:
+        async with sending(room) as metrics:
+            await service.until(lambda s: len(s.taken) == len(others))
+            await until_left_out(metrics, 1)
+            told = [pushed.told["ready"][0] for pushed in service.taken]
+            assert sorted(told) == sorted(numbers[1:])
+            mend = f"UPDATE guest_pushes SET {column} = $2 WHERE store_id = $1"
+            await room.pool.execute(mend, store, whole)
+            await service.until(lambda s: len(s.taken) == len(stores))
+            await until_left_out(metrics, 0)
+    assert service.taken[-1].told["ready"] == numbers[:1]
+    (left_out, *_) = [entry for entry in logs if entry["event"] == "push_unreadable"]
+    assert left_out["table"] == "guest_pushes"
+    assert left_out["row"].startswith("(")
+
+
+async def test_a_phone_is_signed_out_beside_one_whose_row_is_no_text(
+    room: Room, service: PushService
+) -> None:
+    damaged, signed_out = new_store(), new_store()
+    for one in (damaged, signed_out):
+        await room.phones.put(guest(one), "phone", service.browser().subscription)
+    await damage(room.pool, "guest_pushes", "token", "store_id = $1", damaged)
+    await revoked(room, "token", signed_out)
+    await room.due().settle()
+    assert await room.kept(signed_out) == []
+    assert await room.kept(damaged) == ["phone"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("p256dh", "no key"),
+        ("auth", "no secret"),
+        ("endpoint", "no URL"),
+        ("endpoint", "http://["),
+        ("endpoint", "ftp://127.0.0.1/"),
+        ("endpoint", "http://127.0.0.1:99999/"),
+        ("endpoint", "http://127.0.0.1:1/\n"),
+    ],
+)
+async def test_a_phone_that_no_message_can_be_made_for_has_failed_and_all_others_are_told(
+    room: Room, service: PushService, column: str, value: str
+) -> None:
+    store, other = stores = new_store(), new_store()
+    orders = [await room.place(one) for one in stores]
+    for one in stores:
+        await room.phones.put(guest(one), "phone", service.browser().subscription)
+    await room.pool.execute(
+        f"UPDATE guest_pushes SET {column} = $2 WHERE store_id = $1",
+        store,
+        value,
+    )
+    number = [await room.ready(*one) for one in zip(stores, orders, strict=True)][1]
+    async with sending(room):
+        await service.until(lambda s: len(s.taken) == 1)
+        failed = await room.until_failed(store)
+    assert [pushed.told["ready"] for pushed in service.taken] == [[number]]
+    assert failed.failing_since is not None
+    assert (await room.phones.list(other))[0].failure is None
 
 
 async def test_whoever_has_not_subscribed_again_for_long_is_forgotten(

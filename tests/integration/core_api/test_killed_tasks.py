@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from core_api.api.quick_syncs import PARTY_STAYS
 from core_api.main import run_core
 from core_api.settings import CoreSettings
 from server_common import supervision
@@ -151,3 +152,45 @@ async def test_a_core_whose_tail_fails_is_not_ready_and_says_why_until_it_runs_a
             await until_ready(core.client)
     assert (await core.client.get("/healthz")).status_code == 200
     await until_ready(core.client)
+
+
+_ENDS: dict[str, Callable[[asyncio.Future[Any]], object]] = {
+    "fails": lambda waited: waited.set_exception(ZeroDivisionError("a bug")),
+    "is cancelled": lambda waited: waited.cancel(),
+}
+
+
+@pytest.mark.parametrize("end", list(_ENDS))
+async def test_a_guests_sync_whose_check_of_the_party_fails_is_refused_alone(
+    core: CoreInside, end: str
+) -> None:
+    store = new_store()
+    owner = bearer(token("owner", store))
+    killed, other = (bearer(token("table", table=f"{store}/{table}")) for table in (5, 6))
+    placed = await core.client.post("/v1/orders", json=an_order(store), headers=owner)
+    assert placed.status_code == 201
+    path = f"/v1/sync?channel=table:{store}/5&lastEventId=0"
+    syncing = asyncio.create_task(core.client.get(path, headers=killed))
+    async with asyncio.timeout(60):
+        while (waited := _waited_for(PARTY_STAYS)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    _ENDS[end](waited)
+    refused = await syncing
+    assert refused.status_code == 500, refused.text
+    assert placed.json()["id"] not in refused.text, "nothing is shown unchecked"
+    assert _waited_for(PARTY_STAYS) is None, "nothing is left behind"
+    for path_of, headers in (
+        (f"/v1/sync?channel=table:{store}/6&lastEventId=0", other),
+        (path, killed),
+    ):
+        assert (await core.client.get(path_of, headers=headers)).status_code == 200
+    await until_ready(core.client)
+
+
+def _waited_for(name: str) -> asyncio.Future[Any] | None:
+    """What the task of this name waits for at its innermost await; None: there is none."""
+    for task in asyncio.all_tasks():
+        if task.get_name() == name:
+            waited = getattr(task, "_fut_waiter", None)
+            return None if waited is None or waited.done() else waited
+    return None

@@ -35,6 +35,7 @@ from core_api.webhooks.posting import Poster
 from core_api.wiring import utc_now
 from server_common.limits import PUSHES_AT_ONCE_EACH, PUSHES_AT_ONCE_OWNER, PUSHES_OF_STORE
 from server_common.revocations.records import RevocationKind
+from tests.integration.core_api.damaged_rows import damage
 from tests.integration.core_api.push_parts import KEYS, Shop, holder, telling
 from tests.integration.core_api.webhook_parts import LOOPBACK, new_store
 from tests.push_service import PushService
@@ -378,6 +379,41 @@ async def test_a_row_that_is_damaged_keeps_no_other_browser_from_being_told(
         await shop.until_told(store)
         await shop.until(lambda: has_bug(metrics))
     assert [pushed.told["store"] for pushed in service.taken] == [store]
+
+
+@pytest.mark.parametrize("column", ["p256dh", "token", "device"])
+async def test_a_row_that_is_no_text_is_left_out_and_all_other_browsers_are_told(
+    shop: Shop, service: PushService, column: str
+) -> None:
+    damaged, *others = stores = [new_store() for _ in range(4)]
+    for one in stores:
+        await shop.subscribe(service, one)
+        await shop.place(one)
+    await damage(shop.pool, "push_subscriptions", column, "store_id = $1", damaged)
+    async with sending(shop.pool) as metrics:
+        for one in others:
+            await shop.until_told(one)
+        await shop.until(lambda: leaves_one_out(metrics))
+    assert sorted(pushed.told["store"] for pushed in service.taken) == sorted(others)
+
+
+async def leaves_one_out(metrics: PushMetrics) -> bool:
+    (counted,) = metrics.unreadable.labels("owners").collect()
+    return counted.samples[0].value == 1
+
+
+async def test_a_browser_is_signed_out_beside_one_whose_row_is_no_text(
+    shop: Shop, service: PushService
+) -> None:
+    damaged, signed_out = new_store(), new_store()
+    await shop.subscribe(service, damaged, owner="bob")
+    wanted = service.browser().subscription
+    await shop.pushes.put(signed_out, "phone", wanted, holder(device="1"))
+    await damage(shop.pool, "push_subscriptions", "session", "store_id = $1", damaged)
+    await sign_out(shop, "token")
+    await owners_of(shop.pool, 0.0).settle()
+    assert not await shop.pushes.list(signed_out)
+    assert len(await shop.pushes.list(damaged)) == 1
 
 
 async def has_bug(metrics: PushMetrics) -> bool:

@@ -24,6 +24,7 @@ from core_api.errors import (
     UnavailableError,
 )
 from core_api.orders.lifecycle import NewItem, PlaceOrder
+from core_api.postgres import take_around_damage
 from core_api.postgres.pool import Pool, open_pool
 from core_api.webhooks import lanes as lanes_module
 from core_api.webhooks import registrations, taking
@@ -34,6 +35,7 @@ from core_api.webhooks.metrics import WebhookMetrics
 from core_api.webhooks.registrations import read_standing
 from core_api.webhooks.subscriptions import AddWebhook, Lane
 from server_common.limits import WEBHOOK_EVENTS_READ, WEBHOOKS_AT_ONCE_EACH
+from tests.integration.core_api import damaged_rows
 from tests.integration.core_api.webhook_parts import Shop, new_store, sending
 from tests.webhook_receiver import OK, Received, Receiver, status
 
@@ -650,15 +652,7 @@ async def damaging(shop: Shop) -> Callable[[str, str], Awaitable[None]]:
     async def damage(webhook_id: str, column: str) -> None:
         table, _, name = column.partition(".")
         key = "id" if table == "webhooks" else "webhook_id"
-        async with shop.pool.acquire() as connection:
-            await connection.execute("CREATE CAST (bytea AS text) WITHOUT FUNCTION")
-            try:
-                await connection.execute(
-                    f"UPDATE {table} SET {name} = '\\xff'::bytea::text WHERE {key} = $1",
-                    webhook_id,
-                )
-            finally:
-                await connection.execute("DROP CAST (bytea AS text)")
+        await damaged_rows.damage(shop.pool, table, name, f"{key} = $1", webhook_id)
 
     return damage
 
@@ -687,7 +681,7 @@ async def test_a_damaged_webhook_is_sent_once_it_was_mended(
     damaging: Callable[[str, str], Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(taking, "LOOK_AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(take_around_damage, "LOOK_AGAIN_AFTER_S", 0.0)
     store, other = new_store(), new_store()
     async with Receiver() as damaged, Receiver() as receiver:
         bad = await shop.add(damaged, store)

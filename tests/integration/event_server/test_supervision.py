@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 
 import event_server.main
 from event_server.http.access import OpsTokens
-from event_server.main import EventServer, build, serve, ticket_keys
+from event_server.main import HTTP, EventServer, build, serve, ticket_keys
 from event_server.metrics import SOURCE, TIMER
 from event_server.settings import EventSettings
 from event_server.streams.registry import Streams
 from server_common.errors import SettingsError
+from server_common.short_tasks import CancelledInsideError
 from server_common.sockets import bind
 from tests.integration.event_server.conftest import SECRET, Start, following
 
@@ -96,6 +99,40 @@ async def test_settings_that_never_fitted_stop_the_process() -> None:
 
     with pytest.raises(SettingsError, match="3 partitions"):
         await serve(a_server(), [bind("127.0.0.1", 0, "any")], source)
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (lambda waited: waited.set_exception(KilledError("the port")), KilledError),
+        (lambda waited: waited.cancel(), CancelledInsideError),
+    ],
+    ids=["fails", "is cancelled"],
+)
+async def test_a_port_that_is_served_no_more_stops_the_process_with_the_error(
+    end: Callable[[asyncio.Future[Any]], object], told: type[Exception]
+) -> None:
+    """Nobody could be told by `/readyz`, so whoever started the process must see that it ended."""
+    server, source_ended = a_server(), asyncio.Event()
+
+    async def source() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            source_ended.set()
+
+    serving = asyncio.create_task(serve(server, [bind("127.0.0.1", 0, "any")], source))
+    async with asyncio.timeout(30):
+        while not server.http.started:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        (http,) = [task for task in asyncio.all_tasks() if task.get_name() == HTTP]
+        while (waited := getattr(http, "_fut_waiter", None)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        end(waited)
+        with pytest.raises(told):
+            await serving
+    assert http.done()
+    assert source_ended.is_set(), "its other tasks have ended with it"
 
 
 async def test_a_drain_that_fails_still_stops_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_sdk.contract.channel import Channel
+from client_sdk.contract.limits import MAX_SUBJECT_CHARS
 from core_api.access import tokens
 from core_api.access.callers import Caller, Role
 from core_api.access.renewals import successor
@@ -19,6 +20,7 @@ from core_api.access.tokens import TokenKeys
 from core_api.errors import UnauthorizedError
 from server_common.access.access_tokens import AUDIENCE
 from server_common.errors import SettingsError
+from server_common.limits import WEBHOOK_STORES
 
 KEY, OTHER = b"k" * 64, b"o" * 64
 OWNER = Caller("owner-12", "owner", frozenset({"12", "15"}))
@@ -87,6 +89,13 @@ def test_a_token_was_issued_at_any_number_of_seconds_but_never_later_than_now(
 def test_a_token_whose_time_of_issue_is_no_finite_number_is_refused(iat: Any) -> None:
     with pytest.raises(UnauthorizedError, match="not a valid JWT"):
         ring().verify(made(CLAIMS | {"iat": iat}))
+
+
+def test_a_token_of_the_most_stores_of_a_webhook_is_good_whatever_their_names() -> None:
+    stores = frozenset(f"{n:064}" for n in range(WEBHOOK_STORES))
+    caller = Caller("용" * MAX_SUBJECT_CHARS, "owner", stores, signed_in_at=999)
+    keys = ring()
+    assert keys.verify(keys.sign(caller, 60)).stores == stores
 
 
 def test_a_token_is_good_until_the_second_it_expires() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -28,6 +29,9 @@ from server_common.limits import (
     DEVICE_DEAD_BYTES,
     DEVICE_EVENT_BYTES,
     DEVICE_RECORD_BYTES,
+    DEVICE_TROUBLE_CHARS,
+    DEVICE_TROUBLES,
+    PRINT_STEP_BYTES,
     PRODUCER_REQUEST_BYTES,
     SNAPSHOT_BYTES,
 )
@@ -114,6 +118,17 @@ def test_each_kind_has_a_largest_message() -> None:
     assert reason_of(decode_inbound, b" " * (DEVICE_RECORD_BYTES + 1)) == "too-large"
     one_more = Snapshot.of("image/png", PNG + b"x" * (SNAPSHOT_BYTES - len(PNG) + 1))
     assert reason_of(one_more.picture) == "too-large"
+
+
+@pytest.mark.parametrize("escapes", [False, True])
+def test_a_status_with_the_most_and_longest_troubles_in_korean_is_taken(escapes: bool) -> None:
+    troubles = ["용" * DEVICE_TROUBLE_CHARS] * DEVICE_TROUBLES
+    sent = {"connection": "a" * 64, "online": True, "at": 5, "troubles": troubles}
+    data = json.dumps(sent, ensure_ascii=escapes).encode()
+    assert len(data) > DEVICE_EVENT_BYTES
+    assert payload_of("status", data) == Status("a" * 64, True, 5, troubles=troubles)
+    body = {"agent": "a" * 64, "troubles": troubles, "leaving": False}
+    assert len(json.dumps(body, ensure_ascii=escapes)) <= PRINT_STEP_BYTES
 
 
 def test_the_largest_picture_fits_its_record() -> None:
