@@ -254,11 +254,8 @@ _payloads: Final[dict[MessageKind, msgspec.json.Decoder[Any]]] = {
     "telemetry": msgspec.json.Decoder(Telemetry),
     "snapshot": msgspec.json.Decoder(Snapshot),
 }
-_MOST: Final[dict[MessageKind, int]] = {
-    "snapshot": DEVICE_PAYLOAD_BYTES,
-    "status": DEVICE_STATUS_BYTES,
-}
-"""The bytes of the largest message of a kind; of all others it is `DEVICE_EVENT_BYTES`."""
+# Those of all other kinds have at most `DEVICE_EVENT_BYTES`.
+_MOST: Final = {"snapshot": DEVICE_PAYLOAD_BYTES, "status": DEVICE_STATUS_BYTES}
 
 
 def encode(message: Struct) -> bytes:
