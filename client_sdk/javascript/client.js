@@ -10,6 +10,7 @@ import { Machine } from "./machine/machine.js";
 import { goesOn } from "./machine/sequencing.js";
 import { modeOf } from "./machine/status.js";
 import { ReceiptSender } from "./client/receipts.js";
+import { StoredState } from "./client/stored_state.js";
 import { MAX_CHANNELS } from "./transport.js";
 /** @import { Command, Input } from "./machine/messages.js" */
 
@@ -50,10 +51,7 @@ export class Client {
   #timerAt = Infinity;
   #cause = /** @type {{kind: string, detail: string} | null} */ (null);
   #receipts;
-  /** What `state` said of positions and orders, and the positions that it said it of. */
-  #stored = { of: /** @type {any} */ (null), positions: {}, orders: /** @type {{[channel: string]: any[]}} */ ({}) };
-  /** The channels whose orders have changed since. */
-  #touched = /** @type {Set<string>} */ (new Set());
+  #stored;
 
   /**
    * @param {ClientOptions} options
@@ -71,7 +69,7 @@ export class Client {
     for (const [channel, orders] of Object.entries(usable?.orders ?? {})) {
       this.book.replace(channel, orders);
     }
-    this.#touched = new Set(channels);
+    this.#stored = new StoredState(this.book, channels);
     this.#log = usable?.epoch ?? null;
     this.#certainBefore = usable?.certainAt ?? null;
     this.#transport = transport;
@@ -130,18 +128,7 @@ export class Client {
    */
   get state() {
     const { positions, epoch } = this.#machine;
-    const stored = this.#stored;
-    if (stored.of !== positions.all) {
-      stored.of = positions.all;
-      // Documents are stored without a position: their channels start with a snapshot.
-      stored.positions = Object.fromEntries(Object.entries(positions.all).map(ofOrders));
-    }
-    if (this.#touched.size > 0) {
-      const touched = [...this.#touched].map((c) => [c, this.book.inChannel(c)]);
-      stored.orders = { ...stored.orders, ...Object.fromEntries(touched) };
-      this.#touched.clear();
-    }
-    return { format: FORMAT, epoch, positions: stored.positions, orders: stored.orders, certainAt: this.#certainAt };
+    return { format: FORMAT, epoch, ...this.#stored.at(positions.all), certainAt: this.#certainAt };
   }
 
   get #certainAt() {
@@ -304,7 +291,7 @@ export class Client {
   }
 
   #take(change) {
-    this.#touched.add(change.type === "reset" ? change.channel : channelOf(change));
+    this.#stored.touch(change.type === "reset" ? change.channel : channelOf(change));
     if (change.type === "reset") return this.book.replace(change.channel, change.orders);
     return this.book.apply(change);
   }
@@ -334,8 +321,6 @@ export class Client {
     }, delay);
   }
 }
-
-const ofOrders = ([channel, seq]) => [channel, carriesDocuments(channel) ? null : seq];
 
 /** Why it ended, as a plain value for other tabs: {kind, detail}, or null after a close. */
 function causeOf(cause) {

@@ -254,8 +254,8 @@ _payloads: Final[dict[MessageKind, msgspec.json.Decoder[Any]]] = {
     "telemetry": msgspec.json.Decoder(Telemetry),
     "snapshot": msgspec.json.Decoder(Snapshot),
 }
+# Those of all other kinds have at most `DEVICE_EVENT_BYTES`.
 _MOST: Final = {"snapshot": DEVICE_PAYLOAD_BYTES, "status": DEVICE_STATUS_BYTES}
-"""The bytes of the largest message of a kind; of all others it is `DEVICE_EVENT_BYTES`."""
 
 
 def encode(message: Struct) -> bytes:
