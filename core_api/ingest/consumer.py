@@ -214,8 +214,23 @@ class Ingest:
                 work = self._partition(consumer, under_way, partition, taken)
                 under_way.start(partition, taken, work)
             await under_way.settle()
+            await self._commit_marks(consumer, under_way.partitions)
             await self._note_current(consumer, under_way.partitions)
             self._note_numbers(consumer, under_way)
+
+    async def _commit_marks(
+        self, consumer: AIOKafkaConsumer, busy: Collection[TopicPartition]
+    ) -> None:
+        """Commit the end of what was read, where nothing is in progress.
+
+        Kafka marks the end of each transaction by an entry that no consumer gets. Behind the last
+        record, nothing else would commit it, and the group would stay behind by one for good.
+        """
+        for tp in consumer.assignment() - set(busy):
+            with contextlib.suppress(*_TAKEN_AWAY):
+                position = await consumer.position(tp)
+                if position > self._next.setdefault(tp, position):
+                    await self._commit(consumer, tp, position)
 
     async def _note_current(
         self, consumer: AIOKafkaConsumer, busy: Collection[TopicPartition]
@@ -253,8 +268,12 @@ class Ingest:
             if isinstance(record, LeftOut):
                 await self._applier.set_aside(_unread(partition, record), record.reason)
         next_offset = under_way.dealt_with(partition, records[-1].offset + 1)
-        if next_offset is None:
-            return
+        if next_offset is not None:
+            await self._commit(consumer, partition, next_offset)
+
+    async def _commit(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, next_offset: int
+    ) -> None:
         try:
             await consumer.commit({partition: next_offset})
             self._next[partition] = next_offset

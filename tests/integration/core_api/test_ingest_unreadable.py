@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import structlog
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from confluent_kafka import Producer
 
 from core_api.kafka.topics import dead_letter_topic, ensure_topics, inbound_topic
@@ -179,6 +179,27 @@ async def test_a_transaction_counts_record_by_record_and_its_marks_are_passed_ov
         await until_true(pool, "SELECT count(*) = 3 FROM orders", 30)
         await inbound.until_committed(5)
     assert await references(pool) == {"kept", "aborted", "behind"}
+
+
+@pytest.mark.parametrize("bootstrap", [KAFKA], indirect=True)
+async def test_the_mark_behind_the_last_record_leaves_the_group_behind_by_nothing(
+    pool: Pool, inbound: Inbound
+) -> None:
+    name, partition = f"pos-{inbound.topic}", TopicPartition(inbound.topic, 1)
+    async with AIOKafkaProducer(
+        bootstrap_servers=inbound.bootstrap, transactional_id=name
+    ) as producer:
+        async with producer.transaction():
+            await producer.send_and_wait(inbound.topic, an_order("kept"), partition=1)
+        # Its next transaction begins only when the mark of the one before is stored.
+        await producer.begin_transaction()
+        await producer.send_and_wait(inbound.topic, an_order("next"), partition=0)
+        async with inbound.ingested(commands(pool)):
+            await until_true(pool, "SELECT count(*) = 2 FROM orders", 30)
+            await inbound.until_committed(3)
+        await producer.abort_transaction()
+    async with AIOKafkaConsumer(bootstrap_servers=inbound.bootstrap) as consumer:
+        assert await consumer.end_offsets([partition]) == {partition: 2}
 
 
 @pytest.mark.parametrize("bootstrap", [KAFKA], indirect=True)
