@@ -64,7 +64,9 @@ def texts(*endings: str) -> dict[Path, str]:
 
 def unused(files: dict[Path, str], form: re.Pattern[str], endings: tuple[str, ...]) -> list[str]:
     of_file = {path: Counter(WORD.findall(text)) for path, text in files.items()}
-    of_all = sum(of_file.values(), Counter[str]())
+    of_all = Counter[str]()
+    for words in of_file.values():
+        of_all.update(words)
     found = []
     for path, text in files.items():
         if path.suffix not in endings or "versions" in path.parts:
