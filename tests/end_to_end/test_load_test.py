@@ -58,7 +58,7 @@ async def test_it_breaks_its_own_system_and_a_threshold_that_was_missed_fails_it
     database = await asyncio.to_thread(create_database, postgres)
     status, printed, report = await load_test(
         tmp_path, "--kafka", kafka.bootstrap, "--database", database, "--clients", "60",
-        "--stores", "6", "--orders", "5", "--ramp", "1", "--duration", "24", "--fault-seconds", "2",
+        "--stores", "6", "--orders", "2", "--ramp", "1", "--duration", "24", "--fault-seconds", "2",
         "--faults", "kill-events", "--lifetime", "4-8", "--max-command-p99-ms", "0.01",
     )  # fmt: skip
     assert status == 1, printed
@@ -84,7 +84,7 @@ async def test_clients_and_streams_are_divided_where_a_process_may_open_few_file
     database = await asyncio.to_thread(create_database, postgres)
     status, printed, report = await load_test(
         tmp_path, "--kafka", kafka.bootstrap, "--database", database, "--clients", "60",
-        "--stores", "6", "--orders", "5", "--ramp", "1", "--duration", "36", "--fault-seconds", "2",
+        "--stores", "6", "--orders", "2", "--ramp", "1", "--duration", "36", "--fault-seconds", "2",
         "--faults", "kill-events,cut-all", "--lifetime", "4-8", files=1_040,
     )  # fmt: skip
     assert status == 0, printed
@@ -121,7 +121,7 @@ async def test_a_process_of_clients_that_dies_ends_it_with_a_plain_word(
 async def test_it_loads_a_system_that_runs_already(running: Installation, tmp_path: Path) -> None:
     status, printed, report = await load_test(
         tmp_path, "--core", running.core_url, "--keys",
-        str(running.folder / "keys.json"), "--clients", "20", "--stores", "2", "--orders", "5",
+        str(running.folder / "keys.json"), "--clients", "20", "--stores", "2", "--orders", "2",
         "--ramp", "0", "--duration", "3",
     )  # fmt: skip
     assert status == 0, printed
@@ -134,7 +134,7 @@ async def test_compiled_clients_come_back_from_a_cut_and_have_all(
 ) -> None:
     status, printed, report = await load_test(
         tmp_path, "--core", running.core_url, "--keys", str(running.folder / "keys.json"),
-        "--clients", "30", "--stores", "3", "--orders", "5", "--ramp", "0", "--duration", "30",
+        "--clients", "30", "--stores", "3", "--orders", "2", "--ramp", "0", "--duration", "30",
         "--faults", "cut-all", "--compiled-clients", files=1_040,
     )  # fmt: skip
     assert status == 0, printed
